@@ -1,0 +1,3 @@
+foreach(name IN ITEMS status codec arena ring prng)
+    nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_common)
+endforeach()
