@@ -40,13 +40,14 @@ static struct sides full_size(const struct nx_recipe *r, struct sides shown, str
 }
 
 /* The crop, centred in the shown picture, as a window of the stored one. */
-static struct nx_window stored_window(struct sides full, struct sides crop, const struct turn *t)
+static struct nx_resize_window stored_window(struct sides full, struct sides crop,
+                                             const struct turn *t)
 {
     struct sides at = {(full.width - crop.width) / 2, (full.height - crop.height) / 2};
     full = swap_if(t->transpose, full);
     crop = swap_if(t->transpose, crop);
     at = swap_if(t->transpose, at);
-    return (struct nx_window){
+    return (struct nx_resize_window){
         .full_width = full.width,
         .full_height = full.height,
         .x = t->flip_u ? full.width - at.width - crop.width : at.width,
@@ -103,7 +104,7 @@ enum nx_status nx_recipe_apply(const struct nx_recipe *recipe, const struct nx_p
     const struct turn *turn = &turns[pixels->orientation];
     struct sides shown = swap_if(turn->transpose, (struct sides){pixels->width, pixels->height});
     struct sides target = {scale_side(width, recipe), scale_side(height, recipe)};
-    struct nx_window window =
+    struct nx_resize_window window =
         stored_window(full_size(recipe, shown, target), (struct sides){width, height}, turn);
     uint8_t *rgb = nx_calloc((size_t)width * height, 3);
     if (!rgb)

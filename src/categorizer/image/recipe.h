@@ -64,7 +64,7 @@ const struct nx_recipe *nx_recipe_preset(const char *name);
  *     std = 0.229 0.224 0.225
  *     softmax = yes | no
  *
- * Anything else is NX_INVALID with the line: "recipe line 3: ...". *out is written only on success.
+ * A line starts with its key. Anything else is NX_INVALID with the line: "recipe line 3: ...". *out is written only on success.
  * Any thread, except beside one that changes libinih's global settings. */
 enum nx_status nx_recipe_parse(const char *text, size_t len, struct nx_recipe *out,
                                struct nx_err *err);

@@ -114,7 +114,7 @@ static void filter_row(uint8_t *dst, const float *row, uint32_t first_column, co
 }
 
 static enum nx_status fill(const uint8_t *src, uint32_t src_width, const struct axis *x,
-                           const struct axis *y, const struct nx_window *w, uint8_t *dst,
+                           const struct axis *y, const struct nx_resize_window *w, uint8_t *dst,
                            struct nx_err *err)
 {
     const struct taps *last = &x->out[w->width - 1];
@@ -132,7 +132,7 @@ static enum nx_status fill(const uint8_t *src, uint32_t src_width, const struct 
 }
 
 enum nx_status nx_resize(const uint8_t *src, uint32_t src_width, uint32_t src_height,
-                         enum nx_filter filter, const struct nx_window *w, uint8_t *dst,
+                         enum nx_filter filter, const struct nx_resize_window *w, uint8_t *dst,
                          struct nx_err *err)
 {
     nx_assert(w->width > 0 && w->height > 0);

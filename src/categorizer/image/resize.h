@@ -19,14 +19,14 @@
 
 enum nx_filter { NX_FILTER_BILINEAR, NX_FILTER_TRIANGLE };
 
-struct nx_window {
+struct nx_resize_window {
     uint64_t full_width, full_height; /* the size scaled to, each >= 1 */
     uint64_t x, y;                    /* where the window starts in it */
     uint32_t width, height;           /* of the window, which lies inside */
 };
 
 enum nx_status nx_resize(const uint8_t *src, uint32_t src_width, uint32_t src_height,
-                         enum nx_filter filter, const struct nx_window *window, uint8_t *dst,
+                         enum nx_filter filter, const struct nx_resize_window *window, uint8_t *dst,
                          struct nx_err *err);
 
 #endif
