@@ -61,45 +61,49 @@ struct nx_tensor {
     uint32_t producer; /* node index, for computed ones; else NX_NONE */
 };
 
-/* X(enum, name for sentences, fewest inputs, most inputs, member of nx_node.attr or none)
- *   inputs, in order:
+/* clang-format off */
+/* X(enum, name for sentences, fewest inputs, most inputs, member of nx_node.attr)
  *   CONV         x (N,C,H,W), weight (O, C/groups, kh, kw), [bias (O)], [residual, if post.sum]
  *   FC           x (N, …) or (…, K), weight (O, K), [bias (O)], [residual, if post.sum]
- *   BATCH_NORM   x, gamma (C), beta (C), mean (C), var (C)   y = gamma (x - mean)/sqrt(var + eps) +
- * beta SCALE_SHIFT  x, scale (C), shift (C)                     y = x scale + shift, C =
- * x.dims[axis] POOL         x (N,C,H,W) UNARY        x elementwise, see nx_unary PRELU        x,
- * slope (1) or (C = x.dims[1])             y = x > 0 ? x : slope x BINARY       a, b elementwise
- * with NumPy broadcasting CONCAT       x0, x1, …                                   along axis
- *   RESHAPE      x                                           same elements in row-major order
- *   SOFTMAX      x                                           along axis, of x / temperature
- *   REDUCE       x                                           over axes
- *   SPLIT        x                                           several outputs, equal parts of axis
- *   SLICE        x                                           x[begin : end : step] per dimension
+ *   BATCH_NORM   x, gamma (C), beta (C), mean (C), var (C)
+ *                y = gamma (x - mean) / sqrt(var + eps) + beta, C = x.dims[axis]
+ *   SCALE_SHIFT  x, scale (C), shift (C);  y = x scale + shift, C = x.dims[axis]
+ *   POOL         x (N,C,H,W)
+ *   UNARY        x; elementwise, see nx_unary
+ *   PRELU        x, slope (1) or (C = x.dims[1]);  y = x > 0 ? x : slope x
+ *   BINARY       a, b; elementwise with NumPy broadcasting
+ *   CONCAT       x0, x1, … along axis
+ *   RESHAPE      x; the same elements in row-major order
+ *   SOFTMAX      x; along axis, of x / temperature
+ *   REDUCE       x; over axes
+ *   SPLIT        x; its outputs are equal parts of axis
+ *   SLICE        x; x[begin : end : step] in each dimension
  *   TRANSPOSE    x
  *   PAD          x
- *   LRN          x (N,C,H,W)      y = x (knorm + alpha/size sum over the window of channels of
- * x²)^-beta L2_NORM      x                y = x / sqrt(sum x² + eps), the sum over what mode says
+ *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over a window of channels)^-beta
+ *   L2_NORM      x;  y = x / sqrt(sum x² + eps), the sum over what mode says
  *   IDENTITY     x */
-#define NX_OP_LIST(X)                                        \
-    X(NX_OP_CONV, "convolution", 2, 4, conv)                 \
-    X(NX_OP_FC, "fully connected", 2, 4, fc)                 \
-    X(NX_OP_BATCH_NORM, "batch norm", 5, 5, batch_norm)      \
-    X(NX_OP_SCALE_SHIFT, "scale-shift", 3, 3, scale_shift)   \
-    X(NX_OP_POOL, "pooling", 1, 1, pool)                     \
-    X(NX_OP_UNARY, "elementwise function", 1, 1, unary)      \
-    X(NX_OP_PRELU, "prelu", 2, 2, none)                      \
-    X(NX_OP_BINARY, "binary", 2, 2, binary)                  \
-    X(NX_OP_CONCAT, "concat", 1, NX_NODE_INPUTS_MAX, concat) \
-    X(NX_OP_RESHAPE, "reshape", 1, 1, reshape)               \
-    X(NX_OP_SOFTMAX, "softmax", 1, 1, softmax)               \
-    X(NX_OP_REDUCE, "reduce", 1, 1, reduce)                  \
-    X(NX_OP_SPLIT, "split", 1, 1, split)                     \
-    X(NX_OP_SLICE, "slice", 1, 1, slice)                     \
-    X(NX_OP_TRANSPOSE, "transpose", 1, 1, transpose)         \
-    X(NX_OP_PAD, "pad", 1, 1, pad)                           \
-    X(NX_OP_LRN, "local response norm", 1, 1, lrn)           \
-    X(NX_OP_L2_NORM, "l2 norm", 1, 1, l2_norm)               \
-    X(NX_OP_IDENTITY, "identity", 1, 1, none)
+#define NX_OP_LIST(X)                                            \
+    X(NX_OP_CONV,        "convolution",          2, 4, conv)        \
+    X(NX_OP_FC,          "fully connected",      2, 4, fc)          \
+    X(NX_OP_BATCH_NORM,  "batch norm",           5, 5, batch_norm)  \
+    X(NX_OP_SCALE_SHIFT, "scale-shift",          3, 3, scale_shift) \
+    X(NX_OP_POOL,        "pooling",              1, 1, pool)        \
+    X(NX_OP_UNARY,       "elementwise function", 1, 1, unary)       \
+    X(NX_OP_PRELU,       "prelu",                2, 2, none)        \
+    X(NX_OP_BINARY,      "binary",               2, 2, binary)      \
+    X(NX_OP_CONCAT,      "concat",               1, NX_NODE_INPUTS_MAX, concat) \
+    X(NX_OP_RESHAPE,     "reshape",              1, 1, reshape)     \
+    X(NX_OP_SOFTMAX,     "softmax",              1, 1, softmax)     \
+    X(NX_OP_REDUCE,      "reduce",               1, 1, reduce)      \
+    X(NX_OP_SPLIT,       "split",                1, 1, split)       \
+    X(NX_OP_SLICE,       "slice",                1, 1, slice)       \
+    X(NX_OP_TRANSPOSE,   "transpose",            1, 1, transpose)   \
+    X(NX_OP_PAD,         "pad",                  1, 1, pad)         \
+    X(NX_OP_LRN,         "local response norm",  1, 1, lrn)         \
+    X(NX_OP_L2_NORM,     "l2 norm",              1, 1, l2_norm)     \
+    X(NX_OP_IDENTITY,    "identity",             1, 1, none)
+/* clang-format on */
 
 enum nx_op {
 #define NX_OP_ENUM(op, name, least, most, attr) op,
@@ -108,36 +112,39 @@ enum nx_op {
         NX_OP_COUNT
 };
 
-/* X(enum, name, y as an expression of x, a, b in float). The expression is the definition: cpu_ref
- * and constant folding compile it. */
-#define NX_UNARY_LIST(X)                                                                          \
-    X(NX_UNARY_NONE, "none", x)                                                                   \
-    X(NX_UNARY_RELU, "relu", x > 0 ? x : 0)                                                       \
-    X(NX_UNARY_LEAKY, "leaky relu", x > 0 ? x : a * x)                                            \
-    X(NX_UNARY_ELU, "elu", x > 0 ? x : a * expm1f(x))                                             \
-    X(NX_UNARY_SELU, "selu", 1.0507009873554805f * (x > 0 ? x : 1.6732632423543772f * expm1f(x))) \
-    X(NX_UNARY_GELU, "gelu", 0.5f * x * (1 + erff(x * 0.70710678118654752f)))                     \
-    X(NX_UNARY_SIGMOID, "sigmoid", 1 / (1 + expf(-x)))                                            \
-    X(NX_UNARY_TANH, "tanh", tanhf(x))                                                            \
-    X(NX_UNARY_SOFTRELU, "softrelu", x > 20 ? x : log1pf(expf(x)))                                \
-    X(NX_UNARY_SOFTSIGN, "softsign", x / (1 + fabsf(x)))                                          \
-    X(NX_UNARY_LOG_SIGMOID, "log sigmoid", x < -20 ? x : -log1pf(expf(-x)))                       \
-    X(NX_UNARY_MISH, "mish", x *tanhf(x > 20 ? x : log1pf(expf(x))))                              \
-    X(NX_UNARY_CLIP, "clip", x<a ? a : x> b ? b : x)                                              \
-    X(NX_UNARY_HARD_SIGMOID, "hard sigmoid", fmaxf(0, fminf(1, a *x + b)))                        \
-    X(NX_UNARY_ADD, "add scalar", x + a)                                                          \
-    X(NX_UNARY_RSUB, "subtract from scalar", a - x)                                               \
-    X(NX_UNARY_MUL, "multiply by scalar", x *a)                                                   \
-    X(NX_UNARY_DIV, "divide by scalar", x / a)                                                    \
-    X(NX_UNARY_RDIV, "divide scalar by", a / x)                                                   \
-    X(NX_UNARY_POW, "power", powf(x, a))                                                          \
-    X(NX_UNARY_MAX, "maximum with scalar", x > a ? x : a)                                         \
-    X(NX_UNARY_MIN, "minimum with scalar", x < a ? x : a)                                         \
-    X(NX_UNARY_EXP, "exp", expf(x))                                                               \
-    X(NX_UNARY_LOG, "log", logf(x))                                                               \
-    X(NX_UNARY_SQRT, "sqrt", sqrtf(x))                                                            \
-    X(NX_UNARY_SQUARE, "square", x *x)                                                            \
-    X(NX_UNARY_ABS, "abs", fabsf(x))
+/* clang-format off */
+/* X(enum, name, y as an expression of float x, a, b): the expression is the definition; cpu_ref
+ * compiles it. */
+#define NX_UNARY_LIST(X)                                                    \
+    X(NX_UNARY_NONE,         "none",                 x)                     \
+    X(NX_UNARY_RELU,         "relu",                 x > 0 ? x : 0)         \
+    X(NX_UNARY_LEAKY,        "leaky relu",           x > 0 ? x : a * x)     \
+    X(NX_UNARY_ELU,          "elu",                  x > 0 ? x : a * expm1f(x)) \
+    X(NX_UNARY_SELU,         "selu",                                        \
+      1.0507009873554805f * (x > 0 ? x : 1.6732632423543772f * expm1f(x)))  \
+    X(NX_UNARY_GELU,         "gelu",                 0.5f * x * (1 + erff(x * 0.70710678118654752f))) \
+    X(NX_UNARY_SIGMOID,      "sigmoid",              1 / (1 + expf(-x)))    \
+    X(NX_UNARY_TANH,         "tanh",                 tanhf(x))              \
+    X(NX_UNARY_SOFTRELU,     "softrelu",             x > 20 ? x : log1pf(expf(x))) \
+    X(NX_UNARY_SOFTSIGN,     "softsign",             x / (1 + fabsf(x)))    \
+    X(NX_UNARY_LOG_SIGMOID,  "log sigmoid",          x < -20 ? x : -log1pf(expf(-x))) \
+    X(NX_UNARY_MISH,         "mish",                 x * tanhf(x > 20 ? x : log1pf(expf(x)))) \
+    X(NX_UNARY_CLIP,         "clip",                 x < a ? a : x > b ? b : x) \
+    X(NX_UNARY_HARD_SIGMOID, "hard sigmoid",         fmaxf(0, fminf(1, a * x + b))) \
+    X(NX_UNARY_ADD,          "add scalar",           x + a)                 \
+    X(NX_UNARY_RSUB,         "subtract from scalar", a - x)                 \
+    X(NX_UNARY_MUL,          "multiply by scalar",   x * a)                 \
+    X(NX_UNARY_DIV,          "divide by scalar",     x / a)                 \
+    X(NX_UNARY_RDIV,         "divide scalar by",     a / x)                 \
+    X(NX_UNARY_POW,          "power",                powf(x, a))            \
+    X(NX_UNARY_MAX,          "maximum with scalar",  x > a ? x : a)         \
+    X(NX_UNARY_MIN,          "minimum with scalar",  x < a ? x : a)         \
+    X(NX_UNARY_EXP,          "exp",                  expf(x))               \
+    X(NX_UNARY_LOG,          "log",                  logf(x))               \
+    X(NX_UNARY_SQRT,         "sqrt",                 sqrtf(x))              \
+    X(NX_UNARY_SQUARE,       "square",               x * x)                 \
+    X(NX_UNARY_ABS,          "abs",                  fabsf(x))
+/* clang-format on */
 
 enum nx_unary {
 #define NX_UNARY_ENUM(fn, name, expression) fn,
@@ -160,8 +167,8 @@ enum nx_binary {
     NX_BINARY_MIN
 };
 
-/* Windows: [0] is along H, [1] along W. out = (in + before + after - ((k - 1) dilate + 1)) / stride
- * + 1. */
+/* [0] is along H, [1] along W. A convolution's output is
+ * (in + before + after - ((kernel - 1) dilate + 1)) / stride + 1, rounded down. */
 struct nx_window {
     int32_t kernel[2], stride[2], dilate[2];
     int32_t before[2], after[2]; /* zero padding; for a POOL see below */
@@ -217,11 +224,11 @@ struct nx_attr_concat {
 };
 
 enum nx_reshape {
-    NX_RESHAPE_CODES, /* codes[]: 0 copy, -1 infer, -2 copy the rest, -3 merge two, -4 a b split, >
-                         0 */
+    NX_RESHAPE_CODES, /* codes: > 0, 0 copy, -1 infer, -2 copy the rest, -3 merge two, -4 a b split
+                       */
     NX_RESHAPE_FLATTEN, /* (N, …) → (N, product) */
-    NX_RESHAPE_EXPAND,  /* a 1 put in at `axis` */
-    NX_RESHAPE_SQUEEZE  /* the 1s at `axes` taken out; none given: all of them */
+    NX_RESHAPE_EXPAND,  /* a 1 put in at codes[0] */
+    NX_RESHAPE_SQUEEZE  /* the 1s at codes[] taken out; none given: all of them */
 };
 
 #define NX_RESHAPE_CODES_MAX 16u
@@ -229,7 +236,7 @@ enum nx_reshape {
 struct nx_attr_reshape {
     enum nx_reshape kind;
     uint32_t n;                          /* of codes */
-    int64_t codes[NX_RESHAPE_CODES_MAX]; /* EXPAND, SQUEEZE: the axes, maybe negative */
+    int64_t codes[NX_RESHAPE_CODES_MAX]; /* EXPAND, SQUEEZE: axes, maybe negative */
     bool reverse;                        /* codes are matched from the right */
 };
 
@@ -257,13 +264,16 @@ struct nx_attr_split {
 
 #define NX_SLICE_TO_END INT64_MAX
 
+struct nx_range {
+    int32_t axis;             /* maybe negative */
+    int64_t begin, end, step; /* negative ones count from the end of the dimension */
+};
+
 struct nx_attr_slice {
-    uint32_t n;   /* dimensions given; those after them are whole */
-    int32_t axis; /* >= 0 or negative: begin[0], end[0] are for that dimension; NX_AXIS_REST: by
-                     position */
-    int64_t begin[NX_RANK_MAX], end[NX_RANK_MAX], step[NX_RANK_MAX]; /* as given, maybe negative */
+    uint32_t n; /* of ranges; dimensions without one are whole */
+    struct nx_range ranges[NX_RANK_MAX];
     int64_t first[NX_RANK_MAX],
-        stride[NX_RANK_MAX]; /* resolved: y[i] = x[first + i stride], all dims */
+        stride[NX_RANK_MAX]; /* resolved, per dimension: x[first + i stride] */
 };
 
 enum nx_transpose { NX_TRANSPOSE_AXES, NX_TRANSPOSE_REVERSE, NX_TRANSPOSE_SWAP };
@@ -332,6 +342,12 @@ struct nx_node {
         char none;
     } attr;
 };
+
+/* CONV and FC: is inputs[2] a bias? */
+static inline bool nx_node_has_bias(const struct nx_node *node)
+{
+    return node->n_inputs - (node->post.sum ? 1u : 0u) > 2;
+}
 
 struct nx_graph {
     struct nx_arena *arena;

@@ -1,19 +1,19 @@
 /* pass.h — rewriting a graph into a cheaper one that computes the same.
  *
  * Each pass takes a graph with weights, inferred for any batch, and leaves a sound, inferred graph;
- * outputs agree to rounding (exactly, for those marked =). Dropped nodes and tensors are gone after
+ * outputs agree exactly, but where it says
+ * "rounds". Dropped nodes and tensors are gone after
  * the run. New constants live in the graph's arena.
  *
- *   bit                  what                                                             exact
- *   NX_PASS_NO_OPS       IDENTITY, RESHAPE to the same shape, PAD by nothing, CONCAT of one   =
- *   NX_PASS_CONSTANTS    nodes with only constant inputs are computed now, by `evaluator`      =
- *   NX_PASS_PAD          a PAD with constant 0 in H and W goes into its CONV                  =
- *   NX_PASS_FOLD_BN      CONV or FC then BATCH_NORM (or SCALE_SHIFT): into weights and bias
- *   NX_PASS_SCALE_SHIFT  what BATCH_NORM is left becomes SCALE_SHIFT. Never folded forward into a
- *                        convolution: zero padding comes after the shift.
- *   NX_PASS_ACTIVATION   UNARY after CONV, FC, SCALE_SHIFT, BINARY becomes their post.act =
- *   NX_PASS_SUM          CONV or FC whose result is only added to r, where r dies: post.sum = (done
- * before ACTIVATION, so that relu(conv(x) + r) is one node) */
+ *   NX_PASS_NO_OPS       drops IDENTITY, RESHAPE to the same shape, PAD by nothing, CONCAT of one
+ *   NX_PASS_CONSTANTS    nodes with only constant inputs are computed now, by `evaluator`
+ *   NX_PASS_PAD          a PAD with zeros in H and W goes into its CONV
+ *   NX_PASS_FOLD_BN      BATCH_NORM or SCALE_SHIFT after CONV or FC: into weights and bias (rounds)
+ *   NX_PASS_SCALE_SHIFT  what BATCH_NORM is left becomes SCALE_SHIFT (rounds). Never folded forward
+ *                        into a convolution: zero padding comes after the shift
+ *   NX_PASS_SUM          CONV or FC whose result is only added to r, where r dies: post.sum; before
+ *                        ACTIVATION, so that relu(conv(x) + r) is one node
+ *   NX_PASS_ACTIVATION   UNARY after CONV, FC, SCALE_SHIFT or BINARY: their post.act */
 #ifndef NX_CATEGORIZER_GRAPH_PASS_H
 #define NX_CATEGORIZER_GRAPH_PASS_H
 

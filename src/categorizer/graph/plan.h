@@ -19,8 +19,7 @@ struct nx_slot {
 };
 
 struct nx_plan {
-    uint32_t *
-        slot_of; /* per tensor: its slot, or NX_NONE (inputs, constants, tensors nobody computes) */
+    uint32_t *slot_of; /* per tensor: its slot; NX_NONE for inputs and constants */
     struct nx_slot *slots;
     uint32_t n_slots;
 };
