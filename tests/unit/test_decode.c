@@ -6,7 +6,7 @@
 
 static struct nx_pixels decode_file(const char *name, uint32_t short_side)
 {
-    struct nx_file f = nx_file_read(IMAGES, name);
+    struct nx_test_file f = nx_test_read(IMAGES, name);
     struct nx_pixels pixels = {0};
     struct nx_err err = {0};
     enum nx_status status = nx_photo_decode(f.bytes, f.len, short_side, NULL, &pixels, &err);
@@ -54,7 +54,7 @@ static void every_kind_of_png_becomes_rgb8(void **state)
 static void expect_like(const char *name, const char *golden, int tolerance)
 {
     struct nx_pixels p = decode_file(name, 0);
-    struct nx_file g = nx_file_read(IMAGES, golden);
+    struct nx_test_file g = nx_test_read(IMAGES, golden);
     assert_int_equal((size_t)p.width * p.height * 3, g.len);
     int most = largest_difference(p.rgb, g.bytes, g.len);
     if (most > tolerance)
@@ -114,7 +114,7 @@ static void a_photo_cut_anywhere_is_refused(void **state)
                                         "rgb8.png",    "orientation6.png", "lossy.webp",
                                         "palette.png", "lossless.webp",    "orientation6.webp"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        struct nx_file f = nx_file_read(IMAGES, names[i]);
+        struct nx_test_file f = nx_test_read(IMAGES, names[i]);
         size_t whole =
             strstr(names[i], ".png") ? f.len - 4 : f.len; /* IEND's checksum guards nothing */
         for (size_t n = 0; n < whole; n++) {
@@ -161,9 +161,9 @@ static void put_be32(uint8_t *at, uint32_t v)
 }
 
 /* The test PNG with other sides in its header, and the right checksum. */
-static struct nx_file png_claiming(uint32_t width, uint32_t height)
+static struct nx_test_file png_claiming(uint32_t width, uint32_t height)
 {
-    struct nx_file f = nx_file_read(IMAGES, "rgb8.png");
+    struct nx_test_file f = nx_test_read(IMAGES, "rgb8.png");
     put_be32(f.bytes + 16, width);
     put_be32(f.bytes + 20, height);
     put_be32(f.bytes + 29, crc_of(f.bytes + 12, 17));
@@ -186,7 +186,7 @@ static void a_png_claiming_too_much_is_refused_by_its_header(void **state)
         {0, 7, NX_CORRUPT, "the PNG cannot be decoded: invalid image width"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct nx_file f = png_claiming(rows[i].width, rows[i].height);
+        struct nx_test_file f = png_claiming(rows[i].width, rows[i].height);
         expect_refusal(f.bytes, f.len, rows[i].status, rows[i].text);
         free(f.bytes);
     }
@@ -195,7 +195,7 @@ static void a_png_claiming_too_much_is_refused_by_its_header(void **state)
 static void a_jpeg_claiming_too_much_is_refused_by_its_header(void **state)
 {
     (void)state;
-    struct nx_file f = nx_file_read(IMAGES, "444.jpg");
+    struct nx_test_file f = nx_test_read(IMAGES, "444.jpg");
     uint8_t *frame = memmem(f.bytes, f.len, "\xff\xc0", 2);
     assert_non_null(frame);
     memcpy(frame + 5, "\xea\x60\xea\x60", 4);
@@ -207,7 +207,7 @@ static void a_jpeg_claiming_too_much_is_refused_by_its_header(void **state)
 static void the_limit_is_the_callers(void **state)
 {
     (void)state;
-    struct nx_file f = nx_file_read(IMAGES, "lossless.webp");
+    struct nx_test_file f = nx_test_read(IMAGES, "lossless.webp");
     struct nx_photo_limits limits = {.pixels_max = 40 * 30};
     struct nx_pixels p = {0};
     struct nx_err err = {0};
@@ -223,7 +223,7 @@ static void the_limit_is_the_callers(void **state)
 static void cmyk_is_refused(void **state)
 {
     (void)state;
-    struct nx_file f = nx_file_read(IMAGES, "cmyk.jpg");
+    struct nx_test_file f = nx_test_read(IMAGES, "cmyk.jpg");
     expect_refusal(f.bytes, f.len, NX_UNSUPPORTED, "the JPEG is CMYK, expected RGB or grey");
     free(f.bytes);
 }
@@ -233,7 +233,7 @@ static void cmyk_is_refused(void **state)
 static void a_jpeg_with_scans_without_end_is_refused(void **state)
 {
     (void)state;
-    struct nx_file f = nx_file_read(IMAGES, "progressive.jpg");
+    struct nx_test_file f = nx_test_read(IMAGES, "progressive.jpg");
     size_t last = f.len - 1;
     while (memcmp(f.bytes + --last, "\xff\xda", 2) != 0) {
     }
@@ -254,7 +254,7 @@ static void a_jpeg_with_scans_without_end_is_refused(void **state)
 static void stray_bytes_between_segments_do_no_harm(void **state)
 {
     (void)state;
-    struct nx_file f = nx_file_read(IMAGES, "444.jpg");
+    struct nx_test_file f = nx_test_read(IMAGES, "444.jpg");
     uint8_t *with = malloc(f.len + 3);
     memcpy(with, f.bytes, f.len - 2);
     memcpy(with + f.len - 2, "\1\2\3\xff\xd9", 5);
@@ -274,7 +274,7 @@ static void no_memory_is_an_answer(void **state)
     (void)state;
     static const char *const names[] = {"444.jpg", "rgb8.png", "lossy.webp"};
     for (size_t i = 0; i < 3; i++) {
-        struct nx_file f = nx_file_read(IMAGES, names[i]);
+        struct nx_test_file f = nx_test_read(IMAGES, names[i]);
         nx_alloc_fail_at(1);
         expect_refusal(f.bytes, f.len, NX_NO_MEMORY,
                        i == 1 ? "no memory for a picture of 37 x 23 pixels"

@@ -10,7 +10,7 @@ enum { KEPT_EVERY = 149 }; /* of a golden tensor; EVERY in tools/goldens/image.p
 static float *tensor_of(const char *file, const struct nx_recipe *r, uint32_t c, uint32_t h,
                         uint32_t w)
 {
-    struct nx_file f = nx_file_read(IMAGES, file);
+    struct nx_test_file f = nx_test_read(IMAGES, file);
     float *out = calloc((size_t)c * h * w, sizeof *out);
     struct nx_err err = {0};
     if (nx_photo_to_tensor(f.bytes, f.len, r, c, h, w, out, NULL, &err) != NX_OK)
@@ -36,7 +36,7 @@ static void each_preset_gives_what_its_original_gives(void **state)
         float *got = tensor_of(i == 4 ? "digit.png" : "recipe.jpg", r, c, side, side);
         char golden_name[64];
         snprintf(golden_name, sizeof golden_name, "%s.f32", names[i]);
-        struct nx_file golden = nx_file_read(IMAGES, golden_name);
+        struct nx_test_file golden = nx_test_read(IMAGES, golden_name);
         size_t n = golden.len / sizeof(float);
         assert_int_equal(n, ((size_t)c * side * side + KEPT_EVERY - 1) / KEPT_EVERY);
         for (size_t k = 0; k < n; k++) {
@@ -96,7 +96,7 @@ static void scaled_decoding_moves_little(void **state)
 {
     (void)state;
     const struct nx_recipe *r = nx_recipe_preset("raw-255");
-    struct nx_file f = nx_file_read(IMAGES, "large.jpg");
+    struct nx_test_file f = nx_test_read(IMAGES, "large.jpg");
     struct nx_pixels full = {0};
     assert_int_equal(nx_photo_decode(f.bytes, f.len, 0, NULL, &full, NULL), NX_OK);
     enum { VALUES = 3 * 96 * 96 };
@@ -140,7 +140,7 @@ static void refusals_pass_through(void **state)
     assert_int_equal(nx_photo_to_tensor((const uint8_t *)"GIF8", 4, r, 1, 8, 8, out, NULL, &err),
                      NX_INVALID);
     assert_string_equal(err.text, "the model takes 1 channels, the recipe gives 3 (colour)");
-    struct nx_file f = nx_file_read(IMAGES, "rgb8.png");
+    struct nx_test_file f = nx_test_read(IMAGES, "rgb8.png");
     float tensor[3 * 8 * 8];
     for (uint64_t nth = 1; nth <= 7; nth++) {
         nx_alloc_fail_at(nth);

@@ -26,7 +26,7 @@ static void both_filters_are_within_a_level_of_their_originals(void **state)
         const uint32_t *size = sizes[i / 2];
         char name[64];
         snprintf(name, sizeof name, "%s%ux%u.rgb", filters[i % 2], size[0], size[1]);
-        struct nx_file golden = nx_file_read(IMAGES, name);
+        struct nx_test_file golden = nx_test_read(IMAGES, name);
         struct nx_resize_window w = whole(size[0], size[1]);
         assert_int_equal(
             nx_resize(src, W, H, i % 2 ? NX_FILTER_TRIANGLE : NX_FILTER_BILINEAR, &w, dst, NULL),

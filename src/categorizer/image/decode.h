@@ -5,12 +5,17 @@
  * The kind is told by the first bytes, not by a name: JPEG, PNG or WebP. The header is read first,
  * and a picture over the limit is refused before anything of its size is allocated. A photo that is
  * cut short or damaged is refused as a whole (NX_CORRUPT): half a picture would get a confident
- * wrong answer. One exception: stray bytes between JPEG segments, which some cameras write, do no
- * harm and are skipped. Alpha is dropped, not blended. 16 bits become the upper 8, palettes and
- * greys become RGB. A CMYK JPEG is NX_UNSUPPORTED. Shapes  rgb: (height, width, 3) u8, rows from
- * the top *as stored*; `orientation` (exif.h) is not applied yet Owner   the caller gives pixels
- * back with nx_pixels_free                      Thread  any Memory  at most 3 · pixels_max bytes
- * and what a decoder needs beside; a progressive JPEG: 6 · pixels_max more */
+ * wrong answer. Two exceptions leave every pixel as it was: stray bytes between JPEG segments,
+ * which some cameras write, and a PNG without the checksum of its empty last chunk.
+ * Alpha is dropped, not blended. 16 bits become the upper 8, palettes and greys become RGB. A CMYK
+ * JPEG is NX_UNSUPPORTED.
+ *
+ * Shapes  rgb: (height, width, 3) u8, rows from the top *as stored*; `orientation` (exif.h) is not
+ *         applied yet
+ * Owner   the caller gives pixels back with nx_pixels_free
+ * Thread  any
+ * Memory  at most 3 · pixels_max bytes and what a decoder needs beside; a progressive JPEG needs
+ *         6 · pixels_max more */
 #ifndef NX_IMAGE_DECODE_H
 #define NX_IMAGE_DECODE_H
 

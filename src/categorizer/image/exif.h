@@ -4,10 +4,12 @@
  *   5 transposed         6 turn right to view    7 anti-transposed      8 turn left to view
  *
  * From 5 on, the stored rows are the columns of the picture as seen. A block that is damaged, or
- * has no orientation, means 1: a wrong hint must not cost the user an answer. Shapes  `tiff` is the
- * block from its byte-order mark ("II*\0" or "MM\0*"), any length Owner   the caller; nothing is
- * kept, nothing is allocated          Thread  any Source  CIPA DC-008 (Exif 2.3) section 4.6.2 and
- * TIFF 6.0 section 2: tag 0x0112 in IFD0 */
+ * has no orientation, means 1: a wrong hint must not cost the user an answer.
+ *
+ * Shapes  `tiff` is the block from its byte-order mark ("II*" or "MM" and 42), any length
+ * Owner   the caller; nothing is kept, nothing is allocated
+ * Thread  any
+ * Source  CIPA DC-008 (Exif 2.3) and TIFF 6.0: tag 0x0112 in IFD0 */
 #ifndef NX_IMAGE_EXIF_H
 #define NX_IMAGE_EXIF_H
 

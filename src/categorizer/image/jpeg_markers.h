@@ -4,8 +4,11 @@
  * The walk follows the segment lengths and, inside entropy-coded data, the stuffing rule (a marker
  * is 0xff followed by neither 0, 0xff nor RST0..7), so it counts the scans that a decoder would
  * meet, and a marker inside a thumbnail is not taken for one. Damage ends the walk; what was found
- * until then stands. Owner   the caller; `exif` points into `bytes`          Thread  any Source
- * ITU-T T.81 annex B; CIPA DC-008 section 4.7.2 (APP1) */
+ * until then stands.
+ *
+ * Owner   the caller; `exif` points into `bytes`
+ * Thread  any
+ * Source  ITU-T T.81 annex B; CIPA DC-008 on APP1 */
 #ifndef NX_IMAGE_JPEG_MARKERS_H
 #define NX_IMAGE_JPEG_MARKERS_H
 

@@ -2,8 +2,8 @@
  *
  * Shapes  out (channels, height, width) f32, for one picture
  * Owner   the caller; nothing is kept. Scratch is the decoded photo (decode.h) and one window
- * Thread  any, and meant for threads of its own: a 12 megapixel photo costs as much as a small
- * network Failure a status and one sentence; `out` is then unspecified */
+ * Thread  any, and meant for threads of its own: 12 megapixels cost as much as a small network
+ * Failure a status and one sentence; `out` is then unspecified */
 #ifndef NX_IMAGE_PHOTO_H
 #define NX_IMAGE_PHOTO_H
 
