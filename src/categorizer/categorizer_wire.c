@@ -6,7 +6,7 @@
 
 enum { LENGTH_BYTES = 4 };
 
-static void encode_install(struct nx_writer *w, const struct nx_op_head *head)
+static void encode_install(struct nx_writer *w, const struct nx_request_head *head)
 {
     nx_write_bytes(w, head->request.bytes, NX_REQUEST_ID_BYTES);
     nx_write_u8(w, (uint8_t)head->format);
@@ -17,7 +17,7 @@ static void encode_install(struct nx_writer *w, const struct nx_op_head *head)
     nx_write_bytes(w, head->recipe, head->recipe_bytes);
 }
 
-size_t nx_op_encode(const struct nx_op_head *head, void *bytes, size_t cap)
+size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t cap)
 {
     struct nx_writer w;
     nx_writer_init(&w, bytes, cap);
@@ -26,9 +26,9 @@ size_t nx_op_encode(const struct nx_op_head *head, void *bytes, size_t cap)
     nx_write_u8(&w, (uint8_t)head->op);
     nx_write_u32(&w, head->tag);
     switch (head->op) {
-    case NX_OP_INFER: nx_write_u64(&w, (uint64_t)head->time_left_ns); break;
-    case NX_OP_INSTALL: encode_install(&w, head); break;
-    case NX_OP_REMOVE: nx_write_bytes(&w, head->request.bytes, NX_REQUEST_ID_BYTES); break;
+    case NX_REQUEST_INFER: nx_write_u64(&w, (uint64_t)head->time_left_ns); break;
+    case NX_REQUEST_INSTALL: encode_install(&w, head); break;
+    case NX_REQUEST_REMOVE: nx_write_bytes(&w, head->request.bytes, NX_REQUEST_ID_BYTES); break;
     }
     if (w.bad)
         return 0;
@@ -45,7 +45,7 @@ static void decode_bytes(struct nx_reader *r, void *to, size_t len)
         memcpy(to, bytes, len);
 }
 
-static void decode_install(struct nx_reader *r, struct nx_op_head *head)
+static void decode_install(struct nx_reader *r, struct nx_request_head *head)
 {
     decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES);
     head->format = (enum nx_model_format)nx_read_u8(r);
@@ -59,13 +59,13 @@ static void decode_install(struct nx_reader *r, struct nx_op_head *head)
         decode_bytes(r, head->recipe, head->recipe_bytes);
 }
 
-static void decode_fields(struct nx_reader *r, struct nx_op_head *head)
+static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
 {
     head->tag = nx_read_u32(r);
     switch (head->op) {
-    case NX_OP_INFER: head->time_left_ns = (nx_ns)nx_read_u64(r); break;
-    case NX_OP_INSTALL: decode_install(r, head); break;
-    case NX_OP_REMOVE: decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES); break;
+    case NX_REQUEST_INFER: head->time_left_ns = (nx_ns)nx_read_u64(r); break;
+    case NX_REQUEST_INSTALL: decode_install(r, head); break;
+    case NX_REQUEST_REMOVE: decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES); break;
     default: r->bad = true;
     }
 }
@@ -75,8 +75,8 @@ static int is_format(enum nx_model_format format)
     return format == NX_FORMAT_MXNET || format == NX_FORMAT_ONNX;
 }
 
-enum nx_status nx_op_decode(const void *bytes, size_t len, struct nx_op_head *head, size_t *used,
-                            struct nx_err *err)
+enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_request_head *head,
+                                 size_t *used, struct nx_err *err)
 {
     struct nx_reader r;
     nx_reader_init(&r, bytes, len);
@@ -95,10 +95,10 @@ enum nx_status nx_op_decode(const void *bytes, size_t len, struct nx_op_head *he
         return nx_err_set(err, NX_UNSUPPORTED,
                           "an operation has wire version %u, this node speaks %d", version,
                           NX_WIRE_VERSION);
-    struct nx_op_head decoded = {.op = (enum nx_op)nx_read_u8(&r)};
+    struct nx_request_head decoded = {.op = (enum nx_request)nx_read_u8(&r)};
     decode_fields(&r, &decoded);
     if (r.bad || nx_reader_left(&r) != 0 ||
-        (decoded.op == NX_OP_INSTALL && !is_format(decoded.format)))
+        (decoded.op == NX_REQUEST_INSTALL && !is_format(decoded.format)))
         return nx_err_set(err, NX_CORRUPT, "operation %d has a malformed head of %u bytes",
                           (int)decoded.op, head_bytes);
     *head = decoded;

@@ -29,15 +29,15 @@ enum {
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX,
 };
 
-enum nx_op { NX_OP_INFER = 1, NX_OP_INSTALL = 2, NX_OP_REMOVE = 3 };
+enum nx_request { NX_REQUEST_INFER = 1, NX_REQUEST_INSTALL = 2, NX_REQUEST_REMOVE = 3 };
 enum nx_model_format { NX_FORMAT_MXNET = 1, NX_FORMAT_ONNX = 2 };
 
 struct nx_request_id {
     uint8_t bytes[NX_REQUEST_ID_BYTES];
 };
 
-struct nx_op_head {
-    enum nx_op op;
+struct nx_request_head {
+    enum nx_request op;
     uint32_t tag;
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
@@ -48,11 +48,11 @@ struct nx_op_head {
 };
 
 /* Bytes written, at most NX_HEAD_BYTES_MAX; 0 if cap is too small. */
-size_t nx_op_encode(const struct nx_op_head *head, void *bytes, size_t cap);
+size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t cap);
 
 /* NX_AGAIN: the head is not whole yet. *used is how long it was. */
-enum nx_status nx_op_decode(const void *bytes, size_t len, struct nx_op_head *head, size_t *used,
-                            struct nx_err *err);
+enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_request_head *head,
+                                 size_t *used, struct nx_err *err);
 
 struct nx_answer {
     struct nx_err err; /* status NX_OK: done, with a text to show if it is not empty */

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-static struct nx_op_head install_head(void)
+static struct nx_request_head install_head(void)
 {
-    struct nx_op_head h = {.op = NX_OP_INSTALL,
+    struct nx_request_head h = {.op = NX_REQUEST_INSTALL,
                            .tag = 7,
                            .request = {{1, 2, 3}},
                            .format = NX_FORMAT_MXNET,
@@ -20,20 +20,20 @@ static struct nx_op_head install_head(void)
 static void every_operation_comes_back(void **state)
 {
     (void)state;
-    struct nx_op_head heads[] = {
-        {.op = NX_OP_INFER, .tag = 4000000000u, .time_left_ns = NX_NEVER},
+    struct nx_request_head heads[] = {
+        {.op = NX_REQUEST_INFER, .tag = 4000000000u, .time_left_ns = NX_NEVER},
         install_head(),
-        {.op = NX_OP_REMOVE, .tag = 0, .request = {{9}}},
+        {.op = NX_REQUEST_REMOVE, .tag = 0, .request = {{9}}},
     };
     for (size_t i = 0; i < 3; i++) {
         uint8_t bytes[NX_HEAD_BYTES_MAX + 3];
-        size_t len = nx_op_encode(&heads[i], bytes, sizeof bytes), used;
-        struct nx_op_head back;
+        size_t len = nx_request_encode(&heads[i], bytes, sizeof bytes), used;
+        struct nx_request_head back;
         struct nx_err err;
         assert_true(len > 0);
         for (size_t cut = 0; cut < len; cut++)
-            assert_int_equal(nx_op_decode(bytes, cut, &back, &used, &err), NX_AGAIN);
-        assert_int_equal(nx_op_decode(bytes, len + 3, &back, &used, &err), NX_OK);
+            assert_int_equal(nx_request_decode(bytes, cut, &back, &used, &err), NX_AGAIN);
+        assert_int_equal(nx_request_decode(bytes, len + 3, &back, &used, &err), NX_OK);
         assert_int_equal(used, len);
         assert_memory_equal(&back, &heads[i], sizeof back);
     }
@@ -42,9 +42,9 @@ static void every_operation_comes_back(void **state)
 static void malformed_heads_are_refused(void **state)
 {
     (void)state;
-    struct nx_op_head head = install_head(), back;
+    struct nx_request_head head = install_head(), back;
     uint8_t bytes[NX_HEAD_BYTES_MAX];
-    size_t len = nx_op_encode(&head, bytes, sizeof bytes), used;
+    size_t len = nx_request_encode(&head, bytes, sizeof bytes), used;
     struct nx_err err;
     struct {
         size_t at;
@@ -53,12 +53,12 @@ static void malformed_heads_are_refused(void **state)
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         uint8_t kept = bytes[flips[i].at];
         bytes[flips[i].at] = flips[i].value;
-        enum nx_status s = nx_op_decode(bytes, len, &back, &used, &err);
+        enum nx_status s = nx_request_decode(bytes, len, &back, &used, &err);
         assert_true(s == NX_CORRUPT || s == NX_UNSUPPORTED);
         bytes[flips[i].at] = kept;
     }
-    assert_int_equal(nx_op_decode(bytes, len, &back, &used, &err), NX_OK);
-    assert_int_equal(nx_op_encode(&head, bytes, len - 1), 0);
+    assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_OK);
+    assert_int_equal(nx_request_encode(&head, bytes, len - 1), 0);
 }
 
 static void answers_come_back_and_nonsense_does_not(void **state)
