@@ -145,7 +145,7 @@ struct nx_grpc_stats {
 };
 struct nx_grpc_stats nx_grpc_stats(const struct nx_grpc *server);
 
-/* ---- from a service, on a call that is not over ---- */
+/* The rest is for services, on a call that is not over. */
 
 /* Buffers one reply message (a copy). UNARY and CLIENT_STREAM: once. NX_TOO_LARGE: over
  * reply_bytes_max, and never possible. NX_AGAIN: not now, on_writable follows. NX_NO_MEMORY: the
