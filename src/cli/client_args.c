@@ -83,7 +83,7 @@ static enum nx_status check_node(const char *node, struct nx_err *err)
     if (!colon || strlen(node) > NX_CLIENT_NODE_BYTES_MAX ||
         !nx_client_parse_u32(colon + 1, &port) || port == 0 || port > 65535)
         return nx_err_set(err, NX_INVALID,
-                          "function tier node \"%s\" is not host:port, as in 127.0.0.1:28000",
+                          "function tier node \"%.64s\" is not host:port, as in 127.0.0.1:28000",
                           node);
     return NX_OK;
 }
