@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* protobuf-c's structs have no const; packing only reads. */
+/* protobuf-c's structs have no const; packing only reads. Its __INIT macros cast const away, which
+ * clang's -Wcast-qual sees: the __init functions do the same. */
 static ProtobufCBinaryData binary(const uint8_t *bytes, size_t len)
 {
     union {
@@ -27,7 +28,8 @@ static size_t pack(const ProtobufCMessage *message, uint8_t *buffer)
 size_t nx_client_wire_install(const struct nx_client_install *install, uint8_t *buffer)
 {
     static char onnx[] = "onnx"; /* protobuf-c's strings are not const */
-    Sospdemo__InstallModelMetadata metadata = SOSPDEMO__INSTALL_MODEL_METADATA__INIT;
+    Sospdemo__InstallModelMetadata metadata;
+    sospdemo__install_model_metadata__init(&metadata);
     metadata.tag = install->tag;
     metadata.synset_size = install->synset_bytes;
     metadata.symbol_size = install->model_bytes;
@@ -37,7 +39,8 @@ size_t nx_client_wire_install(const struct nx_client_install *install, uint8_t *
         metadata.recipe = install->recipe;
     if (install->onnx)
         metadata.format = onnx;
-    Sospdemo__InstallModelRequest request = SOSPDEMO__INSTALL_MODEL_REQUEST__INIT;
+    Sospdemo__InstallModelRequest request;
+    sospdemo__install_model_request__init(&request);
     request.metadata = &metadata;
     return pack(&request.base, buffer);
 }
@@ -45,7 +48,8 @@ size_t nx_client_wire_install(const struct nx_client_install *install, uint8_t *
 size_t nx_client_wire_remove(uint32_t tag, const uint8_t request_id[NX_CLIENT_REQUEST_ID_BYTES],
                              uint8_t *buffer)
 {
-    Sospdemo__RemoveModelRequest request = SOSPDEMO__REMOVE_MODEL_REQUEST__INIT;
+    Sospdemo__RemoveModelRequest request;
+    sospdemo__remove_model_request__init(&request);
     request.tag = tag;
     request.request_id = binary(request_id, NX_CLIENT_REQUEST_ID_BYTES);
     return pack(&request.base, buffer);
@@ -58,25 +62,29 @@ size_t nx_client_wire_photo(uint32_t photo_bytes, const uint32_t *tags, uint32_t
         const uint32_t *in;
         uint32_t *out;
     } cast = {.in = tags};
-    Sospdemo__PhotoMetadata metadata = SOSPDEMO__PHOTO_METADATA__INIT;
+    Sospdemo__PhotoMetadata metadata;
+    sospdemo__photo_metadata__init(&metadata);
     metadata.photo_size = photo_bytes;
     metadata.n_tags = tag_count;
     metadata.tags = cast.out;
-    Sospdemo__PhotoRequest request = SOSPDEMO__PHOTO_REQUEST__INIT;
+    Sospdemo__PhotoRequest request;
+    sospdemo__photo_request__init(&request);
     request.metadata = &metadata;
     return pack(&request.base, buffer);
 }
 
 size_t nx_client_wire_install_chunk(const uint8_t *bytes, size_t len, uint8_t *buffer)
 {
-    Sospdemo__InstallModelRequest request = SOSPDEMO__INSTALL_MODEL_REQUEST__INIT;
+    Sospdemo__InstallModelRequest request;
+    sospdemo__install_model_request__init(&request);
     request.file_data = binary(bytes, len);
     return pack(&request.base, buffer);
 }
 
 size_t nx_client_wire_photo_chunk(const uint8_t *bytes, size_t len, uint8_t *buffer)
 {
-    Sospdemo__PhotoRequest request = SOSPDEMO__PHOTO_REQUEST__INIT;
+    Sospdemo__PhotoRequest request;
+    sospdemo__photo_request__init(&request);
     request.photo_data = binary(bytes, len);
     return pack(&request.base, buffer);
 }
