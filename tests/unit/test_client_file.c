@@ -39,7 +39,7 @@ static void hands_out_every_byte_once(void **state)
     for (int i = 0; i < 4; i++) {
         assert_int_equal(nx_client_file_read(&file, bytes, sizeof bytes, &len, NULL), NX_OK);
         assert_int_equal(len, lens[i]);
-        assert_memory_equal(bytes, "0123456789" + 4 * i, len);
+        assert_memory_equal(bytes, &"0123456789"[4 * i], len);
     }
     nx_client_file_close(&file);
     nx_client_file_close(&file);
