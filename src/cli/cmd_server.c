@@ -59,7 +59,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
     };
     snprintf(g.local_ip, sizeof g.local_ip, "%s", c->local_ip);
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
-    snprintf(g.provider, sizeof g.provider, "%s", c->provider);
+    snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
     snprintf(g.domain, sizeof g.domain, "%s", c->domain);
     g.spec.subgroups_count = 2;
     fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);

@@ -159,7 +159,7 @@ static enum nx_status parse_text(struct parse *p, const char *text, struct nx_er
 static const struct key *find_option(const char *option, size_t len)
 {
     for (size_t i = 0; i < KEYS_COUNT; i++) {
-        char full[NX_CONFIG_TEXT_BYTES];
+        char full[2 * NX_CONFIG_TEXT_BYTES];
         snprintf(full, sizeof full, "%s/%s", keys[i].section, keys[i].name);
         bool is_full = strlen(full) == len && memcmp(full, option, len) == 0;
         bool is_short = strcmp(keys[i].section, "NEXUS") == 0 && strlen(keys[i].name) == len &&

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { NX_CONFIG_TEXT_BYTES = 64 };
+enum { NX_CONFIG_TEXT_BYTES = 32 };
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
