@@ -202,7 +202,7 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
         announce(s);
     }
     if (s->function_tier)
-        busy |= nx_function_tier_poll(s->function_tier, now, &retry_soon);
+        busy |= nx_function_tier_poll(s->function_tier, now, busy, &retry_soon);
     else
         busy |= nx_categorizer_poll(s->categorizer, &retry_soon);
     if (s->stopping && drained(s, now))

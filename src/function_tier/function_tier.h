@@ -27,8 +27,10 @@ void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *gro
 
 int nx_function_tier_fd(const struct nx_function_tier *tier);
 nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
-/* True if more is waiting. *retry_soon: something waits for room in the group's windows. */
-bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now, bool *retry_soon);
+/* True if more is waiting. group_moved: the last nx_group_poll did something, so windows may have room.
+ * *retry_soon: something waits for room. */
+bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now, bool group_moved,
+                           bool *retry_soon);
 
 /* No new work; what is under way is finished. Poll until drained. */
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now);
