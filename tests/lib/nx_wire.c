@@ -149,9 +149,7 @@ static void trace_upcall(struct wire *wire, unsigned node, const struct nx_upcal
     case NX_UP_QUERY_FAILED:
         trace(wire, node, "query failed to n%u: %s", up->part.peer, nx_status_name(up->status));
         return;
-    case NX_UP_DOWN:
-        trace(wire, node, "down, %s: %s", nx_status_name(up->status), up->why);
-        return;
+    case NX_UP_DOWN: trace(wire, node, "down, %s: %s", nx_status_name(up->status), up->why); return;
     }
 }
 
@@ -258,7 +256,8 @@ void wire_kill(struct wire *wire, unsigned node)
         wire->lanes[node][n].cut = wire->lanes[n][node].cut = true;
         if (n == node || wire->dead[n])
             continue;
-        wire_ask(wire, n, (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = node, .why = "killed"});
+        wire_ask(wire, n,
+                 (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = node, .why = "killed"});
     }
 }
 

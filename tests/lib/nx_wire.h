@@ -59,7 +59,7 @@ void wire_run(struct wire *wire);
 
 void wire_land(struct wire *wire, unsigned src, unsigned dst, unsigned count); /* of a held lane */
 void wire_release(struct wire *wire, unsigned src, unsigned dst); /* lands all; held no more */
-void wire_kill(struct wire *wire, unsigned node);                 /* what is in its lanes is lost; peers are told */
+void wire_kill(struct wire *wire, unsigned node); /* what is in its lanes is lost; peers are told */
 
 /* Requests; the stream or bytes taken in wire->inner. */
 const struct nx_update *wire_ask(struct wire *wire, unsigned node, struct nx_event event);

@@ -97,7 +97,8 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     if (!wanted)
         return;
     if (core->ring & NX_RANK_BIT(peer))
-        core->table.dirty[peer] |= SLEEP_BIT; /* something must be written for the bell to ride on */
+        core->table.dirty[peer] |=
+            SLEEP_BIT; /* something must be written for the bell to ride on */
     push_row(core, update, peer, true);
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         swap_writes(update, before);

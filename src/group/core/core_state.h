@@ -36,9 +36,9 @@ struct nx_core {
 
     /* Per rank, ours included: what each member says, checked. */
     uint64_t received[NX_MEMBERS_MAX], delivered[NX_MEMBERS_MAX], consumed[NX_MEMBERS_MAX];
-    nx_rankset orphaning;  /* lost members whose streams are not all closed yet */
-    nx_rankset owing;      /* peers to tell what we consumed of their point-to-point bytes */
-    uint64_t delivered_at; /* bytes of all rings behind our deliveries, … */
+    nx_rankset orphaning;       /* lost members whose streams are not all closed yet */
+    nx_rankset owing;           /* peers to tell what we consumed of their point-to-point bytes */
+    uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
 
     /* Per peer: how far each window has been posted. */

@@ -18,11 +18,11 @@
 struct nx_suspect {
     nx_rank self;
     nx_rankset members, alive, reachable;
-    nx_rankset suspected;   /* failed, ours and the others' findings */
-    nx_rankset leaves_seen; /* members that announced their leave */
-    nx_rankset unreported;  /* losses not yet handed up */
+    nx_rankset suspected;            /* failed, ours and the others' findings */
+    nx_rankset leaves_seen;          /* members that announced their leave */
+    nx_rankset unreported;           /* losses not yet handed up */
     const char *why[NX_MEMBERS_MAX]; /* of a loss; a static sentence */
-    bool fenced;            /* somebody suspects us: we are out */
+    bool fenced;                     /* somebody suspects us: we are out */
     bool leaving, left;
     nx_ns leave_until;
 };

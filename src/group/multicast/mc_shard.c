@@ -42,9 +42,8 @@ enum nx_status nx_mc_append(struct nx_mc *mc, uint8_t kind, nx_stream stream, co
 {
     nx_assert(!mc->wedged && mc->senders > 0 && len <= mc->send_max);
     size_t prefix = kind == NX_REC_COMMIT ? sizeof stream : 0;
-    struct nx_record record = {.len = (uint32_t)(prefix + len),
-                               .kind = kind,
-                               .tag = (uint16_t)mc->indexes[mc->own]};
+    struct nx_record record = {
+        .len = (uint32_t)(prefix + len), .kind = kind, .tag = (uint16_t)mc->indexes[mc->own]};
     uint8_t *payload = nx_window_append(&mc->out, &record);
     if (!payload)
         return NX_AGAIN;
@@ -113,9 +112,8 @@ static void fill_with_nulls(struct nx_mc *mc)
     uint64_t run = wanted - mc->indexes[mc->own];
     uint64_t run_max = mc->out.ring_bytes / NX_RECORD_HEADER_BYTES;
     run = run > run_max ? run_max : run;
-    struct nx_record record = {.len = (uint32_t)run,
-                               .kind = NX_REC_NULLS,
-                               .tag = (uint16_t)mc->indexes[mc->own]};
+    struct nx_record record = {
+        .len = (uint32_t)run, .kind = NX_REC_NULLS, .tag = (uint16_t)mc->indexes[mc->own]};
     if (!nx_window_append(&mc->out, &record))
         return;
     mc->indexes[mc->own] += run;
