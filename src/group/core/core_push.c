@@ -107,8 +107,20 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     ring_peer(core, update, peer);
 }
 
+/* A failed member may be alive and merely unheard: the last that it hears of us is that it is out. */
+static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_update *update)
+{
+    for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        nx_table_tell(&core->table, peer, NX_COL_SUSPECTED, core->suspect.suspected);
+        push_row(core, update, peer, false);
+    }
+    core->suspect.untold &= ~writable;
+}
+
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
+    push_farewells(core, writable, update);
     for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));
 }
