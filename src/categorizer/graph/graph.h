@@ -27,12 +27,12 @@
 
 /* Bounds on what a file can make us hold. The largest real symbol seen has 2,250 nodes. */
 #define NX_NODES_MAX        20000u
-#define NX_TENSORS_MAX      100000u
+#define NX_TENSORS_MAX      60000u
 #define NX_NODE_INPUTS_MAX  1024u
 #define NX_NODE_OUTPUTS_MAX 1024u
 #define NX_RANK_MAX         6u
 #define NX_DIM_MAX          (INT64_C(1) << 31)
-#define NX_TENSOR_BYTES_MAX (UINT64_C(1) << 33) /* one tensor, at the batch it is inferred for */
+#define NX_TENSOR_BYTES_MAX (UINT64_C(1) << 32) /* one tensor, at the batch it is inferred for */
 #define NX_BATCH_MAX        4096u
 
 #define NX_NONE UINT32_MAX /* no tensor, no node */
@@ -80,7 +80,7 @@ struct nx_tensor {
  *   SLICE        x; x[begin : end : step] in each dimension
  *   TRANSPOSE    x
  *   PAD          x
- *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over a window of channels)^-beta
+ *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over `size` channels)^-beta
  *   L2_NORM      x;  y = x / sqrt(sum x² + eps), the sum over what mode says
  *   IDENTITY     x */
 #define NX_OP_LIST(X)                                            \
@@ -308,8 +308,8 @@ struct nx_attr_l2_norm {
 
 /* What a pass hung on a node that computes anyway:  y = act(op(x) + residual).
  * Legal on CONV and FC (sum and act), SCALE_SHIFT and BINARY (act). With `sum` the residual is the
- * node's last input, has the output's shape and dies here: the output may take its place in memory.
- */
+ * node's last input, a computed tensor of the output's shape, and dies here: the output takes its
+ * place in memory (plan.h). A backend may refuse weights that are not constants. */
 struct nx_post {
     bool sum;
     struct nx_attr_unary act; /* fn NX_UNARY_NONE: none */
@@ -389,7 +389,7 @@ bool nx_shape_elements(const struct nx_shape *shape, uint64_t *elements);
 bool nx_shape_equal(const struct nx_shape *a, const struct nx_shape *b);
 uint64_t nx_tensor_bytes(const struct nx_tensor *tensor); /* of an inferred tensor */
 
-#define NX_SHAPE_TEXT_BYTES 96
+#define NX_SHAPE_TEXT_BYTES 160
 /* "(64, 3, 7, 7)", "()" or "unknown". Returns `text`. */
 const char *nx_shape_text(const struct nx_shape *shape, char text[NX_SHAPE_TEXT_BYTES]);
 
