@@ -3,11 +3,11 @@ import threading
 import time
 
 from grpc_clients import Client, wait_for
-from grpc_harness import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING,
-                          PREFACE, PRIORITY, RST, SETTINGS, WINDOW, Raw, Server, frame, literal,
+from grpc_harness import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS,
+                          MEMORY_FACTOR, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, Raw, Server, frame, literal,
                           message, request_headers, run)
 
-MEMORY_KIB_MAX = 60 * 1024
+MEMORY_KIB_MAX = 60 * 1024 * MEMORY_FACTOR
 RST_CANCEL = (8).to_bytes(4, "big")
 
 
