@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every bad input gets its answer, leaves no trace, and leaves the service serving (tearDown asks it)."""
 
+import socket
 import threading
 
 import grpc
@@ -216,7 +217,6 @@ class BadStreams(GroupCase):
 
     def test_strangers_on_the_port(self):
         """Bytes that are no HTTP/2, and connections that say nothing, cost nobody else anything."""
-        import socket
         host, port = self.group.address().split(":")
         silent = [socket.create_connection((host, int(port))) for _ in range(50)]
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 4096,
@@ -229,7 +229,6 @@ class BadStreams(GroupCase):
 
     def test_bytes_on_the_group_port(self):
         """The group's own port is open to strangers as well."""
-        import socket
         for port in self.group.gms_ports:
             for data in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 4096, b""):
                 try:
