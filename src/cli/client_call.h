@@ -30,7 +30,8 @@ enum nx_status nx_client_call_open(const char *node, const char *method, uint32_
                                    struct nx_client_call **call, struct nx_err *err);
 
 /* Copies the message and waits until the transport took it. False: the call has ended, and finish
- * says how. */
+ * says how; the message may have arrived all the same, for a reply can overtake the news that the
+ * last message went out. */
 bool nx_client_call_send(struct nx_client_call *call, const void *message, size_t len);
 
 /* Says that nothing more comes, waits for the end, and gives the reply's bytes: the caller frees

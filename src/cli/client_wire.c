@@ -28,8 +28,8 @@ static size_t pack(const ProtobufCMessage *message, uint8_t *buffer)
 size_t nx_client_wire_install(const struct nx_client_install *install, uint8_t *buffer)
 {
     static char onnx[] = "onnx"; /* protobuf-c's strings are not const */
-    Sospdemo__InstallModelMetadata metadata;
-    sospdemo__install_model_metadata__init(&metadata);
+    Sospdemo__ModelMetadata metadata;
+    sospdemo__model_metadata__init(&metadata);
     metadata.tag = install->tag;
     metadata.synset_size = install->synset_bytes;
     metadata.symbol_size = install->model_bytes;
@@ -41,6 +41,7 @@ size_t nx_client_wire_install(const struct nx_client_install *install, uint8_t *
         metadata.format = onnx;
     Sospdemo__InstallModelRequest request;
     sospdemo__install_model_request__init(&request);
+    request.body_case = SOSPDEMO__INSTALL_MODEL_REQUEST__BODY_METADATA;
     request.metadata = &metadata;
     return pack(&request.base, buffer);
 }
@@ -67,8 +68,9 @@ size_t nx_client_wire_photo(uint32_t photo_bytes, const uint32_t *tags, uint32_t
     metadata.photo_size = photo_bytes;
     metadata.n_tags = tag_count;
     metadata.tags = cast.out;
-    Sospdemo__PhotoRequest request;
-    sospdemo__photo_request__init(&request);
+    Sospdemo__WhatsthisRequest request;
+    sospdemo__whatsthis_request__init(&request);
+    request.body_case = SOSPDEMO__WHATSTHIS_REQUEST__BODY_METADATA;
     request.metadata = &metadata;
     return pack(&request.base, buffer);
 }
@@ -77,15 +79,17 @@ size_t nx_client_wire_install_chunk(const uint8_t *bytes, size_t len, uint8_t *b
 {
     Sospdemo__InstallModelRequest request;
     sospdemo__install_model_request__init(&request);
-    request.file_data = binary(bytes, len);
+    request.body_case = SOSPDEMO__INSTALL_MODEL_REQUEST__BODY_CHUNK;
+    request.chunk = binary(bytes, len);
     return pack(&request.base, buffer);
 }
 
 size_t nx_client_wire_photo_chunk(const uint8_t *bytes, size_t len, uint8_t *buffer)
 {
-    Sospdemo__PhotoRequest request;
-    sospdemo__photo_request__init(&request);
-    request.photo_data = binary(bytes, len);
+    Sospdemo__WhatsthisRequest request;
+    sospdemo__whatsthis_request__init(&request);
+    request.body_case = SOSPDEMO__WHATSTHIS_REQUEST__BODY_CHUNK;
+    request.chunk = binary(bytes, len);
     return pack(&request.base, buffer);
 }
 
@@ -120,10 +124,10 @@ enum nx_status nx_client_wire_read_answer(const uint8_t *bytes, size_t len, int3
 enum nx_status nx_client_wire_read_photo(const uint8_t *bytes, size_t len, char **text,
                                          struct nx_err *err)
 {
-    Sospdemo__PhotoReply *reply = sospdemo__photo_reply__unpack(NULL, len, bytes);
+    Sospdemo__WhatsthisReply *reply = sospdemo__whatsthis_reply__unpack(NULL, len, bytes);
     if (!reply)
         return malformed(len, err);
     enum nx_status status = take_text(reply->desc, text, err);
-    sospdemo__photo_reply__free_unpacked(reply, NULL);
+    sospdemo__whatsthis_reply__free_unpacked(reply, NULL);
     return status;
 }

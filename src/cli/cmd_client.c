@@ -111,9 +111,9 @@ static enum nx_status prepare_remove(struct request *request, struct nx_err *err
 static enum nx_status send_request(struct nx_client_call *call, struct request *request,
                                    bool *complete, struct nx_err *err)
 {
-    *complete = false;
+    *complete = request->file_count == 0;
     if (!nx_client_call_send(call, request->first, request->first_bytes))
-        return NX_OK; /* the call has ended: its reply says why */
+        return NX_OK; /* the call has ended: its reply says why, or answers a removal already */
     return nx_client_upload(call, request->files, request->file_count, request->pack, complete,
                             err);
 }

@@ -434,6 +434,23 @@ class Answers(ClientCase):
         run = self.client("installmodel", "1", *self.model(b"\0" * (32 * MIB)))
         self.assert_refused(run, "answered before all of the request was sent")
 
+    def test_replies_that_overtake_the_half_close(self):
+        """A server that counts answers as soon as the last byte is there: no reason for a complaint."""
+        def answer(method, messages, context):
+            left = None
+            for message in messages:
+                sizes = dict(wire.fields(wire.field(message, 1, b"")))
+                left = sum(sizes[k] for k in (2, 3, 4)) if left is None else \
+                    left - len(wire.field(message, 2))
+                if left == 0:
+                    return wire.outcome_reply(0, "ok")
+        model = self.model()
+        for _ in range(25):
+            self.tier.answer = lambda method, messages, context: wire.outcome_reply(0, "ok")
+            self.assertEqual(self.client("removemodel", "1").err, "")
+            self.tier.answer = answer
+            self.assertEqual(self.client("installmodel", "1", *model).err, "")
+
     def test_malformed_replies(self):
         for reply in (b"\x08", b"\x12\x7fshort", b"\x0a\xff\xff\xff\xff\x0f", b"\xff" * 30, b"\x03"):
             with self.subTest(reply=reply):

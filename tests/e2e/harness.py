@@ -59,6 +59,14 @@ def free_ports(count):
         return [s.getsockname()[1] for s in taken]
 
 
+def wait_until(condition, otherwise):
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(otherwise)
+        time.sleep(0.02)
+
+
 def _die_with_parent():
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

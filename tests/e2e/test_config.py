@@ -4,6 +4,7 @@
 import os
 import re
 import socket
+import subprocess
 import unittest
 
 import harness
@@ -143,7 +144,6 @@ class Config(unittest.TestCase):
 
 class Modes(unittest.TestCase):
     def test_help_of_the_server(self):
-        import subprocess
         done = subprocess.run([harness.nexus(), "server", "--help"], capture_output=True, text=True,
                               timeout=harness.WAIT_S, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, 0)

@@ -5,6 +5,8 @@ import concurrent.futures
 import os
 import pty
 import signal
+import socket
+import subprocess
 import time
 import unittest
 
@@ -229,6 +231,21 @@ class Life(unittest.TestCase):
         for _ in range(3):
             self.group.start()
             self.assertEqual(self.group.stop(), [0, 0])
+
+    def test_the_launch_script(self):
+        """Starts the folder's nodes, says when they are ready, and stops them on ENTER."""
+        launched = subprocess.Popen(
+            [os.path.join(self.group.top, "launch.sh")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env=dict(os.environ, NEXUS=harness.nexus()))
+        try:
+            self.assertEqual(launched.stdout.readline(), LISTENING + self.group.address() + "\n")
+            self.assertIn("is ready", launched.stdout.readline())
+            out, err = launched.communicate("\n", timeout=harness.WAIT_S)
+        finally:
+            launched.terminate()
+        self.assertEqual((launched.returncode, out, err), (0, "", ""))
+        with self.assertRaises(OSError):  # nobody listens any more
+            socket.create_connection(("127.0.0.1", self.group.client_ports[0])).close()
 
     def test_any_key_on_the_command_line(self):
         harness.edit_config(self.group.config(0), local_id=7, client_port=1, tier="categorizer")
