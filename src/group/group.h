@@ -22,13 +22,12 @@
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "group/view/message.h"
 #include "group/view/view.h"
 
 #include <stddef.h>
 
 struct nx_group;
-typedef uint64_t
-    nx_stream; /* names one bulk message, query or reply in progress; never reused, never 0 */
 
 struct nx_group_config {
     nx_node local_id;
@@ -43,26 +42,6 @@ struct nx_group_config {
     char domain[32];       /* empty: any */
     uint32_t members_max;  /* rows provisioned, >= first_view_nodes */
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
-};
-
-/* A delivered ordered message. For a bulk message `bytes` is its head and `bulk` its stream. */
-struct nx_delivery {
-    uint32_t subgroup, shard;
-    nx_rank sender;
-    nx_seq seq;
-    const uint8_t *bytes;
-    size_t len;
-    nx_stream bulk; /* 0: a small message */
-};
-
-/* A piece of something that streams in; pieces of one stream come in order and without gaps.
- * first piece: offset 0; last piece: offset + len == total. total may be 0: one empty piece. */
-struct nx_part {
-    nx_rank peer; /* who sends it */
-    nx_stream stream;
-    uint64_t total, offset;
-    const uint8_t *bytes;
-    size_t len;
 };
 
 struct nx_group_upcalls {

@@ -5,7 +5,11 @@
  * No clock, no system call, no thread, no allocation after open, no writable global. The same objects run under
  * libfabric (group.c) and under the simulator (sim/). A turn takes one event and fills an update: writes to push
  * to peers' memory, and upcalls to make. The caller makes the upcalls first, in order, then posts the writes in
- * order; both point into the region or into the core and are valid until the next step.
+ * order; both point into the region or into the core and are valid until the next VIEW, POLL or SLEEP.
+ *
+ * Only VIEW, POLL and SLEEP make upcalls and writes. The other events are requests: their update carries a status
+ * (and a stream, or the bytes taken) alone, so an upcall may step the core with them and a second update. What
+ * they put into the windows leaves with the next POLL. `busy` after a request or PEER_DOWN: a POLL is due.
  *
  * The region is the node's registered memory. Every node of a group has the same layout of it (checked by
  * nx_core_layout_hash at bootstrap), so an offset means the same thing everywhere. Peers write into it at any
@@ -42,7 +46,7 @@ struct nx_core_config {
     uint32_t mc_ring_bytes;   /* ordered multicast window per sender, power of two */
     uint32_t p2p_ring_bytes;  /* per ordered pair of members, power of two */
     uint32_t bulk_ring_bytes; /* bulk window per sender, power of two */
-    /* simulator only: seeded defects that the judges must catch; 0 = none. One bit per NX_MUTANT_*. */
+    /* simulator only: seeded defects that the judges must catch; 0 = none. Bits: core/mutants.h */
     uint64_t mutants;
 };
 
@@ -59,7 +63,7 @@ void nx_core_close(struct nx_core *core);
 enum nx_event_type {
     NX_EV_VIEW,      /* bootstrap agreed on the first view; all members are connected */
     NX_EV_POLL,      /* memory may have changed, time has passed, these peers are writable */
-    NX_EV_PEER_DOWN, /* the fabric saw a peer die */
+    NX_EV_PEER_DOWN, /* the fabric saw a peer die; its upcalls come with the next POLL */
     NX_EV_SEND,
     NX_EV_BULK_OPEN,
     NX_EV_BULK_WRITE,
@@ -70,14 +74,14 @@ enum nx_event_type {
     NX_EV_REPLY_OPEN,
     NX_EV_REPLY_WRITE,
     NX_EV_LOAD,
-    NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring */
+    NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_LEAVE,
 };
 
 struct nx_event {
     enum nx_event_type type;
     const struct nx_view *view; /* VIEW */
-    nx_rankset writable;        /* POLL: peers that can take NX_WRITES_PER_PEER writes */
+    nx_rankset writable;        /* POLL, SLEEP: peers that can take NX_WRITES_PER_PEER writes */
     nx_rank peer;               /* PEER_DOWN, QUERY_OPEN */
     uint32_t subgroup;          /* SEND, BULK_OPEN */
     nx_stream stream;           /* BULK_WRITE … REPLY_WRITE */
@@ -86,6 +90,7 @@ struct nx_event {
     size_t len;
     void *cookie;         /* QUERY_OPEN */
     uint32_t word, value; /* LOAD */
+    const char *why;      /* PEER_DOWN: a static sentence */
 };
 
 enum nx_upcall_type {
@@ -112,6 +117,7 @@ struct nx_upcall {
     nx_rank rank;
     bool clean;
     enum nx_status status;
+    const char *why; /* MEMBER_DOWN, DOWN: a static sentence */
 };
 
 struct nx_write {
@@ -135,6 +141,10 @@ struct nx_update {
 
 void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
+
+/* Asked before each upcall of an update is made: false if a request made by an earlier upcall of that update
+ * (a cancelled query, an aborted bulk) has taken the ground from under it. It is skipped then. */
+bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *upcall);
 
 /* Facts for group.h's getters. */
 const struct nx_view *nx_core_view(const struct nx_core *core);
