@@ -43,7 +43,8 @@ static struct incoming *incoming_of(const struct court *court, const struct sim_
     return index && *index ? &court->incoming[*index - 1] : NULL;
 }
 
-static bool opens(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool opens(struct court *court, const struct sim_record *r, size_t at,
+                  struct sim_verdict *verdict)
 {
     bool fresh;
     if (r->status)
@@ -52,29 +53,40 @@ static bool opens(struct court *court, const struct sim_record *r, size_t at, st
         .sender = r->node, .members = court->facts->members[r->node], .total = r->total};
     *sim_map_at(&court->by_head, r->hash, r->len, &fresh) = court->bulks_count;
     *sim_map_at(&court->by_sender, r->node, r->id, &fresh) = court->bulks_count;
-    return fresh || sim_find(verdict, "B1", at, "n%u was given stream %" PRIx64 " twice", r->node, r->id);
+    return fresh ||
+           sim_find(verdict, "B1", at, "n%u was given stream %" PRIx64 " twice", r->node, r->id);
 }
 
-static bool comes_in(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool comes_in(struct court *court, const struct sim_record *r, size_t at,
+                     struct sim_verdict *verdict)
 {
     bool fresh;
     struct bulk *bulk = bulk_of(court, &court->by_head, r->hash, r->len);
     if (!bulk || bulk->sender != r->peer)
-        return sim_find(verdict, "B1", at, "n%u was given the head of a bulk that n%u did not open", r->node, r->peer);
-    court->incoming[court->incoming_count++] = (struct incoming){.bulk = bulk, .hash = SIM_HASH_EMPTY};
+        return sim_find(verdict, "B1", at, "n%u was given the head of a bulk that n%u did not open",
+                        r->node, r->peer);
+    court->incoming[court->incoming_count++] =
+        (struct incoming){.bulk = bulk, .hash = SIM_HASH_EMPTY};
     *sim_map_at(&court->by_receiver, r->node, r->id, &fresh) = court->incoming_count;
     return fresh || sim_find(verdict, "B1", at, "n%u met stream %" PRIx64 " twice", r->node, r->id);
 }
 
-static bool takes_part(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool takes_part(struct court *court, const struct sim_record *r, size_t at,
+                       struct sim_verdict *verdict)
 {
     struct incoming *in = incoming_of(court, r);
     if (!in || in->bulk->sender != r->peer)
-        return sim_find(verdict, "B1", at, "n%u was given a part of stream %" PRIx64 " before its head", r->node, r->id);
+        return sim_find(verdict, "B1", at,
+                        "n%u was given a part of stream %" PRIx64 " before its head", r->node,
+                        r->id);
     if (in->aborted)
-        return sim_find(verdict, "B2", at, "n%u was given a part of stream %" PRIx64 " after its abort", r->node, r->id);
+        return sim_find(verdict, "B2", at,
+                        "n%u was given a part of stream %" PRIx64 " after its abort", r->node,
+                        r->id);
     if (r->offset != in->offset || in->whole || r->total != in->bulk->total)
-        return sim_find(verdict, "B1", at, "n%u was given bytes %" PRIu64 " of %" PRIu64 " of a bulk where %" PRIu64 " of %" PRIu64 " was due",
+        return sim_find(verdict, "B1", at,
+                        "n%u was given bytes %" PRIu64 " of %" PRIu64 " of a bulk where %" PRIu64
+                        " of %" PRIu64 " was due",
                         r->node, r->offset, r->total, in->offset, in->bulk->total);
     in->offset += r->len;
     if (in->offset < in->bulk->total)
@@ -83,14 +95,19 @@ static bool takes_part(struct court *court, const struct sim_record *r, size_t a
     in->bulk->holds |= UINT64_C(1) << r->node;
     if (in->bulk->ended && in->bulk->hash == r->hash)
         return true;
-    return sim_find(verdict, "B1", at, "n%u was given a bulk of n%u whose bytes are not the sender's", r->node, r->peer);
+    return sim_find(verdict, "B1", at,
+                    "n%u was given a bulk of n%u whose bytes are not the sender's", r->node,
+                    r->peer);
 }
 
-static bool aborts(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool aborts(struct court *court, const struct sim_record *r, size_t at,
+                   struct sim_verdict *verdict)
 {
     struct incoming *in = incoming_of(court, r);
     if (!in || in->aborted)
-        return sim_find(verdict, "B2", at, "n%u was told twice, or of nothing, that stream %" PRIx64 " is aborted", r->node, r->id);
+        return sim_find(verdict, "B2", at,
+                        "n%u was told twice, or of nothing, that stream %" PRIx64 " is aborted",
+                        r->node, r->id);
     in->aborted = true;
     const struct sim_facts *facts = court->facts;
     unsigned sender = in->bulk->sender;
@@ -100,7 +117,8 @@ static bool aborts(struct court *court, const struct sim_record *r, size_t at, s
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         if ((in->bulk->members >> n & 1) && facts->leaving[n] < at)
             return true;
-    return sim_find(verdict, "B2", at, "n%u was told that a bulk of n%u, which goes on, is aborted", r->node, sender);
+    return sim_find(verdict, "B2", at, "n%u was told that a bulk of n%u, which goes on, is aborted",
+                    r->node, sender);
 }
 
 static bool is_delivered(struct court *court, const struct sim_record *r, size_t at,
@@ -111,12 +129,15 @@ static bool is_delivered(struct court *court, const struct sim_record *r, size_t
         return true; /* not a bulk, or D1's to judge */
     struct incoming *in = incoming_of(court, r);
     if (r->node != bulk->sender && (!in || in->bulk != bulk || !in->whole))
-        return sim_find(verdict, "B1", at, "n%u delivered a bulk of n%u before all its parts", r->node, r->peer);
+        return sim_find(verdict, "B1", at, "n%u delivered a bulk of n%u before all its parts",
+                        r->node, r->peer);
     if (bulk->quit || (in && r->node != bulk->sender && in->aborted))
-        return sim_find(verdict, "B2", at, "n%u delivered a bulk of n%u that was aborted", r->node, r->peer);
+        return sim_find(verdict, "B2", at, "n%u delivered a bulk of n%u that was aborted", r->node,
+                        r->peer);
     uint64_t others = bulk->members & ~(UINT64_C(1) << bulk->sender);
     uint64_t lack = sim_alive_of(court->facts, others, at) & ~bulk->holds;
-    return !lack || sim_find(verdict, "D5", at, "n%u delivered a bulk of n%u, of which members %" PRIx64 " lack parts",
+    return !lack || sim_find(verdict, "D5", at,
+                             "n%u delivered a bulk of n%u, of which members %" PRIx64 " lack parts",
                              r->node, r->peer, lack);
 }
 
@@ -149,7 +170,8 @@ static bool ends_are_told(const struct court *court, struct sim_verdict *verdict
     for (size_t i = 0; i < court->incoming_count; i++) {
         const struct incoming *in = &court->incoming[i];
         if (in->bulk->quit && !in->aborted && sim_shard_whole(court->facts, in->bulk->sender))
-            return sim_find(verdict, "B2", court->facts->trace->count, "a receiver was never told that a bulk of n%u is aborted",
+            return sim_find(verdict, "B2", court->facts->trace->count,
+                            "a receiver was never told that a bulk of n%u is aborted",
                             in->bulk->sender);
     }
     return true;

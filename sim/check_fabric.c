@@ -11,10 +11,11 @@ static bool find_foul(const struct sim_record *r, size_t at, struct sim_verdict 
         [SIM_FOUL_PEER] = "to itself or to nobody",
         [SIM_FOUL_CREDIT] = "beyond the credits it was given",
         [SIM_FOUL_SOURCE] = "whose source changed before it landed",
+        [SIM_FOUL_OWNER] = "where another member writes",
     };
     return sim_find(verdict, r->id == SIM_FOUL_SOURCE ? "S3" : "F1", at,
-                    "n%u posted a write to n%u, %" PRIu64 " bytes at %" PRIu64 ", %s", r->node, r->peer,
-                    r->len, r->offset, what[r->id]);
+                    "n%u posted a write to n%u, %" PRIu64 " bytes at %" PRIu64 ", %s", r->node,
+                    r->peer, r->len, r->offset, what[r->id]);
 }
 
 static bool column_grows(struct sim_map *columns, const struct sim_record *r, size_t at,
@@ -22,9 +23,11 @@ static bool column_grows(struct sim_map *columns, const struct sim_record *r, si
 {
     bool fresh;
     uint64_t *value = sim_map_at(columns, r->node, r->offset, &fresh);
-    if (*value > r->total)
-        return sim_find(verdict, "S1", at, "n%u's word at %" PRIu64 " fell from %" PRIu64 " to %" PRIu64,
-                        r->node, r->offset, *value, r->total);
+    bool lost = r->status == SIM_LAW_GROWS ? *value > r->total : (*value & ~r->total) != 0;
+    if (lost && r->status != SIM_LAW_FREE)
+        return sim_find(verdict, "S1", at,
+                        "n%u's word at %" PRIu64 " fell from %" PRIu64 " to %" PRIu64, r->node,
+                        r->offset, *value, r->total);
     *value = r->total;
     return true;
 }

@@ -30,7 +30,8 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
         return true;
     nx_ns took = r->at - records[court->sent[r->peer][k]].at;
     return took <= court->facts->limits->deliver_ns ||
-           sim_find(verdict, "D7", at, "n%u delivered message %zu of n%u after %" PRId64 " ns", r->node, k, r->peer, took);
+           sim_find(verdict, "D7", at, "n%u delivered message %zu of n%u after %" PRId64 " ns",
+                    r->node, k, r->peer, took);
 }
 
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -46,14 +47,20 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_LOAD: court->load[r->node][r->id & 7] = r->total; return true;
     case SIM_LOADS:
         if (sim_alive(court->facts, r->peer, at) && court->load[r->peer][r->id & 7] != r->total)
-            return sim_find(verdict, "D7", at, "n%u reads %" PRIu64 " in n%u's load word %" PRIu64 ", which says %" PRIu64, r->node,
-                            r->total, r->peer, r->id, court->load[r->peer][r->id & 7]);
+            return sim_find(verdict, "D7", at,
+                            "n%u reads %" PRIu64 " in n%u's load word %" PRIu64
+                            ", which says %" PRIu64,
+                            r->node, r->total, r->peer, r->id, court->load[r->peer][r->id & 7]);
         return true;
     case SIM_IDLE: court->idle = true; return true;
     case SIM_WRITE: court->writes[r->node][r->peer] += court->idle; return true;
-    case SIM_ODD: return r->status != 0 || sim_find(verdict, "A1", at, "n%u accepted odd request %" PRIx64, r->node, r->id);
-    case SIM_STUCK: return sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
-    case SIM_END: return r->status == 0 || sim_find(verdict, "Q1", at, "the group does not come to rest");
+    case SIM_ODD:
+        return r->status != 0 ||
+               sim_find(verdict, "A1", at, "n%u accepted odd request %" PRIx64, r->node, r->id);
+    case SIM_STUCK:
+        return sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
+    case SIM_END:
+        return r->status == 0 || sim_find(verdict, "Q1", at, "the group does not come to rest");
     default: return true;
     }
 }
@@ -65,10 +72,12 @@ static bool all_is_delivered(const struct court *court, struct sim_verdict *verd
         for (unsigned s = 0; s < facts->nodes; s++) {
             if (!sim_shard_whole(facts, n) || !(facts->members[n] >> s & 1))
                 continue;
-            if (court->taken[n][s] != court->sent_count[s] || court->bulks_taken[n][s] != court->bulks_ended[s])
+            if (court->taken[n][s] != court->sent_count[s] ||
+                court->bulks_taken[n][s] != court->bulks_ended[s])
                 return sim_find(verdict, "D7", facts->trace->count,
-                                "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u", n, court->taken[n][s],
-                                court->sent_count[s], court->bulks_taken[n][s], court->bulks_ended[s], s);
+                                "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u", n,
+                                court->taken[n][s], court->sent_count[s], court->bulks_taken[n][s],
+                                court->bulks_ended[s], s);
         }
     return true;
 }
@@ -78,7 +87,8 @@ static bool is_quiet(const struct court *court, struct sim_verdict *verdict)
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         for (unsigned p = 0; p < SIM_NODES_MAX; p++)
             if (court->writes[n][p] > court->facts->limits->idle_writes)
-                return sim_find(verdict, "Q1", court->facts->trace->count, "n%u wrote %" PRIu64 " times to n%u without work", n,
+                return sim_find(verdict, "Q1", court->facts->trace->count,
+                                "n%u wrote %" PRIu64 " times to n%u without work", n,
                                 court->writes[n][p], p);
     return true;
 }

@@ -7,7 +7,8 @@ struct told {
     uint64_t down; /* ranks that this node was told are gone */
 };
 
-static bool is_down(const struct sim_facts *facts, struct told *told, size_t at, struct sim_verdict *verdict)
+static bool is_down(const struct sim_facts *facts, struct told *told, size_t at,
+                    struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
     bool leaving = facts->leaving[r->peer] < at, dead = facts->killed[r->peer] < at;
@@ -15,11 +16,14 @@ static bool is_down(const struct sim_facts *facts, struct told *told, size_t at,
         return sim_find(verdict, "V5", at, "n%u was told twice that n%u is gone", r->node, r->peer);
     told[r->node].down |= UINT64_C(1) << r->peer;
     if (!leaving && !dead)
-        return sim_find(verdict, "V5", at, "n%u was told that n%u is gone, which lives", r->node, r->peer);
+        return sim_find(verdict, "V5", at, "n%u was told that n%u is gone, which lives", r->node,
+                        r->peer);
     if (r->status && !leaving)
-        return sim_find(verdict, "L1", at, "n%u was told that n%u left, which died", r->node, r->peer);
+        return sim_find(verdict, "L1", at, "n%u was told that n%u left, which died", r->node,
+                        r->peer);
     if (!r->status && facts->left[r->peer] < at)
-        return sim_find(verdict, "L1", at, "n%u was told that n%u died, which left cleanly", r->node, r->peer);
+        return sim_find(verdict, "L1", at, "n%u was told that n%u died, which left cleanly",
+                        r->node, r->peer);
     return true;
 }
 
@@ -51,7 +55,8 @@ static bool judge_record(const struct sim_facts *facts, struct told *told, size_
     case SIM_DELIVER: return shard_goes_on(facts, told, at, verdict);
     case SIM_SEND:
     case SIM_BULK: return r->status != 0 || shard_goes_on(facts, told, at, verdict);
-    case SIM_SHARD: return r->status != 0 || !facts->serves[r->node] || shard_goes_on(facts, told, at, verdict);
+    case SIM_SHARD:
+        return r->status != 0 || !facts->serves[r->node] || shard_goes_on(facts, told, at, verdict);
     case SIM_LEFT: return left_in_time(facts, at, verdict);
     case SIM_OUT:
         return sim_find(verdict, "V5", at, "n%u was put out of the group (%u)", r->node, r->status);
@@ -59,7 +64,8 @@ static bool judge_record(const struct sim_facts *facts, struct told *told, size_
     }
 }
 
-static bool all_are_told(const struct sim_facts *facts, const struct told *told, struct sim_verdict *verdict)
+static bool all_are_told(const struct sim_facts *facts, const struct told *told,
+                         struct sim_verdict *verdict)
 {
     size_t end = facts->trace->count;
     for (unsigned n = 0; n < facts->nodes; n++)

@@ -60,11 +60,14 @@ static bool was_sent_next(struct court *court, struct shard *shard, size_t at,
         return true;
     for (size_t i = 0; i < sent->count; i++)
         if (i != next && same_bytes(r, record(court, sent->at[i])))
-            return i < next ? sim_find(verdict, "D1", at, "n%u delivered message %zu of n%u twice", r->node, i, r->peer)
-                            : sim_find(verdict, "D3", at, "n%u delivered message %zu of n%u where %zu was due", r->node, i,
-                                       r->peer, next);
-    return sim_find(verdict, "D1", at, "n%u delivered %" PRIu64 " bytes at seq %" PRId64 " that n%u did not send", r->node, r->len,
-                    r->seq, r->peer);
+            return i < next ? sim_find(verdict, "D1", at, "n%u delivered message %zu of n%u twice",
+                                       r->node, i, r->peer)
+                            : sim_find(verdict, "D3", at,
+                                       "n%u delivered message %zu of n%u where %zu was due",
+                                       r->node, i, r->peer, next);
+    return sim_find(verdict, "D1", at,
+                    "n%u delivered %" PRIu64 " bytes at seq %" PRId64 " that n%u did not send",
+                    r->node, r->len, r->seq, r->peer);
 }
 
 static bool bulk_was_opened(struct court *court, struct shard *shard, size_t at,
@@ -77,19 +80,23 @@ static bool bulk_was_opened(struct court *court, struct shard *shard, size_t at,
             bulks->at[i] = bulks->at[--bulks->count]; /* once */
             return true;
         }
-    return sim_find(verdict, "D1", at, "n%u delivered a bulk at seq %" PRId64 " that n%u did not open, or delivered before",
+    return sim_find(verdict, "D1", at,
+                    "n%u delivered a bulk at seq %" PRId64
+                    " that n%u did not open, or delivered before",
                     r->node, r->seq, r->peer);
 }
 
 static bool repeats(struct court *court, const struct shard *shard, size_t place, size_t at,
                     struct sim_verdict *verdict)
 {
-    const struct sim_record *mine = record(court, at), *first = record(court, shard->agreed.at[place]);
+    const struct sim_record *mine = record(court, at),
+                            *first = record(court, shard->agreed.at[place]);
     if (mine->seq == first->seq && mine->peer == first->peer && same_bytes(mine, first) &&
         !mine->id == !first->id)
         return true;
     return sim_find(verdict, "D2", at,
-                    "n%u and n%u disagree on message %zu: seq %" PRId64 " of n%u and seq %" PRId64 " of n%u",
+                    "n%u and n%u disagree on message %zu: seq %" PRId64 " of n%u and seq %" PRId64
+                    " of n%u",
                     mine->node, first->node, place, mine->seq, mine->peer, first->seq, first->peer);
 }
 
@@ -100,19 +107,23 @@ static bool is_held(const struct court *court, size_t at, bool first, struct sim
     if (r->id || (r->mask & live) == live)
         return true;
     return sim_find(verdict, first ? "D5" : "S3", at,
-                    "n%u delivered seq %" PRId64 " of n%u, of which members %" PRIx64 " hold no copy%s", r->node, r->seq, r->peer,
-                    live & ~r->mask, first ? "" : " any more");
+                    "n%u delivered seq %" PRId64 " of n%u, of which members %" PRIx64
+                    " hold no copy%s",
+                    r->node, r->seq, r->peer, live & ~r->mask, first ? "" : " any more");
 }
 
 static bool judge_delivery(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = record(court, at);
     const struct sim_facts *facts = court->facts;
-    if (!facts->serves[r->node] || facts->sub[r->node] != r->sub || facts->shard[r->node] != r->shard ||
-        !(facts->members[r->node] >> r->peer & 1))
-        return sim_find(verdict, "D1", at, "n%u delivered a message of n%u in a shard that is not both's", r->node, r->peer);
+    if (!facts->serves[r->node] || facts->sub[r->node] != r->sub ||
+        facts->shard[r->node] != r->shard || !(facts->members[r->node] >> r->peer & 1))
+        return sim_find(verdict, "D1", at,
+                        "n%u delivered a message of n%u in a shard that is not both's", r->node,
+                        r->peer);
     if (court->place[r->node] && r->seq <= court->last_seq[r->node])
-        return sim_find(verdict, "D2", at, "n%u delivered seq %" PRId64 " after %" PRId64, r->node, r->seq, court->last_seq[r->node]);
+        return sim_find(verdict, "D2", at, "n%u delivered seq %" PRId64 " after %" PRId64, r->node,
+                        r->seq, court->last_seq[r->node]);
     struct shard *shard = &court->shards[r->sub][r->shard];
     size_t place = court->place[r->node]++;
     bool first = place == shard->agreed.count;

@@ -42,7 +42,8 @@ static struct asked *asked_of(const struct court *court, const struct sim_record
     return index && *index ? &court->asked[*index - 1] : NULL;
 }
 
-static bool asks(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool asks(struct court *court, const struct sim_record *r, size_t at,
+                 struct sim_verdict *verdict)
 {
     bool fresh;
     (void)at;
@@ -56,18 +57,20 @@ static bool asks(struct court *court, const struct sim_record *r, size_t at, str
 }
 
 /* The query whose bytes these are: its asker has handed all of them over, and no other stream was matched to it. */
-static struct query *match(struct court *court, const struct asked *asked, const struct sim_record *r)
+static struct query *match(struct court *court, const struct asked *asked,
+                           const struct sim_record *r)
 {
     for (size_t i = 0; i < court->queries_count; i++) {
         struct query *q = &court->queries[i];
-        if (q->asker == r->peer && q->peer == r->node && q->handed_over && !q->matched && q->total == r->total &&
-            q->hash == asked->hash)
+        if (q->asker == r->peer && q->peer == r->node && q->handed_over && !q->matched &&
+            q->total == r->total && q->hash == asked->hash)
             return q;
     }
     return NULL;
 }
 
-static bool is_asked(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool is_asked(struct court *court, const struct sim_record *r, size_t at,
+                     struct sim_verdict *verdict)
 {
     struct asked *asked = asked_of(court, r);
     if (!asked) {
@@ -77,7 +80,8 @@ static bool is_asked(struct court *court, const struct sim_record *r, size_t at,
         *sim_map_at(&court->by_stream, r->node, r->id, &fresh) = court->asked_count;
     }
     if (asked->gone || asked->whole || asked->peer != r->peer || asked->offset != r->offset)
-        return sim_find(verdict, "R2", at, "n%u was given bytes %" PRIu64 " of a query of n%u%s", r->node, r->offset, r->peer,
+        return sim_find(verdict, "R2", at, "n%u was given bytes %" PRIu64 " of a query of n%u%s",
+                        r->node, r->offset, r->peer,
                         asked->gone ? " that is gone" : " out of order");
     asked->offset += r->len;
     if (asked->offset < r->total)
@@ -86,13 +90,15 @@ static bool is_asked(struct court *court, const struct sim_record *r, size_t at,
     asked->hash = r->hash;
     asked->query = match(court, asked, r);
     if (!asked->query)
-        return sim_find(verdict, "R2", at, "n%u was asked %" PRIu64 " bytes that n%u did not ask, or asked once only", r->node,
-                        r->total, r->peer);
+        return sim_find(verdict, "R2", at,
+                        "n%u was asked %" PRIu64 " bytes that n%u did not ask, or asked once only",
+                        r->node, r->total, r->peer);
     asked->query->matched = true;
     return true;
 }
 
-static bool replies(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool replies(struct court *court, const struct sim_record *r, size_t at,
+                    struct sim_verdict *verdict)
 {
     struct asked *asked = asked_of(court, r);
     (void)at;
@@ -105,63 +111,78 @@ static bool replies(struct court *court, const struct sim_record *r, size_t at, 
     return true;
 }
 
-static bool was_replied(const struct court *court, const struct query *q, const struct sim_record *r)
+static bool was_replied(const struct court *court, const struct query *q,
+                        const struct sim_record *r)
 {
     for (size_t i = 0; i < court->asked_count; i++) {
         const struct asked *a = &court->asked[i];
-        if (a->node == q->peer && a->peer == q->asker && a->whole && a->replied && a->hash == q->hash &&
-            a->reply_total == r->total && a->reply_hash == r->hash)
+        if (a->node == q->peer && a->peer == q->asker && a->whole && a->replied &&
+            a->hash == q->hash && a->reply_total == r->total && a->reply_hash == r->hash)
             return true;
     }
     return false;
 }
 
-static bool is_answered(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool is_answered(struct court *court, const struct sim_record *r, size_t at,
+                        struct sim_verdict *verdict)
 {
     struct query *q = query_of(court, r);
     if (!q || q->over)
-        return sim_find(verdict, "R1", at, "n%u was given a reply to query %" PRIx64 ", which is %s", r->node, r->id,
+        return sim_find(verdict, "R1", at,
+                        "n%u was given a reply to query %" PRIx64 ", which is %s", r->node, r->id,
                         q ? "over" : "not its own");
     if (r->peer != q->peer || r->offset != q->offset)
-        return sim_find(verdict, "R2", at, "n%u was given bytes %" PRIu64 " of a reply where %" PRIu64 " was due", r->node, r->offset,
-                        q->offset);
+        return sim_find(verdict, "R2", at,
+                        "n%u was given bytes %" PRIu64 " of a reply where %" PRIu64 " was due",
+                        r->node, r->offset, q->offset);
     q->offset += r->len;
     if (q->offset < r->total)
         return true;
     q->over = true;
-    return was_replied(court, q, r) || sim_find(verdict, "R2", at, "n%u was given a reply to query %" PRIx64 " that n%u did not give",
-                                                r->node, r->id, r->peer);
+    return was_replied(court, q, r) ||
+           sim_find(verdict, "R2", at,
+                    "n%u was given a reply to query %" PRIx64 " that n%u did not give", r->node,
+                    r->id, r->peer);
 }
 
-static bool has_failed(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool has_failed(struct court *court, const struct sim_record *r, size_t at,
+                       struct sim_verdict *verdict)
 {
     struct query *q = query_of(court, r);
     if (!q || q->over)
-        return sim_find(verdict, "R1", at, "n%u was told that query %" PRIx64 " failed, which is %s", r->node, r->id,
+        return sim_find(verdict, "R1", at,
+                        "n%u was told that query %" PRIx64 " failed, which is %s", r->node, r->id,
                         q ? "over" : "not its own");
     q->over = true;
     if (!sim_alive(court->facts, q->peer, at) || court->facts->leaving[q->peer] < at ||
         court->facts->leaving[r->node] < at)
         return true;
-    return sim_find(verdict, "R1", at, "n%u was told that query %" PRIx64 " failed (%u), but n%u lives", r->node, r->id, r->status,
-                    q->peer);
+    return sim_find(verdict, "R1", at,
+                    "n%u was told that query %" PRIx64 " failed (%u), but n%u lives", r->node,
+                    r->id, r->status, q->peer);
 }
 
-static bool is_gone(struct court *court, const struct sim_record *r, size_t at, struct sim_verdict *verdict)
+static bool is_gone(struct court *court, const struct sim_record *r, size_t at,
+                    struct sim_verdict *verdict)
 {
     struct asked *asked = asked_of(court, r);
     if (!asked || asked->gone)
-        return sim_find(verdict, "R1", at, "n%u was told twice, or of nothing, that query %" PRIx64 " is gone", r->node, r->id);
+        return sim_find(verdict, "R1", at,
+                        "n%u was told twice, or of nothing, that query %" PRIx64 " is gone",
+                        r->node, r->id);
     asked->gone = true;
     unsigned asker = asked->peer;
     if (!sim_alive(court->facts, asker, at) || court->facts->leaving[asker] < at)
         return true;
     for (size_t i = 0; i < court->queries_count; i++) {
         const struct query *q = &court->queries[i];
-        if (q->asker == asker && q->peer == r->node && q->over && (!asked->whole || q == asked->query))
+        if (q->asker == asker && q->peer == r->node && q->over &&
+            (!asked->whole || q == asked->query))
             return true; /* cancelled; which one, a half query does not tell */
     }
-    return sim_find(verdict, "R1", at, "n%u was told that a query of n%u is gone that it still waits for", r->node, asker);
+    return sim_find(verdict, "R1", at,
+                    "n%u was told that a query of n%u is gone that it still waits for", r->node,
+                    asker);
 }
 
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -194,8 +215,9 @@ static bool all_are_over(const struct court *court, struct sim_verdict *verdict)
     for (size_t i = 0; i < court->queries_count; i++) {
         const struct query *q = &court->queries[i];
         if (!q->over && sim_alive(court->facts, q->asker, end))
-            return sim_find(verdict, "R1", end, "query %" PRIx64 " of n%u to n%u never had an outcome", q->cookie, q->asker,
-                            q->peer);
+            return sim_find(verdict, "R1", end,
+                            "query %" PRIx64 " of n%u to n%u never had an outcome", q->cookie,
+                            q->asker, q->peer);
     }
     return true;
 }

@@ -67,9 +67,9 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
 static void draw_sizes(struct sim_config *config, struct nx_prng *prng)
 {
     bool tiny = nx_prng_chance(prng, 1, 2);
-    config->core.mc_ring_bytes = power_of_two(prng, 10, tiny ? 11 : 16);
-    config->core.p2p_ring_bytes = power_of_two(prng, 10, tiny ? 11 : 16);
-    config->core.bulk_ring_bytes = power_of_two(prng, 10, tiny ? 11 : 16);
+    config->core.mc_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    config->core.p2p_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    config->core.bulk_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
     config->small_max = scaled(prng, 16, 4096);
     config->bulk_max = scaled(prng, 64, 6 * config->core.bulk_ring_bytes);
     config->query_max = scaled(prng, 16, 6 * config->core.p2p_ring_bytes);
@@ -174,27 +174,35 @@ static void print_fault(const struct sim_fault *fault, FILE *out)
     if (fault->kind >= SIM_FAULT_PAUSE)
         fprintf(out, " for %" PRId64 " ns\n", fault->lasts_ns);
     else
-        fprintf(out, " after %u more writes, noticed within %" PRId64 " ns\n", fault->after_writes, fault->notice_ns);
+        fprintf(out, " after %u more writes, noticed within %" PRId64 " ns\n", fault->after_writes,
+                fault->notice_ns);
 }
 
 void sim_config_print(const struct sim_config *config, FILE *out)
 {
     const struct nx_core_config *core = &config->core;
-    fprintf(out, "# seed %" PRIu64 ": %u nodes (of %u), %s, mutants %" PRIx64 "\n", config->seed, config->nodes, core->members_max,
-            config->profile, core->mutants);
+    fprintf(out, "# seed %" PRIu64 ": %u nodes (of %u), %s, mutants %" PRIx64 "\n", config->seed,
+            config->nodes, core->members_max, config->profile, core->mutants);
     for (uint32_t s = 0; s < core->spec.subgroups_count; s++)
-        fprintf(out, "#   subgroup %u: %u shards of %u to %u\n", s, core->spec.subgroups[s].num_shards,
-                core->spec.subgroups[s].min_nodes, core->spec.subgroups[s].max_nodes);
-    fprintf(out, "#   rings: multicast %u, p2p %u, bulk %u; messages to %u, bulks to %u, queries to %u bytes\n",
-            core->mc_ring_bytes, core->p2p_ring_bytes, core->bulk_ring_bytes, config->small_max, config->bulk_max,
-            config->query_max);
-    fprintf(out, "#   writes: %" PRId64 " to %" PRId64 " ns, %u in flight, %u %% in pieces of %u up to %" PRId64 " ns apart\n",
-            config->delay_min_ns, config->delay_max_ns, config->lane_depth, config->tear_percent, config->unit_bytes,
-            config->tear_ns);
+        fprintf(out, "#   subgroup %u: %u shards of %u to %u\n", s,
+                core->spec.subgroups[s].num_shards, core->spec.subgroups[s].min_nodes,
+                core->spec.subgroups[s].max_nodes);
+    fprintf(out,
+            "#   rings: multicast %u, p2p %u, bulk %u; messages to %u, bulks to %u, queries to %u "
+            "bytes\n",
+            core->mc_ring_bytes, core->p2p_ring_bytes, core->bulk_ring_bytes, config->small_max,
+            config->bulk_max, config->query_max);
+    fprintf(out,
+            "#   writes: %" PRId64 " to %" PRId64
+            " ns, %u in flight, %u %% in pieces of %u up to %" PRId64 " ns apart\n",
+            config->delay_min_ns, config->delay_max_ns, config->lane_depth, config->tear_percent,
+            config->unit_bytes, config->tear_ns);
     for (uint32_t n = 0; n < config->nodes; n++)
-        fprintf(out, "#   n%u: subgroup %u, %u operations, bursts of %u, gaps to %" PRId64 " ns, turns to %" PRId64 " ns, %u spins\n", n,
-                config->view.members[n].subgroup, config->loads[n].ops, config->loads[n].burst, config->loads[n].gap_ns,
-                config->loads[n].turn_ns, config->loads[n].spins);
+        fprintf(out,
+                "#   n%u: subgroup %u, %u operations, bursts of %u, gaps to %" PRId64
+                " ns, turns to %" PRId64 " ns, %u spins\n",
+                n, config->view.members[n].subgroup, config->loads[n].ops, config->loads[n].burst,
+                config->loads[n].gap_ns, config->loads[n].turn_ns, config->loads[n].spins);
     for (uint32_t i = 0; i < config->faults_count; i++)
         print_fault(&config->faults[i], out);
 }

@@ -35,6 +35,7 @@ struct sim_events {
 void sim_events_free(struct sim_events *events);
 void sim_events_add(struct sim_events *events, nx_ns at, enum sim_event_kind kind, bool timer,
                     uint32_t a, uint32_t b, uint32_t c);
-bool sim_events_next(struct sim_events *events, struct sim_event *event); /* takes it; false: none */
+bool sim_events_next(struct sim_events *events,
+                     struct sim_event *event); /* takes it; false: none */
 
 #endif

@@ -18,22 +18,26 @@ static uint8_t *map_region(size_t bytes)
     return at;
 }
 
-void sim_fabric_open(struct sim_fabric *fabric, const struct sim_config *config,
-                     struct sim_trace *trace, struct sim_events *events, size_t region_bytes)
+enum nx_status sim_fabric_open(struct sim_fabric *fabric, const struct sim_config *config,
+                               struct sim_trace *trace, struct sim_events *events,
+                               struct nx_err *err)
 {
-    *fabric = (struct sim_fabric){
-        .config = config, .trace = trace, .events = events, .region_bytes = region_bytes};
+    const struct nx_core_config *core = &config->core;
+    *fabric = (struct sim_fabric){.config = config, .trace = trace, .events = events};
+    NX_TRY(nx_region_shape_init(&fabric->shape, core->members_max, core->mc_ring_bytes,
+                                core->bulk_ring_bytes, core->p2p_ring_bytes, err));
     nx_prng_init(&fabric->prng, config->seed ^ UINT64_C(0xfab41c));
     for (uint32_t n = 0; n < config->nodes; n++)
-        fabric->regions[n] = map_region(region_bytes);
+        fabric->regions[n] = map_region(fabric->shape.bytes);
     fabric->lanes = calloc((size_t)config->nodes * SIM_NODES_MAX, sizeof *fabric->lanes);
     nx_assert(fabric->lanes != NULL && config->lane_depth <= SIM_DEPTH_MAX);
+    return NX_OK;
 }
 
 void sim_fabric_close(struct sim_fabric *fabric)
 {
     for (uint32_t n = 0; n < fabric->config->nodes; n++)
-        munmap(fabric->regions[n], fabric->region_bytes);
+        munmap(fabric->regions[n], fabric->shape.bytes);
     free(fabric->lanes);
 }
 
@@ -53,24 +57,43 @@ nx_rankset sim_fabric_writable(struct sim_fabric *fabric, nx_rank node)
 static void foul(struct sim_fabric *fabric, nx_ns now, nx_rank from, const struct nx_write *write,
                  enum sim_foul what)
 {
-    struct sim_record record = {.at = now, .kind = SIM_FOUL, .node = (uint8_t)from, .id = what,
+    struct sim_record record = {.at = now,
+                                .kind = SIM_FOUL,
+                                .node = (uint8_t)from,
+                                .id = what,
                                 .peer = (uint8_t)(write->peer < SIM_NODES_MAX ? write->peer : 0),
-                                .offset = write->remote_offset, .len = write->bytes};
+                                .offset = write->remote_offset,
+                                .len = write->bytes};
     sim_trace_add(fabric->trace, &record);
+}
+
+static bool within(uint64_t offset, uint64_t bytes, uint64_t area, uint64_t area_bytes)
+{
+    return offset >= area && offset + bytes <= area + area_bytes;
+}
+
+/* The parts of any region that `from` may write. */
+static bool owns(const struct nx_region_shape *shape, nx_rank from, uint64_t offset, uint64_t bytes)
+{
+    return within(offset, bytes, nx_row_in_offset(shape, from), NX_ROW_BYTES) ||
+           within(offset, bytes, nx_mc_ring_offset(shape, from), shape->mc_ring_bytes) ||
+           within(offset, bytes, nx_bulk_ring_offset(shape, from), shape->bulk_ring_bytes) ||
+           within(offset, bytes, nx_p2p_in_offset(shape, from), shape->p2p_ring_bytes);
 }
 
 /* What is wrong with a write; 0 if nothing. */
 static int why_refuse(const struct sim_fabric *fabric, nx_rank from, const struct nx_write *write)
 {
-    size_t region = fabric->region_bytes;
+    uint64_t region = fabric->shape.bytes;
     if (write->peer >= fabric->config->nodes || write->peer == from)
         return SIM_FOUL_PEER;
     if (!write->bytes || write->bytes > region || write->local_offset > region - write->bytes ||
-        write->remote_offset > region - write->bytes || (write->inline_bytes && write->bytes > NX_INLINE_MAX))
+        write->remote_offset > region - write->bytes ||
+        (write->inline_bytes && write->bytes > NX_INLINE_MAX))
         return SIM_FOUL_BOUNDS;
-    if (!lane(fabric, from, write->peer)->credits)
-        return SIM_FOUL_CREDIT;
-    return 0;
+    if (!owns(&fabric->shape, from, write->remote_offset, write->bytes))
+        return SIM_FOUL_OWNER;
+    return lane(fabric, from, write->peer)->credits ? 0 : SIM_FOUL_CREDIT;
 }
 
 static uint64_t quick_hash(const uint8_t *bytes, size_t len)
@@ -92,19 +115,26 @@ static void schedule(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns 
     nx_ns at = l->ring[l->head].due;
     if (at < l->stalled_until)
         at = l->stalled_until;
-    sim_events_add(fabric->events, at > now ? at : now, SIM_EVENT_LANE, false, from, to, ++l->number);
+    sim_events_add(fabric->events, at > now ? at : now, SIM_EVENT_LANE, false, from, to,
+                   ++l->number);
 }
 
-void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from, const struct nx_write *write)
+void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from,
+                     const struct nx_write *write)
 {
     int why = why_refuse(fabric, from, write);
     if (why) {
         foul(fabric, now, from, write, (enum sim_foul)why);
         return;
     }
-    struct sim_record record = {.at = now, .kind = SIM_WRITE, .node = (uint8_t)from, .peer = (uint8_t)write->peer,
-                                .offset = write->remote_offset, .len = write->bytes,
-                                .mask = (uint64_t)write->inline_bytes | (uint64_t)write->doorbell << 1};
+    struct sim_record record = {.at = now,
+                                .kind = SIM_WRITE,
+                                .node = (uint8_t)from,
+                                .peer = (uint8_t)write->peer,
+                                .offset = write->remote_offset,
+                                .len = write->bytes,
+                                .mask = (uint64_t)write->inline_bytes | (uint64_t)write->doorbell
+                                                                            << 1};
     sim_trace_add(fabric->trace, &record);
     struct sim_lane *l = lane(fabric, from, write->peer);
     l->credits--;
@@ -117,7 +147,8 @@ void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from, const s
         memcpy(w->copy, source, write->bytes);
     else
         w->source_hash = quick_hash(source, write->bytes);
-    w->due = now + nx_prng_between(&fabric->prng, fabric->config->delay_min_ns, fabric->config->delay_max_ns);
+    w->due = now + nx_prng_between(&fabric->prng, fabric->config->delay_min_ns,
+                                   fabric->config->delay_max_ns);
     if (w->due < l->last_due)
         w->due = l->last_due;
     l->last_due = w->due;
@@ -153,7 +184,8 @@ static void begin(struct sim_fabric *fabric, struct sim_write *w)
         w->stride++; /* coprime, so that each unit comes once */
 }
 
-static const uint8_t *source_of(const struct sim_fabric *fabric, nx_rank from, const struct sim_write *w)
+static const uint8_t *source_of(const struct sim_fabric *fabric, nx_rank from,
+                                const struct sim_write *w)
 {
     return w->write.inline_bytes ? w->copy : fabric->regions[from] + w->write.local_offset;
 }
@@ -175,23 +207,37 @@ static void land_units(struct sim_fabric *fabric, nx_rank from, struct sim_write
     }
 }
 
-static void check_source(struct sim_fabric *fabric, nx_ns now, nx_rank from, const struct sim_write *w)
+static void check_source(struct sim_fabric *fabric, nx_ns now, nx_rank from,
+                         const struct sim_write *w)
 {
-    if (!w->write.inline_bytes && quick_hash(source_of(fabric, from, w), w->write.bytes) != w->source_hash)
+    if (!w->write.inline_bytes &&
+        quick_hash(source_of(fabric, from, w), w->write.bytes) != w->source_hash)
         foul(fabric, now, from, &w->write, SIM_FOUL_SOURCE);
 }
 
-/* Traces the guarded words (value, complement) that an inline write has left. */
-static void trace_columns(struct sim_fabric *fabric, nx_ns now, const struct sim_write *w)
+/* Traces the columns that a write into a row has left: 16-byte words, value first. */
+static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
+                          const struct sim_write *w)
 {
-    const uint8_t *region = fabric->regions[w->write.peer];
-    uint64_t at = (w->write.remote_offset + 15) & ~UINT64_C(15), end = w->write.remote_offset + w->write.bytes;
-    for (; w->write.inline_bytes && at + 16 <= end; at += 16) {
-        uint64_t word[2];
-        memcpy(word, region + at, 16);
-        if (word[0] != ~word[1])
-            continue;
-        struct sim_record record = {.at = now, .kind = SIM_COLUMN, .node = (uint8_t)w->write.peer, .offset = at, .total = word[0]};
+    static const uint8_t laws[NX_ROW_WORDS] = {
+#define SIM_COLUMN_LAW(column, law)                          \
+    [column] = law == NX_LAW_GROWS       ? SIM_LAW_GROWS     \
+               : law == NX_LAW_SET_GROWS ? SIM_LAW_SET_GROWS \
+                                         : SIM_LAW_FREE,
+        NX_COLUMN_LIST(SIM_COLUMN_LAW)
+#undef SIM_COLUMN_LAW
+    };
+    uint64_t row = nx_row_in_offset(&fabric->shape, from),
+             end = w->write.remote_offset + w->write.bytes;
+    if (!within(w->write.remote_offset, w->write.bytes, row, NX_ROW_BYTES))
+        return;
+    for (uint64_t at = (w->write.remote_offset + 15) & ~UINT64_C(15); at + 16 <= end; at += 16) {
+        struct sim_record record = {.at = now,
+                                    .kind = SIM_COLUMN,
+                                    .node = (uint8_t)w->write.peer,
+                                    .offset = at,
+                                    .status = laws[(at - row) / 16]};
+        memcpy(&record.total, fabric->regions[w->write.peer] + at, sizeof record.total);
         sim_trace_add(fabric->trace, &record);
     }
 }
@@ -221,7 +267,7 @@ static bool land_head(struct sim_fabric *fabric, nx_ns now, nx_rank from, struct
         w->due = now + nx_prng_between(&fabric->prng, 1, fabric->config->tear_ns);
         return false;
     }
-    trace_columns(fabric, now, w);
+    trace_columns(fabric, now, from, w);
     return true;
 }
 
@@ -246,7 +292,8 @@ static bool land_due(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_rank
     return rings;
 }
 
-struct sim_landing sim_fabric_due(struct sim_fabric *fabric, nx_ns now, const struct sim_event *event)
+struct sim_landing sim_fabric_due(struct sim_fabric *fabric, nx_ns now,
+                                  const struct sim_event *event)
 {
     struct sim_lane *l = lane(fabric, event->a, event->b);
     struct sim_landing landing = {0};

@@ -12,6 +12,7 @@
 #include "sim_events.h"
 
 #include "common/prng.h"
+#include "group/sst/sst_layout.h"
 
 enum { SIM_DEPTH_MAX = 128 };
 
@@ -21,8 +22,8 @@ struct sim_write {
     nx_ns due;
     uint64_t source_hash;
     uint32_t unit_bytes, units, landed; /* units 0: not begun */
-    uint32_t next, stride;              /* the order of units: next, next + stride, … modulo units */
-    bool torn_off; /* its sender died: `keep` more units land, and then nothing */
+    uint32_t next, stride; /* the order of units: next, next + stride, … modulo units */
+    bool torn_off;         /* its sender died: `keep` more units land, and then nothing */
     uint32_t keep;
 };
 
@@ -41,9 +42,10 @@ struct sim_fabric {
     struct sim_trace *trace;
     struct sim_events *events;
     struct nx_prng prng;
-    uint8_t *regions[SIM_NODES_MAX]; /* stay mapped after a node's death: its last writes read them */
-    size_t region_bytes;
-    struct sim_lane *lanes; /* [from][to] */
+    uint8_t
+        *regions[SIM_NODES_MAX];  /* stay mapped after a node's death: its last writes read them */
+    struct nx_region_shape shape; /* of the regions: who may write where, which words are columns */
+    struct sim_lane *lanes;       /* [from][to] */
 };
 
 /* What a landing means to its target. */
@@ -52,16 +54,20 @@ struct sim_landing {
     bool doorbell; /* a write that rings has landed */
 };
 
-void sim_fabric_open(struct sim_fabric *fabric, const struct sim_config *config,
-                     struct sim_trace *trace, struct sim_events *events, size_t region_bytes);
+/* NX_INVALID, with why: the sizes do not fit. */
+enum nx_status sim_fabric_open(struct sim_fabric *fabric, const struct sim_config *config,
+                               struct sim_trace *trace, struct sim_events *events,
+                               struct nx_err *err);
 void sim_fabric_close(struct sim_fabric *fabric);
 
 /* Peers that can take NX_WRITES_PER_PEER writes; these become the credits. */
 nx_rankset sim_fabric_writable(struct sim_fabric *fabric, nx_rank node);
-void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from, const struct nx_write *write);
+void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from,
+                     const struct nx_write *write);
 
 /* A LANE event: lands what is due, or leaves it to the target's turn. */
-struct sim_landing sim_fabric_due(struct sim_fabric *fabric, nx_ns now, const struct sim_event *event);
+struct sim_landing sim_fabric_due(struct sim_fabric *fabric, nx_ns now,
+                                  const struct sim_event *event);
 /* The target's turn: lands what is due on all its lanes. */
 void sim_fabric_progress(struct sim_fabric *fabric, nx_ns now, nx_rank node);
 /* Something waits for the node's turn. */

@@ -5,7 +5,8 @@
 void sim_faults_schedule(struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->config->faults_count; i++)
-        sim_events_add(&world->events, world->config->faults[i].at, SIM_EVENT_FAULT, false, i, 0, 0);
+        sim_events_add(&world->events, world->config->faults[i].at, SIM_EVENT_FAULT, false, i, 0,
+                       0);
 }
 
 void sim_faults_apply(struct sim_world *world, uint32_t index)

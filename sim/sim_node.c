@@ -60,35 +60,43 @@ static bool post_writes(struct sim_node *node)
             die(node, SIM_KILL);
             return false;
         }
-        sim_fabric_post(&node->world->fabric, node->world->now, node->rank, &node->update.writes[i]);
+        sim_fabric_post(&node->world->fabric, node->world->now, node->rank,
+                        &node->update.writes[i]);
     }
     return true;
-}
-
-static bool take_update(struct sim_node *node)
-{
-    nx_assert(node->update.upcalls_count <= NX_UPCALLS_PER_STEP);
-    for (uint32_t i = 0; i < node->update.upcalls_count; i++)
-        sim_upcall(node, &node->update.upcalls[i]);
-    return post_writes(node);
 }
 
 bool sim_node_step(struct sim_node *node, const struct nx_event *event)
 {
     nx_core_step(node->core, node->world->now, event, &node->update);
-    return take_update(node);
+    nx_assert(node->update.upcalls_count <= NX_UPCALLS_PER_STEP);
+    for (uint32_t i = 0; i < node->update.upcalls_count; i++) {
+        if (!nx_core_upcall_wanted(node->core, &node->update.upcalls[i]))
+            continue;
+        sim_upcall(node, &node->update.upcalls[i]);
+        if (nx_prng_chance(&node->prng, 1, 16))
+            sim_work_inside(node);
+    }
+    return post_writes(node);
 }
 
-bool sim_node_ask(struct sim_node *node, const struct nx_event *event, enum sim_kind kind,
-                  struct sim_record record)
+enum nx_status sim_node_request(struct sim_node *node, struct nx_event event)
 {
-    nx_core_step(node->core, node->world->now, event, &node->update);
-    record.status = (uint8_t)node->update.status;
+    nx_core_step(node->core, node->world->now, &event, &node->answer);
+    node->due = node->due || node->answer.busy;
+    return node->answer.status;
+}
+
+enum nx_status sim_node_ask(struct sim_node *node, struct nx_event event, enum sim_kind kind,
+                            struct sim_record record)
+{
+    enum nx_status status = sim_node_request(node, event);
+    record.status = (uint8_t)status;
     if (kind == SIM_BULK)
-        record.id = node->update.stream;
-    if (node->update.status != NX_AGAIN)
+        record.id = node->answer.stream;
+    if (status != NX_AGAIN)
         sim_note(node->world, node->rank, kind, record);
-    return take_update(node);
+    return status;
 }
 
 static void note_place(struct sim_node *node)
@@ -118,40 +126,46 @@ void sim_node_start(struct sim_node *node)
 static void go_to_sleep(struct sim_node *node)
 {
     struct sim_world *world = node->world;
-    if (!sim_node_step(node, &(struct nx_event){.type = NX_EV_SLEEP}))
+    struct nx_event sleep = {.type = NX_EV_SLEEP,
+                             .writable = sim_fabric_writable(&world->fabric, node->rank)};
+    if (!sim_node_step(node, &sleep))
         return;
-    if (node->update.busy || node->update.upcalls_count || sim_fabric_waits(&world->fabric, world->now, node->rank)) {
+    if (node->update.status == NX_AGAIN || node->update.busy || node->due ||
+        sim_fabric_waits(&world->fabric, world->now, node->rank)) {
         schedule_turn(node, world->now + turn_gap(node), false);
         return;
     }
     node->life = SIM_ASLEEP;
     node->turn++;
-    nx_ns wake_at = node->update.wake_at, work_at = sim_work_is_done(node) ? NX_NEVER : node->next_op_at;
+    nx_ns wake_at = node->update.wake_at,
+          work_at = sim_work_is_done(node) ? NX_NEVER : node->next_op_at;
     nx_ns at = work_at < wake_at ? work_at : wake_at;
     if (at != NX_NEVER)
         schedule_turn(node, at > world->now ? at : world->now + 1, work_at == NX_NEVER);
 }
 
-static bool hand_over_deaths(struct sim_node *node)
+static void hand_over_deaths(struct sim_node *node)
 {
     for (nx_rank peer = 0; node->notices; peer++) {
         if (!(node->notices & NX_RANK_BIT(peer)))
             continue;
         node->notices &= ~NX_RANK_BIT(peer);
         sim_note(node->world, node->rank, SIM_NOTICE, (struct sim_record){.peer = (uint8_t)peer});
-        if (!sim_node_step(node, &(struct nx_event){.type = NX_EV_PEER_DOWN, .peer = peer}))
-            return false;
+        sim_node_request(node, (struct nx_event){.type = NX_EV_PEER_DOWN,
+                                                 .peer = peer,
+                                                 .why = "its connection ended"});
     }
-    return true;
 }
 
+/* False: the node died. */
 static bool look_around(struct sim_node *node, bool *busy)
 {
     struct sim_world *world = node->world;
     sim_fabric_progress(&world->fabric, world->now, node->rank);
-    if (!hand_over_deaths(node))
-        return false;
-    struct nx_event poll = {.type = NX_EV_POLL, .writable = sim_fabric_writable(&world->fabric, node->rank)};
+    hand_over_deaths(node);
+    struct nx_event poll = {.type = NX_EV_POLL,
+                            .writable = sim_fabric_writable(&world->fabric, node->rank)};
+    node->due = false;
     if (!sim_node_step(node, &poll))
         return false;
     *busy = node->update.busy || node->update.upcalls_count;
@@ -173,9 +187,7 @@ void sim_node_turn(struct sim_node *node)
     if (!look_around(node, &busy) || has_left(node))
         return;
     busy |= sim_work(node);
-    if (node->life == SIM_DEAD)
-        return;
-    if (busy)
+    if (busy || node->due)
         node->spins = node->load->spins;
     else if (node->spins > 0)
         node->spins--;
@@ -221,7 +233,7 @@ void sim_node_leave(struct sim_node *node)
     node->ops_left = 0;
     sim_node_wake(node);
     sim_note(node->world, node->rank, SIM_LEAVE, (struct sim_record){0});
-    sim_node_step(node, &(struct nx_event){.type = NX_EV_LEAVE});
+    sim_node_request(node, (struct nx_event){.type = NX_EV_LEAVE});
 }
 
 void sim_node_kill(struct sim_node *node, uint32_t after_writes)
@@ -239,8 +251,9 @@ static void read_loads(struct sim_node *node)
     for (nx_rank peer = 0; peer < node->world->config->nodes; peer++)
         for (unsigned word = 0; peer != node->rank && word < NX_LOAD_WORDS; word++)
             sim_note(node->world, node->rank, SIM_LOADS,
-                     (struct sim_record){
-                         .peer = (uint8_t)peer, .id = word, .total = nx_core_load(node->core, peer, word)});
+                     (struct sim_record){.peer = (uint8_t)peer,
+                                         .id = word,
+                                         .total = nx_core_load(node->core, peer, word)});
 }
 
 void sim_node_last_words(struct sim_node *node)
@@ -259,6 +272,7 @@ void sim_node_last_words(struct sim_node *node)
         sim_note(world, node->rank, SIM_SHARD,
                  (struct sim_record){.sub = (uint8_t)node->subgroup,
                                      .shard = (uint8_t)node->shard,
-                                     .status = (uint8_t)nx_core_shard_status(node->core, node->subgroup, node->shard)});
+                                     .status = (uint8_t)nx_core_shard_status(
+                                         node->core, node->subgroup, node->shard)});
     read_loads(node);
 }

@@ -15,14 +15,15 @@ enum sim_life { SIM_AWAKE, SIM_ASLEEP, SIM_DEAD };
 struct sim_bulk {
     bool used;
     nx_stream stream;
-    uint64_t id, total, offset, hash, quit_at; /* quit_at: aborts once so much is written; total: never */
+    uint64_t id, total, offset, hash,
+        quit_at; /* quit_at: aborts once so much is written; total: never */
 };
 
 struct sim_query {
     bool used;
     nx_stream stream;
     nx_rank peer;
-    uint64_t cookie, total, offset, hash;    /* of the question */
+    uint64_t cookie, total, offset, hash; /* of the question */
     uint64_t reply_offset, reply_hash;
     uint32_t cancel_in; /* turns; 0: never */
 };
@@ -76,7 +77,8 @@ struct sim_node {
     size_t served_high; /* above it, none is used */
     struct sim_inflow inflows[SIM_NODES_MAX * SIM_BULKS * 2];
     nx_rankset gone; /* as the core reported it */
-    struct nx_update update;
+    bool due;        /* a request said that a poll is due */
+    struct nx_update update, answer;
     uint8_t bytes[8192];
 };
 
@@ -90,18 +92,22 @@ void sim_node_notice(struct sim_node *node, nx_rank peer);
 void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);
 void sim_node_kill(struct sim_node *node, uint32_t after_writes);
-void sim_node_last_words(struct sim_node *node); /* at the end: what it knows, what it still waits for */
+void sim_node_last_words(
+    struct sim_node *node); /* at the end: what it knows, what it still waits for */
 
-/* One step of the core, its upcalls written down and its writes posted; false if the node died of it. */
+/* A VIEW, POLL or SLEEP: upcalls written down, writes posted; false if the node died among them. */
 bool sim_node_step(struct sim_node *node, const struct nx_event *event);
-/* The same, and the request itself is written down before what it caused, with its status (and BULK's stream as
- * id), unless it was NX_AGAIN: then nothing has happened. */
-bool sim_node_ask(struct sim_node *node, const struct nx_event *event, enum sim_kind kind,
-                  struct sim_record record);
+/* Any other event: a request, whose outcome is in node->answer. With a kind, it is written down with its status
+ * (and BULK's stream as id), unless that is NX_AGAIN: then nothing has happened. */
+enum nx_status sim_node_request(struct sim_node *node, struct nx_event event);
+enum nx_status sim_node_ask(struct sim_node *node, struct nx_event event, enum sim_kind kind,
+                            struct sim_record record);
 
 /* sim_work.c: a turn's share of the workload; true if it has more to do at once. */
 bool sim_work(struct sim_node *node);
 bool sim_work_is_done(const struct sim_node *node);
+/* What a tier may do inside an upcall: cancel, abort, answer at once. */
+void sim_work_inside(struct sim_node *node);
 /* sim_upcall.c: writes down what the core handed up. */
 void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall);
 

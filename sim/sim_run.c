@@ -10,8 +10,9 @@
 /* A run that has not come to rest by then never will. */
 static const nx_ns longest_run_ns = 20 * NX_SEC;
 enum { EVENTS_MAX = 3000000 };
-static const nx_ns grace_ns = 50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
-static const nx_ns idle_ns = 2 * NX_SEC;  /* of rest, in which only heartbeats may be written */
+static const nx_ns grace_ns =
+    50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
+static const nx_ns idle_ns = 2 * NX_SEC; /* of rest, in which only heartbeats may be written */
 
 void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct sim_record record)
 {
@@ -26,15 +27,17 @@ void sim_world_bury(struct sim_world *world, nx_rank node)
     sim_fabric_cut(&world->fabric, node);
     for (nx_rank peer = 0; peer < world->config->nodes; peer++)
         if (peer != node)
-            sim_events_add(&world->events, world->now + nx_prng_between(&world->prng, 1000, world->notice_ns + 1000),
+            sim_events_add(&world->events,
+                           world->now +
+                               nx_prng_between(&world->prng, 1000, world->notice_ns + 1000),
                            SIM_EVENT_NOTICE, false, peer, node, 0);
 }
 
-uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes, size_t len,
-                           uint64_t mask)
+uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,
+                           size_t len, uint64_t mask)
 {
     const uint8_t *region = world->fabric.regions[node];
-    if (bytes < region || bytes >= region + world->fabric.region_bytes)
+    if (bytes < region || bytes >= region + world->fabric.shape.bytes)
         return mask;
     size_t offset = (size_t)(bytes - region);
     uint64_t holders = 0;
@@ -72,7 +75,8 @@ static bool run_until_rest(struct sim_world *world, nx_ns quiet_ns)
     for (uint32_t i = 0; i < EVENTS_MAX; i++) {
         if (world->now > longest_run_ns)
             return false;
-        if (!world->events.work && (!world->events.count || world->events.heap[0].at > last_work + quiet_ns))
+        if (!world->events.work &&
+            (!world->events.count || world->events.heap[0].at > last_work + quiet_ns))
             return true;
         sim_events_next(&world->events, &event);
         world->now = event.at;
@@ -118,7 +122,8 @@ enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
     enum nx_status status = NX_OK;
     sim_trace_clear(trace);
     nx_prng_init(&world.prng, config->seed ^ UINT64_C(0x3019d));
-    sim_fabric_open(&world.fabric, config, trace, &world.events, nx_core_region_bytes(&config->core));
+    NX_TRY(sim_fabric_open(&world.fabric, config, trace, &world.events, err));
+    nx_assert(nx_core_region_bytes(&config->core) == world.fabric.shape.bytes);
     for (nx_rank n = 0; n < config->nodes && status == NX_OK; n++) {
         world.nodes[n] = sim_node_open(&world, n, err);
         if (!world.nodes[n])

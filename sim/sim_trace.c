@@ -89,9 +89,18 @@ static void print_field(const struct field *field, const struct sim_record *reco
     uint64_t value;
     switch (field->width) {
     case BYTE: fprintf(out, " %s=%u", field->name, *(const uint8_t *)at); return;
-    case SIGNED: memcpy(&value, at, 8); fprintf(out, " %s=%" PRId64, field->name, (int64_t)value); return;
-    case NUMBER: memcpy(&value, at, 8); fprintf(out, " %s=%" PRIu64, field->name, value); return;
-    case HEX: memcpy(&value, at, 8); fprintf(out, " %s=%" PRIx64, field->name, value); return;
+    case SIGNED:
+        memcpy(&value, at, 8);
+        fprintf(out, " %s=%" PRId64, field->name, (int64_t)value);
+        return;
+    case NUMBER:
+        memcpy(&value, at, 8);
+        fprintf(out, " %s=%" PRIu64, field->name, value);
+        return;
+    case HEX:
+        memcpy(&value, at, 8);
+        fprintf(out, " %s=%" PRIx64, field->name, value);
+        return;
     }
 }
 
@@ -122,8 +131,9 @@ static bool parse_field(const char *word, struct sim_record *record)
     if (!field || !equals[1])
         return false;
     char *end;
-    uint64_t value = field->width == SIGNED ? (uint64_t)strtoll(equals + 1, &end, 10)
-                                            : strtoull(equals + 1, &end, field->width == HEX ? 16 : 10);
+    uint64_t value = field->width == SIGNED
+                         ? (uint64_t)strtoll(equals + 1, &end, 10)
+                         : strtoull(equals + 1, &end, field->width == HEX ? 16 : 10);
     if (*end || (field->width == BYTE && value > UINT8_MAX))
         return false;
     char *at = (char *)record + field->offset;
@@ -150,8 +160,8 @@ bool sim_record_parse(const char *line, struct sim_record *record)
     int used = 0;
     unsigned node;
     struct sim_record parsed = {0};
-    if (sscanf(line, "[%" SCNd64 "] n%u %31s%n", &parsed.at, &node, name, &used) != 3 || node > 255 ||
-        strlen(line + used) >= sizeof text || !parse_kind(name, &parsed))
+    if (sscanf(line, "[%" SCNd64 "] n%u %31s%n", &parsed.at, &node, name, &used) != 3 ||
+        node > 255 || strlen(line + used) >= sizeof text || !parse_kind(name, &parsed))
         return false;
     parsed.node = (uint8_t)node;
     strcpy(text, line + used);

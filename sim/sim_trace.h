@@ -19,16 +19,16 @@
 
 /* X(KIND, name, fields). Hashes are running ones: of all bytes of the thing up to and including this piece. */
 #define SIM_KINDS(X)                                                                              \
-    X(MEMBER, "member", "sub shard mask")   /* n serves in this shard, whose members are mask */  \
-    X(SPARE, "spare", "")                   /* n serves in no shard */                            \
-    X(VIEW, "view", "id mask")              /* n installed view id with these members */          \
+    X(MEMBER, "member", "sub shard mask") /* n serves in this shard, whose members are mask */    \
+    X(SPARE, "spare", "")                 /* n serves in no shard */                              \
+    X(VIEW, "view", "id mask")            /* n installed view id with these members */            \
     X(SEND, "send", "sub shard len hash status")                                                  \
     X(DELIVER, "deliver", "sub shard peer seq len hash id mask")                                  \
     X(BULK, "bulk", "sub shard id total len hash status") /* n opens a bulk; head's len, hash */  \
-    X(BULK_END, "bulkend", "id hash")       /* n handed over its last byte */                     \
-    X(BULK_QUIT, "bulkquit", "id")          /* n called abort */                                  \
-    X(BULK_LOST, "bulklost", "id status")   /* n was refused further bytes */                     \
-    X(HEAD, "head", "peer id len hash")     /* a bulk begins to come in */                        \
+    X(BULK_END, "bulkend", "id hash")                     /* n handed over its last byte */       \
+    X(BULK_QUIT, "bulkquit", "id")                        /* n called abort */                    \
+    X(BULK_LOST, "bulklost", "id status")                 /* n was refused further bytes */       \
+    X(HEAD, "head", "peer id len hash")                   /* a bulk begins to come in */          \
     X(PART, "part", "peer id offset len total hash")                                              \
     X(ABORTED, "aborted", "id")                                                                   \
     X(QUERY, "query", "peer id total status")                                                     \
@@ -40,25 +40,25 @@
     X(REPLY, "reply", "id total hash status") /* n announces a reply; hash of what will follow */ \
     X(ANSWER, "answer", "peer id offset len total hash") /* a piece of the reply to query id */   \
     X(FAILED, "failed", "id status")                                                              \
-    X(LOAD, "load", "id total")             /* n sets its word id to total */                     \
-    X(LOADS, "loads", "peer id total")      /* n reads peer's word id, at the end */              \
+    X(LOAD, "load", "id total")        /* n sets its word id to total */                          \
+    X(LOADS, "loads", "peer id total") /* n reads peer's word id, at the end */                   \
     X(LEAVE, "leave", "")                                                                         \
-    X(LEFT, "left", "")                     /* n's leave is known to all; it closes */            \
+    X(LEFT, "left", "") /* n's leave is known to all; it closes */                                \
     X(KILL, "kill", "")                                                                           \
     X(PAUSE, "pause", "")                                                                         \
     X(RESUME, "resume", "")                                                                       \
-    X(STALL, "stall", "peer")               /* the lane n → peer stands still for a while */      \
-    X(NOTICE, "notice", "peer")             /* the fabric told n that peer is dead */             \
-    X(DOWN, "down", "peer status")          /* n's upcall: peer is gone; status 1 = clean */      \
-    X(OUT, "out", "status")                 /* n's upcall: it cannot go on in the group */        \
-    X(SHARD, "shard", "sub shard status")   /* what n says of its shard, at the end */            \
-    X(STUCK, "stuck", "id")                 /* n still waits for room, at the end; id: for what */\
-    X(ODD, "odd", "id status")              /* a request that must be refused, and the answer */  \
+    X(STALL, "stall", "peer")             /* the lane n → peer stands still for a while */      \
+    X(NOTICE, "notice", "peer")           /* the fabric told n that peer is dead */               \
+    X(DOWN, "down", "peer status")        /* n's upcall: peer is gone; status 1 = clean */        \
+    X(OUT, "out", "status")               /* n's upcall: it cannot go on in the group */          \
+    X(SHARD, "shard", "sub shard status") /* what n says of its shard, at the end */              \
+    X(STUCK, "stuck", "id")               /* n still waits for room, at the end; id: for what */  \
+    X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */    \
     X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */        \
-    X(FOUL, "foul", "peer id offset len")   /* n broke the fabric's contract; id: enum sim_foul */\
-    X(COLUMN, "column", "offset total")     /* a guarded word in n's memory now reads total */    \
-    X(IDLE, "idle", "")                     /* from now on there is no work */                    \
-    X(END, "end", "status")                 /* 0: the run came to rest; 1: it did not in time */
+    X(FOUL, "foul", "peer id offset len") /* n broke the fabric's contract; id: enum sim_foul */  \
+    X(COLUMN, "column", "offset total status") /* a guarded word of n has landed; status: law */  \
+    X(IDLE, "idle", "")                        /* from now on there is no work */                 \
+    X(END, "end", "status")                    /* 0: the run came to rest; 1: it did not in time */
 
 enum sim_kind {
 #define SIM_KIND_ENUM(kind, name, fields) SIM_##kind,
@@ -72,7 +72,11 @@ enum sim_foul {
     SIM_FOUL_PEER,       /* to itself or to nobody */
     SIM_FOUL_CREDIT,     /* more writes than the peer was said to take */
     SIM_FOUL_SOURCE,     /* bytes of a posted write changed before they landed */
+    SIM_FOUL_OWNER,      /* memory that belongs to another writer */
 };
+
+/* How a column may change. */
+enum sim_law { SIM_LAW_GROWS, SIM_LAW_SET_GROWS, SIM_LAW_FREE };
 
 struct sim_record {
     nx_ns at;

@@ -13,14 +13,15 @@ static void take_delivery(struct sim_node *node, const struct nx_delivery *d)
     if (node->serves)
         members = nx_core_layout(node->core)->shards[node->subgroup][node->shard].set;
     note(node, SIM_DELIVER,
-         (struct sim_record){.sub = (uint8_t)d->subgroup,
-                             .shard = (uint8_t)d->shard,
-                             .peer = (uint8_t)d->sender,
-                             .seq = d->seq,
-                             .len = d->len,
-                             .hash = sim_hash(SIM_HASH_EMPTY, d->bytes, d->len),
-                             .id = d->bulk,
-                             .mask = sim_world_holders(node->world, node->rank, d->bytes, d->len, members)});
+         (struct sim_record){
+             .sub = (uint8_t)d->subgroup,
+             .shard = (uint8_t)d->shard,
+             .peer = (uint8_t)d->sender,
+             .seq = d->seq,
+             .len = d->len,
+             .hash = sim_hash(SIM_HASH_EMPTY, d->bytes, d->len),
+             .id = d->bulk,
+             .mask = sim_world_holders(node->world, node->rank, d->bytes, d->len, members)});
 }
 
 static struct sim_inflow *inflow_of(struct sim_node *node, nx_stream stream, bool make)
@@ -109,7 +110,8 @@ static void take_query_part(struct sim_node *node, const struct nx_part *part)
     uint64_t size = served->hash >> 20;
     served->whole = true;
     served->wait = size & 3;
-    served->reply_total = (size >> 2 & 3) ? (size >> 4) % 200 : (size >> 4) % (node->world->config->query_max + 1);
+    served->reply_total =
+        (size >> 2 & 3) ? (size >> 4) % 200 : (size >> 4) % (node->world->config->query_max + 1);
 }
 
 static void forget_query(struct sim_node *node, nx_stream stream)
@@ -178,6 +180,8 @@ void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)
     case NX_UP_QUERY_GONE: forget_query(node, upcall->part.stream); break;
     case NX_UP_REPLY_PART: take_reply_part(node, cookie, &upcall->part); break;
     case NX_UP_QUERY_FAILED: lose_query(node, cookie, upcall->status); break;
-    case NX_UP_DOWN: note(node, SIM_OUT, (struct sim_record){.status = (uint8_t)upcall->status}); break;
+    case NX_UP_DOWN:
+        note(node, SIM_OUT, (struct sim_record){.status = (uint8_t)upcall->status});
+        break;
     }
 }
