@@ -299,6 +299,10 @@ struct sim_landing sim_fabric_due(struct sim_fabric *fabric, nx_ns now,
     struct sim_landing landing = {0};
     if (event->c != l->number || !l->count || l->dead)
         return landing;
+    if (now < l->stalled_until) { /* since it was scheduled */
+        schedule(fabric, event->a, event->b, now);
+        return landing;
+    }
     landing.moved = true;
     if (!fabric->config->core.caps.needs_target_progress)
         landing.doorbell = land_due(fabric, now, event->a, event->b);

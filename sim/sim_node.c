@@ -27,6 +27,7 @@ struct sim_node *sim_node_open(struct sim_world *world, nx_rank rank, struct nx_
         free(node);
         return NULL;
     }
+    nx_assert(nx_core_send_max(node->core) < sizeof node->bytes);
     node->world = world;
     node->rank = rank;
     node->load = &world->config->loads[rank];
@@ -74,7 +75,7 @@ bool sim_node_step(struct sim_node *node, const struct nx_event *event)
         if (!nx_core_upcall_wanted(node->core, &node->update.upcalls[i]))
             continue;
         sim_upcall(node, &node->update.upcalls[i]);
-        if (nx_prng_chance(&node->prng, 1, 16))
+        if (node->turns && nx_prng_chance(&node->prng, 1, 16))
             sim_work_inside(node);
     }
     return post_writes(node);
@@ -137,8 +138,8 @@ static void go_to_sleep(struct sim_node *node)
     }
     node->life = SIM_ASLEEP;
     node->turn++;
-    nx_ns wake_at = node->update.wake_at,
-          work_at = sim_work_is_done(node) ? NX_NEVER : node->next_op_at;
+    nx_ns wake_at = node->update.wake_at < node->wake_at ? node->update.wake_at : node->wake_at;
+    nx_ns work_at = sim_work_is_done(node) ? NX_NEVER : node->next_op_at;
     nx_ns at = work_at < wake_at ? work_at : wake_at;
     if (at != NX_NEVER)
         schedule_turn(node, at > world->now ? at : world->now + 1, work_at == NX_NEVER);
@@ -168,6 +169,7 @@ static bool look_around(struct sim_node *node, bool *busy)
     node->due = false;
     if (!sim_node_step(node, &poll))
         return false;
+    node->wake_at = node->update.wake_at;
     *busy = node->update.busy || node->update.upcalls_count;
     return true;
 }
@@ -184,6 +186,7 @@ void sim_node_turn(struct sim_node *node)
 {
     bool busy;
     node->life = SIM_AWAKE;
+    node->turns++;
     if (!look_around(node, &busy) || has_left(node))
         return;
     busy |= sim_work(node);

@@ -8,7 +8,7 @@
 
 #include "sim_run.h"
 
-enum { SIM_BULKS = 3, SIM_QUERIES = 48, SIM_SERVED = 512 };
+enum { SIM_BULKS = 3, SIM_QUERIES = 48, SIM_SERVED = 512, SIM_BYTES_MAX = 20 << 10 };
 
 enum sim_life { SIM_AWAKE, SIM_ASLEEP, SIM_DEAD };
 
@@ -62,6 +62,7 @@ struct sim_node {
     struct nx_prng prng;
     enum sim_life life;
     uint32_t turn; /* number of the scheduled turn; older events are void */
+    uint64_t turns;       /* taken so far */
     nx_ns paused_until;
     nx_rankset notices; /* deaths to hand over */
     bool leaving;
@@ -77,9 +78,10 @@ struct sim_node {
     size_t served_high; /* above it, none is used */
     struct sim_inflow inflows[SIM_NODES_MAX * SIM_BULKS * 2];
     nx_rankset gone; /* as the core reported it */
+    nx_ns wake_at; /* as the last poll said */
     bool due;        /* a request said that a poll is due */
     struct nx_update update, answer;
-    uint8_t bytes[8192];
+    uint8_t bytes[SIM_BYTES_MAX];
 };
 
 struct sim_node *sim_node_open(struct sim_world *world, nx_rank rank, struct nx_err *err);
