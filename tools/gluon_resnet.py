@@ -1,7 +1,7 @@
 """Residual networks as MXNet's Gluon model zoo builds and names them, version 1 and 2.
 
-Structure and names are those of `mxnet.gluon.model_zoo.vision`; the symbol text of every net made here
-equals, byte for byte, the export of the same net by MXNet 1.9.1.
+Structure and names are those of `mxnet.gluon.model_zoo.vision`; the symbol text of resnet18 and
+resnet50, v1 and v2, equals MXNet 1.9.1's own export byte for byte.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from mxnet_files import Node
 
-LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+LAYERS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 CHANNELS = {"basic": (64, 64, 128, 256, 512), "bottleneck": (64, 256, 512, 1024, 2048)}
 
 
@@ -45,15 +51,31 @@ class _Scope:
         self.counts[hint] += 1
         return f"{self.prefix}{hint}{self.counts[hint] - 1}"
 
-    def variable(self, name: str, shape: tuple[int, ...], declared: str, init: str | None, aux: bool = False) -> Node:
-        attrs = {"__dtype__": "0", "__lr_mult__": "1.0", "__shape__": declared, "__storage_type__": "0", "__wd_mult__": "1.0"}
+    def variable(
+        self, name: str, shape: tuple[int, ...], declared: str, init: str | None, aux: bool = False
+    ) -> Node:
+        attrs = {
+            "__dtype__": "0",
+            "__lr_mult__": "1.0",
+            "__shape__": declared,
+            "__storage_type__": "0",
+            "__wd_mult__": "1.0",
+        }
         if init:
             attrs["__init__"] = init
         return Node("null", name, [], attrs, shape, aux)
 
-    def conv(self, data: Node, inside: int, outside: int, kernel: int, stride: int = 1, bias: bool = False,
-             deferred: bool = False) -> Node:
-        """A square convolution with "same" padding. `deferred`: the input channels are written as 0."""
+    def conv(
+        self,
+        data: Node,
+        inside: int,
+        outside: int,
+        kernel: int,
+        stride: int = 1,
+        bias: bool = False,
+        deferred: bool = False,
+    ) -> Node:
+        """A square convolution, "same" padding. `deferred`: input channels are written as 0."""
         name = self.name("conv")
         shape = (outside, inside, kernel, kernel)
         declared = str((outside, 0 if deferred else inside, kernel, kernel))
@@ -61,16 +83,38 @@ class _Scope:
         if bias:
             inputs.append(self.variable(f"{name}_bias", (outside,), str((outside,)), "zeros"))
         pad = kernel // 2
-        attrs = {"dilate": "(1, 1)", "kernel": str((kernel, kernel)), "layout": "NCHW", "no_bias": str(not bias),
-                 "num_filter": str(outside), "num_group": "1", "pad": str((pad, pad)), "stride": str((stride, stride))}
+        attrs = {
+            "dilate": "(1, 1)",
+            "kernel": str((kernel, kernel)),
+            "layout": "NCHW",
+            "no_bias": str(not bias),
+            "num_filter": str(outside),
+            "num_group": "1",
+            "pad": str((pad, pad)),
+            "stride": str((stride, stride)),
+        }
         return Node("Convolution", f"{name}_fwd", inputs, attrs)
 
     def norm(self, data: Node, channels: int, fixed: bool = False) -> Node:
         """Batch normalisation; `fixed` takes gamma as 1, as on the input of version 2."""
         name = self.name("batchnorm")
-        parts = [("gamma", "ones", False), ("beta", "zeros", False), ("running_mean", "zeros", True), ("running_var", "ones", True)]
-        inputs = [data] + [self.variable(f"{name}_{part}", (channels,), "(0,)", init, aux) for part, init, aux in parts]
-        attrs = {"axis": "1", "eps": "1e-05", "fix_gamma": str(fixed), "momentum": "0.9", "use_global_stats": "False"}
+        parts = [
+            ("gamma", "ones", False),
+            ("beta", "zeros", False),
+            ("running_mean", "zeros", True),
+            ("running_var", "ones", True),
+        ]
+        inputs = [data] + [
+            self.variable(f"{name}_{part}", (channels,), "(0,)", init, aux)
+            for part, init, aux in parts
+        ]
+        attrs = {
+            "axis": "1",
+            "eps": "1e-05",
+            "fix_gamma": str(fixed),
+            "momentum": "0.9",
+            "use_global_stats": "False",
+        }
         return Node("BatchNorm", f"{name}_fwd", inputs, attrs)
 
     def relu_layer(self, data: Node) -> Node:
@@ -85,25 +129,45 @@ class _Scope:
     def pool(self, data: Node, everywhere: bool) -> Node:
         """Max pooling 3x3 by 2, or the mean of each channel."""
         kernel, pad, stride = (1, 0, 1) if everywhere else (3, 1, 2)
-        attrs = {"global_pool": str(everywhere), "kernel": str((kernel, kernel)), "layout": "NCHW", "pad": str((pad, pad)),
-                 "pool_type": "avg" if everywhere else "max", "stride": str((stride, stride)),
-                 "pooling_convention": "full" if everywhere else "valid"}
+        attrs = {
+            "global_pool": str(everywhere),
+            "kernel": str((kernel, kernel)),
+            "layout": "NCHW",
+            "pad": str((pad, pad)),
+            "pool_type": "avg" if everywhere else "max",
+            "stride": str((stride, stride)),
+            "pooling_convention": "full" if everywhere else "valid",
+        }
         return Node("Pooling", f"{self.name('pool')}_fwd", [data], attrs)
 
     def dense(self, data: Node, inside: int, outside: int) -> Node:
         name = self.name("dense")
-        inputs = [data, self.variable(f"{name}_weight", (outside, inside), str((outside, inside)), None),
-                  self.variable(f"{name}_bias", (outside,), str((outside,)), "zeros")]
-        return Node("FullyConnected", f"{name}_fwd", inputs, {"flatten": "True", "no_bias": "False", "num_hidden": str(outside)})
+        inputs = [
+            data,
+            self.variable(f"{name}_weight", (outside, inside), str((outside, inside)), None),
+            self.variable(f"{name}_bias", (outside,), str((outside,)), "zeros"),
+        ]
+        return Node(
+            "FullyConnected",
+            f"{name}_fwd",
+            inputs,
+            {"flatten": "True", "no_bias": "False", "num_hidden": str(outside)},
+        )
 
 
-def _block_v1(scope: _Scope, data: Node, inside: int, outside: int, stride: int, bottleneck: bool) -> Node:
+def _block_v1(
+    scope: _Scope, data: Node, inside: int, outside: int, stride: int, bottleneck: bool
+) -> Node:
     """conv-norm-relu … conv-norm, plus the shortcut, then ReLU."""
     if bottleneck:
         middle = outside // 4
-        x = scope.norm(scope.conv(data, inside, middle, 1, stride, bias=True, deferred=True), middle)
+        x = scope.norm(
+            scope.conv(data, inside, middle, 1, stride, bias=True, deferred=True), middle
+        )
         x = scope.norm(scope.conv(scope.relu_layer(x), middle, middle, 3), middle)
-        x = scope.norm(scope.conv(scope.relu_layer(x), middle, outside, 1, bias=True, deferred=True), outside)
+        x = scope.norm(
+            scope.conv(scope.relu_layer(x), middle, outside, 1, bias=True, deferred=True), outside
+        )
     else:
         x = scope.norm(scope.conv(data, inside, outside, 3, stride), outside)
         x = scope.norm(scope.conv(scope.relu_layer(x), outside, outside, 3), outside)
@@ -114,8 +178,10 @@ def _block_v1(scope: _Scope, data: Node, inside: int, outside: int, stride: int,
     return scope.relu(scope.plus(x, shortcut) if bottleneck else scope.plus(shortcut, x))
 
 
-def _block_v2(scope: _Scope, data: Node, inside: int, outside: int, stride: int, bottleneck: bool) -> Node:
-    """norm-relu-conv …, plus the shortcut, which starts after the first norm-relu where it has a convolution."""
+def _block_v2(
+    scope: _Scope, data: Node, inside: int, outside: int, stride: int, bottleneck: bool
+) -> Node:
+    """norm-relu-conv …, plus the shortcut; one with a convolution starts after the first ReLU."""
     first = scope.relu(scope.norm(data, inside))
     if bottleneck:
         middle = outside // 4
@@ -132,7 +198,7 @@ def _block_v2(scope: _Scope, data: Node, inside: int, outside: int, stride: int,
 
 
 def build(shape: Shape) -> Node:
-    """The net's last node; its input is the variable `data`, (N, 3, 224, 224). No softmax at the end."""
+    """The net's last node, without softmax; its input is the variable `data`, (N, 3, 224, 224)."""
     prefix = f"resnetv{shape.version}0_"
     outer = _Scope(prefix)
     x = Node("null", "data")

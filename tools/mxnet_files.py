@@ -1,10 +1,12 @@
-"""Reads and writes MXNet's two model files, `-symbol.json` and `.params`, with numpy and the standard library.
+"""Reads and writes MXNet's two model files, `-symbol.json` and `.params`; numpy only.
 
-The symbol text is laid out byte for byte as MXNet 1.9.1 writes it, so a file made here and one exported
-by MXNet from the same network can be compared with cmp. The params are format V2 (MXNet >= 0.12):
+The symbol text is laid out byte for byte as MXNet 1.9.1 writes it, so a file made here and one
+exported by MXNet from the same network can be compared with cmp. The params are format V2
+(MXNet >= 0.12):
 
     u64 0x112, u64 0, u64 count, arrays, u64 count, names (u64 length + bytes)
-    array: u32 0xF993FAC9, i32 storage (0 dense), i32 ndim, ndim x i64, i32 device type, i32 device, i32 dtype, data
+    array: u32 0xF993FAC9, i32 storage (0 dense), i32 ndim, ndim x i64,
+           i32 device type, i32 device, i32 dtype, data
 
 All numbers are little-endian and nothing is aligned.
 """
@@ -22,18 +24,27 @@ LIST_MAGIC = 0x112
 ARRAY_MAGIC_V2 = 0xF993FAC9
 MXNET_VERSION = 10901
 DEVICE_CPU = 1
-DTYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 5: np.int8, 6: np.int64}
+DTYPES = {
+    0: np.float32,
+    1: np.float64,
+    2: np.float16,
+    3: np.uint8,
+    4: np.int32,
+    5: np.int8,
+    6: np.int64,
+}
 CODES = {np.dtype(dtype): code for code, dtype in DTYPES.items()}
 
 
 class FormatError(ValueError):
-    """A file that is not what its name says; the text names the place, what was expected and what came."""
+    """A file that is not what its name says: the place, what was expected and what came."""
 
 
 # -- params --------------------------------------------------------------------------------------
 
+
 def write_params(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays under their full names (`arg:…` for weights, `aux:…` for running statistics)."""
+    """Writes arrays under their full names: `arg:…` for weights, `aux:…` for statistics."""
     with open(path, "wb") as out:
         out.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
         for array in arrays.values():
@@ -57,9 +68,11 @@ class _Cursor:
 
     def take(self, count: int) -> bytes:
         if count < 0 or self.at + count > len(self.data):
-            raise FormatError(f"byte {self.at}: {count} bytes expected, {len(self.data) - self.at} left")
+            raise FormatError(
+                f"byte {self.at}: {count} bytes expected, {len(self.data) - self.at} left"
+            )
         self.at += count
-        return self.data[self.at - count:self.at]
+        return self.data[self.at - count : self.at]
 
     def numbers(self, layout: str) -> tuple:
         return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
@@ -69,7 +82,10 @@ def _read_array(cursor: _Cursor) -> np.ndarray:
     start = cursor.at
     magic, storage, rank = cursor.numbers("Iii")
     if magic != ARRAY_MAGIC_V2 or storage != 0 or not 0 < rank <= 8:
-        raise FormatError(f"byte {start}: a dense V2 array expected, got magic {magic:#x}, storage {storage}, rank {rank}")
+        raise FormatError(
+            f"byte {start}: a dense V2 array expected, "
+            f"got magic {magic:#x}, storage {storage}, rank {rank}"
+        )
     shape = cursor.numbers(f"{rank}q")
     _device, _device_id, code = cursor.numbers("iii")
     if code not in DTYPES or min(shape) < 0:
@@ -82,11 +98,13 @@ def _read_array(cursor: _Cursor) -> np.ndarray:
 
 
 def read_params(path: Path) -> dict[str, np.ndarray]:
-    """Reads a V2 file of dense arrays; FormatError for anything else, including bytes after the end."""
+    """Reads a V2 file of dense arrays; FormatError for anything else, or bytes after the end."""
     cursor = _Cursor(Path(path).read_bytes())
     magic, _reserved, count = cursor.numbers("QQQ")
     if magic != LIST_MAGIC or count > len(cursor.data) // 4:
-        raise FormatError(f"byte 0: list magic {LIST_MAGIC:#x} expected, got {magic:#x} and {count} arrays")
+        raise FormatError(
+            f"byte 0: list magic {LIST_MAGIC:#x} expected, got {magic:#x} and {count} arrays"
+        )
     arrays = [_read_array(cursor) for _ in range(count)]
     (named,) = cursor.numbers("Q")
     if named != count:
@@ -99,12 +117,14 @@ def read_params(path: Path) -> dict[str, np.ndarray]:
 
 # -- symbol --------------------------------------------------------------------------------------
 
+
 @dataclass(eq=False)
 class Node:
-    """An operator or, with op "null", a variable. Inputs are nodes; every input is output 0 of its node.
+    """An operator or, with op "null", a variable. Each input is output 0 of another node.
 
-    `attrs` are strings, as in the file. `shape` is a variable's real shape (the file may say 0 for sizes that
-    MXNet infers). `aux` marks a variable that is updated, not learned: a BatchNorm's running statistics.
+    `attrs` are strings, as in the file. `shape` is a variable's real shape (the file may say 0 for
+    sizes that MXNet infers). `aux` marks a variable that is updated, not learned: a BatchNorm's
+    running statistics.
     """
 
     op: str
@@ -116,7 +136,7 @@ class Node:
 
 
 def topological(head: Node) -> list[Node]:
-    """Every node under `head`, inputs first, in the order in which MXNet's own depth-first walk finds them."""
+    """Every node under `head`, inputs first, in the order of MXNet's own depth-first walk."""
     order: list[Node] = []
     seen: set[int] = set()
     stack = [(head, False)]
@@ -132,7 +152,7 @@ def topological(head: Node) -> list[Node]:
 
 
 def outputs(node: Node) -> int:
-    """Outputs that the node has inside MXNet: BatchNorm keeps mean and variance, max pooling the places."""
+    """Outputs inside MXNet: BatchNorm keeps mean and variance, max pooling a second one."""
     if node.op == "BatchNorm":
         return 3
     return 2 if node.op == "Pooling" and node.attrs["pool_type"] == "max" else 1
@@ -167,18 +187,26 @@ def symbol_text(head: Node) -> str:
         rows.append(rows[-1] + outputs(node))
     variables = [k for k, node in enumerate(nodes) if node.op == "null"]
     body = ", \n".join(_node_text(node, index) for node in nodes)
-    return (f'{{\n  "nodes": [\n{body}\n  ], \n  "arg_nodes": {_numbers(variables)}, \n'
-            f'  "node_row_ptr": {_numbers(rows)}, \n  "heads": [[{index[id(head)]}, 0, 0]], \n'
-            f'  "attrs": {{"mxnet_version": ["int", {MXNET_VERSION}]}}\n}}')
+    return (
+        f'{{\n  "nodes": [\n{body}\n  ], \n  "arg_nodes": {_numbers(variables)}, \n'
+        f'  "node_row_ptr": {_numbers(rows)}, \n  "heads": [[{index[id(head)]}, 0, 0]], \n'
+        f'  "attrs": {{"mxnet_version": ["int", {MXNET_VERSION}]}}\n}}'
+    )
 
 
-def write_model(folder: Path, stem: str, head: Node, values: dict[str, np.ndarray], classes: list[str]) -> list[Path]:
+def write_model(
+    folder: Path, stem: str, head: Node, values: dict[str, np.ndarray], classes: list[str]
+) -> list[Path]:
     """Writes stem-symbol.json, stem-0000.params and synset.txt; returns their paths.
 
-    `values` has an array for every variable that has a shape (all but the input), under its bare name.
+    `values` has an array for every variable but the input, under its bare name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    symbol, params, synset = folder / f"{stem}-symbol.json", folder / f"{stem}-0000.params", folder / "synset.txt"
+    symbol, params, synset = (
+        folder / f"{stem}-symbol.json",
+        folder / f"{stem}-0000.params",
+        folder / "synset.txt",
+    )
     arrays = {}
     for node in parameters(head):
         value = values[node.name]

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Writes a ResNet with random weights as MXNet files: realistic size for installs and benchmarks, no training.
+"""Writes a ResNet with random weights as MXNet files: a realistic size for installs and benchmarks.
 
-    tools/resnet50_mxnet.py OUT [--depth 50] [--version 2] [--classes 102] [--width-mult 1.0] [--seed 1]
+    tools/resnet50_mxnet.py OUT [--depth 50] [--version 2] [--classes 102] [--width-mult 1]
 
-writes OUT/resnet50_v2-symbol.json, OUT/resnet50_v2-0000.params (about 95 MB) and OUT/synset.txt. The same
-options and seed give the same bytes. Needs numpy only.
+writes OUT/resnet50_v2-symbol.json, OUT/resnet50_v2-0000.params (about 95 MB) and OUT/synset.txt.
+The same options and seed give the same bytes. Needs numpy only.
 
-Random weights alone let the signal of a deep net grow or die out. Here mean and variance of every value,
-on average over such weights, are carried through the net, and each BatchNorm's running statistics are those
-of its input: so every normalised value stays near 1, and the largest outputs near 2 or 3.
+Random weights alone let the signal of a deep net grow or die out. Here mean and variance of every
+value, on average over such weights, are carried through the net, and each BatchNorm's running
+statistics are those of its input: so every normalised value stays near 1.
 """
 
 from __future__ import annotations
@@ -64,16 +64,27 @@ def _weight(node: Node, rng: np.random.Generator) -> np.ndarray:
 
 
 def _statistics(norm: Node, before: Moments, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """gamma, beta, running mean and variance of one BatchNorm, a little different for each channel."""
+    """gamma, beta, running mean and variance of one BatchNorm, different for each channel."""
     data, gamma, beta, mean, var = norm.inputs
     size = gamma.shape
     level, variance = before
     if data.op == "null":
-        values = np.ones(size), np.zeros(size), np.full(size, INPUT_MEAN), np.full(size, INPUT_VARIANCE)
+        values = (
+            np.ones(size),
+            np.zeros(size),
+            np.full(size, INPUT_MEAN),
+            np.full(size, INPUT_VARIANCE),
+        )
     else:
-        values = (rng.uniform(0.85, 1.15, size), rng.normal(0, 0.1, size), level + rng.normal(0, 0.1, size) * np.sqrt(variance),
-                  variance * rng.uniform(0.8, 1.25, size))
-    return {node.name: value.astype(np.float32) for node, value in zip((gamma, beta, mean, var), values)}
+        values = (
+            rng.uniform(0.85, 1.15, size),
+            rng.normal(0, 0.1, size),
+            level + rng.normal(0, 0.1, size) * np.sqrt(variance),
+            variance * rng.uniform(0.8, 1.25, size),
+        )
+    return {
+        node.name: value.astype(np.float32) for node, value in zip((gamma, beta, mean, var), values)
+    }
 
 
 def random_values(head: Node, seed: int) -> dict[str, np.ndarray]:
@@ -97,9 +108,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("--depth", type=int, choices=sorted(LAYERS), default=50)
-    parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="1: post-activation, 2: pre-activation")
+    parser.add_argument(
+        "--version",
+        type=int,
+        choices=(1, 2),
+        default=2,
+        help="1: post-activation, 2: pre-activation",
+    )
     parser.add_argument("--classes", type=int, default=102)
-    parser.add_argument("--width-mult", type=float, default=1.0, help="scales the channels (multiples of 8)")
+    parser.add_argument(
+        "--width-mult", type=float, default=1.0, help="scales the channels (multiples of 8)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     head = build(standard(options.depth, options.version, options.classes, options.width_mult))

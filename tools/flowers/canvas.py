@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[float, float, float]
+Rng = np.random.Generator
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
@@ -26,9 +27,14 @@ def shade(colour: Colour, factor: float) -> Colour:
     return tuple(min(255.0, max(0.0, c * factor)) for c in colour)
 
 
-def jitter(rng: np.random.Generator, colour: Colour, amount: float = 12.0) -> Colour:
+def jitter(rng: Rng, colour: Colour, amount: float = 12.0) -> Colour:
     """A colour near `colour`: no two flowers of a meadow are dyed from one pot."""
     return tuple(float(np.clip(c + rng.normal(0, amount), 0, 255)) for c in colour)
+
+
+def pick(rng: Rng, choices: list[Colour], amount: float = 9.0) -> Colour:
+    """One of the colours, jittered."""
+    return jitter(rng, choices[rng.integers(len(choices))], amount)
 
 
 def turn(radians: float) -> complex:
@@ -56,7 +62,8 @@ def taper(points: int, base: float, tip: float) -> np.ndarray:
 class Pose:
     """Where a bloom sits, how large it is, how it is turned, and how far it is tilted away.
 
-    `flat` is the height of a circle seen at this tilt: 1 looks straight at us, 0.4 is seen from the side.
+    `flat` is the height of a circle seen at this tilt: 1 looks straight at us, 0.4 sideways.
+    `angle` turns the bloom before it is tilted, `lean` after.
     """
 
     centre: complex
@@ -73,7 +80,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Paint:
-    """The colours of a ribbon: along it from base to tip, towards its edges, and its middle line."""
+    """The colours of a ribbon: from base to tip, towards its edges, and along its middle."""
 
     base: Colour
     tip: Colour
@@ -113,8 +120,9 @@ class Canvas:
         pixels = max(1, round(width * self.unit))
         self.pen.line(self._pixels(points).ravel().tolist(), fill=fill, width=pixels, joint="curve")
 
-    def disc(self, centre: complex, radius: float, colour: Colour, flat: float = 1.0,
-             alpha: float = 1.0) -> None:
+    def disc(
+        self, centre: complex, radius: float, colour: Colour, flat: float = 1.0, alpha: float = 1.0
+    ) -> None:
         x, y = centre.real * self.unit, centre.imag * self.unit
         rx, ry = radius * self.unit, radius * flat * self.unit
         fill = (*(int(c) for c in colour), int(alpha * 255))
@@ -124,11 +132,22 @@ class Canvas:
         """A disc that looks round: dark rim, and lighter towards the light."""
         for step in range(6):
             share = step / 5
-            self.disc(centre + self.light * radius * 0.35 * share, radius * (1 - 0.75 * share),
-                      shade(colour, 0.72 + 0.5 * share), flat)
+            self.disc(
+                centre + self.light * radius * 0.35 * share,
+                radius * (1 - 0.75 * share),
+                shade(colour, 0.72 + 0.5 * share),
+                flat,
+            )
 
-    def ribbon(self, spine: np.ndarray, half: np.ndarray, paint: Paint, across: int = 4,
-               pose: Pose | None = None, shadow: float = 0.0) -> None:
+    def ribbon(
+        self,
+        spine: np.ndarray,
+        half: np.ndarray,
+        paint: Paint,
+        across: int = 4,
+        pose: Pose | None = None,
+        shadow: float = 0.0,
+    ) -> None:
         """Paints a ribbon. spine: (n,) complex; half: (n,) half-widths, in the spine's units."""
         along = np.gradient(spine)
         normal = 1j * along / np.maximum(np.abs(along), 1e-9)

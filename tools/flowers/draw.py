@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Draws pictures of flowers and writes them as photos.
 
-    tools/flowers/draw.py OUT [--count 3] [--seed 0] [--kind rose]   pictures of every kind, or of one
-    tools/flowers/draw.py --sheet sheet.png [--seed 0]              all kinds on one page, to look at
-    tools/flowers/draw.py --photos models/flowers/photos            the ten photos of the flower model
+    tools/flowers/draw.py OUT [--count 3] [--seed 0] [--kind rose]   every kind, or one
+    tools/flowers/draw.py --sheet sheet.png [--seed 0]               all on one page, to look at
+    tools/flowers/draw.py --photos models/flowers/photos             the model's own ten photos
 
 The same arguments give the same pictures. Each folder gets labels.tsv (file, kind).
 """
@@ -27,9 +27,16 @@ HELD_OUT_SEEDS = 1_000_000
 PHOTO_SEEDS = 2_000_000
 
 # How an upright picture is stored so that a viewer which obeys EXIF turns it upright again.
-STORED = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-          4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90,
-          7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270}
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 ORIENTATION_TAG = 0x0112
 
 
@@ -51,9 +58,9 @@ PHOTOS = [
     Photo("lavender.jpg", "lavender", 0, (600, 600)),
     Photo("lily.webp", "lily", 0, (560, 700)),
     Photo("poppy.jpg", "poppy", 0, (800, 600)),
-    Photo("rose.jpg", "rose", 0, (500, 500)),
+    Photo("rose.jpg", "rose", 5, (500, 500)),
     Photo("sunflower-mirrored.jpg", "sunflower", 0, (640, 640), orientation=5),
-    Photo("tulip.png", "tulip", 0, (360, 480)),
+    Photo("tulip.png", "tulip", 4, (360, 480)),
     Photo("violet.jpg", "violet", 0, (512, 384)),
 ]
 
@@ -75,8 +82,12 @@ def encode(image: Image.Image, form: str, quality: int = 88, orientation: int = 
 
 
 def random_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Width and height as photos have them: upright, square, wide; most of them small, which is quicker to draw."""
-    short = int(rng.choice([160, 200, 240, 280, 320, 480, 640], p=[0.14, 0.24, 0.24, 0.18, 0.12, 0.05, 0.03]))
+    """Width and height as photos have them; most are small, which is quicker to draw."""
+    short = int(
+        rng.choice(
+            [160, 200, 240, 280, 320, 480, 640], p=[0.14, 0.24, 0.24, 0.18, 0.12, 0.05, 0.03]
+        )
+    )
     ratio = float(rng.choice([1.0, 4 / 3, 3 / 2, 16 / 9], p=[0.3, 0.4, 0.2, 0.1]))
     return (short, int(short * ratio)) if rng.random() < 0.5 else (int(short * ratio), short)
 
@@ -136,7 +147,12 @@ def main() -> None:
     if not (options.out or options.sheet or options.photos):
         parser.error("nothing to write: give OUT, --sheet or --photos")
     if options.out:
-        write_pictures(options.out, [options.kind] if options.kind else sorted(KINDS), options.count, options.seed)
+        write_pictures(
+            options.out,
+            [options.kind] if options.kind else sorted(KINDS),
+            options.count,
+            options.seed,
+        )
     if options.sheet:
         write_sheet(options.sheet, options.seed)
     if options.photos:

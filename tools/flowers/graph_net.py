@@ -1,4 +1,4 @@
-"""A PyTorch module that runs an MXNet graph, so that the net trained is the very graph that is written."""
+"""A PyTorch module that runs an MXNet graph: the net trained is the very graph that is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _pair(node: Node, key: str) -> tuple[int, int]:
 
 
 class GraphNet(nn.Module):
-    """Runs the graph that ends in `head`. Weights start as He's, biases at 0, statistics at 0 and 1."""
+    """Runs the graph that ends in `head`. Weights start as He's, biases at 0."""
 
     def __init__(self, head: Node) -> None:
         super().__init__()
@@ -31,7 +31,10 @@ class GraphNet(nn.Module):
     @staticmethod
     def _fixed(head: Node, variable: Node) -> bool:
         """gamma and beta of a BatchNorm with fix_gamma (the one on the input) are not learned."""
-        return any(node.attrs.get("fix_gamma") == "True" and variable in node.inputs for node in topological(head))
+        return any(
+            node.attrs.get("fix_gamma") == "True" and variable in node.inputs
+            for node in topological(head)
+        )
 
     @staticmethod
     def _start(node: Node) -> torch.Tensor:
@@ -53,11 +56,21 @@ class GraphNet(nn.Module):
 
     def _run(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         if node.op == "Convolution":
-            return F.conv2d(x[0], x[1], x[2] if len(x) > 2 else None, _pair(node, "stride"), _pair(node, "pad"))
+            return F.conv2d(
+                x[0], x[1], x[2] if len(x) > 2 else None, _pair(node, "stride"), _pair(node, "pad")
+            )
         if node.op == "BatchNorm":
             data, gamma, beta, mean, var = x
-            return F.batch_norm(data, mean, var, gamma, beta, self.training,
-                                1 - float(node.attrs["momentum"]), float(node.attrs["eps"]))
+            return F.batch_norm(
+                data,
+                mean,
+                var,
+                gamma,
+                beta,
+                self.training,
+                1 - float(node.attrs["momentum"]),
+                float(node.attrs["eps"]),
+            )
         if node.op == "Activation":
             return F.relu(x[0])
         if node.op == "elemwise_add":
@@ -65,7 +78,9 @@ class GraphNet(nn.Module):
         if node.op == "Pooling":
             if node.attrs["global_pool"] == "True":
                 return x[0].mean((2, 3), keepdim=True)
-            return F.max_pool2d(x[0], _pair(node, "kernel"), _pair(node, "stride"), _pair(node, "pad"))
+            return F.max_pool2d(
+                x[0], _pair(node, "kernel"), _pair(node, "stride"), _pair(node, "pad")
+            )
         if node.op == "Flatten":
             return torch.flatten(x[0], 1)
         if node.op == "FullyConnected":

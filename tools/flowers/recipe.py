@@ -1,7 +1,7 @@
-"""The recipe `demo-2019`: how a photo becomes the net's input. Training and serving must agree on it.
+"""The recipe `demo-2019`: how a photo becomes the net's input. Training and serving must agree.
 
-decode to RGB with EXIF orientation applied → squash to 256x256, bilinear without antialiasing → rows and
-columns 16..239 → value / 256. No mean, no deviation.
+decode to RGB with EXIF orientation applied → squash to 256x256, bilinear without antialiasing →
+rows and columns 16..239 → value / 256. No mean, no deviation.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ def decode(encoded: bytes) -> np.ndarray:
 
 
 def _taps(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two source places and the weight of the second, for each of 256 places: half-pixel centres, edges repeated."""
+    """For each of 256 places: two source places and the weight of the second.
+
+    Centres of pixels are at halves, and the picture's edge goes on for ever.
+    """
     at = np.clip((np.arange(SQUASHED) + 0.5) * size / SQUASHED - 0.5, 0, size - 1)
     low = np.floor(at).astype(int)
     return low, np.minimum(low + 1, size - 1), (at - low).astype(np.float32)
 
 
 def squash(pixels: np.ndarray) -> np.ndarray:
-    """(256, 256, 3) bytes from (height, width, 3) bytes, as OpenCV's INTER_LINEAR within one level."""
+    """(256, 256, 3) bytes from (height, width, 3): OpenCV's INTER_LINEAR within one level."""
     top, bottom, down = _taps(pixels.shape[0])
     left, right, across = _taps(pixels.shape[1])
     across = across[None, :, None]
@@ -43,5 +46,5 @@ def squash(pixels: np.ndarray) -> np.ndarray:
 
 def tensor(squashed: np.ndarray) -> np.ndarray:
     """(N, 3, 224, 224) floats from (N, 256, 256, 3) bytes."""
-    cut = squashed[:, BORDER:BORDER + CROP, BORDER:BORDER + CROP]
+    cut = squashed[:, BORDER : BORDER + CROP, BORDER : BORDER + CROP]
     return np.ascontiguousarray(cut.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(256)

@@ -1,4 +1,4 @@
-"""A whole picture: background, one to three blooms with their greenery, what hides them, light, lens.
+"""A whole picture: background, one to three plants, what hides them, light, lens.
 
 `render` is a pure function of (kind, seed, size): the same three give the same pixels.
 """
@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from canvas import Canvas, Colour, Paint, Pose, bend, jitter, mix, shade, taper
-from kinds import GREENS, KINDS, Kind, pick
+from canvas import Canvas, Colour, Paint, Pose, Rng, bend, jitter, mix, pick, shade, taper
+from greenery import GREENS
+from kinds import KINDS, Kind
 
-Rng = np.random.Generator
 OVERSIZE = 2  # painted this much larger than asked for, then shrunk: smooth edges
 SIDES = ("bluebell", "lavender", "tulip")  # blooms that keep upright
 
@@ -21,12 +21,21 @@ SIDES = ("bluebell", "lavender", "tulip")  # blooms that keep upright
 def gradient(width: int, height: int, stops: list[Colour]) -> np.ndarray:
     """(height, width, 3) floats, from the first colour at the top to the last at the bottom."""
     at = np.linspace(0, 1, len(stops))
-    column = np.stack([np.interp(np.linspace(0, 1, height), at, [s[c] for s in stops]) for c in range(3)], -1)
+    column = np.stack(
+        [np.interp(np.linspace(0, 1, height), at, [s[c] for s in stops]) for c in range(3)], -1
+    )
     return np.repeat(column[:, None, :], width, axis=1)
 
 
-def blots(rng: Rng, picture: np.ndarray, count: int, colours: list[Colour], radius: tuple[float, float],
-          strength: tuple[float, float], soft: float) -> None:
+def blots(
+    rng: Rng,
+    picture: np.ndarray,
+    count: int,
+    colours: list[Colour],
+    radius: tuple[float, float],
+    strength: tuple[float, float],
+    soft: float,
+) -> None:
     """Adds soft-edged discs in place: what leaves and lights become when they are out of focus."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[0:height, 0:width]
@@ -44,26 +53,58 @@ def background(rng: Rng, width: int, height: int) -> Image.Image:
     greens = [jitter(rng, g, 14) for g in GREENS]
     sky = pick(rng, [(168, 206, 236), (206, 226, 240), (140, 186, 228), (240, 224, 196)], 8)
     if setting == "meadow":
-        picture = gradient(small_w, small_h, [sky, mix(sky, greens[0], 0.4), greens[0], shade(greens[1], 0.75)])
+        picture = gradient(
+            small_w, small_h, [sky, mix(sky, greens[0], 0.4), greens[0], shade(greens[1], 0.75)]
+        )
         blots(rng, picture, 26, greens, (0.05, 0.22), (0.2, 0.6), 0.8)
-        blots(rng, picture, 6, [(250, 250, 230), (240, 200, 90), (220, 150, 180)], (0.015, 0.04), (0.2, 0.5), 0.6)
+        blots(
+            rng,
+            picture,
+            6,
+            [(250, 250, 230), (240, 200, 90), (220, 150, 180)],
+            (0.015, 0.04),
+            (0.2, 0.5),
+            0.6,
+        )
     elif setting == "foliage":
         picture = gradient(small_w, small_h, [shade(greens[0], 0.75), shade(greens[1], 0.5)])
-        blots(rng, picture, 34, [shade(g, f) for g in greens for f in (0.45, 0.8, 1.15)], (0.07, 0.3), (0.2, 0.6), 0.7)
+        blots(
+            rng,
+            picture,
+            34,
+            [shade(g, f) for g in greens for f in (0.45, 0.8, 1.15)],
+            (0.07, 0.3),
+            (0.2, 0.6),
+            0.7,
+        )
         blots(rng, picture, 8, [(226, 240, 190), (250, 250, 220)], (0.03, 0.09), (0.15, 0.4), 0.3)
     elif setting == "dusk":
         low = pick(rng, [(44, 54, 50), (60, 44, 60), (38, 46, 66)], 8)
         picture = gradient(small_w, small_h, [shade(low, 1.5), low, shade(low, 0.6)])
-        blots(rng, picture, 16, [(236, 190, 120), (120, 150, 120), (190, 130, 120)], (0.03, 0.12), (0.08, 0.3), 0.25)
+        blots(
+            rng,
+            picture,
+            16,
+            [(236, 190, 120), (120, 150, 120), (190, 130, 120)],
+            (0.03, 0.12),
+            (0.08, 0.3),
+            0.25,
+        )
     elif setting == "studio":
-        wall = pick(rng, [(226, 220, 210), (206, 216, 222), (232, 214, 210), (190, 200, 190), (122, 132, 140)], 8)
+        wall = pick(
+            rng,
+            [(226, 220, 210), (206, 216, 222), (232, 214, 210), (190, 200, 190), (122, 132, 140)],
+            8,
+        )
         picture = gradient(small_w, small_h, [shade(wall, 1.06), wall, shade(wall, 0.84)])
         blots(rng, picture, 3, [shade(wall, 1.1)], (0.4, 0.8), (0.3, 0.7), 1.0)
     else:
         picture = gradient(small_w, small_h, [shade(sky, 0.9), sky, mix(sky, (250, 250, 250), 0.5)])
         blots(rng, picture, 9, [(252, 252, 252)], (0.1, 0.35), (0.2, 0.7), 0.9)
     image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
-    return image.filter(ImageFilter.GaussianBlur(1.2)).resize((width, height), Image.Resampling.BICUBIC)
+    return image.filter(ImageFilter.GaussianBlur(1.2)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
 
 
 def blades(canvas: Canvas, rng: Rng, count: int, dark: float, reach: tuple[float, float]) -> None:
@@ -73,14 +114,20 @@ def blades(canvas: Canvas, rng: Rng, count: int, dark: float, reach: tuple[float
         tip = foot + complex(rng.normal(0, 0.15), -rng.uniform(*reach) * canvas.height)
         middle = (foot + tip) / 2 + rng.normal(0, 0.06)
         green = shade(pick(rng, GREENS, 12), dark)
-        canvas.ribbon(bend(foot, middle, tip, 10), rng.uniform(0.008, 0.02) * taper(10, 0.15, 0.8),
-                      Paint(shade(green, 0.8), green, 0.85), 2)
+        canvas.ribbon(
+            bend(foot, middle, tip, 10),
+            rng.uniform(0.008, 0.02) * taper(10, 0.15, 0.8),
+            Paint(shade(green, 0.8), green, 0.85),
+            2,
+        )
 
 
 def pose_for(rng: Rng, kind: str, canvas: Canvas, size: float, spread: float) -> Pose:
-    """Where the bloom goes: near the middle, upright kinds a little turned, open ones at any angle."""
+    """Where the bloom goes: near the middle; open kinds are turned and tilted."""
     low, high = KINDS[kind].tilts
-    centre = complex(canvas.width / 2 + rng.normal(0, spread), canvas.height * 0.46 + rng.normal(0, spread))
+    centre = complex(
+        canvas.width / 2 + rng.normal(0, spread), canvas.height * 0.46 + rng.normal(0, spread)
+    )
     if kind in SIDES:
         return Pose(centre, size)
     return Pose(centre, size, rng.uniform(0, 2 * np.pi), rng.uniform(low, high), rng.normal(0, 0.3))
@@ -96,7 +143,9 @@ def companions(canvas: Canvas, rng: Rng, name: str) -> None:
     for _ in range(int(rng.choice([0, 0, 1, 2]))):
         size = rng.uniform(0.1, 0.17)
         pose = pose_for(rng, name, canvas, size, 0.0)
-        place = complex(rng.uniform(0.05, 0.95) * canvas.width, rng.uniform(0.2, 0.7) * canvas.height)
+        place = complex(
+            rng.uniform(0.05, 0.95) * canvas.width, rng.uniform(0.2, 0.7) * canvas.height
+        )
         plant(canvas, rng, KINDS[name], replace(pose, centre=place))
 
 
@@ -114,17 +163,28 @@ def hide_some(canvas: Canvas, rng: Rng) -> None:
         corner = complex(rng.choice([0.0, canvas.width]), rng.uniform(0, canvas.height))
         tip = corner + (complex(canvas.width, canvas.height) / 2 - corner) * rng.uniform(0.5, 0.75)
         green = shade(pick(rng, GREENS), 0.6)
-        canvas.ribbon(bend(corner, (corner + tip) / 2 + 0.1j, tip, 12), 0.12 * taper(12, 0.4, 0.8),
-                      Paint(shade(green, 0.8), green, 0.8), 4)
+        canvas.ribbon(
+            bend(corner, (corner + tip) / 2 + 0.1j, tip, 12),
+            0.12 * taper(12, 0.4, 0.8),
+            Paint(shade(green, 0.8), green, 0.8),
+            4,
+        )
 
 
 def lens(rng: Rng, image: Image.Image) -> Image.Image:
     """Exposure, colour of the light, its fall-off, softness and grain."""
     if rng.random() < 0.35:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2) * min(image.size) / 320))
+        image = image.filter(
+            ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2) * min(image.size) / 320)
+        )
     height, width = image.height, image.width
-    y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j].astype(np.float32)
-    fall = 1 - rng.uniform(0, 0.22) * (x * x + y * y) / 2 + rng.normal(0, 0.06) * x + rng.normal(0, 0.05) * y
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    fall = (
+        1
+        - rng.uniform(0, 0.22) * (x * x + y * y) / 2
+        + rng.normal(0, 0.06) * x
+        + rng.normal(0, 0.05) * y
+    )
     warm = rng.normal(0, 0.035)
     tone = rng.uniform(0.84, 1.1) * np.array([1 + warm, 1.0, 1 - warm])
     picture = np.asarray(image, np.float32) * (fall[:, :, None] * tone).astype(np.float32)
@@ -134,7 +194,7 @@ def lens(rng: Rng, image: Image.Image) -> Image.Image:
 
 
 def render(kind: str, seed: int, size: tuple[int, int], clear: bool = False) -> Image.Image:
-    """A picture of one kind of flower. size: (width, height). `clear` hides nothing and centres the bloom."""
+    """A picture of a kind. size: (width, height). `clear` centres the bloom and hides nothing."""
     rng = np.random.default_rng([seed, sorted(KINDS).index(kind)])
     width, height = size[0] * OVERSIZE, size[1] * OVERSIZE
     light = complex(rng.choice([-1, 1]) * rng.uniform(0.3, 1), -1)
