@@ -222,3 +222,31 @@ def write_model(
 def parameters(head: Node) -> list[Node]:
     """The variables that have values: weights and running statistics, not the input."""
     return [node for node in topological(head) if node.op == "null" and node.shape]
+
+
+def read_symbol(path: Path, arrays: dict[str, np.ndarray]) -> Node:
+    """The last node of a graph. `arrays`, from read_params, say each variable's shape and kind."""
+    document = json.loads(Path(path).read_text())
+    nodes: list[Node] = []
+    for k, entry in enumerate(document["nodes"]):
+        links = [link[0] for link in entry["inputs"]]
+        if any(not 0 <= link < k for link in links):
+            raise FormatError(f"node {k}: inputs before it expected, got {links}")
+        name = entry["name"]
+        aux = f"aux:{name}" in arrays
+        value = arrays.get(f"aux:{name}" if aux else f"arg:{name}")
+        shape = value.shape if value is not None else ()
+        children = [nodes[link] for link in links]
+        nodes.append(Node(entry["op"], name, children, entry.get("attrs", {}), shape, aux))
+    heads = document["heads"]
+    if len(heads) != 1 or heads[0][1] != 0:
+        raise FormatError(f"heads: the first output of one node expected, got {heads}")
+    return nodes[heads[0][0]]
+
+
+def read_model(folder: Path, stem: str) -> tuple[Node, dict[str, np.ndarray], list[str]]:
+    """What write_model wrote: the graph, its values under their bare names, and the classes."""
+    arrays = read_params(folder / f"{stem}-0000.params")
+    head = read_symbol(folder / f"{stem}-symbol.json", arrays)
+    values = {name.split(":", 1)[1]: array for name, array in arrays.items()}
+    return head, values, (folder / "synset.txt").read_text().splitlines()
