@@ -125,7 +125,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     switch (event->type) {
     case NX_EV_VIEW: step_view(core, event, update); return;
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
-    case NX_EV_SLEEP: nx_core_sleep(core, event->writable, update); return;
+    case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
     case NX_EV_SEND:
     case NX_EV_BULK_OPEN:
