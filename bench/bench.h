@@ -95,6 +95,8 @@ struct bench_raw {
     struct nx_fabric *fabric;
     uint8_t *region;
     unsigned index, nodes;
+    volatile uint64_t *awaited; /* a word that a peer will change from `now_there`, or NULL */
+    uint64_t now_there;
 };
 void bench_open_raw(struct bench_run *run, struct bench_raw *raw);
 void bench_raw_turn(struct bench_raw *raw);

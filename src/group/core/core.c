@@ -159,6 +159,16 @@ bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *u
     return true;
 }
 
+bool nx_core_has_news(const struct nx_core *core)
+{
+    if (!core->has_view || core->down != NX_OK)
+        return false;
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
+            return true;
+    return false;
+}
+
 const struct nx_view *nx_core_view(const struct nx_core *core)
 {
     return core->has_view ? &core->view : NULL;

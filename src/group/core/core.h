@@ -147,6 +147,10 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
  * (a cancelled query, an aborted bulk) has taken the ground from under it. It is skipped then. */
 bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *upcall);
 
+/* The last look before blocking: whether a POLL would find something in the region that no step has taken. A fabric
+ * may land writes while it is asked whether it may sleep. */
+bool nx_core_has_news(const struct nx_core *core);
+
 /* Facts for group.h's getters. */
 const struct nx_view *nx_core_view(const struct nx_core *core);
 const struct nx_layout *nx_core_layout(const struct nx_core *core);
