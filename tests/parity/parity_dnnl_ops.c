@@ -283,6 +283,9 @@ struct binary_row {
 static void add_binary(struct net *net, uint32_t x, const void *row)
 {
     const struct binary_row *r = row;
+    struct nx_node positive = {.op = NX_OP_UNARY, .attr.unary.fn = NX_UNARY_EXP};
+    if (r->kind == NX_BINARY_DIV && r->swapped) /* near 0 the rounding of x would be all there is */
+        x = net_node(net, &positive, &x, 1);
     uint32_t b = net_constant(net, r->rank, r->dims, 0.5, 2);
     uint32_t inputs[] = {r->swapped ? b : x, r->swapped ? x : b};
     struct nx_node node = {.op = NX_OP_BINARY,
