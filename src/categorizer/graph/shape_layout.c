@@ -73,7 +73,7 @@ static enum nx_status push_rest(struct matching *m)
 
 static enum nx_status push_merged(struct matching *m)
 {
-    int64_t a, b;
+    int64_t a = 0, b = 0;
     NX_TRY(take(m, &a));
     NX_TRY(take(m, &b));
     return push(m, a * b); /* both are dimensions of one checked tensor */
@@ -82,7 +82,7 @@ static enum nx_status push_merged(struct matching *m)
 /* -4, a, b: one dimension becomes a x b; one of the two may be -1. */
 static enum nx_status push_split(struct matching *m)
 {
-    int64_t whole;
+    int64_t whole = 0;
     NX_TRY(take(m, &whole));
     if (m->n - m->at < 2)
         return refuse_code(m, "-4 without its two sizes");
@@ -99,7 +99,7 @@ static enum nx_status push_split(struct matching *m)
 
 static enum nx_status match_one(struct matching *m, int64_t code)
 {
-    int64_t dim;
+    int64_t dim = 0;
     switch (code) {
     case 0: NX_TRY(take(m, &dim)); return push(m, dim);
     case -1: return push_inferred(m);
