@@ -98,7 +98,7 @@ static bool accepts(const char *classes, uint32_t index)
 static void compare_on_photos(const char *folder, const char *symbol, const char *params,
                               const char *photos_folder, const char *recipe, int photos_right)
 {
-    char root[512], photos_root[600], name[128], classes[64];
+    char root[300], photos_root[300], name[128], classes[64];
     snprintf(root, sizeof root, "%s/%s", nx_shared_folder(), folder);
     snprintf(photos_root, sizeof photos_root, "%s/%s", nx_shared_folder(), photos_folder);
     struct models m = open_models(root, symbol, params, recipe);
@@ -150,7 +150,7 @@ static void squeezenet_gives_the_probabilities_of_an_independent_run(void **stat
 {
     (void)state;
     nx_shared_require("squeezenet1.1-mxnet");
-    char root[512], photos[600], name[128];
+    char root[300], photos[300], name[128];
     snprintf(root, sizeof root, "%s/squeezenet1.1-mxnet", nx_shared_folder());
     snprintf(photos, sizeof photos, "%s/squeezenet1.1-onnx-fp16", nx_shared_folder());
     struct models m = open_models(root, "squeezenet_v1.1-symbol.json",
