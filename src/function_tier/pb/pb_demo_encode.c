@@ -11,7 +11,8 @@ static bool text_ok(const char *text)
     return nx_pb_text_ok(text, strlen(text));
 }
 
-/* protobuf-c's structs are not const-correct; packing only reads. */
+/* protobuf-c's structs are not const-correct, and neither are its __INIT macros, hence the __init
+ * functions; packing only reads. */
 static char *unconst(const char *text)
 {
     return (char *)(uintptr_t)text;
@@ -30,7 +31,8 @@ enum nx_status nx_pb_photo_reply_encode(const struct nx_pb_photo_reply *reply, v
     }
     if (!text_ok(reply->desc))
         return NX_INVALID;
-    Sospdemo__WhatsthisReply message = SOSPDEMO__WHATSTHIS_REPLY__INIT;
+    Sospdemo__WhatsthisReply message;
+    sospdemo__whatsthis_reply__init(&message);
     message.desc = unconst(reply->desc);
     message.n_labels = message.n_probabilities = reply->count;
     message.labels = labels;
@@ -43,7 +45,8 @@ enum nx_status nx_pb_model_reply_encode(int32_t error_code, const char *error_de
 {
     if (!text_ok(error_desc))
         return NX_INVALID;
-    Sospdemo__ModelReply message = SOSPDEMO__MODEL_REPLY__INIT;
+    Sospdemo__ModelReply message;
+    sospdemo__model_reply__init(&message);
     message.error_code = error_code;
     message.error_desc = unconst(error_desc);
     return nx_pb_pack(&message.base, dst, cap, len);
