@@ -1,8 +1,8 @@
 /* One HTTP/2 connection without a socket. The first byte says in which pieces the rest arrives, the
  * second how the services behave. Whatever comes: no crash, no leak, every call told that it is over
  * exactly once, and nothing of the budget left behind (nx_grpc_core_fini asserts it). */
-#include "function_tier/grpc/grpc_health.h"
 #include "function_tier/grpc/h2.h"
+#include "function_tier/service_health.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,8 +9,8 @@
  *
  * Prints its port, serves until SIGTERM, drains, exits 0 if no call was left behind.
  * Arguments: name=value pairs for some limits (see set_limit). */
-#include "function_tier/grpc/grpc_health.h"
 #include "function_tier/grpc/grpc_server.h"
+#include "function_tier/service_health.h"
 
 #include "common/log.h"
 

@@ -110,7 +110,7 @@ static void an_install_says_all_it_has(void **state)
 {
     (void)state;
     struct nx_pb_model *model = calloc(1, sizeof *model);
-    static const char bytes[] = "\x0a\x2f\x08\x09\x20\xff\xff\xff\xff\x0f"
+    static const char bytes[] = "\x0a\x2b\x08\x09\x20\xff\xff\xff\xff\x0f"
                                 "\x82\x01\x10"
                                 "0123456789abcdef"
                                 "\x8a\x01\x05photo\x92\x01\x05mxnet";
