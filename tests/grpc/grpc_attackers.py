@@ -3,9 +3,9 @@ import threading
 import time
 
 from grpc_clients import Client, wait_for
-from grpc_harness import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS,
-                          MEMORY_FACTOR, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, Raw, Server, frame, literal,
-                          message, request_headers, run)
+from grpc_harness import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, MEMORY_FACTOR,
+                          PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, Raw, Server, frame,
+                          literal, message, request_headers, run)
 
 MEMORY_KIB_MAX = 60 * 1024 * MEMORY_FACTOR
 RST_CANCEL = (8).to_bytes(4, "big")
@@ -45,7 +45,7 @@ class Honest:
         self.client.channel.close()
 
 
-def attack(server, build, seconds=1.0, expect_hang_up=True):
+def attack(server, build, seconds=0.7, expect_hang_up=True):
     """Sends build(n) over and over, in a new connection whenever the server hangs up."""
     end, hang_ups, sent, raw = time.monotonic() + seconds, 0, 0, Raw(server)
     reader = None
@@ -102,7 +102,7 @@ def continuation_flood():
 
     with Server() as server, Honest(server):
         attack(server, continuations)
-        attack(server, empty)
+        attack(server, empty, expect_hang_up=False)  # older nghttp2 only pays for them
 
 
 def one_huge_header_list():
@@ -200,8 +200,8 @@ def half_open_connections_over_the_limit():
         for _ in range(100):
             strangers.append(Raw(server, greet=False))
             time.sleep(0.002)
-        stats = honest.client.stats()
-        assert stats["evicted"] >= 60 and stats["connections"] <= 20, stats
+        wait_for(lambda: honest.client.stats()["evicted"] >= 60)
+        assert honest.client.stats()["connections"] <= 20
 
 
 def out_of_descriptors():
@@ -247,7 +247,7 @@ def resets_while_messages_are_held():
                         + frame(RST, 0, i, RST_CANCEL) for i in ids)
 
     with Server() as server, Honest(server):
-        attack(server, held, 1.0, expect_hang_up=False)
+        attack(server, held, expect_hang_up=False)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@
  *
  * Prints its port, serves until SIGTERM, drains, exits 0 if no call was left behind.
  * Arguments: name=value pairs for some limits (see set_limit). */
-#include "function_tier/grpc/grpc_health.h"
 #include "function_tier/grpc/grpc_server.h"
+#include "function_tier/service_health.h"
 
 #include "common/log.h"
 
@@ -221,6 +221,29 @@ static enum nx_call_take set_health(struct nx_call *call, const uint8_t *bytes, 
     return echo(call, bytes, len, now);
 }
 
+static enum nx_call_take chat(struct nx_call *call, const uint8_t *bytes, size_t len, nx_ns now)
+{
+    (void)now;
+    enum nx_status status = nx_call_reply(call, bytes, len);
+    if (status == NX_AGAIN)
+        return NX_CALL_HELD;
+    if (status != NX_OK)
+        finish(call, nx_grpc_code_of(status), "no room");
+    return NX_CALL_TAKEN;
+}
+
+static void chat_end(struct nx_call *call, nx_ns now)
+{
+    (void)now;
+    finish(call, NX_GRPC_OK, NULL);
+}
+
+static void chat_writable(struct nx_call *call, nx_ns now)
+{
+    (void)now;
+    nx_call_resume(call);
+}
+
 static long rss_kib(void)
 {
     FILE *f = fopen("/proc/self/status", "r");
@@ -280,6 +303,13 @@ static struct nx_grpc_method methods[] = {
     STREAM("Sum", count, answer_sum),
     STREAM("Trickle", count_slowly, answer_sum),
     STREAM("Early", refuse, answer_sum),
+    {.path = "/test.Echo/Chat",
+     .kind = NX_CALL_BIDI,
+     .on_start = start,
+     .on_message = chat,
+     .on_end = chat_end,
+     .on_cancel = cancel,
+     .on_writable = chat_writable},
     {.path = "/test.Echo/Many",
      .kind = NX_CALL_SERVER_STREAM,
      .on_start = start,

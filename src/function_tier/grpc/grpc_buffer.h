@@ -36,9 +36,10 @@ static inline size_t nx_grpc_buffer_len(const struct nx_grpc_buffer *buffer)
     return buffer->end - buffer->start;
 }
 
+/* NULL while nothing was ever appended, or all of it popped. */
 static inline uint8_t *nx_grpc_buffer_span(const struct nx_grpc_buffer *buffer)
 {
-    return buffer->bytes + buffer->start;
+    return buffer->bytes ? buffer->bytes + buffer->start : NULL;
 }
 
 /* Room for `len` bytes behind the span. Grows at least by half, so that a message that comes in

@@ -184,7 +184,7 @@ void nx_call_headers_done(struct nx_call *call, nx_ns now)
     call->progress = now;
     if (call->deadline == NX_NEVER) /* a relative timeout until now */
         call->deadline = limits->call_timeout_ns;
-    call->deadline += now;
+    call->deadline = call->deadline < NX_NEVER - now ? call->deadline + now : NX_NEVER;
     if (!refused_by_headers(call)) {
         call->state = NX_CALL_AWAIT_MESSAGES;
         call->core->stats.calls_started++;

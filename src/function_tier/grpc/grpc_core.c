@@ -27,6 +27,10 @@ struct nx_grpc_limits nx_grpc_limits_default(void)
 enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc_limits *limits,
                                  const struct nx_grpc_method *methods, size_t method_count)
 {
+    /* Sums with these stay far from the end of their types. */
+    nx_assert(limits->control_frames_per_s <= 1000000);
+    nx_assert(limits->idle_timeout_ns > 0 && limits->idle_timeout_ns <= NX_NEVER / 4);
+    nx_assert(limits->stall_timeout_ns > 0 && limits->stall_timeout_ns <= NX_NEVER / 4);
     *core = (struct nx_grpc_core){
         .limits = *limits,
         .methods = methods,

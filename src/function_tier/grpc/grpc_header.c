@@ -68,8 +68,8 @@ enum nx_status nx_call_header(struct nx_call *call, const char *name, size_t nam
 const char *nx_call_metadata(const struct nx_call *call, const char *name)
 {
     const char *at = (const char *)nx_grpc_buffer_span(&call->metadata);
-    const char *end = at + nx_grpc_buffer_len(&call->metadata);
-    while (at < end) {
+    size_t len = nx_grpc_buffer_len(&call->metadata);
+    for (const char *end = len ? at + len : at; at < end;) {
         const char *value = at + strlen(at) + 1;
         if (strcmp(at, name) == 0)
             return value;

@@ -11,7 +11,8 @@ enum {
 static enum nx_status inflate_step(z_stream *z, size_t bytes_max, struct nx_grpc_buffer *dst,
                                    int *zlib_status)
 {
-    NX_TRY(nx_grpc_buffer_reserve(dst, STEP_BYTES));
+    if (dst->end == dst->cap)
+        NX_TRY(nx_grpc_buffer_reserve(dst, STEP_BYTES));
     z->next_out = dst->bytes + dst->end;
     z->avail_out = (uInt)(dst->cap - dst->end);
     uInt room = z->avail_out;

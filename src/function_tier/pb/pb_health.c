@@ -35,7 +35,8 @@ enum nx_status nx_pb_health_decode(const uint8_t *bytes, size_t len,
 
 size_t nx_pb_health_encode(enum nx_pb_serving serving, uint8_t dst[NX_PB_HEALTH_REPLY_BYTES])
 {
-    Grpc__Health__V1__HealthCheckResponse message = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Grpc__Health__V1__HealthCheckResponse message;
+    grpc__health__v1__health_check_response__init(&message);
     message.status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)serving;
     size_t len = 0;
     enum nx_status status = nx_pb_pack(&message.base, dst, NX_PB_HEALTH_REPLY_BYTES, &len);

@@ -1,4 +1,4 @@
-#include "function_tier/grpc/grpc_health.h"
+#include "function_tier/service_health.h"
 
 #include "common/arena.h"
 #include "function_tier/pb/pb_health.h"

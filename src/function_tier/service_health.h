@@ -1,12 +1,12 @@
-/* grpc_health.h — the standard health service, grpc.health.v1.Health: Check and Watch.
+/* service_health.h — the standard health service, grpc.health.v1.Health: Check and Watch.
  *
  *     nx_health_init ─► nx_health_methods into the server's table ─► nx_health_set, at any time
  *
  * Check answers the state last set, NOT_FOUND for a name never set. Watch sends the state now and
  * after every change; an unknown name is told as SERVICE_UNKNOWN and may become known.
  * Owner   the caller; outlives the server. Thread  the server's. */
-#ifndef NX_GRPC_HEALTH_H
-#define NX_GRPC_HEALTH_H
+#ifndef NX_FUNCTION_TIER_SERVICE_HEALTH_H
+#define NX_FUNCTION_TIER_SERVICE_HEALTH_H
 
 #include "function_tier/grpc/grpc_server.h"
 
