@@ -4,10 +4,12 @@
  *   Slow      never finishes by itself             Trickle as Sum, holding each message for a while
  *   Fail      a status with odd characters         Early   refuses a stream at its first message
  *   Big       as many bytes as the text says       Many    as many messages as the text says
+ *   Health  "serving" or not: the state of the service test.Echo
  *   Stats     the server's figures as text         Meta    the value of the header x-test[-bin]
  *
  * Prints its port, serves until SIGTERM, drains, exits 0 if no call was left behind.
  * Arguments: name=value pairs for some limits (see set_limit). */
+#include "function_tier/grpc/grpc_health.h"
 #include "function_tier/grpc/grpc_server.h"
 
 #include "common/log.h"
@@ -33,6 +35,7 @@ struct job {
 
 static LIST_HEAD(, job) jobs = LIST_HEAD_INITIALIZER(jobs);
 static struct nx_grpc *server;
+static struct nx_health health;
 static uint64_t cancelled[NX_CALL_GONE_CLOSE + 1];
 static volatile sig_atomic_t stopping;
 
@@ -211,6 +214,13 @@ static enum nx_call_take meta(struct nx_call *call, const uint8_t *bytes, size_t
     return NX_CALL_TAKEN;
 }
 
+static enum nx_call_take set_health(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                    nx_ns now)
+{
+    nx_health_set(&health, "test.Echo", len == 7 && memcmp(bytes, "serving", 7) == 0);
+    return echo(call, bytes, len, now);
+}
+
 static long rss_kib(void)
 {
     FILE *f = fopen("/proc/self/status", "r");
@@ -257,12 +267,15 @@ static enum nx_call_take stats(struct nx_call *call, const uint8_t *bytes, size_
         .on_message = message, .on_end = end, .on_cancel = cancel                     \
     }
 
-static const struct nx_grpc_method methods[] = {
+static struct nx_grpc_method methods[] = {
+    {0}, /* the health service's */
+    {0},
     UNARY("Unary", echo),
     UNARY("Slow", wait_for_ever),
     UNARY("Fail", fail),
     UNARY("Big", big),
     UNARY("Meta", meta),
+    UNARY("Health", set_health),
     UNARY("Stats", stats),
     STREAM("Sum", count, answer_sum),
     STREAM("Trickle", count_slowly, answer_sum),
@@ -327,8 +340,10 @@ static void serve(void)
 {
     while (!nx_grpc_drained(server)) {
         nx_ns now = nx_clock_now(), next = release_held(now);
-        if (stopping)
+        if (stopping) {
+            nx_health_end_watches(&health);
             nx_grpc_drain(server, now);
+        }
         if (nx_grpc_poll(server, now))
             continue;
         nx_ns timer = nx_grpc_next_timer(server);
@@ -350,6 +365,9 @@ int main(int argc, char **argv)
             fprintf(stderr, "unknown limit %s\n", argv[i]);
             return 2;
         }
+    nx_health_init(&health);
+    nx_health_methods(&health, methods);
+    nx_health_set(&health, "", true);
     struct nx_err err = {0};
     if (nx_grpc_open(&config, methods, sizeof methods / sizeof methods[0], &server, &err)) {
         fprintf(stderr, "%s\n", err.text);

@@ -9,6 +9,10 @@ import sys
 import time
 
 
+# Sanitizers take memory of their own: the build says how many times as much is still a pass.
+MEMORY_FACTOR = int(os.environ.get("NX_MEMORY_FACTOR", "1"))
+
+
 class Server:
     """The executable named on the command line; its figures; a clean end."""
 
@@ -17,8 +21,9 @@ class Server:
             if descriptors:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
+        environment = dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=4")
         self.process = subprocess.Popen([sys.argv[1], *limits], stdout=subprocess.PIPE,
-                                        preexec_fn=set_descriptors)
+                                        preexec_fn=set_descriptors, env=environment)
         self.port = int(self.process.stdout.readline())
         self.target = f"127.0.0.1:{self.port}"
 

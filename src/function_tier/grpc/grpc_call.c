@@ -55,7 +55,7 @@ static void look_at_time(struct nx_timer *timer, nx_ns now)
 }
 
 void nx_call_init(struct nx_call *call, struct nx_grpc_core *core, struct nx_h2 *h2,
-                  struct nx_grpc_budget *budget, int32_t stream_id, const char *peer)
+                  struct nx_grpc_budget *budget, int32_t stream_id, const char *peer, nx_ns now)
 {
     *call = (struct nx_call){
         .state = NX_CALL_AWAIT_HEADERS,
@@ -72,6 +72,8 @@ void nx_call_init(struct nx_call *call, struct nx_grpc_core *core, struct nx_h2 
     nx_grpc_buffer_init(&call->inflated, budget);
     nx_grpc_buffer_init(&call->out, budget);
     core->calls++;
+    call->progress = now;
+    nx_timer_arm(&core->timers, &call->timer, next_look(call, now));
 }
 
 static void tell_cancelled(struct nx_call *call, enum nx_call_gone why)

@@ -74,7 +74,7 @@ struct nx_call {
 
 /* A call on a stream whose headers begin. */
 void nx_call_init(struct nx_call *call, struct nx_grpc_core *core, struct nx_h2 *h2,
-                  struct nx_grpc_budget *budget, int32_t stream_id, const char *peer);
+                  struct nx_grpc_budget *budget, int32_t stream_id, const char *peer, nx_ns now);
 
 /* Releases what the call holds. If a service still knows it, on_cancel(why) first. */
 void nx_call_fini(struct nx_call *call, enum nx_call_gone why);

@@ -47,7 +47,7 @@ static void say_goodbye(struct nx_grpc_conn *conn, nx_ns now)
 static const char *reason_to_drop(const struct nx_grpc_conn *conn, nx_ns now)
 {
     const struct nx_grpc_limits *limits = &conn->core->limits;
-    if (nx_grpc_buffer_len(&conn->pending) && now >= conn->progress + limits->stall_timeout_ns)
+    if ((conn->events & EPOLLOUT) && now >= conn->progress + limits->stall_timeout_ns)
         return "reads nothing";
     if (!nx_h2_greeted(conn->h2) && now >= conn->active + limits->stall_timeout_ns)
         return "never greeted";
@@ -163,7 +163,8 @@ static size_t send_pulled(struct nx_grpc_conn *conn, nx_ns now)
     if (n < 0 || ((size_t)n < len &&
                   nx_grpc_buffer_append(&conn->pending, out + n, len - (size_t)n) != NX_OK))
         drop(conn);
-    conn->progress = now;
+    if (n > 0)
+        conn->progress = now;
     return len;
 }
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,9 @@
 
 enum { EVENTS_PER_TURN = 64, ACCEPTS_PER_TURN = 64, TIMERS_PER_TURN = 256, BACKLOG = 512 };
 
+enum { SOCKET_UNSENT_BYTES = 256 << 10 };
+
+#define EVICT_AFTER   NX_SEC        /* without a call, at least */
 #define LISTENER_REST (100 * NX_MS) /* when not even the spare descriptor could be had */
 
 TAILQ_HEAD(nx_grpc_conns, nx_grpc_conn);
@@ -168,8 +172,9 @@ void nx_grpc_close(struct nx_grpc *server)
     free(server);
 }
 
-/* Half-open strangers go first, then whoever has been without a call for longest. */
-static bool evict_one(struct nx_grpc *server)
+/* Half-open strangers go first, then whoever has been without a call for longest. Who had one just
+ * now stays: a newcomer's need does not weigh more than a busy client's next request. */
+static bool evict_one(struct nx_grpc *server, nx_ns now)
 {
     struct nx_grpc_conn *conn, *chosen = NULL;
     TAILQ_FOREACH(conn, &server->conns, in_order)
@@ -180,7 +185,7 @@ static bool evict_one(struct nx_grpc *server)
             chosen = conn;
             break;
         }
-        if (!chosen)
+        if (!chosen && now >= conn->active + EVICT_AFTER)
             chosen = conn;
     }
     if (!chosen)
@@ -207,15 +212,25 @@ static void refuse_fd(struct nx_grpc *server, int fd)
     close(fd);
 }
 
+/* The kernel keeps little for a peer that does not read, and gives it up as we do. All three are
+ * improvements that a socket can do without, so a refusal is no error. */
+static void set_socket_bounds(struct nx_grpc *server, int fd)
+{
+    int one = 1, unsent = SOCKET_UNSENT_BYTES;
+    unsigned stall_ms = (unsigned)(server->core.limits.stall_timeout_ns / NX_MS);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_ms, sizeof stall_ms);
+}
+
 static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
 {
     if (server->core.stats.connections >= server->core.limits.connections_max &&
-        !evict_one(server)) {
+        !evict_one(server, now)) {
         refuse_fd(server, fd);
         return;
     }
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    set_socket_bounds(server, fd);
     struct nx_grpc_conn *conn =
         nx_grpc_conn_open(&server->core, &server->scratch, server->epoll_fd, fd, peer, now);
     if (!conn) {
@@ -228,11 +243,20 @@ static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
     nx_grpc_conn_flush(conn, now); /* our SETTINGS need not wait for the client's */
 }
 
+/* accept reports the lack of descriptors before it looks whether there is anybody to accept. */
+static bool somebody_waits(const struct nx_grpc *server)
+{
+    struct pollfd fd = {.fd = server->listen_fd, .events = POLLIN};
+    return poll(&fd, 1, 0) == 1;
+}
+
 /* Out of descriptors: an idle connection makes room, or the spare descriptor takes the caller off
  * the queue and hangs up. Left there, it would keep the listener readable for ever. */
 static bool make_a_descriptor(struct nx_grpc *server, nx_ns now)
 {
-    if (evict_one(server))
+    if (!somebody_waits(server))
+        return false;
+    if (evict_one(server, now))
         return true;
     if (server->spare_fd >= 0) {
         close(server->spare_fd);

@@ -21,7 +21,7 @@
  * Thread  all of it, services included, belongs to the one thread that polls. None is started.
  * Idle    with nothing due, nothing runs: nx_grpc_fd is silent and nx_grpc_next_timer far away.
  * Failure hostile or broken peers lose their call or their connection, never the listener.
- *         Descriptor exhaustion closes idle connections first and new ones next. */
+ *         Descriptor exhaustion closes half-open and idle connections, or the new one. */
 #ifndef NX_GRPC_SERVER_H
 #define NX_GRPC_SERVER_H
 
@@ -84,7 +84,7 @@ struct nx_grpc_method {
 };
 
 struct nx_grpc_limits {
-    uint32_t connections_max;         /* the longest idle one makes room for a new one */
+    uint32_t connections_max;         /* half-open and idle ones make room for new ones */
     uint32_t calls_max;               /* of all connections; over it UNAVAILABLE */
     uint32_t streams_per_connection;  /* SETTINGS_MAX_CONCURRENT_STREAMS */
     uint32_t header_bytes_max;        /* decoded, as SETTINGS_MAX_HEADER_LIST_SIZE counts */

@@ -111,7 +111,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         h2->core->calls < h2->core->limits.calls_max ? nx_calloc(1, sizeof *call) : NULL;
     if (!call) /* REFUSED_STREAM: nothing was done, the client may retry */
         return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_REFUSED_STREAM);
-    nx_call_init(call, h2->core, h2, &h2->budget, id, h2->peer);
+    nx_call_init(call, h2->core, h2, &h2->budget, id, h2->peer, h2->now);
     LIST_INSERT_HEAD(&h2->calls, call, in_session);
     h2->call_count++;
     nghttp2_session_set_stream_user_data(session, id, call);

@@ -1,0 +1,1 @@
+nexus_test(test_pb SOURCES test_pb.c DEPS nexus_pb)
