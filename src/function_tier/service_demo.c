@@ -314,7 +314,7 @@ static enum nx_status choose_format(const char *name, enum nx_model_format *form
 static enum nx_status make_install(const struct nx_pb_model *m, struct nx_request_head *head,
                                    struct nx_err *err)
 {
-    static_assert(NX_PB_REQUEST_ID_BYTES == NX_REQUEST_ID_BYTES, "the id passes through");
+    static_assert((int)NX_PB_REQUEST_ID_BYTES == (int)NX_REQUEST_ID_BYTES, "the id passes through");
     size_t recipe_bytes = strlen(m->recipe);
     if (recipe_bytes > NX_RECIPE_BYTES_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "the recipe has %zu bytes, the limit is %d",

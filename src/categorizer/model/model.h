@@ -23,7 +23,7 @@
 #include "common/status.h"
 
 /* Bounds on a model's files; a larger one is NX_TOO_LARGE. */
-#define NX_SYMBOL_BYTES_MAX (UINT64_C(16) << 20)
+#define NX_SYMBOL_BYTES_MAX (UINT64_C(8) << 20)
 #define NX_PARAMS_BYTES_MAX (UINT64_C(8) << 30)
 #define NX_SYNSET_BYTES_MAX (UINT64_C(16) << 20)
 #define NX_CLASS_BYTES_MAX  1024u                   /* one line of the synset */

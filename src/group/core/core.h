@@ -93,17 +93,18 @@ struct nx_event {
     const char *why;      /* PEER_DOWN: a static sentence */
 };
 
+/* Only the named fields of an upcall are filled in. */
 enum nx_upcall_type {
-    NX_UP_VIEW,
-    NX_UP_MEMBER_DOWN,
-    NX_UP_DELIVER,
-    NX_UP_BULK_PART,
-    NX_UP_BULK_ABORTED,
-    NX_UP_QUERY_PART,
-    NX_UP_QUERY_GONE,
-    NX_UP_REPLY_PART,
-    NX_UP_QUERY_FAILED,
-    NX_UP_DOWN,
+    NX_UP_VIEW,         /* nx_core_view, nx_core_layout */
+    NX_UP_MEMBER_DOWN,  /* rank, clean, why */
+    NX_UP_DELIVER,      /* delivery */
+    NX_UP_BULK_PART,    /* part, subgroup, head, head_len */
+    NX_UP_BULK_ABORTED, /* part.peer, part.stream */
+    NX_UP_QUERY_PART,   /* part */
+    NX_UP_QUERY_GONE,   /* part.peer, part.stream */
+    NX_UP_REPLY_PART,   /* part, cookie */
+    NX_UP_QUERY_FAILED, /* part.peer, part.stream, cookie, status */
+    NX_UP_DOWN,         /* status, why; the core does nothing any more */
 };
 
 struct nx_upcall {

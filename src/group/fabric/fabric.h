@@ -42,11 +42,17 @@ enum nx_status nx_fabric_connect(struct nx_fabric *fabric, nx_rank self, uint32_
                                  struct nx_err *err);
 nx_rankset nx_fabric_connected(const struct nx_fabric *fabric);
 
+/* Drops every connection and forgets the peers; nx_fabric_connect may follow with a new token. */
+void nx_fabric_disconnect(struct nx_fabric *fabric);
+
 /* Peers that can take NX_WRITES_PER_PEER more writes now. */
 nx_rankset nx_fabric_writable(const struct nx_fabric *fabric);
 
-/* NX_PEER_DOWN: dropped. NX_AGAIN cannot happen within what writable promised. */
+/* Queues one write; inline bytes are copied here. The provider has it after the next flush or poll at the latest,
+ * and neighbours in the queue of a peer may leave as one provider operation where that keeps their order.
+ * NX_PEER_DOWN: dropped. NX_AGAIN cannot happen within what writable promised. */
 enum nx_status nx_fabric_post(struct nx_fabric *fabric, const struct nx_write *write);
+void nx_fabric_flush(struct nx_fabric *fabric);
 
 struct nx_fabric_event {
     nx_rank peer;
@@ -54,6 +60,13 @@ struct nx_fabric_event {
 };
 /* Makes progress; true if anything moved. *downs_count peers were found dead (at most members_max). */
 bool nx_fabric_poll(struct nx_fabric *fabric, struct nx_fabric_event *downs, uint32_t *downs_count);
+
+struct nx_fabric_stats {
+    uint64_t writes, write_bytes; /* posted */
+    uint64_t operations;          /* what the provider saw of them */
+    uint64_t doorbells;           /* posted with a wake-up */
+};
+void nx_fabric_get_stats(const struct nx_fabric *fabric, struct nx_fabric_stats *stats);
 
 /* Sleeping: an epoll descriptor over the event queue, completion queues and listeners. Arm says NX_AGAIN when
  * there is something to poll already. */

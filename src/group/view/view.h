@@ -87,6 +87,10 @@ bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_ra
 /* The rank of a node, or NX_RANK_NONE. */
 nx_rank nx_view_rank_of(const struct nx_view *view, nx_node node);
 
+/* A view that came from outside: its counts, that every node stands in it once, in a subgroup that exists. */
+enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
+                             uint32_t subgroups_count, struct nx_err *err);
+
 /* Index of the named subgroup, or NX_SUBGROUPS_MAX. */
 uint32_t nx_spec_find(const struct nx_group_spec *spec, const char *name);
 
