@@ -42,8 +42,7 @@ enum nx_status nx_core_open(const struct nx_core_config *config, void *region,
     struct nx_core *opened = nx_calloc(1, sizeof *opened);
     size_t send_max = send_max_of(&shape);
     uint8_t *heads = nx_calloc(NX_BULKS_MAX, send_max);
-    struct nx_asked *asked =
-        nx_calloc((size_t)config->members_max * NX_QUERIES_MAX, sizeof *asked);
+    struct nx_asked *asked = nx_calloc((size_t)config->members_max * NX_QUERIES_MAX, sizeof *asked);
     if (!opened || !heads || !asked) {
         free(opened);
         free(heads);
@@ -126,7 +125,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     switch (event->type) {
     case NX_EV_VIEW: step_view(core, event, update); return;
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
-    case NX_EV_SLEEP: nx_core_sleep(core, event->writable, update); return;
+    case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
     case NX_EV_SEND:
     case NX_EV_BULK_OPEN:
@@ -222,7 +221,8 @@ uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word)
         return 0;
     if (rank == core->self)
         return core->load[word];
-    uint64_t pair = nx_table_seen(&core->table, rank, word < 2 ? NX_COL_LOAD_LOW : NX_COL_LOAD_HIGH);
+    uint64_t pair =
+        nx_table_seen(&core->table, rank, word < 2 ? NX_COL_LOAD_LOW : NX_COL_LOAD_HIGH);
     return (uint32_t)(pair >> (word % 2 * 32));
 }
 

@@ -97,7 +97,8 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     if (!wanted)
         return;
     if (core->ring & NX_RANK_BIT(peer))
-        core->table.dirty[peer] |= SLEEP_BIT; /* something must be written for the bell to ride on */
+        core->table.dirty[peer] |=
+            SLEEP_BIT; /* something must be written for the bell to ride on */
     push_row(core, update, peer, true);
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         swap_writes(update, before);
@@ -106,15 +107,42 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     ring_peer(core, update, peer);
 }
 
+/* A failed member may be alive and merely unheard: the last that it hears of us is that it is out. */
+static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_update *update)
+{
+    for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        nx_table_tell(&core->table, peer, NX_COL_SUSPECTED, core->suspect.suspected);
+        push_row(core, update, peer, false);
+    }
+    core->suspect.untold &= ~writable;
+}
+
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
+    push_farewells(core, writable, update);
     for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));
 }
 
-void nx_core_sleep(struct nx_core *core, nx_rankset writable, struct nx_update *update)
+/* Our good night to a peer. It rings if our last write may have landed after the peer's last look: its own good night
+ * may be on its way to us, and nobody would be left awake to ring. */
+static void say_good_night(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
-    if (!core->has_view || core->down != NX_OK || core->config.caps.wakes_on_plain_write)
+    nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
+    push_row(core, update, peer, true);
+    if (core->unrung & NX_RANK_BIT(peer)) {
+        update->writes[update->writes_count - 1].doorbell = true;
+        core->stats.doorbells++;
+    }
+}
+
+void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update)
+{
+    if (!core->has_view || core->down != NX_OK)
+        return;
+    update->wake_at = nx_core_next_turn(core, now);
+    if (core->config.caps.wakes_on_plain_write)
         return;
     if (nx_core_others(core) & ~writable) {
         update->status = NX_AGAIN; /* a peer that does not know cannot wake us */
@@ -122,11 +150,9 @@ void nx_core_sleep(struct nx_core *core, nx_rankset writable, struct nx_update *
         return;
     }
     core->sleep_epoch |= 1;
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
-        nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
-        push_row(core, update, peer, true);
-    }
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        say_good_night(core, update, (nx_rank)__builtin_ctzll(left));
+    core->unrung = 0;
 }
 
 void nx_core_wake(struct nx_core *core)

@@ -69,8 +69,7 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
     case NX_EV_BULK_ABORT: nx_bulk_give_up(&core->bulk, event->stream); return NX_OK;
     case NX_EV_QUERY_OPEN: return query_open(core, event, update);
     case NX_EV_QUERY_WRITE:
-        return nx_p2p_ask_more(&core->p2p, event->stream, event->bytes, event->len,
-                               &update->taken);
+        return nx_p2p_ask_more(&core->p2p, event->stream, event->bytes, event->len, &update->taken);
     case NX_EV_QUERY_CANCEL: nx_p2p_cancel(&core->p2p, event->stream); return NX_OK;
     case NX_EV_REPLY_OPEN: return nx_p2p_reply(&core->p2p, event->stream, event->total);
     case NX_EV_REPLY_WRITE:

@@ -10,9 +10,6 @@
 #include "group/rpc/rpc_p2p.h"
 #include "group/sst/sst_table.h"
 
-/* How often a node looks, asleep, whether a peer went to sleep with a write of ours unseen. */
-#define NX_NUDGE_NS (50 * NX_MS)
-
 struct nx_core {
     struct nx_core_config config;
     struct nx_region_shape shape;
@@ -36,9 +33,9 @@ struct nx_core {
 
     /* Per rank, ours included: what each member says, checked. */
     uint64_t received[NX_MEMBERS_MAX], delivered[NX_MEMBERS_MAX], consumed[NX_MEMBERS_MAX];
-    nx_rankset orphaning;  /* lost members whose streams are not all closed yet */
-    nx_rankset owing;      /* peers to tell what we consumed of their point-to-point bytes */
-    uint64_t delivered_at; /* bytes of all rings behind our deliveries, … */
+    nx_rankset orphaning;       /* lost members whose streams are not all closed yet */
+    nx_rankset owing;           /* peers to tell what we consumed of their point-to-point bytes */
+    uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
 
     /* Per peer: how far each window has been posted. */
@@ -66,13 +63,16 @@ static inline nx_rankset nx_core_others(const struct nx_core *core)
 void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *event,
                      struct nx_update *update);
 
-/* core_turn.c: one turn: takes what is new in the region and hands up what is due. True if something moved. */
+/* core_turn.c: one turn: takes what is new in the region, hands up what is due, and pushes. */
 void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
+/* When a turn is due though nothing happens; NX_NEVER mostly. */
+nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
+
 /* core_push.c: posts what the writable peers have not seen. */
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update);
-void nx_core_sleep(struct nx_core *core, nx_rankset writable, struct nx_update *update);
+void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update);
 void nx_core_wake(struct nx_core *core);
 
 #endif

@@ -74,8 +74,8 @@ static const char *hear_shard(struct nx_core *core, nx_rank peer, uint32_t chang
     if (!why && changed & 1u << NX_COL_MC_DELIVERED)
         why = hear_delivered(core, peer);
     if (!why && changed & 1u << NX_COL_BULK_SENT)
-        why = nx_bulk_receive(&core->bulk, peer,
-                              nx_table_seen(&core->table, peer, NX_COL_BULK_SENT));
+        why =
+            nx_bulk_receive(&core->bulk, peer, nx_table_seen(&core->table, peer, NX_COL_BULK_SENT));
     if (!why && changed & 1u << NX_COL_BULK_CONSUMED)
         why = hear_consumed(core, peer);
     if (changed & 1u << NX_COL_WEDGED)
@@ -89,8 +89,7 @@ static const char *hear_p2p(struct nx_core *core, nx_rank peer, uint32_t changed
     if (changed & 1u << NX_COL_P2P_SENT)
         why = nx_p2p_receive(&core->p2p, peer, nx_table_seen(&core->table, peer, NX_COL_P2P_SENT));
     if (!why && changed & 1u << NX_COL_P2P_CONSUMED)
-        why = nx_p2p_free(&core->p2p, peer,
-                          nx_table_seen(&core->table, peer, NX_COL_P2P_CONSUMED));
+        why = nx_p2p_free(&core->p2p, peer, nx_table_seen(&core->table, peer, NX_COL_P2P_CONSUMED));
     return why;
 }
 
@@ -153,8 +152,7 @@ static void fail_self(struct nx_core *core, const char *why)
 static uint64_t consumed_everywhere(const struct nx_core *core)
 {
     nx_rankset takers = core->mc.peers & core->suspect.reachable;
-    uint64_t least =
-        takers ? nx_stability_frontier(core->consumed, takers) : core->bulk.out.head;
+    uint64_t least = takers ? nx_stability_frontier(core->consumed, takers) : core->bulk.out.head;
     /* Who is gone does not hold the window; who was there may be behind it for a moment. */
     return least > core->bulk.out.freed ? least : core->bulk.out.freed;
 }
@@ -446,15 +444,13 @@ static void tell(struct nx_core *core, nx_ns now, bool quiet)
     tell_leave(core, now);
 }
 
-static nx_ns next_turn_at(const struct nx_core *core, nx_ns now)
+nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
 {
-    nx_ns at = core->unrung & nx_core_others(core) ? now + NX_NUDGE_NS : NX_NEVER;
-    if (core->suspect.leaving && !core->suspect.left) {
-        nx_ns half = core->suspect.leave_until - NX_LEAVE_PATIENCE_NS / 2;
-        nx_ns due = now < half ? half : core->suspect.leave_until;
-        at = due < at ? due : at;
-    }
-    return at;
+    const struct nx_suspect *suspect = &core->suspect;
+    if (!suspect->leaving || suspect->left)
+        return NX_NEVER;
+    nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
+    return now < half ? half : suspect->leave_until;
 }
 
 static void report_down(struct nx_core *core, struct nx_update *update)
@@ -479,15 +475,15 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     moved |= core->down == NX_OK && settle(core);                      /* 3 */
     bool more = false;
     if (core->down == NX_OK) {
-        lose(core, update);            /* 4 */
-        more = hand_up(core, update);  /* 5 */
+        lose(core, update);           /* 4 */
+        more = hand_up(core, update); /* 5 */
     }
     if (core->down != NX_OK) {
         report_down(core, update);
         return;
     }
-    tell(core, now, update->upcalls_count == 0);  /* 6 */
-    nx_core_push(core, event->writable, update);  /* 7 */
+    tell(core, now, update->upcalls_count == 0); /* 6 */
+    nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
-    update->wake_at = next_turn_at(core, now);
+    update->wake_at = nx_core_next_turn(core, now);
 }

@@ -29,8 +29,10 @@ void nx_suspect_fail(struct nx_suspect *suspect, nx_rank rank, const char *why)
     if (!(suspect->reachable & NX_RANK_BIT(rank)))
         return;
     suspect->reachable &= ~NX_RANK_BIT(rank);
-    if (suspect->alive & NX_RANK_BIT(rank))
+    if (suspect->alive & NX_RANK_BIT(rank)) {
         suspect->suspected |= NX_RANK_BIT(rank);
+        suspect->untold |= NX_RANK_BIT(rank);
+    }
     lose(suspect, rank, why);
 }
 

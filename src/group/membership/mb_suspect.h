@@ -21,8 +21,9 @@ struct nx_suspect {
     nx_rankset suspected;   /* failed, ours and the others' findings */
     nx_rankset leaves_seen; /* members that announced their leave */
     nx_rankset unreported;  /* losses not yet handed up */
+    nx_rankset untold;      /* failed members that were not told so yet: they fence themselves */
     const char *why[NX_MEMBERS_MAX]; /* of a loss; a static sentence */
-    bool fenced;            /* somebody suspects us: we are out */
+    bool fenced;                     /* somebody suspects us: we are out */
     bool leaving, left;
     nx_ns leave_until;
 };

@@ -229,8 +229,7 @@ static const char *take_abort(struct nx_bulk *bulk, nx_rank peer, const uint8_t 
     if (len != sizeof stream)
         return "its bulk abort has an impossible length";
     stream = nx_remote_load(payload);
-    if (!names_theirs(stream, peer) ||
-        bulk->theirs[peer][nx_stream_slot(stream)].stream != stream)
+    if (!names_theirs(stream, peer) || bulk->theirs[peer][nx_stream_slot(stream)].stream != stream)
         return "its bulk abort names a stream that is not open";
     bulk->theirs[peer][nx_stream_slot(stream)].stream = 0;
     *part = (struct nx_part){.peer = peer, .stream = stream};

@@ -30,13 +30,20 @@ struct nx_bulk_header {
     uint32_t zero;
 };
 
-enum nx_bulk_state { NX_BULK_FREE, NX_BULK_TAKING, NX_BULK_DRAINING, NX_BULK_COMMITTED, NX_BULK_ABORTING };
+enum nx_bulk_state {
+    NX_BULK_FREE,
+    NX_BULK_TAKING,
+    NX_BULK_DRAINING,
+    NX_BULK_COMMITTED,
+    NX_BULK_ABORTING
+};
 
 struct nx_bulk_own {
     enum nx_bulk_state state;
     nx_stream stream;
     uint64_t total, taken;
-    uint64_t end; /* draining: consumed up to here by all = every byte has arrived; committed: commit's place + 1 */
+    uint64_t
+        end; /* draining: consumed up to here by all = every byte has arrived; committed: commit's place + 1 */
     uint32_t head_len;
 };
 

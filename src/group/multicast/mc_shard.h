@@ -20,24 +20,25 @@
 #include "group/view/message.h"
 
 struct nx_mc {
-    uint32_t subgroup, shard;   /* which one we serve in */
-    uint32_t senders, own;      /* members of the shard, and our sender number; senders 0: a spare */
-    nx_rank members[NX_MEMBERS_MAX];   /* sender number → rank */
+    uint32_t subgroup, shard; /* which one we serve in */
+    uint32_t senders, own;    /* members of the shard, and our sender number; senders 0: a spare */
+    nx_rank members[NX_MEMBERS_MAX];    /* sender number → rank */
     uint32_t sender_of[NX_MEMBERS_MAX]; /* rank → sender number */
-    nx_rankset set, peers;      /* the shard's ranks, with and without ours */
+    nx_rankset set, peers;              /* the shard's ranks, with and without ours */
     bool wedged;
-    bool frees_early;           /* a mutant: one message too early */
+    bool frees_early; /* a mutant: one message too early */
     size_t send_max;
 
-    struct nx_window out;       /* our ring */
-    struct nx_intake tail;      /* the next record to free, … */
-    uint64_t tail_index;        /* … and how many of ours must be delivered everywhere for that */
+    struct nx_window out;  /* our ring */
+    struct nx_intake tail; /* the next record to free, … */
+    uint64_t tail_index;   /* … and how many of ours must be delivered everywhere for that */
 
     struct nx_intake held[NX_MEMBERS_MAX]; /* per sender: what is received */
     struct nx_intake due[NX_MEMBERS_MAX];  /* per sender: what is delivered */
-    uint64_t due_nulls[NX_MEMBERS_MAX];    /* per sender: left of the null run that delivery stands in */
-    uint64_t indexes[NX_MEMBERS_MAX];      /* per sender */
-    uint64_t received, delivered;          /* places of the total order */
+    uint64_t
+        due_nulls[NX_MEMBERS_MAX];    /* per sender: left of the null run that delivery stands in */
+    uint64_t indexes[NX_MEMBERS_MAX]; /* per sender */
+    uint64_t received, delivered;     /* places of the total order */
     uint64_t nulls_sent;
 };
 

@@ -25,15 +25,15 @@ enum { NX_RECORD_HEADER_BYTES = 8 };
 
 /* Kinds of records, in all rings; 0 is never valid, so that unwritten memory is not a record. */
 enum nx_record_kind {
-    NX_REC_PAD = 1,   /* skips to the ring's start */
-    NX_REC_MESSAGE,   /* multicast: one message; tag: low bits of its index */
-    NX_REC_NULLS,     /* multicast: `len` messages that say nothing; no payload follows */
-    NX_REC_COMMIT,    /* multicast: u64 stream, then the head of a bulk message */
-    NX_REC_BLOCK,     /* bulk: struct nx_bulk_header, then bytes */
-    NX_REC_ABORT,     /* bulk: u64 stream */
-    NX_REC_QUERY,     /* p2p: struct nx_p2p_header, then bytes */
-    NX_REC_REPLY,     /* p2p: same */
-    NX_REC_CANCEL,    /* p2p: u64 stream */
+    NX_REC_PAD = 1, /* skips to the ring's start */
+    NX_REC_MESSAGE, /* multicast: one message; tag: low bits of its index */
+    NX_REC_NULLS,   /* multicast: `len` messages that say nothing; no payload follows */
+    NX_REC_COMMIT,  /* multicast: u64 stream, then the head of a bulk message */
+    NX_REC_BLOCK,   /* bulk: struct nx_bulk_header, then bytes */
+    NX_REC_ABORT,   /* bulk: u64 stream */
+    NX_REC_QUERY,   /* p2p: struct nx_p2p_header, then bytes */
+    NX_REC_REPLY,   /* p2p: same */
+    NX_REC_CANCEL,  /* p2p: u64 stream */
 };
 
 struct nx_record {

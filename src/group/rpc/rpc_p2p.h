@@ -22,9 +22,9 @@
 #include "group/sst/sst_layout.h"
 
 enum {
-    NX_QUERIES_MAX = NX_STREAM_SLOTS,   /* open at one asker, all peers together */
-    NX_P2P_FRAGMENT_BYTES = 64 << 10,   /* a fragment's bytes at most, or a quarter of the ring */
-    NX_P2P_CLAIM_TURNS = 16,            /* how long a stream that found no room keeps its place in the queue */
+    NX_QUERIES_MAX = NX_STREAM_SLOTS, /* open at one asker, all peers together */
+    NX_P2P_FRAGMENT_BYTES = 64 << 10, /* a fragment's bytes at most, or a quarter of the ring */
+    NX_P2P_CLAIM_TURNS = 16, /* how long a stream that found no room keeps its place in the queue */
 };
 
 /* Stands before a fragment's bytes. */
@@ -78,7 +78,7 @@ struct nx_p2p {
     struct nx_query queries[NX_QUERIES_MAX];
     uint16_t free_slots[NX_QUERIES_MAX], closing[NX_QUERIES_MAX];
     uint32_t free_count, closing_count;
-    struct nx_asked *asked; /* members_max × NX_QUERIES_MAX */
+    struct nx_asked *asked;              /* members_max × NX_QUERIES_MAX */
     uint32_t orphans_at[NX_MEMBERS_MAX]; /* how far nx_p2p_orphan has looked */
 };
 

@@ -5,9 +5,8 @@ enum { LAYOUT_VERSION = 1 };
 static enum nx_status check_ring(const char *name, uint32_t bytes, struct nx_err *err)
 {
     if (bytes < NX_RING_BYTES_MIN || bytes > NX_RING_BYTES_MAX || (bytes & (bytes - 1)) != 0)
-        return nx_err_set(err, NX_INVALID,
-                          "%s is %u bytes; expected a power of two from %d to %d", name, bytes,
-                          NX_RING_BYTES_MIN, NX_RING_BYTES_MAX);
+        return nx_err_set(err, NX_INVALID, "%s is %u bytes; expected a power of two from %d to %d",
+                          name, bytes, NX_RING_BYTES_MIN, NX_RING_BYTES_MAX);
     return NX_OK;
 }
 
@@ -40,10 +39,9 @@ enum nx_status nx_region_shape_init(struct nx_region_shape *shape, uint32_t memb
 
 uint64_t nx_region_shape_hash(const struct nx_region_shape *shape)
 {
-    const uint64_t facts[] = {LAYOUT_VERSION,         NX_COLUMNS_COUNT,
-                              NX_ROW_BYTES,           shape->members_max,
-                              shape->mc_ring_bytes,   shape->bulk_ring_bytes,
-                              shape->p2p_ring_bytes,  shape->bytes};
+    const uint64_t facts[] = {LAYOUT_VERSION,        NX_COLUMNS_COUNT,     NX_ROW_BYTES,
+                              shape->members_max,    shape->mc_ring_bytes, shape->bulk_ring_bytes,
+                              shape->p2p_ring_bytes, shape->bytes};
     uint64_t hash = 0;
     for (unsigned i = 0; i < sizeof facts / sizeof facts[0]; i++)
         hash = nx_guard_seal(hash * 31 + facts[i]);

@@ -33,21 +33,21 @@ enum nx_column_law {
 };
 
 /* X(column, law). Hot words first; the order is the layout. */
-#define NX_COLUMN_LIST(X)                                                                      \
-    X(NX_COL_MC_RECEIVED, NX_LAW_GROWS)    /* messages held in the total order, without gap */ \
-    X(NX_COL_MC_DELIVERED, NX_LAW_GROWS)   /* messages handed up in the total order */         \
-    X(NX_COL_MC_SENT, NX_LAW_GROWS)        /* bytes written to our multicast ring: its guard */ \
-    X(NX_COL_BULK_SENT, NX_LAW_GROWS)      /* bytes written to our bulk ring: its guard */     \
-    X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS)  /* pair: bytes handed up of your bulk ring */       \
-    X(NX_COL_P2P_SENT, NX_LAW_GROWS)       /* pair: bytes written to you: the guard */         \
-    X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS)   /* pair: bytes handed up of yours */                \
-    X(NX_COL_SLEEP, NX_LAW_GROWS)          /* odd: asleep, ring to wake; even: awake */        \
-    X(NX_COL_SUSPECTED, NX_LAW_SET_GROWS)  /* members that failed, as far as we know */        \
-    X(NX_COL_WEDGED, NX_LAW_GROWS)         /* 1: our shard's counters stand still now */       \
-    X(NX_COL_LEAVING, NX_LAW_GROWS)        /* 1: we leave; what follows is no failure */       \
-    X(NX_COL_LEAVES_SEEN, NX_LAW_SET_GROWS) /* members whose LEAVING we saw: its receipt */    \
-    X(NX_COL_LOAD_LOW, NX_LAW_FREE)        /* load words 0 and 1, the first one lower */       \
-    X(NX_COL_LOAD_HIGH, NX_LAW_FREE)       /* load words 2 and 3 */
+#define NX_COLUMN_LIST(X)                                                                        \
+    X(NX_COL_MC_RECEIVED, NX_LAW_GROWS)     /* messages held in the total order, without gap */  \
+    X(NX_COL_MC_DELIVERED, NX_LAW_GROWS)    /* messages handed up in the total order */          \
+    X(NX_COL_MC_SENT, NX_LAW_GROWS)         /* bytes written to our multicast ring: its guard */ \
+    X(NX_COL_BULK_SENT, NX_LAW_GROWS)       /* bytes written to our bulk ring: its guard */      \
+    X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS)   /* pair: bytes handed up of your bulk ring */        \
+    X(NX_COL_P2P_SENT, NX_LAW_GROWS)        /* pair: bytes written to you: the guard */          \
+    X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS)    /* pair: bytes handed up of yours */                 \
+    X(NX_COL_SLEEP, NX_LAW_GROWS)           /* odd: asleep, ring to wake; even: awake */         \
+    X(NX_COL_SUSPECTED, NX_LAW_SET_GROWS)   /* members that failed, as far as we know */         \
+    X(NX_COL_WEDGED, NX_LAW_GROWS)          /* 1: our shard's counters stand still now */        \
+    X(NX_COL_LEAVING, NX_LAW_GROWS)         /* 1: we leave; what follows is no failure */        \
+    X(NX_COL_LEAVES_SEEN, NX_LAW_SET_GROWS) /* members whose LEAVING we saw: its receipt */      \
+    X(NX_COL_LOAD_LOW, NX_LAW_FREE)         /* load words 0 and 1, the first one lower */        \
+    X(NX_COL_LOAD_HIGH, NX_LAW_FREE)        /* load words 2 and 3 */
 
 enum nx_column {
 #define NX_COLUMN_ENUM(column, law) column,

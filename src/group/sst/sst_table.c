@@ -23,7 +23,7 @@ static bool lawful(enum nx_column column, uint64_t old, uint64_t new)
 {
     switch ((enum nx_column_law)laws[column]) {
     case NX_LAW_GROWS: return new >= old;
-    case NX_LAW_SET_GROWS: return (new & old) == old;
+    case NX_LAW_SET_GROWS: return (new &old) == old;
     case NX_LAW_FREE: return true;
     }
     return false;

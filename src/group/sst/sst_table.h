@@ -16,9 +16,9 @@
 struct nx_table {
     uint8_t *region;
     const struct nx_region_shape *shape;
-    bool believes_torn;                             /* a mutant: guards are not checked */
-    bool ordered;                                   /* writes of a lane land in order: a regress is an offence */
-    uint32_t dirty[NX_MEMBERS_MAX];                 /* bit c: column c */
+    bool believes_torn;             /* a mutant: guards are not checked */
+    bool ordered;                   /* writes of a lane land in order: a regress is an offence */
+    uint32_t dirty[NX_MEMBERS_MAX]; /* bit c: column c */
     uint64_t seen[NX_MEMBERS_MAX][NX_COLUMNS_COUNT];
     uint64_t told[NX_MEMBERS_MAX][NX_COLUMNS_COUNT]; /* newest value for that peer */
 };
