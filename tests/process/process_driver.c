@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_NS (60 * NX_SEC)
+#define PATIENCE_NS (100 * NX_SEC)
 
 uint16_t driver_free_port(void)
 {

@@ -35,7 +35,7 @@ void driver_tell(struct driver *d, unsigned index, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The next line that starts with `prefix`; others are skipped, except that "wrong", "failed" and "refused" fail the
- * test unless they are what is awaited. Fails after 60 s. */
+ * test unless they are what is awaited. Fails after 100 s. */
 const char *driver_await(struct driver *d, unsigned index, const char *prefix);
 int driver_await_exit(struct driver *d, unsigned index); /* the exit code; -signal */
 

@@ -139,6 +139,7 @@ int main(int argc, char **argv)
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     if (nx_group_open(&config, &upcalls, w, &w->group, &err) != NX_OK) {
         work_say("refused %s", err.text);
+        free(w);
         return 4;
     }
     work_say("open");

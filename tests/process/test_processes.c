@@ -155,11 +155,11 @@ static void queries_of_all_sizes_go_both_ways(void **state)
     struct driver *d = *state;
     start_group(d, 3, 1);
     query_all(d, 3, 200, 0, 16);
-    query_all(d, 3, 2000, 1, 32);
-    query_all(d, 3, 2000, 100, 32);
-    query_all(d, 3, 400, 20000, 32);
-    query_all(d, 3, 40, 1000000, 16);
-    query_all(d, 2, 6, 8000000, 6);
+    query_all(d, 3, 1000, 1, 32);
+    query_all(d, 3, 1000, 100, 32);
+    query_all(d, 3, 100, 20000, 32);
+    query_all(d, 3, 12, 1000000, 12);
+    query_all(d, 2, 3, 8000000, 3);
 }
 
 static void a_bulk_of_64_mb_streams_through_a_bounded_window(void **state)
