@@ -238,7 +238,7 @@ static void outputs_that_mix_the_batch_are_refused(void **state)
     }
 }
 
-static void a_net_without_end_is_refused(void **state)
+static void an_unfolding_net_is_refused(void **state)
 {
     (void)state;
     static const char text[] =
@@ -251,6 +251,23 @@ static void a_net_without_end_is_refused(void **state)
     struct nx_model_files files = {.symbol = {text, sizeof text - 1},
                                    .params = {params.bytes, nx_pf_len(&params)}};
     assert_refused(&files, &options, NX_TOO_LARGE, "");
+}
+
+/* 512 x 512 windows at every one of 10 million positions. */
+static void a_net_that_never_ends_is_refused(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"nodes\":[{\"op\":\"null\",\"name\":\"x\",\"attrs\":{\"__shape__\":"
+        "\"(1, 40, 512, 512)\"},\"inputs\":[]},"
+        "{\"op\":\"Pooling\",\"name\":\"p\",\"inputs\":[[0,0]],\"attrs\":{\"kernel\":\"(512, "
+        "512)\","
+        "\"pad\":\"(256, 256)\"}}],\"heads\":[[1,0]]}";
+    nx_pf_begin(&params, 0);
+    nx_pf_names(&params, 0);
+    struct nx_model_files files = {.symbol = {text, sizeof text - 1},
+                                   .params = {params.bytes, nx_pf_len(&params)}};
+    assert_refused(&files, &options, NX_TOO_LARGE, "operations for a photo");
 }
 
 static void every_failed_allocation_is_answered(void **state)
@@ -280,7 +297,8 @@ int main(void)
         cmocka_unit_test(files_cut_anywhere_are_refused),
         cmocka_unit_test(a_model_may_have_no_synset_and_take_rows),
         cmocka_unit_test(outputs_that_mix_the_batch_are_refused),
-        cmocka_unit_test(a_net_without_end_is_refused),
+        cmocka_unit_test(an_unfolding_net_is_refused),
+        cmocka_unit_test(a_net_that_never_ends_is_refused),
         cmocka_unit_test(every_failed_allocation_is_answered),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
