@@ -1,5 +1,6 @@
 /* The seam: a program is one variant for each batch size of 1, 2, 4, … up to batch_max, and a batch
- * runs as the largest that fit it: 7 = 4 + 2 + 1. No row is computed that nobody asked for. */
+ * runs as the largest that fit it: 7 = 4 + 2 + 1. No row is computed that nobody asked for. A model
+ * that keeps its threads busy with one photo has the variant of 1 only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,18 +52,30 @@ static enum nx_status build_variant(struct nx_dnnl_build *b, struct nx_dnnl_vari
     return nx_dnnl_pack(b, bytes);
 }
 
-static void plan_batches(struct program *p)
+/* With a GMAC of work for each thread, batches of 8 gave ResNet-50 7 % (f32) and 8 % (bf16) on a
+ * Sapphire Rapids, nothing on a Zen 5, and cost 108 MB and a load twice as long. */
+static bool one_is_enough(const struct nx_graph *graph, uint32_t threads)
 {
+    uint64_t macs = nx_graph_macs(graph) / graph->batch;
+    return macs / threads >= 1000 * 1000 * 1000;
+}
+
+static void plan_batches(struct program *p, bool only_one)
+{
+    if (only_one) {
+        p->variants[p->n_variants++].batch = 1;
+        return;
+    }
     for (uint32_t batch = 1; batch < p->batch_max; batch *= 2)
         p->variants[p->n_variants++].batch = batch;
     p->variants[p->n_variants++].batch = p->batch_max;
 }
 
 /* One arena serves all variants, since only one runs at a time. */
-static enum nx_status build(struct program *p, struct nx_dnnl_build *b)
+static enum nx_status build(struct program *p, struct nx_dnnl_build *b, uint32_t threads)
 {
     uint64_t most = 0, bytes = 0;
-    plan_batches(p);
+    plan_batches(p, one_is_enough(b->source, threads));
     for (uint32_t i = 0; i < p->n_variants; i++) {
         NX_TRY(build_variant(b, &p->variants[i], &bytes));
         most = bytes > most ? bytes : most;
@@ -93,7 +106,7 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
     NX_TRY(nx_dnnl_open(&p->arena, options->threads, &p->dnnl, err));
     NX_TRY(nx_dnnl_open(scratch, options->threads, &b.loader, err));
     b.dnnl = p->dnnl;
-    enum nx_status status = build(p, &b);
+    enum nx_status status = build(p, &b, options->threads);
     nx_dnnl_close(b.loader);
     return status;
 }
