@@ -95,6 +95,8 @@ struct bench_raw {
     struct nx_fabric *fabric;
     uint8_t *region;
     unsigned index, nodes;
+    volatile uint64_t *awaited; /* a word that a peer will change from `now_there`, or NULL */
+    uint64_t now_there;
 };
 void bench_open_raw(struct bench_run *run, struct bench_raw *raw);
 void bench_raw_turn(struct bench_raw *raw);
@@ -114,8 +116,5 @@ int bench_main_multicast(const struct bench_options *options);
 int bench_main_bulk(const struct bench_options *options);
 int bench_main_p2p(const struct bench_options *options);
 int bench_main_idle(const struct bench_options *options);
-#ifdef NX_BENCH_INFER
-int nx_bench_infer(int argc, char **argv);
-#endif
 
 #endif

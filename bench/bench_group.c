@@ -186,7 +186,8 @@ void bench_raw_turn(struct bench_raw *raw)
         return;
     if (!raw->run->options->block)
         sched_yield();
-    else if (nx_fabric_arm(raw->fabric) == NX_OK)
+    else if (nx_fabric_arm(raw->fabric) == NX_OK &&
+             (!raw->awaited || *raw->awaited == raw->now_there))
         sleep_on(nx_fabric_fd(raw->fabric), NX_NEVER);
 }
 

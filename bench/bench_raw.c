@@ -20,6 +20,18 @@ static volatile uint64_t *word(const struct bench_raw *raw, uint64_t at)
     return (volatile uint64_t *)(void *)(raw->region + at);
 }
 
+/* Polls until a peer has changed the word to something that will do. */
+static void await_word(struct bench_raw *raw, uint64_t at, uint64_t not_this, uint64_t or_this)
+{
+    raw->awaited = word(raw, at);
+    while ((raw->now_there = *raw->awaited) == not_this || (or_this && raw->now_there != or_this)) {
+        if (atomic_load(&raw->run->shared->stop))
+            break;
+        bench_raw_turn(raw);
+    }
+    raw->awaited = NULL;
+}
+
 static bool all_writable(const struct bench_raw *raw)
 {
     nx_rankset others = (NX_RANK_BIT(raw->nodes) - 1) & ~NX_RANK_BIT(raw->index);
@@ -35,14 +47,12 @@ static void settle(struct bench_raw *raw, uint64_t count)
     for (unsigned peer = 1; peer < raw->nodes; peer++)
         bench_raw_write(raw, peer, GUARD_AT, 8, true);
     for (unsigned peer = 1; peer < raw->nodes; peer++)
-        while (*word(raw, ECHO_AT + 64 * (uint64_t)peer) != count)
-            bench_raw_turn(raw);
+        await_word(raw, ECHO_AT + 64 * (uint64_t)peer, 0, count);
 }
 
 static void echo(struct bench_raw *raw)
 {
-    while (*word(raw, GUARD_AT) == 0)
-        bench_raw_turn(raw);
+    await_word(raw, GUARD_AT, 0, 0);
     uint64_t at = ECHO_AT + 64 * (uint64_t)raw->index;
     *word(raw, at) = *word(raw, GUARD_AT);
     bench_raw_write(raw, 0, at, 8, true);
@@ -77,12 +87,6 @@ void bench_raw_rate(struct bench_run *run)
     bench_close_raw(&raw);
 }
 
-static void wait_for_word(struct bench_raw *raw, uint64_t at, uint64_t value)
-{
-    while (*word(raw, at) != value && !atomic_load(&raw->run->shared->stop))
-        bench_raw_turn(raw);
-}
-
 /* The last word of a message is its number: it lands last where bytes land in order (tcp). */
 void bench_raw_pong(struct bench_run *run)
 {
@@ -97,14 +101,15 @@ void bench_raw_pong(struct bench_run *run)
         while (now < until) {
             *word(&raw, ask_at + there - 8) = ++n;
             bench_raw_write(&raw, 1, ask_at, there, there <= NX_INLINE_MAX);
-            wait_for_word(&raw, answer_at + back - 8, n);
+            await_word(&raw, answer_at + back - 8, n - 1, n);
             nx_ns then = now;
             now = nx_clock_now();
             bench_sample(run, now - then);
         }
     }
     while (run->index == 1 && !atomic_load(&run->shared->stop)) {
-        wait_for_word(&raw, ask_at + there - 8, ++n);
+        ++n;
+        await_word(&raw, ask_at + there - 8, n - 1, n);
         if (atomic_load(&run->shared->stop))
             break;
         *word(&raw, answer_at + back - 8) = n;

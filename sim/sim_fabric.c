@@ -41,13 +41,17 @@ void sim_fabric_close(struct sim_fabric *fabric)
     free(fabric->lanes);
 }
 
+static bool has_room(const struct sim_fabric *fabric, const struct sim_lane *l)
+{
+    return l->count + NX_WRITES_PER_PEER <= fabric->config->lane_depth;
+}
+
 nx_rankset sim_fabric_writable(struct sim_fabric *fabric, nx_rank node)
 {
     nx_rankset set = 0;
     for (nx_rank peer = 0; peer < fabric->config->nodes; peer++) {
         struct sim_lane *to = lane(fabric, node, peer);
-        bool room = to->count + NX_WRITES_PER_PEER <= fabric->config->lane_depth;
-        to->credits = peer != node && room ? NX_WRITES_PER_PEER : 0;
+        to->credits = peer != node && has_room(fabric, to) ? NX_WRITES_PER_PEER : 0;
         if (to->credits)
             set |= NX_RANK_BIT(peer);
     }
@@ -275,7 +279,7 @@ static bool land_head(struct sim_fabric *fabric, nx_ns now, nx_rank from, struct
 static bool land_due(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_rank to)
 {
     struct sim_lane *l = lane(fabric, from, to);
-    bool rings = false;
+    bool rings = false, full = !has_room(fabric, l);
     while (l->count && l->ring[l->head].due <= now && now >= l->stalled_until && !l->dead) {
         struct sim_write *w = &l->ring[l->head];
         if (w->torn_off) {
@@ -288,6 +292,8 @@ static bool land_due(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_rank
         l->head = (l->head + 1) % SIM_DEPTH_MAX;
         l->count--;
     }
+    if (full && has_room(fabric, l))
+        fabric->roomy |= NX_RANK_BIT(from);
     schedule(fabric, from, to, now);
     return rings;
 }
@@ -299,10 +305,6 @@ struct sim_landing sim_fabric_due(struct sim_fabric *fabric, nx_ns now,
     struct sim_landing landing = {0};
     if (event->c != l->number || !l->count || l->dead)
         return landing;
-    if (now < l->stalled_until) { /* since it was scheduled */
-        schedule(fabric, event->a, event->b, now);
-        return landing;
-    }
     landing.moved = true;
     if (!fabric->config->core.caps.needs_target_progress)
         landing.doorbell = land_due(fabric, now, event->a, event->b);
@@ -332,10 +334,12 @@ bool sim_fabric_waits(const struct sim_fabric *fabric, nx_ns now, nx_rank node)
     return false;
 }
 
-void sim_fabric_stall(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns until)
+void sim_fabric_stall(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_rank to, nx_ns until)
 {
-    if (from != to)
-        lane(fabric, from, to)->stalled_until = until;
+    if (from == to)
+        return;
+    lane(fabric, from, to)->stalled_until = until;
+    schedule(fabric, from, to, now);
 }
 
 /* Leaves a prefix of the lane, the last write of it perhaps in part. */

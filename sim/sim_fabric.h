@@ -46,6 +46,7 @@ struct sim_fabric {
         *regions[SIM_NODES_MAX];  /* stay mapped after a node's death: its last writes read them */
     struct nx_region_shape shape; /* of the regions: who may write where, which words are columns */
     struct sim_lane *lanes;       /* [from][to] */
+    nx_rankset roomy; /* nodes that could not write to a peer and now can: completions wake them */
 };
 
 /* What a landing means to its target. */
@@ -73,7 +74,7 @@ void sim_fabric_progress(struct sim_fabric *fabric, nx_ns now, nx_rank node);
 /* Something waits for the node's turn. */
 bool sim_fabric_waits(const struct sim_fabric *fabric, nx_ns now, nx_rank node);
 
-void sim_fabric_stall(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns until);
+void sim_fabric_stall(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_rank to, nx_ns until);
 /* The node is gone: a random part of each of its lanes still lands; what flies to it is lost. */
 void sim_fabric_cut(struct sim_fabric *fabric, nx_rank node);
 /* The target knows: nothing of the lane lands any more. */

@@ -65,6 +65,11 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     case SIM_EVENT_NOTICE: sim_node_notice(world->nodes[event->a], event->b); break;
     case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
     }
+    for (nx_rank n = 0; world->fabric.roomy; n++) {
+        if (world->fabric.roomy & NX_RANK_BIT(n))
+            sim_node_wake(world->nodes[n]);
+        world->fabric.roomy &= ~NX_RANK_BIT(n);
+    }
 }
 
 /* Until nothing but timers has happened for `quiet_ns`, or `until`; false if the run is too long. */

@@ -55,6 +55,7 @@ static struct nx_job_infer *make_infer(struct nx_incoming *in, struct nx_held_mo
     j->in = in;
     j->model = model;
     j->deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
+    j->photo = in->body; /* set before the worker can see it; ours to free once it is submitted */
     j->photo_bytes = in->body_bytes;
     atomic_init(&j->cancelled, false);
     return j;
@@ -79,7 +80,7 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
         nx_categorizer_refuse(c, in, &err);
         return;
     }
-    j->photo = nx_incoming_take_body(in);
+    nx_incoming_take_body(in);
     j->model->uses++;
     in->job = j;
     in->state = NX_INCOMING_RUNNING;

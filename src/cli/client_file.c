@@ -1,17 +1,14 @@
 #include "cli/client_file.h"
 
 #include "cli/client_text.h"
-#include "common/arena.h"
 #include "common/nx_assert.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { RECIPE_BYTES_MAX = 64 * 1024 };
 
 static enum nx_status check_stat(const char *path, const struct stat *st, struct nx_err *err)
 {
@@ -105,41 +102,38 @@ void nx_client_file_close(struct nx_client_file *file)
     file->fd = -1;
 }
 
-static enum nx_status read_recipe(struct nx_client_file *file, char **text, struct nx_err *err)
+static enum nx_status read_recipe(struct nx_client_file *file, char *text, size_t cap,
+                                  struct nx_err *err)
 {
-    if (file->size_bytes > RECIPE_BYTES_MAX)
-        return nx_err_set(err, NX_TOO_LARGE, "recipe %s has %u bytes, more than %d", file->path,
-                          file->size_bytes, RECIPE_BYTES_MAX);
     size_t len = 0;
-    char *bytes = nx_calloc(file->size_bytes + 1, 1);
-    if (!bytes)
-        return nx_err_set(err, NX_NO_MEMORY, "no memory for recipe %s", file->path);
-    enum nx_status status = nx_client_file_read(file, bytes, file->size_bytes, &len, err);
-    if (status == NX_OK && !nx_client_text_is_utf8(bytes, len))
-        status = nx_err_set(err, NX_INVALID, "recipe %s is not UTF-8 text", file->path);
-    if (status == NX_OK)
-        *text = bytes;
-    else
-        free(bytes);
-    return status;
+    if (file->size_bytes >= cap)
+        return nx_err_set(err, NX_TOO_LARGE, "recipe %s has %u bytes, more than %zu", file->path,
+                          file->size_bytes, cap - 1);
+    NX_TRY(nx_client_file_read(file, text, file->size_bytes, &len, err));
+    text[len] = 0;
+    if (!nx_client_text_is_utf8(text, len))
+        return nx_err_set(err, NX_INVALID, "recipe %s is not UTF-8 text", file->path);
+    return NX_OK;
 }
 
-enum nx_status nx_client_recipe_text(const char *recipe, char **text, struct nx_err *err)
+static bool is_recipe_name(const char *recipe)
 {
-    if (*recipe && !recipe[strspn(recipe, "abcdefghijklmnopqrstuvwxyz0123456789-")]) {
-        *text = nx_calloc(strlen(recipe) + 1, 1);
-        if (!*text)
-            return nx_err_set(err, NX_NO_MEMORY, "no memory for recipe %s", recipe);
-        memcpy(*text, recipe, strlen(recipe));
+    return *recipe && !recipe[strspn(recipe, "abcdefghijklmnopqrstuvwxyz0123456789-")];
+}
+
+enum nx_status nx_client_recipe_text(const char *recipe, char *text, size_t cap, struct nx_err *err)
+{
+    if (is_recipe_name(recipe) && strlen(recipe) < cap) {
+        memcpy(text, recipe, strlen(recipe) + 1);
         return NX_OK;
     }
     if (!strpbrk(recipe, "/."))
-        return nx_err_set(err, NX_INVALID,
-                          "recipe \"%s\" is neither a name (a-z, 0-9 and -) nor a path with / or .",
-                          recipe);
+        return nx_err_set(
+            err, NX_INVALID,
+            "recipe \"%.64s\" is neither a name (a-z, 0-9 and -) nor a path with / or .", recipe);
     struct nx_client_file file;
     NX_TRY(nx_client_file_open(&file, recipe, err));
-    enum nx_status status = read_recipe(&file, text, err);
+    enum nx_status status = read_recipe(&file, text, cap, err);
     nx_client_file_close(&file);
     return status;
 }

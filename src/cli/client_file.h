@@ -34,8 +34,9 @@ enum nx_status nx_client_file_read(struct nx_client_file *file, void *bytes, siz
 void nx_client_file_close(struct nx_client_file *file); /* closed already: nothing happens */
 
 /* What goes on the wire as the recipe: `recipe` itself where it is a name ([a-z0-9-]+), the text of
- * the file where it is a path (it has '/' or '.'). The text is UTF-8 without NUL, at most 64 KiB;
- * the caller frees *text. */
-enum nx_status nx_client_recipe_text(const char *recipe, char **text, struct nx_err *err);
+ * the file where it is a path (it has '/' or '.'). It is UTF-8 without NUL; with the one at its end
+ * it fits `cap`, or NX_TOO_LARGE. *text is undefined after a failure. */
+enum nx_status nx_client_recipe_text(const char *recipe, char *text, size_t cap,
+                                     struct nx_err *err);
 
 #endif

@@ -8,16 +8,12 @@
 #include "cli/client_call.h"
 #include "cli/client_file.h"
 
-#include <stdint.h>
-
-/* Packs one chunk as a message: nx_client_wire_photo_chunk or nx_client_wire_install_chunk. */
-typedef size_t nx_client_pack_chunk(const uint8_t *bytes, size_t len, uint8_t *buffer);
+#include <stdbool.h>
 
 /* Sends all bytes of all files, or as many as the far end wants to see. NX_OK also when it ended
  * the call early, and *complete is then false; finish says why. Otherwise a file could not be read
  * or changed, and the last chunk was not sent: the caller closes the call. */
 enum nx_status nx_client_upload(struct nx_client_call *call, struct nx_client_file *files,
-                                unsigned count, nx_client_pack_chunk *pack, bool *complete,
-                                struct nx_err *err);
+                                unsigned count, bool *complete, struct nx_err *err);
 
 #endif

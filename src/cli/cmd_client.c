@@ -5,10 +5,12 @@
 #include "cli/client_args.h"
 #include "cli/client_call.h"
 #include "cli/client_file.h"
+#include "cli/client_text.h"
 #include "cli/client_upload.h"
-#include "cli/client_wire.h"
 #include "cli/cmd.h"
 #include "common/arena.h"
+#include "common/nx_assert.h"
+#include "function_tier/pb/pb_demo.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -17,7 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 3 };
+enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 3, TEXT_BYTES = 64 * 1024 };
 
 static volatile sig_atomic_t caught_signal;
 
@@ -35,15 +37,19 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+static const char install_method[] = "/sospdemo.FunctionTierService/InstallModel";
+static const char infer_method[] = "/sospdemo.FunctionTierService/Whatsthis";
+static const char remove_method[] = "/sospdemo.FunctionTierService/RemoveModel";
+
 /* What a command sends: a first message, then files as chunks. */
 struct request {
     const char *method;
     const struct nx_client_args *args;
-    uint8_t first[NX_CLIENT_WIRE_BYTES_MAX];
+    uint8_t first[NX_PB_RECIPE_BYTES + 1024];
     size_t first_bytes;
     struct nx_client_file files[FILES_MAX];
     unsigned file_count;
-    nx_client_pack_chunk *pack;
+    struct nx_pb_model model; /* large: it holds a recipe */
 };
 
 struct reply {
@@ -59,52 +65,63 @@ static enum nx_status open_file(struct request *request, const char *path, struc
     return NX_OK;
 }
 
-static enum nx_status make_request_id(uint8_t id[NX_CLIENT_REQUEST_ID_BYTES], struct nx_err *err)
+static enum nx_status make_request_id(uint8_t id[NX_PB_REQUEST_ID_BYTES], struct nx_err *err)
 {
-    if (getrandom(id, NX_CLIENT_REQUEST_ID_BYTES, 0) != NX_CLIENT_REQUEST_ID_BYTES)
+    if (getrandom(id, NX_PB_REQUEST_ID_BYTES, 0) != NX_PB_REQUEST_ID_BYTES)
         return nx_err_set(err, NX_IO, "no random bytes for a request id: %s", strerror(errno));
     return NX_OK;
+}
+
+/* An encoder refuses only what was checked before: text that is no UTF-8, or longer than its field. */
+static void take_first(struct request *request, enum nx_status encoded)
+{
+    nx_assert(encoded == NX_OK && request->first_bytes <= sizeof request->first);
 }
 
 static enum nx_status prepare_install(struct request *request, struct nx_err *err)
 {
     const struct nx_client_args *args = request->args;
-    struct nx_client_install install = {.tag = args->tags[0]};
+    struct nx_pb_model *model = &request->model;
     NX_TRY(open_file(request, args->synset_path, err));
     NX_TRY(open_file(request, args->model_path, err));
     if (args->params_path)
         NX_TRY(open_file(request, args->params_path, err));
-    NX_TRY(make_request_id(install.request_id, err));
+    NX_TRY(make_request_id(model->request_id, err));
     if (args->recipe)
-        NX_TRY(nx_client_recipe_text(args->recipe, &install.recipe, err));
-    install.synset_bytes = request->files[0].size_bytes;
-    install.model_bytes = request->files[1].size_bytes;
-    install.params_bytes = args->params_path ? request->files[2].size_bytes : 0;
-    install.onnx = !args->params_path;
-    request->method = NX_CLIENT_WIRE_INSTALL;
-    request->pack = nx_client_wire_install_chunk;
-    request->first_bytes = nx_client_wire_install(&install, request->first);
-    free(install.recipe);
+        NX_TRY(nx_client_recipe_text(args->recipe, model->recipe, sizeof model->recipe, err));
+    model->tag = args->tags[0];
+    model->synset_bytes = request->files[0].size_bytes;
+    model->symbol_bytes = request->files[1].size_bytes;
+    model->params_bytes = args->params_path ? request->files[2].size_bytes : 0;
+    model->has_request_id = true;
+    snprintf(model->format, sizeof model->format, "%s", args->params_path ? "" : "onnx");
+    request->method = install_method;
+    take_first(request, nx_pb_model_encode(model, request->first, sizeof request->first,
+                                           &request->first_bytes));
     return NX_OK;
 }
 
 static enum nx_status prepare_infer(struct request *request, struct nx_err *err)
 {
     const struct nx_client_args *args = request->args;
+    struct nx_pb_photo photo = {.tag_count = args->tag_count};
+    static_assert(sizeof photo.tags == sizeof args->tags, "one bound for tags");
     NX_TRY(open_file(request, args->photo_path, err));
-    request->method = NX_CLIENT_WIRE_INFER;
-    request->pack = nx_client_wire_photo_chunk;
-    request->first_bytes = nx_client_wire_photo(request->files[0].size_bytes, args->tags,
-                                                args->tag_count, request->first);
+    photo.photo_bytes = request->files[0].size_bytes;
+    memcpy(photo.tags, args->tags, sizeof photo.tags);
+    request->method = infer_method;
+    take_first(request, nx_pb_photo_encode(&photo, request->first, sizeof request->first,
+                                           &request->first_bytes));
     return NX_OK;
 }
 
 static enum nx_status prepare_remove(struct request *request, struct nx_err *err)
 {
-    uint8_t id[NX_CLIENT_REQUEST_ID_BYTES];
-    NX_TRY(make_request_id(id, err));
-    request->method = NX_CLIENT_WIRE_REMOVE;
-    request->first_bytes = nx_client_wire_remove(request->args->tags[0], id, request->first);
+    struct nx_pb_removal removal = {.tag = request->args->tags[0], .has_request_id = true};
+    NX_TRY(make_request_id(removal.request_id, err));
+    request->method = remove_method;
+    take_first(request, nx_pb_removal_encode(&removal, request->first, sizeof request->first,
+                                             &request->first_bytes));
     return NX_OK;
 }
 
@@ -114,8 +131,7 @@ static enum nx_status send_request(struct nx_client_call *call, struct request *
     *complete = request->file_count == 0;
     if (!nx_client_call_send(call, request->first, request->first_bytes))
         return NX_OK; /* the call has ended: its reply says why, or answers a removal already */
-    return nx_client_upload(call, request->files, request->file_count, request->pack, complete,
-                            err);
+    return nx_client_upload(call, request->files, request->file_count, complete, err);
 }
 
 static enum nx_status exchange(struct request *request, struct reply *reply, struct nx_err *err)
@@ -138,37 +154,32 @@ static enum nx_status answered_early(const struct request *request, struct nx_er
 
 /* The answer to an install or a removal. */
 static enum nx_status print_outcome(const struct request *request, const struct reply *reply,
-                                    struct nx_err *err)
+                                    char *text, struct nx_err *err)
 {
     int32_t code;
-    char *text;
-    NX_TRY(nx_client_wire_read_answer(reply->bytes, reply->len, &code, &text, err));
+    NX_TRY(nx_pb_model_reply_decode(reply->bytes, reply->len, &code, text, TEXT_BYTES, err));
+    nx_client_text_make_printable(text);
     printf("return code:%d\ndescription:%s\n", code, text);
-    enum nx_status status = NX_OK;
     if (code)
-        status = nx_err_set(err, NX_DENIED, "%s refused, return code %d: %s", request->args->node,
-                            code, text);
-    else if (!reply->whole_request_sent)
-        status = answered_early(request, err);
-    free(text);
-    return status;
+        return nx_err_set(err, NX_DENIED, "%s refused, return code %d: %s", request->args->node,
+                          code, text);
+    return reply->whole_request_sent ? NX_OK : answered_early(request, err);
 }
 
 static enum nx_status print_description(const struct request *request, const struct reply *reply,
-                                        struct nx_err *err)
+                                        char *text, struct nx_err *err)
 {
-    char *text;
     if (!reply->whole_request_sent)
         return answered_early(request, err);
-    NX_TRY(nx_client_wire_read_photo(reply->bytes, reply->len, &text, err));
+    NX_TRY(nx_pb_photo_reply_decode(reply->bytes, reply->len, text, TEXT_BYTES, err));
+    nx_client_text_make_printable(text);
     printf("photo description:%s\n", text);
-    free(text);
     return NX_OK;
 }
 
 static const struct {
     enum nx_status (*prepare)(struct request *request, struct nx_err *err);
-    enum nx_status (*print)(const struct request *request, const struct reply *reply,
+    enum nx_status (*print)(const struct request *request, const struct reply *reply, char *text,
                             struct nx_err *err);
 } commands[] = {
     [NX_CLIENT_INSTALL] = {prepare_install, print_outcome},
@@ -178,12 +189,13 @@ static const struct {
 
 static enum nx_status run(struct request *request, struct nx_err *err)
 {
+    static char text[TEXT_BYTES];
     struct reply reply = {0};
     NX_TRY(commands[request->args->verb].prepare(request, err));
     printf("Use function tier node: %s\n", request->args->node);
     fflush(stdout);
     NX_TRY(exchange(request, &reply, err));
-    enum nx_status status = commands[request->args->verb].print(request, &reply, err);
+    enum nx_status status = commands[request->args->verb].print(request, &reply, text, err);
     free(reply.bytes);
     if (fflush(stdout) == EOF || ferror(stdout))
         return nx_err_set(err, NX_IO, "cannot write the answer: %s", strerror(errno));

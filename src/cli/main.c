@@ -1,5 +1,6 @@
 #include "cli/cmd.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,9 +42,14 @@ static const struct {
     {"--help", nx_cmd_help},   {"-h", nx_cmd_help}, {"--version", print_version},
 };
 
+static bool asks_for_help(const char *argument)
+{
+    return !strcmp(argument, "--help") || !strcmp(argument, "-h");
+}
+
 int main(int argc, char **argv)
 {
-    if (argc < 2)
+    if (argc < 2 || (argc > 2 && asks_for_help(argv[2])))
         return nx_cmd_help(argc, argv);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (!strcmp(argv[1], modes[i].name))

@@ -327,7 +327,8 @@ static nx_ns earlier(nx_ns a, nx_ns b)
     return a < b ? a : b;
 }
 
-/* Our row says that we sleep before the last look, so that a peer that writes after it rings. */
+/* Our row says that we sleep before the last look, so that a peer that writes after it rings. The last look is at
+ * the region, since asking the fabric may land writes (tcp's trywait reads its sockets). */
 enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
 {
     nx_assert(!g->in_upcall);
@@ -344,6 +345,8 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         g->port_at = 0; /* what wakes us may be the port */
     }
     NX_TRY(nx_fabric_arm(g->fabric));
+    if (g->installed && nx_core_has_news(g->core))
+        return NX_AGAIN;
     g->wakeups++;
     *wake_at = at;
     return NX_OK;

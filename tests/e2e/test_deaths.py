@@ -70,7 +70,6 @@ class TheOnlyCategorizer(DeathCase):
         self.assert_unavailable(self.ask(1), 0)
         installed = self.group.client("installmodel", "2", *self.paths, timeout_s=AT_ONCE_S)
         self.assert_unavailable(installed, 0)
-        self.assertRegex(installed.out, r"(?m)^return code:-?[1-9]")
         self.assert_unavailable(self.group.client("removemodel", "1", timeout_s=AT_ONCE_S), 0)
         self.assert_stops(0)
 
@@ -186,8 +185,8 @@ class OneOfTwoShards(DeathCase):
         self.assert_stops(*[k for k in range(6) if k not in shard_1])
 
     def shard_of_tag(self, tag):
-        """The layout gives shards in the order of the ranks: n2, n3 | n4, n5."""
-        return (4, 5) if tag % 2 else (2, 3)
+        """The layout gives each shard its min_nodes, then fills them evenly: n2, n4 | n3, n5."""
+        return (3, 5) if tag % 2 else (2, 4)
 
 
 if __name__ == "__main__":

@@ -161,6 +161,7 @@ static void land(struct wire *wire, unsigned src, unsigned dst, const struct nx_
     nx_assert(write->remote_offset + write->bytes <= region);
     memcpy(wire->regions[dst] + write->remote_offset,
            copied ? copied : wire->regions[src] + write->local_offset, write->bytes);
+    wire->bells[dst] += write->doorbell;
     wire->busy[dst] = true;
 }
 
@@ -211,11 +212,11 @@ static nx_rankset writable(const struct wire *wire, unsigned node)
     return set;
 }
 
-bool wire_turn(struct wire *wire, unsigned node)
+static void step(struct wire *wire, unsigned node, enum nx_event_type type)
 {
     nx_assert(!wire->dead[node]);
     wire->now += 10;
-    struct nx_event event = {.type = NX_EV_POLL, .writable = writable(wire, node)};
+    struct nx_event event = {.type = type, .writable = writable(wire, node)};
     struct nx_update *update = wire->update;
     nx_core_step(wire->cores[node], wire->now, &event, update);
     for (uint32_t i = 0; i < update->upcalls_count; i++) {
@@ -227,8 +228,20 @@ bool wire_turn(struct wire *wire, unsigned node)
     }
     for (uint32_t i = 0; i < update->writes_count; i++)
         post(wire, node, &update->writes[i]);
-    wire->busy[node] = update->busy;
-    return update->busy;
+}
+
+bool wire_turn(struct wire *wire, unsigned node)
+{
+    step(wire, node, NX_EV_POLL);
+    /* A request made inside an upcall makes the node busy, too. */
+    wire->busy[node] = wire->update->busy;
+    return wire->update->busy;
+}
+
+enum nx_status wire_sleep(struct wire *wire, unsigned node)
+{
+    step(wire, node, NX_EV_SLEEP);
+    return wire->update->status;
 }
 
 void wire_run(struct wire *wire)

@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-enum { WIRE_NODES_MAX = 8, WIRE_TRACE_BYTES = 1 << 20 };
+enum { WIRE_NODES_MAX = 8, WIRE_TRACE_BYTES = 1 << 16 };
 
 struct wire_parcel {
     struct nx_write write;
@@ -35,6 +35,7 @@ struct wire {
     struct nx_core *cores[WIRE_NODES_MAX];
     uint8_t *regions[WIRE_NODES_MAX];
     bool dead[WIRE_NODES_MAX], busy[WIRE_NODES_MAX];
+    unsigned bells[WIRE_NODES_MAX]; /* doorbells that landed at the node */
     struct wire_lane lanes[WIRE_NODES_MAX][WIRE_NODES_MAX];
     nx_ns now;
     bool quiet; /* no trace */
@@ -53,7 +54,8 @@ void wire_close(struct wire *wire);
 /* A configuration with one subgroup "TIER" of one shard of 1 … 8 nodes, small rings, a tcp-like fabric. */
 struct nx_core_config wire_config(void);
 
-bool wire_turn(struct wire *wire, unsigned node); /* one POLL */
+bool wire_turn(struct wire *wire, unsigned node);            /* one POLL; true: busy */
+enum nx_status wire_sleep(struct wire *wire, unsigned node); /* one SLEEP */
 /* Turns of all live nodes until nobody is busy; dies after 100,000 rounds. */
 void wire_run(struct wire *wire);
 

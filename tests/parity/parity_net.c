@@ -87,6 +87,8 @@ void net_infer(struct net *net)
 {
     struct nx_err err = {0};
     uint32_t inputs[4], n = 0;
+    if (net->graph.n_inputs) /* a pass has renumbered what was told here */
+        return;
     for (uint32_t t = 0; t < net->graph.n_tensors; t++)
         if (net->graph.tensors[t].kind == NX_TENSOR_INPUT)
             inputs[n++] = t;

@@ -103,22 +103,18 @@ static void refuses_what_cannot_be_announced(void **state)
 static void a_recipe_is_a_name_or_the_text_of_a_file(void **state)
 {
     struct fixture *f = *state;
-    char *text = NULL;
-    assert_int_equal(nx_client_recipe_text("demo-2019", &text, NULL), NX_OK);
+    char text[11];
+    assert_int_equal(nx_client_recipe_text("demo-2019", text, sizeof text, NULL), NX_OK);
     assert_string_equal(text, "demo-2019");
-    free(text);
-    assert_int_equal(nx_client_recipe_text(f->path, &text, NULL), NX_OK);
+    assert_int_equal(nx_client_recipe_text(f->path, text, sizeof text, NULL), NX_OK);
     assert_string_equal(text, "0123456789");
-    free(text);
-    text = NULL;
-    assert_int_equal(nx_client_recipe_text("Demo", &text, NULL), NX_INVALID);
-    assert_int_equal(nx_client_recipe_text("", &text, NULL), NX_INVALID);
-    assert_int_equal(nx_client_recipe_text("./nothing", &text, NULL), NX_IO);
-    assert_int_equal(ftruncate(f->fd, 11), 0); /* a NUL at its end */
-    assert_int_equal(nx_client_recipe_text(f->path, &text, NULL), NX_INVALID);
-    assert_int_equal(ftruncate(f->fd, 65537), 0);
-    assert_int_equal(nx_client_recipe_text(f->path, &text, NULL), NX_TOO_LARGE);
-    assert_null(text);
+    assert_int_equal(nx_client_recipe_text(f->path, text, 10, NULL), NX_TOO_LARGE);
+    assert_int_equal(nx_client_recipe_text("elevenbytes", text, sizeof text, NULL), NX_INVALID);
+    assert_int_equal(nx_client_recipe_text("Demo", text, sizeof text, NULL), NX_INVALID);
+    assert_int_equal(nx_client_recipe_text("", text, sizeof text, NULL), NX_INVALID);
+    assert_int_equal(nx_client_recipe_text("./nothing", text, sizeof text, NULL), NX_IO);
+    assert_int_equal(pwrite(f->fd, "\0", 1, 5), 1);
+    assert_int_equal(nx_client_recipe_text(f->path, text, sizeof text, NULL), NX_INVALID);
 }
 
 int main(void)

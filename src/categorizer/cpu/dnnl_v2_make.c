@@ -268,6 +268,27 @@ enum nx_status nx_dnnl_make_prelu(struct nx_dnnl *d, const struct nx_dnnl_layout
     return make(d, filled, &desc, NULL, made, err);
 }
 
+/* b's sides in a's order of memory, since oneDNN's fast code wants both alike: channels in blocks, or
+ * dense rows (which is the same as channels last when b has no other sides). */
+static dnnl_memory_desc_t like(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b)
+{
+    const dnnl_blocking_desc_t *order = &a->format_desc.blocking;
+    if (memcmp(a->dims, b->dims, sizeof a->dims) == 0)
+        return *a;
+    dnnl_memory_desc_t md;
+    bool blocked = a->format_kind == dnnl_blocked && a->ndims == 4 && order->inner_nblks == 1 &&
+                   order->inner_idxs[0] == 1;
+    dnnl_format_tag_t tag = dnnl_abcd;
+    if (blocked && (order->inner_blks[0] == 16 || order->inner_blks[0] == 8))
+        tag = order->inner_blks[0] == 16 ? dnnl_aBcd16b : dnnl_aBcd8b;
+    static const dnnl_format_tag_t rows[] = {dnnl_a,    dnnl_ab,    dnnl_abc,
+                                             dnnl_abcd, dnnl_abcde, dnnl_abcdef};
+    if (a->ndims != 4)
+        tag = rows[a->ndims - 1];
+    dnnl_memory_desc_init_by_tag(&md, b->ndims, b->dims, b->data_type, tag);
+    return md;
+}
+
 enum nx_status nx_dnnl_make_binary(struct nx_dnnl *d, enum nx_binary kind,
                                    const struct nx_dnnl_layout *a, const struct nx_dnnl_layout *b,
                                    const struct nx_dnnl_layout *dst,
@@ -279,8 +300,10 @@ enum nx_status nx_dnnl_make_binary(struct nx_dnnl *d, enum nx_binary kind,
         [NX_BINARY_MUL] = dnnl_binary_mul, [NX_BINARY_DIV] = dnnl_binary_div,
         [NX_BINARY_MAX] = dnnl_binary_max, [NX_BINARY_MIN] = dnnl_binary_min,
     };
+    dnnl_memory_desc_t second =
+        b->md.format_kind == dnnl_format_kind_any ? like(&a->md, &b->md) : b->md;
     dnnl_binary_desc_t desc;
-    dnnl_status_t filled = dnnl_binary_desc_init(&desc, kinds[kind], &a->md, &b->md, &dst->md);
+    dnnl_status_t filled = dnnl_binary_desc_init(&desc, kinds[kind], &a->md, &second, &dst->md);
     return make(d, filled, &desc, post, made, err);
 }
 

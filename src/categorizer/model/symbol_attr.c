@@ -88,17 +88,19 @@ static const char *read_items(const char *at, char close, struct nx_tuple *tuple
         else if (*at != close)
             return NULL;
     }
-    return at + (close != '\0');
+    return at + 1;
 }
 
 bool nx_attr_tuple(const char *text, struct nx_tuple *tuple)
 {
     struct nx_tuple own = {.n = 0};
     const char *at = skip_space(text);
-    char close = *at == '(' ? ')' : *at == '[' ? ']' : '\0';
-    if (*at == '\0')
-        return false;
-    at = read_items(at + (close != '\0'), close, &own);
+    if (*at != '(' && *at != '[') {
+        own.n = 1;
+        at = nx_attr_int(at, &own.items[0]) ? "" : NULL;
+    } else {
+        at = read_items(at + 1, *at == '(' ? ')' : ']', &own);
+    }
     if (!at || *skip_space(at))
         return false;
     *tuple = own;

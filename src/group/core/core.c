@@ -125,7 +125,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     switch (event->type) {
     case NX_EV_VIEW: step_view(core, event, update); return;
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
-    case NX_EV_SLEEP: nx_core_sleep(core, event->writable, update); return;
+    case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
     case NX_EV_SEND:
     case NX_EV_BULK_OPEN:
@@ -157,6 +157,16 @@ bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *u
     case NX_UP_DOWN: return true;
     }
     return true;
+}
+
+bool nx_core_has_news(const struct nx_core *core)
+{
+    if (!core->has_view || core->down != NX_OK)
+        return false;
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
+            return true;
+    return false;
 }
 
 const struct nx_view *nx_core_view(const struct nx_core *core)

@@ -13,20 +13,22 @@
  *
  * The region is the node's registered memory. Every node of a group has the same layout of it (checked by
  * nx_core_layout_hash at bootstrap), so an offset means the same thing everywhere. Peers write into it at any
- * time, in any pieces; what makes bytes readable is a guard (value and complement) that was written after them
+ * time, in any pieces; what makes bytes readable is a guard (sst_guard.h) that was written after them
  * on the same lane. Everything read from the region is checked as input from outside.
  *
  * Flow to the fabric: the poll event says which peers can take writes. The core never queues a control write it
  * cannot post; it remembers that the column is dirty and pushes its newest value when the peer is writable, so
- * counters coalesce and nothing grows. Control writes are at most NX_INLINE_MAX bytes and flagged inline: the
- * fabric copies them at post time, so the row may change at once. Payload writes point into rings whose bytes
- * stay as they are until the receiver's counter says that they were consumed. */
+ * counters coalesce and nothing grows. A peer that was not writable at the last POLL and is now is news, like a
+ * landed write: a POLL is due, also of a node that went to sleep meanwhile.
+ * Control writes are at most NX_INLINE_MAX bytes and flagged inline: the fabric copies them at post time, so the
+ * row may change at once. Payload writes point into rings whose bytes stay as they are until the receiver's counter
+ * says that they were consumed. */
 #ifndef NX_GROUP_CORE_H
 #define NX_GROUP_CORE_H
 
 #include "group/group.h"
 
-enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 8, NX_UPCALLS_PER_STEP = 64 };
+enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 8, NX_UPCALLS_PER_STEP = 256 };
 
 /* What the fabric is like. The core asks these, never a provider's name. group.md §3 */
 struct nx_fabric_caps {
@@ -146,6 +148,10 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
 /* Asked before each upcall of an update is made: false if a request made by an earlier upcall of that update
  * (a cancelled query, an aborted bulk) has taken the ground from under it. It is skipped then. */
 bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *upcall);
+
+/* The last look before blocking: whether a POLL would find something in the region that no step has taken. A fabric
+ * may land writes while it is asked whether it may sleep. */
+bool nx_core_has_news(const struct nx_core *core);
 
 /* Facts for group.h's getters. */
 const struct nx_view *nx_core_view(const struct nx_core *core);

@@ -125,9 +125,24 @@ void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *u
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));
 }
 
-void nx_core_sleep(struct nx_core *core, nx_rankset writable, struct nx_update *update)
+/* Our good night to a peer. It rings if our last write may have landed after the peer's last look: its own good night
+ * may be on its way to us, and nobody would be left awake to ring. */
+static void say_good_night(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
-    if (!core->has_view || core->down != NX_OK || core->config.caps.wakes_on_plain_write)
+    nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
+    push_row(core, update, peer, true);
+    if (core->unrung & NX_RANK_BIT(peer)) {
+        update->writes[update->writes_count - 1].doorbell = true;
+        core->stats.doorbells++;
+    }
+}
+
+void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update)
+{
+    if (!core->has_view || core->down != NX_OK)
+        return;
+    update->wake_at = nx_core_next_turn(core, now);
+    if (core->config.caps.wakes_on_plain_write)
         return;
     if (nx_core_others(core) & ~writable) {
         update->status = NX_AGAIN; /* a peer that does not know cannot wake us */
@@ -135,11 +150,9 @@ void nx_core_sleep(struct nx_core *core, nx_rankset writable, struct nx_update *
         return;
     }
     core->sleep_epoch |= 1;
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
-        nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
-        push_row(core, update, peer, true);
-    }
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        say_good_night(core, update, (nx_rank)__builtin_ctzll(left));
+    core->unrung = 0;
 }
 
 void nx_core_wake(struct nx_core *core)

@@ -10,9 +10,6 @@
 #include "group/rpc/rpc_p2p.h"
 #include "group/sst/sst_table.h"
 
-/* How often a node looks, asleep, whether a peer went to sleep with a write of ours unseen. */
-#define NX_NUDGE_NS (50 * NX_MS)
-
 struct nx_core {
     struct nx_core_config config;
     struct nx_region_shape shape;
@@ -66,13 +63,16 @@ static inline nx_rankset nx_core_others(const struct nx_core *core)
 void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *event,
                      struct nx_update *update);
 
-/* core_turn.c: one turn: takes what is new in the region and hands up what is due. True if something moved. */
+/* core_turn.c: one turn: takes what is new in the region, hands up what is due, and pushes. */
 void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
+/* When a turn is due though nothing happens; NX_NEVER mostly. */
+nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
+
 /* core_push.c: posts what the writable peers have not seen. */
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update);
-void nx_core_sleep(struct nx_core *core, nx_rankset writable, struct nx_update *update);
+void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update);
 void nx_core_wake(struct nx_core *core);
 
 #endif

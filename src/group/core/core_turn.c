@@ -444,15 +444,13 @@ static void tell(struct nx_core *core, nx_ns now, bool quiet)
     tell_leave(core, now);
 }
 
-static nx_ns next_turn_at(const struct nx_core *core, nx_ns now)
+nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
 {
-    nx_ns at = core->unrung & nx_core_others(core) ? now + NX_NUDGE_NS : NX_NEVER;
-    if (core->suspect.leaving && !core->suspect.left) {
-        nx_ns half = core->suspect.leave_until - NX_LEAVE_PATIENCE_NS / 2;
-        nx_ns due = now < half ? half : core->suspect.leave_until;
-        at = due < at ? due : at;
-    }
-    return at;
+    const struct nx_suspect *suspect = &core->suspect;
+    if (!suspect->leaving || suspect->left)
+        return NX_NEVER;
+    nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
+    return now < half ? half : suspect->leave_until;
 }
 
 static void report_down(struct nx_core *core, struct nx_update *update)
@@ -487,5 +485,5 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     tell(core, now, update->upcalls_count == 0); /* 6 */
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
-    update->wake_at = next_turn_at(core, now);
+    update->wake_at = nx_core_next_turn(core, now);
 }

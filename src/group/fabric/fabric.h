@@ -69,7 +69,7 @@ struct nx_fabric_stats {
 void nx_fabric_get_stats(const struct nx_fabric *fabric, struct nx_fabric_stats *stats);
 
 /* Sleeping: an epoll descriptor over the event queue, completion queues and listeners. Arm says NX_AGAIN when
- * there is something to poll already. */
+ * there is something to poll already. It may land writes: look at the region once more after NX_OK. */
 int nx_fabric_fd(const struct nx_fabric *fabric);
 enum nx_status nx_fabric_arm(struct nx_fabric *fabric);
 

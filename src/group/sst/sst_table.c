@@ -38,18 +38,23 @@ static bool read_word(const struct nx_table *table, const struct nx_guarded *wor
     return nx_guard_get(word, value);
 }
 
-uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
+/* Whether the peer's column c holds another value than the one we took, whole. The common case costs one load. */
+static bool is_news(const struct nx_table *table, nx_rank peer, unsigned c, uint64_t *value)
 {
     const uint8_t *row = table->region + nx_row_in_offset(table->shape, peer);
+    const struct nx_guarded *word = (const void *)(row + c * sizeof *word);
+    uint64_t seen = table->seen[peer][c];
+    return nx_remote_load(&word->value) != seen && read_word(table, word, value) && *value != seen;
+}
+
+uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
+{
     uint64_t *seen = table->seen[peer];
     uint32_t changed = 0;
     *lawless = 0;
     for (unsigned c = 0; c < NX_COLUMNS_COUNT; c++) {
-        const struct nx_guarded *word = (const void *)(row + c * sizeof *word);
         uint64_t value;
-        /* The common case costs one load: the value is the one we have. */
-        if (nx_remote_load(&word->value) == seen[c] || !read_word(table, word, &value) ||
-            value == seen[c])
+        if (!is_news(table, peer, c, &value))
             continue;
         if (lawful(c, seen[c], value)) {
             seen[c] = value;
@@ -59,6 +64,16 @@ uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
         }
     }
     return changed;
+}
+
+bool nx_table_has_news(const struct nx_table *table, nx_rank peer)
+{
+    uint64_t value;
+    for (unsigned c = 0; c < NX_COLUMNS_COUNT; c++)
+        if (is_news(table, peer, c, &value) &&
+            (table->ordered || lawful(c, table->seen[peer][c], value)))
+            return true;
+    return false;
 }
 
 void nx_table_tell(struct nx_table *table, nx_rank peer, enum nx_column column, uint64_t value)

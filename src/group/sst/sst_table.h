@@ -30,6 +30,9 @@ void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_regi
  * value breaks their law: such a value is not taken. */
 uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless);
 
+/* Whether a scan of the peer's row would report anything. */
+bool nx_table_has_news(const struct nx_table *table, nx_rank peer);
+
 static inline uint64_t nx_table_seen(const struct nx_table *table, nx_rank peer,
                                      enum nx_column column)
 {
