@@ -194,6 +194,20 @@ def slow_writers():
         assert silent.hung_up(5)
 
 
+def streams_that_say_nothing():
+    """Three clients open every stream that they may, and leave it at that."""
+    with Server("calls=100") as server:
+        silent = [Raw(server) for _ in range(3)]
+        for raw in silent:
+            raw.send(b"".join(frame(HEADERS, END_HEADERS, stream, request_headers(b"/test.Echo/Sum"))
+                              for stream in range(1, 201, 2)))
+        time.sleep(0.1)
+        with Honest(server) as honest:
+            assert 60 < honest.client.stats()["calls"] < 90, honest.client.stats()
+        for raw in silent:
+            raw.close()
+
+
 def half_open_connections_over_the_limit():
     with Server("connections=20") as server, Honest(server) as honest:
         strangers = []
@@ -253,5 +267,6 @@ def resets_while_messages_are_held():
 if __name__ == "__main__":
     run([rapid_reset, streams_over_the_limit, continuation_flood, one_huge_header_list,
          control_frame_floods, empty_data_flood, nobody_reads_the_answers, a_big_reply_into_a_full_socket,
-         slow_reader_of_a_big_reply, slow_writers, half_open_connections_over_the_limit,
+         slow_reader_of_a_big_reply, slow_writers, streams_that_say_nothing,
+         half_open_connections_over_the_limit,
          out_of_descriptors, nonsense, resets_while_messages_are_held])

@@ -63,8 +63,32 @@ static void a_budget_refuses_and_nothing_changes(void **state)
     assert_int_equal(nx_grpc_buffer_len(&buffer), len);
     server.limit = server.used;
     struct nx_grpc_buffer other;
-    nx_grpc_buffer_init(&other, &server);
+    nx_grpc_buffer_init(&other, &server); /* at the limit */
     assert_int_equal(nx_grpc_buffer_append(&other, bytes, 1), NX_TOO_LARGE);
+}
+
+/* Each takes what it can, in turn: none gets more than what is then left, nobody gets nothing. */
+static void the_greedy_leave_a_share(void **state)
+{
+    (void)state;
+    enum { GREEDY = 4 };
+    struct nx_grpc_budget budgets[GREEDY + 1];
+    struct nx_grpc_buffer buffers[GREEDY + 1];
+    uint8_t bytes[500] = {0};
+    server.limit = 1000000;
+    for (int i = 0; i <= GREEDY; i++) {
+        budgets[i] = (struct nx_grpc_budget){.limit = 900000, .parent = &server};
+        nx_grpc_buffer_init(&buffers[i], &budgets[i]);
+    }
+    for (int round = 0; round < 5000; round++)
+        nx_grpc_buffer_append(&buffers[round % GREEDY], bytes, sizeof bytes);
+    for (int i = 0; i < GREEDY; i++)
+        assert_true(nx_grpc_buffer_len(&buffers[i]) > 50000);
+    assert_true(server.limit - server.used >= server.limit / (GREEDY + 1));
+    for (int round = 0; round < 100; round++)
+        assert_int_equal(nx_grpc_buffer_append(&buffers[GREEDY], bytes, sizeof bytes), NX_OK);
+    for (int i = 0; i <= GREEDY; i++)
+        nx_grpc_buffer_free(&buffers[i]);
 }
 
 static void a_failed_allocation_charges_nothing(void **state)
@@ -127,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_come_out_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_refuses_and_nothing_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_greedy_leave_a_share, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_allocation_charges_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(gzip_comes_back_under_a_cap, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bomb_stops_at_the_budget, setup, teardown),

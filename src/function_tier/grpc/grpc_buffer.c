@@ -15,9 +15,12 @@ void nx_grpc_buffer_init(struct nx_grpc_buffer *buffer, struct nx_grpc_budget *b
 
 static enum nx_status charge(struct nx_grpc_budget *budget, size_t bytes)
 {
-    for (struct nx_grpc_budget *b = budget; b; b = b->parent)
+    for (struct nx_grpc_budget *b = budget; b; b = b->parent) {
         if (bytes > b->limit - b->used)
             return NX_TOO_LARGE;
+        if (b->parent && b->used + bytes > b->parent->limit - b->parent->used)
+            return NX_TOO_LARGE;
+    }
     for (struct nx_grpc_budget *b = budget; b; b = b->parent)
         b->used += bytes;
     return NX_OK;

@@ -84,15 +84,15 @@ struct nx_grpc_method {
 };
 
 struct nx_grpc_limits {
-    uint32_t connections_max;         /* half-open and idle ones make room for new ones */
-    uint32_t calls_max;               /* of all connections; over it UNAVAILABLE */
+    uint32_t connections_max; /* half-open and idle ones make room for new ones */
+    uint32_t calls_max;       /* of all connections; one may hold as many as are free for all */
     uint32_t streams_per_connection;  /* SETTINGS_MAX_CONCURRENT_STREAMS */
     uint32_t header_bytes_max;        /* decoded, as SETTINGS_MAX_HEADER_LIST_SIZE counts */
     uint32_t message_bytes_max;       /* in and decompressed; over it RESOURCE_EXHAUSTED */
     uint32_t reply_bytes_max;         /* unsent bytes of one call's replies */
     uint32_t stream_window_bytes;     /* for calls that upload; others keep 64 KiB */
     uint32_t connection_buffer_bytes; /* all that one connection's calls may buffer */
-    uint64_t server_buffer_bytes;     /* and all connections together */
+    uint64_t server_buffer_bytes;     /* all connections together; shared as calls_max is */
     uint32_t control_frames_burst;    /* PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA … */
     uint32_t control_frames_per_s;    /* … over it GOAWAY(ENHANCE_YOUR_CALM) */
     nx_ns idle_timeout_ns;            /* a connection without calls */

@@ -101,14 +101,20 @@ static struct nx_call *call_of(nghttp2_session *session, int32_t stream_id)
     return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
+/* As with the buffers: a connection may hold as many calls as are still free for all, so that a few
+ * which open streams and say nothing do not take everybody's place. */
+static bool admits_call(const struct nx_h2 *h2)
+{
+    return h2->call_count < h2->core->limits.calls_max - h2->core->calls;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct nx_h2 *h2 = user;
     int32_t id = frame->hd.stream_id;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    struct nx_call *call =
-        h2->core->calls < h2->core->limits.calls_max ? nx_calloc(1, sizeof *call) : NULL;
+    struct nx_call *call = admits_call(h2) ? nx_calloc(1, sizeof *call) : NULL;
     if (!call) /* REFUSED_STREAM: nothing was done, the client may retry */
         return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_REFUSED_STREAM);
     nx_call_init(call, h2->core, h2, &h2->budget, id, h2->peer, h2->now);
