@@ -199,7 +199,7 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void)
 }
 
 /* Moves one operation on if what it waits for has come. True when it is over. */
-static bool advance(struct nx_categorizer *c, struct nx_incoming *in, bool *retry_soon)
+static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
 {
     if (in->state == NX_INCOMING_READING && in->bulk && in->refused.status == NX_OK)
         nx_change_pump(c, in);
@@ -210,18 +210,16 @@ static bool advance(struct nx_categorizer *c, struct nx_incoming *in, bool *retr
         nx_categorizer_answer(c, in);
     if (in->state == NX_INCOMING_REPLYING && send_reply(c, in))
         return true;
-    if (in->state == NX_INCOMING_ORDERING || in->state == NX_INCOMING_REPLYING)
-        *retry_soon = true;
     return false;
 }
 
-static bool advance_all(struct nx_categorizer *c, bool *retry_soon)
+static bool advance_all(struct nx_categorizer *c)
 {
     bool any = false;
     struct nx_incoming *in = nx_incoming_next(&c->incomings, NULL);
     while (in) {
         struct nx_incoming *next = nx_incoming_next(&c->incomings, in);
-        if (!in->is_bulk && advance(c, in, retry_soon)) {
+        if (!in->is_bulk && advance(c, in)) {
             nx_incoming_drop(&c->incomings, in);
             any = true;
         }
@@ -248,12 +246,11 @@ static bool take_finished(struct nx_categorizer *c)
     return any;
 }
 
-bool nx_categorizer_poll(struct nx_categorizer *c, bool *retry_soon)
+bool nx_categorizer_poll(struct nx_categorizer *c)
 {
     bool any = take_finished(c);
     any |= nx_change_send_votes(c);
-    any |= advance_all(c, retry_soon);
-    *retry_soon |= c->votes_count > 0;
+    any |= advance_all(c);
     return any;
 }
 

@@ -30,8 +30,8 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void);
 void nx_categorizer_attach(struct nx_categorizer *categorizer, struct nx_group *group);
 
 int nx_categorizer_fd(const struct nx_categorizer *categorizer); /* readable: poll */
-/* True if something was done. *retry_soon: something waits for room in the group's windows. */
-bool nx_categorizer_poll(struct nx_categorizer *categorizer, bool *retry_soon);
+/* To be called after every nx_group_poll, which may have made room in the windows. True if something was done. */
+bool nx_categorizer_poll(struct nx_categorizer *categorizer);
 
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_categorizer_down(const struct nx_categorizer *categorizer);

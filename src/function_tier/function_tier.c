@@ -65,12 +65,10 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
     return nx_grpc_next_timer(tier->server);
 }
 
-bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now, bool group_moved,
-                           bool *retry_soon)
+bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
 {
-    bool moved = nx_route_poll(tier->route, retry_soon);
-    if (group_moved)
-        nx_service_demo_resume(tier->demo);
+    bool moved = nx_route_poll(tier->route);
+    nx_service_demo_resume(tier->demo);
     return nx_grpc_poll(tier->server, now) || moved;
 }
 

@@ -27,10 +27,8 @@ void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *gro
 
 int nx_function_tier_fd(const struct nx_function_tier *tier);
 nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
-/* True if more is waiting. group_moved: the last nx_group_poll did something, so windows may have room.
- * *retry_soon: something waits for room. */
-bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now, bool group_moved,
-                           bool *retry_soon);
+/* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
+bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
 
 /* No new work; what is under way is finished. Poll until drained. */
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now);

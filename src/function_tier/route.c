@@ -344,15 +344,13 @@ void nx_route_cancel(struct nx_route_request *q)
     drop_request(q);
 }
 
-bool nx_route_poll(struct nx_route *r, bool *retry_soon)
+bool nx_route_poll(struct nx_route *r)
 {
     bool any = false;
     for (struct nx_route_request *q = r->requests; q; q = q->next)
         for (uint32_t i = 0; i < q->legs_count; i++) {
-            if (!wants_room(&q->legs[i]))
-                continue;
-            any |= push_leg(&q->legs[i]);
-            *retry_soon |= wants_room(&q->legs[i]);
+            if (wants_room(&q->legs[i]))
+                any |= push_leg(&q->legs[i]);
         }
     return any;
 }

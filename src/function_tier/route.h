@@ -56,8 +56,8 @@ size_t nx_route_write(struct nx_route_request *request, const uint8_t *bytes, si
 /* Nobody waits any more: the replicas are told, `done` is not called. */
 void nx_route_cancel(struct nx_route_request *request);
 
-/* Sends on what waited for room. True if something moved; *retry_soon: something still waits. */
-bool nx_route_poll(struct nx_route *route, bool *retry_soon);
+/* Sends on what waited for room; after every nx_group_poll. True if something moved. */
+bool nx_route_poll(struct nx_route *route);
 
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_route_down(const struct nx_route *route);
