@@ -25,6 +25,9 @@ struct upload {
     bool held;                        /* a message waits at the wire */
     uint64_t announced, got;
     size_t held_used; /* of the message that waits */
+    bool has_last,
+        last_waits; /* an install's last byte is kept back; the stream ended, no room yet */
+    uint8_t last;
     uint8_t *photo;
     struct nx_pb_photo tags;
 };
@@ -341,15 +344,29 @@ static void start_install(struct upload *u, const struct nx_pb_model *model)
         fail(u, &err);
 }
 
-/* A chunk passes on as far as the window takes it; the rest of it is offered again. */
+/* A chunk passes on as far as the window takes it; the rest of it is offered again. The last byte that was
+ * announced stays here until the stream ends: with it the replicas have the model whole and install it, and
+ * only then is it known that no byte too many comes. */
 static enum nx_call_take pass_on(struct upload *u, const struct nx_pb_part *part)
 {
+    const uint8_t *bytes = part->chunk + u->held_used;
     size_t left = part->chunk_bytes - u->held_used;
-    size_t taken = nx_route_write(u->request, part->chunk + u->held_used, left);
+    bool is_end = left > 0 && u->got + left == u->announced;
+    size_t offered = is_end ? left - 1 : left;
+    size_t taken = offered ? nx_route_write(u->request, bytes, offered) : 0;
+    if (is_end && taken == offered) {
+        u->last = bytes[taken++];
+        u->has_last = true;
+    }
     u->got += taken;
     u->held = taken < left;
     u->held_used = u->held ? u->held_used + taken : 0;
     return u->held ? NX_CALL_HELD : NX_CALL_TAKEN;
+}
+
+static void pass_last_on(struct upload *u)
+{
+    u->last_waits = nx_route_write(u->request, &u->last, 1) == 0;
 }
 
 static enum nx_call_take take_install(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -378,7 +395,9 @@ static enum nx_call_take take_install(struct nx_call *call, const uint8_t *bytes
 static void end_install(struct nx_call *call, nx_ns now)
 {
     (void)now;
-    is_complete(nx_call_user(call)); /* the answer comes through change_done */
+    struct upload *u = nx_call_user(call);
+    if (is_complete(u) && u->request && u->has_last)
+        pass_last_on(u); /* the answer comes through change_done */
 }
 
 static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -437,11 +456,15 @@ const struct nx_grpc_method *nx_service_demo_methods(const struct nx_service_dem
 
 void nx_service_demo_resume(struct nx_service_demo *service)
 {
-    for (struct upload *u = service->uploads; u; u = u->next)
+    for (struct upload *u = service->uploads, *next; u; u = next) {
+        next = u->next; /* a message that is offered again may end its call */
+        if (u->last_waits)
+            pass_last_on(u);
         if (u->held) {
             u->held = false;
             nx_call_resume(u->call);
         }
+    }
 }
 
 void nx_service_demo_close(struct nx_service_demo *service)
