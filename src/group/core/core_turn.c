@@ -1,11 +1,11 @@
 /* One turn of a member:
  *
- *   1  begin     slots of ended queries are free, cancels leave; we are awake
+ *   1  begin     slots of ended queries are free, cancels leave
  *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; wedge our shard; close their streams
  *   5  hand up   stable messages, bulk parts, point-to-point parts; at most NX_UPCALLS_PER_STEP upcalls in all
- *   6  tell      our counters into our row
+ *   6  tell      our counters into our row; and, if there was work, that we are awake
  *   7  push      payload, then the row that guards it, to every writable peer
  *
  * What a full update leaves over waits in the region for the next turn (`busy`). */
@@ -469,7 +469,6 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
 {
     if (!core->has_view)
         return;
-    nx_core_wake(core);
     bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
     moved |= core->down == NX_OK && listen(core);                      /* 2 */
     moved |= core->down == NX_OK && settle(core);                      /* 3 */
@@ -482,6 +481,10 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
         report_down(core, update);
         return;
     }
+    /* A turn without work is no waking: peers go on ringing, and going back to sleep needs no write, which could
+     * wake somebody, perhaps ourselves by its completion, for nothing, and so on for ever. */
+    if (more || update->upcalls_count > 0)
+        nx_core_wake(core);
     tell(core, now, update->upcalls_count == 0); /* 6 */
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
