@@ -1,6 +1,6 @@
 /* One turn of a member:
  *
- *   1  begin     slots of ended queries are free, cancels leave; we are awake
+ *   1  begin     slots of ended queries are free, cancels leave
  *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; wedge our shard; close their streams
@@ -115,7 +115,8 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     const char *why = lawless ? "its row went back" : NULL;
     if (!changed && !why)
         return;
-    *moved = true;
+    /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with their good nights. */
+    *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
     if (!why && (core->mc.peers & NX_RANK_BIT(peer)))
         why = hear_shard(core, peer, changed);
     if (!why)
@@ -469,7 +470,6 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
 {
     if (!core->has_view)
         return;
-    nx_core_wake(core);
     bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
     moved |= core->down == NX_OK && listen(core);                      /* 2 */
     moved |= core->down == NX_OK && settle(core);                      /* 3 */
@@ -485,5 +485,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     tell(core, now, update->upcalls_count == 0); /* 6 */
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
+    if (update->busy)
+        nx_core_wake(core);
     update->wake_at = nx_core_next_turn(core, now);
 }
