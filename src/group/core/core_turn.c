@@ -117,9 +117,11 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
         return;
     /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with their good nights. */
     *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
-    if (!why && (core->mc.peers & NX_RANK_BIT(peer)))
+    /* Of a member that left, only what it says of the membership counts still: its streams are closed. */
+    bool alive = (core->suspect.alive & NX_RANK_BIT(peer)) != 0;
+    if (!why && alive && (core->mc.peers & NX_RANK_BIT(peer)))
         why = hear_shard(core, peer, changed);
-    if (!why)
+    if (!why && alive)
         why = hear_p2p(core, peer, changed);
     if (why) {
         nx_suspect_fail(&core->suspect, peer, why);
