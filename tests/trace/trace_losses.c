@@ -121,6 +121,28 @@ static void a_leaver_goes_cleanly_after_its_last_message(void **state)
     wire_close(wire);
 }
 
+/* "What comes of a leaver after its leave is nothing", and it asks nothing new. */
+static void a_leaver_asks_nothing_after_its_leave(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire->lanes[0][1].held = true; /* its leave waits for the receipt of its query */
+    struct nx_event query = {.type = NX_EV_QUERY_OPEN, .peer = 1, .total = 2};
+    nx_stream stream = wire_ask(wire, 0, query)->stream;
+    wire_ask(wire, 0, (struct nx_event){.type = NX_EV_LEAVE});
+    wire->now = NX_SEC;
+    wire_turn(wire, 0);
+    struct nx_event bytes = {.type = NX_EV_QUERY_WRITE, .stream = stream, .bytes = "??", .len = 2};
+    assert_int_equal(wire_ask(wire, 0, bytes)->status, NX_OK);
+    assert_int_equal(wire_ask(wire, 0, query)->status, NX_WEDGED);
+    wire_land(wire, 0, 1, 1);
+    wire_turn(wire, 1);
+    wire_release(wire, 0, 1);
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1000000020] n1 > lost n0 cleanly: it left\n"));
+    wire_close(wire);
+}
+
 static void all_may_leave_at_once(void **state)
 {
     (void)state;
@@ -231,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_suspicion_spreads),
         cmocka_unit_test(a_suspected_member_fences_itself),
         cmocka_unit_test(a_leaver_goes_cleanly_after_its_last_message),
+        cmocka_unit_test(a_leaver_asks_nothing_after_its_leave),
         cmocka_unit_test(all_may_leave_at_once),
         cmocka_unit_test(a_leaver_does_not_wait_for_ever),
         cmocka_unit_test(nonsense_in_a_row_is_a_failure_of_its_member),

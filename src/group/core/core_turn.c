@@ -1,6 +1,6 @@
 /* One turn of a member:
  *
- *   1  begin     slots of ended queries are free, cancels leave; we are awake
+ *   1  begin     slots of ended queries are free, cancels leave
  *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; wedge our shard; close their streams
@@ -115,10 +115,13 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     const char *why = lawless ? "its row went back" : NULL;
     if (!changed && !why)
         return;
-    *moved = true;
-    if (!why && (core->mc.peers & NX_RANK_BIT(peer)))
+    /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with their good nights. */
+    *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
+    /* Of a member that left, only what it says of the membership counts still: its streams are closed. */
+    bool alive = (core->suspect.alive & NX_RANK_BIT(peer)) != 0;
+    if (!why && alive && (core->mc.peers & NX_RANK_BIT(peer)))
         why = hear_shard(core, peer, changed);
-    if (!why)
+    if (!why && alive)
         why = hear_p2p(core, peer, changed);
     if (why) {
         nx_suspect_fail(&core->suspect, peer, why);
@@ -494,7 +497,6 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
 {
     if (!core->has_view)
         return;
-    nx_core_wake(core);
     bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
     moved |= core->down == NX_OK && listen(core);                      /* 2 */
     moved |= core->down == NX_OK && settle(core);                      /* 3 */
@@ -510,5 +512,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     tell(core, now);                             /* 6 */
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
+    if (update->busy)
+        nx_core_wake(core);
     update->wake_at = nx_core_next_turn(core, now);
 }
