@@ -91,8 +91,10 @@ static void swap_writes(struct nx_update *update, uint32_t from)
 void nx_core_tell_receipts(struct nx_core *core, nx_rank peer)
 {
     nx_table_tell(&core->table, peer, NX_COL_P2P_CONSUMED, core->p2p.in[peer].read);
-    if (core->mc.peers & NX_RANK_BIT(peer))
+    if (core->mc.peers & NX_RANK_BIT(peer)) {
+        nx_table_tell(&core->table, peer, NX_COL_MC_RECEIVED, core->mc.received);
         nx_table_tell(&core->table, peer, NX_COL_MC_DELIVERED, core->mc.delivered);
+    }
     core->owing &= ~NX_RANK_BIT(peer);
 }
 

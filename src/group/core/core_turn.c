@@ -391,32 +391,32 @@ static bool tell_consumed(struct nx_core *core, bool due)
     return (core->owing & nx_core_others(core)) != 0;
 }
 
-static bool tell_delivered(struct nx_core *core, nx_rankset peers, bool due)
+/* What we hold is told at once only if a message may wait for it; that we hold the nulls behind it can wait. */
+static bool tell_received(struct nx_core *core, nx_rank peer)
+{
+    uint64_t told = core->table.told[peer][NX_COL_MC_RECEIVED];
+    if (core->mc.awaited > told)
+        nx_table_tell(&core->table, peer, NX_COL_MC_RECEIVED, core->mc.received);
+    return core->mc.received != core->table.told[peer][NX_COL_MC_RECEIVED];
+}
+
+/* True if something is owed. */
+static bool tell_shard(struct nx_core *core, bool due)
 {
     bool owed = false;
     if (core->delivered_at - core->delivered_told_at >= core->shape.mc_ring_bytes / 8) {
         core->delivered_told_at = core->delivered_at;
         due = true;
     }
-    for (nx_rankset left = peers; left; left &= left - 1) {
+    for (nx_rankset left = core->mc.peers & nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         if (due)
             nx_core_tell_receipts(core, peer);
+        nx_table_tell(&core->table, peer, NX_COL_BULK_CONSUMED, core->bulk.in[peer].read);
+        owed |= tell_received(core, peer);
         owed |= core->table.told[peer][NX_COL_MC_DELIVERED] != core->mc.delivered;
     }
     return owed;
-}
-
-static bool tell_shard(struct nx_core *core, bool due)
-{
-    struct nx_mc *mc = &core->mc;
-    nx_rankset peers = mc->peers & nx_core_others(core);
-    nx_table_tell_all(&core->table, peers, NX_COL_MC_RECEIVED, mc->received);
-    for (nx_rankset left = peers; left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
-        nx_table_tell(&core->table, peer, NX_COL_BULK_CONSUMED, core->bulk.in[peer].read);
-    }
-    return tell_delivered(core, peers, due);
 }
 
 static void tell_receipts(struct nx_core *core, nx_ns now)
