@@ -7,7 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { RAW_REGION_BYTES = 64 << 20, SLEEP_MAX_MS = 20 };
+enum { RAW_REGION_BYTES = 64 << 20 };
+#define SLEEP_MAX_NS (20 * NX_MS)
 
 static void no_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
 {
@@ -115,10 +116,11 @@ struct nx_group *bench_open_group(struct bench_run *run, const struct nx_group_u
 /* Others tell the end through shared memory, which wakes nobody: so sleeps are bounded. */
 static void sleep_on(int fd, nx_ns wake_at)
 {
-    nx_ns left = wake_at == NX_NEVER ? SLEEP_MAX_MS * NX_MS : wake_at - nx_clock_now();
-    int ms = left > SLEEP_MAX_MS * NX_MS ? SLEEP_MAX_MS : (int)(left / NX_MS);
+    nx_ns left = wake_at == NX_NEVER ? SLEEP_MAX_NS : wake_at - nx_clock_now();
+    left = left < 0 ? 0 : left > SLEEP_MAX_NS ? SLEEP_MAX_NS : left;
+    struct timespec timeout = {.tv_nsec = left};
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    poll(&p, 1, ms < 0 ? 0 : ms);
+    ppoll(&p, 1, &timeout, NULL);
 }
 
 void bench_group_turn(struct bench_run *run, struct nx_group *group)

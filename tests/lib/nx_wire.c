@@ -38,6 +38,7 @@ static void give_view(struct wire *wire, const struct nx_view *view, unsigned no
     struct nx_event event = {.type = NX_EV_VIEW, .view = view};
     nx_core_step(wire->cores[node], wire->now, &event, wire->update);
     nx_assert(wire->update->status == NX_OK);
+    wire->wake_at[node] = NX_NEVER;
     wire->busy[node] = true;
 }
 
@@ -219,6 +220,7 @@ static void step(struct wire *wire, unsigned node, enum nx_event_type type)
     struct nx_event event = {.type = type, .writable = writable(wire, node)};
     struct nx_update *update = wire->update;
     nx_core_step(wire->cores[node], wire->now, &event, update);
+    wire->wake_at[node] = update->wake_at;
     for (uint32_t i = 0; i < update->upcalls_count; i++) {
         const struct nx_upcall *upcall = &update->upcalls[i];
         if (!nx_core_upcall_wanted(wire->cores[node], upcall))
@@ -244,6 +246,23 @@ enum nx_status wire_sleep(struct wire *wire, unsigned node)
     return wire->update->status;
 }
 
+/* Nobody is busy: time passes until the first node wants a turn. False: nobody does soon. */
+static bool pass_time(struct wire *wire)
+{
+    nx_ns first = wire->now + WIRE_PATIENCE_NS;
+    unsigned next = wire->nodes;
+    for (unsigned n = 0; n < wire->nodes; n++)
+        if (!wire->dead[n] && wire->wake_at[n] < first) {
+            first = wire->wake_at[n];
+            next = n;
+        }
+    if (next == wire->nodes)
+        return false;
+    wire->now = first > wire->now ? first : wire->now;
+    wire->busy[next] = true;
+    return true;
+}
+
 void wire_run(struct wire *wire)
 {
     for (unsigned round = 0; round < 100000; round++) {
@@ -254,7 +273,7 @@ void wire_run(struct wire *wire)
             wire_turn(wire, n);
             any = true;
         }
-        if (!any)
+        if (!any && !pass_time(wire))
             return;
     }
     nx_assert(!"the group comes to rest");

@@ -17,6 +17,8 @@
 
 enum { WIRE_NODES_MAX = 8, WIRE_TRACE_BYTES = 1 << 16 };
 
+#define WIRE_PATIENCE_NS (10 * NX_MS)
+
 struct wire_parcel {
     struct nx_write write;
     uint8_t copied[NX_INLINE_MAX];
@@ -35,6 +37,7 @@ struct wire {
     struct nx_core *cores[WIRE_NODES_MAX];
     uint8_t *regions[WIRE_NODES_MAX];
     bool dead[WIRE_NODES_MAX], busy[WIRE_NODES_MAX];
+    nx_ns wake_at[WIRE_NODES_MAX];  /* as the last update said */
     unsigned bells[WIRE_NODES_MAX]; /* doorbells that landed at the node */
     struct wire_lane lanes[WIRE_NODES_MAX][WIRE_NODES_MAX];
     nx_ns now;
@@ -56,7 +59,8 @@ struct nx_core_config wire_config(void);
 
 bool wire_turn(struct wire *wire, unsigned node);            /* one POLL; true: busy */
 enum nx_status wire_sleep(struct wire *wire, unsigned node); /* one SLEEP */
-/* Turns of all live nodes until nobody is busy; dies after 100,000 rounds. */
+/* Turns of all live nodes until nobody is busy, nor wants to be woken within WIRE_PATIENCE_NS; time jumps where all
+ * wait. Dies after 100,000 rounds. */
 void wire_run(struct wire *wire);
 
 void wire_land(struct wire *wire, unsigned src, unsigned dst, unsigned count); /* of a held lane */

@@ -47,7 +47,7 @@ static void a_query_is_answered(void **state)
     assert_int_equal(answer(wire, 1, query, "seven"), NX_OK);
     wire_run(wire);
     assert_true(wire_expect(wire, "[20] n1 > query from n0 at 0 of 9 'how many?'\n"
-                                  "[90] n0 > reply from n1 at 0 of 5 'seven'\n"));
+                                  "[200080] n0 > reply from n1 at 0 of 5 'seven'\n"));
     assert_int_equal(answer(wire, 1, query, "twice"), NX_NOT_FOUND);
     wire_close(wire);
 }

@@ -88,6 +88,7 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     core->mc.frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
     nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
     nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);
+    core->receipts_at = NX_NEVER;
     core->has_view = true;
     return NX_OK;
 }

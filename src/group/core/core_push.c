@@ -88,6 +88,16 @@ static void swap_writes(struct nx_update *update, uint32_t from)
     update->writes[from] = last;
 }
 
+void nx_core_tell_receipts(struct nx_core *core, nx_rank peer)
+{
+    nx_table_tell(&core->table, peer, NX_COL_P2P_CONSUMED, core->p2p.in[peer].read);
+    if (core->mc.peers & NX_RANK_BIT(peer)) {
+        nx_table_tell(&core->table, peer, NX_COL_MC_RECEIVED, core->mc.received);
+        nx_table_tell(&core->table, peer, NX_COL_MC_DELIVERED, core->mc.delivered);
+    }
+    core->owing &= ~NX_RANK_BIT(peer);
+}
+
 static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
     uint32_t before = update->writes_count;
@@ -96,6 +106,7 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
                   (core->table.dirty[peer] & ~(uint32_t)SLEEP_BIT);
     if (!wanted)
         return;
+    nx_core_tell_receipts(core, peer);
     if (core->ring & NX_RANK_BIT(peer))
         core->table.dirty[peer] |=
             SLEEP_BIT; /* something must be written for the bell to ride on */

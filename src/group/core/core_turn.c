@@ -377,33 +377,58 @@ static bool hand_up(struct nx_core *core, struct nx_update *update)
 
 /* --- 6: tell --- */
 
-/* Receipts that free a window ride along with something else, unless the turn is quiet or the window fills. */
-static void tell_consumed(struct nx_core *core, bool quiet)
+/* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and leave by themselves
+ * when a window fills or when nothing else went there for NX_RECEIPT_NS. */
+static bool tell_consumed(struct nx_core *core, bool due)
 {
     for (nx_rankset left = core->owing & nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         uint64_t read = core->p2p.in[peer].read;
         uint64_t told = core->table.told[peer][NX_COL_P2P_CONSUMED];
-        if (!quiet && read - told < core->shape.p2p_ring_bytes / 4)
-            continue;
-        nx_table_tell(&core->table, peer, NX_COL_P2P_CONSUMED, read);
-        core->owing &= ~NX_RANK_BIT(peer);
+        if (due || read - told >= core->shape.p2p_ring_bytes / 4)
+            nx_core_tell_receipts(core, peer);
     }
+    return (core->owing & nx_core_others(core)) != 0;
 }
 
-static void tell_shard(struct nx_core *core, bool quiet)
+/* What we hold is told at once only if a message may wait for it; that we hold the nulls behind it can wait. */
+static bool tell_received(struct nx_core *core, nx_rank peer)
 {
-    struct nx_mc *mc = &core->mc;
-    nx_rankset peers = mc->peers & nx_core_others(core);
-    nx_table_tell_all(&core->table, peers, NX_COL_MC_RECEIVED, mc->received);
-    if (quiet || core->delivered_at - core->delivered_told_at >= core->shape.mc_ring_bytes / 8) {
-        nx_table_tell_all(&core->table, peers, NX_COL_MC_DELIVERED, mc->delivered);
+    uint64_t told = core->table.told[peer][NX_COL_MC_RECEIVED];
+    if (core->mc.awaited > told)
+        nx_table_tell(&core->table, peer, NX_COL_MC_RECEIVED, core->mc.received);
+    return core->mc.received != core->table.told[peer][NX_COL_MC_RECEIVED];
+}
+
+/* True if something is owed. */
+static bool tell_shard(struct nx_core *core, bool due)
+{
+    bool owed = false;
+    if (core->delivered_at - core->delivered_told_at >= core->shape.mc_ring_bytes / 8) {
         core->delivered_told_at = core->delivered_at;
+        due = true;
     }
-    for (nx_rankset left = peers; left; left &= left - 1) {
+    for (nx_rankset left = core->mc.peers & nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        if (due)
+            nx_core_tell_receipts(core, peer);
         nx_table_tell(&core->table, peer, NX_COL_BULK_CONSUMED, core->bulk.in[peer].read);
+        owed |= tell_received(core, peer);
+        owed |= core->table.told[peer][NX_COL_MC_DELIVERED] != core->mc.delivered;
     }
+    return owed;
+}
+
+static void tell_receipts(struct nx_core *core, nx_ns now)
+{
+    bool due = now >= core->receipts_at;
+    bool owed = tell_consumed(core, due);
+    if (core->mc.senders > 0)
+        owed |= tell_shard(core, due);
+    if (!owed)
+        core->receipts_at = NX_NEVER;
+    else if (due || core->receipts_at == NX_NEVER)
+        core->receipts_at = now + NX_RECEIPT_NS;
 }
 
 /* All that we sent is consumed, so whoever hears of our leave has everything before it. */
@@ -435,12 +460,10 @@ static void tell_leave(struct nx_core *core, nx_ns now)
     nx_suspect_settle_leave(suspect, receipts, now);
 }
 
-static void tell(struct nx_core *core, nx_ns now, bool quiet)
+static void tell(struct nx_core *core, nx_ns now)
 {
     nx_rankset others = nx_core_others(core);
-    tell_consumed(core, quiet);
-    if (core->mc.senders > 0)
-        tell_shard(core, quiet);
+    tell_receipts(core, now);
     nx_table_tell_all(&core->table, others, NX_COL_SUSPECTED, core->suspect.suspected);
     nx_table_tell_all(&core->table, others, NX_COL_LEAVES_SEEN, core->suspect.leaves_seen);
     nx_table_tell_all(&core->table, others, NX_COL_WEDGED, core->mc.wedged);
@@ -450,10 +473,12 @@ static void tell(struct nx_core *core, nx_ns now, bool quiet)
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
 {
     const struct nx_suspect *suspect = &core->suspect;
+    nx_ns at = core->receipts_at;
     if (!suspect->leaving || suspect->left)
-        return NX_NEVER;
+        return at;
     nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
-    return now < half ? half : suspect->leave_until;
+    nx_ns due = now < half ? half : suspect->leave_until;
+    return due < at ? due : at;
 }
 
 static void report_down(struct nx_core *core, struct nx_update *update)
@@ -488,7 +513,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
      * wake somebody, perhaps ourselves by its completion, for nothing, and so on for ever. */
     if (more || update->upcalls_count > 0)
         nx_core_wake(core);
-    tell(core, now, update->upcalls_count == 0); /* 6 */
+    tell(core, now);                             /* 6 */
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
     if (update->busy)

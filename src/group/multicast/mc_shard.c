@@ -37,6 +37,13 @@ void nx_mc_init(struct nx_mc *mc, const struct nx_layout *layout, uint32_t subgr
     nx_intake_init(&mc->tail, own, bytes);
 }
 
+static void note_message(struct nx_mc *mc, uint32_t sender)
+{
+    uint64_t place = nx_order_seq(mc->indexes[sender], sender, mc->senders);
+    if (place >= mc->awaited)
+        mc->awaited = place + 1;
+}
+
 enum nx_status nx_mc_append(struct nx_mc *mc, uint8_t kind, nx_stream stream, const void *bytes,
                             size_t len)
 {
@@ -51,6 +58,7 @@ enum nx_status nx_mc_append(struct nx_mc *mc, uint8_t kind, nx_stream stream, co
         memcpy(payload, &stream, prefix);
     if (len)
         memcpy(payload + prefix, bytes, len);
+    note_message(mc, mc->own);
     mc->indexes[mc->own]++;
     return NX_OK;
 }
@@ -99,6 +107,8 @@ const char *nx_mc_receive(struct nx_mc *mc, uint32_t sender, uint64_t sent)
         const char *why = nx_mc_check_record(mc, &record, mc->indexes[sender]);
         if (why)
             return why;
+        if (record.kind != NX_REC_NULLS)
+            note_message(mc, sender);
         mc->indexes[sender] += places_of(&record);
     }
 }

@@ -28,9 +28,8 @@ uint64_t nx_stability_wanted(const uint64_t *indexes, uint32_t sender, uint32_t 
 {
     uint64_t wanted = 0;
     for (uint32_t s = 0; s < senders; s++) {
-        /* In the round of its newest message, only the senders before it come first. */
-        uint64_t rounds = sender < s ? indexes[s] : indexes[s] - (indexes[s] > 0);
-        wanted = s != sender && rounds > wanted ? rounds : wanted;
+        /* Also behind its newest message: the next one then finds its round complete and needs no third hop. */
+        wanted = s != sender && indexes[s] > wanted ? indexes[s] : wanted;
     }
     return wanted;
 }
