@@ -222,6 +222,13 @@ static enum nx_status try_pending(struct sim_node *node)
     return NX_OK;
 }
 
+static void note_full(struct sim_node *node)
+{
+    if (!node->pending.refused)
+        note(node, SIM_FULL, (struct sim_record){.id = (uint64_t)node->pending.op});
+    node->pending.refused = true;
+}
+
 /* New operations, until the burst or the room ends. */
 static void start_operations(struct sim_node *node)
 {
@@ -233,8 +240,10 @@ static void start_operations(struct sim_node *node)
             node->ops_left--;
             draw(node);
         }
-        if (try_pending(node) == NX_AGAIN)
+        if (try_pending(node) == NX_AGAIN) {
+            note_full(node);
             return;
+        }
         node->pending.op = SIM_OP_NONE;
     }
     node->next_op_at = now + nx_prng_between(&node->prng, 0, node->load->gap_ns);
