@@ -29,10 +29,11 @@ struct sim_query {
 };
 
 struct sim_served {
-    bool used, whole, opened;
+    bool used, ready, opened; /* ready: to be answered; whole, or refused early */
     nx_stream stream;
     nx_rank peer;
-    uint64_t hash;                /* of the question; the reply's bytes follow from it */
+    uint64_t hash;                /* of the question, as far as it has come */
+    uint64_t reply_id;            /* the reply's bytes follow from the question */
     uint64_t reply_total, offset; /* of the reply */
     uint32_t wait;                /* turns until it is answered */
 };
