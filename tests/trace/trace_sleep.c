@@ -102,6 +102,22 @@ static void nobody_sleeps_before_all_know(void **state)
     wire_close(wire);
 }
 
+/* Q1, "woken for nothing": it goes back to sleep without a word, and its peer's good night wakes nobody. */
+static void a_wake_up_for_nothing_is_not_spread(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire_sleep(wire, 0);
+    wire_sleep(wire, 1);
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned n = 0; n < 2; n++) {
+            assert_false(wire_turn(wire, n));
+            assert_int_equal(wire_sleep(wire, n), NX_OK);
+            assert_int_equal(wire->update->writes_count, 0);
+        }
+    wire_close(wire);
+}
+
 /* "Where plain writes wake, nothing needs saying." */
 static void nothing_is_said_where_writes_wake(void **state)
 {
@@ -140,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_write_that_crosses_the_good_night_is_followed_by_a_bell),
         cmocka_unit_test(two_good_nights_that_cross_leave_nobody_asleep_over_a_message),
         cmocka_unit_test(nobody_sleeps_before_all_know),
+        cmocka_unit_test(a_wake_up_for_nothing_is_not_spread),
         cmocka_unit_test(nothing_is_said_where_writes_wake),
         cmocka_unit_test(an_idle_group_writes_nothing),
     };

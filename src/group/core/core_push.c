@@ -152,7 +152,9 @@ void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct 
         update->busy = true;
         return;
     }
-    core->sleep_epoch |= 1;
+    if (core->sleep_epoch % 2 == 1)
+        return; /* woken for nothing: whoever writes to us rings still */
+    core->sleep_epoch++;
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         say_good_night(core, update, (nx_rank)__builtin_ctzll(left));
     core->unrung = 0;

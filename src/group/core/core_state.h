@@ -73,6 +73,8 @@ nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
 /* core_push.c: posts what the writable peers have not seen. */
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update);
 void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update);
+
+/* There is work: we do not sleep any more, and say so when next we write. */
 void nx_core_wake(struct nx_core *core);
 
 #endif

@@ -115,7 +115,8 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     const char *why = lawless ? "its row went back" : NULL;
     if (!changed && !why)
         return;
-    *moved = true;
+    /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with their good nights. */
+    *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
     if (!why && (core->mc.peers & NX_RANK_BIT(peer)))
         why = hear_shard(core, peer, changed);
     if (!why)
@@ -488,5 +489,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     tell(core, now, update->upcalls_count == 0); /* 6 */
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
+    if (update->busy)
+        nx_core_wake(core);
     update->wake_at = nx_core_next_turn(core, now);
 }

@@ -27,10 +27,21 @@ enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
     return NX_OK;
 }
 
+static bool same_name(const char *a, const char *b)
+{
+    for (unsigned i = 0; i < NX_SUBGROUP_NAME_BYTES; i++) {
+        if (a[i] != b[i])
+            return false;
+        if (a[i] == '\0')
+            return true;
+    }
+    return true;
+}
+
 uint32_t nx_spec_find(const struct nx_group_spec *spec, const char *name)
 {
     for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        if (strncmp(spec->subgroups[g].name, name, NX_SUBGROUP_NAME_BYTES) == 0)
+        if (same_name(spec->subgroups[g].name, name))
             return g;
     return NX_SUBGROUPS_MAX;
 }
