@@ -18,8 +18,8 @@ struct query {
 struct asked {
     unsigned node, peer;
     uint64_t offset, hash, reply_total, reply_hash;
-    struct query *query; /* once whole */
-    bool whole, gone, replied;
+    struct query *query;              /* once whole */
+    bool whole, gone, replied, early; /* early: replied before it was whole */
 };
 
 struct court {
@@ -106,6 +106,7 @@ static bool replies(struct court *court, const struct sim_record *r, size_t at,
     if (!asked || r->status)
         return true;
     asked->replied = true;
+    asked->early = !asked->whole;
     asked->reply_total = r->total;
     asked->reply_hash = r->hash;
     return true;
@@ -116,8 +117,9 @@ static bool was_replied(const struct court *court, const struct query *q,
 {
     for (size_t i = 0; i < court->asked_count; i++) {
         const struct asked *a = &court->asked[i];
-        if (a->node == q->peer && a->peer == q->asker && a->whole && a->replied &&
-            a->hash == q->hash && a->reply_total == r->total && a->reply_hash == r->hash)
+        if (a->node == q->peer && a->peer == q->asker && a->replied &&
+            (a->early || a->hash == q->hash) && a->reply_total == r->total &&
+            a->reply_hash == r->hash)
             return true;
     }
     return false;

@@ -106,9 +106,9 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
     const uint64_t *k = tally->kinds;
     printf("%" PRIu64 " seeds held: %" PRIu64 " sends, %" PRIu64 " deliveries, %" PRIu64
            " bulks, %" PRIu64 " queries, %" PRIu64 " deaths, %" PRIu64 " leaves, %" PRIu64
-           " writes\n",
+           " writes, %" PRIu64 " waits for room\n",
            seeds, k[SIM_SEND], k[SIM_DELIVER], k[SIM_BULK], k[SIM_QUERY], k[SIM_KILL], k[SIM_LEFT],
-           k[SIM_WRITE]);
+           k[SIM_WRITE], k[SIM_FULL]);
 }
 
 static bool run_seeds(const struct options *options, struct sim_trace *trace)

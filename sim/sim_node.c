@@ -268,7 +268,7 @@ void sim_node_last_words(struct sim_node *node)
     for (size_t i = 0; i < SIM_BULKS; i++)
         stuck |= node->bulks[i].used ? 0x100 : 0;
     for (size_t i = 0; i < SIM_SERVED; i++)
-        stuck |= node->served[i].used && node->served[i].whole ? 0x200 : 0;
+        stuck |= node->served[i].used && node->served[i].ready ? 0x200 : 0;
     if (stuck)
         sim_note(world, node->rank, SIM_STUCK, (struct sim_record){.id = stuck});
     if (node->serves)

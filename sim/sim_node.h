@@ -29,10 +29,11 @@ struct sim_query {
 };
 
 struct sim_served {
-    bool used, whole, opened;
+    bool used, ready, opened; /* ready: to be answered; whole, or refused early */
     nx_stream stream;
     nx_rank peer;
-    uint64_t hash;                /* of the question; the reply's bytes follow from it */
+    uint64_t hash;                /* of the question, as far as it has come */
+    uint64_t reply_id;            /* the reply's bytes follow from the question */
     uint64_t reply_total, offset; /* of the reply */
     uint32_t wait;                /* turns until it is answered */
 };
@@ -49,6 +50,7 @@ struct sim_pending {
     enum sim_op op;
     uint64_t id, total;
     size_t len;
+    bool refused; /* once at least */
     nx_rank peer;
 };
 
@@ -61,8 +63,8 @@ struct sim_node {
     struct nx_core *core;
     struct nx_prng prng;
     enum sim_life life;
-    uint32_t turn; /* number of the scheduled turn; older events are void */
-    uint64_t turns;       /* taken so far */
+    uint32_t turn;  /* number of the scheduled turn; older events are void */
+    uint64_t turns; /* taken so far */
     nx_ns paused_until;
     nx_rankset notices; /* deaths to hand over */
     bool leaving;
@@ -78,7 +80,7 @@ struct sim_node {
     size_t served_high; /* above it, none is used */
     struct sim_inflow inflows[SIM_NODES_MAX * SIM_BULKS * 2];
     nx_rankset gone; /* as the core reported it */
-    nx_ns wake_at; /* as the last poll said */
+    nx_ns wake_at;   /* as the last poll said */
     bool due;        /* a request said that a poll is due */
     struct nx_update update, answer;
     uint8_t bytes[SIM_BYTES_MAX];

@@ -52,6 +52,7 @@
     X(DOWN, "down", "peer status")        /* n's upcall: peer is gone; status 1 = clean */        \
     X(OUT, "out", "status")               /* n's upcall: it cannot go on in the group */          \
     X(SHARD, "shard", "sub shard status") /* what n says of its shard, at the end */              \
+    X(FULL, "full", "id")                 /* a request finds no room, and is made again later */  \
     X(STUCK, "stuck", "id")               /* n still waits for room, at the end; id: for what */  \
     X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */    \
     X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */        \

@@ -97,7 +97,8 @@ static struct sim_served *serve(struct sim_node *node, const struct nx_part *par
     return NULL;
 }
 
-/* The size and bytes of a reply follow from the question's hash, so that an answer can be told from others. */
+/* The size and bytes of a reply follow from the question's hash, so that an answer can be told from others. A few are
+ * answered before they are whole, as a refusal would be. */
 static void take_query_part(struct sim_node *node, const struct nx_part *part)
 {
     struct sim_served *served = served_of(node, part->stream);
@@ -105,10 +106,12 @@ static void take_query_part(struct sim_node *node, const struct nx_part *part)
         served = serve(node, part);
     served->hash = sim_hash(served->hash, part->bytes, part->len);
     note(node, SIM_ASKED, part_record(part, part->stream, served->hash));
-    if (part->offset + part->len < part->total)
+    bool whole = part->offset + part->len == part->total;
+    if (served->ready || (!whole && !nx_prng_chance(&node->prng, 1, 20)))
         return;
     uint64_t size = served->hash >> 20;
-    served->whole = true;
+    served->ready = true;
+    served->reply_id = served->hash;
     served->wait = size & 3;
     served->reply_total =
         (size >> 2 & 3) ? (size >> 4) % 200 : (size >> 4) % (node->world->config->query_max + 1);
@@ -155,7 +158,7 @@ static void lose_member(struct sim_node *node, nx_rank rank, bool clean)
 {
     node->gone |= NX_RANK_BIT(rank);
     for (size_t i = 0; i < SIM_SERVED; i++)
-        if (node->served[i].peer == rank && !node->served[i].whole)
+        if (node->served[i].peer == rank && !node->served[i].ready)
             node->served[i].used = false;
     note(node, SIM_DOWN, (struct sim_record){.peer = (uint8_t)rank, .status = clean});
 }

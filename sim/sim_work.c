@@ -192,7 +192,7 @@ static enum nx_status try_load(struct sim_node *node)
 static enum nx_status try_odd(struct sim_node *node)
 {
     const struct sim_config *config = node->world->config;
-    uint64_t pick = nx_prng_below(&node->prng, 6);
+    uint64_t pick = nx_prng_below(&node->prng, 8);
     size_t too_long = nx_core_send_max(node->core) + 1;
     nx_stream nobody = UINT64_C(0xdead) << 40;
     struct nx_event odd[] = {
@@ -202,6 +202,8 @@ static enum nx_status try_odd(struct sim_node *node)
         {.type = NX_EV_BULK_WRITE, .stream = nobody, .len = 8},
         {.type = NX_EV_QUERY_OPEN, .peer = config->nodes, .total = 10},
         {.type = NX_EV_REPLY_OPEN, .stream = nobody, .total = 10},
+        {.type = NX_EV_QUERY_OPEN, .peer = node->rank, .total = 10},
+        {.type = NX_EV_BULK_OPEN, .subgroup = node->subgroup, .total = 0, .len = 8},
     };
     odd[pick].bytes = node->bytes;
     if (odd[pick].len <= sizeof node->bytes)
@@ -222,6 +224,13 @@ static enum nx_status try_pending(struct sim_node *node)
     return NX_OK;
 }
 
+static void note_full(struct sim_node *node)
+{
+    if (!node->pending.refused)
+        note(node, SIM_FULL, (struct sim_record){.id = (uint64_t)node->pending.op});
+    node->pending.refused = true;
+}
+
 /* New operations, until the burst or the room ends. */
 static void start_operations(struct sim_node *node)
 {
@@ -233,8 +242,10 @@ static void start_operations(struct sim_node *node)
             node->ops_left--;
             draw(node);
         }
-        if (try_pending(node) == NX_AGAIN)
+        if (try_pending(node) == NX_AGAIN) {
+            note_full(node);
             return;
+        }
         node->pending.op = SIM_OP_NONE;
     }
     node->next_op_at = now + nx_prng_between(&node->prng, 0, node->load->gap_ns);
@@ -331,11 +342,11 @@ static void open_reply(struct sim_node *node, struct sim_served *served)
 {
     struct nx_event event = {
         .type = NX_EV_REPLY_OPEN, .stream = served->stream, .total = served->reply_total};
-    enum nx_status status =
-        sim_node_ask(node, event, SIM_REPLY,
-                     (struct sim_record){.id = served->stream,
-                                         .total = served->reply_total,
-                                         .hash = sim_text_hash(served->hash, served->reply_total)});
+    enum nx_status status = sim_node_ask(
+        node, event, SIM_REPLY,
+        (struct sim_record){.id = served->stream,
+                            .total = served->reply_total,
+                            .hash = sim_text_hash(served->reply_id, served->reply_total)});
     served->opened = status == NX_OK;
     if (status != NX_AGAIN && (status != NX_OK || !served->reply_total))
         served->used = false;
@@ -345,7 +356,7 @@ static bool feed_reply(struct sim_node *node, struct sim_served *served)
 {
     enum nx_status status;
     uint64_t hash = SIM_HASH_EMPTY;
-    if (!served->whole)
+    if (!served->ready)
         return false;
     if (served->wait) {
         served->wait--;
@@ -355,7 +366,7 @@ static bool feed_reply(struct sim_node *node, struct sim_served *served)
         open_reply(node, served);
     if (!served->used || !served->opened)
         return false;
-    struct flow flow = {NX_EV_REPLY_WRITE,   served->stream,  served->hash,
+    struct flow flow = {NX_EV_REPLY_WRITE,   served->stream,  served->reply_id,
                         served->reply_total, &served->offset, &hash};
     bool more = hand_over(node, &flow, &status);
     if (served->offset == served->reply_total || (status != NX_OK && status != NX_AGAIN))

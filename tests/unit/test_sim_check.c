@@ -149,6 +149,10 @@ static void r1_one_outcome(void **state)
     (void)state;
     assert_rule("", ASKED, "n1 reply id=9 total=2 hash=b",
                 "n0 answer peer=1 id=7 len=2 total=2 hash=b", "n0 end");
+    /* a refusal before all has come */
+    assert_rule("", SHARD, "n0 query peer=1 id=7 total=4",
+                "n1 asked peer=0 id=9 len=2 total=4 hash=c", "n1 reply id=9 total=2 hash=b",
+                "n0 answer peer=1 id=7 len=2 total=2 hash=b", "n0 end");
     assert_rule("R1", ASKED, "n0 end");
     assert_rule("R1", ASKED, "n0 failed id=7 status=16");
     assert_rule("", ASKED, "n1 kill", "n0 down peer=1", "n0 failed id=7 status=16", "n0 end");
