@@ -15,25 +15,44 @@ struct image {
     int64_t channels, h, w;
 };
 
-/* The dot product of one filter (channels, kh, kw) with the window whose corner is (y0, x0). */
-static double window_dot(const struct image *x, const struct nx_window *w, const float *filter,
-                         int64_t y0, int64_t x0)
+/* Up to this many neighbours in a row of the output are summed together: the same additions in the
+ * same order for each of them, but along the rows of x as they lie in memory. */
+enum { BLOCK = 64 };
+
+/* The i in [0, n) for which 0 <= first + i step < limit, as [from, to). */
+static void valid_range(int64_t first, int64_t step, int64_t limit, int64_t n, int64_t *from,
+                        int64_t *to)
 {
-    double sum = 0;
+    *from = first < 0 ? (-first + step - 1) / step : 0;
+    *to = first < limit ? (limit - 1 - first) / step + 1 : 0;
+    *to = *to < n ? *to : n;
+}
+
+/* sums[i] += row . taps for n windows whose first corner is at x0, `stride` apart. */
+static void add_row(double *sums, int64_t n, const float *row, int64_t width, int64_t x0,
+                    const struct nx_window *w, const float *taps)
+{
+    for (int64_t kx = 0; kx < w->kernel[1]; kx++) {
+        int64_t first = x0 + kx * w->dilate[1], step = w->stride[1], from, to;
+        valid_range(first, step, width, n, &from, &to);
+        for (int64_t i = from; i < to; i++)
+            sums[i] += (double)row[first + i * step] * (double)taps[kx];
+    }
+}
+
+/* The dot products of one filter (channels, kh, kw) with n windows of one row, from corner (y0, x0). */
+static void dot_windows(double *sums, int64_t n, const struct image *x, const struct nx_window *w,
+                        const float *filter, int64_t y0, int64_t x0)
+{
+    for (int64_t i = 0; i < n; i++)
+        sums[i] = 0;
     for (int64_t ch = 0; ch < x->channels; ch++)
         for (int64_t ky = 0; ky < w->kernel[0]; ky++) {
             int64_t iy = y0 + ky * w->dilate[0];
-            const float *taps = filter + (ch * w->kernel[0] + ky) * w->kernel[1];
-            if (iy < 0 || iy >= x->h)
-                continue;
-            const float *row = x->plane + (ch * x->h + iy) * x->w;
-            for (int64_t kx = 0; kx < w->kernel[1]; kx++) {
-                int64_t ix = x0 + kx * w->dilate[1];
-                if (ix >= 0 && ix < x->w)
-                    sum += (double)row[ix] * (double)taps[kx];
-            }
+            if (iy >= 0 && iy < x->h)
+                add_row(sums, n, x->plane + (ch * x->h + iy) * x->w, x->w, x0, w,
+                        filter + (ch * w->kernel[0] + ky) * w->kernel[1]);
         }
-    return sum;
 }
 
 /* x: (N,C,H,W), weight: (O, C/g, kh, kw), bias: (O), y: (N,O,H',W'); one plane (H',W') of y. */
@@ -42,12 +61,14 @@ static void conv_plane(const struct nx_ref_call *c, const struct image *x, const
 {
     const struct nx_window *w = &c->node->attr.conv.window;
     const struct nx_shape *y = nx_ref_out_shape(c, 0);
-    float *out = nx_ref_out(c, 0);
+    double sums[BLOCK];
     for (int64_t oy = 0; oy < y->dims[2]; oy++)
-        for (int64_t ox = 0; ox < y->dims[3]; ox++, at++) {
-            double sum = window_dot(x, w, filter, oy * w->stride[0] - w->before[0],
-                                    ox * w->stride[1] - w->before[1]);
-            out[at] = post(c, at, (float)(sum + (double)bias));
+        for (int64_t ox = 0; ox < y->dims[3]; ox += BLOCK) {
+            int64_t n = y->dims[3] - ox < BLOCK ? y->dims[3] - ox : BLOCK;
+            dot_windows(sums, n, x, w, filter, oy * w->stride[0] - w->before[0],
+                        ox * w->stride[1] - w->before[1]);
+            for (int64_t i = 0; i < n; i++, at++)
+                nx_ref_out(c, 0)[at] = post(c, at, (float)(sums[i] + (double)bias));
         }
 }
 
