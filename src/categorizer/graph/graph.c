@@ -294,11 +294,47 @@ static uint64_t node_macs(const struct nx_graph *graph, const struct nx_node *no
     return __builtin_mul_overflow(out, row, &macs) ? UINT64_MAX : macs;
 }
 
-uint64_t nx_graph_macs(const struct nx_graph *graph)
+static uint64_t sum_over_nodes(const struct nx_graph *graph,
+                               uint64_t (*of)(const struct nx_graph *, const struct nx_node *))
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < graph->n_nodes; i++)
-        if (__builtin_add_overflow(total, node_macs(graph, &graph->nodes[i]), &total))
+        if (__builtin_add_overflow(total, of(graph, &graph->nodes[i]), &total))
             return UINT64_MAX;
     return total;
+}
+
+uint64_t nx_graph_macs(const struct nx_graph *graph)
+{
+    return sum_over_nodes(graph, node_macs);
+}
+
+/* Elements of the input that one element of the output looks at. */
+static uint64_t node_reach(const struct nx_node *node, const struct nx_shape *x)
+{
+    if (node->op == NX_OP_POOL) {
+        const int32_t *kernel = node->attr.pool.window.kernel;
+        uint64_t image = (uint64_t)x->dims[2] * (uint64_t)x->dims[3];
+        uint64_t window = (uint64_t)kernel[0] * (uint64_t)kernel[1];
+        return window < image ? window : image;
+    }
+    if (node->op == NX_OP_LRN && node->attr.lrn.size < x->dims[1])
+        return (uint64_t)node->attr.lrn.size;
+    return node->op == NX_OP_LRN ? (uint64_t)x->dims[1] : 1;
+}
+
+uint64_t nx_graph_node_work(const struct nx_graph *graph, const struct nx_node *node)
+{
+    const struct nx_shape *x = &graph->tensors[node->inputs[0]].shape;
+    uint64_t in = elements_from(x, 0), work = node_macs(graph, node), windows;
+    for (uint32_t i = 0; i < node->n_outputs; i++)
+        in += elements_from(&graph->tensors[node->outputs[i]].shape, 0);
+    if (__builtin_mul_overflow(in, node_reach(node, x), &windows))
+        return UINT64_MAX;
+    return __builtin_add_overflow(work, windows, &work) ? UINT64_MAX : work;
+}
+
+uint64_t nx_graph_work(const struct nx_graph *graph)
+{
+    return sum_over_nodes(graph, nx_graph_node_work);
 }

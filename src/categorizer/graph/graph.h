@@ -399,4 +399,9 @@ const char *nx_unary_name(enum nx_unary fn);
 /* Multiply-adds of CONV and FC at the inferred batch; saturates. */
 uint64_t nx_graph_macs(const struct nx_graph *graph);
 
+/* The same, with an element read or written by any other op counted as one: what a run costs at most,
+ * for bounds on what a file may make us do. */
+uint64_t nx_graph_work(const struct nx_graph *graph);
+uint64_t nx_graph_node_work(const struct nx_graph *graph, const struct nx_node *node);
+
 #endif

@@ -8,6 +8,7 @@
 
 /* More than this is left to be computed in each run: a small file must not unfold without end. */
 #define FOLDED_BYTES_MAX (UINT64_C(256) << 20)
+#define FOLDED_WORK_MAX  UINT64_C(1000000000)
 
 static bool pads_nothing(const struct nx_attr_pad *a)
 {
@@ -138,14 +139,15 @@ static enum nx_status fold_constants(struct nx_graph *graph, const struct nx_bac
                                      struct nx_err *err)
 {
     struct nx_rewrite rw;
-    uint64_t folded_bytes = 0;
+    uint64_t bytes = 0, work = 0;
     NX_TRY(nx_rewrite_begin(&rw, graph, err));
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         const struct nx_node *node = nx_rewrite_visit(&rw, i);
         if (!has_only_constants(graph, node))
             continue;
-        folded_bytes += output_bytes(graph, node);
-        if (folded_bytes > FOLDED_BYTES_MAX)
+        bytes += output_bytes(graph, node);
+        work += nx_graph_node_work(graph, node);
+        if (bytes > FOLDED_BYTES_MAX || work > FOLDED_WORK_MAX)
             break;
         struct nx_arena scratch;
         nx_arena_init(&scratch, SIZE_MAX);

@@ -106,11 +106,11 @@ static enum nx_status read_facts(struct opening *o, struct nx_model_facts *facts
     facts->outputs = (uint32_t)outputs;
     facts->params = count_params(&o->graph);
     facts->macs = nx_graph_macs(&o->graph);
-    if (facts->macs > NX_MODEL_MACS_MAX)
+    if (nx_graph_work(&o->graph) > NX_MODEL_WORK_MAX)
         return nx_err_set(o->err, NX_TOO_LARGE,
-                          "the model needs %" PRIu64 " multiply-adds for a photo, at most %" PRIu64
+                          "the model needs %" PRIu64 " operations for a photo, at most %" PRIu64
                           " are possible",
-                          facts->macs, NX_MODEL_MACS_MAX);
+                          nx_graph_work(&o->graph), NX_MODEL_WORK_MAX);
     return NX_OK;
 }
 

@@ -27,7 +27,7 @@
 #define NX_PARAMS_BYTES_MAX (UINT64_C(8) << 30)
 #define NX_SYNSET_BYTES_MAX (UINT64_C(16) << 20)
 #define NX_CLASS_BYTES_MAX  1024u                   /* one line of the synset */
-#define NX_MODEL_MACS_MAX   UINT64_C(2000000000000) /* multiply-adds for one photo: 500 ResNet-50 */
+#define NX_MODEL_WORK_MAX   UINT64_C(2000000000000) /* nx_graph_work for one photo: 500 ResNet-50 */
 
 struct nx_model; /* opaque */
 
