@@ -44,6 +44,11 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, u
                                           const int64_t *dims); /* dense row-major */
 const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                          const int64_t *dims); /* of oneDNN's choice */
+/* For the pictures between f32 convolutions: channels in blocks of one vector where the machine has
+ * AVX-512 and they divide into such, else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last
+ * for some convolutions and blocks for Winograd's, with reorders between. */
+const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
+                                              const int64_t *dims);
 bool nx_dnnl_same(const struct nx_dnnl_layout *, const struct nx_dnnl_layout *);
 size_t nx_dnnl_bytes(const struct nx_dnnl_layout *);
 enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *);

@@ -91,20 +91,49 @@ static bool winograd_pays(const struct nx_dnnl_build *b, const struct nx_node *n
            x[2] * x[3] >= 14 * 14;
 }
 
-/* In order of preference: Winograd, the layout that an earlier variant chose, any layout. */
-static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node *node,
-                                  struct nx_dnnl_conv *c, const struct nx_dnnl_post *post,
-                                  struct nx_dnnl_made *made)
+/* In order of preference: Winograd, the layout of the weights that an earlier variant chose, any. */
+static enum nx_status choose_algorithm(struct nx_dnnl_build *b, const struct nx_node *node,
+                                       struct nx_dnnl_conv *c, const struct nx_dnnl_post *post,
+                                       struct nx_dnnl_made *made)
 {
     const struct nx_dnnl_layout *any = c->weights;
     const struct nx_dnnl_layout *before = nx_dnnl_weight_layout(b, node->inputs[1]);
     enum nx_status status = NX_UNSUPPORTED;
-    c->winograd = winograd_pays(b, node);
-    for (int attempt = c->winograd ? 0 : 2; attempt < 4 && status == NX_UNSUPPORTED; attempt++) {
+    for (int attempt = winograd_pays(b, node) ? 0 : 2; attempt < 4 && status == NX_UNSUPPORTED;
+         attempt++) {
         c->winograd = attempt < 2;
         c->weights = attempt & 1 ? any : before;
         if (c->weights)
             status = nx_dnnl_make_conv(b->dnnl, c, post, made, b->err);
+    }
+    c->weights = any;
+    return status;
+}
+
+static const struct nx_dnnl_layout *pictures_of(struct nx_dnnl_build *b, uint32_t tensor)
+{
+    const struct nx_shape *shape = &tensor_of(b, tensor)->shape;
+    return nx_dnnl_pictures(b->dnnl, b->type, shape->rank, shape->dims);
+}
+
+/* Groups of few channels cut through the blocks; those are oneDNN's to lay out. */
+static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node *node,
+                                  struct nx_dnnl_conv *c, const struct nx_dnnl_post *post,
+                                  struct nx_dnnl_made *made)
+{
+    int32_t groups = node->attr.conv.groups;
+    bool depthwise =
+        groups == node->attr.conv.filters && groups == tensor_of(b, node->inputs[0])->shape.dims[1];
+    enum nx_status status = NX_UNSUPPORTED;
+    for (int attempt = groups == 1 || depthwise ? 0 : 1; attempt < 2 && status == NX_UNSUPPORTED;
+         attempt++) {
+        c->src =
+            attempt ? nx_dnnl_any_of(b, b->type, node->inputs[0]) : pictures_of(b, node->inputs[0]);
+        c->dst = attempt ? nx_dnnl_any_of(b, b->type, node->outputs[0])
+                         : pictures_of(b, node->outputs[0]);
+        if (!c->src || !c->dst)
+            return nx_dnnl_out_of_memory(b);
+        status = choose_algorithm(b, node, c, post, made);
     }
     return status;
 }
@@ -118,10 +147,8 @@ enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node 
     const struct nx_dnnl_layout *rows = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, rank, dims);
     struct nx_dnnl_conv c = {.window = &node->attr.conv.window,
                              .bias = nx_node_has_bias(node),
-                             .src = nx_dnnl_any_of(b, b->type, node->inputs[0]),
-                             .weights = nx_dnnl_any(b->dnnl, b->type, rank, dims),
-                             .dst = nx_dnnl_any_of(b, b->type, node->outputs[0])};
-    if (!rows || !c.src || !c.weights || !c.dst)
+                             .weights = nx_dnnl_any(b->dnnl, b->type, rank, dims)};
+    if (!rows || !c.weights)
         return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_post post;
     bool act_left = !plan_post(node, &post);

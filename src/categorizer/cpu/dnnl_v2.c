@@ -134,17 +134,32 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *d, enum nx_dnnl_type t
     return nx_dnnl_keep(d, &md);
 }
 
-const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *d, enum nx_dnnl_type type, uint32_t rank,
-                                         const int64_t *dims)
+static const struct nx_dnnl_layout *tagged(struct nx_dnnl *d, enum nx_dnnl_type type, uint32_t rank,
+                                           const int64_t *dims, dnnl_format_tag_t tag)
 {
     nx_assert(rank >= 1 && rank <= NX_RANK_MAX);
     dnnl_dims_t sides;
     widen(sides, rank, dims);
     dnnl_memory_desc_t md;
-    if (dnnl_memory_desc_init_by_tag(&md, (int)rank, sides, data_type(type), dnnl_format_tag_any) !=
-        dnnl_success)
+    if (dnnl_memory_desc_init_by_tag(&md, (int)rank, sides, data_type(type), tag) != dnnl_success)
         return NULL;
     return nx_dnnl_keep(d, &md);
+}
+
+const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *d, enum nx_dnnl_type type, uint32_t rank,
+                                         const int64_t *dims)
+{
+    return tagged(d, type, rank, dims, dnnl_format_tag_any);
+}
+
+const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *d, enum nx_dnnl_type type,
+                                              uint32_t rank, const int64_t *dims)
+{
+    enum { LANES = 16 };
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    bool avx512 = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+    bool fits = avx512 && type == NX_DNNL_F32 && rank == 4 && dims[1] % LANES == 0;
+    return tagged(d, type, rank, dims, fits ? dnnl_aBcd16b : dnnl_format_tag_any);
 }
 
 bool nx_dnnl_same(const struct nx_dnnl_layout *a, const struct nx_dnnl_layout *b)
