@@ -72,17 +72,6 @@ static void the_wire_numbers_are_the_demos(void **state)
     assert_memory_equal(reply, expected, len);
 }
 
-/* Field 2 of both requests: its key and its length. */
-static size_t chunk_prefix(uint8_t *dst, size_t bytes)
-{
-    size_t at = 0;
-    dst[at++] = 0x12;
-    for (; bytes >= 0x80; bytes >>= 7)
-        dst[at++] = (uint8_t)(bytes | 0x80);
-    dst[at++] = (uint8_t)bytes;
-    return at;
-}
-
 static void a_chunk_stays_where_it_is(void **state)
 {
     (void)state;
@@ -90,7 +79,7 @@ static void a_chunk_stays_where_it_is(void **state)
     uint8_t *bytes = calloc(1, bytes_max + 16);
     static const size_t sizes[] = {0, 1, 127, 128, 16383, 16384, 300000};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        size_t prefix = chunk_prefix(bytes, sizes[i]);
+        size_t prefix = nx_pb_chunk_prefix(bytes, sizes[i]);
         struct nx_pb_part part;
         struct nx_pb_photo photo;
         assert_int_equal(nx_pb_whatsthis_decode(bytes, prefix + sizes[i], &part, &photo, &err),
@@ -245,6 +234,68 @@ static void replies_bear_the_demos_numbers(void **state)
     assert_int_equal(nx_pb_model_reply_encode(1, "\xff", bytes, sizeof bytes, &len), NX_INVALID);
 }
 
+/* What the client writes is what the function tier reads, and the other way round. */
+static void both_sides_agree_on_requests(void **state)
+{
+    (void)state;
+    uint8_t bytes[512];
+    size_t len;
+    struct nx_pb_part part;
+    const struct nx_pb_photo photo = {
+        .photo_bytes = 20000, .tags = {7, 1, 4000000000u}, .tag_count = 3};
+    struct nx_pb_photo photo_back;
+    assert_int_equal(nx_pb_photo_encode(&photo, bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_whatsthis_decode(bytes, len, &part, &photo_back, &err), NX_OK);
+    assert_int_equal(photo_back.tag_count, 3);
+    assert_memory_equal(photo_back.tags, photo.tags, 3 * sizeof photo.tags[0]);
+    struct nx_pb_model *model = calloc(2, sizeof *model), *back = model + 1;
+    *model = (struct nx_pb_model){.tag = 9,
+                                  .synset_bytes = 1,
+                                  .symbol_bytes = 2,
+                                  .params_bytes = 4294967295u,
+                                  .has_request_id = true,
+                                  .request_id = "0123456789abcde",
+                                  .recipe = "size = 224\n",
+                                  .format = "mxnet"};
+    assert_int_equal(nx_pb_model_encode(model, bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_install_decode(bytes, len, &part, back, &err), NX_OK);
+    assert_int_equal(back->tag, 9);
+    assert_true(back->params_bytes == UINT32_MAX && back->has_request_id);
+    assert_memory_equal(back->request_id, model->request_id, NX_PB_REQUEST_ID_BYTES);
+    assert_string_equal(back->recipe, model->recipe);
+    assert_string_equal(back->format, model->format);
+    assert_int_equal(nx_pb_model_encode(model, bytes, len - 1, &len), NX_TOO_LARGE);
+    free(model);
+    const struct nx_pb_removal removal = {.tag = 3, .has_request_id = true, .request_id = "x"};
+    struct nx_pb_removal removal_back;
+    assert_int_equal(nx_pb_removal_encode(&removal, bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_removal_decode(bytes, len, &removal_back, &err), NX_OK);
+    assert_int_equal(removal_back.tag, 3);
+    assert_true(removal_back.has_request_id);
+    assert_memory_equal(removal_back.request_id, removal.request_id, NX_PB_REQUEST_ID_BYTES);
+}
+
+static void both_sides_agree_on_replies(void **state)
+{
+    (void)state;
+    struct nx_pb_photo_reply reply = {.desc = "rose or beagle"};
+    uint8_t bytes[256];
+    size_t len;
+    char text[64];
+    int32_t code = 0;
+    assert_int_equal(nx_pb_photo_reply_encode(&reply, bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_photo_reply_decode(bytes, len, text, sizeof text, &err), NX_OK);
+    assert_string_equal(text, "rose or beagle");
+    assert_int_equal(nx_pb_photo_reply_decode(bytes, len, text, 5, &err), NX_OK);
+    assert_string_equal(text, "rose");
+    assert_int_equal(nx_pb_model_reply_encode(-7, "no", bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_model_reply_decode(bytes, len, &code, text, sizeof text, &err), NX_OK);
+    assert_int_equal(code, -7);
+    assert_string_equal(text, "no");
+    assert_int_equal(nx_pb_model_reply_decode(bytes, len - 1, &code, text, sizeof text, &err),
+                     NX_CORRUPT);
+}
+
 static void health_messages(void **state)
 {
     (void)state;
@@ -271,6 +322,8 @@ int main(void)
         cmocka_unit_test(memory_is_capped),
         cmocka_unit_test(a_failed_allocation_is_a_status),
         cmocka_unit_test(replies_bear_the_demos_numbers),
+        cmocka_unit_test(both_sides_agree_on_requests),
+        cmocka_unit_test(both_sides_agree_on_replies),
         cmocka_unit_test(health_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,8 @@
 #define NX_PB_RECIPE_BYTES     16384 /* with its NUL */
 #define NX_PB_FORMAT_BYTES     32    /* with its NUL */
 
+#define NX_PB_CHUNK_PREFIX_BYTES 11
+
 /* One message of an upload: either metadata, or a chunk. An empty message is an empty chunk. */
 struct nx_pb_part {
     bool metadata;
@@ -67,5 +69,20 @@ enum nx_status nx_pb_photo_reply_encode(const struct nx_pb_photo_reply *reply, v
                                         size_t cap, size_t *len);
 enum nx_status nx_pb_model_reply_encode(int32_t error_code, const char *error_desc, void *dst,
                                         size_t cap, size_t *len);
+
+/* What a client sends. A chunk is its prefix and then the bytes themselves, which need no copy. */
+enum nx_status nx_pb_photo_encode(const struct nx_pb_photo *photo, void *dst, size_t cap,
+                                  size_t *len);
+enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, size_t cap,
+                                  size_t *len);
+enum nx_status nx_pb_removal_encode(const struct nx_pb_removal *removal, void *dst, size_t cap,
+                                    size_t *len);
+size_t nx_pb_chunk_prefix(uint8_t prefix[NX_PB_CHUNK_PREFIX_BYTES], size_t chunk_bytes);
+
+/* What a client reads; text is cut to cap and NUL-terminated. */
+enum nx_status nx_pb_photo_reply_decode(const uint8_t *bytes, size_t len, char *desc, size_t cap,
+                                        struct nx_err *err);
+enum nx_status nx_pb_model_reply_decode(const uint8_t *bytes, size_t len, int32_t *error_code,
+                                        char *error_desc, size_t cap, struct nx_err *err);
 
 #endif

@@ -4,10 +4,12 @@
 #include "function_tier/pb/pb_walk.h"
 #include "sospdemo.pb-c.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
     METADATA_BYTES_MAX = 32 << 10,
+    REPLY_BYTES_MAX = 1 << 20,
     ALLOC_BYTES_MAX = 256 << 10,
     METADATA_FIELD = 1,
     CHUNK_FIELD = 2,
@@ -145,5 +147,29 @@ enum nx_status nx_pb_removal_decode(const uint8_t *bytes, size_t len, struct nx_
     nx_pb_release(message);
     NX_TRY(status);
     *removal = found;
+    return NX_OK;
+}
+
+enum nx_status nx_pb_photo_reply_decode(const uint8_t *bytes, size_t len, char *desc, size_t cap,
+                                        struct nx_err *err)
+{
+    ProtobufCMessage *message;
+    NX_TRY(nx_pb_unpack(&sospdemo__whatsthis_reply__descriptor, "a reply", bytes, len,
+                        REPLY_BYTES_MAX, 2 * REPLY_BYTES_MAX, &message, err));
+    snprintf(desc, cap, "%s", ((Sospdemo__WhatsthisReply *)message)->desc);
+    nx_pb_release(message);
+    return NX_OK;
+}
+
+enum nx_status nx_pb_model_reply_decode(const uint8_t *bytes, size_t len, int32_t *error_code,
+                                        char *error_desc, size_t cap, struct nx_err *err)
+{
+    ProtobufCMessage *message;
+    NX_TRY(nx_pb_unpack(&sospdemo__model_reply__descriptor, "a reply", bytes, len, REPLY_BYTES_MAX,
+                        2 * REPLY_BYTES_MAX, &message, err));
+    const Sospdemo__ModelReply *from = (Sospdemo__ModelReply *)message;
+    *error_code = from->error_code;
+    snprintf(error_desc, cap, "%s", from->error_desc);
+    nx_pb_release(message);
     return NX_OK;
 }
