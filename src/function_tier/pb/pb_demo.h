@@ -24,6 +24,8 @@ enum {
     NX_PB_CHUNK_PREFIX_BYTES = 11,
 };
 
+#define NX_PB_CHUNK_PREFIX_BYTES 11
+
 /* One message of an upload: either metadata, or a chunk. An empty message is an empty chunk. */
 struct nx_pb_part {
     bool metadata;

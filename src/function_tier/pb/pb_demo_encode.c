@@ -61,11 +61,13 @@ enum nx_status nx_pb_model_reply_encode(int32_t error_code, const char *error_de
 enum nx_status nx_pb_photo_encode(const struct nx_pb_photo *photo, void *dst, size_t cap,
                                   size_t *len)
 {
-    Sospdemo__PhotoMetadata metadata = SOSPDEMO__PHOTO_METADATA__INIT;
+    Sospdemo__PhotoMetadata metadata;
+    sospdemo__photo_metadata__init(&metadata);
     metadata.photo_size = photo->photo_bytes;
     metadata.n_tags = photo->tag_count;
     metadata.tags = (uint32_t *)(uintptr_t)photo->tags;
-    Sospdemo__WhatsthisRequest message = SOSPDEMO__WHATSTHIS_REQUEST__INIT;
+    Sospdemo__WhatsthisRequest message;
+    sospdemo__whatsthis_request__init(&message);
     message.body_case = SOSPDEMO__WHATSTHIS_REQUEST__BODY_METADATA;
     message.metadata = &metadata;
     return nx_pb_pack(&message.base, dst, cap, len);
@@ -76,7 +78,8 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
 {
     if (!text_ok(model->recipe) || !text_ok(model->format))
         return NX_INVALID;
-    Sospdemo__ModelMetadata metadata = SOSPDEMO__MODEL_METADATA__INIT;
+    Sospdemo__ModelMetadata metadata;
+    sospdemo__model_metadata__init(&metadata);
     metadata.tag = model->tag;
     metadata.synset_size = model->synset_bytes;
     metadata.symbol_size = model->symbol_bytes;
@@ -84,7 +87,8 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
     metadata.request_id = request_id(model->has_request_id, model->request_id);
     metadata.recipe = unconst(model->recipe);
     metadata.format = unconst(model->format);
-    Sospdemo__InstallModelRequest message = SOSPDEMO__INSTALL_MODEL_REQUEST__INIT;
+    Sospdemo__InstallModelRequest message;
+    sospdemo__install_model_request__init(&message);
     message.body_case = SOSPDEMO__INSTALL_MODEL_REQUEST__BODY_METADATA;
     message.metadata = &metadata;
     return nx_pb_pack(&message.base, dst, cap, len);
@@ -93,7 +97,8 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
 enum nx_status nx_pb_removal_encode(const struct nx_pb_removal *removal, void *dst, size_t cap,
                                     size_t *len)
 {
-    Sospdemo__RemoveModelRequest message = SOSPDEMO__REMOVE_MODEL_REQUEST__INIT;
+    Sospdemo__RemoveModelRequest message;
+    sospdemo__remove_model_request__init(&message);
     message.tag = removal->tag;
     message.request_id = request_id(removal->has_request_id, removal->request_id);
     return nx_pb_pack(&message.base, dst, cap, len);
