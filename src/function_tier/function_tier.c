@@ -4,14 +4,31 @@
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/route.h"
 #include "function_tier/service_demo.h"
+#include "function_tier/service_health.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS };
+
+static const char demo_service[] = "sospdemo.FunctionTierService";
 
 struct nx_function_tier {
     struct nx_route *route;
     struct nx_service_demo *demo;
+    struct nx_health health;
+    struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
+    bool serving, draining;
 };
+
+/* Ready: there is a view, and nobody has asked this node to stop. */
+static void set_serving(struct nx_function_tier *t, bool serving)
+{
+    t->serving = serving;
+    nx_health_set(&t->health, "", serving);
+    nx_health_set(&t->health, demo_service, serving);
+}
 
 static enum nx_status open_parts(struct nx_function_tier *t,
                                  const struct nx_function_tier_config *config, struct nx_err *err)
@@ -21,8 +38,12 @@ static enum nx_status open_parts(struct nx_function_tier *t,
                                   .limits = nx_grpc_limits_default()};
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
     NX_TRY(nx_service_demo_open(t->route, &t->demo, err));
-    return nx_grpc_open(&grpc, nx_service_demo_methods(t->demo), NX_SERVICE_DEMO_METHODS,
-                        &t->server, err);
+    memcpy(t->methods, nx_service_demo_methods(t->demo),
+           NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
+    nx_health_init(&t->health);
+    nx_health_methods(&t->health, t->methods + NX_SERVICE_DEMO_METHODS);
+    set_serving(t, false);
+    return nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err);
 }
 
 enum nx_status nx_function_tier_open(const struct nx_function_tier_config *config,
@@ -68,12 +89,17 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
 {
     bool moved = nx_route_poll(tier->route);
+    if (!tier->serving && !tier->draining && nx_route_ready(tier->route))
+        set_serving(tier, true);
     nx_service_demo_resume(tier->demo);
     return nx_grpc_poll(tier->server, now) || moved;
 }
 
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
 {
+    tier->draining = true;
+    set_serving(tier, false);
+    nx_health_end_watches(&tier->health);
     nx_grpc_drain(tier->server, now);
 }
 

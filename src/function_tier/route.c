@@ -500,6 +500,11 @@ void nx_route_attach(struct nx_route *route, struct nx_group *group)
     route->group = group;
 }
 
+bool nx_route_ready(const struct nx_route *route)
+{
+    return nx_group_view(route->group) != NULL;
+}
+
 const struct nx_err *nx_route_down(const struct nx_route *route)
 {
     return &route->down;

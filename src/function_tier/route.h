@@ -59,6 +59,8 @@ void nx_route_cancel(struct nx_route_request *request);
 /* Sends on what waited for room; after every nx_group_poll. True if something moved. */
 bool nx_route_poll(struct nx_route *route);
 
+bool nx_route_ready(const struct nx_route *route); /* there is a view */
+
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_route_down(const struct nx_route *route);
 

@@ -8,6 +8,7 @@ have bounds, `WAIT_S`, that only a broken service reaches; nothing here sleeps f
 import contextlib
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -53,10 +54,15 @@ def main():
 
 
 def free_ports(count):
-    """Ports free a moment ago, all different."""
+    """Ports free a moment ago, all different; below the range from which the kernel gives ports to connections."""
     with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [s.getsockname()[1] for s in taken]
+        taken = []
+        while len(taken) < count:
+            with contextlib.suppress(OSError):
+                port = random.randrange(10000, 32000)
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                taken.append(port)
+        return taken
 
 
 def wait_until(condition, otherwise):
