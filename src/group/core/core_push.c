@@ -80,8 +80,11 @@ static void ring_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     core->stats.doorbells++;
 }
 
-static void swap_writes(struct nx_update *update, uint32_t from)
+/* A mutant: the guard goes first. */
+static void put_last_first(struct nx_update *update, uint32_t from)
 {
+    if (update->writes_count == from)
+        return;
     struct nx_write last = update->writes[update->writes_count - 1];
     for (uint32_t i = update->writes_count - 1; i > from; i--)
         update->writes[i] = update->writes[i - 1];
@@ -101,7 +104,7 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
             SLEEP_BIT; /* something must be written for the bell to ride on */
     push_row(core, update, peer, true);
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
-        swap_writes(update, before);
+        put_last_first(update, before);
     push_row(core, update, peer, false);
     nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
     ring_peer(core, update, peer);
