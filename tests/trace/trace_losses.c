@@ -33,7 +33,8 @@ static void a_death_wedges_the_shard_and_is_told_once(void **state)
     wire_close(wire);
 }
 
-/* "After wedging, delivery in that shard stops": what was received but not stable stays undelivered. */
+/* "After wedging, delivery in that shard stops": what was received but not stable stays
+ * undelivered. */
 static void nothing_is_delivered_after_the_wedge(void **state)
 {
     (void)state;
