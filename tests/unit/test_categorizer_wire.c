@@ -6,13 +6,13 @@
 static struct nx_request_head install_head(void)
 {
     struct nx_request_head h = {.op = NX_REQUEST_INSTALL,
-                           .tag = 7,
-                           .request = {{1, 2, 3}},
-                           .format = NX_FORMAT_MXNET,
-                           .synset_bytes = 10,
-                           .symbol_bytes = 20,
-                           .params_bytes = 1ull << 33,
-                           .recipe_bytes = 8};
+                                .tag = 7,
+                                .request = {{1, 2, 3}},
+                                .format = NX_FORMAT_MXNET,
+                                .synset_bytes = 10,
+                                .symbol_bytes = 20,
+                                .params_bytes = 1ull << 33,
+                                .recipe_bytes = 8};
     memcpy(h.recipe, "imagenet", 8);
     return h;
 }
