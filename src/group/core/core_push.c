@@ -117,13 +117,8 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
         core->table.dirty[peer] |=
             SLEEP_BIT; /* something must be written for the bell to ride on */
     push_row(core, update, peer, true);
-<<<<<<< HEAD
-    if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD) && update->writes_count > before)
-        swap_writes(update, before);
-=======
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         put_last_first(update, before);
->>>>>>> core
     push_row(core, update, peer, false);
     nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
     ring_peer(core, update, peer);

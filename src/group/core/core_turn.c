@@ -4,13 +4,8 @@
  *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; wedge our shard; close their streams
-<<<<<<< HEAD
- *   5  hand up   stable messages, bulk parts, point-to-point parts; at most NX_UPCALLS_PER_STEP upcalls in all
- *   6  tell      our counters into our row; and, if there was work, that we are awake
-=======
  *   5  hand up   stable messages, bulk parts, query and reply parts; NX_UPCALLS_PER_STEP at most
- *   6  tell      our counters into our row
->>>>>>> core
+ *   6  tell      our counters into our row; and, if there was work, that we are awake
  *   7  push      payload, then the row that guards it, to every writable peer
  *
  * What a full update leaves over waits in the region for the next turn (`busy`). */
@@ -384,15 +379,9 @@ static bool hand_up(struct nx_core *core, struct nx_update *update)
 
 /* --- 6: tell --- */
 
-<<<<<<< HEAD
 /* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and leave by themselves
  * when a window fills or when nothing else went there for NX_RECEIPT_NS. */
 static bool tell_consumed(struct nx_core *core, bool due)
-=======
-/* Receipts that free a window ride along with something else, unless the turn is quiet or the
- * window fills. */
-static void tell_consumed(struct nx_core *core, bool quiet)
->>>>>>> core
 {
     for (nx_rankset left = core->owing & nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
