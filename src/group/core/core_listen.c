@@ -1,5 +1,5 @@
-/* Phase 2 of a turn: what the others' rows say. Every claim is checked before it counts; a member that makes an
- * impossible one is treated as failed, for a reason that names the claim. */
+/* Phase 2 of a turn: what the others' rows say. Every claim is checked before it counts; a member
+ * that makes an impossible one is treated as failed, for a reason that names the claim. */
 #include "group/core/core_state.h"
 #include "group/multicast/mc_order.h"
 
@@ -105,11 +105,20 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     hear_membership(core, peer, changed);
 }
 
+/* A member of our shard is gone: from here on nothing of the shard moves, so that what this view
+ * delivered is settled by the next one. */
+static void wedge(struct nx_core *core)
+{
+    if (core->mc.set & ~core->suspect.alive)
+        core->mc.wedged = true;
+}
+
 bool nx_core_listen(struct nx_core *core)
 {
     bool moved = false;
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         listen_to(core, (nx_rank)__builtin_ctzll(left), &moved);
+    wedge(core);
     if (core->suspect.fenced && core->down == NX_OK) {
         core->down = NX_FENCED;
         core->down_why = "another member takes this node for failed";

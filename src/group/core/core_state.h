@@ -67,7 +67,8 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
 void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
-/* core_listen.c: takes what is new in the others' rows. True if something moved. */
+/* core_listen.c: takes what is new in the others' rows, and wedges our shard if a member of it is
+ * gone. True if something moved. */
 bool nx_core_listen(struct nx_core *core);
 
 /* core_up.c: reports the members that are gone and closes their streams; then hands up what is due,

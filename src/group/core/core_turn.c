@@ -1,9 +1,10 @@
 /* One turn of a member:
  *
  *   1  begin     slots of ended queries are free, cancels leave
- *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
+ *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable;
+ *                wedge our shard if one of its members is gone
  *   3  settle    fill our places in the order, free windows, commit bulk messages
- *   4  lose      report members that are gone; wedge our shard; close their streams
+ *   4  lose      report members that are gone; close their streams
  *   5  hand up   stable messages, bulk parts, query and reply parts; NX_UPCALLS_PER_STEP at most
  *   6  tell      our counters into our row
  *   7  push      payload, then the row that guards it, to every writable peer

@@ -1,5 +1,5 @@
-/* Phases 4 and 5 of a turn: what goes up to the tiers, at most NX_UPCALLS_PER_STEP upcalls. Whatever finds no room waits
- * where it is: losses in mb_suspect, messages and parts in the region. */
+/* Phases 4 and 5 of a turn: what goes up to the tiers, at most NX_UPCALLS_PER_STEP upcalls. Whatever
+ * finds no room waits where it is: losses in mb_suspect, messages and parts in the region. */
 #include "group/core/core_state.h"
 #include "group/multicast/mc_deliver.h"
 #include "group/multicast/mc_stability.h"
@@ -18,12 +18,6 @@ struct nx_upcall *nx_core_add_upcall(struct nx_update *update, enum nx_upcall_ty
 }
 
 /* --- 4: lose --- */
-
-static void wedge(struct nx_core *core)
-{
-    if (core->mc.set & ~core->suspect.alive)
-        core->mc.wedged = true;
-}
 
 static void report_losses(struct nx_core *core, struct nx_update *update)
 {
@@ -75,7 +69,6 @@ static void close_streams(struct nx_core *core, struct nx_update *update)
 
 void nx_core_lose(struct nx_core *core, struct nx_update *update)
 {
-    wedge(core);
     report_losses(core, update);
     close_streams(core, update);
 }
