@@ -108,6 +108,24 @@ static void a_dead_senders_bulk_is_aborted(void **state)
     wire_close(wire);
 }
 
+/* "Commit only when every member has it": a death is no consent, not even of the last receiver. */
+static void a_death_commits_nothing(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    nx_stream stream = open_bulk(wire, 0, 3, "h");
+    put(wire, 0, stream, "abc");
+    wire_turn(wire, 0);
+    wire_kill(wire, 1);
+    wire->now = 1000;
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1010] n0 > lost n1: killed\n"));
+    struct nx_group_stats stats;
+    nx_core_get_stats(wire->cores[0], &stats);
+    assert_int_equal(stats.delivered, 0);
+    wire_close(wire);
+}
+
 /* A receiver's death wedges the shard: the sender hears it, gives up, and the others are told. */
 static void a_dead_receiver_ends_it_for_the_sender(void **state)
 {
@@ -156,6 +174,7 @@ int main(void)
         cmocka_unit_test(the_commit_waits_for_the_slowest),
         cmocka_unit_test(two_of_one_sender_interleave),
         cmocka_unit_test(a_dead_senders_bulk_is_aborted),
+        cmocka_unit_test(a_death_commits_nothing),
         cmocka_unit_test(a_dead_receiver_ends_it_for_the_sender),
         cmocka_unit_test(bounds_are_kept),
     };
