@@ -33,7 +33,8 @@ static void a_death_wedges_the_shard_and_is_told_once(void **state)
     wire_close(wire);
 }
 
-/* "After wedging, delivery in that shard stops": what was received but not stable stays undelivered. */
+/* "After wedging, delivery in that shard stops": what was received but not stable stays
+ * undelivered. */
 static void nothing_is_delivered_after_the_wedge(void **state)
 {
     (void)state;
@@ -46,6 +47,23 @@ static void nothing_is_delivered_after_the_wedge(void **state)
     wire_run(wire);
     assert_true(wire_expect(wire, "[1010] n0 > lost n2: killed\n"
                                   "[1020] n1 > lost n2: killed\n"));
+    wire_close(wire);
+}
+
+/* A sender that dies with its message at one of two: neither of them delivers it in this view. */
+static void a_message_that_only_one_survivor_holds_is_not_delivered(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(3);
+    wire->lanes[0][2].held = true;
+    wire_send(wire, 0, "m");
+    wire_turn(wire, 0);
+    wire_turn(wire, 1);
+    wire_kill(wire, 0);
+    wire->now = 1000;
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1010] n1 > lost n0: killed\n"
+                                  "[1020] n2 > lost n0: killed\n"));
     wire_close(wire);
 }
 
@@ -249,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_death_wedges_the_shard_and_is_told_once),
         cmocka_unit_test(nothing_is_delivered_after_the_wedge),
+        cmocka_unit_test(a_message_that_only_one_survivor_holds_is_not_delivered),
         cmocka_unit_test(below_its_minimum_a_shard_is_unavailable),
         cmocka_unit_test(a_suspicion_spreads),
         cmocka_unit_test(a_suspected_member_fences_itself),

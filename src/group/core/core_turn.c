@@ -4,7 +4,7 @@
  *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; wedge our shard; close their streams
- *   5  hand up   stable messages, bulk parts, point-to-point parts; at most NX_UPCALLS_PER_STEP upcalls in all
+ *   5  hand up   stable messages, bulk parts, query and reply parts; NX_UPCALLS_PER_STEP at most
  *   6  tell      our counters into our row
  *   7  push      payload, then the row that guards it, to every writable peer
  *
@@ -115,9 +115,11 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     const char *why = lawless ? "its row went back" : NULL;
     if (!changed && !why)
         return;
-    /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with their good nights. */
+    /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with
+     * their good nights. */
     *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
-    /* Of a member that left, only what it says of the membership counts still: its streams are closed. */
+    /* Of a member that left, only what it says of the membership counts still: its streams are
+     * closed. */
     bool alive = (core->suspect.alive & NX_RANK_BIT(peer)) != 0;
     if (!why && alive && (core->mc.peers & NX_RANK_BIT(peer)))
         why = hear_shard(core, peer, changed);
@@ -358,8 +360,8 @@ static void take_streams(struct nx_core *core, struct nx_update *update)
     }
 }
 
-/* True if something is left for the next turn. Every other turn begins with the streams, so that neither a flood of
- * messages nor one of queries shuts the other out. */
+/* True if something is left for the next turn. Every other turn begins with the streams, so that
+ * neither a flood of messages nor one of queries shuts the other out. */
 static bool hand_up(struct nx_core *core, struct nx_update *update)
 {
     bool more;
@@ -377,8 +379,8 @@ static bool hand_up(struct nx_core *core, struct nx_update *update)
 
 /* --- 6: tell --- */
 
-/* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and leave by themselves
- * when a window fills or when nothing else went there for NX_RECEIPT_NS. */
+/* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and
+ * leave by themselves when a window fills or when nothing else went there for NX_RECEIPT_NS. */
 static bool tell_consumed(struct nx_core *core, bool due)
 {
     for (nx_rankset left = core->owing & nx_core_others(core); left; left &= left - 1) {
