@@ -116,8 +116,5 @@ int bench_main_multicast(const struct bench_options *options);
 int bench_main_bulk(const struct bench_options *options);
 int bench_main_p2p(const struct bench_options *options);
 int bench_main_idle(const struct bench_options *options);
-#ifdef NX_BENCH_INFER
-int nx_bench_infer(int argc, char **argv);
-#endif
 
 #endif

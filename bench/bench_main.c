@@ -1,5 +1,8 @@
 /* nexus-bench MODE [options]: a table of modes, and their options. */
 #include "bench/bench.h"
+#ifdef NX_BENCH_INFER
+#include "bench/bench_infer.h"
+#endif
 
 #include <getopt.h>
 #include <stdio.h>

@@ -360,8 +360,8 @@ static enum nx_status request(struct nx_group *g, const struct nx_event *event)
 {
     if (!g->installed)
         return NX_UNAVAILABLE;
-    g->requested = true;
     nx_core_step(g->core, nx_clock_now(), event, &g->request);
+    g->requested |= g->request.busy;
     return g->request.status;
 }
 

@@ -117,8 +117,13 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
         core->table.dirty[peer] |=
             SLEEP_BIT; /* something must be written for the bell to ride on */
     push_row(core, update, peer, true);
+<<<<<<< HEAD
+    if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD) && update->writes_count > before)
+        swap_writes(update, before);
+=======
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         put_last_first(update, before);
+>>>>>>> core
     push_row(core, update, peer, false);
     nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
     ring_peer(core, update, peer);
@@ -147,9 +152,13 @@ void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *u
  * its own good night may be on its way to us, and nobody would be left awake to ring. */
 static void say_good_night(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
+    bool rings = core->unrung & NX_RANK_BIT(peer);
     nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
+    if (rings)
+        core->table.dirty[peer] |=
+            SLEEP_BIT; /* it knows that we sleep, but the bell needs a write */
     push_row(core, update, peer, true);
-    if (core->unrung & NX_RANK_BIT(peer)) {
+    if (rings) {
         update->writes[update->writes_count - 1].doorbell = true;
         core->stats.doorbells++;
     }

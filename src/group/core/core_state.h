@@ -40,7 +40,7 @@ struct nx_core {
     nx_rankset owing;           /* peers to tell what we consumed of their point-to-point bytes */
     uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
-    nx_ns receipts_at;          /* when what we owe is told at the latest; NX_NEVER: we owe nothing */
+    nx_ns receipts_at; /* when what we owe is told at the latest; NX_NEVER: we owe nothing */
 
     /* Per peer: how far each window has been posted. */
     uint64_t mc_posted[NX_MEMBERS_MAX], bulk_posted[NX_MEMBERS_MAX], p2p_posted[NX_MEMBERS_MAX];
@@ -75,7 +75,8 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
 
 /* core_push.c: posts what the writable peers have not seen. */
-void nx_core_tell_receipts(struct nx_core *core, nx_rank peer); /* our newest, into the peer's row */
+void nx_core_tell_receipts(struct nx_core *core,
+                           nx_rank peer); /* our newest, into the peer's row */
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update);
 void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update);
 

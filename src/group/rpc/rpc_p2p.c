@@ -69,8 +69,10 @@ static void put_large(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stream 
                       struct nx_p2p_flow *flow, const uint8_t *bytes, size_t len, size_t *taken)
 {
     struct nx_p2p_claim *claim = &p2p->claims[peer];
-    if (!is_its_turn(p2p, peer, stream, flow))
+    if (!is_its_turn(p2p, peer, stream, flow)) {
+        p2p->postponed = true;
         return;
+    }
     if (!put_fragment(p2p, peer, kind, stream, flow, bytes, len, taken)) {
         *claim = (struct nx_p2p_claim){stream, flow->served, p2p->turn};
         return;
