@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SOURCE_BYTES = 1 << 20 };
+enum { SOURCE_BYTES = 512 << 10 };
 
 struct state {
     uint64_t delivered;

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 enum { NODES = 3, REGION_BYTES = 1 << 20, TOKEN = 0x1234567 };
 
@@ -278,6 +280,23 @@ static void a_sleeper_is_woken_by_a_write_and_by_a_death(void **state)
     POLL_UNTIL(f, f->nodes[1].down == 4);
 }
 
+/* The kernel bounds how deep epoll descriptors nest; a server's own loop needs one level on top of ours. */
+static void its_descriptor_fits_into_a_loop(void **state)
+{
+    struct fixture *f = *state;
+    struct epoll_event want = {.events = EPOLLIN};
+    int loop = epoll_create1(0);
+    connect_all(f);
+    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, nx_fabric_fd(f->nodes[1].fabric), &want), 0);
+    go_to_sleep(&f->nodes[1]);
+    assert_int_equal(epoll_wait(loop, &want, 1, 0), 0);
+    struct nx_write w = {.peer = 1, .bytes = 8, .inline_bytes = true, .remote_offset = 64};
+    assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_OK);
+    nx_fabric_flush(f->nodes[0].fabric);
+    assert_int_equal(epoll_wait(loop, &want, 1, 10000), 1);
+    close(loop);
+}
+
 static void an_unknown_provider_or_address_is_one_sentence(void **state)
 {
     (void)state;
@@ -309,6 +328,7 @@ int main(void)
         WITH_NODES(a_caller_without_the_token_is_rejected),
         WITH_NODES(disconnect_and_connect_again),
         WITH_NODES(a_sleeper_is_woken_by_a_write_and_by_a_death),
+        WITH_NODES(its_descriptor_fits_into_a_loop),
         cmocka_unit_test(an_unknown_provider_or_address_is_one_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,16 +110,27 @@ static void answer_call(struct nx_fabric *f, struct nx_ofi_call *call)
     call->info = NULL;
 }
 
-/* A peer may know the view before we do: its call waits for nx_fabric_connect. */
+static void reject_oldest_call(struct nx_fabric *f)
+{
+    (void)fi_reject(f->pep, f->calls[0].info->handle, NULL, 0); /* the caller may be gone by now */
+    fi_freeinfo(f->calls[0].info);
+    memmove(f->calls, f->calls + 1, --f->calls_count * sizeof f->calls[0]);
+}
+
+/* A peer may know the view before we do: its call waits for nx_fabric_connect. Strangers may call too, so the oldest
+ * gives way. */
 static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *data, size_t len)
 {
     struct nx_ofi_call call = {.info = info};
     call.data_bytes = len < sizeof call.data ? len : sizeof call.data;
     memcpy(call.data, data, call.data_bytes);
-    if (f->token == 0 && f->calls_count < NX_MEMBERS_MAX)
-        f->calls[f->calls_count++] = call;
-    else
+    if (f->token != 0) {
         answer_call(f, &call);
+        return;
+    }
+    if (f->calls_count == NX_MEMBERS_MAX)
+        reject_oldest_call(f);
+    f->calls[f->calls_count++] = call;
 }
 
 static enum nx_status call_peer(struct nx_fabric *f, nx_rank rank,
@@ -181,11 +192,8 @@ nx_rankset nx_fabric_connected(const struct nx_fabric *f)
 
 void nx_fabric_disconnect(struct nx_fabric *f)
 {
-    for (uint32_t i = 0; i < f->calls_count; i++) {
-        (void)fi_reject(f->pep, f->calls[i].info->handle, NULL, 0);
-        fi_freeinfo(f->calls[i].info);
-    }
-    f->calls_count = 0;
+    while (f->calls_count > 0)
+        reject_oldest_call(f);
     for (nx_rank rank = 0; rank < f->peers_count; rank++) {
         drop_endpoint(&f->peers[rank]);
         reset_peer(&f->peers[rank]);
