@@ -24,9 +24,7 @@ static struct program *own(struct nx_program *program)
     return (struct program *)program;
 }
 
-typedef void (*kernel)(const struct nx_ref_call *c);
-
-static const kernel kernels[NX_OP_COUNT] = {
+const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT] = {
     [NX_OP_CONV] = nx_ref_conv,
     [NX_OP_FC] = nx_ref_fc,
     [NX_OP_BATCH_NORM] = nx_ref_batch_norm,
@@ -153,7 +151,7 @@ static enum nx_status ref_run(struct nx_program *program, uint32_t batch,
         p->buffer[p->graph.inputs[i]] = as_buffer(inputs[i]);
     for (uint32_t i = 0; i < p->graph.n_nodes; i++) {
         struct nx_ref_call call = {&p->graph, &p->graph.nodes[i], p->buffer};
-        kernels[call.node->op](&call);
+        nx_ref_kernels[call.node->op](&call);
     }
     copy_outputs(p, outputs);
     return NX_OK;

@@ -1,4 +1,5 @@
-/* cpu_ref_ops.h — one op in plain C, as its definition reads; for cpu_ref.c only.
+/* cpu_ref_ops.h — one op in plain C, as its definition reads; for cpu_ref.c, and for what
+ * cpu_dnnl leaves to it.
  *
  * buffer[t] is tensor t of the graph: dense row-major f32 of the inferred shape. A kernel reads its
  * node's inputs and writes its outputs, which do not overlap, except that the output of a node with
@@ -42,6 +43,9 @@ static inline int64_t nx_ref_product(const struct nx_shape *shape, uint32_t firs
         product *= shape->dims[i];
     return product;
 }
+
+typedef void (*nx_ref_kernel)(const struct nx_ref_call *c);
+extern const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT]; /* one for each op */
 
 float nx_ref_unary(const struct nx_attr_unary *unary, float x);
 
