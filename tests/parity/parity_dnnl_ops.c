@@ -1,5 +1,6 @@
 /* Each op of graph.h on cpu_dnnl against cpu_ref, over odd shapes, on dense rows and behind a
  * convolution (whose blocked layout then flows into the op), in batches of 1 to 3. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -472,6 +473,52 @@ static void a_load_refuses_what_it_cannot_run(void **state)
     net_close(&net);
 }
 
+struct runner {
+    pthread_t thread;
+    struct nx_program *program;
+    float in[64 * 9 * 7], first[64 * 9 * 7], out[64 * 9 * 7];
+    bool same;
+};
+
+static void *run_often(void *arg)
+{
+    struct runner *r = arg;
+    const float *in[] = {r->in};
+    float *first[] = {r->first}, *out[] = {r->out};
+    r->same = r->program->backend->run(r->program, 1, in, first, NULL) == NX_OK;
+    for (int i = 0; i < 50 && r->same; i++)
+        r->same = r->program->backend->run(r->program, 1, in, out, NULL) == NX_OK &&
+                  memcmp(r->out, r->first, sizeof r->out) == 0;
+    return NULL;
+}
+
+/* Two programs of one graph, each in a thread of its own, with other inputs. */
+static void programs_run_at_once_and_repeat_themselves(void **state)
+{
+    (void)state;
+    static struct runner runners[2];
+    struct net net;
+    net_open(&net, 11);
+    add_block(&net, add_source(&net, true, 64, 9, 7));
+    net_infer(&net);
+    struct nx_load_options options = {.batch_max = 1, .threads = 2};
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; k < 64 * 9 * 7; k++)
+            runners[i].in[k] = (float)(nx_prng_unit(&net.prng) * 2 - 1);
+        assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &options, &runners[i].program, NULL),
+                         NX_OK);
+    }
+    net_close(&net); /* the programs keep nothing of it */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&runners[i].thread, NULL, run_often, &runners[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(runners[i].thread, NULL);
+        assert_true(runners[i].same);
+        nx_backend_cpu_dnnl.free(runners[i].program);
+    }
+    assert_memory_not_equal(runners[0].first, runners[1].first, sizeof runners[0].first);
+}
+
 static void no_memory_is_an_answer(void **state)
 {
     (void)state;
@@ -522,6 +569,7 @@ int main(void)
         cmocka_unit_test(views_and_residuals_keep_out_of_each_others_way),
         cmocka_unit_test(a_block_in_both_precisions_and_any_batch),
         cmocka_unit_test(a_load_refuses_what_it_cannot_run),
+        cmocka_unit_test(programs_run_at_once_and_repeat_themselves),
         cmocka_unit_test(no_memory_is_an_answer),
     };
     return cmocka_run_group_tests_name("dnnl_ops", tests, print_machine, NULL);
