@@ -15,7 +15,6 @@ struct program {
     struct nx_program base;
     struct nx_arena arena; /* all that follows lives here */
     struct nx_dnnl *dnnl;
-    struct nx_dnnl_weight *weights;
     uint32_t batch_max, n_variants;
     struct nx_dnnl_variant variants[VARIANTS_MAX]; /* by growing batch */
 };
@@ -100,9 +99,11 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
         .arena2 = scratch,
         .type = options->precision == NX_PRECISION_BF16 ? NX_DNNL_BF16 : NX_DNNL_F32,
         .source = graph,
-        .weights = &p->weights,
         .err = err,
     };
+    b.weights = nx_arena_array(scratch, (size_t)graph->n_tensors + 1, sizeof *b.weights);
+    if (!b.weights)
+        return nx_dnnl_out_of_memory(&b);
     NX_TRY(nx_dnnl_open(&p->arena, options->threads, &p->dnnl, err));
     NX_TRY(nx_dnnl_open(scratch, options->threads, &b.loader, err));
     b.dnnl = p->dnnl;

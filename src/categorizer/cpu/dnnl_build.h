@@ -64,10 +64,9 @@ struct nx_dnnl_variant {
     struct nx_dnnl_call **calls; /* per step; NULL where cpu_ref computes */
 };
 
-/* A weight in a layout; the key is the tensor, or a value that fills it all. */
+/* A weight in a layout, in the list of its tensor; or a vector that holds one value throughout. */
 struct nx_dnnl_weight {
-    uint32_t tensor; /* NX_NONE: filled with `fill` */
-    float fill;
+    float fill; /* of such a vector */
     const struct nx_dnnl_layout *layout;
     void *at;
     struct nx_dnnl_weight *older;
@@ -80,7 +79,7 @@ struct nx_dnnl_build {
     struct nx_dnnl *loader;          /* reorders weights, then goes with arena2 */
     enum nx_dnnl_type type;          /* to compute in */
     const struct nx_graph *source;   /* has the constants' data */
-    struct nx_dnnl_weight **weights; /* the program's list */
+    struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
     struct nx_dnnl_variant *v;
     struct nx_err *err;
 };

@@ -13,33 +13,29 @@ static void *alloc_aligned(struct nx_arena *arena, size_t bytes)
     return p ? p + (ALIGN - (uintptr_t)p % ALIGN) % ALIGN : NULL;
 }
 
-static struct nx_dnnl_weight *find(const struct nx_dnnl_build *b, uint32_t tensor, float fill,
+static struct nx_dnnl_weight *find(struct nx_dnnl_weight *list, float fill,
                                    const struct nx_dnnl_layout *layout)
 {
-    for (struct nx_dnnl_weight *w = *b->weights; w; w = w->older)
-        if (w->tensor == tensor &&
-            (tensor != NX_NONE || memcmp(&w->fill, &fill, sizeof fill) == 0) &&
-            (!layout || nx_dnnl_same(w->layout, layout)))
+    for (struct nx_dnnl_weight *w = list; w; w = w->older)
+        if (memcmp(&w->fill, &fill, sizeof fill) == 0 && nx_dnnl_same(w->layout, layout))
             return w;
     return NULL;
 }
 
 const struct nx_dnnl_layout *nx_dnnl_weight_layout(const struct nx_dnnl_build *b, uint32_t tensor)
 {
-    const struct nx_dnnl_weight *w = find(b, tensor, 0, NULL);
-    return w ? w->layout : NULL;
+    return b->weights[tensor] ? b->weights[tensor]->layout : NULL;
 }
 
-static enum nx_status add(struct nx_dnnl_build *b, uint32_t tensor, float fill,
+static enum nx_status add(struct nx_dnnl_build *b, struct nx_dnnl_weight **list, float fill,
                           const struct nx_dnnl_layout *layout, struct nx_dnnl_weight **weight)
 {
     struct nx_dnnl_weight *w = nx_arena_alloc(b->arena, sizeof *w);
     void *at = alloc_aligned(b->arena, nx_dnnl_bytes(layout));
     if (!w || !at)
         return nx_dnnl_out_of_memory(b);
-    *w = (struct nx_dnnl_weight){
-        .tensor = tensor, .fill = fill, .layout = layout, .at = at, .older = *b->weights};
-    *b->weights = w;
+    *w = (struct nx_dnnl_weight){.fill = fill, .layout = layout, .at = at, .older = *list};
+    *list = w;
     *weight = w;
     return NX_OK;
 }
@@ -83,12 +79,12 @@ enum nx_status nx_dnnl_weight_in(struct nx_dnnl_build *b, uint32_t tensor,
 {
     if (!rows || !layout)
         return nx_dnnl_out_of_memory(b);
-    struct nx_dnnl_weight *w = find(b, tensor, 0, layout);
+    struct nx_dnnl_weight **list = &b->weights[tensor], *w = find(*list, 0, layout);
     if (!w) {
         const struct nx_tensor *t = &b->source->tensors[tensor];
         if (!t->data)
             return nx_err_set(b->err, NX_INVALID, "cpu_dnnl: '%s' has no data", t->name);
-        NX_TRY(add(b, tensor, 0, layout, &w));
+        NX_TRY(add(b, list, 0, layout, &w));
         if (nx_dnnl_same(rows, layout))
             memcpy(w->at, t->data, nx_dnnl_bytes(layout));
         else
@@ -102,9 +98,10 @@ enum nx_status nx_dnnl_weight_fill(struct nx_dnnl_build *b, int64_t n, float fil
     const struct nx_dnnl_layout *layout = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 1, &n);
     if (!layout)
         return nx_dnnl_out_of_memory(b);
-    struct nx_dnnl_weight *w = find(b, NX_NONE, fill, layout);
+    struct nx_dnnl_weight **list = &b->weights[b->source->n_tensors],
+                          *w = find(*list, fill, layout);
     if (!w) {
-        NX_TRY(add(b, NX_NONE, fill, layout, &w));
+        NX_TRY(add(b, list, fill, layout, &w));
         float *at = w->at;
         for (int64_t i = 0; i < n; i++)
             at[i] = fill;
