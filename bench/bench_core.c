@@ -1,8 +1,9 @@
 /* bench_core.c — how much CPU time does the pure core take per message, without any fabric?
  *
- * All nodes of a group run in this thread, joined by memcpy (tests/lib/nx_wire.h). Prints, per message and in
- * nanoseconds, the time of all nodes together, divided by messages × nodes: what one node spends on one message, its
- * copies included; and the cost of a turn that finds nothing. Usage: bench_core [seconds per case] */
+ * All nodes of a group run in this thread, joined by memcpy (tests/lib/nx_wire.h). Prints, per
+ * message and in nanoseconds, the time of all nodes together, divided by messages × nodes: what one
+ * node spends on one message, its copies included; and the cost of a turn that finds nothing.
+ * Usage: bench_core [seconds per case] */
 #include "nx_wire.h"
 
 #include "common/clock.h"

@@ -109,6 +109,7 @@ nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);
 
 /* --- point to point -------------------------------------------------------------------------------------- */
 
+/* NX_PEER_DOWN; NX_AGAIN: too many are open; NX_WEDGED: after nx_group_leave. */
 enum nx_status nx_query_open(struct nx_group *group, nx_rank peer, uint64_t total, void *cookie,
                              nx_stream *stream);
 enum nx_status nx_query_write(struct nx_group *group, nx_stream query, const void *bytes,

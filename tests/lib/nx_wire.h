@@ -1,8 +1,9 @@
-/* nx_wire.h — a group in one process: cores joined by lanes that move writes by memcpy, and a trace of their upcalls.
+/* nx_wire.h — a group in one process: cores joined by lanes that move writes by memcpy, and a trace
+ * of their upcalls.
  *
- * One lane per ordered pair of nodes. A posted write queues in its lane and lands at once, or, on a held lane, when the
- * test says so; the bytes are read from the source when they land (inline ones when they are posted). Each turn of a
- * node is 10 ns of time. Upcalls become trace lines:
+ * One lane per ordered pair of nodes. A posted write queues in its lane and lands at once, or, on a
+ * held lane, when the test says so; the bytes are read from the source when they land (inline ones
+ * when they are posted). Each turn of a node is 10 ns of time. Upcalls become trace lines:
  *
  *   [120] n1 > delivered 7 from n0 'text'
  *
@@ -47,11 +48,13 @@ struct wire {
     char trace[WIRE_TRACE_BYTES];
 };
 
-/* tiers[n]: node n's subgroup in config->spec. config->self is filled in. All get the view; nothing has run yet. */
+/* tiers[n]: node n's subgroup in config->spec. config->self is filled in. All get the view; nothing
+ * has run yet. */
 struct wire *wire_open(const struct nx_core_config *config, const uint32_t *tiers, unsigned nodes);
 void wire_close(struct wire *wire);
 
-/* A configuration with one subgroup "TIER" of one shard of 1 … 8 nodes, small rings, a tcp-like fabric. */
+/* A configuration with one subgroup "TIER" of one shard of 1 … 8 nodes, small rings, a tcp-like
+ * fabric. */
 struct nx_core_config wire_config(void);
 
 bool wire_turn(struct wire *wire, unsigned node);            /* one POLL; true: busy */
@@ -67,7 +70,8 @@ void wire_kill(struct wire *wire, unsigned node); /* what is in its lanes is los
 const struct nx_update *wire_ask(struct wire *wire, unsigned node, struct nx_event event);
 enum nx_status wire_send(struct wire *wire, unsigned node, const char *text);
 
-/* Compares the trace since the last call with the expected lines, and clears it. Prints both if they differ. */
+/* Compares the trace since the last call with the expected lines, and clears it. Prints both if
+ * they differ. */
 bool wire_expect(struct wire *wire, const char *expected);
 
 #endif

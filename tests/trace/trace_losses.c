@@ -33,7 +33,8 @@ static void a_death_wedges_the_shard_and_is_told_once(void **state)
     wire_close(wire);
 }
 
-/* "After wedging, delivery in that shard stops": what was received but not stable stays undelivered. */
+/* "After wedging, delivery in that shard stops": what was received but not stable stays
+ * undelivered. */
 static void nothing_is_delivered_after_the_wedge(void **state)
 {
     (void)state;
@@ -46,6 +47,23 @@ static void nothing_is_delivered_after_the_wedge(void **state)
     wire_run(wire);
     assert_true(wire_expect(wire, "[1010] n0 > lost n2: killed\n"
                                   "[1020] n1 > lost n2: killed\n"));
+    wire_close(wire);
+}
+
+/* A sender that dies with its message at one of two: neither of them delivers it in this view. */
+static void a_message_that_only_one_survivor_holds_is_not_delivered(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(3);
+    wire->lanes[0][2].held = true;
+    wire_send(wire, 0, "m");
+    wire_turn(wire, 0);
+    wire_turn(wire, 1);
+    wire_kill(wire, 0);
+    wire->now = 1000;
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1010] n1 > lost n0: killed\n"
+                                  "[1020] n2 > lost n0: killed\n"));
     wire_close(wire);
 }
 
@@ -117,6 +135,28 @@ static void a_leaver_goes_cleanly_after_its_last_message(void **state)
     wire_ask(wire, 0, (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = 1, .why = "closed"});
     wire_run(wire);
     assert_true(wire_expect(wire, ""));
+    wire_close(wire);
+}
+
+/* "What comes of a leaver after its leave is nothing", and it asks nothing new. */
+static void a_leaver_asks_nothing_after_its_leave(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire->lanes[0][1].held = true; /* its leave waits for the receipt of its query */
+    struct nx_event query = {.type = NX_EV_QUERY_OPEN, .peer = 1, .total = 2};
+    nx_stream stream = wire_ask(wire, 0, query)->stream;
+    wire_ask(wire, 0, (struct nx_event){.type = NX_EV_LEAVE});
+    wire->now = NX_SEC;
+    wire_turn(wire, 0);
+    struct nx_event bytes = {.type = NX_EV_QUERY_WRITE, .stream = stream, .bytes = "??", .len = 2};
+    assert_int_equal(wire_ask(wire, 0, bytes)->status, NX_OK);
+    assert_int_equal(wire_ask(wire, 0, query)->status, NX_WEDGED);
+    wire_land(wire, 0, 1, 1);
+    wire_turn(wire, 1);
+    wire_release(wire, 0, 1);
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1000000020] n1 > lost n0 cleanly: it left\n"));
     wire_close(wire);
 }
 
@@ -226,10 +266,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_death_wedges_the_shard_and_is_told_once),
         cmocka_unit_test(nothing_is_delivered_after_the_wedge),
+        cmocka_unit_test(a_message_that_only_one_survivor_holds_is_not_delivered),
         cmocka_unit_test(below_its_minimum_a_shard_is_unavailable),
         cmocka_unit_test(a_suspicion_spreads),
         cmocka_unit_test(a_suspected_member_fences_itself),
         cmocka_unit_test(a_leaver_goes_cleanly_after_its_last_message),
+        cmocka_unit_test(a_leaver_asks_nothing_after_its_leave),
         cmocka_unit_test(all_may_leave_at_once),
         cmocka_unit_test(a_leaver_does_not_wait_for_ever),
         cmocka_unit_test(nonsense_in_a_row_is_a_failure_of_its_member),

@@ -1,4 +1,5 @@
-/* The sentences of the ordered multicast, each as a story: now, late, early, twice, and a crash just after. */
+/* The sentences of the ordered multicast, each as a story: now, late, early, twice, and a crash
+ * just after. */
 #include "nx_test.h"
 #include "nx_wire.h"
 
@@ -23,7 +24,8 @@ static void release_all_to(struct wire *wire, unsigned dst)
             wire_release(wire, n, dst);
 }
 
-/* "Delivered means held by every member": nobody delivers while one member has not got the bytes. */
+/* "Delivered means held by every member": nobody delivers while one member has not got the bytes.
+ */
 static void nobody_delivers_what_one_has_not_received(void **state)
 {
     (void)state;
@@ -125,7 +127,8 @@ static void a_row_that_lands_again_changes_nothing(void **state)
     wire_close(wire);
 }
 
-/* "Full is back-pressure": a window that one member does not drain refuses, and opens when that member is back. */
+/* "Full is back-pressure": a window that one member does not drain refuses, and opens when that
+ * member is back. */
 static void a_slow_member_closes_the_window_and_opens_it_again(void **state)
 {
     (void)state;

@@ -84,7 +84,8 @@ static void replies_come_in_any_order(void **state)
     wire_close(wire);
 }
 
-/* "No upcall for a query comes after its cancel": before the reply, with the reply on its way, after it. */
+/* "No upcall for a query comes after its cancel": before the reply, with the reply on its way,
+ * after it. */
 static void a_cancelled_query_is_silent(void **state)
 {
     (void)state;
@@ -116,7 +117,8 @@ static void a_cancelled_query_is_silent(void **state)
     wire_close(wire);
 }
 
-/* Cancels the other query from inside the first reply's upcall, in the same turn as the other's reply. */
+/* Cancels the other query from inside the first reply's upcall, in the same turn as the other's
+ * reply. */
 struct canceller {
     nx_stream other;
     unsigned replies;
@@ -148,7 +150,8 @@ static void a_cancel_inside_an_upcall_takes_effect_at_once(void **state)
     wire_close(wire);
 }
 
-/* "A reply may end before its query does": the rest of the query is refused, and what had left is dropped. */
+/* "A reply may end before its query does": the rest of the query is refused, and what had left is
+ * dropped. */
 static void an_early_reply_ends_the_query(void **state)
 {
     (void)state;

@@ -45,7 +45,8 @@ static void who_woke_up_is_not_rung_again(void **state)
     wire_close(wire);
 }
 
-/* "It looks once more, then blocks": a write that crossed its good night is followed by a bell, … */
+/* "It looks once more, then blocks": a write that crossed its good night is followed by a bell, …
+ */
 static void a_write_that_crosses_the_good_night_is_followed_by_a_bell(void **state)
 {
     (void)state;
@@ -64,7 +65,8 @@ static void a_write_that_crosses_the_good_night_is_followed_by_a_bell(void **sta
     wire_close(wire);
 }
 
-/* … also when its writer went to sleep before it heard that good night; and then the night is quiet. */
+/* … also when its writer went to sleep before it heard that good night; and then the night is
+ * quiet. */
 static void two_good_nights_that_cross_leave_nobody_asleep_over_a_message(void **state)
 {
     (void)state;
@@ -102,7 +104,8 @@ static void nobody_sleeps_before_all_know(void **state)
     wire_close(wire);
 }
 
-/* Q1, "woken for nothing": it goes back to sleep without a word, and its peer's good night wakes nobody. */
+/* Q1, "woken for nothing": it goes back to sleep without a word, and its peer's good night wakes
+ * nobody. */
 static void a_wake_up_for_nothing_is_not_spread(void **state)
 {
     (void)state;

@@ -70,7 +70,8 @@ static void a_group_of_one_delivers_to_itself(void **state)
     wire_close(wire);
 }
 
-/* Every node sends messages of random sizes as fast as its window takes them; all windows wrap many times. */
+/* Every node sends messages of random sizes as fast as its window takes them; all windows wrap many
+ * times. */
 static void run_senders(unsigned nodes, unsigned senders, unsigned messages, uint64_t seed)
 {
     struct nx_core_config config = wire_config();

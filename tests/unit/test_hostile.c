@@ -1,4 +1,5 @@
-/* A member that writes whatever it likes into the others' regions: they may lose it, and must not break. */
+/* A member that writes whatever it likes into the others' regions: they may lose it, and must not
+ * break. */
 #include "nx_test.h"
 #include "nx_wire.h"
 

@@ -36,7 +36,8 @@ static void received_ends_at_the_first_missing_place(void **state)
     assert_int_equal(nx_stability_received((const uint64_t[]){4}, 1), 4);
 }
 
-/* Once everybody has sent what is wanted, every message has its place filled before it, and nobody wants more. */
+/* Once everybody has sent what is wanted, every message has its place filled before it, and nobody
+ * wants more. */
 static void what_is_wanted_completes_the_order_and_no_more(void **state)
 {
     (void)state;

@@ -24,7 +24,8 @@ static bool append(struct nx_window *window, uint32_t len, uint8_t fill)
     return payload != NULL;
 }
 
-/* Every length at every position of the ring comes out as it went in, through thousands of wraps. */
+/* Every length at every position of the ring comes out as it went in, through thousands of wraps.
+ */
 static void records_survive_the_wrap_at_every_position(void **state)
 {
     (void)state;

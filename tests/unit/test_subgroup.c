@@ -50,7 +50,8 @@ static void six_nodes_are_two_and_two_shards_of_two(void **state)
     assert_false(nx_layout_shard_of(&l, 1, NX_RANK_NONE, &shard));
 }
 
-/* Minimum first, shard after shard; what is left over spreads evenly; beyond max_nodes are spares. */
+/* Minimum first, shard after shard; what is left over spreads evenly; beyond max_nodes are spares.
+ */
 static void minimum_first_then_evenly_then_spares(void **state)
 {
     (void)state;

@@ -25,7 +25,8 @@ uint64_t nx_core_layout_hash(const struct nx_core_config *config)
     return shape_of(config, &shape, NULL) == NX_OK ? nx_region_shape_hash(&shape) : 0;
 }
 
-/* A small message, and a bulk head in its first block, take at most a quarter of their ring, with their headers. */
+/* A small message, and a bulk head in its first block, take at most a quarter of their ring, with
+ * their headers. */
 static size_t send_max_of(const struct nx_region_shape *shape)
 {
     uint64_t ring = shape->mc_ring_bytes < shape->bulk_ring_bytes ? shape->mc_ring_bytes

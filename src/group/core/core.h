@@ -2,27 +2,30 @@
  *
  *   step(core, now, event) → update
  *
- * No clock, no system call, no thread, no allocation after open, no writable global. The same objects run under
- * libfabric (group.c) and under the simulator (sim/). A turn takes one event and fills an update: writes to push
- * to peers' memory, and upcalls to make. The caller makes the upcalls first, in order, then posts the writes in
- * order; both point into the region or into the core and are valid until the next VIEW, POLL or SLEEP.
+ * No clock, no system call, no thread, no allocation after open, no writable global. The same
+ * objects run under libfabric (group.c) and under the simulator (sim/). A turn takes one event and
+ * fills an update: writes to push to peers' memory, and upcalls to make. The caller makes the
+ * upcalls first, in order, then posts the writes in order; both point into the region or into the
+ * core and are valid until the next VIEW, POLL or SLEEP.
  *
- * Only VIEW, POLL and SLEEP make upcalls and writes. The other events are requests: their update carries a status
- * (and a stream, or the bytes taken) alone, so an upcall may step the core with them and a second update. What
- * they put into the windows leaves with the next POLL. `busy` after a request or PEER_DOWN: a POLL is due.
+ * Only VIEW, POLL and SLEEP make upcalls and writes. The other events are requests: their update
+ * carries a status (and a stream, or the bytes taken) alone, so an upcall may step the core with
+ * them and a second update. What they put into the windows leaves with the next POLL. `busy` after
+ * a request or PEER_DOWN: a POLL is due.
  *
- * The region is the node's registered memory. Every node of a group has the same layout of it (checked by
- * nx_core_layout_hash at bootstrap), so an offset means the same thing everywhere. Peers write into it at any
- * time, in any pieces; what makes bytes readable is a guard (sst_guard.h) that was written after them
- * on the same lane. Everything read from the region is checked as input from outside.
+ * The region is the node's registered memory. Every node of a group has the same layout of it
+ * (checked by nx_core_layout_hash at bootstrap), so an offset means the same thing everywhere.
+ * Peers write into it at any time, in any pieces; what makes bytes readable is a guard
+ * (sst_guard.h) that was written after them on the same lane. Everything read from the region is
+ * checked as input from outside.
  *
- * Flow to the fabric: the poll event says which peers can take writes. The core never queues a control write it
- * cannot post; it remembers that the column is dirty and pushes its newest value when the peer is writable, so
- * counters coalesce and nothing grows. A peer that was not writable at the last POLL and is now is news, like a
- * landed write: a POLL is due, also of a node that went to sleep meanwhile.
- * Control writes are at most NX_INLINE_MAX bytes and flagged inline: the fabric copies them at post time, so the
- * row may change at once. Payload writes point into rings whose bytes stay as they are until the receiver's counter
- * says that they were consumed. */
+ * Flow to the fabric: the poll event says which peers can take writes. The core never queues a
+ * control write it cannot post; it remembers that the column is dirty and pushes its newest value
+ * when the peer is writable, so counters coalesce and nothing grows. A peer that was not writable
+ * at the last POLL and is now is news, like a landed write: a POLL is due, also of a node that went
+ * to sleep meanwhile. Control writes are at most NX_INLINE_MAX bytes and flagged inline: the fabric
+ * copies them at post time, so the row may change at once. Payload writes point into rings whose
+ * bytes stay as they are until the receiver's counter says that they were consumed. */
 #ifndef NX_GROUP_CORE_H
 #define NX_GROUP_CORE_H
 
@@ -145,8 +148,9 @@ struct nx_update {
 void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
-/* Asked before each upcall of an update is made: false if a request made by an earlier upcall of that update
- * (a cancelled query, an aborted bulk) has taken the ground from under it. It is skipped then. */
+/* Asked before each upcall of an update is made: false if a request made by an earlier upcall of
+ * that update (a cancelled query, an aborted bulk) has taken the ground from under it. It is
+ * skipped then. */
 bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *upcall);
 
 /* Facts for group.h's getters. */

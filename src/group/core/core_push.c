@@ -10,12 +10,14 @@ static void add_write(struct nx_core *core, struct nx_update *update, struct nx_
     core->stats.write_bytes += write.bytes;
 }
 
-/* Posts window bytes [*posted, head) to the peer: one write, or two at the ring's end. True if there were any. */
+/* Posts window bytes [*posted, head) to the peer: one write, or two at the ring's end. True if
+ * there were any. */
 static bool push_window(struct nx_core *core, struct nx_update *update, nx_rank peer,
                         const struct nx_window *window, uint64_t *posted, uint64_t local,
                         uint64_t remote)
 {
-    /* Only a peer that claims to have what it was not sent is behind `freed`; it gets what is left. */
+    /* Only a peer that claims to have what it was not sent is behind `freed`; it gets what is left.
+     */
     uint64_t from = *posted > window->freed ? *posted : window->freed;
     if (from == window->head)
         return false;
@@ -65,7 +67,8 @@ static void push_row(struct nx_core *core, struct nx_update *update, nx_rank pee
                       .remote_offset = nx_row_in_offset(&core->shape, core->self) + range.offset});
 }
 
-/* The peer's last write wakes it if it said that it sleeps; if it did not say so, it may be about to. */
+/* The peer's last write wakes it if it said that it sleeps; if it did not say so, it may be about
+ * to. */
 static void ring_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
     if (core->config.caps.wakes_on_plain_write)
@@ -80,8 +83,11 @@ static void ring_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     core->stats.doorbells++;
 }
 
-static void swap_writes(struct nx_update *update, uint32_t from)
+/* A mutant: the guard goes first. */
+static void put_last_first(struct nx_update *update, uint32_t from)
 {
+    if (update->writes_count == from)
+        return;
     struct nx_write last = update->writes[update->writes_count - 1];
     for (uint32_t i = update->writes_count - 1; i > from; i--)
         update->writes[i] = update->writes[i - 1];
@@ -100,14 +106,15 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
         core->table.dirty[peer] |=
             SLEEP_BIT; /* something must be written for the bell to ride on */
     push_row(core, update, peer, true);
-    if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD) && update->writes_count > before)
-        swap_writes(update, before);
+    if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
+        put_last_first(update, before);
     push_row(core, update, peer, false);
     nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
     ring_peer(core, update, peer);
 }
 
-/* A failed member may be alive and merely unheard: the last that it hears of us is that it is out. */
+/* A failed member may be alive and merely unheard: the last that it hears of us is that it is out.
+ */
 static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
     for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
@@ -125,16 +132,13 @@ void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *u
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));
 }
 
-/* Our good night to a peer. It rings if our last write may have landed after the peer's last look: its own good night
- * may be on its way to us, and nobody would be left awake to ring. */
+/* Our good night to a peer. It rings if our last write may have landed after the peer's last look:
+ * its own good night may be on its way to us, and nobody would be left awake to ring. */
 static void say_good_night(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
-    bool rings = core->unrung & NX_RANK_BIT(peer);
     nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
-    if (rings)
-        core->table.dirty[peer] |= SLEEP_BIT; /* it knows that we sleep, but the bell needs a write */
     push_row(core, update, peer, true);
-    if (rings) {
+    if (core->unrung & NX_RANK_BIT(peer)) {
         update->writes[update->writes_count - 1].doorbell = true;
         core->stats.doorbells++;
     }

@@ -44,6 +44,8 @@ static enum nx_status query_open(struct nx_core *core, const struct nx_event *ev
         return NX_INVALID;
     if (!(core->suspect.alive & NX_RANK_BIT(event->peer)))
         return NX_PEER_DOWN;
+    if (core->suspect.leaving)
+        return NX_WEDGED;
     return nx_p2p_ask(&core->p2p, event->peer, event->total, event->cookie, &update->stream);
 }
 

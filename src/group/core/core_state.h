@@ -67,6 +67,20 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
 void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
+/* core_listen.c: takes what is new in the others' rows. True if something moved. */
+bool nx_core_listen(struct nx_core *core);
+
+/* core_up.c: reports the members that are gone and closes their streams; then hands up what is due,
+ * true if something is left for the next turn. */
+void nx_core_lose(struct nx_core *core, struct nx_update *update);
+bool nx_core_hand_up(struct nx_core *core, struct nx_update *update);
+
+/* A fresh upcall; only what its type uses is filled in by the caller. There is room. */
+struct nx_upcall *nx_core_add_upcall(struct nx_update *update, enum nx_upcall_type type);
+
+/* This node cannot go on, for the reason. */
+void nx_core_fail_self(struct nx_core *core, const char *why);
+
 /* When a turn is due though nothing happens; NX_NEVER mostly. */
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
 

@@ -1,12 +1,15 @@
 /* mb_suspect.h — which members are still there, as far as this node knows.
  *
- *   alive ⊆ reachable ⊆ members;  both only shrink within a view;  suspected = failed members, only grows
+ *   alive ⊆ reachable ⊆ members, both only shrink within a view
+ *   suspected = failed members, only grows
  *
- * A member fails by the fabric's death notice, by nonsense in what it wrote, or because another member suspects it. A
- * member that announced its leave is not alive, but reachable, until its connection ends; that is no failure.
- * A leaver has left when every reachable member has seen its announcement, or its patience ends.
- * Each loss is reported once, in nx_suspect_next. Nothing is allocated. Thread  group thread only
- * Source  Derecho, ACM TOCS 2019, suspicion. Departure: no time-outs yet; the fabric tells of deaths. */
+ * A member fails by the fabric's death notice, by nonsense in what it wrote, or because another
+ * member suspects it. A member that announced its leave is not alive, but reachable, until its
+ * connection ends; that is no failure. A leaver has left when every reachable member has seen its
+ * announcement, or its patience ends. Each loss is reported once, in nx_suspect_next. Nothing is
+ * allocated. Thread  group thread only
+ * Source  Derecho, ACM TOCS 2019, suspicion. Departure: no time-outs yet; the fabric tells of
+ *         deaths. */
 #ifndef NX_GROUP_MB_SUSPECT_H
 #define NX_GROUP_MB_SUSPECT_H
 
@@ -30,7 +33,8 @@ struct nx_suspect {
 
 void nx_suspect_init(struct nx_suspect *suspect, nx_rank self, uint32_t members_count);
 
-/* The member failed, for the reason; a member that announced its leave went cleanly. Nothing for those gone already. */
+/* The member failed, for the reason; a member that announced its leave went cleanly. Nothing for
+ * those gone already. */
 void nx_suspect_fail(struct nx_suspect *suspect, nx_rank rank, const char *why);
 
 /* Another member's suspicions, and its announcement. */

@@ -60,7 +60,8 @@ enum nx_status nx_bulk_start(struct nx_bulk *bulk, uint64_t total, const void *h
     return NX_OK;
 }
 
-/* One block of up to `len` bytes, behind the head if it is the first. Returns how many bytes it took. */
+/* One block of up to `len` bytes, behind the head if it is the first. Returns how many bytes it
+ * took. */
 static size_t put_block(struct nx_bulk *bulk, struct nx_bulk_own *own, const uint8_t *bytes,
                         size_t len)
 {
@@ -171,7 +172,8 @@ const char *nx_bulk_receive(struct nx_bulk *bulk, nx_rank peer, uint64_t sent)
     return NULL;
 }
 
-/* The stream that a block belongs to: a new one for offset 0, else the open one that goes on here. */
+/* The stream that a block belongs to: a new one for offset 0, else the open one that goes on here.
+ */
 static const char *place_block(struct nx_bulk_theirs *theirs, const struct nx_bulk_header *header,
                                uint64_t len)
 {

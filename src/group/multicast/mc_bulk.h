@@ -1,17 +1,24 @@
-/* mc_bulk.h — messages of any size, streamed to every other member of the shard through a bounded window.
+/* mc_bulk.h — messages of any size, streamed to every other member of the shard through a bounded
+ * window.
  *
  *   consumed(r) <= sent,   freed = min over the live peers of consumed,   sent − freed <= ring
  *
- * A bulk message goes out as blocks; receivers take each block as it comes. When every peer has consumed the last one,
- * the sender appends a commit (the stream and the head) to the ordered multicast: its delivery is the delivery of the
- * bulk message, so the promises D1–D5 of small messages hold for it without more. Several may interleave.
- * An abort, or the sender's death, ends it at the receivers before any delivery.
+ * A bulk message goes out as blocks; receivers take each block as it comes. When every peer has
+ * consumed the last one, the sender appends a commit (the stream and the head) to the ordered
+ * multicast: its delivery is the delivery of the bulk message, so the promises D1–D5 of small
+ * messages hold for it without more. Several may interleave. An abort, or the sender's death, ends
+ * it at the receivers before any delivery.
  *
- *   own:   free → taking → draining → committed → free        committed: until every member has delivered the commit,
- *             ↖ aborting ← taking, draining                      since the slot is part of the receivers' tables, too
+ *   own:   free → taking → draining → committed → free
+ *             ↖ aborting ← taking, draining
  *
- * Owner   the rings lie in the region; heads are kept in memory that the caller gives. Thread  group thread only
- * Source  Derecho's RDMC has block schedules and relays; here the sender writes to each peer (sequential schedule). */
+ * A slot stays committed until every member has delivered the commit, since it is the slot of the
+ * receivers' tables, too.
+ *
+ * Owner   the rings lie in the region; heads are kept in memory that the caller gives. Thread
+ *         group thread only
+ * Source  Derecho's RDMC has block schedules and relays; here the sender writes to each peer
+ *         (sequential schedule). */
 #ifndef NX_GROUP_MC_BULK_H
 #define NX_GROUP_MC_BULK_H
 
@@ -42,8 +49,8 @@ struct nx_bulk_own {
     enum nx_bulk_state state;
     nx_stream stream;
     uint64_t total, taken;
-    uint64_t
-        end; /* draining: consumed up to here by all = every byte has arrived; committed: commit's place + 1 */
+    uint64_t end; /* draining: all bytes have arrived when everybody consumed up to here;
+                     committed: the place behind the commit in the order */
     uint32_t head_len;
 };
 
@@ -78,9 +85,9 @@ enum nx_status nx_bulk_put(struct nx_bulk *bulk, nx_stream stream, const void *b
                            size_t *taken);
 void nx_bulk_give_up(struct nx_bulk *bulk, nx_stream stream);
 
-/* The live peers have consumed `consumed` bytes, and the shard's members have delivered `delivered` places: frees the
- * bytes, commits what has arrived everywhere, frees the slots of delivered ones, and announces aborts that waited for
- * room. True if something moved. */
+/* The live peers have consumed `consumed` bytes, and the shard's members have delivered `delivered`
+ * places: frees the bytes, commits what has arrived everywhere, frees the slots of delivered ones,
+ * and announces aborts that waited for room. True if something moved. */
 bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered);
 
 /* --- the receiver's side --- */
@@ -94,7 +101,8 @@ enum nx_bulk_got { NX_BULK_NONE, NX_BULK_PART, NX_BULK_ABORTED, NX_BULK_CORRUPT 
 enum nx_bulk_got nx_bulk_next(struct nx_bulk *bulk, nx_rank peer, struct nx_part *part,
                               const uint8_t **head, size_t *head_len, const char **why);
 
-/* A commit of `peer` is to be delivered: closes the stream. False if not all of its bytes have come. */
+/* A commit of `peer` is to be delivered: closes the stream. False if not all of its bytes have
+ * come. */
 bool nx_bulk_commit(struct nx_bulk *bulk, nx_rank peer, nx_stream stream);
 
 /* Peer is gone: closes one of its open streams, and returns it; 0 when none is left. */

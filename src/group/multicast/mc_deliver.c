@@ -32,8 +32,8 @@ static void fill_delivery(const struct nx_mc *mc, uint32_t sender, const struct 
     }
 }
 
-/* The record at the sender's delivery cursor; it was checked when it was received, but lies in memory that a hostile
- * peer may have written since. */
+/* The record at the sender's delivery cursor; it was checked when it was received, but lies in
+ * memory that a hostile peer may have written since. */
 static const char *next_record(struct nx_mc *mc, uint32_t sender, struct nx_record *record,
                                const uint8_t **payload)
 {

@@ -1,4 +1,5 @@
-/* mc_order.h — a sender's n-th message ↔ its place in the shard's total order: round robin over the senders.
+/* mc_order.h — a sender's n-th message ↔ its place in the shard's total order: round robin over the
+ * senders.
  *
  *   seq = index × senders + sender
  *
@@ -7,7 +8,8 @@
  *   s1     seq 1        seq 4        seq 7
  *   s2     seq 2        seq 5        seq 8
  *
- * Source  Derecho, ACM TOCS 2019. Departure: none; an idle sender fills its places with nulls, as in Spindle. */
+ * Source  Derecho, ACM TOCS 2019. Departure: none; an idle sender fills its places with nulls, as
+ *         in Spindle. */
 #ifndef NX_GROUP_MC_ORDER_H
 #define NX_GROUP_MC_ORDER_H
 

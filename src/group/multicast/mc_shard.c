@@ -85,7 +85,8 @@ const char *nx_mc_receive(struct nx_mc *mc, uint32_t sender, uint64_t sent)
 {
     nx_assert(sender < mc->senders && sender != mc->own && !mc->wedged);
     struct nx_intake *held = &mc->held[sender];
-    /* What is not delivered yet still occupies the window, so delivery's end of it bounds the claim. */
+    /* What is not delivered yet still occupies the window, so delivery's end of it bounds the
+     * claim. */
     if (!nx_intake_extend(&mc->due[sender], sent) || !nx_intake_extend(held, sent))
         return "it claims more multicast bytes than its window holds";
     for (;;) {
@@ -103,7 +104,8 @@ const char *nx_mc_receive(struct nx_mc *mc, uint32_t sender, uint64_t sent)
     }
 }
 
-/* Runs of nulls are one record each; a run that cannot be appended now is made up for by a later, longer one. */
+/* Runs of nulls are one record each; a run that cannot be appended now is made up for by a later,
+ * longer one. */
 static void fill_with_nulls(struct nx_mc *mc)
 {
     uint64_t wanted = nx_stability_wanted(mc->indexes, mc->own, mc->senders);

@@ -1,17 +1,18 @@
-/* mc_shard.h — one shard's ordered multicast at one member: sending, holding, and freeing what all have delivered.
+/* mc_shard.h — one shard's ordered multicast at one member: sending, holding, and freeing what all
+ * have delivered.
  *
- *   indexes[s]   messages of sender s that we hold, nulls included          (indexes[own] = what we sent)
- *   received   = places of the total order held without a gap               mc_order.h, mc_stability.h
- *   delivered <= received                                                   mc_deliver.h
+ *   indexes[s]   messages of sender s that we hold, nulls included; indexes[own]: what we sent
+ *   received   = places of the total order held without a gap         (mc_order.h, mc_stability.h)
+ *   delivered <= received                                                           (mc_deliver.h)
  *   out.freed  : our messages before it are delivered by every member       (S3)
  *
- * A sender with nothing to say fills the places that others wait for with nulls, one record for a run of them. A wedged
- * shard sends nothing, holds nothing new and delivers nothing until the next view.
- * Everything in another member's ring is checked when it is received, and again when it is delivered; a refusal is a
- * sentence that names the offence.
+ * A sender with nothing to say fills the places that others wait for with nulls, one record for a
+ * run of them. A wedged shard sends nothing, holds nothing new and delivers nothing until the next
+ * view. Everything in another member's ring is checked when it is received, and again when it is
+ * delivered; a refusal is a sentence that names the offence.
  * Owner   the rings lie in the region. Thread  group thread only
- * Source  Derecho's SMC with Spindle's null messages. Departure: a ring of bytes, not of fixed slots, so that a batch of
- *         small messages leaves as one write. */
+ * Source  Derecho's SMC with Spindle's null messages. Departure: a ring of bytes, not of fixed
+ *         slots, so that a batch of small messages leaves as one write. */
 #ifndef NX_GROUP_MC_SHARD_H
 #define NX_GROUP_MC_SHARD_H
 
@@ -46,19 +47,21 @@ struct nx_mc {
 void nx_mc_init(struct nx_mc *mc, const struct nx_layout *layout, uint32_t subgroup, nx_rank self,
                 uint8_t *region, const struct nx_region_shape *shape, size_t send_max);
 
-/* Appends a message (NX_REC_MESSAGE, or NX_REC_COMMIT with `stream` before the bytes). NX_AGAIN: the window is full.
- * The caller checked the length and that the shard may send. */
+/* Appends a message (NX_REC_MESSAGE, or NX_REC_COMMIT with `stream` before the bytes). NX_AGAIN:
+ * the window is full. The caller checked the length and that the shard may send. */
 enum nx_status nx_mc_append(struct nx_mc *mc, uint8_t kind, nx_stream stream, const void *bytes,
                             size_t len);
 
-/* Sender s's ring is readable up to `sent`: checks and counts what is new. NULL, or why the sender is not believed. */
+/* Sender s's ring is readable up to `sent`: checks and counts what is new. NULL, or why the sender
+ * is not believed. */
 const char *nx_mc_receive(struct nx_mc *mc, uint32_t sender, uint64_t sent);
 
-/* After receiving: fills the places that others wait for, if the window has room, and computes `received`. */
+/* After receiving: fills the places that others wait for, if the window has room, and computes
+ * `received`. */
 void nx_mc_settle(struct nx_mc *mc);
 
-/* Every member has delivered `everywhere` places: frees our records that are among them. NULL, or that our own ring was
- * overwritten. */
+/* Every member has delivered `everywhere` places: frees our records that are among them. NULL, or
+ * that our own ring was overwritten. */
 const char *nx_mc_free(struct nx_mc *mc, uint64_t everywhere);
 
 /* The next record of sender s as both walks see it: its kind and lengths must be possible. */

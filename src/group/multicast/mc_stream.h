@@ -2,8 +2,9 @@
  *
  *   | rank + 1: 8 bits | bulk: 1 bit | count: 45 bits | slot: 10 bits |
  *
- * The member that opens the stream names it; `slot` is its place in that member's table, and in its peers' tables of
- * that member's streams. `count` only grows, so no name comes back within 2^45 streams. */
+ * The member that opens the stream names it; `slot` is its place in that member's table, and in its
+ * peers' tables of that member's streams. `count` only grows, so no name comes back within 2^45
+ * streams. */
 #ifndef NX_GROUP_MC_STREAM_H
 #define NX_GROUP_MC_STREAM_H
 

@@ -1,16 +1,18 @@
-/* mc_window.h — a bounded stream of records in a ring of bytes: the sender's end and a receiver's end.
+/* mc_window.h — a bounded stream of records in a ring of bytes: the sender's end and a receiver's
+ * end.
  *
  *   freed <= pushed(peer) <= head            head − freed <= ring
  *   read  <= sent <= head                    bytes [read, sent) are readable
  *
- * Positions count bytes since the start of the view and never wrap; a byte lies at position & (ring − 1). A record
- * is an 8-byte header and its payload, padded to 8; it never wraps: a pad record fills the end of the ring.
+ * Positions count bytes since the start of the view and never wrap; a byte lies at position & (ring
+ * − 1). A record is an 8-byte header and its payload, padded to 8; it never wraps: a pad record
+ * fills the end of the ring.
  *
  *   | len u32 | kind u8 | flags u8 | tag u16 | payload … | pad to 8 |
  *
- * The sender appends at head; the ring's bytes are the source of its writes, so they stay until every receiver says
- * that it consumed them (freed). Full is back-pressure.
- * The receiver's ring is written by the peer: every header is copied once, checked, and then believed.
+ * The sender appends at head; the ring's bytes are the source of its writes, so they stay until
+ * every receiver says that it consumed them (freed). Full is back-pressure. The receiver's ring is
+ * written by the peer: every header is copied once, checked, and then believed.
  * Owner   the ring lies in the region; both ends are values. Thread  group thread only */
 #ifndef NX_GROUP_MC_WINDOW_H
 #define NX_GROUP_MC_WINDOW_H
@@ -59,8 +61,8 @@ void nx_window_init(struct nx_window *window, uint8_t *ring, uint64_t ring_bytes
 /* Appends a record and returns its payload to fill in; NULL if the window is full. */
 uint8_t *nx_window_append(struct nx_window *window, const struct nx_record *record);
 
-/* The longest payload that nx_window_append takes now, leaving `spare` bytes free; 0 if none (or only an empty
- * one). */
+/* The longest payload that nx_window_append takes now, leaving `spare` bytes free; 0 if none (or
+ * only an empty one). */
 uint64_t nx_window_room(const struct nx_window *window, uint64_t spare);
 
 struct nx_intake {
@@ -70,12 +72,14 @@ struct nx_intake {
 
 void nx_intake_init(struct nx_intake *intake, const uint8_t *ring, uint64_t ring_bytes);
 
-/* Takes the sender's guard. False if it claims more than the window can hold, or an odd position. */
+/* Takes the sender's guard. False if it claims more than the window can hold, or an odd position.
+ */
 bool nx_intake_extend(struct nx_intake *intake, uint64_t sent);
 
 enum nx_intake_got { NX_INTAKE_EMPTY, NX_INTAKE_RECORD, NX_INTAKE_CORRUPT };
 
-/* The next record, and past it; pads are skipped. *payload stays readable until the sender is told. */
+/* The next record, and past it; pads are skipped. *payload stays readable until the sender is told.
+ */
 enum nx_intake_got nx_intake_next(struct nx_intake *intake, struct nx_record *record,
                                   const uint8_t **payload);
 

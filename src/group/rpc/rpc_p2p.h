@@ -1,19 +1,23 @@
-/* rpc_p2p.h — queries and replies between two members: streams of fragments in one ring per direction.
+/* rpc_p2p.h — queries and replies between two members: streams of fragments in one ring per
+ * direction.
  *
  *   a query is answered by one reply, both of any size; fragments of many streams interleave
  *   the asker's reply parts and the answerer's query parts come in order, once, without gaps
  *
- * A large stream takes one fragment per turn and leaves a quarter of the ring to small ones; who was served longest ago
- * goes first. So a gigabyte does not block a photo, nor another gigabyte.
- * The asker's slot is the answerer's slot, too (mc_stream.h), so nothing is searched. A reply may end before its query
- * does (a refusal): what still comes of the query is dropped. A cancel follows its query in the ring.
+ * A large stream takes one fragment per turn and leaves a quarter of the ring to small ones; who
+ * was served longest ago goes first. So a gigabyte does not block a photo, nor another gigabyte.
+ * The asker's slot is the answerer's slot, too (mc_stream.h), so nothing is searched. A reply may
+ * end before its query does (a refusal): what still comes of the query is dropped. A cancel follows
+ * its query in the ring.
  *
- *   query:  free → open → ended (the reply is complete, or the peer is down) → free at the next turn
+ *   query:  free → open → ended (reply complete, or peer down) → free at the next turn
  *                     ↘ cancelled (its record waits for room) → free
  *
  * Everything read from a ring is checked; a refusal is a sentence that names the offence.
- * Owner   rings lie in the region, `asked` in memory that the caller gives. Thread  group thread only
- * Source  Derecho's p2p connections have fixed slots sized for the largest message; here a ring of bytes. */
+ * Owner   rings lie in the region, `asked` in memory that the caller gives. Thread  group thread
+ *         only
+ * Source  Derecho's p2p connections have fixed slots sized for the largest message; here a ring of
+ *         bytes. */
 #ifndef NX_GROUP_RPC_P2P_H
 #define NX_GROUP_RPC_P2P_H
 
@@ -95,7 +99,8 @@ enum nx_status nx_p2p_ask_more(struct nx_p2p *p2p, nx_stream stream, const void 
                                size_t *taken);
 void nx_p2p_cancel(struct nx_p2p *p2p, nx_stream stream);
 
-/* NX_NOT_FOUND: no such query is open; NX_EXISTS: it is being answered; NX_AGAIN: an empty reply finds no room. */
+/* NX_NOT_FOUND: no such query is open; NX_EXISTS: it is being answered; NX_AGAIN: an empty reply
+ * finds no room. */
 enum nx_status nx_p2p_reply(struct nx_p2p *p2p, nx_stream query, uint64_t total);
 enum nx_status nx_p2p_reply_more(struct nx_p2p *p2p, nx_stream query, const void *bytes, size_t len,
                                  size_t *taken);
@@ -103,15 +108,15 @@ enum nx_status nx_p2p_reply_more(struct nx_p2p *p2p, nx_stream query, const void
 /* A turn begins: slots of ended queries are free again, cancels leave. True if something moved. */
 bool nx_p2p_begin_turn(struct nx_p2p *p2p);
 
-/* False for a reply part of a query that was cancelled, or a query part of one that was answered, since it was taken
- * from nx_p2p_next in this turn. */
+/* False for a reply part of a query that was cancelled, or a query part of one that was answered,
+ * since it was taken from nx_p2p_next in this turn. */
 bool nx_p2p_reply_wanted(const struct nx_p2p *p2p, nx_stream stream);
 bool nx_p2p_query_wanted(const struct nx_p2p *p2p, nx_stream stream);
 
 /* --- receiving (rpc_receive.c) --- */
 
-/* The peer's guard says that its ring is readable up to `sent`; its counter, that it consumed ours up to `consumed`. NULL, or why
- * it is not believed. */
+/* The peer's guard says that its ring is readable up to `sent`; its counter, that it consumed ours
+ * up to `consumed`. NULL, or why it is not believed. */
 const char *nx_p2p_receive(struct nx_p2p *p2p, nx_rank peer, uint64_t sent);
 const char *nx_p2p_free(struct nx_p2p *p2p, nx_rank peer, uint64_t consumed);
 
@@ -125,8 +130,8 @@ enum nx_p2p_got {
 enum nx_p2p_got nx_p2p_next(struct nx_p2p *p2p, nx_rank peer, struct nx_part *part, void **cookie,
                             const char **why);
 
-/* The peer is down: the next of our queries to it (NX_P2P_REPLY_PART: it failed) or of its queries to us
- * (NX_P2P_QUERY_GONE); NX_P2P_NONE when all are closed. */
+/* The peer is down: the next of our queries to it (NX_P2P_REPLY_PART: it failed) or of its queries
+ * to us (NX_P2P_QUERY_GONE); NX_P2P_NONE when all are closed. */
 enum nx_p2p_got nx_p2p_orphan(struct nx_p2p *p2p, nx_rank peer, nx_stream *stream, void **cookie);
 
 #endif

@@ -2,17 +2,18 @@
  *
  *   {value, seal(value)}: 16 bytes
  *
- * A peer's write lands in any pieces, in any order inside the write, while we look. A reader takes a value only
- * if the seal fits. A plain complement does not suffice: where single bytes land, byte k of the value and byte k
- * of the complement can both be new while the rest is old, and the mixture still agrees with itself (old 0x00ff,
- * new 0x0100, seen 0x01ff). The seal is a mixing bijection, so a mixture fits with a chance of 2^-64. A zeroed
- * word is not sealed: nothing was written yet.
+ * A peer's write lands in any pieces, in any order inside the write, while we look. A reader takes
+ * a value only if the seal fits. A plain complement does not suffice: where single bytes land, byte
+ * k of the value and byte k of the complement can both be new while the rest is old, and the
+ * mixture still agrees with itself (old 0x00ff, new 0x0100, seen 0x01ff). The seal is a mixing
+ * bijection, so a mixture fits with a chance of 2^-64. A zeroed word is not sealed: nothing was
+ * written yet.
  *
- * Memory  remote-written words are read through nx_remote_load alone: relaxed, untorn for our side. The fence
- *         after an accepted guard pairs with the order of the writer's writes on its lane (fabric.h: payload
- *         first, guard second).
- * Source  Derecho's SST guards by write order and assumes untorn words. Departure: the seal (group.md §3).
- *         The mixing is the finalizer of MurmurHash3, a bijection. */
+ * Memory  remote-written words are read through nx_remote_load alone: relaxed, untorn for our side.
+ *         The fence after an accepted guard pairs with the order of the writer's writes on its lane
+ *         (fabric.h: payload first, guard second).
+ * Source  Derecho's SST guards by write order and assumes untorn words. Departure: the seal
+ *         (group.md §3). The mixing is the finalizer of MurmurHash3, a bijection. */
 #ifndef NX_GROUP_SST_GUARD_H
 #define NX_GROUP_SST_GUARD_H
 
@@ -31,7 +32,8 @@ static inline uint64_t nx_remote_load(const void *at)
     return __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
 }
 
-/* Copies `bytes` (a multiple of 8) from 8-aligned remote memory: what is checked afterwards is what is used. */
+/* Copies `bytes` (a multiple of 8) from 8-aligned remote memory: what is checked afterwards is what
+ * is used. */
 static inline void nx_remote_copy(void *dst, const void *src, unsigned bytes)
 {
     for (unsigned at = 0; at < bytes; at += 8) {

@@ -1,8 +1,9 @@
-/* sst_layout.h — where everything lies in a node's region. The same at every member, from the configuration alone.
+/* sst_layout.h — where everything lies in a node's region. The same at every member, from the
+ * configuration alone.
  *
  *   rows in     members_max × row     row[s]: what member s tells us; written by s alone
- *   rows out    members_max × row     row[d]: what we tell member d; the source of our writes into its rows in
- *   multicast   members_max × ring    ring[s]: ordered messages of sender s; ring[self] is our own, and a source
+ *   rows out    members_max × row     row[d]: what we tell member d; source of our writes to it
+ *   multicast   members_max × ring    ring[s]: ordered messages of s; ring[self] is a source, too
  *   bulk        members_max × ring    ring[s]: bulk blocks of sender s; same
  *   p2p in      members_max × ring    ring[s]: written by s
  *   p2p out     members_max × ring    ring[d]: the source of our writes into p2p in of d
@@ -11,11 +12,13 @@
  *
  *   hot    counters that move with the traffic       slow   states that move a few times in a view
  *
- * Rows are kept per destination, since half of the hot words concern one peer only (what we sent it, what we
- * consumed of its): so everything we have to tell a peer leaves as one write, after the payload that it guards.
- * Untouched pages cost nothing: resident memory follows the members that exist.
+ * Rows are kept per destination, since half of the hot words concern one peer only (what we sent
+ * it, what we consumed of its): so everything we have to tell a peer leaves as one write, after the
+ * payload that it guards. Untouched pages cost nothing: resident memory follows the members that
+ * exist.
  *
- * Source  Derecho's SST. Departure: pairwise columns stand in the row of the pair, not in arrays pushed to all. */
+ * Source  Derecho's SST. Departure: pairwise columns stand in the row of the pair, not in arrays
+ *         pushed to all. */
 #ifndef NX_GROUP_SST_LAYOUT_H
 #define NX_GROUP_SST_LAYOUT_H
 
@@ -25,7 +28,8 @@
 
 #include <stddef.h>
 
-/* How a column may change; anything else from a peer is nonsense, and the peer is treated as failed. */
+/* How a column may change; anything else from a peer is nonsense, and the peer is treated as
+ * failed. */
 enum nx_column_law {
     NX_LAW_GROWS,     /* a counter: never below what was seen */
     NX_LAW_SET_GROWS, /* a set of ranks: never loses a bit */

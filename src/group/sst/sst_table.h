@@ -1,10 +1,10 @@
 /* sst_table.h — the shared state table: what each member told us, and what we have to tell it.
  *
- *   seen(peer, column)  only changes as the column's law says; it is the newest value that arrived whole
+ *   seen(peer, column)  the newest value that arrived whole; changes only as the column's law says
  *   dirty(peer)         columns whose value for `peer` is newer than the last push to it
  *
- * A push carries the newest values, so counters coalesce and nothing queues. A stale row makes us late, never
- * wrong. A row that breaks its law is reported by its scan, once per offence.
+ * A push carries the newest values, so counters coalesce and nothing queues. A stale row makes us
+ * late, never wrong. A row that breaks its law is reported by its scan, once per offence.
  * Owner   the region belongs to the caller and outlives the table. Nothing is allocated.
  * Thread  group thread only
  * Source  Derecho, ACM TOCS 2019, the SST. Departure: a row per destination (sst_layout.h). */
@@ -26,8 +26,8 @@ struct nx_table {
 void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_region_shape *shape,
                    bool ordered);
 
-/* Takes what is new in the peer's row. Returns the columns that changed (bit c) and, in *lawless, those whose new
- * value breaks their law: such a value is not taken. */
+/* Takes what is new in the peer's row. Returns the columns that changed (bit c) and, in *lawless,
+ * those whose new value breaks their law: such a value is not taken. */
 uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless);
 
 static inline uint64_t nx_table_seen(const struct nx_table *table, nx_rank peer,
@@ -41,8 +41,9 @@ void nx_table_tell(struct nx_table *table, nx_rank peer, enum nx_column column, 
 void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column column,
                        uint64_t value);
 
-/* The range of one block's dirty words for a peer: what must be pushed, as bytes from the row's start. Writes the
- * words into the outgoing row and marks them clean. Length 0: nothing is dirty there. */
+/* The range of one block's dirty words for a peer: what must be pushed, as bytes from the row's
+ * start. Writes the words into the outgoing row and marks them clean. Length 0: nothing is dirty
+ * there. */
 struct nx_row_range {
     uint32_t offset, bytes;
 };

@@ -1,6 +1,7 @@
 /* message.h — what the group layer hands up, as values: a delivered message, a part of a stream.
  *
- * Bytes are borrowed: they lie in the node's region and stay as they are until the upcall returns. */
+ * Bytes are borrowed: they lie in the node's region and stay as they are until the upcall returns.
+ */
 #ifndef NX_GROUP_MESSAGE_H
 #define NX_GROUP_MESSAGE_H
 
@@ -8,7 +9,8 @@
 
 #include <stddef.h>
 
-/* Names one bulk message, query or reply in progress; never reused, never 0. A reply carries its query's. */
+/* Names one bulk message, query or reply in progress; never reused, never 0. A reply carries its
+ * query's. */
 typedef uint64_t nx_stream;
 
 /* A delivered ordered message. For a bulk message `bytes` is its head and `bulk` its stream. */

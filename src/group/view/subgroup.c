@@ -11,8 +11,8 @@ static void add_member(struct nx_shard *shard, nx_rank rank)
     shard->set |= NX_RANK_BIT(rank);
 }
 
-/* The shard that the next member of a subgroup serves in: the first below min_nodes, else the smallest below
- * max_nodes, else none (a spare). */
+/* The shard that the next member of a subgroup serves in: the first below min_nodes, else the
+ * smallest below max_nodes, else none (a spare). */
 static struct nx_shard *next_shard(struct nx_shard *shards, const struct nx_subgroup_spec *sub)
 {
     struct nx_shard *smallest = NULL;

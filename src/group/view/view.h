@@ -1,14 +1,15 @@
 /* view.h — a view as a value: who is a member, in which order, and which shard each one serves in.
  *
- * A *view* is the agreed membership between two changes; its number, *vid*, only grows. A member's position is
- * its *rank*, which is also its SST row. The *layout* (subgroups, their shards) is a pure function of the view
- * and of the specification that every node carries in its configuration:
+ * A *view* is the agreed membership between two changes; its number, *vid*, only grows. A member's
+ * position is its *rank*, which is also its SST row. The *layout* (subgroups, their shards) is a
+ * pure function of the view and of the specification that every node carries in its configuration:
  *
  *   layout(view, spec) is the same at every member that holds the same view
  *
  * Owner   values; copied, never shared. Nothing here allocates.
- * Source  Derecho, ACM TOCS 2019, "views, subgroups and shards". Departure: a node's tier stands in its
- *         configuration and names its subgroup, so the layout does not depend on the order of starting. */
+ * Source  Derecho, ACM TOCS 2019, "views, subgroups and shards". Departure: a node's tier stands in
+ *         its configuration and names its subgroup, so the layout does not depend on the order of
+ *         starting. */
 #ifndef NX_GROUP_VIEW_H
 #define NX_GROUP_VIEW_H
 
@@ -75,7 +76,8 @@ struct nx_layout {
     struct nx_shard shards[NX_SUBGROUPS_MAX][NX_SHARDS_MAX];
 };
 
-/* Fills shard after shard: first every shard to min_nodes in rank order, then all of them evenly to max_nodes.
+/* Fills shard after shard: first every shard to min_nodes in rank order, then all of them evenly to
+ * max_nodes.
  * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
 void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *spec,
                        struct nx_layout *layout);
@@ -87,7 +89,8 @@ bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_ra
 /* The rank of a node, or NX_RANK_NONE. */
 nx_rank nx_view_rank_of(const struct nx_view *view, nx_node node);
 
-/* A view that came from outside: its counts, that every node stands in it once, in a subgroup that exists. */
+/* A view that came from outside: its counts, that every node stands in it once, in a subgroup that
+ * exists. */
 enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
                              uint32_t subgroups_count, struct nx_err *err);
 
