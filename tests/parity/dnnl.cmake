@@ -1,6 +1,8 @@
 if(NX_HAVE_DNNL)
-    nexus_test(parity_dnnl_ops SOURCES parity_dnnl_ops.c parity_net.c DEPS nexus_cpu LABELS parity
-        TIMEOUT 300)
+    foreach(name IN ITEMS ops program)
+        nexus_test(parity_dnnl_${name} SOURCES parity_dnnl_${name}.c parity_net.c
+            DEPS nexus_cpu Threads::Threads LABELS parity TIMEOUT 300)
+    endforeach()
     nexus_test(parity_dnnl_models SOURCES parity_dnnl_models.c DEPS nexus_model nexus_image
         LABELS parity TIMEOUT 300)
 endif()

@@ -1,51 +1,19 @@
 /* Each op of graph.h on cpu_dnnl against cpu_ref, over odd shapes, on dense rows and behind a
  * convolution (whose blocked layout then flows into the op), in batches of 1 to 3. */
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "categorizer/cpu/dnnl_api.h"
-#include "categorizer/graph/pass.h"
 #include "parity_net.h"
 
-/* Direct convolutions sum in another order than cpu_ref, Winograd's rounds in between; bf16 has 8
- * bits. */
-static const double tolerance_f32 = 1e-5, tolerance_winograd = 1e-4, tolerance_bf16 = 3e-2;
-
-static const struct nx_window one_by_one = {.kernel = {1, 1}, .stride = {1, 1}, .dilate = {1, 1}};
+/* Direct convolutions sum in another order than cpu_ref, Winograd's rounds in between. */
+static const double tolerance_f32 = 1e-5, tolerance_winograd = 1e-4;
 
 static struct net_options f32(uint32_t threads)
 {
     return (struct net_options){.backend = &nx_backend_cpu_dnnl,
                                 .load = {.batch_max = 3, .threads = threads},
                                 .tolerance = tolerance_f32};
-}
-
-static uint32_t add_conv(struct net *net, uint32_t x, int64_t channels, int64_t filters,
-                         const struct nx_window *w, int32_t groups, bool bias, uint32_t residual,
-                         enum nx_unary act)
-{
-    int64_t dims[] = {filters, channels / groups, w->kernel[0], w->kernel[1]};
-    double reach = 1.7 / (double)(dims[1] * dims[2] * dims[3]);
-    reach = reach > 0.3 ? 0.3 : reach * 4;
-    uint32_t inputs[4] = {x, net_constant(net, 4, dims, -reach, reach)}, n = 2;
-    if (bias)
-        inputs[n++] = net_constant(net, 1, &filters, -1, 1);
-    if (residual != NX_NONE)
-        inputs[n++] = residual;
-    struct nx_node node = {
-        .op = NX_OP_CONV,
-        .post = {.sum = residual != NX_NONE, .act = {.fn = act, .a = 0.1f, .b = 0.6f}},
-        .attr.conv = {.window = *w, .groups = groups, .filters = filters}};
-    return net_node(net, &node, inputs, n);
-}
-
-/* An input, or an input behind a 1x1 convolution that keeps its shape. */
-static uint32_t add_source(struct net *net, bool blocked, int64_t c, int64_t h, int64_t w)
-{
-    int64_t dims[] = {0, c, h, w};
-    uint32_t x = net_input(net, 4, dims);
-    return blocked ? add_conv(net, x, c, c, &one_by_one, 1, true, NX_NONE, NX_UNARY_NONE) : x;
 }
 
 /* `add` appends the op under test to x (N, C, H, W). */
@@ -55,7 +23,7 @@ static void compare_op(const char *name, int64_t c, int64_t h, int64_t w,
     for (int i = 0; i < 4; i++) {
         struct net net;
         net_open(&net, 7 + (uint64_t)i);
-        add(&net, add_source(&net, i & 1, c, h, w), row);
+        add(&net, net_source(&net, i & 1, c, h, w), row);
         struct net_options options = f32(i & 2 ? 2 : 1);
         net_compare(&net, &options, name);
         net_close(&net);
@@ -76,8 +44,8 @@ static void add_conv_row(struct net *net, uint32_t x, const void *row)
     uint32_t residual = NX_NONE;
     if (r->sum) /* of the output's shape: the same convolution with other weights */
         residual =
-            add_conv(net, x, r->c, r->o, &r->window, r->groups, false, NX_NONE, NX_UNARY_NONE);
-    net_output(net, add_conv(net, x, r->c, r->o, &r->window, r->groups, r->bias, residual, r->act));
+            net_conv(net, x, r->c, r->o, &r->window, r->groups, false, NX_NONE, NX_UNARY_NONE);
+    net_output(net, net_conv(net, x, r->c, r->o, &r->window, r->groups, r->bias, residual, r->act));
 }
 
 #define K(kh, kw, s, d, p)                \
@@ -125,7 +93,7 @@ static void winograd(void **state)
         for (uint32_t threads = 1; threads <= 2; threads++) {
             struct net net;
             net_open(&net, i);
-            add_conv_row(&net, add_source(&net, true, rows[i].c, rows[i].h, rows[i].w), &rows[i]);
+            add_conv_row(&net, net_source(&net, true, rows[i].c, rows[i].h, rows[i].w), &rows[i]);
             struct net_options options = f32(threads);
             options.tolerance = tolerance_winograd;
             double off = net_compare(&net, &options, "a 3x3 convolution");
@@ -332,7 +300,7 @@ static void add_concat(struct net *net, uint32_t x, const void *row)
     const struct nx_attr_concat *a = row;
     struct nx_node relu = {.op = NX_OP_UNARY, .attr.unary.fn = NX_UNARY_RELU};
     uint32_t more = net_node(net, &relu, &x, 1);
-    uint32_t wide = add_conv(net, x, 19, 19, &one_by_one, 1, true, NX_NONE, NX_UNARY_NONE);
+    uint32_t wide = net_conv(net, x, 19, 19, &net_one_by_one, 1, true, NX_NONE, NX_UNARY_NONE);
     uint32_t inputs[] = {x, more, wide};
     struct nx_node node = {.op = NX_OP_CONCAT, .attr.concat = *a};
     net_output(net, net_node(net, &node, inputs, 3));
@@ -387,164 +355,6 @@ static void the_other_ops(void **state)
         compare_op(nx_op_name(rows[i].op), 20, 4, 6, add_node_row, &rows[i]);
 }
 
-/* The sum of a convolution with its own source, and with a tensor that another view shares: whoever
- * overwrites, nobody may read it afterwards. The passes decide what is fused. */
-static void views_and_residuals_keep_out_of_each_others_way(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 3; i++) {
-        struct net net;
-        net_open(&net, 3);
-        uint32_t r = add_source(&net, true, 16, 4, 4);
-        struct nx_node view = {.op = NX_OP_RESHAPE, .attr.reshape.kind = NX_RESHAPE_FLATTEN};
-        struct nx_node copy = {.op = NX_OP_IDENTITY};
-        struct nx_node act = {.op = NX_OP_UNARY, .attr.unary.fn = NX_UNARY_TANH};
-        struct nx_node add = {.op = NX_OP_BINARY, .attr.binary.kind = NX_BINARY_ADD};
-        uint32_t seen = i < 2 ? net_node(&net, i ? &view : &copy, &r, 1) : NX_NONE;
-        uint32_t x = i < 2 ? net_node(&net, &act, &r, 1) : r;
-        uint32_t y = add_conv(&net, x, 16, 16, &one_by_one, 1, true, NX_NONE, NX_UNARY_NONE);
-        net_output(&net, net_node(&net, &add, (uint32_t[]){y, r}, 2));
-        if (i < 2)
-            net_output(&net, net_node(&net, &act, &seen, 1));
-        net_infer(&net);
-        struct nx_err err = {0};
-        assert_int_equal(nx_pass_run(&net.graph, NX_PASS_SUM, NULL, &err), NX_OK);
-        struct net_options options = f32(2);
-        net_compare(&net, &options, "a view beside a residual");
-        net_close(&net);
-    }
-}
-
-/* A bottleneck as ResNet v2 has it, and a batch that no power of two divides. */
-static void add_block(struct net *net, uint32_t x)
-{
-    static const struct nx_window three = K(3, 3, 1, 1, 1);
-    int64_t c = 64;
-    uint32_t norm[] = {x, net_constant(net, 1, &c, 0.5, 1.5), net_constant(net, 1, &c, -1, 1)};
-    struct nx_node scale_shift = {
-        .op = NX_OP_SCALE_SHIFT, .post.act.fn = NX_UNARY_RELU, .attr.scale_shift.axis = 1};
-    uint32_t a = net_node(net, &scale_shift, norm, 3);
-    uint32_t d = add_conv(net, a, 64, 16, &one_by_one, 1, true, NX_NONE, NX_UNARY_RELU);
-    uint32_t e = add_conv(net, d, 16, 16, &three, 1, true, NX_NONE, NX_UNARY_RELU);
-    net_output(net, add_conv(net, e, 16, 64, &one_by_one, 1, true, x, NX_UNARY_NONE));
-}
-
-static void a_block_in_both_precisions_and_any_batch(void **state)
-{
-    (void)state;
-    for (int bf16 = 0; bf16 <= (nx_dnnl_has_bf16() ? 1 : 0); bf16++) {
-        struct net net;
-        net_open(&net, 11);
-        add_block(&net, add_source(&net, true, 64, 9, 7));
-        struct net_options options = f32(2);
-        options.load.batch_max = 7;
-        options.load.precision = bf16 ? NX_PRECISION_BF16 : NX_PRECISION_F32;
-        options.tolerance = bf16 ? tolerance_bf16 : tolerance_winograd;
-        double off = net_compare(&net, &options, bf16 ? "block in bf16" : "block in f32");
-        print_message("# block in %s: off by %.1e\n", bf16 ? "bf16" : "f32", off);
-        net_close(&net);
-    }
-}
-
-static void a_load_refuses_what_it_cannot_run(void **state)
-{
-    (void)state;
-    struct net net;
-    net_open(&net, 1);
-    net_output(&net, add_source(&net, true, 4, 3, 3));
-    net_infer(&net);
-    struct nx_program *p = NULL;
-    struct nx_err err = {0};
-    struct nx_load_options options = {.batch_max = 0, .threads = 1};
-    assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &options, &p, &err), NX_INVALID);
-    options = (struct nx_load_options){.batch_max = 1, .threads = 0};
-    assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &options, &p, &err), NX_INVALID);
-    assert_null(p);
-    options.threads = 1;
-    assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &options, &p, &err), NX_OK);
-    assert_true(nx_backend_cpu_dnnl.memory_bytes(p) > 0);
-    float *outputs[1] = {NULL};
-    const float *inputs[1] = {NULL};
-    assert_int_equal(nx_backend_cpu_dnnl.run(p, 2, inputs, outputs, &err), NX_INVALID);
-    assert_string_equal(err.text, "cpu_dnnl: a batch of 2, this program takes 1 to 1");
-    nx_backend_cpu_dnnl.free(p);
-    net.graph.tensors[net.graph.nodes[0].inputs[1]].data = NULL;
-    assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &options, &p, &err), NX_INVALID);
-    net_close(&net);
-}
-
-struct runner {
-    pthread_t thread;
-    struct nx_program *program;
-    float in[64 * 9 * 7], first[64 * 9 * 7], out[64 * 9 * 7];
-    bool same;
-};
-
-static void *run_often(void *arg)
-{
-    struct runner *r = arg;
-    const float *in[] = {r->in};
-    float *first[] = {r->first}, *out[] = {r->out};
-    r->same = r->program->backend->run(r->program, 1, in, first, NULL) == NX_OK;
-    for (int i = 0; i < 50 && r->same; i++)
-        r->same = r->program->backend->run(r->program, 1, in, out, NULL) == NX_OK &&
-                  memcmp(r->out, r->first, sizeof r->out) == 0;
-    return NULL;
-}
-
-/* Two programs of one graph, each in a thread of its own, with other inputs. */
-static void programs_run_at_once_and_repeat_themselves(void **state)
-{
-    (void)state;
-    static struct runner runners[2];
-    struct net net;
-    net_open(&net, 11);
-    add_block(&net, add_source(&net, true, 64, 9, 7));
-    net_infer(&net);
-    struct nx_load_options options = {.batch_max = 1, .threads = 2};
-    for (int i = 0; i < 2; i++) {
-        for (size_t k = 0; k < 64 * 9 * 7; k++)
-            runners[i].in[k] = (float)(nx_prng_unit(&net.prng) * 2 - 1);
-        assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &options, &runners[i].program, NULL),
-                         NX_OK);
-    }
-    net_close(&net); /* the programs keep nothing of it */
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&runners[i].thread, NULL, run_often, &runners[i]), 0);
-    for (int i = 0; i < 2; i++) {
-        pthread_join(runners[i].thread, NULL);
-        assert_true(runners[i].same);
-        nx_backend_cpu_dnnl.free(runners[i].program);
-    }
-    assert_memory_not_equal(runners[0].first, runners[1].first, sizeof runners[0].first);
-}
-
-static void no_memory_is_an_answer(void **state)
-{
-    (void)state;
-    struct net net;
-    net_open(&net, 1);
-    add_block(&net, add_source(&net, true, 64, 5, 5));
-    net_infer(&net);
-    struct nx_load_options options = {.batch_max = 2, .threads = 1};
-    enum nx_status status = NX_NO_MEMORY;
-    uint64_t nth = 1;
-    for (; status != NX_OK && nth < 5000; nth += 7) {
-        struct nx_program *p = NULL;
-        struct nx_err err = {0};
-        nx_alloc_fail_at(nth);
-        status = nx_backend_cpu_dnnl.load(&net.graph, &options, &p, &err);
-        nx_alloc_fail_at(0);
-        if (status == NX_OK)
-            nx_backend_cpu_dnnl.free(p);
-        else if (status != NX_NO_MEMORY)
-            fail_msg("allocation %u: %s", (unsigned)nth, err.text);
-    }
-    assert_int_equal(status, NX_OK);
-    assert_true(nth > 100);
-    net_close(&net);
-}
-
 static int print_machine(void **state)
 {
     (void)state;
@@ -566,11 +376,6 @@ int main(void)
         cmocka_unit_test(binaries),
         cmocka_unit_test(concats),
         cmocka_unit_test(the_other_ops),
-        cmocka_unit_test(views_and_residuals_keep_out_of_each_others_way),
-        cmocka_unit_test(a_block_in_both_precisions_and_any_batch),
-        cmocka_unit_test(a_load_refuses_what_it_cannot_run),
-        cmocka_unit_test(programs_run_at_once_and_repeat_themselves),
-        cmocka_unit_test(no_memory_is_an_answer),
     };
     return cmocka_run_group_tests_name("dnnl_ops", tests, print_machine, NULL);
 }

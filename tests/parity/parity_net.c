@@ -83,6 +83,34 @@ void net_output(struct net *net, uint32_t tensor)
     net->outputs[net->n_outputs++] = tensor;
 }
 
+const struct nx_window net_one_by_one = {.kernel = {1, 1}, .stride = {1, 1}, .dilate = {1, 1}};
+
+uint32_t net_conv(struct net *net, uint32_t x, int64_t channels, int64_t filters,
+                  const struct nx_window *w, int32_t groups, bool bias, uint32_t residual,
+                  enum nx_unary act)
+{
+    int64_t dims[] = {filters, channels / groups, w->kernel[0], w->kernel[1]};
+    double reach = 1.7 / (double)(dims[1] * dims[2] * dims[3]);
+    reach = reach > 0.3 ? 0.3 : reach * 4;
+    uint32_t inputs[4] = {x, net_constant(net, 4, dims, -reach, reach)}, n = 2;
+    if (bias)
+        inputs[n++] = net_constant(net, 1, &filters, -1, 1);
+    if (residual != NX_NONE)
+        inputs[n++] = residual;
+    struct nx_node node = {
+        .op = NX_OP_CONV,
+        .post = {.sum = residual != NX_NONE, .act = {.fn = act, .a = 0.1f, .b = 0.6f}},
+        .attr.conv = {.window = *w, .groups = groups, .filters = filters}};
+    return net_node(net, &node, inputs, n);
+}
+
+uint32_t net_source(struct net *net, bool blocked, int64_t c, int64_t h, int64_t w)
+{
+    int64_t dims[] = {0, c, h, w};
+    uint32_t x = net_input(net, 4, dims);
+    return blocked ? net_conv(net, x, c, c, &net_one_by_one, 1, true, NX_NONE, NX_UNARY_NONE) : x;
+}
+
 void net_infer(struct net *net)
 {
     struct nx_err err = {0};

@@ -27,6 +27,14 @@ uint32_t net_constant(struct net *net, uint32_t rank, const int64_t *dims, doubl
 uint32_t net_node(struct net *net, const struct nx_node *node, const uint32_t *inputs, uint32_t n);
 void net_output(struct net *net, uint32_t tensor);
 
+extern const struct nx_window net_one_by_one;
+/* A convolution with random weights; residual NX_NONE: none. Returns its output. */
+uint32_t net_conv(struct net *net, uint32_t x, int64_t channels, int64_t filters,
+                  const struct nx_window *window, int32_t groups, bool bias, uint32_t residual,
+                  enum nx_unary act);
+/* An input (N, c, h, w), or one behind a 1x1 convolution that keeps its shape. */
+uint32_t net_source(struct net *net, bool blocked, int64_t c, int64_t h, int64_t w);
+
 /* Shapes are known after this; call it before anything that depends on them. */
 void net_infer(struct net *net);
 
