@@ -1,0 +1,68 @@
+# The build vocabulary: nexus_library, nexus_test, nexus_fuzz.
+include_guard()
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(nexus_flags INTERFACE)
+target_compile_definitions(nexus_flags INTERFACE _GNU_SOURCE NX_VERSION="${PROJECT_VERSION}")
+target_compile_options(nexus_flags INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow
+    -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings
+    -fno-strict-aliasing -fno-common -fstack-protector-strong)
+if(NX_CHECKED)
+    target_compile_definitions(nexus_flags INTERFACE NX_CHECKED=1)
+endif()
+if(NX_SANITIZE)
+    target_compile_options(nexus_flags INTERFACE -fsanitize=${NX_SANITIZE} -fno-omit-frame-pointer -g)
+    target_link_options(nexus_flags INTERFACE -fsanitize=${NX_SANITIZE})
+    if(NX_SANITIZE MATCHES "undefined")
+        target_compile_options(nexus_flags INTERFACE -fno-sanitize-recover=undefined)
+    endif()
+endif()
+if(NX_FUZZ)
+    target_compile_options(nexus_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# nexus_library(NAME SOURCES a.c b.c [DEPS other targets] [PRIVATE_DEPS foreign targets])
+# A static library whose headers are included as "<folder>/<file>.h" from src/.
+function(nexus_library name)
+    cmake_parse_arguments(A "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+    add_library(${name} STATIC ${A_SOURCES})
+    target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(${name} PUBLIC nexus_flags ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
+endfunction()
+
+# nexus_test(NAME SOURCES test_x.c [DEPS ...] [LABELS unit] [TIMEOUT seconds] [ARGS ...])
+# A test executable on cmocka, registered with ctest; its working directory is the source root.
+function(nexus_test name)
+    if(NOT NX_TESTS OR NX_FUZZ)
+        return()
+    endif()
+    cmake_parse_arguments(A "" "LABELS;TIMEOUT" "SOURCES;DEPS;ARGS" ${ARGN})
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+    add_executable(${name} ${A_SOURCES})
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests/lib)
+    target_link_libraries(${name} PRIVATE nexus_flags ${A_DEPS} PkgConfig::CMOCKA m)
+    add_test(NAME ${name} COMMAND ${name} ${A_ARGS} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    if(NOT A_LABELS)
+        set(A_LABELS unit)
+    endif()
+    if(NOT A_TIMEOUT)
+        set(A_TIMEOUT 60)
+    endif()
+    set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
+        ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP")
+endfunction()
+
+# nexus_fuzz(NAME SOURCES fuzz_x.c [DEPS ...]): a libFuzzer target; its corpus is fuzz/corpus/NAME.
+# Built only with NX_FUZZ=ON. `scripts/test` runs each over its corpus and then briefly beyond it.
+function(nexus_fuzz name)
+    if(NOT NX_FUZZ)
+        return()
+    endif()
+    cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+    add_executable(${name} ${A_SOURCES})
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(${name} PRIVATE nexus_flags ${A_DEPS} m)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_property(GLOBAL APPEND PROPERTY NX_FUZZ_TARGETS ${name})
+endfunction()

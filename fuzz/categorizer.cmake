@@ -1,0 +1,2 @@
+nexus_fuzz(fuzz_request SOURCES fuzz_request.c DEPS nexus_categorizer)
+nexus_fuzz(fuzz_config SOURCES fuzz_config.c DEPS nexus_config)

@@ -1,0 +1,3 @@
+foreach(name IN ITEMS params symbol)
+    nexus_fuzz(fuzz_${name} SOURCES fuzz_${name}.c DEPS nexus_model)
+endforeach()

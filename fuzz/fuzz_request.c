@@ -1,0 +1,46 @@
+/* The categorizer's own formats: what decodes, encodes to the same bytes again. */
+#include "categorizer/ordered.h"
+#include "common/nx_assert.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void try_request(const uint8_t *bytes, size_t len)
+{
+    struct nx_request_head head;
+    struct nx_err err;
+    size_t used;
+    uint8_t again[NX_HEAD_BYTES_MAX];
+    if (nx_request_decode(bytes, len, &head, &used, &err) != NX_OK)
+        return;
+    nx_assert(used <= len && used <= NX_HEAD_BYTES_MAX);
+    nx_assert(nx_request_encode(&head, again, sizeof again) == used);
+    nx_assert(memcmp(again, bytes, used) == 0);
+}
+
+static void try_answer(const uint8_t *bytes, size_t len)
+{
+    struct nx_answer answer;
+    struct nx_err err;
+    uint8_t again[NX_ANSWER_BYTES_MAX];
+    if (nx_answer_decode(bytes, len, &answer, &err) == NX_OK)
+        nx_assert(nx_answer_encode(&answer, again, sizeof again) <= len); /* a NUL ends the text */
+}
+
+static void try_ordered(const uint8_t *bytes, size_t len)
+{
+    struct nx_ordered message;
+    struct nx_err err;
+    uint8_t again[NX_ORDERED_BYTES_MAX];
+    if (nx_ordered_decode(bytes, len, &message, &err) == NX_OK)
+        nx_assert(nx_ordered_encode(&message, again, sizeof again) > 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    try_request(bytes, len);
+    try_answer(bytes, len);
+    try_ordered(bytes, len);
+    return 0;
+}

@@ -1,0 +1,83 @@
+#include "check.h"
+
+#include "common/nx_assert.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+bool sim_find(struct sim_verdict *verdict, const char *rule, size_t at, const char *format, ...)
+{
+    snprintf(verdict->rule, sizeof verdict->rule, "%s", rule);
+    verdict->at = at;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(verdict->text, sizeof verdict->text, format, args);
+    va_end(args);
+    return false;
+}
+
+static void note_record(struct sim_facts *facts, const struct sim_record *r, size_t at)
+{
+    nx_assert(r->node < SIM_NODES_MAX && r->peer < SIM_NODES_MAX);
+    if (r->node >= facts->nodes)
+        facts->nodes = r->node + 1u;
+    switch (r->kind) {
+    case SIM_MEMBER:
+        facts->serves[r->node] = true;
+        facts->sub[r->node] = r->sub;
+        facts->shard[r->node] = r->shard;
+        facts->members[r->node] = r->mask;
+        break;
+    case SIM_KILL: facts->killed[r->node] = at; break;
+    case SIM_LEAVE: facts->leaving[r->node] = at; break;
+    case SIM_LEFT: facts->left[r->node] = at; break;
+    default: break;
+    }
+}
+
+void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
+                       const struct sim_limits *limits)
+{
+    *facts = (struct sim_facts){.trace = trace, .limits = limits};
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        facts->killed[n] = facts->leaving[n] = facts->left[n] = trace->count;
+    for (size_t at = 0; at < trace->count; at++)
+        note_record(facts, &trace->records[at], at);
+}
+
+bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at)
+{
+    return facts->killed[node] >= at && facts->left[node] >= at;
+}
+
+uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
+{
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (!sim_alive(facts, n, at))
+            mask &= ~(UINT64_C(1) << n);
+    return mask;
+}
+
+bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
+{
+    size_t end = facts->trace->count;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (n != but && (facts->members[node] >> n & 1) &&
+            (!sim_alive(facts, n, end) || facts->leaving[n] < end))
+            return false;
+    return facts->serves[node];
+}
+
+bool sim_check(const struct sim_trace *trace, const struct sim_limits *limits,
+               struct sim_verdict *verdict)
+{
+    static sim_judge *const judges[] = {check_fabric, check_order,   check_bulk,
+                                        check_p2p,    check_members, check_liveness};
+    struct sim_facts facts;
+    *verdict = (struct sim_verdict){0};
+    sim_facts_collect(&facts, trace, limits);
+    for (size_t i = 0; i < sizeof judges / sizeof *judges; i++)
+        if (!judges[i](&facts, verdict))
+            return false;
+    return true;
+}

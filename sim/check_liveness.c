@@ -1,0 +1,133 @@
+/* D7, L2, Q1, A1: what was accepted is delivered, in time; work ends; what must be refused is refused. */
+#include "check.h"
+
+#include "common/nx_assert.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct court {
+    const struct sim_facts *facts;
+    size_t *sent[SIM_NODES_MAX]; /* accepted small sends by sender */
+    size_t sent_count[SIM_NODES_MAX];
+    size_t taken[SIM_NODES_MAX][SIM_NODES_MAX]; /* [receiver][sender] small deliveries */
+    size_t bulks_ended[SIM_NODES_MAX];
+    size_t bulks_taken[SIM_NODES_MAX][SIM_NODES_MAX];
+    uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
+    uint64_t load[SIM_NODES_MAX][8];
+    bool idle;
+};
+
+static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
+{
+    const struct sim_record *records = court->facts->trace->records, *r = &records[at];
+    if (r->id) {
+        court->bulks_taken[r->node][r->peer]++;
+        return true;
+    }
+    size_t k = court->taken[r->node][r->peer]++;
+    if (!court->facts->limits->deliver_ns || k >= court->sent_count[r->peer])
+        return true;
+    nx_ns took = r->at - records[court->sent[r->peer][k]].at;
+    return took <= court->facts->limits->deliver_ns ||
+           sim_find(verdict, "D7", at, "n%u delivered message %zu of n%u after %" PRId64 " ns",
+                    r->node, k, r->peer, took);
+}
+
+static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
+{
+    const struct sim_record *r = &court->facts->trace->records[at];
+    switch (r->kind) {
+    case SIM_SEND:
+        if (!r->status)
+            court->sent[r->node][court->sent_count[r->node]++] = at;
+        return true;
+    case SIM_DELIVER: return in_time(court, at, verdict);
+    case SIM_BULK_END: court->bulks_ended[r->node]++; return true;
+    case SIM_LOAD: court->load[r->node][r->id & 7] = r->total; return true;
+    case SIM_LOADS:
+        if (sim_alive(court->facts, r->peer, at) && court->load[r->peer][r->id & 7] != r->total)
+            return sim_find(verdict, "D7", at,
+                            "n%u reads %" PRIu64 " in n%u's load word %" PRIu64
+                            ", which says %" PRIu64,
+                            r->node, r->total, r->peer, r->id, court->load[r->peer][r->id & 7]);
+        return true;
+    case SIM_IDLE: court->idle = true; return true;
+    case SIM_WRITE: court->writes[r->node][r->peer] += court->idle; return true;
+    case SIM_ODD:
+        return r->status != 0 ||
+               sim_find(verdict, "A1", at, "n%u accepted odd request %" PRIx64, r->node, r->id);
+    case SIM_STUCK:
+        return sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
+    case SIM_END:
+        return r->status == 0 || sim_find(verdict, "Q1", at, "the group does not come to rest");
+    default: return true;
+    }
+}
+
+static bool all_is_delivered(const struct court *court, struct sim_verdict *verdict)
+{
+    const struct sim_facts *facts = court->facts;
+    for (unsigned n = 0; n < facts->nodes; n++)
+        for (unsigned s = 0; s < facts->nodes; s++) {
+            if (!sim_shard_whole(facts, n, SIM_NOBODY) || !(facts->members[n] >> s & 1))
+                continue;
+            if (court->taken[n][s] != court->sent_count[s] ||
+                court->bulks_taken[n][s] != court->bulks_ended[s])
+                return sim_find(verdict, "D7", facts->trace->count,
+                                "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u", n,
+                                court->taken[n][s], court->sent_count[s], court->bulks_taken[n][s],
+                                court->bulks_ended[s], s);
+        }
+    return true;
+}
+
+static bool leavers_messages_are_delivered(const struct court *court, struct sim_verdict *verdict)
+{
+    const struct sim_facts *facts = court->facts;
+    size_t end = facts->trace->count;
+    for (unsigned s = 0; s < facts->nodes; s++) {
+        if (facts->left[s] == end || !sim_shard_whole(facts, s, s))
+            continue;
+        for (unsigned n = 0; n < facts->nodes; n++)
+            if ((facts->members[s] >> n & 1) && court->taken[n][s] != court->sent_count[s])
+                return sim_find(verdict, "L2", end,
+                                "n%u delivered %zu of %zu messages of n%u, which left", n,
+                                court->taken[n][s], court->sent_count[s], s);
+    }
+    return true;
+}
+
+static bool is_quiet(const struct court *court, struct sim_verdict *verdict)
+{
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        for (unsigned p = 0; p < SIM_NODES_MAX; p++)
+            if (court->writes[n][p] > court->facts->limits->idle_writes)
+                return sim_find(verdict, "Q1", court->facts->trace->count,
+                                "n%u wrote %" PRIu64 " times to n%u without work", n,
+                                court->writes[n][p], p);
+    return true;
+}
+
+bool check_liveness(const struct sim_facts *facts, struct sim_verdict *verdict)
+{
+    struct court *court = calloc(1, sizeof *court);
+    nx_assert(court != NULL);
+    court->facts = facts;
+    size_t sends[SIM_NODES_MAX] = {0};
+    for (size_t at = 0; at < facts->trace->count; at++)
+        sends[facts->trace->records[at].node] += facts->trace->records[at].kind == SIM_SEND;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++) {
+        court->sent[n] = calloc(sends[n] + 1, sizeof **court->sent);
+        nx_assert(court->sent[n] != NULL);
+    }
+    bool ok = true;
+    for (size_t at = 0; ok && at < facts->trace->count; at++)
+        ok = judge_record(court, at, verdict);
+    ok = ok && all_is_delivered(court, verdict) && leavers_messages_are_delivered(court, verdict) &&
+         is_quiet(court, verdict);
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        free(court->sent[n]);
+    free(court);
+    return ok;
+}

@@ -1,0 +1,89 @@
+/* W1, V5, V6 and L1: deaths and leaves, what is said of them and what must stop. */
+#include "check.h"
+
+#include <inttypes.h>
+
+struct told {
+    uint64_t down; /* ranks that this node was told are gone */
+};
+
+static bool is_down(const struct sim_facts *facts, struct told *told, size_t at,
+                    struct sim_verdict *verdict)
+{
+    const struct sim_record *r = &facts->trace->records[at];
+    bool leaving = facts->leaving[r->peer] < at, dead = facts->killed[r->peer] < at;
+    if (told[r->node].down >> r->peer & 1)
+        return sim_find(verdict, "V5", at, "n%u was told twice that n%u is gone", r->node, r->peer);
+    told[r->node].down |= UINT64_C(1) << r->peer;
+    if (!leaving && !dead)
+        return sim_find(verdict, "V5", at, "n%u was told that n%u is gone, which lives", r->node,
+                        r->peer);
+    if (r->status && !leaving)
+        return sim_find(verdict, "L1", at, "n%u was told that n%u left, which died", r->node,
+                        r->peer);
+    if (!r->status && facts->left[r->peer] < at)
+        return sim_find(verdict, "L1", at, "n%u was told that n%u died, which left cleanly",
+                        r->node, r->peer);
+    return true;
+}
+
+static bool shard_goes_on(const struct sim_facts *facts, const struct told *told, size_t at,
+                          struct sim_verdict *verdict)
+{
+    const struct sim_record *r = &facts->trace->records[at];
+    if (!(told[r->node].down & facts->members[r->node]))
+        return true;
+    return sim_find(verdict, "W1", at, "n%u %s after a member of its shard was gone", r->node,
+                    r->kind == SIM_DELIVER ? "delivered" : "accepted a send");
+}
+
+static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_verdict *verdict)
+{
+    const struct sim_record *r = &facts->trace->records[at];
+    nx_ns took = r->at - facts->trace->records[facts->leaving[r->node]].at;
+    if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)
+        return true;
+    return sim_find(verdict, "L1", at, "n%u took %" PRId64 " ns to leave", r->node, took);
+}
+
+static bool judge_record(const struct sim_facts *facts, struct told *told, size_t at,
+                         struct sim_verdict *verdict)
+{
+    const struct sim_record *r = &facts->trace->records[at];
+    switch (r->kind) {
+    case SIM_DOWN: return is_down(facts, told, at, verdict);
+    case SIM_DELIVER: return shard_goes_on(facts, told, at, verdict);
+    case SIM_SEND:
+    case SIM_BULK: return r->status != 0 || shard_goes_on(facts, told, at, verdict);
+    case SIM_SHARD:
+        return r->status != 0 || !facts->serves[r->node] || shard_goes_on(facts, told, at, verdict);
+    case SIM_LEFT: return left_in_time(facts, at, verdict);
+    case SIM_OUT:
+        return sim_find(verdict, "V5", at, "n%u was put out of the group (%u)", r->node, r->status);
+    default: return true;
+    }
+}
+
+static bool all_are_told(const struct sim_facts *facts, const struct told *told,
+                         struct sim_verdict *verdict)
+{
+    size_t end = facts->trace->count;
+    for (unsigned n = 0; n < facts->nodes; n++)
+        for (unsigned peer = 0; peer < facts->nodes; peer++)
+            if (n != peer && sim_alive(facts, n, end) && !sim_alive(facts, peer, end) &&
+                !(told[n].down >> peer & 1))
+                return sim_find(verdict, "V6", end, "n%u was never told that n%u is gone", n, peer);
+    for (unsigned n = 0; n < facts->nodes; n++)
+        if (facts->leaving[n] < end && sim_alive(facts, n, end))
+            return sim_find(verdict, "L1", end, "n%u never got to leave", n);
+    return true;
+}
+
+bool check_members(const struct sim_facts *facts, struct sim_verdict *verdict)
+{
+    struct told told[SIM_NODES_MAX] = {0};
+    for (size_t at = 0; at < facts->trace->count; at++)
+        if (!judge_record(facts, told, at, verdict))
+            return false;
+    return all_are_told(facts, told, verdict);
+}

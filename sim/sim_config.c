@@ -1,0 +1,222 @@
+#include "sim_config.h"
+
+#include "common/prng.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static uint32_t between(struct nx_prng *prng, uint32_t low, uint32_t high)
+{
+    return (uint32_t)nx_prng_between(prng, low, high);
+}
+
+/* Uniform in the exponent: small values are as likely as large ones. */
+static uint32_t scaled(struct nx_prng *prng, uint32_t low, uint32_t high)
+{
+    uint32_t value = low;
+    while (value < high && nx_prng_chance(prng, 2, 3))
+        value *= 2;
+    return value < high ? value + (uint32_t)nx_prng_below(prng, value) : high;
+}
+
+static uint32_t power_of_two(struct nx_prng *prng, uint32_t low_bits, uint32_t high_bits)
+{
+    return 1u << between(prng, low_bits, high_bits);
+}
+
+static void draw_profile(struct sim_config *config, struct nx_prng *prng)
+{
+    static const struct {
+        const char *name;
+        struct nx_fabric_caps caps;
+    } profiles[] = {
+        {"tcp", {true, 1, true, true, true, 128}},
+        {"verbs", {true, 8, false, false, true, 256}},
+        {"verbs-torn", {true, 1, false, false, true, 256}}, /* Soft-RoCE copying byte by byte */
+        {"shm", {true, 8, false, false, true, 128}},
+    };
+    size_t pick = nx_prng_below(prng, sizeof profiles / sizeof *profiles);
+    config->profile = profiles[pick].name;
+    config->core.caps = profiles[pick].caps;
+}
+
+static void draw_members(struct sim_config *config, struct nx_prng *prng)
+{
+    struct nx_group_spec *spec = &config->core.spec;
+    config->nodes = nx_prng_chance(prng, 1, 3) ? 2 : between(prng, 1, 8);
+    spec->subgroups_count = between(prng, 1, 3);
+    for (uint32_t s = 0; s < spec->subgroups_count; s++) {
+        struct nx_subgroup_spec *subgroup = &spec->subgroups[s];
+        snprintf(subgroup->name, sizeof subgroup->name, "S%u", s);
+        subgroup->num_shards = nx_prng_chance(prng, 2, 3) ? 1 : 2;
+        subgroup->min_nodes = nx_prng_chance(prng, 2, 3) ? 1 : 2;
+        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 3;
+    }
+    config->core.members_max = config->nodes + (nx_prng_chance(prng, 1, 3) ? 2 : 0);
+    config->view = (struct nx_view){.vid = 1, .members_count = config->nodes};
+    for (uint32_t n = 0; n < config->nodes; n++) {
+        config->view.members[n].node = 10 + n;
+        /* mostly one large subgroup: order needs company */
+        config->view.members[n].subgroup =
+            nx_prng_chance(prng, 2, 3) ? 0 : (uint32_t)nx_prng_below(prng, spec->subgroups_count);
+    }
+}
+
+static void draw_sizes(struct sim_config *config, struct nx_prng *prng)
+{
+    bool tiny = nx_prng_chance(prng, 1, 2);
+    config->core.mc_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    config->core.p2p_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    config->core.bulk_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    config->small_max = scaled(prng, 16, 4096);
+    config->bulk_max = scaled(prng, 64, 6 * config->core.bulk_ring_bytes);
+    config->query_max = scaled(prng, 16, 6 * config->core.p2p_ring_bytes);
+    if (config->bulk_max > 64 << 10)
+        config->bulk_max = 64 << 10;
+    if (config->query_max > 32 << 10)
+        config->query_max = 32 << 10;
+}
+
+static void draw_load(struct sim_config *config, struct nx_prng *prng, uint32_t n)
+{
+    struct sim_load *load = &config->loads[n];
+    uint32_t weights[] = {between(prng, 0, 12), between(prng, 0, 2), between(prng, 0, 6), 1, 1};
+    memcpy(load->weights, weights, sizeof weights);
+    load->ops = nx_prng_chance(prng, 1, 4) ? 0 : scaled(prng, 8, 300);
+    load->gap_ns = nx_prng_chance(prng, 1, 3) ? 0 : scaled(prng, 1000, 400000);
+    load->burst = nx_prng_chance(prng, 1, 3) ? 1 : scaled(prng, 2, 32);
+    load->turn_ns = between(prng, 500, 4000);
+    load->spins = nx_prng_chance(prng, 1, 2) ? 0 : between(prng, 1, 20);
+}
+
+static void draw_fabric(struct sim_config *config, struct nx_prng *prng)
+{
+    config->delay_min_ns = between(prng, 500, 5000);
+    config->delay_max_ns = config->delay_min_ns + scaled(prng, 1000, 50000);
+    uint32_t atomic = config->core.caps.atomic_unit;
+    static const uint32_t units[] = {0, 1, 8, 64};
+    config->unit_bytes = units[nx_prng_below(prng, 4)];
+    if (config->unit_bytes && config->unit_bytes < atomic)
+        config->unit_bytes = atomic;
+    config->tear_percent = nx_prng_chance(prng, 1, 4) ? 0 : between(prng, 5, 70);
+    config->tear_ns = scaled(prng, 500, 20000);
+    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 9, 64);
+}
+
+static void add_fault(struct sim_config *config, struct nx_prng *prng, enum sim_fault_kind kind)
+{
+    if (config->faults_count == SIM_FAULTS_MAX)
+        return;
+    struct sim_fault *fault = &config->faults[config->faults_count++];
+    *fault = (struct sim_fault){
+        .kind = kind,
+        .node = (nx_rank)nx_prng_below(prng, config->nodes),
+        .peer = (nx_rank)nx_prng_below(prng, config->nodes),
+        .at = nx_prng_between(prng, 1000, scaled(prng, 20000, 3000000)),
+        .lasts_ns = nx_prng_between(prng, 1000, scaled(prng, 10000, 20000000)),
+        .after_writes = (uint32_t)nx_prng_below(prng, 12),
+        .notice_ns = scaled(prng, 2000, 5000000),
+    };
+    config->calm = false;
+}
+
+static void draw_faults(struct sim_config *config, struct nx_prng *prng)
+{
+    uint32_t mood = (uint32_t)nx_prng_below(prng, 10);
+    config->calm = true;
+    if (mood < 4)
+        return;
+    bool slow = mood != 4 && nx_prng_chance(prng, 1, 2);
+    for (uint32_t n = 0; slow && n < config->nodes; n++)
+        if (nx_prng_chance(prng, 1, 3)) {
+            config->loads[n].turn_ns *= scaled(prng, 4, 200);
+            config->calm = false;
+        }
+    for (uint32_t i = between(prng, 0, 6); i > 0; i--)
+        add_fault(config, prng, nx_prng_chance(prng, 1, 2) ? SIM_FAULT_PAUSE : SIM_FAULT_STALL);
+    if (mood >= 6)
+        add_fault(config, prng, mood >= 8 ? SIM_FAULT_LEAVE : SIM_FAULT_KILL);
+    if (mood == 7 || mood == 9)
+        add_fault(config, prng, nx_prng_chance(prng, 1, 2) ? SIM_FAULT_LEAVE : SIM_FAULT_KILL);
+}
+
+/* A fabric may miss a death, if somebody who notices it stays to say so. */
+static void draw_deafness(struct sim_config *config, struct nx_prng *prng)
+{
+    struct sim_fault *death = NULL;
+    for (uint32_t i = 0; i < config->faults_count; i++) {
+        if (config->faults[i].kind > SIM_FAULT_LEAVE)
+            continue;
+        if (death)
+            return;
+        death = &config->faults[i];
+    }
+    if (death)
+        death->some_are_deaf = nx_prng_chance(prng, 1, 3);
+}
+
+void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
+{
+    struct nx_prng prng;
+    nx_prng_init(&prng, seed);
+    memset(config, 0, sizeof *config);
+    config->seed = seed;
+    config->core.mutants = mutants;
+    draw_profile(config, &prng);
+    draw_members(config, &prng);
+    draw_sizes(config, &prng);
+    for (uint32_t n = 0; n < config->nodes; n++)
+        draw_load(config, &prng, n);
+    draw_fabric(config, &prng);
+    draw_faults(config, &prng);
+    draw_deafness(config, &prng);
+    /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost doorbell. */
+    nx_ns hop = config->delay_max_ns + 8 * config->tear_ns;
+    config->limits = (struct sim_limits){
+        .deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0,
+        .leave_ns = 250 * NX_MS, /* half of the leaver's patience: it is not to end by that */
+        .idle_writes = 2 * 24,   /* two seconds */
+    };
+}
+
+static void print_fault(const struct sim_fault *fault, FILE *out)
+{
+    static const char *const names[] = {"kill", "leave", "pause", "stall"};
+    fprintf(out, "#   at %" PRId64 " ns %s n%u", fault->at, names[fault->kind], fault->node);
+    if (fault->kind == SIM_FAULT_STALL)
+        fprintf(out, " -> n%u", fault->peer);
+    if (fault->kind >= SIM_FAULT_PAUSE)
+        fprintf(out, " for %" PRId64 " ns\n", fault->lasts_ns);
+    else
+        fprintf(out, " after %u more writes, noticed%s within %" PRId64 " ns\n",
+                fault->after_writes, fault->some_are_deaf ? " by some" : "", fault->notice_ns);
+}
+
+void sim_config_print(const struct sim_config *config, FILE *out)
+{
+    const struct nx_core_config *core = &config->core;
+    fprintf(out, "# seed %" PRIu64 ": %u nodes (of %u), %s, mutants %" PRIx64 "\n", config->seed,
+            config->nodes, core->members_max, config->profile, core->mutants);
+    for (uint32_t s = 0; s < core->spec.subgroups_count; s++)
+        fprintf(out, "#   subgroup %u: %u shards of %u to %u\n", s,
+                core->spec.subgroups[s].num_shards, core->spec.subgroups[s].min_nodes,
+                core->spec.subgroups[s].max_nodes);
+    fprintf(out,
+            "#   rings: multicast %u, p2p %u, bulk %u; messages to %u, bulks to %u, queries to %u "
+            "bytes\n",
+            core->mc_ring_bytes, core->p2p_ring_bytes, core->bulk_ring_bytes, config->small_max,
+            config->bulk_max, config->query_max);
+    fprintf(out,
+            "#   writes: %" PRId64 " to %" PRId64
+            " ns, %u in flight, %u %% in pieces of %u up to %" PRId64 " ns apart\n",
+            config->delay_min_ns, config->delay_max_ns, config->lane_depth, config->tear_percent,
+            config->unit_bytes, config->tear_ns);
+    for (uint32_t n = 0; n < config->nodes; n++)
+        fprintf(out,
+                "#   n%u: subgroup %u, %u operations, bursts of %u, gaps to %" PRId64
+                " ns, turns to %" PRId64 " ns, %u spins\n",
+                n, config->view.members[n].subgroup, config->loads[n].ops, config->loads[n].burst,
+                config->loads[n].gap_ns, config->loads[n].turn_ns, config->loads[n].spins);
+    for (uint32_t i = 0; i < config->faults_count; i++)
+        print_fault(&config->faults[i], out);
+}

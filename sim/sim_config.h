@@ -1,0 +1,58 @@
+/* sim_config.h — what one seed runs: drawn once, printed with the failure, the same on every machine. */
+#ifndef SIM_CONFIG_H
+#define SIM_CONFIG_H
+
+#include "check.h"
+#include "group/core/core.h"
+
+enum { SIM_FAULTS_MAX = 24 };
+
+enum sim_fault_kind { SIM_FAULT_KILL, SIM_FAULT_LEAVE, SIM_FAULT_PAUSE, SIM_FAULT_STALL };
+
+struct sim_fault {
+    enum sim_fault_kind kind;
+    nx_rank node, peer; /* peer: STALL */
+    nx_ns at;
+    nx_ns lasts_ns;        /* PAUSE, STALL */
+    uint32_t after_writes; /* KILL: dies while posting, after so many writes of its next turns */
+    nx_ns notice_ns;       /* KILL, LEAVE: the longest until a peer's fabric says so */
+    bool
+        some_are_deaf; /* KILL, LEAVE: only some fabrics notice; the others must hear it from them */
+};
+
+/* What one node wants to do. */
+struct sim_load {
+    uint32_t ops;        /* in all; 0: it only receives and answers */
+    nx_ns gap_ns;        /* the longest pause between two bursts */
+    uint32_t burst;      /* the most operations in one turn */
+    uint32_t weights[6]; /* enum sim_op */
+    nx_ns turn_ns;       /* the longest time between two turns while it is awake */
+    uint32_t spins;      /* turns without work before it sleeps */
+};
+
+enum sim_op { SIM_OP_SEND, SIM_OP_BULK, SIM_OP_QUERY, SIM_OP_LOAD, SIM_OP_ODD, SIM_OP_NONE };
+
+struct sim_config {
+    uint64_t seed;
+    const char *profile; /* tcp, verbs, shm */
+    uint32_t nodes;
+    struct nx_view view;
+    struct nx_core_config core; /* self is filled in per node */
+    struct sim_load loads[SIM_NODES_MAX];
+    uint32_t small_max, bulk_max, query_max; /* bytes */
+    /* the fabric */
+    nx_ns delay_min_ns, delay_max_ns; /* of a write */
+    uint32_t unit_bytes;   /* that a write is cut into; 0: a unit of 1, 8 or 64 per write */
+    uint32_t tear_percent; /* of writes that land piece by piece */
+    nx_ns tear_ns;         /* the longest time between two pieces */
+    uint32_t lane_depth;   /* writes in flight to one peer */
+    struct sim_fault faults[SIM_FAULTS_MAX];
+    uint32_t faults_count;
+    bool calm; /* nobody dies, leaves, pauses or is slow, no lane stalls */
+    struct sim_limits limits;
+};
+
+void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants);
+void sim_config_print(const struct sim_config *config, FILE *out);
+
+#endif

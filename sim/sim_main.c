@@ -1,0 +1,261 @@
+/* sim_main.c — nexus-sim: runs seeds, judges each, and prints one line that replays what failed.
+ *
+ *   nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--trace]
+ *   nexus-sim --mutants [--within N]
+ *   nexus-sim --list-mutants
+ *
+ * Exit code 0: every promise held (with --mutants: every mutant was caught); 1: not; 2: usage. */
+#include "sim_run.h"
+
+#include "common/nx_assert.h"
+#include "group/core/mutants.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAST_RECORDS = 40, CAUGHT_WITHIN = 10000 };
+
+static const struct mutant {
+    const char *name;
+    uint64_t bit;
+} mutants[] = {
+    {"deliver-at-received", NX_MUTANT_DELIVER_AT_RECEIVED},
+    {"guard-before-payload", NX_MUTANT_GUARD_BEFORE_PAYLOAD},
+    {"window-off-by-one", NX_MUTANT_WINDOW_OFF_BY_ONE},
+    {"skip-guard-check", NX_MUTANT_SKIP_GUARD_CHECK},
+};
+enum { MUTANTS = sizeof mutants / sizeof *mutants };
+
+struct options {
+    uint64_t first, last;
+    const struct mutant *mutant;
+    bool trace, all_mutants, list;
+    uint64_t within;
+};
+
+/* What the seeds have exercised, to see that they do. */
+struct tally {
+    uint64_t kinds[SIM_KIND_COUNT];
+};
+
+static sigjmp_buf aborted;
+
+static void on_abort(int signal)
+{
+    (void)signal;
+    siglongjmp(aborted, 1);
+}
+
+/* One run; a broken invariant of the core is a finding like any other. What it held is leaked then. */
+static bool run_once(const struct sim_config *config, struct sim_trace *trace,
+                     struct sim_verdict *verdict)
+{
+    struct nx_err err;
+    if (sigsetjmp(aborted, 1))
+        return sim_find(verdict, "A0", trace->count,
+                        "an invariant of the core is broken, see above");
+    if (sim_run(config, trace, &err) != NX_OK)
+        return sim_find(verdict, "A1", 0, "the core refuses its configuration: %s", err.text);
+    return true;
+}
+
+/* Two runs of one seed, which must be one; the judges see the second. */
+static bool run_seed(const struct sim_config *config, struct sim_trace *trace,
+                     struct sim_verdict *verdict)
+{
+    if (!run_once(config, trace, verdict))
+        return false;
+    uint64_t hash = trace->hash;
+    if (!run_once(config, trace, verdict))
+        return false;
+    if (trace->hash != hash)
+        return sim_find(verdict, "DET", trace->count, "two runs of this seed differ");
+    return sim_check(trace, &config->limits, verdict);
+}
+
+static void print_records(const struct sim_trace *trace, size_t from, size_t to)
+{
+    for (size_t i = from; i < to && i < trace->count; i++)
+        sim_record_print(&trace->records[i], stdout);
+}
+
+static void print_failure(const struct sim_config *config, const struct options *options,
+                          const struct sim_trace *trace, const struct sim_verdict *verdict)
+{
+    sim_config_print(config, stdout);
+    size_t to = verdict->at < trace->count ? verdict->at + 1 : trace->count;
+    if (!options->trace)
+        print_records(trace, to > LAST_RECORDS ? to - LAST_RECORDS : 0, to);
+    printf("nexus-sim --seed %" PRIu64 "%s%s # %s: %s\n", config->seed,
+           options->mutant ? " --mutant " : "", options->mutant ? options->mutant->name : "",
+           verdict->rule, verdict->text);
+}
+
+static void count_kinds(struct tally *tally, const struct sim_trace *trace)
+{
+    for (size_t i = 0; i < trace->count; i++)
+        tally->kinds[trace->records[i].kind]++;
+}
+
+static void print_tally(const struct tally *tally, uint64_t seeds)
+{
+    const uint64_t *k = tally->kinds;
+    printf("%" PRIu64 " seeds held: %" PRIu64 " sends, %" PRIu64 " deliveries, %" PRIu64
+           " bulks, %" PRIu64 " queries, %" PRIu64 " deaths, %" PRIu64 " leaves, %" PRIu64
+           " writes, %" PRIu64 " waits for room\n",
+           seeds, k[SIM_SEND], k[SIM_DELIVER], k[SIM_BULK], k[SIM_QUERY], k[SIM_KILL], k[SIM_LEFT],
+           k[SIM_WRITE], k[SIM_FULL]);
+}
+
+static bool run_seeds(const struct options *options, struct sim_trace *trace)
+{
+    struct tally tally = {0};
+    struct sim_config config;
+    uint64_t failed = 0;
+    for (uint64_t seed = options->first; seed <= options->last; seed++) {
+        struct sim_verdict verdict = {0};
+        sim_config_draw(&config, seed, options->mutant ? options->mutant->bit : 0);
+        if (options->trace)
+            sim_config_print(&config, stdout);
+        bool ok = run_seed(&config, trace, &verdict);
+        if (options->trace)
+            print_records(trace, 0, trace->count);
+        count_kinds(&tally, trace);
+        if (ok)
+            continue;
+        print_failure(&config, options, trace, &verdict);
+        fflush(stdout);
+        if (options->mutant)
+            return false;
+        failed++;
+    }
+    uint64_t seeds = options->last - options->first + 1;
+    print_tally(&tally, seeds - failed);
+    if (failed)
+        printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", failed, seeds);
+    return !failed;
+}
+
+static bool catch_mutant(const struct mutant *mutant, uint64_t within, struct sim_trace *trace)
+{
+    struct sim_config config;
+    for (uint64_t seed = 1; seed <= within; seed++) {
+        struct sim_verdict verdict = {0};
+        sim_config_draw(&config, seed, mutant->bit);
+        if (run_seed(&config, trace, &verdict))
+            continue;
+        printf("%-22s caught after %4" PRIu64 " seeds  # %s: %s\n", mutant->name, seed,
+               verdict.rule, verdict.text);
+        return true;
+    }
+    printf("%-22s survived %" PRIu64 " seeds\n", mutant->name, within);
+    return false;
+}
+
+static bool catch_mutants(const struct options *options, struct sim_trace *trace)
+{
+    bool all = true;
+    for (size_t i = 0; i < MUTANTS; i++)
+        all &= catch_mutant(&mutants[i], options->within, trace);
+    return all;
+}
+
+static void list_mutants(void)
+{
+    for (size_t i = 0; i < MUTANTS; i++)
+        puts(mutants[i].name);
+}
+
+static bool parse_number(const char *text, uint64_t *number, const char **rest)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    *rest = end;
+    return end != text && !errno && text[0] >= '0' && text[0] <= '9';
+}
+
+static bool parse_range(const char *text, struct options *options)
+{
+    const char *rest;
+    return parse_number(text, &options->first, &rest) && strncmp(rest, "..", 2) == 0 &&
+           parse_number(rest + 2, &options->last, &rest) && !*rest &&
+           options->first <= options->last && options->last < UINT64_MAX;
+}
+
+static bool parse_single(const char *text, uint64_t *number)
+{
+    const char *rest;
+    return parse_number(text, number, &rest) && !*rest && *number < UINT64_MAX;
+}
+
+static bool parse_mutant(const char *text, struct options *options)
+{
+    for (size_t i = 0; i < MUTANTS; i++)
+        if (strcmp(mutants[i].name, text) == 0)
+            options->mutant = &mutants[i];
+    return options->mutant != NULL;
+}
+
+/* An option with its value; false if it is none, or its value is no good. */
+static bool parse_pair(const char *name, const char *value, struct options *options)
+{
+    if (!value)
+        return false;
+    if (strcmp(name, "--seed") == 0) {
+        bool ok = parse_single(value, &options->first);
+        options->last = options->first;
+        return ok;
+    }
+    if (strcmp(name, "--seeds") == 0)
+        return parse_range(value, options);
+    if (strcmp(name, "--mutant") == 0)
+        return parse_mutant(value, options);
+    return strcmp(name, "--within") == 0 && parse_single(value, &options->within);
+}
+
+static bool parse_options(int argc, char **argv, struct options *options)
+{
+    *options = (struct options){.first = 1, .last = 100, .within = CAUGHT_WITHIN};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--trace") == 0)
+            options->trace = true;
+        else if (strcmp(argv[i], "--mutants") == 0)
+            options->all_mutants = true;
+        else if (strcmp(argv[i], "--list-mutants") == 0)
+            options->list = true;
+        else if (!parse_pair(argv[i], argv[i + 1], options))
+            return false;
+        else
+            i++;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    if (!parse_options(argc, argv, &options)) {
+        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--trace]\n"
+              "       nexus-sim --mutants [--within N]\n"
+              "       nexus-sim --list-mutants\n",
+              stderr);
+        return 2;
+    }
+    struct sim_trace trace;
+    sim_trace_init(&trace);
+    signal(SIGABRT, on_abort);
+    bool ok = true;
+    if (options.list)
+        list_mutants();
+    else if (options.all_mutants)
+        ok = catch_mutants(&options, &trace);
+    else
+        ok = run_seeds(&options, &trace);
+    sim_trace_free(&trace);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,148 @@
+#include "sim_run.h"
+
+#include "sim_faults.h"
+#include "sim_node.h"
+
+#include "common/nx_assert.h"
+
+#include <string.h>
+
+/* A run that has not come to rest by then never will. */
+static const nx_ns longest_run_ns = 20 * NX_SEC;
+enum { EVENTS_MAX = 200000 };
+static const nx_ns grace_ns =
+    50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
+static const nx_ns idle_ns = 2 * NX_SEC; /* of rest, in which only heartbeats may be written */
+
+void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct sim_record record)
+{
+    record.at = world->now;
+    record.node = (uint8_t)node;
+    record.kind = (uint8_t)kind;
+    sim_trace_add(world->trace, &record);
+}
+
+void sim_world_bury(struct sim_world *world, nx_rank node)
+{
+    bool noticed = false;
+    sim_fabric_cut(&world->fabric, node);
+    for (nx_rank peer = 0; peer < world->config->nodes; peer++) {
+        if (peer == node || world->nodes[peer]->life == SIM_DEAD)
+            continue;
+        if (noticed && world->death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
+            continue;
+        noticed = true;
+        nx_ns delay = nx_prng_between(&world->prng, 1000, world->death->notice_ns + 1000);
+        sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
+    }
+}
+
+uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,
+                           size_t len, uint64_t mask)
+{
+    const uint8_t *region = world->fabric.regions[node];
+    if (bytes < region || bytes >= region + world->fabric.shape.bytes)
+        return mask;
+    size_t offset = (size_t)(bytes - region);
+    uint64_t holders = 0;
+    for (nx_rank peer = 0; peer < world->config->nodes; peer++)
+        if (memcmp(world->fabric.regions[peer] + offset, bytes, len) == 0)
+            holders |= UINT64_C(1) << peer;
+    return holders & mask;
+}
+
+static void handle(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_node *node;
+    switch (event->kind) {
+    case SIM_EVENT_TURN:
+        node = world->nodes[event->a];
+        if (event->b == node->turn && node->life != SIM_DEAD)
+            sim_node_turn(node);
+        break;
+    case SIM_EVENT_LANE: {
+        struct sim_landing landing = sim_fabric_due(&world->fabric, world->now, event);
+        if (landing.doorbell || (landing.moved && world->config->core.caps.wakes_on_plain_write))
+            sim_node_wake(world->nodes[event->b]);
+        break;
+    }
+    case SIM_EVENT_NOTICE: sim_node_notice(world->nodes[event->a], event->b); break;
+    case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
+    }
+    for (nx_rank n = 0; world->fabric.roomy; n++) {
+        if (world->fabric.roomy & NX_RANK_BIT(n))
+            sim_node_wake(world->nodes[n]);
+        world->fabric.roomy &= ~NX_RANK_BIT(n);
+    }
+}
+
+/* Until nothing but timers has happened for `quiet_ns`, or `until`; false if the run is too long. */
+static bool run_until_rest(struct sim_world *world, nx_ns quiet_ns)
+{
+    nx_ns last_work = world->now;
+    struct sim_event event;
+    for (uint32_t i = 0; i < EVENTS_MAX; i++) {
+        if (world->now > longest_run_ns)
+            return false;
+        if (!world->events.work &&
+            (!world->events.count || world->events.heap[0].at > last_work + quiet_ns))
+            return true;
+        sim_events_next(&world->events, &event);
+        world->now = event.at;
+        if (!event.timer)
+            last_work = event.at;
+        handle(world, &event);
+    }
+    return false;
+}
+
+static bool run_idle(struct sim_world *world)
+{
+    nx_ns until = world->now + idle_ns;
+    struct sim_event event;
+    for (uint32_t i = 0; i < EVENTS_MAX / 10; i++) {
+        if (!world->events.count || world->events.heap[0].at > until)
+            return true;
+        sim_events_next(&world->events, &event);
+        world->now = event.at;
+        handle(world, &event);
+    }
+    return false;
+}
+
+static void run_to_the_end(struct sim_world *world)
+{
+    for (nx_rank n = 0; n < world->config->nodes; n++)
+        sim_node_start(world->nodes[n]);
+    sim_faults_schedule(world);
+    bool rests = run_until_rest(world, grace_ns);
+    if (rests) {
+        sim_note(world, 0, SIM_IDLE, (struct sim_record){0});
+        rests = run_idle(world);
+    }
+    for (nx_rank n = 0; n < world->config->nodes; n++)
+        sim_node_last_words(world->nodes[n]);
+    sim_note(world, 0, SIM_END, (struct sim_record){.status = !rests});
+}
+
+enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace, struct nx_err *err)
+{
+    struct sim_world world = {.config = config, .trace = trace};
+    enum nx_status status = NX_OK;
+    sim_trace_clear(trace);
+    nx_prng_init(&world.prng, config->seed ^ UINT64_C(0x3019d));
+    NX_TRY(sim_fabric_open(&world.fabric, config, trace, &world.events, err));
+    nx_assert(nx_core_region_bytes(&config->core) == world.fabric.shape.bytes);
+    for (nx_rank n = 0; n < config->nodes && status == NX_OK; n++) {
+        world.nodes[n] = sim_node_open(&world, n, err);
+        if (!world.nodes[n])
+            status = NX_INVALID;
+    }
+    if (status == NX_OK)
+        run_to_the_end(&world);
+    for (nx_rank n = 0; n < config->nodes; n++)
+        sim_node_close(world.nodes[n]);
+    sim_fabric_close(&world.fabric);
+    sim_events_free(&world.events);
+    return status;
+}

@@ -1,0 +1,190 @@
+#include "sim_node.h"
+
+#include "common/nx_assert.h"
+
+static void note(struct sim_node *node, enum sim_kind kind, struct sim_record record)
+{
+    sim_note(node->world, node->rank, kind, record);
+}
+
+static void take_delivery(struct sim_node *node, const struct nx_delivery *d)
+{
+    uint64_t members = 0;
+    if (node->serves)
+        members = nx_core_layout(node->core)->shards[node->subgroup][node->shard].set;
+    note(node, SIM_DELIVER,
+         (struct sim_record){
+             .sub = (uint8_t)d->subgroup,
+             .shard = (uint8_t)d->shard,
+             .peer = (uint8_t)d->sender,
+             .seq = d->seq,
+             .len = d->len,
+             .hash = sim_hash(SIM_HASH_EMPTY, d->bytes, d->len),
+             .id = d->bulk,
+             .mask = sim_world_holders(node->world, node->rank, d->bytes, d->len, members)});
+}
+
+static struct sim_inflow *inflow_of(struct sim_node *node, nx_stream stream, bool make)
+{
+    struct sim_inflow *room = NULL;
+    for (size_t i = 0; i < sizeof node->inflows / sizeof *node->inflows; i++) {
+        struct sim_inflow *in = &node->inflows[i];
+        if (in->used && in->stream == stream)
+            return in;
+        if (!in->used && !room)
+            room = in;
+    }
+    if (!make)
+        return NULL;
+    nx_assert(room != NULL);
+    *room = (struct sim_inflow){.used = true, .stream = stream, .hash = SIM_HASH_EMPTY};
+    return room;
+}
+
+static struct sim_record part_record(const struct nx_part *part, uint64_t id, uint64_t hash)
+{
+    return (struct sim_record){.peer = (uint8_t)part->peer,
+                               .id = id,
+                               .offset = part->offset,
+                               .len = part->len,
+                               .total = part->total,
+                               .hash = hash};
+}
+
+static void take_bulk_part(struct sim_node *node, const struct nx_upcall *upcall)
+{
+    const struct nx_part *part = &upcall->part;
+    if (part->offset == 0)
+        note(node, SIM_HEAD,
+             (struct sim_record){.peer = (uint8_t)part->peer,
+                                 .id = part->stream,
+                                 .len = upcall->head_len,
+                                 .hash = sim_hash(SIM_HASH_EMPTY, upcall->head, upcall->head_len)});
+    struct sim_inflow *in = inflow_of(node, part->stream, true);
+    in->hash = sim_hash(in->hash, part->bytes, part->len);
+    note(node, SIM_PART, part_record(part, part->stream, in->hash));
+    if (part->offset + part->len == part->total)
+        in->used = false;
+}
+
+static void lose_bulk(struct sim_node *node, nx_stream stream)
+{
+    struct sim_inflow *in = inflow_of(node, stream, false);
+    if (in)
+        in->used = false;
+    note(node, SIM_ABORTED, (struct sim_record){.id = stream});
+}
+
+static struct sim_served *served_of(struct sim_node *node, nx_stream stream)
+{
+    for (size_t i = 0; i < node->served_high; i++)
+        if (node->served[i].used && node->served[i].stream == stream)
+            return &node->served[i];
+    return NULL;
+}
+
+static struct sim_served *serve(struct sim_node *node, const struct nx_part *part)
+{
+    for (size_t i = 0; i < SIM_SERVED; i++)
+        if (!node->served[i].used) {
+            node->served[i] = (struct sim_served){
+                .used = true, .stream = part->stream, .peer = part->peer, .hash = SIM_HASH_EMPTY};
+            if (i >= node->served_high)
+                node->served_high = i + 1;
+            return &node->served[i];
+        }
+    nx_assert(!"more queries at once than all askers may have");
+    return NULL;
+}
+
+/* The size and bytes of a reply follow from the question's hash, so that an answer can be told from others. A few are
+ * answered before they are whole, as a refusal would be. */
+static void take_query_part(struct sim_node *node, const struct nx_part *part)
+{
+    struct sim_served *served = served_of(node, part->stream);
+    if (!served)
+        served = serve(node, part);
+    served->hash = sim_hash(served->hash, part->bytes, part->len);
+    note(node, SIM_ASKED, part_record(part, part->stream, served->hash));
+    bool whole = part->offset + part->len == part->total;
+    if (served->ready || (!whole && !nx_prng_chance(&node->prng, 1, 20)))
+        return;
+    uint64_t size = served->hash >> 20;
+    served->ready = true;
+    served->reply_id = served->hash;
+    served->wait = size & 3;
+    served->reply_total =
+        (size >> 2 & 3) ? (size >> 4) % 200 : (size >> 4) % (node->world->config->query_max + 1);
+}
+
+static void forget_query(struct sim_node *node, nx_stream stream)
+{
+    struct sim_served *served = served_of(node, stream);
+    if (served)
+        served->used = false;
+    note(node, SIM_GONE, (struct sim_record){.id = stream});
+}
+
+static struct sim_query *query_of(struct sim_node *node, uint64_t cookie)
+{
+    for (size_t i = 0; i < SIM_QUERIES; i++)
+        if (node->queries[i].used && node->queries[i].cookie == cookie)
+            return &node->queries[i];
+    return NULL;
+}
+
+static void take_reply_part(struct sim_node *node, uint64_t cookie, const struct nx_part *part)
+{
+    struct sim_query *query = query_of(node, cookie);
+    uint64_t hash = sim_hash(query ? query->reply_hash : SIM_HASH_EMPTY, part->bytes, part->len);
+    note(node, SIM_ANSWER, part_record(part, cookie, hash));
+    if (!query)
+        return; /* R1 sees it */
+    query->reply_hash = hash;
+    query->reply_offset += part->len;
+    if (query->reply_offset == part->total)
+        query->used = false;
+}
+
+static void lose_query(struct sim_node *node, uint64_t cookie, enum nx_status why)
+{
+    struct sim_query *query = query_of(node, cookie);
+    if (query)
+        query->used = false;
+    note(node, SIM_FAILED, (struct sim_record){.id = cookie, .status = (uint8_t)why});
+}
+
+static void lose_member(struct sim_node *node, nx_rank rank, bool clean)
+{
+    node->gone |= NX_RANK_BIT(rank);
+    for (size_t i = 0; i < SIM_SERVED; i++)
+        if (node->served[i].peer == rank && !node->served[i].ready)
+            node->served[i].used = false;
+    note(node, SIM_DOWN, (struct sim_record){.peer = (uint8_t)rank, .status = clean});
+}
+
+static void install(struct sim_node *node)
+{
+    const struct nx_view *view = nx_core_view(node->core);
+    note(node, SIM_VIEW,
+         (struct sim_record){.id = view->vid, .mask = (UINT64_C(1) << view->members_count) - 1});
+}
+
+void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)
+{
+    uint64_t cookie = (uint64_t)(uintptr_t)upcall->cookie;
+    switch (upcall->type) {
+    case NX_UP_VIEW: install(node); break;
+    case NX_UP_MEMBER_DOWN: lose_member(node, upcall->rank, upcall->clean); break;
+    case NX_UP_DELIVER: take_delivery(node, &upcall->delivery); break;
+    case NX_UP_BULK_PART: take_bulk_part(node, upcall); break;
+    case NX_UP_BULK_ABORTED: lose_bulk(node, upcall->part.stream); break;
+    case NX_UP_QUERY_PART: take_query_part(node, &upcall->part); break;
+    case NX_UP_QUERY_GONE: forget_query(node, upcall->part.stream); break;
+    case NX_UP_REPLY_PART: take_reply_part(node, cookie, &upcall->part); break;
+    case NX_UP_QUERY_FAILED: lose_query(node, cookie, upcall->status); break;
+    case NX_UP_DOWN:
+        note(node, SIM_OUT, (struct sim_record){.status = (uint8_t)upcall->status});
+        break;
+    }
+}

@@ -1,0 +1,54 @@
+/* backend.h — the seam between a graph and the machine: load → run, run, … → free.
+ *
+ * load   takes an inferred graph (shape.h; passes already run) and makes a program that holds all
+ *        it needs: weights in the backend's own layout, one planned arena, whatever is compiled.
+ *        Nothing of the graph is kept, neither tensors nor the data of constants: it may be freed
+ *        as soon as load returns. A model is announced as ready only after load, so all that is
+ *        slow the first time (code generation, plans) is done here.
+ * run    computes the outputs for `batch` rows. inputs[i] and outputs[i] belong to the graph's i-th
+ *        input and output: dense row-major f32 with dims[0] = batch, caller's memory, not
+ * overlapping, aligned to 4. Allocates nothing that grows; the result does not depend on earlier
+ * runs, nor a row's result on the other rows of its batch. free   gives everything back.
+ *
+ * Thread   a program runs in one thread at a time (any); several programs run at once.
+ * Failure  load: NX_UNSUPPORTED names the op, NX_NO_MEMORY, NX_UNAVAILABLE if the device is not
+ *          there; nothing is left behind. run: a status and a sentence; outputs are undefined, the
+ *          program stays usable. 1 <= batch <= batch_max, or NX_INVALID.
+ * The naive twin of every backend is nx_backend_cpu_ref; tests hold the others to it. */
+#ifndef NX_CATEGORIZER_BACKEND_H
+#define NX_CATEGORIZER_BACKEND_H
+
+#include "categorizer/graph/graph.h"
+
+enum nx_precision { NX_PRECISION_F32, NX_PRECISION_BF16 };
+
+struct nx_load_options {
+    uint32_t batch_max;          /* 1 … NX_BATCH_MAX */
+    uint32_t threads;            /* of one run, >= 1; a backend may use fewer, never more */
+    enum nx_precision precision; /* NX_UNSUPPORTED where the machine or the backend has no bf16 */
+};
+
+/* The head of every backend's own program struct. */
+struct nx_program {
+    const struct nx_backend *backend;
+};
+
+struct nx_backend {
+    const char *name; /* "cpu_ref" */
+    enum nx_status (*load)(const struct nx_graph *graph, const struct nx_load_options *options,
+                           struct nx_program **program, struct nx_err *err);
+    enum nx_status (*run)(struct nx_program *program, uint32_t batch, const float *const *inputs,
+                          float *const *outputs, struct nx_err *err);
+    void (*free)(struct nx_program *program);
+    uint64_t (*memory_bytes)(const struct nx_program *program); /* host and device, all it holds */
+};
+
+/* One per file; which of them a build has is its cpu/ and gpu/ CMake's business. */
+extern const struct nx_backend nx_backend_cpu_ref;
+extern const struct nx_backend nx_backend_cpu_dnnl;
+extern const struct nx_backend nx_backend_gpu_cudnn;
+
+/* By name among those built in; "auto" is the fastest that is there. NULL if there is none. */
+const struct nx_backend *nx_backend_find(const char *name);
+
+#endif

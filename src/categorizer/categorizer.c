@@ -1,0 +1,347 @@
+#include "categorizer/categorizer_state.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+#include "common/nx_assert.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+void nx_categorizer_answer(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    in->state = NX_INCOMING_REPLYING;
+    nx_incoming_drop_body(&c->incomings, in);
+    in->reply = nx_calloc(1, NX_ANSWER_BYTES_MAX);
+    if (in->reply)
+        in->reply_bytes = nx_answer_encode(&in->answer, in->reply, NX_ANSWER_BYTES_MAX);
+}
+
+void nx_categorizer_refuse(struct nx_categorizer *c, struct nx_incoming *in,
+                           const struct nx_err *why)
+{
+    in->answer = (struct nx_answer){.err = *why};
+    nx_categorizer_answer(c, in);
+}
+
+/* True when the operation is over: answered, or nobody waits. */
+static bool send_reply(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    if (in->gone || !in->reply)
+        return true;
+    if (!in->reply_opened) {
+        enum nx_status status = nx_reply_open(c->group, in->stream, in->reply_bytes);
+        if (status == NX_AGAIN)
+            return false;
+        if (status != NX_OK)
+            return true;
+        in->reply_opened = true;
+    }
+    size_t taken = 0;
+    enum nx_status status = nx_reply_write(c->group, in->stream, in->reply + in->reply_sent,
+                                           in->reply_bytes - in->reply_sent, &taken);
+    in->reply_sent += taken;
+    return (status != NX_OK && status != NX_AGAIN) || in->reply_sent == in->reply_bytes;
+}
+
+/* All of the query is here. */
+static void start(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    if (in->refused.status != NX_OK)
+        nx_categorizer_refuse(c, in, &in->refused);
+    else if (in->head.op == NX_REQUEST_INFER)
+        nx_photo_start(c, in);
+    else if (in->head.op == NX_REQUEST_INSTALL && in->body_bytes == 0)
+        nx_categorizer_refuse(c, in, &(struct nx_err){NX_INVALID, "the model's files are empty"});
+    else {
+        in->state = NX_INCOMING_ORDERING;
+        nx_change_order(c, in);
+    }
+}
+
+static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
+{
+    struct nx_categorizer *c = ctx;
+    uint32_t shard;
+    if (nx_layout_shard_of(layout, c->config.subgroup, nx_group_rank(c->group), &shard))
+        nx_info("view %llu of %u nodes: this one serves shard %u", (unsigned long long)view->vid,
+                view->members_count, shard);
+}
+
+static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
+{
+    struct nx_categorizer *c = ctx;
+    const struct nx_view *view = nx_group_view(c->group);
+    if (clean)
+        nx_info("node %u has left", view->members[rank].node);
+    else
+        nx_warn("node %u is gone: %s", view->members[rank].node, why);
+    nx_change_member_down(c, view->members[rank].node);
+}
+
+static void on_deliver(void *ctx, const struct nx_delivery *delivery)
+{
+    nx_change_deliver(ctx, delivery);
+}
+
+static void on_bulk_part(void *ctx, uint32_t subgroup, const struct nx_part *part,
+                         const uint8_t *head, size_t head_len)
+{
+    (void)subgroup;
+    struct nx_categorizer *c = ctx;
+    struct nx_incoming *in;
+    if (part->offset == 0) {
+        struct nx_ordered message;
+        struct nx_err err;
+        in = nx_incoming_add(&c->incomings, part->stream, part->total);
+        if (!in || nx_ordered_decode(head, head_len, &message, &err) != NX_OK ||
+            message.kind != NX_ORDERED_INSTALL) {
+            nx_error("cannot take in a bulk message of %llu bytes from rank %u",
+                     (unsigned long long)part->total, part->peer);
+            if (in)
+                nx_incoming_drop(&c->incomings, in);
+            return;
+        }
+        in->is_bulk = true;
+        nx_incoming_set_head(&c->incomings, in, &message.op);
+    } else {
+        in = nx_incoming_find(&c->incomings, part->stream);
+    }
+    if (in)
+        nx_incoming_feed(&c->incomings, in, part->bytes, part->len);
+}
+
+static void on_bulk_aborted(void *ctx, nx_stream stream)
+{
+    struct nx_categorizer *c = ctx;
+    struct nx_incoming *in = nx_incoming_find(&c->incomings, stream);
+    if (in && in->is_bulk)
+        nx_incoming_drop(&c->incomings, in);
+}
+
+static void on_query_part(void *ctx, const struct nx_part *part)
+{
+    struct nx_categorizer *c = ctx;
+    struct nx_incoming *in = part->offset == 0
+                                 ? nx_incoming_add(&c->incomings, part->stream, part->total)
+                                 : nx_incoming_find(&c->incomings, part->stream);
+    if (!in) {
+        if (part->offset == 0)
+            nx_warn("a query is dropped: %u operations are under way", c->incomings.count);
+        return;
+    }
+    bool head_was_known = in->head_known;
+    nx_incoming_feed(&c->incomings, in, part->bytes, part->len);
+    bool install =
+        in->head_known && in->refused.status == NX_OK && in->head.op == NX_REQUEST_INSTALL;
+    if (install && !head_was_known)
+        install = !nx_change_refused(c, in);
+    if (install && in->got < in->total && in->body_bytes > 0)
+        nx_change_pump(c, in);
+    if (in->got == in->total)
+        start(c, in);
+}
+
+static void on_query_gone(void *ctx, nx_stream stream)
+{
+    struct nx_categorizer *c = ctx;
+    struct nx_incoming *in = nx_incoming_find(&c->incomings, stream);
+    if (!in || in->is_bulk)
+        return;
+    in->gone = true;
+    if (in->job) {
+        atomic_store_explicit(&in->job->cancelled, true, memory_order_relaxed);
+        in->job->in = NULL;
+    }
+    bool decided_elsewhere = in->state == NX_INCOMING_DECIDING && in->head.op == NX_REQUEST_INSTALL;
+    if (decided_elsewhere)
+        return; /* its body is wanted at its delivery */
+    if (in->bulk && in->bulk_sent < in->body_bytes)
+        nx_bulk_abort(c->group, in->bulk);
+    nx_incoming_drop(&c->incomings, in);
+}
+
+static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
+{
+    (void)ctx, (void)cookie, (void)part;
+    nx_assert(!"a categorizer asks nothing");
+}
+
+static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
+{
+    (void)ctx, (void)cookie, (void)why;
+    nx_assert(!"a categorizer asks nothing");
+}
+
+static void on_down(void *ctx, const struct nx_err *err)
+{
+    struct nx_categorizer *c = ctx;
+    c->down = *err;
+}
+
+const struct nx_group_upcalls *nx_categorizer_upcalls(void)
+{
+    static const struct nx_group_upcalls upcalls = {
+        .view = on_view,
+        .member_down = on_member_down,
+        .deliver = on_deliver,
+        .bulk_part = on_bulk_part,
+        .bulk_aborted = on_bulk_aborted,
+        .query_part = on_query_part,
+        .query_gone = on_query_gone,
+        .reply_part = on_reply_part,
+        .query_failed = on_query_failed,
+        .down = on_down,
+    };
+    return &upcalls;
+}
+
+/* Moves one operation on if what it waits for has come. True when it is over. */
+static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    if (in->state == NX_INCOMING_READING && in->bulk && in->refused.status == NX_OK)
+        nx_change_pump(c, in);
+    if (in->state == NX_INCOMING_ORDERING)
+        nx_change_order(c, in);
+    if (in->state == NX_INCOMING_SETTLING &&
+        nx_group_settled(c->group, c->config.subgroup) >= in->settle_seq)
+        nx_categorizer_answer(c, in);
+    if (in->state == NX_INCOMING_REPLYING && send_reply(c, in))
+        return true;
+    return false;
+}
+
+static bool advance_all(struct nx_categorizer *c)
+{
+    bool any = false;
+    struct nx_incoming *in = nx_incoming_next(&c->incomings, NULL);
+    while (in) {
+        struct nx_incoming *next = nx_incoming_next(&c->incomings, in);
+        if (!in->is_bulk && advance(c, in)) {
+            nx_incoming_drop(&c->incomings, in);
+            any = true;
+        }
+        in = next;
+    }
+    return any;
+}
+
+static bool take_finished(struct nx_categorizer *c)
+{
+    bool any = false;
+    uint64_t rung;
+    ssize_t n = read(c->done_fd, &rung, sizeof rung);
+    (void)n; /* EAGAIN: nothing has rung */
+    struct nx_job *job;
+    while ((job = nx_worker_finished(c->device))) {
+        nx_photo_finish(c, (struct nx_job_infer *)job);
+        any = true;
+    }
+    while ((job = nx_worker_finished(c->loader))) {
+        nx_change_loaded(c, (struct nx_job_load *)job);
+        any = true;
+    }
+    return any;
+}
+
+bool nx_categorizer_poll(struct nx_categorizer *c)
+{
+    bool any = take_finished(c);
+    any |= nx_change_send_votes(c);
+    any |= advance_all(c);
+    return any;
+}
+
+int nx_categorizer_fd(const struct nx_categorizer *c)
+{
+    return c->done_fd;
+}
+
+const struct nx_err *nx_categorizer_down(const struct nx_categorizer *c)
+{
+    return &c->down;
+}
+
+void nx_categorizer_attach(struct nx_categorizer *c, struct nx_group *group)
+{
+    c->group = group;
+}
+
+static enum nx_status open_parts(struct nx_categorizer *c, struct nx_err *err)
+{
+    c->done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (c->done_fd < 0)
+        return nx_err_set(err, NX_IO, "eventfd: %s", strerror(errno));
+    c->store = nx_store_open();
+    if (!c->store)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the store");
+    NX_TRY(nx_worker_open("nexus-load", NX_STORE_MODELS, c->done_fd, &c->loader, err));
+    return nx_worker_open("nexus-device", NX_DEVICE_QUEUE_MAX, c->done_fd, &c->device, err);
+}
+
+enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
+                                   struct nx_categorizer **categorizer, struct nx_err *err)
+{
+    struct nx_categorizer *c = nx_calloc(1, sizeof *c);
+    if (!c)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a categorizer");
+    c->config = *config;
+    c->done_fd = -1;
+    c->budget.limit_bytes = config->memory_bytes;
+    c->incomings.budget = &c->budget;
+    if (c->config.threads == 0)
+        c->config.threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    enum nx_status status = open_parts(c, err);
+    if (status != NX_OK) {
+        nx_categorizer_close(c);
+        return status;
+    }
+    *categorizer = c;
+    return NX_OK;
+}
+
+static void drop_jobs(struct nx_categorizer *c)
+{
+    struct nx_job *job;
+    while (c->device && (job = nx_worker_finished(c->device))) {
+        struct nx_job_infer *j = (struct nx_job_infer *)job;
+        nx_budget_give(&c->budget, j->photo_bytes);
+        nx_held_release(c, j->model);
+        free(j->photo);
+        free(j);
+    }
+    while (c->loader && (job = nx_worker_finished(c->loader))) {
+        struct nx_job_load *j = (struct nx_job_load *)job;
+        nx_served_close(j->served);
+        free(j->body);
+        free(j);
+    }
+}
+
+void nx_categorizer_close(struct nx_categorizer *c)
+{
+    struct nx_incoming *in = NULL;
+    while ((in = nx_incoming_next(&c->incomings, in)))
+        if (in->job)
+            atomic_store_explicit(&in->job->cancelled, true, memory_order_relaxed);
+    if (c->device)
+        nx_worker_drain(c->device);
+    if (c->loader)
+        nx_worker_drain(c->loader);
+    drop_jobs(c);
+    while ((in = nx_incoming_next(&c->incomings, NULL)))
+        nx_incoming_drop(&c->incomings, in);
+    for (uint32_t i = 0; c->store && i < NX_STORE_MODELS; i++)
+        nx_held_retire(c, nx_store_at(c->store, i));
+    if (c->device)
+        nx_worker_close(c->device);
+    if (c->loader)
+        nx_worker_close(c->loader);
+    if (c->store)
+        nx_store_close(c->store);
+    if (c->done_fd >= 0)
+        close(c->done_fd);
+    free(c);
+}

@@ -1,0 +1,41 @@
+/* categorizer.h — a replica of a shard: takes operations from the function tier, keeps its models, answers.
+ *
+ *   INFER    photo → a job for the device thread → answer
+ *   INSTALL  the entry replica multicasts it while it still comes in; every replica loads it aside and votes,
+ *            in order; the answer goes out when every replica has applied the last vote, so whoever asks any
+ *            replica after it sees the model (linearizable)
+ *   REMOVE   one ordered message; answered when every replica has applied it
+ *
+ * Thread  the loop thread, which owns the group; loading and inference run on two worker threads.
+ * Idle    nothing runs; nx_categorizer_fd rings when a worker has finished. */
+#ifndef NX_CATEGORIZER_H
+#define NX_CATEGORIZER_H
+
+#include "group/group.h"
+
+struct nx_categorizer;
+
+struct nx_categorizer_config {
+    uint32_t subgroup;     /* of the categorizer tier in the group's spec */
+    const char *backend;   /* cpu_dnnl, cpu_ref */
+    uint32_t threads;      /* of one inference; 0: one per core */
+    uint64_t memory_bytes; /* bound on models, in use and in transit */
+};
+
+enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
+                                   struct nx_categorizer **categorizer, struct nx_err *err);
+
+/* To be given to nx_group_open with the categorizer as ctx; then attach what it opened, before the first poll. */
+const struct nx_group_upcalls *nx_categorizer_upcalls(void);
+void nx_categorizer_attach(struct nx_categorizer *categorizer, struct nx_group *group);
+
+int nx_categorizer_fd(const struct nx_categorizer *categorizer); /* readable: poll */
+/* To be called after every nx_group_poll, which may have made room in the windows. True if something was done. */
+bool nx_categorizer_poll(struct nx_categorizer *categorizer);
+
+/* Why this node cannot go on in its group; status NX_OK: it can. */
+const struct nx_err *nx_categorizer_down(const struct nx_categorizer *categorizer);
+
+void nx_categorizer_close(struct nx_categorizer *categorizer); /* after the group */
+
+#endif

@@ -1,0 +1,257 @@
+#include "categorizer/categorizer_state.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+#include "common/nx_assert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Refuses early what the order would refuse anyhow; the order still decides. */
+bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    struct nx_entry *e = nx_store_find(c->store, in->head.tag);
+    if (!e || memcmp(&e->request, &in->head.request, sizeof e->request) == 0)
+        return false;
+    nx_err_set(&in->refused, NX_EXISTS,
+               e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
+                                            : "tag %u is installed already; remove it first",
+               in->head.tag);
+    nx_incoming_drop_body(&c->incomings, in);
+    return true;
+}
+
+static enum nx_status open_bulk(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    struct nx_ordered message = {.kind = NX_ORDERED_INSTALL, .op = in->head};
+    uint8_t head[NX_ORDERED_BYTES_MAX];
+    size_t len = nx_ordered_encode(&message, head, sizeof head);
+    return nx_bulk_open(c->group, c->config.subgroup, in->body_bytes, head, len, &in->bulk);
+}
+
+static void explain_multicast(enum nx_status status, struct nx_err *err)
+{
+    nx_err_set(err, status == NX_WEDGED ? NX_UNAVAILABLE : status,
+               "the shard takes no changes now: %s",
+               status == NX_WEDGED ? "one of its replicas has just died" : nx_status_text(status));
+}
+
+/* Passes on what has come so far: the body streams through, it is not stored and forwarded. */
+void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    enum nx_status status = NX_OK;
+    if (in->bulk == 0)
+        status = open_bulk(c, in);
+    while (status == NX_OK && in->bulk_sent < in->body_got) {
+        size_t taken = 0;
+        status = nx_bulk_write(c->group, in->bulk, in->body + in->bulk_sent,
+                               in->body_got - in->bulk_sent, &taken);
+        in->bulk_sent += taken;
+        if (taken == 0)
+            break;
+    }
+    if (status != NX_OK && status != NX_AGAIN) {
+        explain_multicast(status, &in->refused);
+        nx_incoming_drop_body(&c->incomings, in);
+    }
+}
+
+static void order_remove(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    struct nx_ordered message = {.kind = NX_ORDERED_REMOVE, .op = in->head};
+    uint8_t bytes[NX_ORDERED_BYTES_MAX];
+    size_t len = nx_ordered_encode(&message, bytes, sizeof bytes);
+    enum nx_status status = nx_group_send(c->group, c->config.subgroup, bytes, len);
+    if (status == NX_OK) {
+        in->state = NX_INCOMING_DECIDING;
+    } else if (status != NX_AGAIN) {
+        struct nx_err err;
+        explain_multicast(status, &err);
+        nx_categorizer_refuse(c, in, &err);
+    }
+}
+
+void nx_change_order(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    if (in->head.op == NX_REQUEST_REMOVE) {
+        order_remove(c, in);
+        return;
+    }
+    nx_change_pump(c, in);
+    if (in->refused.status != NX_OK)
+        nx_categorizer_refuse(c, in, &in->refused);
+    else if (in->bulk_sent == in->body_bytes)
+        in->state = NX_INCOMING_DECIDING; /* its delivery finds the body by `bulk` */
+}
+
+/* Tells whoever waits here for this request what it came to, once all replicas have got there. */
+static void settle(struct nx_categorizer *c, const struct nx_outcome *outcome, nx_seq seq)
+{
+    struct nx_incoming *in = NULL;
+    while ((in = nx_incoming_next(&c->incomings, in)))
+        if (in->state == NX_INCOMING_DECIDING && !in->is_bulk &&
+            memcmp(&in->head.request, &outcome->request, sizeof outcome->request) == 0) {
+            in->answer = (struct nx_answer){.err = outcome->err};
+            in->settle_seq = seq;
+            in->state = NX_INCOMING_SETTLING;
+        }
+}
+
+/* --- the ordered messages: the same at every replica --- */
+
+static struct nx_held_model *hold_model(struct nx_categorizer *c, struct nx_served *served,
+                                        struct nx_err *err)
+{
+    struct nx_held_model *m = nx_calloc(1, sizeof *m);
+    enum nx_status status =
+        m ? nx_budget_take(&c->budget, nx_served_bytes(served), "a loaded model", err)
+          : nx_err_set(err, NX_NO_MEMORY, "no memory for a model");
+    if (status != NX_OK) {
+        nx_served_close(served);
+        free(m);
+        return NULL;
+    }
+    *m = (struct nx_held_model){.served = served, .bytes = nx_served_bytes(served)};
+    return m;
+}
+
+static void run_load(struct nx_job *job)
+{
+    struct nx_job_load *j = (struct nx_job_load *)job;
+    if (j->failure.status == NX_OK)
+        nx_served_open(&j->head, j->body, &j->options, &j->served, &j->digest, &j->failure);
+}
+
+static struct nx_incoming *find_body(struct nx_categorizer *c, const struct nx_delivery *d)
+{
+    struct nx_incoming *in = nx_incoming_find(&c->incomings, d->bulk);
+    if (in && in->is_bulk)
+        return in;
+    in = NULL;
+    while ((in = nx_incoming_next(&c->incomings, in)))
+        if (in->bulk == d->bulk)
+            return in;
+    return NULL;
+}
+
+/* Hands the body to the loader, or a reason why this replica has none: it votes in either case. */
+static void start_load(struct nx_categorizer *c, struct nx_entry *e,
+                       const struct nx_request_head *head, struct nx_incoming *in)
+{
+    struct nx_job_load *j = nx_calloc(1, sizeof *j);
+    nx_assert(j); /* 5 KB; without it this replica could not even say no */
+    j->job.run = run_load;
+    j->version = e->version;
+    j->head = *head;
+    j->options = (struct nx_served_options){c->config.backend, c->config.threads};
+    if (!in)
+        nx_err_set(&j->failure, NX_NO_MEMORY, "a replica could not take the files in");
+    else if (in->refused.status != NX_OK)
+        j->failure = in->refused;
+    else {
+        j->body_bytes = in->body_bytes;
+        j->body = nx_incoming_take_body(in);
+    }
+    enum nx_status submitted = nx_worker_submit(c->loader, &j->job);
+    nx_assert(submitted == NX_OK); /* the loader's queue holds one job per entry of the store */
+}
+
+void nx_change_loaded(struct nx_categorizer *c, struct nx_job_load *j)
+{
+    struct nx_entry *e = nx_store_find_version(c->store, j->version);
+    nx_assert(e && e->state == NX_ENTRY_LOADING && c->votes_count < NX_VOTES_MAX);
+    free(j->body);
+    nx_budget_give(&c->budget, j->body_bytes);
+    if (j->failure.status == NX_OK)
+        e->model = hold_model(c, j->served, &j->failure);
+    c->votes[c->votes_count++] =
+        (struct nx_ordered_vote){.version = j->version, .failure = j->failure, .digest = j->digest};
+    free(j);
+}
+
+bool nx_change_send_votes(struct nx_categorizer *c)
+{
+    uint32_t sent = 0;
+    for (; sent < c->votes_count; sent++) {
+        struct nx_ordered message = {.kind = NX_ORDERED_VOTE, .vote = c->votes[sent]};
+        uint8_t bytes[NX_ORDERED_BYTES_MAX];
+        size_t len = nx_ordered_encode(&message, bytes, sizeof bytes);
+        if (nx_group_send(c->group, c->config.subgroup, bytes, len) != NX_OK)
+            break;
+    }
+    c->votes_count -= sent;
+    memmove(c->votes, c->votes + sent, c->votes_count * sizeof *c->votes);
+    return sent > 0;
+}
+
+static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
+                          const struct nx_request_head *head)
+{
+    const struct nx_layout *layout = nx_group_layout(c->group);
+    nx_rankset replicas = layout->shards[d->subgroup][d->shard].set;
+    struct nx_incoming *body = find_body(c, d);
+    struct nx_entry *entry;
+    struct nx_outcome outcome;
+    enum nx_verdict verdict =
+        nx_store_install(c->store, d->seq, head->tag, &head->request, replicas, &entry, &outcome);
+    if (verdict == NX_VERDICT_PENDING)
+        start_load(c, entry, head, body);
+    if (body && body->is_bulk)
+        nx_incoming_drop(&c->incomings, body);
+    else if (body)
+        nx_incoming_drop_body(&c->incomings, body);
+    if (verdict == NX_VERDICT_DONE)
+        settle(c, &outcome, d->seq);
+}
+
+static void apply_vote(struct nx_categorizer *c, const struct nx_delivery *d,
+                       const struct nx_ordered_vote *vote)
+{
+    struct nx_entry *entry;
+    struct nx_outcome outcome;
+    if (nx_store_vote(c->store, vote->version, d->sender, &vote->failure, &vote->digest, &entry,
+                      &outcome) != NX_VERDICT_DONE)
+        return;
+    nx_info("tag %u: %s", entry->tag, outcome.err.text);
+    if (entry->state == NX_ENTRY_FREE)
+        nx_held_retire(c, entry);
+    settle(c, &outcome, d->seq);
+}
+
+static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,
+                         const struct nx_request_head *head)
+{
+    struct nx_entry *removed;
+    struct nx_outcome outcome;
+    nx_store_remove(c->store, head->tag, &head->request, &removed, &outcome);
+    if (removed)
+        nx_held_retire(c, removed);
+    settle(c, &outcome, d->seq);
+}
+
+void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *d)
+{
+    struct nx_ordered message;
+    struct nx_err err;
+    if (nx_ordered_decode(d->bytes, d->len, &message, &err) != NX_OK) {
+        nx_error("message %lld of rank %u: %s", (long long)d->seq, d->sender, err.text);
+        return; /* every replica sees the same bytes and passes over them alike */
+    }
+    switch (message.kind) {
+    case NX_ORDERED_INSTALL: apply_install(c, d, &message.op); break;
+    case NX_ORDERED_REMOVE: apply_remove(c, d, &message.op); break;
+    case NX_ORDERED_VOTE: apply_vote(c, d, &message.vote); break;
+    }
+}
+
+void nx_change_member_down(struct nx_categorizer *c, nx_node node)
+{
+    struct nx_incoming *in = NULL;
+    struct nx_err why;
+    nx_err_set(&why, NX_UNAVAILABLE,
+               "node %u died before every replica had answered; send the request again", node);
+    while ((in = nx_incoming_next(&c->incomings, in)))
+        if (!in->is_bulk &&
+            (in->state == NX_INCOMING_DECIDING || in->state == NX_INCOMING_SETTLING))
+            nx_categorizer_refuse(c, in, &why);
+}

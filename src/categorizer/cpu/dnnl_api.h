@@ -1,0 +1,160 @@
+/* dnnl_api.h — oneDNN as this project uses it, without its types: the C interfaces of its versions
+ * 2 and 3 differ, and one file (dnnl_api_v2.c) knows the difference.
+ *
+ * A maker compiles one primitive for exact shapes and tells which layouts it wants of its tensors;
+ * where the caller passed a layout of nx_dnnl_any, the choice is oneDNN's. Everything made belongs
+ * to the struct nx_dnnl and lives until nx_dnnl_close.
+ *
+ * Thread  one at a time per struct nx_dnnl. Its computations use `threads` OpenMP threads, which
+ *         belong to the calling thread; the calling thread's own setting is put back.
+ * Failure NX_UNSUPPORTED: this combination has no implementation, do it otherwise (nothing is
+ *         said in err then); NX_NO_MEMORY; NX_INTERNAL with oneDNN's own status. */
+#ifndef NX_CATEGORIZER_CPU_DNNL_API_H
+#define NX_CATEGORIZER_CPU_DNNL_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "categorizer/graph/graph.h"
+
+struct nx_dnnl;
+struct nx_dnnl_layout; /* shape, element type, and order in memory */
+struct nx_dnnl_op;     /* a compiled primitive */
+struct nx_dnnl_memory; /* a layout at an address */
+struct nx_dnnl_call;   /* an op with its memories */
+
+enum nx_dnnl_type { NX_DNNL_F32, NX_DNNL_BF16 };
+
+/* `arena` holds the small parts and outlives the result. threads >= 1. */
+enum nx_status nx_dnnl_open(struct nx_arena *arena, uint32_t threads, struct nx_dnnl **dnnl,
+                            struct nx_err *err);
+void nx_dnnl_close(struct nx_dnnl *dnnl); /* NULL is fine */
+
+const char *nx_dnnl_version(void); /* "2.6.3" */
+const char *nx_dnnl_isa(void); /* the instruction set it generates code for: "avx512_core_amx" */
+bool nx_dnnl_has_bf16(void);   /* in hardware */
+
+/* C (m, n) = A (m, k) · B (k, n), row-major f32, on `threads` threads: a yardstick for benchmarks. */
+enum nx_status nx_dnnl_sgemm(uint32_t threads, int64_t m, int64_t n, int64_t k, const float *a,
+                             const float *b, float *c);
+
+/* Layouts. NULL means out of memory. */
+const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
+                                          const int64_t *dims); /* dense row-major */
+const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
+                                         const int64_t *dims); /* of oneDNN's choice */
+/* For the pictures between f32 convolutions: channels in blocks of one vector where the machine has
+ * AVX-512 and they divide into such, else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last
+ * for some convolutions and blocks for Winograd's, with reorders between. */
+const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
+                                              const int64_t *dims);
+bool nx_dnnl_same(const struct nx_dnnl_layout *, const struct nx_dnnl_layout *);
+size_t nx_dnnl_bytes(const struct nx_dnnl_layout *);
+enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *);
+
+/* y = act(op(x) + what y held before), the act as up to two elementwise functions one after the
+ * other. */
+#define NX_DNNL_ACTS_MAX 2
+struct nx_dnnl_act {
+    int32_t fn; /* oneDNN's name for it */
+    float alpha, beta;
+};
+struct nx_dnnl_post {
+    bool sum;
+    uint32_t n_acts;
+    struct nx_dnnl_act acts[NX_DNNL_ACTS_MAX];
+};
+
+/* False if oneDNN has no such function. */
+bool nx_dnnl_acts(const struct nx_attr_unary *unary, struct nx_dnnl_post *post);
+
+struct nx_dnnl_made {
+    struct nx_dnnl_op *op;
+    const struct nx_dnnl_layout *src, *src1, *weights, *dst; /* NULL where the op has none */
+    const struct nx_dnnl_layout *scratch;                    /* NULL: it needs none */
+};
+
+/* weights (O, C/g, kh, kw), with groups > 1 as (g, O/g, C/g, kh, kw). bias is f32 (O). */
+struct nx_dnnl_conv {
+    const struct nx_window *window;
+    bool winograd; /* ask for Winograd's algorithm: NX_UNSUPPORTED if it does not apply */
+    bool bias;
+    const struct nx_dnnl_layout *src, *weights, *dst;
+};
+enum nx_status nx_dnnl_make_conv(struct nx_dnnl *, const struct nx_dnnl_conv *,
+                                 const struct nx_dnnl_post *, struct nx_dnnl_made *,
+                                 struct nx_err *);
+
+struct nx_dnnl_fc {
+    bool bias;
+    const struct nx_dnnl_layout *src, *weights, *dst; /* (N, …), (O, …), (N, O) */
+};
+enum nx_status nx_dnnl_make_fc(struct nx_dnnl *, const struct nx_dnnl_fc *,
+                               const struct nx_dnnl_post *, struct nx_dnnl_made *, struct nx_err *);
+
+/* y = scale (x - mean) / sqrt(var + eps) + shift over dimension 1, then ReLU if asked. Arguments
+ * MEAN, VARIANCE, SHIFT, and SCALE unless scale is false: f32 (C). */
+enum nx_status nx_dnnl_make_norm(struct nx_dnnl *, const struct nx_dnnl_layout *x, float eps,
+                                 bool scale, bool relu, struct nx_dnnl_made *, struct nx_err *);
+
+/* AVG divides by the kernel's area if include_pad, else by the part inside the picture. */
+struct nx_dnnl_pool {
+    bool max, include_pad;
+    int32_t kernel[2], stride[2], before[2], after[2];
+    const struct nx_dnnl_layout *src, *dst;
+};
+enum nx_status nx_dnnl_make_pool(struct nx_dnnl *, const struct nx_dnnl_pool *,
+                                 struct nx_dnnl_made *, struct nx_err *);
+
+enum nx_status nx_dnnl_make_act(struct nx_dnnl *, const struct nx_dnnl_layout *x,
+                                const struct nx_dnnl_act *, struct nx_dnnl_made *, struct nx_err *);
+enum nx_status nx_dnnl_make_prelu(struct nx_dnnl *, const struct nx_dnnl_layout *x,
+                                  const struct nx_dnnl_layout *slope, struct nx_dnnl_made *,
+                                  struct nx_err *);
+/* b may have 1 where a has more. */
+enum nx_status nx_dnnl_make_binary(struct nx_dnnl *, enum nx_binary kind,
+                                   const struct nx_dnnl_layout *a, const struct nx_dnnl_layout *b,
+                                   const struct nx_dnnl_layout *dst, const struct nx_dnnl_post *,
+                                   struct nx_dnnl_made *, struct nx_err *);
+enum nx_status nx_dnnl_make_concat(struct nx_dnnl *, uint32_t axis, uint32_t n,
+                                   const struct nx_dnnl_layout *const *srcs,
+                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
+                                   struct nx_err *);
+enum nx_status nx_dnnl_make_lrn(struct nx_dnnl *, const struct nx_dnnl_layout *x,
+                                const struct nx_attr_lrn *, struct nx_dnnl_made *, struct nx_err *);
+/* Between layouts and types of one shape. */
+enum nx_status nx_dnnl_make_reorder(struct nx_dnnl *, const struct nx_dnnl_layout *src,
+                                    const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
+                                    struct nx_err *);
+
+/* Arguments of a call; the i-th source of a concat is NX_DNNL_SRC_N + i. */
+enum nx_dnnl_arg {
+    NX_DNNL_SRC,
+    NX_DNNL_SRC1,
+    NX_DNNL_WEIGHTS,
+    NX_DNNL_BIAS,
+    NX_DNNL_SCALE,
+    NX_DNNL_SHIFT,
+    NX_DNNL_MEAN,
+    NX_DNNL_VARIANCE,
+    NX_DNNL_DST,
+    NX_DNNL_SCRATCH,
+    NX_DNNL_SRC_N
+};
+
+/* `at` (64-byte aligned for speed) is the caller's and lives as long as the memory is used. NULL is
+ * allowed until the first run. Where a layout rounds the shape up, the excess is zeroed now. */
+enum nx_status nx_dnnl_bind(struct nx_dnnl *, const struct nx_dnnl_layout *, void *at,
+                            struct nx_dnnl_memory **, struct nx_err *);
+void nx_dnnl_rebind(struct nx_dnnl_memory *, void *at);
+
+enum nx_status nx_dnnl_prepare(struct nx_dnnl *, const struct nx_dnnl_op *, uint32_t n,
+                               const uint32_t *args, struct nx_dnnl_memory *const *memories,
+                               struct nx_dnnl_call **, struct nx_err *);
+
+/* Runs the calls in order and returns when all are done. */
+enum nx_status nx_dnnl_run(struct nx_dnnl *, struct nx_dnnl_call *const *calls, uint32_t n,
+                           struct nx_err *);
+
+#endif

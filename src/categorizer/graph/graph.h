@@ -1,0 +1,407 @@
+/* graph.h — a neural network as data: tensors, and nodes that compute some of them from others.
+ *
+ * A loader builds a graph and nothing behind the loader knows the file format; passes rewrite it; a
+ * backend turns it into a program. Nodes stand in an order in which they can run:
+ *
+ *   for every node n and every input t of n:  t is an input, a constant, or computed by a node
+ * before n
+ *
+ * Loaders lower what they read to the few canonical ops below (Flatten, expand_dims and squeeze are
+ * NX_OP_RESHAPE; Dropout is NX_OP_IDENTITY; _plus_scalar is NX_OP_UNARY), so that a backend has few
+ * things to know. Every op's meaning is its code in cpu/cpu_ref.c.
+ *
+ * Shapes  row-major; images are (N, C, H, W). Dimension 0 of every graph input is the batch and
+ *         nothing else is known about it until nx_shape_infer(graph, batch) (shape.h), which gives
+ *         every tensor its shape and makes attributes explicit: see "resolved" at each.
+ * Owner   everything lives in the arena given at nx_graph_init, except the data of constants, which
+ *         its source owns (the params file's bytes, or an arena); it must outlive the graph.
+ * Thread  one at a time. */
+#ifndef NX_CATEGORIZER_GRAPH_GRAPH_H
+#define NX_CATEGORIZER_GRAPH_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/status.h"
+
+/* Bounds on what a file can make us hold. The largest real symbol seen has 2,250 nodes. */
+#define NX_NODES_MAX        20000u
+#define NX_TENSORS_MAX      60000u
+#define NX_NODE_INPUTS_MAX  1024u
+#define NX_NODE_OUTPUTS_MAX 1024u
+#define NX_RANK_MAX         6u
+#define NX_DIM_MAX          (INT64_C(1) << 31)
+#define NX_TENSOR_BYTES_MAX (UINT64_C(1) << 32) /* one tensor, at the batch it is inferred for */
+#define NX_BATCH_MAX        4096u
+
+#define NX_NONE UINT32_MAX /* no tensor, no node */
+
+enum nx_dtype { NX_F32 };
+
+#define NX_RANK_UNKNOWN UINT32_MAX
+
+struct nx_shape {
+    uint32_t rank; /* <= NX_RANK_MAX, or NX_RANK_UNKNOWN before inference; 0 is a scalar */
+    int64_t dims[NX_RANK_MAX]; /* each 1 … NX_DIM_MAX once inferred; unused ones are 0 */
+};
+
+enum nx_tensor_kind {
+    NX_TENSOR_INPUT,    /* brought by each run; dims[0] is the batch */
+    NX_TENSOR_CONSTANT, /* a weight or a folded value; data NULL while only its name is known */
+    NX_TENSOR_COMPUTED  /* written by its producer */
+};
+
+struct nx_tensor {
+    const char *name; /* from the file, for sentences; never NULL, printable or not */
+    enum nx_tensor_kind kind;
+    enum nx_dtype dtype;
+    struct nx_shape shape;
+    const void *data;  /* constants: dense row-major, aligned for its dtype; else NULL */
+    uint32_t producer; /* node index, for computed ones; else NX_NONE */
+};
+
+/* clang-format off */
+/* X(enum, name for sentences, fewest inputs, most inputs, member of nx_node.attr)
+ *   CONV         x (N,C,H,W), weight (O, C/groups, kh, kw), [bias (O)], [residual, if post.sum]
+ *   FC           x (N, …) or (…, K), weight (O, K), [bias (O)], [residual, if post.sum]
+ *   BATCH_NORM   x, gamma (C), beta (C), mean (C), var (C)
+ *                y = gamma (x - mean) / sqrt(var + eps) + beta, C = x.dims[axis]
+ *   SCALE_SHIFT  x, scale (C), shift (C);  y = x scale + shift, C = x.dims[axis]
+ *   POOL         x (N,C,H,W)
+ *   UNARY        x; elementwise, see nx_unary
+ *   PRELU        x, slope (1) or (C = x.dims[1]);  y = x > 0 ? x : slope x
+ *   BINARY       a, b; elementwise with NumPy broadcasting
+ *   CONCAT       x0, x1, … along axis
+ *   RESHAPE      x; the same elements in row-major order
+ *   SOFTMAX      x; along axis, of x / temperature
+ *   REDUCE       x; over axes
+ *   SPLIT        x; its outputs are equal parts of axis
+ *   SLICE        x; x[begin : end : step] in each dimension
+ *   TRANSPOSE    x
+ *   PAD          x
+ *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over `size` channels)^-beta
+ *   L2_NORM      x;  y = x / sqrt(sum x² + eps), the sum over what mode says
+ *   IDENTITY     x */
+#define NX_OP_LIST(X)                                            \
+    X(NX_OP_CONV,        "convolution",          2, 4, conv)        \
+    X(NX_OP_FC,          "fully connected",      2, 4, fc)          \
+    X(NX_OP_BATCH_NORM,  "batch norm",           5, 5, batch_norm)  \
+    X(NX_OP_SCALE_SHIFT, "scale-shift",          3, 3, scale_shift) \
+    X(NX_OP_POOL,        "pooling",              1, 1, pool)        \
+    X(NX_OP_UNARY,       "elementwise function", 1, 1, unary)       \
+    X(NX_OP_PRELU,       "prelu",                2, 2, none)        \
+    X(NX_OP_BINARY,      "binary",               2, 2, binary)      \
+    X(NX_OP_CONCAT,      "concat",               1, NX_NODE_INPUTS_MAX, concat) \
+    X(NX_OP_RESHAPE,     "reshape",              1, 1, reshape)     \
+    X(NX_OP_SOFTMAX,     "softmax",              1, 1, softmax)     \
+    X(NX_OP_REDUCE,      "reduce",               1, 1, reduce)      \
+    X(NX_OP_SPLIT,       "split",                1, 1, split)       \
+    X(NX_OP_SLICE,       "slice",                1, 1, slice)       \
+    X(NX_OP_TRANSPOSE,   "transpose",            1, 1, transpose)   \
+    X(NX_OP_PAD,         "pad",                  1, 1, pad)         \
+    X(NX_OP_LRN,         "local response norm",  1, 1, lrn)         \
+    X(NX_OP_L2_NORM,     "l2 norm",              1, 1, l2_norm)     \
+    X(NX_OP_IDENTITY,    "identity",             1, 1, none)
+/* clang-format on */
+
+enum nx_op {
+#define NX_OP_ENUM(op, name, least, most, attr) op,
+    NX_OP_LIST(NX_OP_ENUM)
+#undef NX_OP_ENUM
+        NX_OP_COUNT
+};
+
+/* clang-format off */
+/* X(enum, name, y as an expression of float x, a, b): the expression is the definition; cpu_ref
+ * compiles it. */
+#define NX_UNARY_LIST(X)                                                    \
+    X(NX_UNARY_NONE,         "none",                 x)                     \
+    X(NX_UNARY_RELU,         "relu",                 x > 0 ? x : 0)         \
+    X(NX_UNARY_LEAKY,        "leaky relu",           x > 0 ? x : a * x)     \
+    X(NX_UNARY_ELU,          "elu",                  x > 0 ? x : a * expm1f(x)) \
+    X(NX_UNARY_SELU,         "selu",                                        \
+      1.0507009873554805f * (x > 0 ? x : 1.6732632423543772f * expm1f(x)))  \
+    X(NX_UNARY_GELU,         "gelu",                 0.5f * x * (1 + erff(x * 0.70710678118654752f))) \
+    X(NX_UNARY_SIGMOID,      "sigmoid",              1 / (1 + expf(-x)))    \
+    X(NX_UNARY_TANH,         "tanh",                 tanhf(x))              \
+    X(NX_UNARY_SOFTRELU,     "softrelu",             x > 20 ? x : log1pf(expf(x))) \
+    X(NX_UNARY_SOFTSIGN,     "softsign",             x / (1 + fabsf(x)))    \
+    X(NX_UNARY_LOG_SIGMOID,  "log sigmoid",          x < -20 ? x : -log1pf(expf(-x))) \
+    X(NX_UNARY_MISH,         "mish",                 x * tanhf(x > 20 ? x : log1pf(expf(x)))) \
+    X(NX_UNARY_CLIP,         "clip",                 x < a ? a : x > b ? b : x) \
+    X(NX_UNARY_HARD_SIGMOID, "hard sigmoid",         fmaxf(0, fminf(1, a * x + b))) \
+    X(NX_UNARY_ADD,          "add scalar",           x + a)                 \
+    X(NX_UNARY_RSUB,         "subtract from scalar", a - x)                 \
+    X(NX_UNARY_MUL,          "multiply by scalar",   x * a)                 \
+    X(NX_UNARY_DIV,          "divide by scalar",     x / a)                 \
+    X(NX_UNARY_RDIV,         "divide scalar by",     a / x)                 \
+    X(NX_UNARY_POW,          "power",                powf(x, a))            \
+    X(NX_UNARY_MAX,          "maximum with scalar",  x > a ? x : a)         \
+    X(NX_UNARY_MIN,          "minimum with scalar",  x < a ? x : a)         \
+    X(NX_UNARY_EXP,          "exp",                  expf(x))               \
+    X(NX_UNARY_LOG,          "log",                  logf(x))               \
+    X(NX_UNARY_SQRT,         "sqrt",                 sqrtf(x))              \
+    X(NX_UNARY_SQUARE,       "square",               x * x)                 \
+    X(NX_UNARY_ABS,          "abs",                  fabsf(x))
+/* clang-format on */
+
+enum nx_unary {
+#define NX_UNARY_ENUM(fn, name, expression) fn,
+    NX_UNARY_LIST(NX_UNARY_ENUM)
+#undef NX_UNARY_ENUM
+        NX_UNARY_COUNT
+};
+
+struct nx_attr_unary {
+    enum nx_unary fn;
+    float a, b;
+};
+
+enum nx_binary {
+    NX_BINARY_ADD,
+    NX_BINARY_SUB,
+    NX_BINARY_MUL,
+    NX_BINARY_DIV,
+    NX_BINARY_MAX,
+    NX_BINARY_MIN
+};
+
+/* [0] is along H, [1] along W. A convolution's output is
+ * (in + before + after - ((kernel - 1) dilate + 1)) / stride + 1, rounded down. */
+struct nx_window {
+    int32_t kernel[2], stride[2], dilate[2];
+    int32_t before[2], after[2]; /* zero padding; for a POOL see below */
+};
+
+struct nx_attr_conv {
+    struct nx_window window;
+    int32_t groups;  /* groups == C == O is depthwise */
+    int64_t filters; /* O */
+};
+
+struct nx_attr_fc {
+    int64_t units; /* O */
+    bool flatten; /* true: x is (N, K = the rest in C,H,W order) → (N, O); false: (…, K) → (…, O) */
+};
+
+struct nx_attr_batch_norm {
+    float eps;
+    bool fix_gamma; /* gamma counts as 1 whatever its values */
+    int32_t axis;   /* resolved: 0 … rank-1 */
+};
+
+struct nx_attr_scale_shift {
+    int32_t axis; /* resolved */
+};
+
+enum nx_pool { NX_POOL_MAX, NX_POOL_AVG, NX_POOL_SUM };
+
+enum nx_pool_rounding {
+    NX_ROUND_DOWN, /* MXNet "valid": floor((in + before + after - kernel) / stride) + 1 */
+    NX_ROUND_UP,  /* MXNet "full": ceil of the same; a window may start in the padding at the end */
+    NX_ROUND_SAME /* MXNet "same": ceil((in + before + after) / stride) */
+};
+
+/* The window of output o covers [o stride - before, min(that + kernel, in + after)) and is then cut
+ * to [0, in). AVG divides by the first extent with include_pad, else by the second. An empty window
+ * gives 0 (SUM, AVG) or -FLT_MAX (MAX). Resolved: a global pool has kernel = (H, W), no padding,
+ * stride 1; `rounding` has been used up in the output's shape. dilate is 1. */
+struct nx_attr_pool {
+    enum nx_pool kind;
+    enum nx_pool_rounding rounding;
+    bool global;
+    bool include_pad;
+    struct nx_window window;
+};
+
+struct nx_attr_binary {
+    enum nx_binary kind;
+};
+
+struct nx_attr_concat {
+    int32_t axis; /* resolved */
+};
+
+enum nx_reshape {
+    NX_RESHAPE_CODES, /* codes: > 0, 0 copy, -1 infer, -2 copy the rest, -3 merge two, -4 a b split
+                       */
+    NX_RESHAPE_FLATTEN, /* (N, …) → (N, product) */
+    NX_RESHAPE_EXPAND,  /* a 1 put in at codes[0] */
+    NX_RESHAPE_SQUEEZE  /* the 1s at codes[] taken out; none given: all of them */
+};
+
+#define NX_RESHAPE_CODES_MAX 16u
+
+struct nx_attr_reshape {
+    enum nx_reshape kind;
+    uint32_t n;                          /* of codes */
+    int64_t codes[NX_RESHAPE_CODES_MAX]; /* EXPAND, SQUEEZE: axes, maybe negative */
+    bool reverse;                        /* codes are matched from the right */
+};
+
+struct nx_attr_softmax {
+    int32_t axis; /* resolved; NX_AXIS_REST: over all of a row of the batch */
+    bool log;
+    float temperature;
+};
+#define NX_AXIS_REST INT32_MAX
+
+enum nx_reduce { NX_REDUCE_MEAN, NX_REDUCE_SUM, NX_REDUCE_MAX };
+
+struct nx_attr_reduce {
+    enum nx_reduce kind;
+    bool keepdims, exclude;    /* exclude: over all axes but these */
+    uint32_t n;                /* of axes; 0: all of them */
+    int32_t axes[NX_RANK_MAX]; /* maybe negative */
+    uint32_t mask;             /* resolved: bit i set = dimension i is reduced */
+};
+
+struct nx_attr_split {
+    int32_t axis; /* resolved */
+    bool squeeze; /* the parts are 1 wide and lose that dimension */
+};
+
+#define NX_SLICE_TO_END INT64_MAX
+
+struct nx_range {
+    int32_t axis;             /* maybe negative */
+    int64_t begin, end, step; /* negative ones count from the end of the dimension */
+};
+
+struct nx_attr_slice {
+    uint32_t n; /* of ranges; dimensions without one are whole */
+    struct nx_range ranges[NX_RANK_MAX];
+    int64_t first[NX_RANK_MAX],
+        stride[NX_RANK_MAX]; /* resolved, per dimension: x[first + i stride] */
+};
+
+enum nx_transpose { NX_TRANSPOSE_AXES, NX_TRANSPOSE_REVERSE, NX_TRANSPOSE_SWAP };
+
+struct nx_attr_transpose {
+    enum nx_transpose kind;
+    uint32_t n;
+    int32_t axes[NX_RANK_MAX]; /* as given: a permutation, or the two to swap */
+    int32_t perm[NX_RANK_MAX]; /* resolved: y.dims[i] = x.dims[perm[i]] */
+};
+
+enum nx_pad { NX_PAD_CONSTANT, NX_PAD_EDGE, NX_PAD_REFLECT };
+
+struct nx_attr_pad {
+    enum nx_pad mode;
+    float value;
+    uint32_t n; /* dimensions given = rank */
+    int64_t before[NX_RANK_MAX], after[NX_RANK_MAX];
+};
+
+struct nx_attr_lrn {
+    int32_t size; /* odd */
+    float alpha, beta, knorm;
+};
+
+enum nx_l2 { NX_L2_INSTANCE, NX_L2_CHANNEL, NX_L2_SPATIAL };
+
+struct nx_attr_l2_norm {
+    enum nx_l2 mode; /* sum over: all but the batch; dimension 1; the dimensions from 2 on */
+    float eps;
+};
+
+/* What a pass hung on a node that computes anyway:  y = act(op(x) + residual).
+ * Legal on CONV and FC (sum and act), SCALE_SHIFT and BINARY (act). With `sum` the residual is the
+ * node's last input, a computed tensor of the output's shape, and dies here: the output takes its
+ * place in memory (plan.h). A backend may refuse weights that are not constants. */
+struct nx_post {
+    bool sum;
+    struct nx_attr_unary act; /* fn NX_UNARY_NONE: none */
+};
+
+struct nx_node {
+    enum nx_op op;
+    const char *name; /* from the file, for sentences; never NULL */
+    uint32_t n_inputs, n_outputs;
+    uint32_t *inputs, *outputs; /* tensor indices */
+    struct nx_post post;
+    union {
+        struct nx_attr_conv conv;
+        struct nx_attr_fc fc;
+        struct nx_attr_batch_norm batch_norm;
+        struct nx_attr_scale_shift scale_shift;
+        struct nx_attr_pool pool;
+        struct nx_attr_unary unary;
+        struct nx_attr_binary binary;
+        struct nx_attr_concat concat;
+        struct nx_attr_reshape reshape;
+        struct nx_attr_softmax softmax;
+        struct nx_attr_reduce reduce;
+        struct nx_attr_split split;
+        struct nx_attr_slice slice;
+        struct nx_attr_transpose transpose;
+        struct nx_attr_pad pad;
+        struct nx_attr_lrn lrn;
+        struct nx_attr_l2_norm l2_norm;
+        char none;
+    } attr;
+};
+
+/* CONV and FC: is inputs[2] a bias? */
+static inline bool nx_node_has_bias(const struct nx_node *node)
+{
+    return node->n_inputs - (node->post.sum ? 1u : 0u) > 2;
+}
+
+struct nx_graph {
+    struct nx_arena *arena;
+    struct nx_tensor *tensors;
+    struct nx_node *nodes;
+    uint32_t *inputs, *outputs; /* tensor indices; an output may be an input or a constant */
+    uint32_t n_tensors, n_nodes, n_inputs, n_outputs;
+    uint32_t cap_tensors, cap_nodes;
+    uint32_t batch; /* the batch of the shapes; 0 before inference */
+};
+
+void nx_graph_init(struct nx_graph *graph, struct nx_arena *arena);
+
+/* Appends; *index is set on success. NX_TOO_LARGE over a bound above, NX_NO_MEMORY. Pointers into
+ * graph->tensors and graph->nodes do not survive an append. `name` is copied. */
+enum nx_status nx_graph_add_tensor(struct nx_graph *graph, enum nx_tensor_kind kind,
+                                   const char *name, uint32_t *index, struct nx_err *err);
+/* A constant whose shape and data are known. */
+enum nx_status nx_graph_add_constant(struct nx_graph *graph, const char *name,
+                                     const struct nx_shape *shape, const void *data,
+                                     uint32_t *index, struct nx_err *err);
+/* `node` is copied with its inputs; its n_outputs computed tensors are made here, named after it,
+ * and node->outputs is ignored. NX_INVALID if the number of inputs is not one the op takes. */
+enum nx_status nx_graph_add_node(struct nx_graph *graph, const struct nx_node *node,
+                                 uint32_t *index, struct nx_err *err);
+enum nx_status nx_graph_set_io(struct nx_graph *graph, const uint32_t *inputs, uint32_t n_inputs,
+                               const uint32_t *outputs, uint32_t n_outputs, struct nx_err *err);
+
+/* A graph of its own in `arena`; names and the data of constants are shared with `src`. */
+enum nx_status nx_graph_clone(const struct nx_graph *src, struct nx_arena *arena,
+                              struct nx_graph *dst, struct nx_err *err);
+
+/* Our own invariant, for tests and under NX_CHECKED: order, indices, producers, arities. */
+bool nx_graph_is_sound(const struct nx_graph *graph);
+
+/* Elements of a known shape (1 for a scalar). False if the product passes NX_TENSOR_BYTES_MAX / 4.
+ */
+bool nx_shape_elements(const struct nx_shape *shape, uint64_t *elements);
+bool nx_shape_equal(const struct nx_shape *a, const struct nx_shape *b);
+uint64_t nx_tensor_bytes(const struct nx_tensor *tensor); /* of an inferred tensor */
+
+#define NX_SHAPE_TEXT_BYTES 160
+/* "(64, 3, 7, 7)", "()" or "unknown". Returns `text`. */
+const char *nx_shape_text(const struct nx_shape *shape, char text[NX_SHAPE_TEXT_BYTES]);
+
+const char *nx_op_name(enum nx_op op);
+const char *nx_unary_name(enum nx_unary fn);
+
+/* Multiply-adds of CONV and FC at the inferred batch; saturates. */
+uint64_t nx_graph_macs(const struct nx_graph *graph);
+
+/* The same, with an element read or written by any other op counted as one: what a run costs at most,
+ * for bounds on what a file may make us do. */
+uint64_t nx_graph_work(const struct nx_graph *graph);
+uint64_t nx_graph_node_work(const struct nx_graph *graph, const struct nx_node *node);
+
+#endif

@@ -1,0 +1,214 @@
+#include "categorizer/model/model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "categorizer/graph/pass.h"
+#include "categorizer/graph/plan.h"
+#include "categorizer/graph/shape.h"
+#include "categorizer/model/input_size.h"
+#include "categorizer/model/symbol.h"
+#include "categorizer/model/synset.h"
+
+/* What the activations of one program may take, planned, before any of it is allocated. */
+#define ACTIVATION_BYTES_MAX   (UINT64_C(8) << 30)
+/* Room to convert, fold and rewrite while a model is opened: int8 weights become f32, twice. */
+#define WORK_BYTES(params_len) ((UINT64_C(1) << 30) + 12 * (uint64_t)(params_len))
+
+struct nx_model {
+    struct nx_arena arena; /* the names */
+    struct nx_synset synset;
+    struct nx_program *program;
+    struct nx_model_facts facts;
+};
+
+struct opening {
+    const struct nx_model_files *files;
+    const struct nx_model_options *options;
+    struct nx_err *err;
+    struct nx_arena work; /* all that is needed only until the backend has loaded */
+    struct nx_params params;
+    struct nx_graph graph;
+};
+
+static enum nx_status check_file(const struct nx_file *file, const char *what, uint64_t max,
+                                 struct nx_err *err)
+{
+    if (!file->bytes || file->len == 0)
+        return nx_err_set(err, NX_INVALID, "the %s file is empty", what);
+    if (file->len > max)
+        return nx_err_set(err, NX_TOO_LARGE,
+                          "the %s file has %zu bytes, at most %" PRIu64 " are possible", what,
+                          file->len, max);
+    return NX_OK;
+}
+
+static enum nx_status check_files(const struct nx_model_files *files, struct nx_err *err)
+{
+    NX_TRY(check_file(&files->symbol, "symbol", NX_SYMBOL_BYTES_MAX, err));
+    NX_TRY(check_file(&files->params, "params", NX_PARAMS_BYTES_MAX, err));
+    if (!files->synset.bytes)
+        return NX_OK;
+    return check_file(&files->synset, "synset", NX_SYNSET_BYTES_MAX, err);
+}
+
+static uint64_t count_params(const struct nx_graph *graph)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < graph->n_tensors; i++)
+        if (graph->tensors[i].kind == NX_TENSOR_CONSTANT)
+            total += nx_tensor_bytes(&graph->tensors[i]) / sizeof(float);
+    return total;
+}
+
+/* One row of the output for one photo, whatever the batch. */
+static enum nx_status check_output(struct opening *o, uint32_t batch, uint64_t *per_photo)
+{
+    char text[NX_SHAPE_TEXT_BYTES];
+    const struct nx_tensor *y = &o->graph.tensors[o->graph.outputs[0]];
+    NX_TRY(nx_shape_infer(&o->graph, batch, o->err));
+    if (y->shape.rank < 1 || y->shape.dims[0] != batch)
+        return nx_err_set(o->err, NX_INVALID,
+                          "the output '%s' is %s for a batch of %u photos, one row for each was "
+                          "expected",
+                          y->name, nx_shape_text(&y->shape, text), batch);
+    *per_photo = nx_tensor_bytes(y) / sizeof(float) / batch;
+    return NX_OK;
+}
+
+static enum nx_status read_input_facts(struct opening *o, struct nx_model_facts *facts)
+{
+    char text[NX_SHAPE_TEXT_BYTES];
+    const struct nx_tensor *x = &o->graph.tensors[o->graph.inputs[0]];
+    if (x->shape.rank != 4 && x->shape.rank != 2)
+        return nx_err_set(o->err, NX_UNSUPPORTED,
+                          "the input '%s' is %s: photos (N, C, H, W) or rows (N, K) were expected",
+                          x->name, nx_shape_text(&x->shape, text));
+    bool photo = x->shape.rank == 4;
+    facts->channels = (uint32_t)x->shape.dims[1];
+    facts->height_px = photo ? (uint32_t)x->shape.dims[2] : 1;
+    facts->width_px = photo ? (uint32_t)x->shape.dims[3] : 1;
+    return NX_OK;
+}
+
+static enum nx_status read_facts(struct opening *o, struct nx_model_facts *facts)
+{
+    uint64_t outputs, again;
+    NX_TRY(read_input_facts(o, facts));
+    NX_TRY(check_output(o, 2, &again));
+    NX_TRY(check_output(o, 1, &outputs));
+    if (outputs != again || outputs > UINT32_MAX)
+        return nx_err_set(o->err, NX_INVALID,
+                          "the model has %" PRIu64 " outputs for 1 photo and %" PRIu64
+                          " for each of 2",
+                          outputs, again);
+    facts->outputs = (uint32_t)outputs;
+    facts->params = count_params(&o->graph);
+    facts->macs = nx_graph_macs(&o->graph);
+    if (nx_graph_work(&o->graph) > NX_MODEL_WORK_MAX)
+        return nx_err_set(o->err, NX_TOO_LARGE,
+                          "the model needs %" PRIu64 " operations for a photo, at most %" PRIu64
+                          " are possible",
+                          nx_graph_work(&o->graph), NX_MODEL_WORK_MAX);
+    return NX_OK;
+}
+
+static enum nx_status check_activations(struct opening *o)
+{
+    struct nx_plan plan;
+    uint64_t bytes;
+    NX_TRY(nx_plan_slots(&o->graph, true, &plan, o->err));
+    NX_TRY(nx_plan_pack(&o->work, plan.slots, plan.n_slots, 64, &bytes, o->err));
+    if (bytes > ACTIVATION_BYTES_MAX)
+        return nx_err_set(o->err, NX_TOO_LARGE,
+                          "the model needs %" PRIu64 " bytes of activations at a batch of %u, at "
+                          "most %" PRIu64 " are possible",
+                          bytes, o->graph.batch, ACTIVATION_BYTES_MAX);
+    return NX_OK;
+}
+
+static enum nx_status read_graph(struct opening *o, struct nx_model_facts *facts)
+{
+    const struct nx_model_files *files = o->files;
+    struct nx_size_hint hint = {o->options->hint_height_px, o->options->hint_width_px};
+    NX_TRY(nx_params_parse(files->params.bytes, files->params.len, &o->work, &o->params, o->err));
+    nx_graph_init(&o->graph, &o->work);
+    NX_TRY(nx_symbol_build(files->symbol.bytes, files->symbol.len, &o->params, &o->graph, o->err));
+    NX_TRY(nx_input_size_choose(&o->graph, &hint, &facts->size_is_free, o->err));
+    return read_facts(o, facts);
+}
+
+static enum nx_status load_program(struct opening *o, struct nx_model *model)
+{
+    const struct nx_backend *backend = nx_backend_find(o->options->backend);
+    if (!backend)
+        return nx_err_set(o->err, NX_UNAVAILABLE, "there is no backend '%s' in this build",
+                          o->options->backend);
+    NX_TRY(nx_shape_infer(&o->graph, 2, o->err));
+    NX_TRY(nx_pass_run(&o->graph, NX_PASS_ALL, &nx_backend_cpu_ref, o->err));
+    NX_TRY(nx_shape_infer(&o->graph, o->options->load.batch_max, o->err));
+    NX_TRY(check_activations(o));
+    NX_TRY(backend->load(&o->graph, &o->options->load, &model->program, o->err));
+    model->facts.backend = backend->name;
+    model->facts.memory_bytes =
+        backend->memory_bytes(model->program) + model->arena.used_bytes + sizeof *model;
+    return NX_OK;
+}
+
+static enum nx_status open_model(struct opening *o, struct nx_model *model)
+{
+    const struct nx_file *synset = &o->files->synset;
+    NX_TRY(check_files(o->files, o->err));
+    NX_TRY(read_graph(o, &model->facts));
+    if (synset->bytes)
+        NX_TRY(nx_synset_parse(synset->bytes, synset->len, model->facts.outputs, &model->arena,
+                               &model->synset, o->err));
+    return load_program(o, model);
+}
+
+enum nx_status nx_model_open(const struct nx_model_files *files,
+                             const struct nx_model_options *options, struct nx_model **model,
+                             struct nx_err *err)
+{
+    struct opening o = {.files = files, .options = options, .err = err};
+    struct nx_model *own = nx_calloc(1, sizeof *own);
+    if (!own)
+        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the model");
+    nx_arena_init(&own->arena, SIZE_MAX);
+    nx_arena_init(&o.work, WORK_BYTES(files->params.len));
+    enum nx_status status = open_model(&o, own);
+    nx_arena_free(&o.work);
+    if (status != NX_OK) {
+        nx_model_close(own);
+        return status;
+    }
+    *model = own;
+    return NX_OK;
+}
+
+void nx_model_close(struct nx_model *model)
+{
+    if (!model)
+        return;
+    if (model->program)
+        model->program->backend->free(model->program);
+    nx_arena_free(&model->arena);
+    free(model);
+}
+
+const struct nx_model_facts *nx_model_facts(const struct nx_model *model)
+{
+    return &model->facts;
+}
+
+const char *nx_model_class(const struct nx_model *model, uint32_t i)
+{
+    return i < model->synset.n ? model->synset.names[i] : "";
+}
+
+enum nx_status nx_model_run(struct nx_model *model, uint32_t n, const float *inputs, float *outputs,
+                            struct nx_err *err)
+{
+    return model->program->backend->run(model->program, n, &inputs, &outputs, err);
+}

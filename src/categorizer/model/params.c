@@ -1,0 +1,332 @@
+#include "categorizer/model/params.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/codec.h"
+
+#define LIST_MAGIC 0x112u
+#define MAGIC_V1   0xF993FAC8u
+#define MAGIC_V2   0xF993FAC9u
+#define MAGIC_V3   0xF993FACAu
+
+enum { FILE_RANK_MAX = 8, STORAGE_DENSE = 0, STORAGE_UNDEFINED = -1 };
+
+/* X(name, code, bytes of an element) */
+#define DTYPE_LIST(X) \
+    X(F32, 0, 4)      \
+    X(F64, 1, 8)      \
+    X(F16, 2, 2)      \
+    X(U8, 3, 1)       \
+    X(I32, 4, 4)      \
+    X(I8, 5, 1)       \
+    X(I64, 6, 8)      \
+    X(BOOL, 7, 1)     \
+    X(I16, 8, 2)      \
+    X(U16, 9, 2)      \
+    X(U32, 10, 4)     \
+    X(U64, 11, 8)     \
+    X(BF16, 12, 2)
+
+enum dtype {
+#define DTYPE_ENUM(name, code, bytes) DTYPE_##name = code,
+    DTYPE_LIST(DTYPE_ENUM)
+#undef DTYPE_ENUM
+        DTYPE_COUNT
+};
+
+static const uint8_t dtype_bytes[] = {
+#define DTYPE_BYTES(name, code, bytes) [code] = bytes,
+    DTYPE_LIST(DTYPE_BYTES)
+#undef DTYPE_BYTES
+};
+
+struct parsing {
+    struct nx_reader reader;
+    struct nx_arena *arena;
+    struct nx_err *err;
+    uint64_t at; /* which array, for sentences */
+};
+
+static enum nx_status corrupt(struct parsing *p, const char *what)
+{
+    return nx_err_set(p->err, NX_CORRUPT, "params: array %" PRIu64 " %s", p->at, what);
+}
+
+static enum nx_status cut_off(struct parsing *p)
+{
+    return corrupt(p, "is cut off: the file ends in it");
+}
+
+/* V0 has u32 dimensions, the others i64. */
+static enum nx_status read_dims(struct parsing *p, uint32_t rank, bool narrow,
+                                struct nx_array *array)
+{
+    if (rank > FILE_RANK_MAX)
+        return nx_err_set(p->err, NX_CORRUPT,
+                          "params: array %" PRIu64 " has %" PRIu32
+                          " dimensions or an unknown version, 0 to %d are possible",
+                          p->at, rank, FILE_RANK_MAX);
+    if (rank > NX_RANK_MAX)
+        return nx_err_set(p->err, NX_UNSUPPORTED,
+                          "params: array %" PRIu64 " has %" PRIu32 " dimensions, at most %u are "
+                          "supported",
+                          p->at, rank, NX_RANK_MAX);
+    array->shape = (struct nx_shape){.rank = rank};
+    for (uint32_t i = 0; i < rank; i++) {
+        uint64_t dim = narrow ? nx_read_u32(&p->reader) : nx_read_u64(&p->reader);
+        if (dim > NX_DIM_MAX)
+            return corrupt(p, "has a dimension that is negative or over 2^31");
+        array->shape.dims[i] = (int64_t)dim;
+    }
+    return p->reader.bad ? cut_off(p) : NX_OK;
+}
+
+static enum nx_status read_data(struct parsing *p, struct nx_array *array)
+{
+    nx_read_u32(&p->reader); /* device type: files saved on a GPU say so, and it does not matter */
+    nx_read_u32(&p->reader); /* device id */
+    array->dtype = nx_read_u32(&p->reader);
+    if (p->reader.bad)
+        return cut_off(p);
+    if (array->dtype >= DTYPE_COUNT)
+        return nx_err_set(p->err, NX_CORRUPT,
+                          "params: array %" PRIu64 " has dtype %" PRIu32 ", 0 to %d are known",
+                          p->at, array->dtype, DTYPE_COUNT - 1);
+    if (!nx_shape_elements(&array->shape, &array->elements))
+        return nx_err_set(p->err, NX_TOO_LARGE,
+                          "params: array %" PRIu64 " would be over %" PRIu64 " bytes", p->at,
+                          NX_TENSOR_BYTES_MAX);
+    array->data = nx_read_bytes(&p->reader, array->elements * dtype_bytes[array->dtype]);
+    return array->data ? NX_OK : cut_off(p);
+}
+
+/* V2 and V3: storage type, shape, and the end for an array that holds nothing. */
+static enum nx_status read_modern(struct parsing *p, bool numpy, struct nx_array *array)
+{
+    int32_t storage = (int32_t)nx_read_u32(&p->reader);
+    if (p->reader.bad)
+        return cut_off(p);
+    if (storage != STORAGE_DENSE && storage != STORAGE_UNDEFINED)
+        return nx_err_set(p->err, storage == 1 || storage == 2 ? NX_UNSUPPORTED : NX_CORRUPT,
+                          "params: array %" PRIu64 " has storage type %" PRId32
+                          ", only dense arrays are supported",
+                          p->at, storage);
+    uint32_t rank = nx_read_u32(&p->reader);
+    if (p->reader.bad)
+        return cut_off(p);
+    if ((numpy && rank == UINT32_MAX) || (!numpy && rank == 0))
+        return NX_OK;
+    NX_TRY(read_dims(p, rank, false, array));
+    return read_data(p, array);
+}
+
+static enum nx_status read_array(struct parsing *p, struct nx_array *array)
+{
+    uint32_t version = nx_read_u32(&p->reader);
+    if (p->reader.bad)
+        return cut_off(p);
+    if (version == MAGIC_V2 || version == MAGIC_V3)
+        return read_modern(p, version == MAGIC_V3, array);
+    bool narrow = version != MAGIC_V1;
+    uint32_t rank = narrow ? version : nx_read_u32(&p->reader);
+    if (p->reader.bad)
+        return cut_off(p);
+    if (rank == 0)
+        return NX_OK;
+    NX_TRY(read_dims(p, rank, narrow, array));
+    return read_data(p, array);
+}
+
+static enum nx_status read_name(struct parsing *p, struct nx_array *array)
+{
+    uint64_t len = nx_read_u64(&p->reader);
+    if (!p->reader.bad && len > NX_ARRAY_NAME_BYTES_MAX)
+        return nx_err_set(p->err, NX_CORRUPT,
+                          "params: the name of array %" PRIu64 " has %" PRIu64
+                          " bytes, at most %u are possible",
+                          p->at, len, NX_ARRAY_NAME_BYTES_MAX);
+    const char *text = (const char *)nx_read_bytes(&p->reader, len);
+    if (!text)
+        return corrupt(p, "has a name that is cut off: the file ends in it");
+    if (memchr(text, '\0', len))
+        return corrupt(p, "has a NUL in its name");
+    if (len > 4 && (memcmp(text, "arg:", 4) == 0 || memcmp(text, "aux:", 4) == 0)) {
+        text += 4;
+        len -= 4;
+    }
+    array->name = nx_arena_strndup(p->arena, text, len);
+    if (!array->name)
+        return nx_err_set(p->err, NX_NO_MEMORY, "out of memory for the params");
+    return NX_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct nx_array *)a)->name, ((const struct nx_array *)b)->name);
+}
+
+static enum nx_status read_names(struct parsing *p, struct nx_params *params)
+{
+    uint64_t names = nx_read_u64(&p->reader);
+    if (p->reader.bad)
+        return nx_err_set(p->err, NX_CORRUPT, "params: cut off before the names of the arrays");
+    if (names != params->n)
+        return nx_err_set(p->err, NX_CORRUPT, "params: %" PRIu32 " arrays have %" PRIu64 " names",
+                          params->n, names);
+    for (p->at = 0; p->at < names; p->at++)
+        NX_TRY(read_name(p, &params->arrays[p->at]));
+    if (nx_reader_left(&p->reader))
+        return nx_err_set(p->err, NX_CORRUPT, "params: %zu bytes follow the last name",
+                          nx_reader_left(&p->reader));
+    if (params->n)
+        qsort(params->arrays, params->n, sizeof *params->arrays, by_name);
+    for (uint32_t i = 1; i < params->n; i++)
+        if (strcmp(params->arrays[i - 1].name, params->arrays[i].name) == 0)
+            return nx_err_set(p->err, NX_CORRUPT, "params: two arrays are named '%s'",
+                              params->arrays[i].name);
+    return NX_OK;
+}
+
+static enum nx_status check_foreign(const void *bytes, size_t len, struct nx_err *err)
+{
+    bool zip = len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
+    bool npy = len >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0;
+    if (zip || npy)
+        return nx_err_set(err, NX_UNSUPPORTED,
+                          "params: this is NumPy's %s, as MXNet 2.0 saves under np mode; save it "
+                          "with mx.nd.save or from MXNet 1.x",
+                          zip ? "npz (a zip file)" : "npy");
+    return NX_OK;
+}
+
+static enum nx_status read_head(struct parsing *p, uint64_t *arrays)
+{
+    size_t len = nx_reader_left(&p->reader);
+    uint64_t magic = nx_read_u64(&p->reader), reserved = nx_read_u64(&p->reader);
+    *arrays = nx_read_u64(&p->reader);
+    if (p->reader.bad)
+        return nx_err_set(p->err, NX_CORRUPT, "params: %zu bytes are too few for a parameter file",
+                          len);
+    if (magic != LIST_MAGIC || reserved != 0)
+        return nx_err_set(p->err, NX_CORRUPT,
+                          "params: not an MXNet parameter file, it starts with 0x%" PRIx64
+                          " instead of 0x112",
+                          magic);
+    if (*arrays > len / 4)
+        return nx_err_set(p->err, NX_CORRUPT, "params: %" PRIu64 " arrays in %zu bytes", *arrays,
+                          len);
+    if (*arrays > NX_TENSORS_MAX)
+        return nx_err_set(p->err, NX_TOO_LARGE,
+                          "params: %" PRIu64 " arrays, at most %u are supported", *arrays,
+                          NX_TENSORS_MAX);
+    return NX_OK;
+}
+
+enum nx_status nx_params_parse(const void *bytes, size_t len, struct nx_arena *arena,
+                               struct nx_params *params, struct nx_err *err)
+{
+    struct parsing p = {.arena = arena, .err = err};
+    struct nx_params own;
+    uint64_t n;
+    NX_TRY(check_foreign(bytes, len, err));
+    nx_reader_init(&p.reader, bytes, len);
+    NX_TRY(read_head(&p, &n));
+    own.n = (uint32_t)n;
+    own.arrays = nx_arena_array(arena, n, sizeof *own.arrays);
+    if (!own.arrays)
+        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the params");
+    for (p.at = 0; p.at < n; p.at++)
+        NX_TRY(read_array(&p, &own.arrays[p.at]));
+    NX_TRY(read_names(&p, &own));
+    *params = own;
+    return NX_OK;
+}
+
+static int name_against(const void *key, const void *item)
+{
+    return strcmp(key, ((const struct nx_array *)item)->name);
+}
+
+const struct nx_array *nx_params_find(const struct nx_params *params, const char *name)
+{
+    if (params->n == 0)
+        return NULL;
+    return bsearch(name, params->arrays, params->n, sizeof *params->arrays, name_against);
+}
+
+static uint64_t read_le(const uint8_t *bytes, uint32_t len)
+{
+    uint64_t v = 0;
+    for (uint32_t i = 0; i < len; i++)
+        v |= (uint64_t)bytes[i] << (8 * i);
+    return v;
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* IEEE half: 1 sign, 5 exponent (bias 15), 10 fraction. Subnormals are fraction x 2^-24. */
+static float half_to_float(uint32_t half)
+{
+    uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
+    if (exponent == 0) {
+        float small = (float)fraction * 0x1p-24f;
+        return sign ? -small : small;
+    }
+    uint32_t wide = exponent == 0x1f ? 0xff : exponent + 112;
+    return float_of_bits(sign | wide << 23 | fraction << 13);
+}
+
+static float element(uint32_t dtype, uint64_t bits)
+{
+    double d;
+    switch ((enum dtype)dtype) {
+    case DTYPE_F32: return float_of_bits((uint32_t)bits);
+    case DTYPE_F64: memcpy(&d, &bits, sizeof d); return (float)d;
+    case DTYPE_F16: return half_to_float((uint32_t)bits);
+    case DTYPE_BF16: return float_of_bits((uint32_t)bits << 16);
+    case DTYPE_U8:
+    case DTYPE_BOOL:
+    case DTYPE_U16:
+    case DTYPE_U32:
+    case DTYPE_U64: return (float)bits;
+    case DTYPE_I8: return (float)(int8_t)bits;
+    case DTYPE_I16: return (float)(int16_t)bits;
+    case DTYPE_I32: return (float)(int32_t)bits;
+    case DTYPE_I64: return (float)(int64_t)bits;
+    case DTYPE_COUNT: break;
+    }
+    return 0;
+}
+
+static bool host_is_little_endian(void)
+{
+    uint32_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
+enum nx_status nx_array_to_f32(const struct nx_array *array, struct nx_arena *arena,
+                               const float **values, struct nx_err *err)
+{
+    uint32_t width = dtype_bytes[array->dtype];
+    if (array->dtype == DTYPE_F32 && (uintptr_t)array->data % sizeof(float) == 0 &&
+        host_is_little_endian()) {
+        *values = (const float *)(const void *)array->data;
+        return NX_OK;
+    }
+    float *own = nx_arena_array(arena, array->elements, sizeof *own);
+    if (!own)
+        return nx_err_set(err, NX_NO_MEMORY, "out of memory for '%s' of the params", array->name);
+    for (uint64_t i = 0; i < array->elements; i++)
+        own[i] = element(array->dtype, read_le(array->data + i * width, width));
+    *values = own;
+    return NX_OK;
+}

@@ -1,0 +1,190 @@
+#include "categorizer/store.h"
+
+#include "common/arena.h"
+#include "common/nx_assert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct nx_store {
+    struct nx_entry entries[NX_STORE_MODELS];
+    struct nx_outcome outcomes[NX_STORE_OUTCOMES]; /* a ring, newest at outcomes_count - 1 */
+    uint64_t outcomes_count;
+};
+
+struct nx_store *nx_store_open(void)
+{
+    return nx_calloc(1, sizeof(struct nx_store));
+}
+
+void nx_store_close(struct nx_store *store)
+{
+    free(store);
+}
+
+struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i)
+{
+    nx_assert(i < NX_STORE_MODELS);
+    return &store->entries[i];
+}
+
+struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state != NX_ENTRY_FREE && e->tag == tag)
+            return e;
+    return NULL;
+}
+
+struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state != NX_ENTRY_FREE && e->version == version)
+            return e;
+    return NULL;
+}
+
+static struct nx_entry *find_request(struct nx_store *store, const struct nx_request_id *request)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_LOADING && memcmp(&e->request, request, sizeof *request) == 0)
+            return e;
+    return NULL;
+}
+
+static struct nx_entry *find_free(struct nx_store *store)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_FREE)
+            return e;
+    return NULL;
+}
+
+/* What this request came to the first time, if it is still known. */
+static bool recall(const struct nx_store *store, const struct nx_request_id *request,
+                   struct nx_outcome *outcome)
+{
+    uint64_t kept =
+        store->outcomes_count < NX_STORE_OUTCOMES ? store->outcomes_count : NX_STORE_OUTCOMES;
+    for (uint64_t i = 1; i <= kept; i++) {
+        const struct nx_outcome *o =
+            &store->outcomes[(store->outcomes_count - i) % NX_STORE_OUTCOMES];
+        if (memcmp(&o->request, request, sizeof *request) == 0) {
+            *outcome = *o;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void record(struct nx_store *store, const struct nx_outcome *outcome)
+{
+    store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
+}
+
+static enum nx_status say_taken(const struct nx_entry *e, struct nx_err *err)
+{
+    return nx_err_set(err, NX_EXISTS,
+                      e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
+                                                   : "tag %u is installed already; remove it first",
+                      e->tag);
+}
+
+static void begin(struct nx_entry *e, nx_seq seq, uint32_t tag, const struct nx_request_id *request,
+                  nx_rankset replicas)
+{
+    nx_assert(replicas != 0);
+    *e = (struct nx_entry){.state = NX_ENTRY_LOADING,
+                           .tag = tag,
+                           .version = seq,
+                           .request = *request,
+                           .waiting = replicas};
+}
+
+enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t tag,
+                                 const struct nx_request_id *request, nx_rankset replicas,
+                                 struct nx_entry **entry, struct nx_outcome *outcome)
+{
+    *entry = NULL;
+    if (recall(store, request, outcome))
+        return NX_VERDICT_DONE;
+    if (find_request(store, request))
+        return NX_VERDICT_DUPLICATE;
+    struct nx_entry *taken = nx_store_find(store, tag), *fresh = find_free(store);
+    if (!taken && fresh) {
+        begin(fresh, seq, tag, request, replicas);
+        *entry = fresh;
+        return NX_VERDICT_PENDING;
+    }
+    *outcome = (struct nx_outcome){.request = *request};
+    if (taken)
+        say_taken(taken, &outcome->err);
+    else
+        nx_err_set(&outcome->err, NX_TOO_LARGE, "the shard holds %d models already",
+                   NX_STORE_MODELS);
+    record(store, outcome);
+    return NX_VERDICT_DONE;
+}
+
+static void count_vote(struct nx_entry *e, const struct nx_err *failure,
+                       const struct nx_digest *digest)
+{
+    if (e->failure.status == NX_OK && failure->status != NX_OK)
+        e->failure = *failure;
+    if (failure->status != NX_OK)
+        return;
+    if (e->any_vote && memcmp(&e->digest, digest, sizeof *digest) != 0 &&
+        e->failure.status == NX_OK)
+        nx_err_set(&e->failure, NX_CORRUPT, "replicas received different bytes for tag %u", e->tag);
+    e->digest = *digest;
+    e->any_vote = true;
+}
+
+static void decide(struct nx_store *store, struct nx_entry *e, struct nx_outcome *outcome)
+{
+    *outcome = (struct nx_outcome){.request = e->request, .err = e->failure};
+    if (e->failure.status == NX_OK) {
+        e->state = NX_ENTRY_READY;
+        nx_err_set(&outcome->err, NX_OK, "install model successfully.");
+    } else {
+        e->state = NX_ENTRY_FREE;
+    }
+    record(store, outcome);
+}
+
+enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
+                              const struct nx_err *failure, const struct nx_digest *digest,
+                              struct nx_entry **entry, struct nx_outcome *outcome)
+{
+    *entry = NULL;
+    struct nx_entry *e = nx_store_find_version(store, version);
+    if (!e || e->state != NX_ENTRY_LOADING || !(e->waiting & NX_RANK_BIT(voter)))
+        return NX_VERDICT_PENDING;
+    e->waiting &= ~NX_RANK_BIT(voter);
+    count_vote(e, failure, digest);
+    *entry = e;
+    if (e->waiting != 0)
+        return NX_VERDICT_PENDING;
+    decide(store, e, outcome);
+    return NX_VERDICT_DONE;
+}
+
+void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
+                     struct nx_entry **removed, struct nx_outcome *outcome)
+{
+    *removed = NULL;
+    if (recall(store, request, outcome))
+        return;
+    *outcome = (struct nx_outcome){.request = *request};
+    struct nx_entry *e = nx_store_find(store, tag);
+    if (!e)
+        nx_err_set(&outcome->err, NX_NOT_FOUND, "tag %u is not installed", tag);
+    else if (e->state == NX_ENTRY_LOADING)
+        nx_err_set(&outcome->err, NX_AGAIN, "tag %u is being installed", tag);
+    else {
+        nx_err_set(&outcome->err, NX_OK, "remove model successfully.");
+        e->state = NX_ENTRY_FREE;
+        *removed = e;
+    }
+    record(store, outcome);
+}

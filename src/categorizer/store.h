@@ -1,0 +1,76 @@
+/* store.h — the models of one shard, as every replica holds them.
+ *
+ * The store is a function of the shard's ordered messages: replicas that applied the same messages hold the same
+ * entries, versions, votes and outcomes. Installing is two ordered steps, because a model is installed only if
+ * every replica can run it:
+ *
+ *     INSTALL ──► entry LOADING, each replica loads aside ──► VOTE of each replica ──► all in
+ *                                                    all ok, one digest: READY │ else: gone
+ *
+ * A tag is taken from its INSTALL on, so of two installs of one tag the one ordered first wins. A request that
+ * is sent again (same id) gets the outcome of the first one, as long as it is among the last
+ * NX_STORE_OUTCOMES.
+ * Owner   the thread that delivers. Bounds  NX_STORE_MODELS entries; nothing is allocated after open. */
+#ifndef NX_CATEGORIZER_STORE_H
+#define NX_CATEGORIZER_STORE_H
+
+#include "categorizer/categorizer_wire.h"
+#include "group/group.h"
+
+enum { NX_STORE_MODELS = 1024, NX_STORE_OUTCOMES = 1024, NX_DIGEST_BYTES = 32 };
+
+struct nx_digest {
+    uint8_t bytes[NX_DIGEST_BYTES]; /* SHA-256 over the operation's body */
+};
+
+enum nx_entry_state { NX_ENTRY_FREE, NX_ENTRY_LOADING, NX_ENTRY_READY };
+
+struct nx_entry {
+    enum nx_entry_state state;
+    uint32_t tag;
+    nx_seq version; /* the INSTALL's place in the order; names the install to voters */
+    struct nx_request_id request;
+    nx_rankset waiting;      /* LOADING: replicas that have not voted */
+    struct nx_digest digest; /* of the first vote; the others must agree */
+    struct nx_err failure;   /* the first vote against */
+    bool any_vote;
+    void *model; /* this replica's own; the caller puts it here and takes it out */
+};
+
+/* What became of a request. DUPLICATE: it is the same as one that is still undecided. */
+enum nx_verdict { NX_VERDICT_PENDING, NX_VERDICT_DUPLICATE, NX_VERDICT_DONE };
+
+struct nx_outcome {
+    struct nx_request_id request;
+    struct nx_err err; /* NX_OK and the sentence for the user, or the refusal */
+};
+
+struct nx_store;
+
+struct nx_store *nx_store_open(void); /* NULL: no memory */
+void nx_store_close(struct nx_store *store);
+
+/* INSTALL delivered at `seq`. PENDING: *entry is LOADING and waits for a vote from each of `replicas`. DONE:
+ * *outcome says why not, or what it was the first time. */
+enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t tag,
+                                 const struct nx_request_id *request, nx_rankset replicas,
+                                 struct nx_entry **entry, struct nx_outcome *outcome);
+
+/* VOTE delivered. `failure` is NX_OK if the voter can run the model. DONE when it was the last vote: *entry is
+ * then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for the caller to close) and
+ * *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING, *entry NULL). */
+enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
+                              const struct nx_err *failure, const struct nx_digest *digest,
+                              struct nx_entry **entry, struct nx_outcome *outcome);
+
+/* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
+void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
+                     struct nx_entry **removed, struct nx_outcome *outcome);
+
+/* The entry of a tag in any state but FREE, or NULL. */
+struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);
+/* The entry that an install made, or NULL. */
+struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version);
+struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i); /* i < NX_STORE_MODELS */
+
+#endif

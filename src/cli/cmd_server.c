@@ -1,0 +1,265 @@
+/* cmd_server.c — `nexus server`: one node, until ENTER, SIGINT or SIGTERM.
+ *
+ * One thread: a turn polls the group, then the tier, then sleeps until a descriptor rings or a timer is due.
+ *
+ *     FORMING ──first view──► SERVING ──stop asked──► DRAINING ──idle──► LEAVING ──► exit 0
+ *        └──────────stop asked or the group failed: exit at once────────────┘ */
+#include "categorizer/categorizer.h"
+#include "cli/cmd.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "function_tier/function_tier.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec */
+enum { EXIT_USAGE = 2 };
+
+static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
+static const nx_ns STOPPING_NS = NX_MS;       /* how often a node that stops looks whether it may */
+
+struct server {
+    struct nx_config config;
+    struct nx_group *group;
+    struct nx_function_tier *function_tier; /* one of the two */
+    struct nx_categorizer *categorizer;
+    int epoll_fd, signal_fd;
+    bool formed, stopping, left;
+    nx_ns drain_until;
+};
+
+/* --- opening ------------------------------------------------------------------------------------ */
+
+static void fill_subgroup(struct nx_subgroup_spec *to, const char *name,
+                          const struct nx_config_shards *from)
+{
+    snprintf(to->name, sizeof to->name, "%s", name);
+    to->num_shards = from->num_shards;
+    to->min_nodes = from->min_nodes;
+    to->max_nodes = from->max_nodes;
+}
+
+static struct nx_group_config group_config(const struct nx_config *c)
+{
+    struct nx_group_config g = {
+        .local_id = c->local_id,
+        .gms_port = (uint16_t)c->gms_port,
+        .leader_gms_port = (uint16_t)c->leader_gms_port,
+        .first_view_nodes = c->first_view_nodes,
+        .subgroup = strcmp(c->tier, "function") == 0 ? FUNCTION : CATEGORIZER,
+        .members_max = c->first_view_nodes,
+        .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
+    };
+    snprintf(g.local_ip, sizeof g.local_ip, "%s", c->local_ip);
+    snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
+    snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
+    snprintf(g.domain, sizeof g.domain, "%s", c->domain);
+    g.spec.subgroups_count = 2;
+    fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);
+    fill_subgroup(&g.spec.subgroups[CATEGORIZER], "CATEGORIZER_TIER", &c->categorizer_tier);
+    return g;
+}
+
+static enum nx_status open_function_tier(struct server *s, const struct nx_group_config *g,
+                                         struct nx_err *err)
+{
+    struct nx_function_tier_config c = {.categorizer_subgroup = CATEGORIZER,
+                                        .local_ip = s->config.local_ip,
+                                        .client_port = (uint16_t)s->config.client_port,
+                                        .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id};
+    NX_TRY(nx_function_tier_open(&c, &s->function_tier, err));
+    NX_TRY(nx_group_open(g, nx_function_tier_upcalls(), nx_function_tier_ctx(s->function_tier),
+                         &s->group, err));
+    nx_function_tier_attach(s->function_tier, s->group);
+    return NX_OK;
+}
+
+static enum nx_status open_categorizer(struct server *s, const struct nx_group_config *g,
+                                       struct nx_err *err)
+{
+    struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
+                                      .backend = s->config.backend,
+                                      .threads = s->config.threads,
+                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20};
+    NX_TRY(nx_categorizer_open(&c, &s->categorizer, err));
+    NX_TRY(nx_group_open(g, nx_categorizer_upcalls(), s->categorizer, &s->group, err));
+    nx_categorizer_attach(s->categorizer, s->group);
+    return NX_OK;
+}
+
+static void watch(struct server *s, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd,
+              &e); /* a plain file as stdin is refused: never watched */
+}
+
+/* Stops arrive as bytes: signals through a descriptor, ENTER through the terminal. */
+static enum nx_status open_loop(struct server *s, struct nx_err *err)
+{
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stops, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->signal_fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->signal_fd < 0 || s->epoll_fd < 0)
+        return nx_err_set(err, NX_IO, "cannot make the loop's descriptors: %s", strerror(errno));
+    watch(s, s->signal_fd);
+    if (isatty(STDIN_FILENO))
+        watch(s, STDIN_FILENO);
+    return NX_OK;
+}
+
+static enum nx_status open_server(struct server *s, struct nx_err *err)
+{
+    struct nx_group_config g = group_config(&s->config);
+    NX_TRY(nx_spec_check(&g.spec, err));
+    NX_TRY(open_loop(s, err));
+    NX_TRY(g.subgroup == FUNCTION ? open_function_tier(s, &g, err) : open_categorizer(s, &g, err));
+    watch(s, nx_group_fd(s->group));
+    watch(s, s->function_tier ? nx_function_tier_fd(s->function_tier)
+                              : nx_categorizer_fd(s->categorizer));
+    return NX_OK;
+}
+
+static void close_server(struct server *s)
+{
+    if (s->function_tier)
+        nx_function_tier_close(s->function_tier);
+    if (s->group)
+        nx_group_close(s->group);
+    if (s->categorizer)
+        nx_categorizer_close(s->categorizer);
+    if (s->epoll_fd >= 0)
+        close(s->epoll_fd);
+    if (s->signal_fd >= 0)
+        close(s->signal_fd);
+}
+
+/* --- running ------------------------------------------------------------------------------------ */
+
+static void announce(const struct server *s)
+{
+    if (s->function_tier)
+        printf("//////////////////////////////////////////\n"
+               "FunctionTier listening on %s:%u\n"
+               "//////////////////////////////////////////\n",
+               s->config.local_ip, s->config.client_port);
+    printf("Finished constructing group.\n");
+    if (isatty(STDIN_FILENO))
+        printf("Press ENTER to stop.\n");
+    fflush(stdout);
+}
+
+static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
+{
+    bool stop = false;
+    for (int i = 0; i < count; i++) {
+        char bytes[1024];
+        int fd = events[i].data.fd;
+        if (fd != s->signal_fd && fd != STDIN_FILENO)
+            continue;
+        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, end of input, or a signal */
+    }
+    return stop;
+}
+
+static void begin_stop(struct server *s, nx_ns now)
+{
+    s->stopping = true;
+    s->drain_until = now + DRAIN_MAX_NS;
+    if (s->function_tier)
+        nx_function_tier_drain(s->function_tier, now);
+}
+
+static bool drained(const struct server *s, nx_ns now)
+{
+    return !s->function_tier || now >= s->drain_until || nx_function_tier_drained(s->function_tier);
+}
+
+static const struct nx_err *why_down(const struct server *s)
+{
+    return s->function_tier ? nx_function_tier_down(s->function_tier)
+                            : nx_categorizer_down(s->categorizer);
+}
+
+/* One turn; true if more work is known. *wake_at is lowered to when the tier wants to be polled. */
+static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
+{
+    bool busy = nx_group_poll(s->group);
+    if (!s->formed && nx_group_view(s->group)) {
+        s->formed = true;
+        announce(s);
+    }
+    if (s->function_tier)
+        busy |= nx_function_tier_poll(s->function_tier, now);
+    else
+        busy |= nx_categorizer_poll(s->categorizer);
+    if (s->stopping && drained(s, now))
+        s->left = !s->formed || nx_group_leave(s->group);
+    *wake_at = NX_NEVER;
+    if (s->stopping)
+        *wake_at = now + STOPPING_NS;
+    if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
+        *wake_at = nx_function_tier_next_timer(s->function_tier);
+    return busy;
+}
+
+static int wait_ms(nx_ns until)
+{
+    nx_ns now = nx_clock_now();
+    if (until <= now)
+        return 0;
+    if (until - now > 3600 * NX_SEC)
+        return -1;
+    return (int)((until - now + NX_MS - 1) / NX_MS);
+}
+
+static int run(struct server *s, struct nx_err *err)
+{
+    while (!s->left) {
+        struct epoll_event events[8];
+        nx_ns wake_at, group_wake_at = NX_NEVER, now = nx_clock_now();
+        bool busy = turn(s, now, &wake_at);
+        if (why_down(s)->status != NX_OK) {
+            *err = *why_down(s);
+            return EXIT_FAILURE;
+        }
+        if (!busy)
+            busy = nx_group_arm(s->group, &group_wake_at) != NX_OK;
+        if (group_wake_at < wake_at)
+            wake_at = group_wake_at;
+        int count = epoll_wait(s->epoll_fd, events, 8, busy ? 0 : wait_ms(wake_at));
+        if (!s->stopping && stop_asked(s, events, count))
+            begin_stop(s, now);
+    }
+    return EXIT_SUCCESS;
+}
+
+int nx_cmd_server(int argc, char **argv)
+{
+    struct server s = {.epoll_fd = -1, .signal_fd = -1};
+    struct nx_err err = {0};
+    enum nx_level level;
+    if (nx_config_load("nexus.cfg", argc - 1, argv + 1, &s.config, &err) != NX_OK) {
+        fprintf(stderr, "nexus server: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    if (nx_log_parse_level(s.config.log_level, &level))
+        nx_log_set_level(level);
+    int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
+    if (code != EXIT_SUCCESS)
+        fprintf(stderr, "nexus server: %s\n", err.text);
+    close_server(&s);
+    return code;
+}

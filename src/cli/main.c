@@ -1,0 +1,59 @@
+#include "cli/cmd.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: nexus server [--KEY VALUE ...]\n"
+    "       nexus client <function-tier-node> installmodel <tag> <synset> <symbol> <params>\n"
+    "       nexus client <function-tier-node> installmodel <tag> <synset> <model.onnx>\n"
+    "       nexus client <function-tier-node> inference <tags> <photo>\n"
+    "       nexus client <function-tier-node> removemodel <tag>\n"
+    "       nexus --help | --version\n"
+    "\n"
+    "server    runs a node from ./nexus.cfg; a key given here overrides the file's,\n"
+    "          as in --local_id 3 or --RDMA/provider tcp\n"
+    "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
+    "          tags  one tag or several: 1 or 1,2,3\n"
+    "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
+    "          --timeout SECONDS   how long to wait for the answer\n";
+
+int nx_cmd_help(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return fputs(usage, stdout) == EOF || fflush(stdout) == EOF;
+}
+
+static int print_version(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return printf("nexus %s\n", NX_VERSION) < 0 || fflush(stdout) == EOF;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} modes[] = {
+    {"client", nx_cmd_client},
+#ifdef NX_CLI_SERVER /* defined where cmd_server.c is part of the build */
+    {"server", nx_cmd_server},
+#endif
+    {"--help", nx_cmd_help},   {"-h", nx_cmd_help}, {"--version", print_version},
+};
+
+static bool asks_for_help(const char *argument)
+{
+    return !strcmp(argument, "--help") || !strcmp(argument, "-h");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || (argc > 2 && asks_for_help(argv[2])))
+        return nx_cmd_help(argc, argv);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        if (!strcmp(argv[1], modes[i].name))
+            return modes[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "nexus: unknown mode \"%s\"\n%s", argv[1], usage);
+    return 2;
+}

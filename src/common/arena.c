@@ -1,0 +1,99 @@
+#include "common/arena.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_BYTES = 16 * 1024, ALIGN = 16 };
+
+struct nx_arena_block {
+    struct nx_arena_block *older;
+    size_t bytes, used; /* of `data` */
+    _Alignas(ALIGN) uint8_t data[];
+};
+
+static atomic_uint_fast64_t fail_in; /* 0: never */
+
+void nx_alloc_fail_at(uint64_t n)
+{
+    atomic_store(&fail_in, n);
+}
+
+static int fault_now(void)
+{
+    uint_fast64_t n = atomic_load_explicit(&fail_in, memory_order_relaxed);
+    if (n == 0)
+        return 0;
+    return atomic_fetch_sub(&fail_in, 1) == 1;
+}
+
+void *nx_calloc(size_t count, size_t item_bytes)
+{
+    if (fault_now())
+        return NULL;
+    return calloc(count ? count : 1, item_bytes ? item_bytes : 1);
+}
+
+void nx_arena_init(struct nx_arena *arena, size_t limit_bytes)
+{
+    *arena = (struct nx_arena){.limit_bytes = limit_bytes};
+}
+
+void nx_arena_free(struct nx_arena *arena)
+{
+    while (arena->newest) {
+        struct nx_arena_block *block = arena->newest;
+        arena->newest = block->older;
+        free(block);
+    }
+    arena->used_bytes = 0;
+}
+
+static struct nx_arena_block *add_block(struct nx_arena *arena, size_t bytes)
+{
+    size_t payload = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+    size_t total = sizeof(struct nx_arena_block) + payload;
+    if (total < payload || total > arena->limit_bytes - arena->used_bytes)
+        return NULL;
+    struct nx_arena_block *block = calloc(1, total);
+    if (!block)
+        return NULL;
+    block->bytes = payload;
+    block->older = arena->newest;
+    arena->newest = block;
+    arena->used_bytes += total;
+    return block;
+}
+
+void *nx_arena_alloc(struct nx_arena *arena, size_t bytes)
+{
+    if (fault_now() || bytes > SIZE_MAX - ALIGN)
+        return NULL;
+    size_t need = (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    struct nx_arena_block *block = arena->newest;
+    if (!block || block->bytes - block->used < need)
+        block = add_block(arena, need);
+    if (!block)
+        return NULL;
+    void *p = block->data + block->used;
+    block->used += need;
+    return p;
+}
+
+void *nx_arena_array(struct nx_arena *arena, size_t count, size_t item_bytes)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, item_bytes, &bytes))
+        return NULL;
+    return nx_arena_alloc(arena, bytes);
+}
+
+char *nx_arena_strndup(struct nx_arena *arena, const char *text, size_t len)
+{
+    if (len == SIZE_MAX)
+        return NULL;
+    char *copy = nx_arena_alloc(arena, len + 1);
+    if (copy)
+        memcpy(copy, text, len);
+    return copy;
+}

@@ -1,0 +1,20 @@
+/* clock.h — the one place that reads a clock. Everything else takes `now` as a parameter. */
+#ifndef NX_COMMON_CLOCK_H
+#define NX_COMMON_CLOCK_H
+
+#include <stdint.h>
+
+typedef int64_t
+    nx_ns; /* nanoseconds; a point in time counts from an arbitrary start and never goes back */
+
+#define NX_US    ((nx_ns)1000)
+#define NX_MS    ((nx_ns)1000000)
+#define NX_SEC   ((nx_ns)1000000000)
+#define NX_NEVER INT64_MAX
+
+nx_ns nx_clock_now(void);         /* monotonic */
+nx_ns nx_clock_wall(void);        /* since 1970, for log lines and file stamps only */
+nx_ns nx_clock_thread_cpu(void);  /* CPU time of the calling thread */
+nx_ns nx_clock_process_cpu(void); /* CPU time of the process */
+
+#endif

@@ -1,0 +1,284 @@
+#include "common/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { NUMBER, TEXT, ADDRESS };
+
+struct key {
+    const char *section, *name;
+    enum kind kind;
+    size_t offset;
+    uint32_t min, max;     /* of a number */
+    const char *otherwise; /* the default; NULL: the key must be given */
+    const char *choices;   /* " a b ": the allowed texts; NULL: any */
+};
+
+#define FIELD(f) offsetof(struct nx_config, f)
+#define NUM(section, name, field, min, max, otherwise)                 \
+    {                                                                  \
+        section, name, NUMBER, FIELD(field), min, max, otherwise, NULL \
+    }
+#define STR(section, name, field, otherwise, choices)               \
+    {                                                               \
+        section, name, TEXT, FIELD(field), 0, 0, otherwise, choices \
+    }
+#define IP(section, name, field, otherwise)                         \
+    {                                                               \
+        section, name, ADDRESS, FIELD(field), 0, 0, otherwise, NULL \
+    }
+#define FUNCTION    "SUBGROUP/FUNCTION_TIER"
+#define CATEGORIZER "SUBGROUP/CATEGORIZER_TIER"
+
+static const struct key keys[] = {
+    IP("NEXUS", "leader_ip", leader_ip, NULL),
+    NUM("NEXUS", "leader_gms_port", leader_gms_port, 1, 65535, "23580"),
+    NUM("NEXUS", "local_id", local_id, 0, 1000000, NULL),
+    IP("NEXUS", "local_ip", local_ip, NULL),
+    NUM("NEXUS", "gms_port", gms_port, 1, 65535, "23580"),
+    STR("NEXUS", "tier", tier, NULL, " function categorizer "),
+    NUM("NEXUS", "first_view_nodes", first_view_nodes, 1, 32, NULL),
+    NUM("NEXUS", "client_port", client_port, 0, 65535, "0"),
+    NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
+    STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
+    STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
+    STR("RDMA", "domain", domain, "", NULL),
+    NUM(FUNCTION, "num_shards", function_tier.num_shards, 1, 1, "1"),
+    NUM(FUNCTION, "min_nodes", function_tier.min_nodes, 1, 32, "1"),
+    NUM(FUNCTION, "max_nodes", function_tier.max_nodes, 1, 32, "32"),
+    NUM(CATEGORIZER, "num_shards", categorizer_tier.num_shards, 1, 32, "1"),
+    NUM(CATEGORIZER, "min_nodes", categorizer_tier.min_nodes, 1, 32, "1"),
+    NUM(CATEGORIZER, "max_nodes", categorizer_tier.max_nodes, 1, 32, "32"),
+    STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
+    NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
+    NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
+};
+enum { KEYS_COUNT = sizeof keys / sizeof *keys };
+
+struct parse {
+    const char *name; /* of the file */
+    struct nx_config *config;
+    bool given[KEYS_COUNT];
+    struct nx_err cause; /* of the first bad line */
+};
+
+static const struct key *find_key(const char *section, const char *name)
+{
+    for (size_t i = 0; i < KEYS_COUNT; i++)
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static enum nx_status set_number(const struct key *key, void *at, const char *value,
+                                 struct nx_err *err)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(value, &end, 10);
+    bool digits = value[0] >= '0' && value[0] <= '9' && *end == 0 && errno == 0;
+    if (!digits || v < key->min || v > key->max)
+        return nx_err_set(err, NX_INVALID, "%s must be a number from %u to %u, not \"%s\"",
+                          key->name, key->min, key->max, value);
+    *(uint32_t *)at = (uint32_t)v;
+    return NX_OK;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+    char word[NX_CONFIG_TEXT_BYTES + 2];
+    snprintf(word, sizeof word, " %s ", value);
+    return !strchr(value, ' ') && strstr(choices, word);
+}
+
+static enum nx_status set_text(const struct key *key, void *at, const char *value,
+                               struct nx_err *err)
+{
+    struct in_addr ip;
+    if (strlen(value) >= NX_CONFIG_TEXT_BYTES)
+        return nx_err_set(err, NX_INVALID, "%s is longer than %d bytes", key->name,
+                          NX_CONFIG_TEXT_BYTES - 1);
+    if (key->kind == ADDRESS && inet_pton(AF_INET, value, &ip) != 1)
+        return nx_err_set(err, NX_INVALID, "%s must be an IPv4 address, not \"%s\"", key->name,
+                          value);
+    if (key->choices && !is_choice(key->choices, value))
+        return nx_err_set(err, NX_INVALID, "%s must be one of%s, not \"%s\"", key->name,
+                          key->choices, value);
+    memcpy(at, value, strlen(value) + 1);
+    return NX_OK;
+}
+
+static enum nx_status set_key(const struct key *key, struct nx_config *config, const char *value,
+                              struct nx_err *err)
+{
+    void *at = (char *)config + key->offset;
+    return key->kind == NUMBER ? set_number(key, at, value, err) : set_text(key, at, value, err);
+}
+
+static enum nx_status set_line(struct parse *p, const char *section, const char *name,
+                               const char *value)
+{
+    const struct key *key = find_key(section, name);
+    if (!key)
+        return nx_err_set(&p->cause, NX_INVALID, "unknown key \"%s\" in section [%s]", name,
+                          section);
+    if (p->given[key - keys])
+        return nx_err_set(&p->cause, NX_INVALID, "%s is given twice", name);
+    p->given[key - keys] = true;
+    return set_key(key, p->config, value, &p->cause);
+}
+
+/* inih's callback: 0 reports the line as bad; only the first bad line is told. */
+static int take_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct parse *p = user;
+    if (p->cause.status != NX_OK)
+        return 0;
+    return set_line(p, section, name, value) == NX_OK;
+}
+
+static enum nx_status parse_text(struct parse *p, const char *text, struct nx_err *err)
+{
+    int line = ini_parse_string(text, take_line, p);
+    if (line == 0)
+        return NX_OK;
+    if (line < 0)
+        return nx_err_set(err, NX_NO_MEMORY, "%s: out of memory", p->name);
+    const char *what =
+        p->cause.status != NX_OK ? p->cause.text : "expected \"key = value\" or \"[section]\"";
+    return nx_err_set(err, NX_INVALID, "%s:%d: %s", p->name, line, what);
+}
+
+/* "--RDMA/provider" → the key; "--local_id" is short for [NEXUS]. */
+static const struct key *find_option(const char *option, size_t len)
+{
+    for (size_t i = 0; i < KEYS_COUNT; i++) {
+        char full[2 * NX_CONFIG_TEXT_BYTES];
+        snprintf(full, sizeof full, "%s/%s", keys[i].section, keys[i].name);
+        bool is_full = strlen(full) == len && memcmp(full, option, len) == 0;
+        bool is_short = strcmp(keys[i].section, "NEXUS") == 0 && strlen(keys[i].name) == len &&
+                        memcmp(keys[i].name, option, len) == 0;
+        if (is_full || is_short)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+static enum nx_status apply_option(struct parse *p, const char *option, const char *next, int *used,
+                                   struct nx_err *err)
+{
+    if (strncmp(option, "--", 2) != 0)
+        return nx_err_set(err, NX_INVALID, "unexpected argument \"%s\"", option);
+    const char *equals = strchr(option, '=');
+    size_t len = equals ? (size_t)(equals - option) - 2 : strlen(option) - 2;
+    const struct key *key = find_option(option + 2, len);
+    if (!key)
+        return nx_err_set(err, NX_INVALID, "unknown option \"%s\"", option);
+    const char *value = equals ? equals + 1 : next;
+    if (!value)
+        return nx_err_set(err, NX_INVALID, "option \"%s\" has no value", option);
+    *used = equals ? 1 : 2;
+    p->given[key - keys] = true;
+    enum nx_status status = set_key(key, p->config, value, err);
+    if (status != NX_OK)
+        nx_err_prefix(err, "option --%.*s", (int)len, option + 2);
+    return status;
+}
+
+static enum nx_status apply_options(struct parse *p, int argc, char **argv, struct nx_err *err)
+{
+    for (int i = 0, used = 0; i < argc; i += used)
+        NX_TRY(apply_option(p, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used, err));
+    return NX_OK;
+}
+
+static enum nx_status fill_defaults(struct parse *p, struct nx_err *err)
+{
+    for (size_t i = 0; i < KEYS_COUNT; i++) {
+        if (p->given[i])
+            continue;
+        if (!keys[i].otherwise)
+            return nx_err_set(err, NX_INVALID, "%s: %s is missing in section [%s]", p->name,
+                              keys[i].name, keys[i].section);
+        NX_TRY(set_key(&keys[i], p->config, keys[i].otherwise, err));
+    }
+    return NX_OK;
+}
+
+static enum nx_status check_shards(const char *name, const char *tier,
+                                   const struct nx_config_shards *s, struct nx_err *err)
+{
+    if (s->min_nodes > s->max_nodes)
+        return nx_err_set(err, NX_INVALID, "%s: [SUBGROUP/%s] min_nodes %u is over max_nodes %u",
+                          name, tier, s->min_nodes, s->max_nodes);
+    return NX_OK;
+}
+
+static enum nx_status check_whole(const char *name, struct nx_config *c, struct nx_err *err)
+{
+    NX_TRY(check_shards(name, "FUNCTION_TIER", &c->function_tier, err));
+    NX_TRY(check_shards(name, "CATEGORIZER_TIER", &c->categorizer_tier, err));
+    uint32_t need =
+        c->function_tier.min_nodes + c->categorizer_tier.num_shards * c->categorizer_tier.min_nodes;
+    if (c->first_view_nodes < need)
+        return nx_err_set(err, NX_INVALID,
+                          "%s: first_view_nodes is %u, but the shards need %u nodes (%u + %u x %u)",
+                          name, c->first_view_nodes, need, c->function_tier.min_nodes,
+                          c->categorizer_tier.num_shards, c->categorizer_tier.min_nodes);
+    if (c->client_port == 0) {
+        if (c->local_id > 65535 - 28000)
+            return nx_err_set(err, NX_INVALID,
+                              "%s: local_id %u leaves no port at 28000 + id: "
+                              "give client_port",
+                              name, c->local_id);
+        c->client_port = 28000 + c->local_id;
+    }
+    return NX_OK;
+}
+
+enum nx_status nx_config_parse(const char *text, const char *name, int argc, char **argv,
+                               struct nx_config *config, struct nx_err *err)
+{
+    struct nx_config parsed = {0};
+    struct parse p = {.name = name, .config = &parsed};
+    NX_TRY(parse_text(&p, text, err));
+    NX_TRY(apply_options(&p, argc, argv, err));
+    NX_TRY(fill_defaults(&p, err));
+    NX_TRY(check_whole(name, &parsed, err));
+    *config = parsed;
+    return NX_OK;
+}
+
+enum { FILE_BYTES_MAX = 64 * 1024 };
+
+enum nx_status nx_config_load(const char *path, int argc, char **argv, struct nx_config *config,
+                              struct nx_err *err)
+{
+    static const char wanted[] = "a node's folder holds its nexus.cfg";
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
+    char *text = malloc(FILE_BYTES_MAX + 1);
+    size_t len = text ? fread(text, 1, FILE_BYTES_MAX + 1, f) : 0;
+    enum nx_status status = NX_OK;
+    if (!text)
+        status = nx_err_set(err, NX_NO_MEMORY, "%s: out of memory", path);
+    else if (ferror(f))
+        status = nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
+    else if (len > FILE_BYTES_MAX || memchr(text, 0, len))
+        status = nx_err_set(err, NX_INVALID, "%s is no configuration file: %s", path,
+                            len > FILE_BYTES_MAX ? "over 64 KiB" : "it holds a zero byte");
+    if (status == NX_OK) {
+        text[len] = 0;
+        status = nx_config_parse(text, path, argc, argv, config, err);
+    }
+    free(text);
+    fclose(f);
+    return status;
+}

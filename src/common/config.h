@@ -1,0 +1,52 @@
+/* config.h — a node's file (INI) → struct nx_config; every error names file and line, or the option.
+ *
+ * Keys that mean what a derecho.cfg key means carry its name. Every key can be set on the command line:
+ * `--local_id 3` for [NEXUS], `--RDMA/provider tcp` for the others; the command line wins.
+ * An unknown section or key, a key given twice, a value out of range and a missing key without a default are
+ * refused: a misspelt key must not pass as its default. docs/operations.md lists the keys. */
+#ifndef NX_COMMON_CONFIG_H
+#define NX_COMMON_CONFIG_H
+
+#include "common/status.h"
+
+#include <stdint.h>
+
+enum { NX_CONFIG_TEXT_BYTES = 32 };
+
+struct nx_config_shards {
+    uint32_t num_shards, min_nodes, max_nodes;
+};
+
+struct nx_config {
+    /* [NEXUS] */
+    char leader_ip[NX_CONFIG_TEXT_BYTES];
+    uint32_t leader_gms_port;
+    uint32_t local_id;
+    char local_ip[NX_CONFIG_TEXT_BYTES];
+    uint32_t gms_port;
+    char tier[NX_CONFIG_TEXT_BYTES]; /* "function" or "categorizer" */
+    uint32_t first_view_nodes;
+    uint32_t client_port; /* function tier: gRPC; 0 in the file: 28000 + local_id */
+    uint32_t join_timeout_s;
+    char log_level[NX_CONFIG_TEXT_BYTES];
+    /* [RDMA] */
+    char provider[NX_CONFIG_TEXT_BYTES];
+    char domain[NX_CONFIG_TEXT_BYTES];
+    /* [SUBGROUP/FUNCTION_TIER], [SUBGROUP/CATEGORIZER_TIER] */
+    struct nx_config_shards function_tier, categorizer_tier;
+    /* [CATEGORIZER] */
+    char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
+    uint32_t threads;                   /* inference workers; 0: one per core */
+    uint32_t memory_mb;                 /* bound on models, installed and in transit */
+};
+
+/* Reads `path`, then applies argc/argv (pairs of --key value, or --key=value), then checks the whole.
+ * argv does not include the program or the subcommand. *config is written only on success. */
+enum nx_status nx_config_load(const char *path, int argc, char **argv, struct nx_config *config,
+                              struct nx_err *err);
+
+/* The same from text in memory; `name` stands for the file in sentences. */
+enum nx_status nx_config_parse(const char *text, const char *name, int argc, char **argv,
+                               struct nx_config *config, struct nx_err *err);
+
+#endif

@@ -1,0 +1,43 @@
+/* function_tier.h — a node of the function tier: takes clients' requests by gRPC and routes them to the shards.
+ *
+ * Thread  the loop thread, which owns the group; no other is started.
+ * Idle    nothing runs; wait on nx_function_tier_fd and on the timer. */
+#ifndef NX_FUNCTION_TIER_H
+#define NX_FUNCTION_TIER_H
+
+#include "group/group.h"
+
+struct nx_function_tier;
+
+struct nx_function_tier_config {
+    uint32_t categorizer_subgroup; /* in the group's spec */
+    const char *local_ip;          /* clients' address … */
+    uint16_t client_port;          /* … and port: gRPC */
+    uint64_t seed;                 /* of the replica choice */
+};
+
+/* Listens at once; requests are answered "the group is still forming" until the first view. */
+enum nx_status nx_function_tier_open(const struct nx_function_tier_config *config,
+                                     struct nx_function_tier **tier, struct nx_err *err);
+
+/* To be given to nx_group_open with nx_function_tier_ctx; then attach what it opened, before the first poll. */
+const struct nx_group_upcalls *nx_function_tier_upcalls(void);
+void *nx_function_tier_ctx(struct nx_function_tier *tier);
+void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *group);
+
+int nx_function_tier_fd(const struct nx_function_tier *tier);
+nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
+/* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
+bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
+
+/* No new work; what is under way is finished. Poll until drained. */
+void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now);
+bool nx_function_tier_drained(const struct nx_function_tier *tier);
+
+/* Why this node cannot go on in its group; status NX_OK: it can. */
+const struct nx_err *nx_function_tier_down(const struct nx_function_tier *tier);
+
+void nx_function_tier_close(
+    struct nx_function_tier *tier); /* before the group: it cancels its queries */
+
+#endif

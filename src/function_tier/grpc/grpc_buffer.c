@@ -1,0 +1,105 @@
+#include "function_tier/grpc/grpc_buffer.h"
+
+#include "common/arena.h"
+#include "common/nx_assert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALLEST_BYTES = 256 };
+
+void nx_grpc_buffer_init(struct nx_grpc_buffer *buffer, struct nx_grpc_budget *budget)
+{
+    *buffer = (struct nx_grpc_buffer){.budget = budget};
+}
+
+static enum nx_status charge(struct nx_grpc_budget *budget, size_t bytes)
+{
+    for (struct nx_grpc_budget *b = budget; b; b = b->parent) {
+        if (bytes > b->limit - b->used)
+            return NX_TOO_LARGE;
+        if (b->parent && b->used + bytes > b->parent->limit - b->parent->used)
+            return NX_TOO_LARGE;
+    }
+    for (struct nx_grpc_budget *b = budget; b; b = b->parent)
+        b->used += bytes;
+    return NX_OK;
+}
+
+static void discharge(struct nx_grpc_budget *budget, size_t bytes)
+{
+    for (struct nx_grpc_budget *b = budget; b; b = b->parent) {
+        nx_assert(b->used >= bytes);
+        b->used -= bytes;
+    }
+}
+
+void nx_grpc_buffer_free(struct nx_grpc_buffer *buffer)
+{
+    free(buffer->bytes);
+    discharge(buffer->budget, buffer->cap);
+    nx_grpc_buffer_init(buffer, buffer->budget);
+}
+
+static void move_to_front(struct nx_grpc_buffer *buffer)
+{
+    size_t len = nx_grpc_buffer_len(buffer);
+    memmove(buffer->bytes, nx_grpc_buffer_span(buffer), len);
+    buffer->start = 0;
+    buffer->end = len;
+}
+
+static enum nx_status grow(struct nx_grpc_buffer *buffer, size_t cap)
+{
+    size_t len = nx_grpc_buffer_len(buffer);
+    NX_TRY(charge(buffer->budget, cap));
+    uint8_t *bytes = nx_calloc(1, cap);
+    if (!bytes) {
+        discharge(buffer->budget, cap);
+        return NX_NO_MEMORY;
+    }
+    if (len)
+        memcpy(bytes, nx_grpc_buffer_span(buffer), len);
+    nx_grpc_buffer_free(buffer);
+    buffer->bytes = bytes;
+    buffer->end = len;
+    buffer->cap = cap;
+    return NX_OK;
+}
+
+enum nx_status nx_grpc_buffer_reserve(struct nx_grpc_buffer *buffer, size_t len)
+{
+    size_t used = nx_grpc_buffer_len(buffer);
+    if (len <= buffer->cap - buffer->end)
+        return NX_OK;
+    /* Moving pays only if at least half is free; otherwise every small append could move it all. */
+    if (used + len <= buffer->cap && buffer->start >= buffer->cap / 2) {
+        move_to_front(buffer);
+        return NX_OK;
+    }
+    size_t wanted = used + len, half_more = buffer->cap + buffer->cap / 2;
+    size_t cap = wanted > half_more ? wanted : half_more;
+    if (cap < SMALLEST_BYTES)
+        cap = SMALLEST_BYTES;
+    if (grow(buffer, cap) == NX_OK)
+        return NX_OK;
+    return grow(buffer, wanted);
+}
+
+enum nx_status nx_grpc_buffer_append(struct nx_grpc_buffer *buffer, const void *bytes, size_t len)
+{
+    if (len == 0)
+        return NX_OK;
+    NX_TRY(nx_grpc_buffer_reserve(buffer, len));
+    memcpy(buffer->bytes + buffer->end, bytes, len);
+    buffer->end += len;
+    return NX_OK;
+}
+
+void nx_grpc_buffer_pop(struct nx_grpc_buffer *buffer, size_t len)
+{
+    nx_assert(len <= nx_grpc_buffer_len(buffer));
+    buffer->start += len;
+    if (buffer->start == buffer->end && buffer->cap)
+        nx_grpc_buffer_free(buffer);
+}

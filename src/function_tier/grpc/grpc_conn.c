@@ -1,0 +1,235 @@
+#include "function_tier/grpc/grpc_conn.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    FLUSH_BYTES = 1 << 20, /* to one connection in one turn */
+    BACKLOG_FRAMES = 256,  /* unsent frames over which a blocked peer is no longer read */
+};
+
+/* Between the announcement and the last GOAWAY: a request that is already on its way still gets in.
+ */
+#define DRAIN_NOTICE (500 * NX_MS)
+
+static void drop(struct nx_grpc_conn *conn)
+{
+    if (!conn->dead)
+        conn->core->dead_connections++;
+    conn->dead = true;
+}
+
+static nx_ns next_look(const struct nx_grpc_conn *conn, nx_ns now)
+{
+    const struct nx_grpc_limits *limits = &conn->core->limits;
+    nx_ns wait = limits->stall_timeout_ns < limits->idle_timeout_ns ? limits->stall_timeout_ns
+                                                                    : limits->idle_timeout_ns;
+    return now + (conn->draining && wait > DRAIN_NOTICE ? DRAIN_NOTICE : wait);
+}
+
+static void say_goodbye(struct nx_grpc_conn *conn, nx_ns now)
+{
+    if (!conn->goaway_sent)
+        nx_h2_drain(conn->h2);
+    conn->goaway_sent = true;
+    nx_grpc_conn_flush(conn, now);
+}
+
+/* Names each reason to give a connection up; NULL while there is none. */
+static const char *reason_to_drop(const struct nx_grpc_conn *conn, nx_ns now)
+{
+    const struct nx_grpc_limits *limits = &conn->core->limits;
+    if ((conn->events & EPOLLOUT) && now >= conn->progress + limits->stall_timeout_ns)
+        return "reads nothing";
+    if (!nx_h2_greeted(conn->h2) && now >= conn->active + limits->stall_timeout_ns)
+        return "never greeted";
+    if (conn->goaway_sent && nx_grpc_conn_idle(conn) &&
+        now >= conn->active + limits->idle_timeout_ns)
+        return "idle";
+    return NULL;
+}
+
+static void look_at_time(struct nx_timer *timer, nx_ns now)
+{
+    struct nx_grpc_conn *conn =
+        (struct nx_grpc_conn *)((char *)timer - offsetof(struct nx_grpc_conn, timer));
+    if (conn->dead)
+        return;
+    const char *reason = reason_to_drop(conn, now);
+    if (reason) {
+        nx_debug("%s: dropped, %s", conn->peer, reason);
+        drop(conn);
+        return;
+    }
+    if (conn->draining ||
+        (nx_grpc_conn_idle(conn) && now >= conn->active + conn->core->limits.idle_timeout_ns))
+        say_goodbye(conn, now);
+    nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));
+}
+
+static bool watch(struct nx_grpc_conn *conn, int op, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = conn};
+    conn->events = events;
+    return epoll_ctl(conn->epoll_fd, op, conn->fd, &event) == 0;
+}
+
+struct nx_grpc_conn *nx_grpc_conn_open(struct nx_grpc_core *core, struct nx_grpc_scratch *scratch,
+                                       int epoll_fd, int fd, const char *peer, nx_ns now)
+{
+    struct nx_grpc_conn *conn = nx_calloc(1, sizeof *conn);
+    if (!conn)
+        goto no_conn;
+    *conn = (struct nx_grpc_conn){
+        .fd = fd,
+        .epoll_fd = epoll_fd,
+        .core = core,
+        .scratch = scratch,
+        .active = now,
+        .progress = now,
+        .timer = {.fire = look_at_time},
+    };
+    snprintf(conn->peer, sizeof conn->peer, "%s", peer);
+    nx_grpc_buffer_init(&conn->pending, &core->memory);
+    conn->h2 = nx_h2_open(core, conn->peer, now);
+    if (!conn->h2)
+        goto no_session;
+    nx_h2_set_owner(conn->h2, conn);
+    if (!watch(conn, EPOLL_CTL_ADD, EPOLLIN))
+        goto not_watched;
+    nx_timer_arm(&core->timers, &conn->timer, next_look(conn, now));
+    return conn;
+
+not_watched:
+    nx_h2_close(conn->h2, NX_CALL_GONE_CONNECTION);
+no_session:
+    free(conn);
+no_conn:
+    close(fd);
+    return NULL;
+}
+
+void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why)
+{
+    if (conn->dead)
+        conn->core->dead_connections--;
+    nx_timer_disarm(&conn->core->timers, &conn->timer);
+    nx_h2_close(conn->h2, why);
+    nx_grpc_buffer_free(&conn->pending);
+    close(conn->fd);
+    free(conn);
+}
+
+/* How many bytes the socket took; -1 when the connection is broken. */
+static ssize_t send_some(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len)
+{
+    ssize_t n = send(conn->fd, bytes, len, MSG_NOSIGNAL);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    return n;
+}
+
+static void send_pending(struct nx_grpc_conn *conn, nx_ns now)
+{
+    size_t len = nx_grpc_buffer_len(&conn->pending);
+    if (len == 0)
+        return;
+    ssize_t n = send_some(conn, nx_grpc_buffer_span(&conn->pending), len);
+    if (n < 0) {
+        drop(conn);
+        return;
+    }
+    nx_grpc_buffer_pop(&conn->pending, (size_t)n);
+    if (n > 0)
+        conn->progress = now;
+}
+
+/* Sends one scratch full; returns how many bytes the session gave. */
+static size_t send_pulled(struct nx_grpc_conn *conn, nx_ns now)
+{
+    uint8_t *out = conn->scratch->out;
+    size_t len = nx_h2_pull(conn->h2, out, sizeof conn->scratch->out, now);
+    if (len == 0)
+        return 0;
+    ssize_t n = send_some(conn, out, len);
+    if (n < 0 || ((size_t)n < len &&
+                  nx_grpc_buffer_append(&conn->pending, out + n, len - (size_t)n) != NX_OK))
+        drop(conn);
+    if (n > 0)
+        conn->progress = now;
+    return len;
+}
+
+static void watch_what_matters(struct nx_grpc_conn *conn, bool more)
+{
+    bool blocked = nx_grpc_buffer_len(&conn->pending) > 0;
+    uint32_t events = blocked || more ? EPOLLOUT : 0;
+    if (!blocked || nx_h2_backlog(conn->h2) < BACKLOG_FRAMES)
+        events |= EPOLLIN;
+    if (events != conn->events && !watch(conn, EPOLL_CTL_MOD, events))
+        drop(conn);
+}
+
+void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
+{
+    if (conn->dead)
+        return;
+    if (!nx_grpc_conn_idle(conn))
+        conn->active = now;
+    nx_h2_settle(conn->h2, now);
+    send_pending(conn, now);
+    size_t sent = 0, len = 1;
+    while (!conn->dead && len > 0 && sent < FLUSH_BYTES &&
+           nx_grpc_buffer_len(&conn->pending) == 0) {
+        len = send_pulled(conn, now);
+        sent += len;
+    }
+    if (nx_grpc_buffer_len(&conn->pending) == 0 && nx_h2_over(conn->h2))
+        drop(conn);
+    if (!conn->dead)
+        watch_what_matters(conn, sent >= FLUSH_BYTES);
+}
+
+static void receive(struct nx_grpc_conn *conn, nx_ns now)
+{
+    uint8_t *in = conn->scratch->in;
+    ssize_t n = recv(conn->fd, in, sizeof conn->scratch->in, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (n <= 0) {
+        drop(conn);
+        return;
+    }
+    if (nx_h2_recv(conn->h2, in, (size_t)n, now) == NX_OK)
+        return;
+    conn->core->stats.connections_abused++;
+    nx_grpc_conn_flush(conn, now); /* the GOAWAY, if the socket takes it */
+    drop(conn);
+}
+
+void nx_grpc_conn_event(struct nx_grpc_conn *conn, uint32_t events, nx_ns now)
+{
+    if (conn->dead)
+        return;
+    if (events & (EPOLLERR | EPOLLHUP))
+        drop(conn);
+    else if (events & EPOLLIN)
+        receive(conn, now);
+    nx_grpc_conn_flush(conn, now);
+}
+
+void nx_grpc_conn_drain(struct nx_grpc_conn *conn, nx_ns now)
+{
+    conn->draining = true;
+    nx_h2_announce_drain(conn->h2);
+    nx_grpc_conn_flush(conn, now);
+    nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));
+}

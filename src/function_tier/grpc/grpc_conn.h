@@ -1,0 +1,52 @@
+/* grpc_conn.h — one TCP connection: a socket that moves the bytes of an HTTP/2 session. Internal.
+ *
+ *     socket ─► server's scratch ─► nx_h2_recv        nx_h2_pull ─► server's scratch ─► socket
+ *                                                          └─► pending, only if the peer is slow
+ *
+ * An unread backlog stops the reading: a peer that asks and never listens makes itself wait.
+ * TLS will stand where recv and send are called, and nowhere else.
+ * Owner   grpc_server.c, which frees dead connections at the end of a turn. Thread  one. */
+#ifndef NX_GRPC_CONN_H
+#define NX_GRPC_CONN_H
+
+#include "function_tier/grpc/grpc_core.h"
+#include "function_tier/grpc/h2.h"
+
+#include <sys/queue.h>
+
+/* Shared by the connections of a server, which take turns. */
+struct nx_grpc_scratch {
+    uint8_t in[256 << 10], out[64 << 10];
+};
+
+struct nx_grpc_conn {
+    int fd, epoll_fd;
+    uint32_t events; /* as registered with epoll */
+    struct nx_grpc_core *core;
+    struct nx_grpc_scratch *scratch;
+    struct nx_h2 *h2;
+    struct nx_grpc_buffer pending; /* pulled from the session, refused by the socket */
+    char peer[64];
+    nx_ns active;   /* when a call last began or ended */
+    nx_ns progress; /* when the peer last took bytes, while it is owed some */
+    bool dead;      /* to be freed at the end of the turn */
+    bool draining, goaway_sent;
+    struct nx_timer timer; /* idle, stalled, drain; looked at lazily */
+    TAILQ_ENTRY(nx_grpc_conn) in_order;
+};
+
+/* Takes over `fd` (also on failure: it is closed) and watches it. NULL: no memory. */
+struct nx_grpc_conn *nx_grpc_conn_open(struct nx_grpc_core *core, struct nx_grpc_scratch *scratch,
+                                       int epoll_fd, int fd, const char *peer, nx_ns now);
+void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why);
+
+void nx_grpc_conn_event(struct nx_grpc_conn *conn, uint32_t events, nx_ns now);
+void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now); /* settle, pull, send */
+void nx_grpc_conn_drain(struct nx_grpc_conn *conn, nx_ns now);
+
+static inline bool nx_grpc_conn_idle(const struct nx_grpc_conn *conn)
+{
+    return nx_h2_calls(conn->h2) == 0;
+}
+
+#endif

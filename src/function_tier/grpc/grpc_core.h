@@ -1,0 +1,37 @@
+/* grpc_core.h — what all connections of one server share. Internal to the wire.
+ *
+ * No sockets here: server, connections, calls and the fuzz targets all hang on one of these.
+ * Owner  whoever inits it (grpc_server.c, a test). Thread  one. */
+#ifndef NX_GRPC_CORE_H
+#define NX_GRPC_CORE_H
+
+#include "function_tier/grpc/grpc_buffer.h"
+#include "function_tier/grpc/grpc_server.h"
+#include "function_tier/grpc/grpc_timer.h"
+
+#include <sys/queue.h>
+
+struct nx_h2;
+
+struct nx_grpc_core {
+    struct nx_grpc_limits limits;
+    const struct nx_grpc_method *methods;
+    size_t method_count;
+    struct nx_timers timers;
+    struct nx_grpc_budget memory; /* limit: server_buffer_bytes */
+    TAILQ_HEAD(, nx_h2) woken;    /* sessions whose calls changed outside their own receive */
+    uint32_t calls;               /* objects, those still flushing included; <= calls_max */
+    uint32_t upcalls;             /* depth; the server must not be closed while > 0 */
+    nx_ns now;                    /* of the current or last turn */
+    uint32_t dead_connections;    /* marked, and freed at the end of the turn */
+    struct nx_grpc_stats stats;
+};
+
+enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc_limits *limits,
+                                 const struct nx_grpc_method *methods, size_t method_count);
+void nx_grpc_core_fini(struct nx_grpc_core *core);
+
+const struct nx_grpc_method *nx_grpc_core_method(const struct nx_grpc_core *core, const char *path,
+                                                 size_t len);
+
+#endif

@@ -1,0 +1,383 @@
+#include "function_tier/grpc/grpc_server.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+#include "common/nx_assert.h"
+#include "function_tier/grpc/grpc_conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { EVENTS_PER_TURN = 64, ACCEPTS_PER_TURN = 64, TIMERS_PER_TURN = 256, BACKLOG = 512 };
+
+enum { SOCKET_UNSENT_BYTES = 256 << 10 };
+
+#define EVICT_AFTER   NX_SEC        /* without a call, at least */
+#define LISTENER_REST (100 * NX_MS) /* when not even the spare descriptor could be had */
+
+TAILQ_HEAD(nx_grpc_conns, nx_grpc_conn);
+
+struct nx_grpc {
+    struct nx_grpc_core core;
+    struct nx_grpc_scratch scratch;
+    struct nx_grpc_conns conns; /* by activity, the longest idle first */
+    int epoll_fd, listen_fd, spare_fd;
+    uint16_t port;
+    bool draining;
+    struct nx_timer listener_timer; /* armed while the listener rests */
+};
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static enum nx_status resolve(const struct nx_grpc_config *config, struct addrinfo **found,
+                              struct nx_err *err)
+{
+    char port[8];
+    snprintf(port, sizeof port, "%u", config->port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    int rc = getaddrinfo(config->address, port, &hints, found);
+    if (rc == 0)
+        return NX_OK;
+    return nx_err_set(err, NX_INVALID, "listen address %s is not a numeric IP address: %s",
+                      config->address, gai_strerror(rc));
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage at = {0};
+    socklen_t len = sizeof at;
+    if (getsockname(fd, (struct sockaddr *)&at, &len) != 0)
+        return 0;
+    return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+                                          : ((struct sockaddr_in *)&at)->sin_port);
+}
+
+static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_config *config,
+                                struct nx_err *err)
+{
+    struct addrinfo *at;
+    NX_TRY(resolve(config, &at, err));
+    int one = 1;
+    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+              bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+    int cause = errno;
+    freeaddrinfo(at);
+    if (ok) {
+        server->listen_fd = fd;
+        server->port = bound_port(fd);
+        return NX_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    return nx_err_set(err, NX_IO, "cannot listen on %s:%u: %s", config->address, config->port,
+                      strerror(cause));
+}
+
+static bool watch_listener(struct nx_grpc *server, int op, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = NULL};
+    return epoll_ctl(server->epoll_fd, op, server->listen_fd, &event) == 0;
+}
+
+static void wake_listener(struct nx_timer *timer, nx_ns now)
+{
+    (void)now;
+    struct nx_grpc *server =
+        (struct nx_grpc *)((char *)timer - offsetof(struct nx_grpc, listener_timer));
+    if (server->spare_fd < 0)
+        server->spare_fd = open_spare();
+    if (!server->draining)
+        watch_listener(server, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static enum nx_status open_descriptors(struct nx_grpc *server, const struct nx_grpc_config *config,
+                                       struct nx_err *err)
+{
+    NX_TRY(listen_on(server, config, err));
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    server->spare_fd = open_spare();
+    if (server->epoll_fd < 0 || server->spare_fd < 0 ||
+        !watch_listener(server, EPOLL_CTL_ADD, EPOLLIN))
+        return nx_err_set(err, NX_IO, "gRPC server on %s:%u: %s", config->address, config->port,
+                          strerror(errno));
+    return NX_OK;
+}
+
+static void close_descriptors(struct nx_grpc *server)
+{
+    int fds[] = {server->listen_fd, server->epoll_fd, server->spare_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
+                            const struct nx_grpc_method *methods, size_t method_count,
+                            struct nx_grpc **opened, struct nx_err *err)
+{
+    struct nx_grpc *server = nx_calloc(1, sizeof *server);
+    if (!server)
+        return nx_err_set(err, NX_NO_MEMORY, "gRPC server: out of memory");
+    server->epoll_fd = server->listen_fd = server->spare_fd = -1;
+    server->listener_timer.fire = wake_listener;
+    TAILQ_INIT(&server->conns);
+    enum nx_status status =
+        nx_grpc_core_init(&server->core, &config->limits, methods, method_count);
+    if (status != NX_OK) {
+        free(server);
+        return nx_err_set(err, status, "gRPC server: out of memory");
+    }
+    status = open_descriptors(server, config, err);
+    if (status != NX_OK) {
+        close_descriptors(server);
+        nx_grpc_core_fini(&server->core);
+        free(server);
+        return status;
+    }
+    *opened = server;
+    return NX_OK;
+}
+
+static void remove_conn(struct nx_grpc *server, struct nx_grpc_conn *conn, enum nx_call_gone why)
+{
+    TAILQ_REMOVE(&server->conns, conn, in_order);
+    server->core.stats.connections--;
+    nx_grpc_conn_close(conn, why);
+}
+
+void nx_grpc_close(struct nx_grpc *server)
+{
+    nx_assert(server->core.upcalls == 0);
+    struct nx_grpc_conn *conn;
+    while ((conn = TAILQ_FIRST(&server->conns)))
+        remove_conn(server, conn, NX_CALL_GONE_CLOSE);
+    nx_timer_disarm(&server->core.timers, &server->listener_timer);
+    close_descriptors(server);
+    nx_grpc_core_fini(&server->core);
+    free(server);
+}
+
+/* Half-open strangers go first, then whoever has been without a call for longest. Who had one just
+ * now stays: a newcomer's need does not weigh more than a busy client's next request. */
+static bool evict_one(struct nx_grpc *server, nx_ns now)
+{
+    struct nx_grpc_conn *conn, *chosen = NULL;
+    TAILQ_FOREACH(conn, &server->conns, in_order)
+    {
+        if (conn->dead || !nx_grpc_conn_idle(conn))
+            continue;
+        if (!nx_h2_greeted(conn->h2)) {
+            chosen = conn;
+            break;
+        }
+        if (!chosen && now >= conn->active + EVICT_AFTER)
+            chosen = conn;
+    }
+    if (!chosen)
+        return false;
+    nx_debug("%s: evicted to make room", chosen->peer);
+    server->core.stats.connections_evicted++;
+    remove_conn(server, chosen, NX_CALL_GONE_CONNECTION);
+    return true;
+}
+
+static void name_peer(const struct sockaddr_storage *at, socklen_t len, char *peer, size_t cap)
+{
+    char host[48], port[8];
+    if (getnameinfo((const struct sockaddr *)at, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(peer, cap, "unknown");
+    else
+        snprintf(peer, cap, at->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static void refuse_fd(struct nx_grpc *server, int fd)
+{
+    server->core.stats.connections_refused++;
+    close(fd);
+}
+
+/* The kernel keeps little for a peer that does not read, and gives it up as we do. All three are
+ * improvements that a socket can do without, so a refusal is no error. */
+static void set_socket_bounds(struct nx_grpc *server, int fd)
+{
+    int one = 1, unsent = SOCKET_UNSENT_BYTES;
+    unsigned stall_ms = (unsigned)(server->core.limits.stall_timeout_ns / NX_MS);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_ms, sizeof stall_ms);
+}
+
+static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
+{
+    if (server->core.stats.connections >= server->core.limits.connections_max &&
+        !evict_one(server, now)) {
+        refuse_fd(server, fd);
+        return;
+    }
+    set_socket_bounds(server, fd);
+    struct nx_grpc_conn *conn =
+        nx_grpc_conn_open(&server->core, &server->scratch, server->epoll_fd, fd, peer, now);
+    if (!conn) {
+        server->core.stats.connections_refused++;
+        return;
+    }
+    TAILQ_INSERT_TAIL(&server->conns, conn, in_order);
+    server->core.stats.connections++;
+    server->core.stats.connections_accepted++;
+    nx_grpc_conn_flush(conn, now); /* our SETTINGS need not wait for the client's */
+}
+
+/* accept reports the lack of descriptors before it looks whether there is anybody to accept. */
+static bool somebody_waits(const struct nx_grpc *server)
+{
+    struct pollfd fd = {.fd = server->listen_fd, .events = POLLIN};
+    return poll(&fd, 1, 0) == 1;
+}
+
+/* Out of descriptors: an idle connection makes room, or the spare descriptor takes the caller off
+ * the queue and hangs up. Left there, it would keep the listener readable for ever. */
+static bool make_a_descriptor(struct nx_grpc *server, nx_ns now)
+{
+    if (!somebody_waits(server))
+        return false;
+    if (evict_one(server, now))
+        return true;
+    if (server->spare_fd >= 0) {
+        close(server->spare_fd);
+        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            refuse_fd(server, fd);
+        server->spare_fd = open_spare();
+        return server->spare_fd >= 0;
+    }
+    watch_listener(server, EPOLL_CTL_MOD, 0);
+    nx_timer_arm(&server->core.timers, &server->listener_timer, now + LISTENER_REST);
+    return false;
+}
+
+static void accept_some(struct nx_grpc *server, nx_ns now)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN && !server->draining; i++) {
+        struct sockaddr_storage at;
+        socklen_t len = sizeof at;
+        int fd =
+            accept4(server->listen_fd, (struct sockaddr *)&at, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            char peer[64];
+            name_peer(&at, len, peer, sizeof peer);
+            admit(server, fd, peer, now);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            if (!make_a_descriptor(server, now))
+                return;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        }
+    }
+}
+
+/* The order of connections is by activity, so that eviction looks at the front. */
+static void note_activity(struct nx_grpc *server, struct nx_grpc_conn *conn, nx_ns now)
+{
+    if (conn->active != now || TAILQ_NEXT(conn, in_order) == NULL)
+        return;
+    TAILQ_REMOVE(&server->conns, conn, in_order);
+    TAILQ_INSERT_TAIL(&server->conns, conn, in_order);
+}
+
+static void sweep(struct nx_grpc *server)
+{
+    struct nx_grpc_conn *conn = TAILQ_FIRST(&server->conns);
+    while (conn && server->core.dead_connections > 0) {
+        struct nx_grpc_conn *next = TAILQ_NEXT(conn, in_order);
+        if (conn->dead)
+            remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
+        conn = next;
+    }
+}
+
+/* The phases of a turn: 1 events of connections, 2 new connections (last of the events, because an
+ * eviction frees one that may have an event here), 3 timers, 4 what services woke, 5 the dead. */
+bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    bool listener = false;
+    server->core.now = now;
+    int n = epoll_wait(server->epoll_fd, events, EVENTS_PER_TURN, 0);
+    for (int i = 0; i < n; i++) {
+        struct nx_grpc_conn *conn = events[i].data.ptr;
+        if (conn) {
+            nx_grpc_conn_event(conn, events[i].events, now);
+            note_activity(server, conn, now);
+        } else {
+            listener = true;
+        }
+    }
+    if (listener)
+        accept_some(server, now);
+    bool more = nx_timers_run(&server->core.timers, now, TIMERS_PER_TURN);
+    struct nx_h2 *h2;
+    for (unsigned turns = 0;
+         turns < server->core.stats.connections && (h2 = nx_h2_next_woken(&server->core)); turns++)
+        nx_grpc_conn_flush(nx_h2_owner(h2), now);
+    sweep(server);
+    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&server->core.woken);
+}
+
+nx_ns nx_grpc_next_timer(const struct nx_grpc *server)
+{
+    return TAILQ_EMPTY(&server->core.woken) ? nx_timers_next(&server->core.timers) : 0;
+}
+
+void nx_grpc_drain(struct nx_grpc *server, nx_ns now)
+{
+    if (server->draining)
+        return;
+    server->draining = true;
+    server->core.now = now;
+    nx_timer_disarm(&server->core.timers, &server->listener_timer);
+    close(server->listen_fd); /* leaves epoll by itself */
+    server->listen_fd = -1;
+    struct nx_grpc_conn *conn;
+    TAILQ_FOREACH(conn, &server->conns, in_order)
+    nx_grpc_conn_drain(conn, now);
+    sweep(server);
+}
+
+bool nx_grpc_drained(const struct nx_grpc *server)
+{
+    return server->draining && TAILQ_EMPTY(&server->conns);
+}
+
+int nx_grpc_fd(const struct nx_grpc *server)
+{
+    return server->epoll_fd;
+}
+
+uint16_t nx_grpc_port(const struct nx_grpc *server)
+{
+    return server->port;
+}
+
+struct nx_grpc_stats nx_grpc_stats(const struct nx_grpc *server)
+{
+    struct nx_grpc_stats stats = server->core.stats;
+    stats.calls = server->core.calls;
+    stats.buffered_bytes = server->core.memory.used;
+    return stats;
+}

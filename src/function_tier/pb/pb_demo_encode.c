@@ -1,0 +1,115 @@
+/* pb_demo_encode.c — the structs of pb_demo.h → bytes. */
+#include "function_tier/pb/pb_demo.h"
+#include "function_tier/pb/pb_unpack.h"
+#include "function_tier/pb/pb_walk.h"
+#include "sospdemo.pb-c.h"
+
+#include <string.h>
+
+static bool text_ok(const char *text)
+{
+    return nx_pb_text_ok(text, strlen(text));
+}
+
+/* protobuf-c's structs are not const-correct, and neither are its __INIT macros, hence the __init
+ * functions; packing only reads. */
+static char *unconst(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static ProtobufCBinaryData request_id(bool has, const uint8_t *id)
+{
+    return (ProtobufCBinaryData){.len = has ? NX_PB_REQUEST_ID_BYTES : 0,
+                                 .data = (uint8_t *)(uintptr_t)id};
+}
+
+enum nx_status nx_pb_photo_reply_encode(const struct nx_pb_photo_reply *reply, void *dst,
+                                        size_t cap, size_t *len)
+{
+    if (reply->count > NX_PB_TAGS_MAX)
+        return NX_TOO_LARGE;
+    char *labels[NX_PB_TAGS_MAX];
+    for (size_t i = 0; i < reply->count; i++) {
+        if (!text_ok(reply->labels[i]))
+            return NX_INVALID;
+        labels[i] = unconst(reply->labels[i]);
+    }
+    if (!text_ok(reply->desc))
+        return NX_INVALID;
+    Sospdemo__WhatsthisReply message;
+    sospdemo__whatsthis_reply__init(&message);
+    message.desc = unconst(reply->desc);
+    message.n_labels = message.n_probabilities = reply->count;
+    message.labels = labels;
+    message.probabilities = (float *)(uintptr_t)reply->probabilities;
+    return nx_pb_pack(&message.base, dst, cap, len);
+}
+
+enum nx_status nx_pb_model_reply_encode(int32_t error_code, const char *error_desc, void *dst,
+                                        size_t cap, size_t *len)
+{
+    if (!text_ok(error_desc))
+        return NX_INVALID;
+    Sospdemo__ModelReply message;
+    sospdemo__model_reply__init(&message);
+    message.error_code = error_code;
+    message.error_desc = unconst(error_desc);
+    return nx_pb_pack(&message.base, dst, cap, len);
+}
+
+enum nx_status nx_pb_photo_encode(const struct nx_pb_photo *photo, void *dst, size_t cap,
+                                  size_t *len)
+{
+    Sospdemo__PhotoMetadata metadata;
+    sospdemo__photo_metadata__init(&metadata);
+    metadata.photo_size = photo->photo_bytes;
+    metadata.n_tags = photo->tag_count;
+    metadata.tags = (uint32_t *)(uintptr_t)photo->tags;
+    Sospdemo__WhatsthisRequest message;
+    sospdemo__whatsthis_request__init(&message);
+    message.body_case = SOSPDEMO__WHATSTHIS_REQUEST__BODY_METADATA;
+    message.metadata = &metadata;
+    return nx_pb_pack(&message.base, dst, cap, len);
+}
+
+enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, size_t cap,
+                                  size_t *len)
+{
+    if (!text_ok(model->recipe) || !text_ok(model->format))
+        return NX_INVALID;
+    Sospdemo__ModelMetadata metadata;
+    sospdemo__model_metadata__init(&metadata);
+    metadata.tag = model->tag;
+    metadata.synset_size = model->synset_bytes;
+    metadata.symbol_size = model->symbol_bytes;
+    metadata.params_size = model->params_bytes;
+    metadata.request_id = request_id(model->has_request_id, model->request_id);
+    metadata.recipe = unconst(model->recipe);
+    metadata.format = unconst(model->format);
+    Sospdemo__InstallModelRequest message;
+    sospdemo__install_model_request__init(&message);
+    message.body_case = SOSPDEMO__INSTALL_MODEL_REQUEST__BODY_METADATA;
+    message.metadata = &metadata;
+    return nx_pb_pack(&message.base, dst, cap, len);
+}
+
+enum nx_status nx_pb_removal_encode(const struct nx_pb_removal *removal, void *dst, size_t cap,
+                                    size_t *len)
+{
+    Sospdemo__RemoveModelRequest message;
+    sospdemo__remove_model_request__init(&message);
+    message.tag = removal->tag;
+    message.request_id = request_id(removal->has_request_id, removal->request_id);
+    return nx_pb_pack(&message.base, dst, cap, len);
+}
+
+size_t nx_pb_chunk_prefix(uint8_t prefix[NX_PB_CHUNK_PREFIX_BYTES], size_t chunk_bytes)
+{
+    size_t at = 0;
+    prefix[at++] = 2 << 3 | NX_PB_BYTES; /* field 2 of both requests */
+    for (; chunk_bytes >= 0x80; chunk_bytes >>= 7)
+        prefix[at++] = (uint8_t)(chunk_bytes | 0x80);
+    prefix[at++] = (uint8_t)chunk_bytes;
+    return at;
+}

@@ -1,0 +1,518 @@
+#include "function_tier/route.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+#include "common/nx_assert.h"
+#include "common/prng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RESENDS_MAX = 1 };
+
+/* One query to one replica. */
+struct leg {
+    struct nx_route_request *request;
+    uint32_t tag, shard;
+    nx_rank peer;
+    nx_stream stream; /* 0: not opened yet */
+    uint8_t head[NX_HEAD_BYTES_MAX];
+    size_t head_bytes;
+    uint64_t sent; /* of head and photo together */
+    uint32_t resends;
+    bool done;
+    uint8_t reply[NX_ANSWER_BYTES_MAX];
+    size_t reply_bytes;
+};
+
+struct nx_route_request {
+    struct nx_route *route;
+    struct nx_route_request *next, **link;
+    nx_route_done *done;
+    void *user;
+    nx_ns deadline_ns;
+    struct nx_request_head head; /* of a change; of an INFER, its op */
+    uint8_t *photo;
+    uint64_t body_bytes; /* the photo's, or the files' */
+    uint32_t legs_count, legs_done;
+    struct nx_answer *answers;
+    struct leg legs[];
+};
+
+struct nx_route {
+    struct nx_group *group;
+    uint32_t subgroup;
+    struct nx_prng prng;
+    struct nx_route_request *requests;
+    uint32_t requests_count;
+    uint64_t bytes;
+    uint32_t outstanding[NX_MEMBERS_MAX]; /* legs of ours at each replica */
+    struct nx_err down;
+};
+
+/* --- which replica ------------------------------------------------------------------------------ */
+
+static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_t *shard,
+                                 struct nx_err *err)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    if (!layout)
+        return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming");
+    *shard = tag % layout->shards_count[r->subgroup];
+    return NX_OK;
+}
+
+/* An inadequate shard serves nobody; a wedged one answers photos but takes no changes. */
+static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum nx_request op,
+                                  struct nx_err *err)
+{
+    enum nx_status status = nx_group_shard_status(r->group, r->subgroup, shard);
+    if (status == NX_UNAVAILABLE)
+        return nx_err_set(err, NX_UNAVAILABLE,
+                          "shard %u is unavailable: too few of its replicas are alive", shard);
+    if (status == NX_WEDGED && op != NX_REQUEST_INFER)
+        return nx_err_set(err, NX_UNAVAILABLE,
+                          "shard %u is unavailable for changes: it has lost a replica", shard);
+    return NX_OK;
+}
+
+static nx_rank nth_member(nx_rankset set, uint32_t n)
+{
+    while (n--)
+        set &= set - 1;
+    return (nx_rank)__builtin_ctzll(set);
+}
+
+static uint64_t work_at(const struct nx_route *r, nx_rank rank)
+{
+    return (uint64_t)nx_group_load(r->group, rank, 0) + r->outstanding[rank];
+}
+
+static enum nx_status choose_replica(struct nx_route *r, uint32_t shard, nx_rankset avoid,
+                                     nx_rank *rank, struct nx_err *err)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    nx_rankset live = layout->shards[r->subgroup][shard].set & nx_group_alive(r->group) & ~avoid;
+    uint32_t count = (uint32_t)__builtin_popcountll(live);
+    if (count == 0)
+        return nx_err_set(err, NX_UNAVAILABLE, "shard %u is unavailable: no replica of it is alive",
+                          shard);
+    uint32_t first = (uint32_t)nx_prng_below(&r->prng, count);
+    nx_rank a = nth_member(live, first), b = a;
+    if (count > 1)
+        b = nth_member(live, (first + 1 + (uint32_t)nx_prng_below(&r->prng, count - 1)) % count);
+    *rank = work_at(r, b) < work_at(r, a) ? b : a;
+    return NX_OK;
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+static struct nx_route_request *add_request(struct nx_route *r, uint32_t legs, nx_route_done *done,
+                                            void *user, struct nx_err *err)
+{
+    if (r->requests_count == NX_ROUTE_REQUESTS_MAX) {
+        nx_err_set(err, NX_UNAVAILABLE, "%d requests are under way at this node; try again",
+                   NX_ROUTE_REQUESTS_MAX);
+        return NULL;
+    }
+    struct nx_route_request *q = nx_calloc(1, sizeof *q + legs * sizeof q->legs[0]);
+    struct nx_answer *answers = nx_calloc(legs, sizeof *answers);
+    if (!q || !answers) {
+        free(q);
+        free(answers);
+        nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
+        return NULL;
+    }
+    *q = (struct nx_route_request){
+        .route = r, .done = done, .user = user, .legs_count = legs, .answers = answers};
+    q->next = r->requests;
+    q->link = &r->requests;
+    if (q->next)
+        q->next->link = &q->next;
+    r->requests = q;
+    r->requests_count++;
+    return q;
+}
+
+static void drop_request(struct nx_route_request *q)
+{
+    struct nx_route *r = q->route;
+    *q->link = q->next;
+    if (q->next)
+        q->next->link = q->link;
+    r->requests_count--;
+    if (q->photo)
+        nx_route_unreserve(r, q->body_bytes);
+    free(q->photo);
+    free(q->answers);
+    free(q);
+}
+
+static void finish_leg(struct leg *leg, const struct nx_answer *answer)
+{
+    struct nx_route_request *q = leg->request;
+    nx_assert(!leg->done);
+    leg->done = true;
+    q->route->outstanding[leg->peer]--;
+    q->answers[leg - q->legs] = *answer;
+    if (++q->legs_done < q->legs_count)
+        return;
+    q->done(q->user, q->answers, q->legs_count);
+    drop_request(q);
+}
+
+static void fail_leg(struct leg *leg, const struct nx_err *why)
+{
+    finish_leg(leg, &(struct nx_answer){.err = *why});
+}
+
+static nx_ns time_left(nx_ns deadline)
+{
+    nx_ns now = nx_clock_now();
+    if (deadline == NX_NEVER)
+        return NX_NEVER;
+    return deadline > now ? deadline - now : 0;
+}
+
+/* From the start, at this replica. */
+static void aim_leg(struct leg *leg, nx_rank peer)
+{
+    struct nx_route_request *q = leg->request;
+    struct nx_request_head head = q->head;
+    head.tag = leg->tag;
+    head.time_left_ns = time_left(q->deadline_ns);
+    leg->head_bytes = nx_request_encode(&head, leg->head, sizeof leg->head);
+    nx_assert(leg->head_bytes > 0);
+    leg->peer = peer;
+    leg->stream = 0;
+    leg->sent = 0;
+    leg->reply_bytes = 0;
+    q->route->outstanding[peer]++;
+}
+
+static enum nx_status open_leg(struct leg *leg)
+{
+    struct nx_route_request *q = leg->request;
+    return nx_query_open(q->route->group, leg->peer, leg->head_bytes + q->body_bytes, leg,
+                         &leg->stream);
+}
+
+static enum nx_status write_leg(struct leg *leg, const uint8_t *bytes, size_t len, size_t *taken)
+{
+    *taken = 0;
+    enum nx_status status =
+        nx_query_write(leg->request->route->group, leg->stream, bytes, len, taken);
+    leg->sent += *taken;
+    return status;
+}
+
+/* Opens it, sends its head and, of a photo, its body, as far as there is room. A leg that fails here fails
+ * through query_failed as well, so only the room matters. True if something moved. */
+static bool push_leg(struct leg *leg)
+{
+    struct nx_route_request *q = leg->request;
+    size_t taken = 0;
+    uint64_t before = leg->sent;
+    if (leg->done || (leg->stream == 0 && open_leg(leg) != NX_OK))
+        return false;
+    if (leg->sent < leg->head_bytes)
+        write_leg(leg, leg->head + leg->sent, leg->head_bytes - leg->sent, &taken);
+    while (q->photo && leg->sent >= leg->head_bytes &&
+           leg->sent < leg->head_bytes + q->body_bytes) {
+        uint64_t at = leg->sent - leg->head_bytes;
+        if (write_leg(leg, q->photo + at, q->body_bytes - at, &taken) != NX_OK || taken == 0)
+            break;
+    }
+    return leg->sent > before;
+}
+
+static bool wants_room(const struct leg *leg)
+{
+    const struct nx_route_request *q = leg->request;
+    uint64_t ours = leg->head_bytes + (q->photo ? q->body_bytes : 0);
+    return !leg->done && leg->sent < ours;
+}
+
+/* --- what the service asks ------------------------------------------------------------------------ */
+
+enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err)
+{
+    if (bytes > NX_ROUTE_BYTES_MAX - route->bytes)
+        return nx_err_set(err, NX_UNAVAILABLE,
+                          "photos of %llu bytes are under way at this node; try again",
+                          (unsigned long long)route->bytes);
+    route->bytes += bytes;
+    return NX_OK;
+}
+
+void nx_route_unreserve(struct nx_route *route, uint64_t bytes)
+{
+    nx_assert(bytes <= route->bytes);
+    route->bytes -= bytes;
+}
+
+static enum nx_status aim_at_shard(struct leg *leg, struct nx_route_request *q, uint32_t tag,
+                                   struct nx_err *err)
+{
+    struct nx_route *r = q->route;
+    nx_rank peer;
+    leg->request = q;
+    leg->tag = tag;
+    NX_TRY(find_shard(r, tag, &leg->shard, err));
+    NX_TRY(check_shard(r, leg->shard, q->head.op, err));
+    NX_TRY(choose_replica(r, leg->shard, 0, &peer, err));
+    aim_leg(leg, peer);
+    return NX_OK;
+}
+
+static void give_up(struct nx_route_request *q, uint32_t aimed)
+{
+    for (uint32_t i = 0; i < aimed; i++)
+        q->route->outstanding[q->legs[i].peer]--;
+    q->photo = NULL; /* still the caller's */
+    drop_request(q);
+}
+
+enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t tags_count,
+                              uint8_t *photo, uint64_t photo_bytes, nx_ns deadline_ns,
+                              nx_route_done *done, void *user, struct nx_route_request **request,
+                              struct nx_err *err)
+{
+    nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
+    struct nx_route_request *q = add_request(r, tags_count, done, user, err);
+    if (!q)
+        return err->status;
+    q->deadline_ns = deadline_ns;
+    q->photo = photo;
+    q->body_bytes = photo_bytes;
+    q->head.op = NX_REQUEST_INFER;
+    for (uint32_t i = 0; i < tags_count; i++) {
+        enum nx_status status = aim_at_shard(&q->legs[i], q, tags[i], err);
+        if (status != NX_OK) {
+            give_up(q, i);
+            return status;
+        }
+    }
+    *request = q;
+    for (uint32_t i = 0; i < tags_count; i++)
+        push_leg(&q->legs[i]);
+    return NX_OK;
+}
+
+enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head *head,
+                               nx_route_done *done, void *user, struct nx_route_request **request,
+                               struct nx_err *err)
+{
+    struct nx_route_request *q = add_request(r, 1, done, user, err);
+    if (!q)
+        return err->status;
+    q->deadline_ns = NX_NEVER;
+    q->head = *head;
+    q->body_bytes = head->op == NX_REQUEST_INSTALL
+                        ? head->synset_bytes + head->symbol_bytes + head->params_bytes
+                        : 0;
+    enum nx_status status = aim_at_shard(&q->legs[0], q, head->tag, err);
+    if (status != NX_OK) {
+        give_up(q, 0);
+        return status;
+    }
+    *request = q;
+    push_leg(&q->legs[0]);
+    return NX_OK;
+}
+
+size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t len)
+{
+    struct leg *leg = &q->legs[0];
+    size_t taken = 0;
+    if (leg->sent < leg->head_bytes && (!push_leg(leg) || leg->sent < leg->head_bytes))
+        return 0;
+    write_leg(leg, bytes, len, &taken);
+    return taken;
+}
+
+void nx_route_cancel(struct nx_route_request *q)
+{
+    for (uint32_t i = 0; i < q->legs_count; i++) {
+        struct leg *leg = &q->legs[i];
+        if (leg->done)
+            continue;
+        q->route->outstanding[leg->peer]--;
+        if (leg->stream)
+            nx_query_cancel(q->route->group, leg->stream);
+    }
+    drop_request(q);
+}
+
+bool nx_route_poll(struct nx_route *r)
+{
+    bool any = false;
+    for (struct nx_route_request *q = r->requests; q; q = q->next)
+        for (uint32_t i = 0; i < q->legs_count; i++) {
+            if (wants_room(&q->legs[i]))
+                any |= push_leg(&q->legs[i]);
+        }
+    return any;
+}
+
+/* --- upcalls of the group ------------------------------------------------------------------------- */
+
+static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
+{
+    (void)ctx, (void)layout;
+    nx_info("view %llu of %u nodes", (unsigned long long)view->vid, view->members_count);
+}
+
+static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
+{
+    struct nx_route *r = ctx;
+    const struct nx_view *view = nx_group_view(r->group);
+    if (clean)
+        nx_info("node %u has left", view->members[rank].node);
+    else
+        nx_warn("node %u is gone: %s", view->members[rank].node, why);
+}
+
+/* The function tier multicasts nothing and is asked nothing by its peers. */
+static void on_deliver(void *ctx, const struct nx_delivery *delivery)
+{
+    (void)ctx;
+    nx_error("rank %u multicast %zu bytes into the function tier", delivery->sender, delivery->len);
+}
+
+static void on_bulk_part(void *ctx, uint32_t subgroup, const struct nx_part *part,
+                         const uint8_t *head, size_t head_len)
+{
+    (void)ctx, (void)subgroup, (void)part, (void)head, (void)head_len;
+}
+
+static void on_bulk_aborted(void *ctx, nx_stream stream)
+{
+    (void)ctx, (void)stream;
+}
+
+static void on_query_part(void *ctx, const struct nx_part *part)
+{
+    struct nx_route *r = ctx;
+    if (part->offset == 0) {
+        nx_error("rank %u queries the function tier", part->peer);
+        nx_reply_open(r->group, part->stream, 0);
+    }
+}
+
+static void on_query_gone(void *ctx, nx_stream stream)
+{
+    (void)ctx, (void)stream;
+}
+
+static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
+{
+    (void)ctx;
+    struct leg *leg = cookie;
+    if (part->total > sizeof leg->reply) {
+        if (part->offset + part->len == part->total)
+            fail_leg(leg,
+                     &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
+        return;
+    }
+    memcpy(leg->reply + part->offset, part->bytes, part->len);
+    if (part->offset + part->len < part->total)
+        return;
+    struct nx_answer answer;
+    struct nx_err err = {0};
+    if (nx_answer_decode(leg->reply, part->total, &answer, &err) == NX_OK)
+        finish_leg(leg, &answer);
+    else
+        fail_leg(leg, &err);
+}
+
+static bool send_again(struct leg *leg)
+{
+    struct nx_route_request *q = leg->request;
+    struct nx_route *r = q->route;
+    nx_rank peer;
+    if (q->head.op != NX_REQUEST_INFER || leg->resends == RESENDS_MAX ||
+        nx_clock_now() >= q->deadline_ns ||
+        choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
+        return false;
+    r->outstanding[leg->peer]--;
+    leg->resends++;
+    aim_leg(leg, peer);
+    push_leg(leg);
+    return true;
+}
+
+static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
+{
+    (void)ctx;
+    struct leg *leg = cookie;
+    struct nx_err err;
+    if (why == NX_PEER_DOWN && send_again(leg))
+        return;
+    if (why == NX_PEER_DOWN)
+        nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica died%s", leg->shard,
+                   leg->request->head.op == NX_REQUEST_INFER
+                       ? ""
+                       : " before it answered; send the request again");
+    else
+        nx_err_set(&err, why, "a replica of shard %u refused the request: %s", leg->shard,
+                   nx_status_text(why));
+    fail_leg(leg, &err);
+}
+
+static void on_down(void *ctx, const struct nx_err *err)
+{
+    struct nx_route *r = ctx;
+    r->down = *err;
+}
+
+const struct nx_group_upcalls *nx_route_upcalls(void)
+{
+    static const struct nx_group_upcalls upcalls = {
+        .view = on_view,
+        .member_down = on_member_down,
+        .deliver = on_deliver,
+        .bulk_part = on_bulk_part,
+        .bulk_aborted = on_bulk_aborted,
+        .query_part = on_query_part,
+        .query_gone = on_query_gone,
+        .reply_part = on_reply_part,
+        .query_failed = on_query_failed,
+        .down = on_down,
+    };
+    return &upcalls;
+}
+
+enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struct nx_route **route,
+                             struct nx_err *err)
+{
+    struct nx_route *r = nx_calloc(1, sizeof *r);
+    if (!r)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the router");
+    r->subgroup = categorizer_subgroup;
+    nx_prng_init(&r->prng, seed);
+    *route = r;
+    return NX_OK;
+}
+
+void nx_route_attach(struct nx_route *route, struct nx_group *group)
+{
+    route->group = group;
+}
+
+bool nx_route_ready(const struct nx_route *route)
+{
+    return nx_group_view(route->group) != NULL;
+}
+
+const struct nx_err *nx_route_down(const struct nx_route *route)
+{
+    return &route->down;
+}
+
+void nx_route_close(struct nx_route *route)
+{
+    while (route->requests)
+        drop_request(route->requests);
+    free(route);
+}

@@ -1,0 +1,67 @@
+/* route.h — from a client's request to the replicas that answer it.
+ *
+ *   shard(tag) = tag mod num_shards
+ *   replica    = of two live ones drawn at random, the one with less work (its own count in the SST, plus what
+ *                this node has under way there)
+ *
+ * A photo goes to the shard of each of its tags at once. A query whose replica dies is sent once more, to another
+ * live replica, within the client's deadline. Installing and removing go to one replica of the tag's shard (the
+ * entry replica), which orders them; they are not sent again here, since the client holds the request id.
+ * Requests are admitted by count and by bytes; over the bound they are refused at once, not queued.
+ * Owner, thread  the loop thread. `done` is called from nx_group_poll or nx_route_poll, once per request, unless
+ *                the request is cancelled; the request is gone when it returns.
+ * Source  Mitzenmacher, "The power of two choices in randomized load balancing", TPDS 2001. */
+#ifndef NX_FUNCTION_TIER_ROUTE_H
+#define NX_FUNCTION_TIER_ROUTE_H
+
+#include "categorizer/categorizer_wire.h"
+#include "group/group.h"
+
+enum {
+    NX_ROUTE_TAGS_MAX = 64,       /* of one photo */
+    NX_ROUTE_REQUESTS_MAX = 4096, /* under way at one node */
+};
+#define NX_ROUTE_BYTES_MAX (UINT64_C(512) << 20) /* photos under way at one node */
+
+struct nx_route;
+struct nx_route_request;
+
+/* answers[i] belongs to the i-th tag; installing and removing have one. */
+typedef void nx_route_done(void *user, const struct nx_answer *answers, uint32_t count);
+
+enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struct nx_route **route,
+                             struct nx_err *err);
+const struct nx_group_upcalls *nx_route_upcalls(
+    void); /* for nx_group_open, with the route as ctx */
+void nx_route_attach(struct nx_route *route, struct nx_group *group);
+void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
+
+/* Room for a photo before its bytes come: NX_UNAVAILABLE over the bound. Give back what infer did not take. */
+enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
+void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
+
+/* `photo` is malloc'd and reserved; the route owns both from NX_OK on. 1 <= tags_count <= NX_ROUTE_TAGS_MAX. */
+enum nx_status nx_route_infer(struct nx_route *route, const uint32_t *tags, uint32_t tags_count,
+                              uint8_t *photo, uint64_t photo_bytes, nx_ns deadline_ns,
+                              nx_route_done *done, void *user, struct nx_route_request **request,
+                              struct nx_err *err);
+
+/* INSTALL or REMOVE. An INSTALL's body is then written as it comes. */
+enum nx_status nx_route_change(struct nx_route *route, const struct nx_request_head *head,
+                               nx_route_done *done, void *user, struct nx_route_request **request,
+                               struct nx_err *err);
+/* Takes 0 … len bytes of the body; what was not taken is offered again after nx_route_poll. */
+size_t nx_route_write(struct nx_route_request *request, const uint8_t *bytes, size_t len);
+
+/* Nobody waits any more: the replicas are told, `done` is not called. */
+void nx_route_cancel(struct nx_route_request *request);
+
+/* Sends on what waited for room; after every nx_group_poll. True if something moved. */
+bool nx_route_poll(struct nx_route *route);
+
+bool nx_route_ready(const struct nx_route *route); /* there is a view */
+
+/* Why this node cannot go on in its group; status NX_OK: it can. */
+const struct nx_err *nx_route_down(const struct nx_route *route);
+
+#endif

@@ -1,0 +1,250 @@
+#include "group/core/core.h"
+
+#include "common/arena.h"
+#include "group/core/core_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum nx_status shape_of(const struct nx_core_config *config, struct nx_region_shape *shape,
+                               struct nx_err *err)
+{
+    return nx_region_shape_init(shape, config->members_max, config->mc_ring_bytes,
+                                config->bulk_ring_bytes, config->p2p_ring_bytes, err);
+}
+
+size_t nx_core_region_bytes(const struct nx_core_config *config)
+{
+    struct nx_region_shape shape;
+    return shape_of(config, &shape, NULL) == NX_OK ? shape.bytes : 0;
+}
+
+uint64_t nx_core_layout_hash(const struct nx_core_config *config)
+{
+    struct nx_region_shape shape;
+    return shape_of(config, &shape, NULL) == NX_OK ? nx_region_shape_hash(&shape) : 0;
+}
+
+/* A small message, and a bulk head in its first block, take at most a quarter of their ring, with
+ * their headers. */
+static size_t send_max_of(const struct nx_region_shape *shape)
+{
+    uint64_t ring = shape->mc_ring_bytes < shape->bulk_ring_bytes ? shape->mc_ring_bytes
+                                                                  : shape->bulk_ring_bytes;
+    return ring / 4 - 64;
+}
+
+enum nx_status nx_core_open(const struct nx_core_config *config, void *region,
+                            struct nx_core **core, struct nx_err *err)
+{
+    struct nx_region_shape shape;
+    NX_TRY(shape_of(config, &shape, err));
+    NX_TRY(nx_spec_check(&config->spec, err));
+    struct nx_core *opened = nx_calloc(1, sizeof *opened);
+    size_t send_max = send_max_of(&shape);
+    uint8_t *heads = nx_calloc(NX_BULKS_MAX, send_max);
+    struct nx_asked *asked = nx_calloc((size_t)config->members_max * NX_QUERIES_MAX, sizeof *asked);
+    if (!opened || !heads || !asked) {
+        free(opened);
+        free(heads);
+        free(asked);
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the group's tables");
+    }
+    opened->config = *config;
+    opened->shape = shape;
+    opened->region = region;
+    opened->send_max = send_max;
+    opened->heads = heads;
+    opened->asked = asked;
+    *core = opened;
+    return NX_OK;
+}
+
+void nx_core_close(struct nx_core *core)
+{
+    if (!core)
+        return;
+    free(core->heads);
+    free(core->asked);
+    free(core);
+}
+
+static enum nx_status install_view(struct nx_core *core, const struct nx_view *view)
+{
+    uint8_t *region = core->region;
+    if (core->has_view)
+        return NX_EXISTS;
+    NX_TRY(nx_view_check(view, core->config.members_max, core->config.spec.subgroups_count, NULL));
+    nx_rank self = nx_view_rank_of(view, core->config.self);
+    if (self == NX_RANK_NONE)
+        return NX_FENCED;
+    core->view = *view;
+    core->self = self;
+    nx_layout_compute(view, &core->config.spec, &core->layout);
+    nx_table_init(&core->table, region, &core->shape, core->config.caps.waw);
+    core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
+    nx_suspect_init(&core->suspect, self, view->members_count);
+    nx_mc_init(&core->mc, &core->layout, view->members[self].subgroup, self, region, &core->shape,
+               core->send_max);
+    core->mc.frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
+    nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
+    nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);
+    core->receipts_at = NX_NEVER;
+    core->has_view = true;
+    return NX_OK;
+}
+
+static void step_view(struct nx_core *core, const struct nx_event *event, struct nx_update *update)
+{
+    update->status = install_view(core, event->view);
+    if (update->status != NX_OK)
+        return;
+    update->upcalls[update->upcalls_count++] = (struct nx_upcall){.type = NX_UP_VIEW};
+    update->busy = true;
+}
+
+static void step_peer_down(struct nx_core *core, const struct nx_event *event,
+                           struct nx_update *update)
+{
+    if (!core->has_view || event->peer >= core->view.members_count || event->peer == core->self) {
+        update->status = NX_INVALID;
+        return;
+    }
+    nx_suspect_fail(&core->suspect, event->peer, event->why ? event->why : "its connection ended");
+    update->busy = true;
+}
+
+void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
+                  struct nx_update *update)
+{
+    update->status = NX_OK;
+    update->stream = 0;
+    update->taken = 0;
+    update->busy = false;
+    update->wake_at = NX_NEVER;
+    update->upcalls_count = 0;
+    update->writes_count = 0;
+    switch (event->type) {
+    case NX_EV_VIEW: step_view(core, event, update); return;
+    case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
+    case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
+    case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
+    case NX_EV_SEND:
+    case NX_EV_BULK_OPEN:
+    case NX_EV_BULK_WRITE:
+    case NX_EV_BULK_ABORT:
+    case NX_EV_QUERY_OPEN:
+    case NX_EV_QUERY_WRITE:
+    case NX_EV_QUERY_CANCEL:
+    case NX_EV_REPLY_OPEN:
+    case NX_EV_REPLY_WRITE:
+    case NX_EV_LOAD:
+    case NX_EV_LEAVE: nx_core_request(core, now, event, update); return;
+    }
+    update->status = NX_INVALID;
+}
+
+bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *upcall)
+{
+    switch (upcall->type) {
+    case NX_UP_REPLY_PART:
+    case NX_UP_QUERY_FAILED: return nx_p2p_reply_wanted(&core->p2p, upcall->part.stream);
+    case NX_UP_QUERY_PART: return nx_p2p_query_wanted(&core->p2p, upcall->part.stream);
+    case NX_UP_VIEW:
+    case NX_UP_MEMBER_DOWN:
+    case NX_UP_DELIVER:
+    case NX_UP_BULK_PART:
+    case NX_UP_BULK_ABORTED:
+    case NX_UP_QUERY_GONE:
+    case NX_UP_DOWN: return true;
+    }
+    return true;
+}
+
+bool nx_core_has_news(const struct nx_core *core)
+{
+    if (!core->has_view || core->down != NX_OK)
+        return false;
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
+            return true;
+    return false;
+}
+
+const struct nx_view *nx_core_view(const struct nx_core *core)
+{
+    return core->has_view ? &core->view : NULL;
+}
+
+const struct nx_layout *nx_core_layout(const struct nx_core *core)
+{
+    return core->has_view ? &core->layout : NULL;
+}
+
+nx_rank nx_core_rank(const struct nx_core *core)
+{
+    return core->has_view ? core->self : NX_RANK_NONE;
+}
+
+nx_rankset nx_core_alive(const struct nx_core *core)
+{
+    return core->has_view ? core->suspect.alive : 0;
+}
+
+static uint32_t members_in(nx_rankset set)
+{
+    return (uint32_t)__builtin_popcountll(set);
+}
+
+enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard)
+{
+    if (!core->has_view)
+        return NX_UNAVAILABLE;
+    if (subgroup >= core->layout.subgroups_count || shard >= core->layout.shards_count[subgroup])
+        return NX_INVALID;
+    const struct nx_shard *members = &core->layout.shards[subgroup][shard];
+    nx_rankset there = members->set & core->suspect.alive;
+    if (members_in(there) < core->config.spec.subgroups[subgroup].min_nodes)
+        return NX_UNAVAILABLE;
+    bool ours = core->mc.senders > 0 && subgroup == core->mc.subgroup && shard == core->mc.shard;
+    return there != members->set || (ours && core->mc.wedged) ? NX_WEDGED : NX_OK;
+}
+
+nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)
+{
+    if (!core->has_view || core->mc.senders == 0 || subgroup != core->mc.subgroup)
+        return NX_SEQ_NONE;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t s = 0; s < core->mc.senders; s++) {
+        uint64_t delivered = core->delivered[core->mc.members[s]];
+        least = delivered < least ? delivered : least;
+    }
+    return (nx_seq)least - 1;
+}
+
+size_t nx_core_send_max(const struct nx_core *core)
+{
+    return core->send_max;
+}
+
+uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word)
+{
+    if (!core->has_view || rank >= core->view.members_count || word >= NX_LOAD_WORDS)
+        return 0;
+    if (rank == core->self)
+        return core->load[word];
+    uint64_t pair =
+        nx_table_seen(&core->table, rank, word < 2 ? NX_COL_LOAD_LOW : NX_COL_LOAD_HIGH);
+    return (uint32_t)(pair >> (word % 2 * 32));
+}
+
+bool nx_core_left(const struct nx_core *core)
+{
+    return !core->has_view || core->down != NX_OK || core->suspect.left;
+}
+
+void nx_core_get_stats(const struct nx_core *core, struct nx_group_stats *stats)
+{
+    *stats = core->stats;
+    stats->nulls = core->mc.nulls_sent;
+}

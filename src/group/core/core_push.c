@@ -1,0 +1,188 @@
+#include "group/core/core_state.h"
+
+enum { SLEEP_BIT = 1u << NX_COL_SLEEP };
+
+static void add_write(struct nx_core *core, struct nx_update *update, struct nx_write write)
+{
+    nx_assert(update->writes_count < NX_MEMBERS_MAX * NX_WRITES_PER_PEER);
+    update->writes[update->writes_count++] = write;
+    core->stats.writes++;
+    core->stats.write_bytes += write.bytes;
+}
+
+/* Posts window bytes [*posted, head) to the peer: one write, or two at the ring's end. True if
+ * there were any. */
+static bool push_window(struct nx_core *core, struct nx_update *update, nx_rank peer,
+                        const struct nx_window *window, uint64_t *posted, uint64_t local,
+                        uint64_t remote)
+{
+    /* Only a peer that claims to have what it was not sent is behind `freed`; it gets what is left.
+     */
+    uint64_t from = *posted > window->freed ? *posted : window->freed;
+    if (from == window->head)
+        return false;
+    while (from < window->head) {
+        uint64_t at = from & (window->ring_bytes - 1);
+        uint64_t rest = window->ring_bytes - at;
+        uint64_t bytes = window->head - from < rest ? window->head - from : rest;
+        add_write(core, update,
+                  (struct nx_write){.peer = peer,
+                                    .bytes = (uint32_t)bytes,
+                                    .local_offset = local + at,
+                                    .remote_offset = remote + at});
+        from += bytes;
+    }
+    *posted = window->head;
+    return true;
+}
+
+static void push_payload(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    const struct nx_region_shape *shape = &core->shape;
+    if (core->mc.peers & NX_RANK_BIT(peer)) {
+        uint64_t mc = nx_mc_ring_offset(shape, core->self);
+        if (!core->mc.wedged &&
+            push_window(core, update, peer, &core->mc.out, &core->mc_posted[peer], mc, mc))
+            nx_table_tell(&core->table, peer, NX_COL_MC_SENT, core->mc.out.head);
+        uint64_t bulk = nx_bulk_ring_offset(shape, core->self);
+        if (push_window(core, update, peer, &core->bulk.out, &core->bulk_posted[peer], bulk, bulk))
+            nx_table_tell(&core->table, peer, NX_COL_BULK_SENT, core->bulk.out.head);
+    }
+    if (push_window(core, update, peer, &core->p2p.out[peer], &core->p2p_posted[peer],
+                    nx_p2p_out_offset(shape, peer), nx_p2p_in_offset(shape, core->self)))
+        nx_table_tell(&core->table, peer, NX_COL_P2P_SENT, core->p2p.out[peer].head);
+}
+
+/* One block of our row for the peer, as one inline write: after the payload that it guards. */
+static void push_row(struct nx_core *core, struct nx_update *update, nx_rank peer, bool hot)
+{
+    struct nx_row_range range = nx_table_push(&core->table, peer, hot);
+    if (range.bytes)
+        add_write(core, update,
+                  (struct nx_write){
+                      .peer = peer,
+                      .inline_bytes = true,
+                      .bytes = range.bytes,
+                      .local_offset = nx_row_out_offset(&core->shape, peer) + range.offset,
+                      .remote_offset = nx_row_in_offset(&core->shape, core->self) + range.offset});
+}
+
+/* The peer's last write wakes it if it said that it sleeps; if it did not say so, it may be about
+ * to. */
+static void ring_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    if (core->config.caps.wakes_on_plain_write)
+        return;
+    core->ring &= ~NX_RANK_BIT(peer);
+    if (nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0) {
+        core->unrung |= NX_RANK_BIT(peer);
+        return;
+    }
+    core->unrung &= ~NX_RANK_BIT(peer);
+    update->writes[update->writes_count - 1].doorbell = true;
+    core->stats.doorbells++;
+}
+
+/* A mutant: the guard goes first. */
+static void put_last_first(struct nx_update *update, uint32_t from)
+{
+    if (update->writes_count == from)
+        return;
+    struct nx_write last = update->writes[update->writes_count - 1];
+    for (uint32_t i = update->writes_count - 1; i > from; i--)
+        update->writes[i] = update->writes[i - 1];
+    update->writes[from] = last;
+}
+
+void nx_core_tell_receipts(struct nx_core *core, nx_rank peer)
+{
+    nx_table_tell(&core->table, peer, NX_COL_P2P_CONSUMED, core->p2p.in[peer].read);
+    if (core->mc.peers & NX_RANK_BIT(peer)) {
+        nx_table_tell(&core->table, peer, NX_COL_MC_RECEIVED, core->mc.received);
+        nx_table_tell(&core->table, peer, NX_COL_MC_DELIVERED, core->mc.delivered);
+    }
+    core->owing &= ~NX_RANK_BIT(peer);
+}
+
+static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    uint32_t before = update->writes_count;
+    push_payload(core, update, peer);
+    bool wanted = update->writes_count > before || (core->ring & NX_RANK_BIT(peer)) ||
+                  (core->table.dirty[peer] & ~(uint32_t)SLEEP_BIT);
+    if (!wanted)
+        return;
+    nx_core_tell_receipts(core, peer);
+    if (core->ring & NX_RANK_BIT(peer))
+        core->table.dirty[peer] |=
+            SLEEP_BIT; /* something must be written for the bell to ride on */
+    push_row(core, update, peer, true);
+    if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
+        put_last_first(update, before);
+    push_row(core, update, peer, false);
+    nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
+    ring_peer(core, update, peer);
+}
+
+/* A failed member may be alive and merely unheard: the last that it hears of us is that it is out.
+ */
+static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_update *update)
+{
+    for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        nx_table_tell(&core->table, peer, NX_COL_SUSPECTED, core->suspect.suspected);
+        push_row(core, update, peer, false);
+    }
+    core->suspect.untold &= ~writable;
+}
+
+void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update)
+{
+    push_farewells(core, writable, update);
+    for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
+        push_peer(core, update, (nx_rank)__builtin_ctzll(left));
+}
+
+/* Our good night to a peer. It rings if our last write may have landed after the peer's last look:
+ * its own good night may be on its way to us, and nobody would be left awake to ring. */
+static void say_good_night(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    bool rings = core->unrung & NX_RANK_BIT(peer);
+    nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
+    if (rings)
+        core->table.dirty[peer] |=
+            SLEEP_BIT; /* it knows that we sleep, but the bell needs a write */
+    push_row(core, update, peer, true);
+    if (rings) {
+        update->writes[update->writes_count - 1].doorbell = true;
+        core->stats.doorbells++;
+    }
+}
+
+void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update)
+{
+    if (!core->has_view || core->down != NX_OK)
+        return;
+    update->wake_at = nx_core_next_turn(core, now);
+    if (core->config.caps.wakes_on_plain_write)
+        return;
+    if (nx_core_others(core) & ~writable) {
+        update->status = NX_AGAIN; /* a peer that does not know cannot wake us */
+        update->busy = true;
+        return;
+    }
+    if (core->sleep_epoch % 2 == 1)
+        return; /* woken for nothing: whoever writes to us rings still */
+    core->sleep_epoch++;
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        say_good_night(core, update, (nx_rank)__builtin_ctzll(left));
+    core->unrung = 0;
+}
+
+void nx_core_wake(struct nx_core *core)
+{
+    if (core->sleep_epoch % 2 == 0)
+        return;
+    core->sleep_epoch++;
+    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_SLEEP, core->sleep_epoch);
+}

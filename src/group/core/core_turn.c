@@ -1,0 +1,184 @@
+/* One turn of a member:
+ *
+ *   1  begin     slots of ended queries are free, cancels leave
+ *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable;
+ *                wedge our shard if one of its members is gone
+ *   3  settle    fill our places in the order, free windows, commit bulk messages
+ *   4  lose      report members that are gone; close their streams
+ *   5  hand up   stable messages, bulk parts, query and reply parts; NX_UPCALLS_PER_STEP at most
+ *   6  tell      our counters into our row
+ *   7  push      payload, then the row that guards it, to every writable peer
+ *
+ * What a full update leaves over waits in the region for the next turn (`busy`). */
+#include "group/core/core_state.h"
+#include "group/multicast/mc_stability.h"
+
+void nx_core_fail_self(struct nx_core *core, const char *why)
+{
+    core->down = NX_FATAL;
+    core->down_why = why;
+}
+
+static uint64_t consumed_everywhere(const struct nx_core *core)
+{
+    nx_rankset takers = core->mc.peers & core->suspect.alive;
+    uint64_t least = takers ? nx_stability_frontier(core->consumed, takers) : core->bulk.out.head;
+    /* Who is gone does not hold the window; who was there may be behind it for a moment. */
+    return least > core->bulk.out.freed ? least : core->bulk.out.freed;
+}
+
+static bool settle(struct nx_core *core)
+{
+    struct nx_mc *mc = &core->mc;
+    if (mc->senders == 0)
+        return false;
+    uint64_t everywhere = nx_stability_frontier(core->delivered, mc->set);
+    const char *why = nx_mc_free(mc, everywhere);
+    if (why)
+        nx_core_fail_self(core, why);
+    bool moved = nx_bulk_settle(&core->bulk, consumed_everywhere(core), everywhere);
+    nx_mc_settle(mc);
+    moved |= mc->received != core->received[core->self];
+    core->received[core->self] = mc->received;
+    return moved;
+}
+
+/* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and leave by themselves
+ * when a window fills or when nothing else went there for NX_RECEIPT_NS. */
+static bool tell_consumed(struct nx_core *core, bool due)
+{
+    for (nx_rankset left = core->owing & nx_core_others(core); left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        uint64_t read = core->p2p.in[peer].read;
+        uint64_t told = core->table.told[peer][NX_COL_P2P_CONSUMED];
+        if (due || read - told >= core->shape.p2p_ring_bytes / 4)
+            nx_core_tell_receipts(core, peer);
+    }
+    return (core->owing & nx_core_others(core)) != 0;
+}
+
+/* What we hold is told at once only if a message may wait for it; that we hold the nulls behind it can wait. */
+static bool tell_received(struct nx_core *core, nx_rank peer)
+{
+    uint64_t told = core->table.told[peer][NX_COL_MC_RECEIVED];
+    if (core->mc.awaited > told)
+        nx_table_tell(&core->table, peer, NX_COL_MC_RECEIVED, core->mc.received);
+    return core->mc.received != core->table.told[peer][NX_COL_MC_RECEIVED];
+}
+
+/* True if something is owed. */
+static bool tell_shard(struct nx_core *core, bool due)
+{
+    bool owed = false;
+    if (core->delivered_at - core->delivered_told_at >= core->shape.mc_ring_bytes / 8) {
+        core->delivered_told_at = core->delivered_at;
+        due = true;
+    }
+    for (nx_rankset left = core->mc.peers & nx_core_others(core); left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        if (due)
+            nx_core_tell_receipts(core, peer);
+        nx_table_tell(&core->table, peer, NX_COL_BULK_CONSUMED, core->bulk.in[peer].read);
+        owed |= tell_received(core, peer);
+        owed |= core->table.told[peer][NX_COL_MC_DELIVERED] != core->mc.delivered;
+    }
+    return owed;
+}
+
+static void tell_receipts(struct nx_core *core, nx_ns now)
+{
+    bool due = now >= core->receipts_at;
+    bool owed = tell_consumed(core, due);
+    if (core->mc.senders > 0)
+        owed |= tell_shard(core, due);
+    if (!owed)
+        core->receipts_at = NX_NEVER;
+    else if (due || core->receipts_at == NX_NEVER)
+        core->receipts_at = now + NX_RECEIPT_NS;
+}
+
+/* All that we sent is consumed, so whoever hears of our leave has everything before it. */
+static bool is_drained(const struct nx_core *core)
+{
+    if (!core->mc.wedged && core->mc.out.freed != core->mc.out.head)
+        return false;
+    for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
+        const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];
+        if (out->freed != out->head)
+            return false;
+    }
+    return true;
+}
+
+static void tell_leave(struct nx_core *core, nx_ns now)
+{
+    struct nx_suspect *suspect = &core->suspect;
+    if (!suspect->leaving)
+        return;
+    if (is_drained(core) || now >= suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2)
+        nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LEAVING, 1);
+    nx_rankset receipts = 0;
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        if (nx_table_seen(&core->table, peer, NX_COL_LEAVES_SEEN) & NX_RANK_BIT(core->self))
+            receipts |= NX_RANK_BIT(peer);
+    }
+    nx_suspect_settle_leave(suspect, receipts, now);
+}
+
+static void tell(struct nx_core *core, nx_ns now)
+{
+    nx_rankset others = nx_core_others(core);
+    tell_receipts(core, now);
+    nx_table_tell_all(&core->table, others, NX_COL_SUSPECTED, core->suspect.suspected);
+    nx_table_tell_all(&core->table, others, NX_COL_LEAVES_SEEN, core->suspect.leaves_seen);
+    nx_table_tell_all(&core->table, others, NX_COL_WEDGED, core->mc.wedged);
+    tell_leave(core, now);
+}
+
+nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
+{
+    const struct nx_suspect *suspect = &core->suspect;
+    nx_ns at = core->receipts_at;
+    if (!suspect->leaving || suspect->left)
+        return at;
+    nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
+    nx_ns due = now < half ? half : suspect->leave_until;
+    return due < at ? due : at;
+}
+
+static void report_down(struct nx_core *core, struct nx_update *update)
+{
+    if (core->down_told)
+        return;
+    core->down_told = true;
+    update->upcalls_count = 0; /* out of the group: nothing of this turn counts any more */
+    struct nx_upcall *upcall = nx_core_add_upcall(update, NX_UP_DOWN);
+    upcall->status = core->down;
+    upcall->why = core->down_why;
+}
+
+void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
+                  struct nx_update *update)
+{
+    if (!core->has_view)
+        return;
+    bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
+    moved |= core->down == NX_OK && nx_core_listen(core);              /* 2 */
+    moved |= core->down == NX_OK && settle(core);                      /* 3 */
+    bool more = false;
+    if (core->down == NX_OK) {
+        nx_core_lose(core, update);           /* 4 */
+        more = nx_core_hand_up(core, update); /* 5 */
+    }
+    if (core->down != NX_OK) {
+        report_down(core, update);
+        return;
+    }
+    tell(core, now);                             /* 6 */
+    nx_core_push(core, event->writable, update); /* 7 */
+    update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
+    if (update->busy)
+        nx_core_wake(core);
+    update->wake_at = nx_core_next_turn(core, now);
+}

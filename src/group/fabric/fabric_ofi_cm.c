@@ -1,0 +1,257 @@
+#include "group/fabric/fabric_ofi.h"
+
+#include "common/codec.h"
+#include "common/log.h"
+
+#include <string.h>
+
+/* The private data of a call: who calls, and the view's secret. */
+enum { CALL_BYTES = 16, CALL_MAGIC = 0x6e784341 };
+
+static size_t encode_call(uint8_t bytes[CALL_BYTES], nx_rank caller, uint64_t token)
+{
+    struct nx_writer w;
+    nx_writer_init(&w, bytes, CALL_BYTES);
+    nx_write_u32(&w, CALL_MAGIC);
+    nx_write_u32(&w, caller);
+    nx_write_u64(&w, token);
+    nx_assert(!w.bad);
+    return nx_writer_used(&w);
+}
+
+/* The rank that calls, or NX_RANK_NONE if this is no call to our view. */
+static nx_rank decode_call(const struct nx_fabric *f, const uint8_t *bytes, size_t len)
+{
+    struct nx_reader r;
+    nx_reader_init(&r, bytes, len);
+    uint32_t magic = nx_read_u32(&r);
+    nx_rank caller = nx_read_u32(&r);
+    uint64_t token = nx_read_u64(&r);
+    if (r.bad || magic != CALL_MAGIC || token != f->token || caller >= f->peers_count)
+        return NX_RANK_NONE;
+    return caller;
+}
+
+static nx_rank rank_of(const struct nx_fabric *f, const struct nx_ofi_peer *peer)
+{
+    return (nx_rank)(peer - f->peers);
+}
+
+void nx_ofi_peer_died(struct nx_fabric *f, struct nx_ofi_peer *peer, const char *why)
+{
+    if (peer->state != NX_OFI_UP && peer->state != NX_OFI_CALLING)
+        return;
+    nx_debug("fabric: rank %u is down: %s", rank_of(f, peer), why);
+    peer->state = NX_OFI_DOWN;
+    peer->down_why = why;
+    f->connected &= ~NX_RANK_BIT(rank_of(f, peer));
+}
+
+/* Receives of no bytes for a peer's doorbells, where the provider consumes one for each. */
+void nx_ofi_lend_doorbells(struct nx_ofi_peer *peer)
+{
+    while (peer->doorbells_lent < NX_OFI_DOORBELLS) {
+        if (fi_recv(peer->ep, NULL, 0, NULL, FI_ADDR_UNSPEC, peer) != 0)
+            return; /* asked again at the next completion */
+        peer->doorbells_lent++;
+    }
+}
+
+/* An enabled endpoint on our queues; its context is the peer. */
+static int open_endpoint(struct nx_fabric *f, struct nx_ofi_peer *peer, struct fi_info *info)
+{
+    int rc = fi_endpoint(f->domain, info, &peer->ep, peer);
+    if (rc) {
+        peer->ep = NULL;
+        return rc;
+    }
+    rc = fi_ep_bind(peer->ep, &f->eq->fid, 0);
+    if (rc == 0)
+        rc = fi_ep_bind(peer->ep, &f->cq->fid, FI_TRANSMIT | FI_RECV | FI_SELECTIVE_COMPLETION);
+    if (rc == 0)
+        rc = fi_enable(peer->ep);
+    if (rc == 0 && f->doorbell_taken)
+        nx_ofi_lend_doorbells(peer);
+    return rc;
+}
+
+static void drop_endpoint(struct nx_ofi_peer *peer)
+{
+    if (!peer->ep)
+        return;
+    (void)fi_shutdown(peer->ep, 0); /* it may be unconnected or dead already */
+    int rc = fi_close(&peer->ep->fid);
+    if (rc)
+        nx_warn("libfabric: closing an endpoint: %s", fi_strerror(-rc));
+    peer->ep = NULL;
+}
+
+static void accept_call(struct nx_fabric *f, struct fi_info *info, nx_rank caller)
+{
+    struct nx_ofi_peer *peer = &f->peers[caller];
+    int rc = open_endpoint(f, peer, info);
+    if (rc == 0)
+        rc = fi_accept(peer->ep, NULL, 0);
+    peer->state = NX_OFI_CALLING;
+    if (rc)
+        nx_ofi_peer_died(f, peer, "its call could not be accepted");
+}
+
+static void answer_call(struct nx_fabric *f, struct nx_ofi_call *call)
+{
+    nx_rank caller = decode_call(f, call->data, call->data_bytes);
+    if (caller != NX_RANK_NONE && f->peers[caller].state == NX_OFI_AWAITED) {
+        accept_call(f, call->info, caller);
+    } else {
+        nx_warn("fabric: a call without the view's token was rejected");
+        (void)fi_reject(f->pep, call->info->handle, NULL, 0); /* the caller may be gone by now */
+    }
+    fi_freeinfo(call->info);
+    call->info = NULL;
+}
+
+static void reject_oldest_call(struct nx_fabric *f)
+{
+    (void)fi_reject(f->pep, f->calls[0].info->handle, NULL, 0); /* the caller may be gone by now */
+    fi_freeinfo(f->calls[0].info);
+    memmove(f->calls, f->calls + 1, --f->calls_count * sizeof f->calls[0]);
+}
+
+/* A peer may know the view before we do: its call waits for nx_fabric_connect. Strangers may call too, so the oldest
+ * gives way. */
+static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *data, size_t len)
+{
+    struct nx_ofi_call call = {.info = info};
+    call.data_bytes = len < sizeof call.data ? len : sizeof call.data;
+    memcpy(call.data, data, call.data_bytes);
+    if (f->token != 0) {
+        answer_call(f, &call);
+        return;
+    }
+    if (f->calls_count == NX_MEMBERS_MAX)
+        reject_oldest_call(f);
+    f->calls[f->calls_count++] = call;
+}
+
+static enum nx_status call_peer(struct nx_fabric *f, nx_rank rank,
+                                const struct nx_fabric_card *card, struct nx_err *err)
+{
+    struct nx_ofi_peer *peer = &f->peers[rank];
+    struct fi_info *info = fi_dupinfo(f->info);
+    if (!info)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory to call rank %u", rank);
+    int rc = open_endpoint(f, peer, info);
+    fi_freeinfo(info);
+    if (rc)
+        return nx_ofi_err(err, "cannot make an endpoint", rc);
+    uint8_t data[CALL_BYTES];
+    size_t len = encode_call(data, f->self, f->token);
+    rc = fi_connect(peer->ep, card->address, data, len);
+    if (rc)
+        return nx_ofi_err(err, "cannot call a peer", rc);
+    peer->state = NX_OFI_CALLING;
+    return NX_OK;
+}
+
+static void reset_peer(struct nx_ofi_peer *peer)
+{
+    uint8_t(*slots)[NX_INLINE_MAX] = peer->slots;
+    memset(peer, 0, sizeof *peer);
+    peer->slots = slots;
+}
+
+enum nx_status nx_fabric_connect(struct nx_fabric *f, nx_rank self, uint32_t members_count,
+                                 const struct nx_fabric_card *cards, uint64_t token,
+                                 struct nx_err *err)
+{
+    nx_assert(f->token == 0 && token != 0);
+    nx_assert(members_count <= f->config.members_max && self < members_count);
+    f->self = self;
+    f->token = token;
+    f->peers_count = members_count;
+    f->connected = 0;
+    for (nx_rank rank = 0; rank < members_count; rank++) {
+        struct nx_ofi_peer *peer = &f->peers[rank];
+        reset_peer(peer);
+        peer->base = cards[rank].region_base;
+        peer->key = cards[rank].region_key;
+        peer->state = rank < self ? NX_OFI_AWAITED : NX_OFI_IDLE;
+    }
+    for (nx_rank rank = self + 1; rank < members_count; rank++)
+        NX_TRY(call_peer(f, rank, &cards[rank], err));
+    for (uint32_t i = 0; i < f->calls_count; i++)
+        answer_call(f, &f->calls[i]);
+    f->calls_count = 0;
+    return NX_OK;
+}
+
+nx_rankset nx_fabric_connected(const struct nx_fabric *f)
+{
+    return f->connected;
+}
+
+void nx_fabric_disconnect(struct nx_fabric *f)
+{
+    while (f->calls_count > 0)
+        reject_oldest_call(f);
+    for (nx_rank rank = 0; rank < f->peers_count; rank++) {
+        drop_endpoint(&f->peers[rank]);
+        reset_peer(&f->peers[rank]);
+    }
+    f->peers_count = 0;
+    f->connected = 0;
+    f->token = 0;
+}
+
+static struct nx_ofi_peer *peer_of(struct nx_fabric *f, const struct fid *fid)
+{
+    for (nx_rank rank = 0; rank < f->peers_count; rank++)
+        if (f->peers[rank].ep && &f->peers[rank].ep->fid == fid)
+            return &f->peers[rank];
+    return NULL; /* an endpoint of a group that was dropped */
+}
+
+static void read_eq_error(struct nx_fabric *f)
+{
+    struct fi_eq_err_entry entry = {0};
+    if (fi_eq_readerr(f->eq, &entry, 0) < 0)
+        return;
+    struct nx_ofi_peer *peer = peer_of(f, entry.fid);
+    if (!peer)
+        return;
+    nx_ofi_peer_died(f, peer,
+                     peer->state == NX_OFI_UP ? "its connection failed"
+                                              : "it cannot be reached or refused the connection");
+}
+
+static void dispatch(struct nx_fabric *f, uint32_t event, struct fi_eq_cm_entry *entry,
+                     size_t data_bytes)
+{
+    struct nx_ofi_peer *peer = event == FI_CONNREQ ? NULL : peer_of(f, entry->fid);
+    if (event == FI_CONNREQ) {
+        take_call(f, entry->info, entry->data, data_bytes);
+    } else if (event == FI_CONNECTED && peer && peer->state == NX_OFI_CALLING) {
+        peer->state = NX_OFI_UP;
+        f->connected |= NX_RANK_BIT(rank_of(f, peer));
+    } else if (event == FI_SHUTDOWN && peer) {
+        nx_ofi_peer_died(f, peer, "its connection was closed");
+    }
+}
+
+bool nx_ofi_read_eq(struct nx_fabric *f)
+{
+    union {
+        struct fi_eq_cm_entry entry;
+        uint8_t space[sizeof(struct fi_eq_cm_entry) + 256];
+    } buf;
+    uint32_t event = 0;
+    ssize_t n = fi_eq_read(f->eq, &event, &buf, sizeof buf, 0);
+    if (n == -FI_EAVAIL) {
+        read_eq_error(f);
+        return true;
+    }
+    if (n < (ssize_t)sizeof buf.entry)
+        return false;
+    dispatch(f, event, &buf.entry, (size_t)n - sizeof buf.entry);
+    return true;
+}

@@ -1,0 +1,141 @@
+/* group.h — a member's handle on its group: the public API, and all that a tier may include.
+ *
+ * Call order      open, then poll in a loop; everything else between polls or inside upcalls; close at the end.
+ * Thread          one thread owns a group and makes every call here. Upcalls run on it, inside nx_group_poll.
+ * Upcalls         may call send, bulk_*, query_*, reply_*, set_load and leave; never poll or close.
+ * Bytes           handed to an upcall are valid until it returns. Bytes handed to a call are copied, or not
+ *                 taken at all, before it returns.
+ * Back-pressure   a call that finds its window full says NX_AGAIN (or takes fewer bytes) and changes nothing;
+ *                 windows are freed by poll, so the caller tries again after the next one.
+ *
+ * Ordered multicast, per shard (Derecho's names; docs/architecture.md has the picture)
+ *   - delivered(m) at one member  =>  m was sent, once, with these bytes, and every member of the shard holds it
+ *   - all members of a shard deliver the same messages in the same order; one sender's messages in FIFO order
+ *   - a member that is suspected wedges its shard until the next view: sends there answer NX_WEDGED
+ * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
+ *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
+ *                 of the message's size: receivers take parts as they come.
+ * Point-to-point  a query goes to one member and is answered by one reply, both of any size, many outstanding;
+ *                 replies may overtake one another. A query whose peer dies ends in `query_failed`. */
+#ifndef NX_GROUP_H
+#define NX_GROUP_H
+
+#include "common/clock.h"
+#include "common/status.h"
+#include "group/view/message.h"
+#include "group/view/view.h"
+
+#include <stddef.h>
+
+struct nx_group;
+
+struct nx_group_config {
+    nx_node local_id;
+    char local_ip[48];
+    uint16_t gms_port; /* where this node's bootstrap listens, if it is the leader */
+    char leader_ip[48];
+    uint16_t leader_gms_port;
+    uint32_t first_view_nodes; /* the first view is installed when this many have come */
+    uint32_t subgroup;         /* the tier of this node: an index in spec */
+    struct nx_group_spec spec;
+    char provider[16];     /* libfabric's: tcp, verbs */
+    char domain[32];       /* empty: any */
+    uint32_t members_max;  /* rows provisioned, >= first_view_nodes */
+    nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
+};
+
+struct nx_group_upcalls {
+    /* A view is installed. `layout` is its layout. */
+    void (*view)(void *ctx, const struct nx_view *view, const struct nx_layout *layout);
+    /* A member is gone (crash or leave): its shard may be inadequate or wedged from now on. */
+    void (*member_down)(void *ctx, nx_rank rank, bool clean, const char *why);
+    void (*deliver)(void *ctx, const struct nx_delivery *message);
+    /* Bytes of somebody else's bulk message; `head` (head_len bytes) comes with the first piece only. */
+    void (*bulk_part)(void *ctx, uint32_t subgroup, const struct nx_part *part, const uint8_t *head,
+                      size_t head_len);
+    /* A bulk message in progress will never be delivered: its sender gave up or died. */
+    void (*bulk_aborted)(void *ctx, nx_stream stream);
+    /* A query comes in; answer it, sooner or later, with nx_reply_*. */
+    void (*query_part)(void *ctx, const struct nx_part *part);
+    /* The asker gave the query up or died: no reply is wanted any more, its stream is forgotten. */
+    void (*query_gone)(void *ctx, nx_stream stream);
+    /* The reply to our query comes in. */
+    void (*reply_part)(void *ctx, void *cookie, const struct nx_part *part);
+    /* Our query will have no reply: NX_PEER_DOWN, or NX_UNAVAILABLE if the peer refused its size. */
+    void (*query_failed)(void *ctx, void *cookie, enum nx_status why);
+    /* This node cannot go on in the group (no first view in time, refused by the leader, fenced out). */
+    void (*down)(void *ctx, const struct nx_err *err);
+};
+
+enum nx_status nx_group_open(const struct nx_group_config *config,
+                             const struct nx_group_upcalls *upcalls, void *ctx,
+                             struct nx_group **group, struct nx_err *err);
+
+/* One turn of bounded work; true if there was some. Never blocks. */
+bool nx_group_poll(struct nx_group *group);
+
+/* To sleep: an epoll descriptor that becomes readable when there is work, …
+ * … valid only after nx_group_arm said NX_OK; NX_AGAIN means poll first. *wake_at is when poll is due anyhow. */
+int nx_group_fd(const struct nx_group *group);
+enum nx_status nx_group_arm(struct nx_group *group, nx_ns *wake_at);
+
+const struct nx_view *nx_group_view(const struct nx_group *group);     /* NULL before the first */
+const struct nx_layout *nx_group_layout(const struct nx_group *group); /* NULL before the first */
+nx_rank nx_group_rank(const struct nx_group *group);                   /* ours in the view */
+nx_rankset nx_group_alive(const struct nx_group *group);               /* members not suspected */
+
+/* Why ordered sends into a shard are refused now: NX_OK (they are not), NX_UNAVAILABLE (inadequate), NX_WEDGED. */
+enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subgroup,
+                                     uint32_t shard);
+
+/* --- ordered multicast in the caller's own shard of `subgroup` ------------------------------------------- */
+
+size_t nx_group_send_max(
+    const struct nx_group *group); /* bytes of a small message, and of a bulk head */
+
+enum nx_status nx_group_send(struct nx_group *group, uint32_t subgroup, const void *bytes,
+                             size_t len);
+
+/* total > 0. The sender gets no bulk_part of its own message; it gets the delivery like everybody. */
+enum nx_status nx_bulk_open(struct nx_group *group, uint32_t subgroup, uint64_t total,
+                            const void *head, size_t head_len, nx_stream *stream);
+/* Takes 0 … len bytes. NX_NOT_FOUND after an abort; NX_WEDGED when the view is ending. */
+enum nx_status nx_bulk_write(struct nx_group *group, nx_stream stream, const void *bytes,
+                             size_t len, size_t *taken);
+void nx_bulk_abort(struct nx_group *group, nx_stream stream);
+
+/* Every member of our shard has run its deliver upcall for all messages up to this seq. */
+nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);
+
+/* --- point to point -------------------------------------------------------------------------------------- */
+
+/* NX_PEER_DOWN; NX_AGAIN: too many are open; NX_WEDGED: after nx_group_leave. */
+enum nx_status nx_query_open(struct nx_group *group, nx_rank peer, uint64_t total, void *cookie,
+                             nx_stream *stream);
+enum nx_status nx_query_write(struct nx_group *group, nx_stream query, const void *bytes,
+                              size_t len, size_t *taken);
+/* No upcall for this query comes after this returns. */
+void nx_query_cancel(struct nx_group *group, nx_stream query);
+
+/* Announces the reply's size; `query` is the stream that query_part named. NX_NOT_FOUND: the asker is gone. */
+enum nx_status nx_reply_open(struct nx_group *group, nx_stream query, uint64_t total);
+enum nx_status nx_reply_write(struct nx_group *group, nx_stream query, const void *bytes,
+                              size_t len, size_t *taken);
+
+/* --- the rest -------------------------------------------------------------------------------------------- */
+
+enum { NX_LOAD_WORDS = 4 };
+/* Words of our own row that other members may read: what the tier wants routing to know. Any value. */
+void nx_group_set_load(struct nx_group *group, unsigned word, uint32_t value);
+uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word);
+
+/* Announces a clean departure; poll until it says true (all peers know, or 1 s has passed). */
+bool nx_group_leave(struct nx_group *group);
+void nx_group_close(struct nx_group *group);
+
+struct nx_group_stats {
+    uint64_t sent, delivered, nulls, writes, write_bytes, doorbells, wakeups;
+};
+void nx_group_get_stats(const struct nx_group *group, struct nx_group_stats *stats);
+
+#endif

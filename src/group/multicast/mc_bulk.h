@@ -1,0 +1,111 @@
+/* mc_bulk.h — messages of any size, streamed to every other member of the shard through a bounded
+ * window.
+ *
+ *   consumed(r) <= sent,   freed = min over the live peers of consumed,   sent − freed <= ring
+ *
+ * A bulk message goes out as blocks; receivers take each block as it comes. When every peer has
+ * consumed the last one, the sender appends a commit (the stream and the head) to the ordered
+ * multicast: its delivery is the delivery of the bulk message, so the promises D1–D5 of small
+ * messages hold for it without more. Several may interleave. An abort, or the sender's death, ends
+ * it at the receivers before any delivery.
+ *
+ *   own:   free → taking → draining → committed → free
+ *             ↖ aborting ← taking, draining
+ *
+ * A slot stays committed until every member has delivered the commit, since it is the slot of the
+ * receivers' tables, too.
+ *
+ * Owner   the rings lie in the region; heads are kept in memory that the caller gives. Thread
+ *         group thread only
+ * Source  Derecho's RDMC has block schedules and relays; here the sender writes to each peer
+ *         (sequential schedule). */
+#ifndef NX_GROUP_MC_BULK_H
+#define NX_GROUP_MC_BULK_H
+
+#include "group/multicast/mc_shard.h"
+#include "group/multicast/mc_stream.h"
+
+enum {
+    NX_BULKS_MAX = 16,              /* open at one sender */
+    NX_BULK_BLOCK_BYTES = 256 << 10 /* a block's payload at most, or a quarter of the ring */
+};
+
+/* Stands before a block's bytes. */
+struct nx_bulk_header {
+    uint64_t stream, total, offset;
+    uint32_t head_bytes; /* of the head, before the first block's bytes, padded to 8; else 0 */
+    uint32_t zero;
+};
+
+enum nx_bulk_state {
+    NX_BULK_FREE,
+    NX_BULK_TAKING,
+    NX_BULK_DRAINING,
+    NX_BULK_COMMITTED,
+    NX_BULK_ABORTING
+};
+
+struct nx_bulk_own {
+    enum nx_bulk_state state;
+    nx_stream stream;
+    uint64_t total, taken;
+    uint64_t end; /* draining: all bytes have arrived when everybody consumed up to here;
+                     committed: the place behind the commit in the order */
+    uint32_t head_len;
+};
+
+struct nx_bulk_theirs {
+    nx_stream stream; /* 0: none */
+    uint64_t total, received;
+};
+
+struct nx_bulk {
+    struct nx_mc *mc; /* the shard it belongs to */
+    uint8_t *heads;   /* NX_BULKS_MAX × mc->send_max */
+    uint64_t opened;
+    uint64_t busy; /* bit i: own[i] is not free */
+    uint64_t block_bytes;
+    struct nx_window out;
+    struct nx_intake in[NX_MEMBERS_MAX]; /* per rank */
+    nx_rankset unread;                   /* ranks whose intake may hold records */
+    struct nx_bulk_own own[NX_BULKS_MAX];
+    struct nx_bulk_theirs theirs[NX_MEMBERS_MAX][NX_BULKS_MAX]; /* per rank */
+};
+
+void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, uint8_t *region,
+                  const struct nx_region_shape *shape, uint8_t *heads);
+
+/* --- the sender's side; the caller checked that the shard may send --- */
+
+/* total > 0, head_len <= send_max. NX_AGAIN: NX_BULKS_MAX are open. */
+enum nx_status nx_bulk_start(struct nx_bulk *bulk, uint64_t total, const void *head,
+                             size_t head_len, nx_stream *stream);
+/* Takes what fits. NX_NOT_FOUND: not open (any more); NX_TOO_LARGE: beyond its total. */
+enum nx_status nx_bulk_put(struct nx_bulk *bulk, nx_stream stream, const void *bytes, size_t len,
+                           size_t *taken);
+void nx_bulk_give_up(struct nx_bulk *bulk, nx_stream stream);
+
+/* The live peers have consumed `consumed` bytes, and the shard's members have delivered `delivered`
+ * places: frees the bytes, commits what has arrived everywhere, frees the slots of delivered ones,
+ * and announces aborts that waited for room. True if something moved. */
+bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered);
+
+/* --- the receiver's side --- */
+
+/* Peer's ring is readable up to `sent`. NULL, or why the peer is not believed. */
+const char *nx_bulk_receive(struct nx_bulk *bulk, nx_rank peer, uint64_t sent);
+
+enum nx_bulk_got { NX_BULK_NONE, NX_BULK_PART, NX_BULK_ABORTED, NX_BULK_CORRUPT };
+
+/* The next block or abort of `peer`. part->peer and part->stream are set for PART and ABORTED. */
+enum nx_bulk_got nx_bulk_next(struct nx_bulk *bulk, nx_rank peer, struct nx_part *part,
+                              const uint8_t **head, size_t *head_len, const char **why);
+
+/* A commit of `peer` is to be delivered: closes the stream. False if not all of its bytes have
+ * come. */
+bool nx_bulk_commit(struct nx_bulk *bulk, nx_rank peer, nx_stream stream);
+
+/* Peer is gone: closes one of its open streams, and returns it; 0 when none is left. */
+nx_stream nx_bulk_orphan(struct nx_bulk *bulk, nx_rank peer);
+
+#endif

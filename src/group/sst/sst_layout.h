@@ -1,0 +1,116 @@
+/* sst_layout.h — where everything lies in a node's region. The same at every member, from the
+ * configuration alone.
+ *
+ *   rows in     members_max × row     row[s]: what member s tells us; written by s alone
+ *   rows out    members_max × row     row[d]: what we tell member d; source of our writes to it
+ *   multicast   members_max × ring    ring[s]: ordered messages of s; ring[self] is a source, too
+ *   bulk        members_max × ring    ring[s]: bulk blocks of sender s; same
+ *   p2p in      members_max × ring    ring[s]: written by s
+ *   p2p out     members_max × ring    ring[d]: the source of our writes into p2p in of d
+ *
+ * A row is 16 guarded words in two blocks of 128 bytes, each pushed as one inline write at most:
+ *
+ *   hot    counters that move with the traffic       slow   states that move a few times in a view
+ *
+ * Rows are kept per destination, since half of the hot words concern one peer only (what we sent
+ * it, what we consumed of its): so everything we have to tell a peer leaves as one write, after the
+ * payload that it guards. Untouched pages cost nothing: resident memory follows the members that
+ * exist.
+ *
+ * Source  Derecho's SST. Departure: pairwise columns stand in the row of the pair, not in arrays
+ *         pushed to all. */
+#ifndef NX_GROUP_SST_LAYOUT_H
+#define NX_GROUP_SST_LAYOUT_H
+
+#include "common/nx_assert.h"
+#include "group/sst/sst_guard.h"
+#include "group/view/view.h"
+
+#include <stddef.h>
+
+/* How a column may change; anything else from a peer is nonsense, and the peer is treated as
+ * failed. */
+enum nx_column_law {
+    NX_LAW_GROWS,     /* a counter: never below what was seen */
+    NX_LAW_SET_GROWS, /* a set of ranks: never loses a bit */
+    NX_LAW_FREE,      /* any value */
+};
+
+/* X(column, law). Hot words first; the order is the layout. */
+#define NX_COLUMN_LIST(X)                                                                        \
+    X(NX_COL_MC_RECEIVED, NX_LAW_GROWS)     /* messages held in the total order, without gap */  \
+    X(NX_COL_MC_DELIVERED, NX_LAW_GROWS)    /* messages handed up in the total order */          \
+    X(NX_COL_MC_SENT, NX_LAW_GROWS)         /* bytes written to our multicast ring: its guard */ \
+    X(NX_COL_BULK_SENT, NX_LAW_GROWS)       /* bytes written to our bulk ring: its guard */      \
+    X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS)   /* pair: bytes handed up of your bulk ring */        \
+    X(NX_COL_P2P_SENT, NX_LAW_GROWS)        /* pair: bytes written to you: the guard */          \
+    X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS)    /* pair: bytes handed up of yours */                 \
+    X(NX_COL_SLEEP, NX_LAW_GROWS)           /* odd: asleep, ring to wake; even: awake */         \
+    X(NX_COL_SUSPECTED, NX_LAW_SET_GROWS)   /* members that failed, as far as we know */         \
+    X(NX_COL_WEDGED, NX_LAW_GROWS)          /* 1: our shard's counters stand still now */        \
+    X(NX_COL_LEAVING, NX_LAW_GROWS)         /* 1: we leave; what follows is no failure */        \
+    X(NX_COL_LEAVES_SEEN, NX_LAW_SET_GROWS) /* members whose LEAVING we saw: its receipt */      \
+    X(NX_COL_LOAD_LOW, NX_LAW_FREE)         /* load words 0 and 1, the first one lower */        \
+    X(NX_COL_LOAD_HIGH, NX_LAW_FREE)        /* load words 2 and 3 */
+
+enum nx_column {
+#define NX_COLUMN_ENUM(column, law) column,
+    NX_COLUMN_LIST(NX_COLUMN_ENUM)
+#undef NX_COLUMN_ENUM
+        NX_COLUMNS_COUNT
+};
+
+enum { NX_ROW_WORDS = 16, NX_HOT_WORDS = 8, NX_ROW_BYTES = 256 };
+
+static_assert((int)NX_COLUMNS_COUNT <= (int)NX_ROW_WORDS, "a row holds every column");
+static_assert(NX_ROW_WORDS * sizeof(struct nx_guarded) == NX_ROW_BYTES, "rows have no holes");
+static_assert((int)NX_COL_SLEEP == (int)NX_HOT_WORDS - 1, "the hot columns fill the first block");
+
+struct nx_region_shape {
+    uint32_t members_max, mc_ring_bytes, bulk_ring_bytes, p2p_ring_bytes;
+    uint64_t rows_in, rows_out, mc, bulk, p2p_in, p2p_out; /* offsets of the areas */
+    uint64_t bytes;                                        /* in all */
+};
+
+/* Bounds of what a configuration may ask for; a ring is a power of two. */
+enum { NX_RING_BYTES_MIN = 4096, NX_RING_BYTES_MAX = 1 << 30 };
+
+/* Checks the sizes and computes the offsets. NX_INVALID names the size that does not fit. */
+enum nx_status nx_region_shape_init(struct nx_region_shape *shape, uint32_t members_max,
+                                    uint32_t mc_ring_bytes, uint32_t bulk_ring_bytes,
+                                    uint32_t p2p_ring_bytes, struct nx_err *err);
+
+/* Two nodes understand each other's regions only if their hashes agree. */
+uint64_t nx_region_shape_hash(const struct nx_region_shape *shape);
+
+static inline uint64_t nx_row_in_offset(const struct nx_region_shape *shape, nx_rank rank)
+{
+    return shape->rows_in + (uint64_t)rank * NX_ROW_BYTES;
+}
+
+static inline uint64_t nx_row_out_offset(const struct nx_region_shape *shape, nx_rank rank)
+{
+    return shape->rows_out + (uint64_t)rank * NX_ROW_BYTES;
+}
+
+static inline uint64_t nx_mc_ring_offset(const struct nx_region_shape *shape, nx_rank rank)
+{
+    return shape->mc + (uint64_t)rank * shape->mc_ring_bytes;
+}
+
+static inline uint64_t nx_bulk_ring_offset(const struct nx_region_shape *shape, nx_rank rank)
+{
+    return shape->bulk + (uint64_t)rank * shape->bulk_ring_bytes;
+}
+
+static inline uint64_t nx_p2p_in_offset(const struct nx_region_shape *shape, nx_rank rank)
+{
+    return shape->p2p_in + (uint64_t)rank * shape->p2p_ring_bytes;
+}
+
+static inline uint64_t nx_p2p_out_offset(const struct nx_region_shape *shape, nx_rank rank)
+{
+    return shape->p2p_out + (uint64_t)rank * shape->p2p_ring_bytes;
+}
+
+#endif

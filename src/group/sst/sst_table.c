@@ -1,0 +1,111 @@
+#include "group/sst/sst_table.h"
+
+#include <string.h>
+
+enum { HOT_MASK = (1u << NX_HOT_WORDS) - 1 };
+
+static const uint8_t laws[] = {
+#define NX_COLUMN_LAW(column, law) law,
+    NX_COLUMN_LIST(NX_COLUMN_LAW)
+#undef NX_COLUMN_LAW
+};
+
+void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_region_shape *shape,
+                   bool ordered)
+{
+    memset(table, 0, sizeof *table);
+    table->region = region;
+    table->shape = shape;
+    table->ordered = ordered;
+}
+
+static bool lawful(enum nx_column column, uint64_t old, uint64_t new)
+{
+    switch ((enum nx_column_law)laws[column]) {
+    case NX_LAW_GROWS: return new >= old;
+    case NX_LAW_SET_GROWS: return (new &old) == old;
+    case NX_LAW_FREE: return true;
+    }
+    return false;
+}
+
+static bool read_word(const struct nx_table *table, const struct nx_guarded *word, uint64_t *value)
+{
+    if (table->believes_torn) {
+        *value = nx_remote_load(&word->value);
+        return true;
+    }
+    return nx_guard_get(word, value);
+}
+
+/* Whether the peer's column c holds another value than the one we took, whole. The common case costs one load. */
+static bool is_news(const struct nx_table *table, nx_rank peer, unsigned c, uint64_t *value)
+{
+    const uint8_t *row = table->region + nx_row_in_offset(table->shape, peer);
+    const struct nx_guarded *word = (const void *)(row + c * sizeof *word);
+    uint64_t seen = table->seen[peer][c];
+    return nx_remote_load(&word->value) != seen && read_word(table, word, value) && *value != seen;
+}
+
+uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
+{
+    uint64_t *seen = table->seen[peer];
+    uint32_t changed = 0;
+    *lawless = 0;
+    for (unsigned c = 0; c < NX_COLUMNS_COUNT; c++) {
+        uint64_t value;
+        if (!is_news(table, peer, c, &value))
+            continue;
+        if (lawful(c, seen[c], value)) {
+            seen[c] = value;
+            changed |= 1u << c;
+        } else if (table->ordered) {
+            *lawless |= 1u << c;
+        }
+    }
+    return changed;
+}
+
+bool nx_table_has_news(const struct nx_table *table, nx_rank peer)
+{
+    uint64_t value;
+    for (unsigned c = 0; c < NX_COLUMNS_COUNT; c++)
+        if (is_news(table, peer, c, &value) &&
+            (table->ordered || lawful(c, table->seen[peer][c], value)))
+            return true;
+    return false;
+}
+
+void nx_table_tell(struct nx_table *table, nx_rank peer, enum nx_column column, uint64_t value)
+{
+    if (table->told[peer][column] == value)
+        return;
+    nx_assert(lawful(column, table->told[peer][column], value));
+    table->told[peer][column] = value;
+    table->dirty[peer] |= 1u << column;
+}
+
+void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column column,
+                       uint64_t value)
+{
+    for (nx_rankset left = peers; left; left &= left - 1)
+        nx_table_tell(table, (nx_rank)__builtin_ctzll(left), column, value);
+}
+
+struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, bool hot)
+{
+    uint32_t dirty = table->dirty[peer] & (hot ? HOT_MASK : ~(uint32_t)HOT_MASK);
+    if (!dirty)
+        return (struct nx_row_range){0, 0};
+    uint8_t *row = table->region + nx_row_out_offset(table->shape, peer);
+    for (uint32_t left = dirty; left; left &= left - 1) {
+        unsigned c = (unsigned)__builtin_ctz(left);
+        nx_guard_put((struct nx_guarded *)(void *)(row + c * sizeof(struct nx_guarded)),
+                     table->told[peer][c]);
+    }
+    table->dirty[peer] &= ~dirty;
+    unsigned first = (unsigned)__builtin_ctz(dirty);
+    unsigned last = 31 - (unsigned)__builtin_clz(dirty);
+    return (struct nx_row_range){first * (uint32_t)sizeof(struct nx_guarded),
+                                 (last - first + 1) * (uint32_t)sizeof(struct nx_guarded)};
+}

@@ -1,0 +1,103 @@
+/* view.h — a view as a value: who is a member, in which order, and which shard each one serves in.
+ *
+ * A *view* is the agreed membership between two changes; its number, *vid*, only grows. A member's
+ * position is its *rank*, which is also its SST row. The *layout* (subgroups, their shards) is a
+ * pure function of the view and of the specification that every node carries in its configuration:
+ *
+ *   layout(view, spec) is the same at every member that holds the same view
+ *
+ * Owner   values; copied, never shared. Nothing here allocates.
+ * Source  Derecho, ACM TOCS 2019, "views, subgroups and shards". Departure: a node's tier stands in
+ *         its configuration and names its subgroup, so the layout does not depend on the order of
+ *         starting. */
+#ifndef NX_GROUP_VIEW_H
+#define NX_GROUP_VIEW_H
+
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    NX_MEMBERS_MAX = 32,  /* in one view; a rank set is one 64-bit word */
+    NX_SUBGROUPS_MAX = 4, /* kinds of tier in one group */
+    NX_SHARDS_MAX = 32,   /* in one subgroup */
+    NX_SUBGROUP_NAME_BYTES = 32,
+    NX_ADDRESS_BYTES = 64, /* a fabric address, opaque to the core */
+};
+
+typedef uint32_t nx_node; /* identity, for ever; the configuration's local_id */
+typedef uint32_t nx_rank; /* index in one view = SST row */
+typedef uint64_t nx_vid;  /* view number; the first view is 1 */
+typedef int64_t nx_seq;   /* place in a shard's total order; NX_SEQ_NONE before the first message */
+typedef uint64_t nx_rankset; /* bit r: rank r is in the set */
+
+#define NX_SEQ_NONE       ((nx_seq)-1)
+#define NX_RANK_NONE      ((nx_rank)-1)
+#define NX_RANK_BIT(rank) ((nx_rankset)1 << (rank))
+
+struct nx_member {
+    nx_node node;
+    uint32_t subgroup; /* index of the subgroup its configuration names */
+    uint32_t address_bytes;
+    uint8_t address[NX_ADDRESS_BYTES]; /* where its fabric listens; opaque here */
+    char host[48];                     /* its local_ip, for people and for clients' answers */
+};
+
+struct nx_view {
+    nx_vid vid;
+    uint32_t members_count;
+    struct nx_member members[NX_MEMBERS_MAX]; /* in rank order */
+};
+
+/* What the configuration says of one subgroup. */
+struct nx_subgroup_spec {
+    char name[NX_SUBGROUP_NAME_BYTES]; /* FUNCTION_TIER, CATEGORIZER_TIER, … */
+    uint32_t num_shards;               /* 1 … NX_SHARDS_MAX */
+    uint32_t min_nodes;                /* per shard; below it the shard is inadequate */
+    uint32_t max_nodes;                /* per shard; members beyond it idle as spares */
+};
+
+struct nx_group_spec {
+    uint32_t subgroups_count;
+    struct nx_subgroup_spec subgroups[NX_SUBGROUPS_MAX];
+};
+
+struct nx_shard {
+    uint32_t members_count;
+    nx_rank members[NX_MEMBERS_MAX]; /* ascending; a member's index here is its sender number */
+    nx_rankset set;
+    bool adequate; /* members_count >= min_nodes */
+};
+
+struct nx_layout {
+    uint32_t subgroups_count;
+    uint32_t shards_count[NX_SUBGROUPS_MAX];
+    struct nx_shard shards[NX_SUBGROUPS_MAX][NX_SHARDS_MAX];
+};
+
+/* Fills shard after shard: first every shard to min_nodes in rank order, then all of them evenly to
+ * max_nodes.
+ * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
+void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *spec,
+                       struct nx_layout *layout);
+
+/* The shard of `subgroup` that `rank` serves in; false for a spare or another subgroup's member. */
+bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_rank rank,
+                        uint32_t *shard);
+
+/* The rank of a node, or NX_RANK_NONE. */
+nx_rank nx_view_rank_of(const struct nx_view *view, nx_node node);
+
+/* A view that came from outside: its counts, that every node stands in it once, in a subgroup that
+ * exists. */
+enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
+                             uint32_t subgroups_count, struct nx_err *err);
+
+/* Index of the named subgroup, or NX_SUBGROUPS_MAX. */
+uint32_t nx_spec_find(const struct nx_group_spec *spec, const char *name);
+
+/* Counts, bounds and names of a specification that came from a file. */
+enum nx_status nx_spec_check(const struct nx_group_spec *spec, struct nx_err *err);
+
+#endif

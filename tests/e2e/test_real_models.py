@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Models and photos that others made: they install, and the labelled photos get their labels.
+
+They cannot be shipped: NEXUS_TEST_DATA names a folder with lenet-mxnet (digits), squeezenet1.1-mxnet
+and squeezenet1.1-onnx-fp16 (its photos and labels.tsv: file, accepted synset lines from 0, note).
+Without it the test is skipped.
+"""
+
+import os
+import sys
+
+import harness
+from harness import GroupCase
+
+DATA = os.environ.get("NEXUS_TEST_DATA", "")
+
+
+def lines(*path):
+    with open(os.path.join(DATA, *path), encoding="utf-8") as text:
+        return text.read().splitlines()
+
+
+def labelled(folder):
+    """(photo, accepted synset lines)"""
+    for line in lines(folder, "labels.tsv"):
+        name, accepted = line.split("\t")[:2]
+        photo = os.path.join(DATA, folder, "photos", name)
+        if os.path.exists(photo):
+            yield photo, [int(k) for k in accepted.split(",")]
+
+
+class RealModels(GroupCase):
+    def install(self, tag, recipe, folder, symbol, params):
+        paths = [os.path.join(DATA, folder, name) for name in ("synset.txt", symbol, params)]
+        self.assert_done(self.group.client("installmodel", tag, *paths, "--recipe", recipe))
+
+    def ask(self, tag, photo):
+        answer = self.group.client("inference", tag, photo)
+        self.assertEqual((answer.code, answer.err), (0, ""), photo + ": " + answer.story)
+        return answer.out.split("photo description:")[1].rstrip("\n")
+
+    def assert_labels(self, tag, photos, synset, right_min):
+        answers = [(self.ask(tag, photo), [synset[k] for k in accepted], photo) for photo, accepted in photos]
+        wrong = [one for one in answers if one[0] not in one[1]]
+        self.assertGreaterEqual(len(answers) - len(wrong), right_min, wrong)
+
+    def test_lenet(self):
+        self.install("2", "grey-255", "lenet-mxnet", "LeNet-symbol.json", "LeNet-0010.params")
+        photos = list(labelled("lenet-mxnet"))
+        self.assertGreaterEqual(len(photos), 40)
+        self.assert_labels("2", photos, lines("lenet-mxnet", "synset.txt"), len(photos) - 1)
+        self.assert_done(self.group.client("removemodel", "2"))
+
+    def test_squeezenet(self):
+        self.install("3", "caffe-bgr", "squeezenet1.1-mxnet", "squeezenet_v1.1-symbol.json",
+                     "squeezenet_v1.1-0000.params")
+        photos = list(labelled("squeezenet1.1-onnx-fp16"))
+        self.assertGreaterEqual(len(photos), 3)
+        self.assert_labels("3", photos, lines("squeezenet1.1-mxnet", "synset.txt"), len(photos))
+        self.assert_done(self.group.client("removemodel", "3"))
+
+
+if __name__ == "__main__":
+    if not os.path.isdir(DATA):
+        print("SKIP: NEXUS_TEST_DATA names no folder")
+        sys.exit(77)
+    harness.main()

@@ -1,0 +1,164 @@
+#include "process/process_driver.h"
+
+#include "nx_test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_NS (100 * NX_SEC)
+
+/* Below the range from which the kernel gives ports to connections, so that nobody gets it by chance. */
+uint16_t driver_free_port(void)
+{
+    static unsigned tries;
+    for (;;) {
+        unsigned port = 10000 + ((unsigned)getpid() * 131 + tries++ * 7) % 22000;
+        struct sockaddr_in a = {.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_true(fd >= 0);
+        int bound = bind(fd, (struct sockaddr *)&a, sizeof a);
+        close(fd);
+        if (bound == 0)
+            return (uint16_t)port;
+    }
+}
+
+static void become_node(const struct driver *d, const int in[2], const int out[2], unsigned index,
+                        unsigned id, unsigned nodes, unsigned min_nodes, double join_timeout_s)
+{
+    char args[6][24];
+    dup2(in[0], STDIN_FILENO);
+    dup2(out[1], STDOUT_FILENO);
+    snprintf(args[0], sizeof args[0], "%u", id);
+    snprintf(args[1], sizeof args[1], "%u", index == 0 ? d->port : 0);
+    snprintf(args[2], sizeof args[2], "%u", d->port);
+    snprintf(args[3], sizeof args[3], "%u", nodes);
+    snprintf(args[4], sizeof args[4], "%u", min_nodes);
+    snprintf(args[5], sizeof args[5], "%.3f", join_timeout_s);
+    execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5], NULL);
+    _exit(127);
+}
+
+void driver_start(struct driver *d, unsigned index, unsigned id, unsigned nodes, unsigned min_nodes,
+                  double join_timeout_s)
+{
+    struct driver_node *n = &d->nodes[index];
+    int in[2], out[2];
+    memset(n, 0, sizeof *n);
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    n->pid = fork();
+    assert_true(n->pid >= 0);
+    if (n->pid == 0)
+        become_node(d, in, out, index, id, nodes, min_nodes, join_timeout_s);
+    close(in[0]);
+    close(out[1]);
+    n->in = in[1];
+    n->out = out[0];
+}
+
+static void forget(struct driver_node *n)
+{
+    close(n->in);
+    close(n->out);
+    n->pid = 0;
+}
+
+void driver_stop_all(struct driver *d)
+{
+    for (unsigned i = 0; i < DRIVER_NODES_MAX; i++) {
+        struct driver_node *n = &d->nodes[i];
+        if (!n->pid)
+            continue;
+        kill(n->pid, SIGKILL);
+        waitpid(n->pid, NULL, 0);
+        forget(n);
+    }
+}
+
+void driver_tell(struct driver *d, unsigned index, const char *format, ...)
+{
+    char line[DRIVER_LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof line - 1, format, args);
+    va_end(args);
+    line[n++] = '\n';
+    assert_int_equal(write(d->nodes[index].in, line, (size_t)n), n);
+}
+
+/* Takes one line out of the buffer; false if there is no whole one. */
+static bool take_line(struct driver_node *n)
+{
+    char *end = memchr(n->buffer, '\n', n->used);
+    if (!end)
+        return false;
+    size_t len = (size_t)(end - n->buffer), gone = len + 1;
+    size_t kept = len < sizeof n->line ? len : sizeof n->line - 1;
+    memcpy(n->line, n->buffer, kept);
+    n->line[kept] = '\0';
+    n->used -= gone;
+    memmove(n->buffer, end + 1, n->used);
+    return true;
+}
+
+static void read_more(struct driver_node *n, unsigned index, const char *prefix, nx_ns until)
+{
+    struct pollfd p = {.fd = n->out, .events = POLLIN};
+    nx_ns left = until - nx_clock_now();
+    if (left <= 0 || poll(&p, 1, (int)(left / NX_MS) + 1) == 0)
+        fail_msg("node %u never said \"%s\"", index, prefix);
+    ssize_t got = read(n->out, n->buffer + n->used, sizeof n->buffer - n->used);
+    if (got <= 0)
+        fail_msg("node %u ended while \"%s\" was awaited; its last line: %s", index, prefix,
+                 n->line);
+    n->used += (size_t)got;
+}
+
+static bool is_bad(const char *line)
+{
+    return strncmp(line, "wrong", 5) == 0 || strncmp(line, "failed", 6) == 0 ||
+           strncmp(line, "refused", 7) == 0 || strncmp(line, "unknown", 7) == 0;
+}
+
+const char *driver_await(struct driver *d, unsigned index, const char *prefix)
+{
+    struct driver_node *n = &d->nodes[index];
+    nx_ns until = nx_clock_now() + PATIENCE_NS;
+    for (;;) {
+        while (!take_line(n))
+            read_more(n, index, prefix, until);
+        if (strncmp(n->line, prefix, strlen(prefix)) == 0)
+            return n->line;
+        if (is_bad(n->line))
+            fail_msg("node %u said \"%s\" while \"%s\" was awaited", index, n->line, prefix);
+    }
+}
+
+int driver_await_exit(struct driver *d, unsigned index)
+{
+    struct driver_node *n = &d->nodes[index];
+    nx_ns until = nx_clock_now() + PATIENCE_NS;
+    int status = 0;
+    pid_t pid;
+    while ((pid = waitpid(n->pid, &status, WNOHANG)) == 0) {
+        if (nx_clock_now() > until)
+            fail_msg("node %u does not end", index);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(pid, n->pid);
+    forget(n);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}

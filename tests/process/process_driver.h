@@ -1,0 +1,42 @@
+/* process_driver.h — starts test nodes as processes, writes them commands and awaits their lines. */
+#ifndef NX_PROCESS_DRIVER_H
+#define NX_PROCESS_DRIVER_H
+
+#include "common/clock.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { DRIVER_NODES_MAX = 8, DRIVER_LINE_BYTES = 512 };
+
+struct driver_node {
+    pid_t pid; /* 0: not running */
+    int in, out;
+    char buffer[4096];
+    size_t used;
+    char line[DRIVER_LINE_BYTES]; /* the last one awaited */
+    uint16_t fabric_port;
+};
+
+struct driver {
+    const char *program;
+    uint16_t port; /* the leader's */
+    struct driver_node nodes[DRIVER_NODES_MAX];
+};
+
+uint16_t driver_free_port(void);
+void driver_start(struct driver *d, unsigned index, unsigned id, unsigned nodes, unsigned min_nodes,
+                  double join_timeout_s);
+void driver_stop_all(struct driver *d); /* by kill; whatever state they are in */
+
+void driver_tell(struct driver *d, unsigned index, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The next line that starts with `prefix`; others are skipped, except that "wrong", "failed" and "refused" fail the
+ * test unless they are what is awaited. Fails after 100 s. */
+const char *driver_await(struct driver *d, unsigned index, const char *prefix);
+int driver_await_exit(struct driver *d, unsigned index); /* the exit code; -signal */
+
+#endif

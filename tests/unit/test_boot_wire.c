@@ -1,0 +1,254 @@
+#include "group/fabric/boot_wire.h"
+#include "nx_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct nx_boot_hello sample_hello(void)
+{
+    struct nx_boot_hello h = {
+        .version = NX_BOOT_VERSION,
+        .layout_hash = 0x1122334455667788,
+        .members_max = 8,
+        .first_view_nodes = 3,
+        .provider = "tcp",
+        .spec = {2, {{"FUNCTION_TIER", 1, 1, 2}, {"CATEGORIZER_TIER", 2, 1, 4}}},
+        .node = 7,
+        .subgroup = 1,
+        .host = "127.0.0.1",
+        .card = {.address_bytes = 16, .region_base = 5, .region_key = 6},
+    };
+    memset(h.card.address, 0xab, 16);
+    return h;
+}
+
+static struct nx_boot_view sample_view(uint32_t members)
+{
+    struct nx_boot_view v = {.token = 99, .rank = members - 1};
+    v.view.vid = 1;
+    v.view.members_count = members;
+    for (uint32_t i = 0; i < members; i++) {
+        v.view.members[i].node = 10 + i;
+        v.view.members[i].subgroup = i % 2;
+        memset(v.view.members[i].host, 'h', sizeof v.view.members[i].host - 1);
+        v.cards[i].address_bytes = NX_ADDRESS_BYTES;
+        v.cards[i].region_key = i;
+        memset(v.cards[i].address, (int)i, NX_ADDRESS_BYTES);
+        memset(v.view.members[i].address, (int)i, NX_ADDRESS_BYTES);
+        v.view.members[i].address_bytes = NX_ADDRESS_BYTES;
+    }
+    return v;
+}
+
+static enum nx_status find(const uint8_t *frame, size_t len, enum nx_boot_kind *kind,
+                           const uint8_t **payload, size_t *payload_len)
+{
+    struct nx_err err = {0};
+    return nx_boot_find_frame(frame, len, kind, payload, payload_len, &err);
+}
+
+static void a_hello_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct nx_boot_hello h = sample_hello(), back;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    size_t bytes = nx_boot_encode_hello(&h, frame), len;
+    enum nx_boot_kind kind;
+    const uint8_t *payload;
+    struct nx_err err = {0};
+    assert_int_equal(find(frame, bytes, &kind, &payload, &len), NX_OK);
+    assert_int_equal(kind, NX_BOOT_HELLO);
+    assert_int_equal(nx_boot_decode_hello(payload, len, &back, &err), NX_OK);
+    assert_string_equal(back.spec.subgroups[1].name, "CATEGORIZER_TIER");
+    assert_int_equal(back.node, 7);
+    assert_memory_equal(&back.card, &h.card, sizeof h.card);
+    assert_int_equal(nx_boot_compare(&h, &back, &err), NX_OK);
+}
+
+static void the_largest_view_fits_a_frame(void **state)
+{
+    (void)state;
+    struct nx_boot_view v = sample_view(NX_MEMBERS_MAX), back;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    size_t bytes = nx_boot_encode_view(&v, frame), len;
+    enum nx_boot_kind kind;
+    const uint8_t *payload;
+    struct nx_err err = {0};
+    assert_true(bytes <= NX_BOOT_FRAME_MAX);
+    assert_int_equal(find(frame, bytes, &kind, &payload, &len), NX_OK);
+    assert_int_equal(nx_boot_decode_view(payload, len, &back, &err), NX_OK);
+    assert_memory_equal(&back.view, &v.view, sizeof v.view);
+    assert_memory_equal(back.cards, v.cards, sizeof v.cards);
+    assert_int_equal(back.rank, NX_MEMBERS_MAX - 1);
+}
+
+static void every_cut_is_refused(void **state)
+{
+    (void)state;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_boot_hello h = sample_hello();
+    struct nx_boot_view v = sample_view(3), view;
+    struct nx_err err = {0};
+    size_t bytes = nx_boot_encode_hello(&h, frame), len;
+    enum nx_boot_kind kind;
+    const uint8_t *payload;
+    for (size_t cut = 0; cut < bytes; cut++) {
+        assert_int_equal(find(frame, cut, &kind, &payload, &len), NX_AGAIN);
+        if (cut >= NX_BOOT_HEAD_BYTES)
+            assert_int_not_equal(nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES,
+                                                      cut - NX_BOOT_HEAD_BYTES, &h, &err),
+                                 NX_OK);
+    }
+    bytes = nx_boot_encode_view(&v, frame);
+    for (size_t cut = NX_BOOT_HEAD_BYTES; cut < bytes; cut++)
+        assert_int_equal(
+            nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, cut - NX_BOOT_HEAD_BYTES, &view, &err),
+            NX_CORRUPT);
+    /* and one byte too many is too */
+    assert_int_equal(nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES + 1,
+                                         &view, &err),
+                     NX_CORRUPT);
+}
+
+static void a_frame_that_is_none_is_corrupt_at_its_head(void **state)
+{
+    (void)state;
+    struct nx_err err = {0};
+    enum nx_boot_kind kind;
+    const uint8_t *payload;
+    size_t len;
+    const uint8_t http[] = "GET / HTTP/1.1\r\n";
+    assert_int_equal(nx_boot_find_frame(http, sizeof http, &kind, &payload, &len, &err),
+                     NX_CORRUPT);
+    const uint8_t empty[] = {0, 0, 0, 0, 1};
+    assert_int_equal(nx_boot_find_frame(empty, 5, &kind, &payload, &len, &err), NX_CORRUPT);
+    const uint8_t odd[] = {1, 0, 0, 0, 77};
+    assert_int_equal(nx_boot_find_frame(odd, 5, &kind, &payload, &len, &err), NX_CORRUPT);
+}
+
+static void another_version_is_named(void **state)
+{
+    (void)state;
+    struct nx_boot_hello h = sample_hello(), back;
+    struct nx_err err = {0};
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    h.version = 9;
+    size_t bytes = nx_boot_encode_hello(&h, frame);
+    assert_int_equal(
+        nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, &back, &err),
+        NX_DENIED);
+    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 1");
+}
+
+static void unprintable_and_overlong_text_is_refused(void **state)
+{
+    (void)state;
+    struct nx_boot_hello h = sample_hello(), back;
+    struct nx_err err = {0};
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    h.host[3] = '\n';
+    size_t bytes = nx_boot_encode_hello(&h, frame);
+    assert_int_equal(
+        nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, &back, &err),
+        NX_CORRUPT);
+    assert_non_null(strstr(err.text, "host"));
+    memset(h.host, 'x', sizeof h.host - 1); /* the longest that fits does */
+    bytes = nx_boot_encode_hello(&h, frame);
+    assert_int_equal(
+        nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, &back, &err),
+        NX_OK);
+}
+
+static void expect_difference(const struct nx_boot_hello *joiner, const char *words)
+{
+    struct nx_boot_hello leader = sample_hello();
+    struct nx_err err = {0};
+    assert_int_equal(nx_boot_compare(&leader, joiner, &err), NX_DENIED);
+    if (!strstr(err.text, words))
+        fail_msg("\"%s\" does not say \"%s\"", err.text, words);
+}
+
+static void the_first_difference_is_named(void **state)
+{
+    (void)state;
+    struct nx_boot_hello h = sample_hello();
+    h.first_view_nodes = 2;
+    expect_difference(&h, "first view is 2 at your node and 3 at the leader");
+    h = sample_hello();
+    h.members_max = 4;
+    expect_difference(&h, "members is 4 at your node and 8 at the leader");
+    h = sample_hello();
+    strcpy(h.provider, "verbs");
+    expect_difference(&h, "provider is verbs at your node and tcp at the leader");
+    h = sample_hello();
+    h.spec.subgroups_count = 1;
+    expect_difference(&h, "number of subgroups is 1");
+    h = sample_hello();
+    strcpy(h.spec.subgroups[1].name, "OTHER");
+    expect_difference(&h, "OTHER at your node and CATEGORIZER_TIER at the leader");
+    h = sample_hello();
+    h.spec.subgroups[1].num_shards = 1;
+    expect_difference(&h, "num_shards of CATEGORIZER_TIER is 1 at your node and 2");
+    h = sample_hello();
+    h.spec.subgroups[0].min_nodes = 2;
+    expect_difference(&h, "min_nodes of FUNCTION_TIER is 2");
+    h = sample_hello();
+    h.spec.subgroups[0].max_nodes = 3;
+    expect_difference(&h, "max_nodes of FUNCTION_TIER is 3");
+    h = sample_hello();
+    h.subgroup = 2;
+    expect_difference(&h, "you name subgroup 2, the group has 2");
+    h = sample_hello();
+    h.layout_hash++;
+    expect_difference(&h, "hash is 1122334455667789");
+}
+
+static void a_refusal_is_cut_to_its_place(void **state)
+{
+    (void)state;
+    char why[8];
+    nx_boot_decode_refused((const uint8_t *)"too long a reason", 17, why, sizeof why);
+    assert_string_equal(why, "too lon");
+    nx_boot_decode_refused((const uint8_t *)"", 0, why, sizeof why);
+    assert_string_equal(why, "");
+}
+
+/* Seeds for fuzz/corpus/fuzz_bootstrap: test_boot_wire --corpus FOLDER */
+static void write_seed(const char *folder, const char *name, const uint8_t *bytes, size_t len)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes, 1, len, file) != len || fclose(file) != 0)
+        abort();
+}
+
+static int write_corpus(const char *folder)
+{
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_boot_hello h = sample_hello();
+    struct nx_boot_view v = sample_view(3);
+    write_seed(folder, "hello", frame, nx_boot_encode_hello(&h, frame));
+    write_seed(folder, "view", frame, nx_boot_encode_view(&v, frame));
+    write_seed(folder, "refused", frame, nx_boot_encode_refused("node id 3 is taken", frame));
+    write_seed(folder, "go", frame, nx_boot_encode_empty(NX_BOOT_GO, frame));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--corpus") == 0)
+        return write_corpus(argv[2]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hello_comes_back_as_it_was),
+        cmocka_unit_test(the_largest_view_fits_a_frame),
+        cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(a_frame_that_is_none_is_corrupt_at_its_head),
+        cmocka_unit_test(another_version_is_named),
+        cmocka_unit_test(unprintable_and_overlong_text_is_refused),
+        cmocka_unit_test(the_first_difference_is_named),
+        cmocka_unit_test(a_refusal_is_cut_to_its_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+#include "common/config.h"
+#include "nx_test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char good[] = "[NEXUS]\n"
+                           "leader_ip = 127.0.0.1 ; the first node\n"
+                           "local_id = 3\n"
+                           "local_ip = 127.0.0.2\n"
+                           "tier = categorizer\n"
+                           "first_view_nodes = 4\n"
+                           "[SUBGROUP/CATEGORIZER_TIER]\n"
+                           "max_nodes = 2\n";
+
+static struct nx_config config;
+static struct nx_err err;
+
+/* Up to four options, NULL after the last. */
+static enum nx_status parse(const char *text, const char *a, const char *b, const char *c,
+                            const char *d)
+{
+    const char *options[] = {a, b, c, d};
+    char *argv[4];
+    int argc = 0;
+    for (; argc < 4 && options[argc]; argc++)
+        argv[argc] = (char *)(uintptr_t)options[argc];
+    err = (struct nx_err){0};
+    return nx_config_parse(text, "nexus.cfg", argc, argv, &config, &err);
+}
+
+static void a_file_and_its_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(good, NULL, NULL, NULL, NULL), NX_OK);
+    assert_int_equal(config.local_id, 3);
+    assert_string_equal(config.leader_ip, "127.0.0.1");
+    assert_string_equal(config.local_ip, "127.0.0.2");
+    assert_int_equal(config.leader_gms_port, 23580);
+    assert_int_equal(config.client_port, 28003);
+    assert_string_equal(config.provider, "tcp");
+    assert_int_equal(config.categorizer_tier.max_nodes, 2);
+    assert_int_equal(config.categorizer_tier.num_shards, 1);
+}
+
+static void the_command_line_wins(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(good, "--local_id=7", "--RDMA/provider=verbs",
+                           "--SUBGROUP/CATEGORIZER_TIER/max_nodes", "5"),
+                     NX_OK);
+    assert_int_equal(config.local_id, 7);
+    assert_int_equal(config.client_port, 28007);
+    assert_string_equal(config.provider, "verbs");
+    assert_int_equal(config.categorizer_tier.max_nodes, 5);
+}
+
+struct bad {
+    const char *more, *option, *value, *sentence;
+};
+
+static void every_mistake_is_named(void **state)
+{
+    (void)state;
+    static const struct bad cases[] = {
+        {"min_node = 2\n", NULL, NULL,
+         "nexus.cfg:9: unknown key \"min_node\" in section [SUBGROUP/CATEGORIZER_TIER]"},
+        {"[RDMA]\nprovider = pigeon\n", NULL, NULL,
+         "nexus.cfg:10: provider must be one of tcp verbs , not \"pigeon\""},
+        {"num_shards = 99\n", NULL, NULL,
+         "nexus.cfg:9: num_shards must be a number from 1 to 32, not \"99\""},
+        {"num_shards = -1\n", NULL, NULL,
+         "nexus.cfg:9: num_shards must be a number from 1 to 32, not \"-1\""},
+        {"max_nodes = 4\n", NULL, NULL, "nexus.cfg:9: max_nodes is given twice"},
+        {"what is this\n", NULL, NULL, "nexus.cfg:9: expected \"key = value\" or \"[section]\""},
+        {"[RDNA]\nprovider = tcp\n", NULL, NULL,
+         "nexus.cfg:10: unknown key \"provider\" in section [RDNA]"},
+        {"min_nodes = 3\n", NULL, NULL,
+         "nexus.cfg: [SUBGROUP/CATEGORIZER_TIER] min_nodes 3 is over max_nodes 2"},
+        {"num_shards = 2\nmin_nodes = 2\n", NULL, NULL,
+         "nexus.cfg: first_view_nodes is 4, but the shards need 5 nodes (1 + 2 x 2)"},
+        {"", "--local_id", "x",
+         "option --local_id: local_id must be a number from 0 to 1000000, not \"x\""},
+        {"", "--local_ip", "localhost",
+         "option --local_ip: local_ip must be an IPv4 address, not \"localhost\""},
+        {"", "--color", "x", "unknown option \"--color\""},
+        {"", "--local_id", NULL, "option \"--local_id\" has no value"},
+        {"", "fast", NULL, "unexpected argument \"fast\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s%s", good, cases[i].more);
+        assert_int_equal(parse(text, cases[i].option, cases[i].value, NULL, NULL), NX_INVALID);
+        assert_string_equal(err.text, cases[i].sentence);
+    }
+}
+
+static void a_missing_key_is_named(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[NEXUS]\nlocal_id = 1\n", NULL, NULL, NULL, NULL), NX_INVALID);
+    assert_string_equal(err.text, "nexus.cfg: leader_ip is missing in section [NEXUS]");
+}
+
+static void a_file_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(nx_config_load("/nonexistent/nexus.cfg", 0, NULL, &config, &err), NX_IO);
+    assert_non_null(strstr(err.text, "No such file or directory"));
+    assert_int_equal(nx_config_load("/", 0, NULL, &config, &err), NX_IO);
+    assert_int_equal(nx_config_load("/proc/self/exe", 0, NULL, &config, &err), NX_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_and_its_defaults),        cmocka_unit_test(the_command_line_wins),
+        cmocka_unit_test(every_mistake_is_named),         cmocka_unit_test(a_missing_key_is_named),
+        cmocka_unit_test(a_file_that_is_none_is_refused),
+    };
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

@@ -1,0 +1,335 @@
+/* Two and three fabrics in one thread, on real sockets over loopback. */
+#include "common/clock.h"
+#include "group/fabric/fabric.h"
+#include "nx_test.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { NODES = 3, REGION_BYTES = 1 << 20, TOKEN = 0x1234567 };
+
+struct node {
+    struct nx_fabric *fabric;
+    uint8_t *region;
+    nx_rankset down;
+    const char *why;
+};
+
+struct fixture {
+    struct node nodes[NODES];
+    struct nx_fabric_card cards[NODES];
+};
+
+static void turn(struct node *node)
+{
+    struct nx_fabric_event downs[NX_MEMBERS_MAX];
+    uint32_t count = 0;
+    if (!node->fabric)
+        return;
+    nx_fabric_poll(node->fabric, downs, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_false(node->down & NX_RANK_BIT(downs[i].peer)); /* reported once */
+        node->down |= NX_RANK_BIT(downs[i].peer);
+        node->why = downs[i].why;
+    }
+}
+
+static void turn_all(struct fixture *f)
+{
+    for (int i = 0; i < NODES; i++)
+        turn(&f->nodes[i]);
+}
+
+#define POLL_UNTIL(f, condition)                        \
+    do {                                                \
+        nx_ns until_ = nx_clock_now() + 20 * NX_SEC;    \
+        while (!(condition) && nx_clock_now() < until_) \
+            turn_all(f);                                \
+        assert_true(condition);                         \
+    } while (0)
+
+static int open_nodes(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct nx_fabric_config config = {
+        .provider = "tcp", .local_ip = "127.0.0.1", .members_max = NODES};
+    for (int i = 0; i < NODES; i++) {
+        struct nx_err err = {0};
+        f->nodes[i].region = aligned_alloc(4096, REGION_BYTES);
+        memset(f->nodes[i].region, 0, REGION_BYTES);
+        if (nx_fabric_open(&config, f->nodes[i].region, REGION_BYTES, &f->nodes[i].fabric,
+                           &f->cards[i], &err) != NX_OK)
+            fail_msg("%s", err.text);
+    }
+    *state = f;
+    return 0;
+}
+
+static int close_nodes(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < NODES; i++) {
+        if (f->nodes[i].fabric)
+            nx_fabric_close(f->nodes[i].fabric);
+        free(f->nodes[i].region);
+    }
+    free(f);
+    return 0;
+}
+
+static void connect_node(struct fixture *f, nx_rank rank, uint64_t token)
+{
+    struct nx_err err = {0};
+    assert_int_equal(nx_fabric_connect(f->nodes[rank].fabric, rank, NODES, f->cards, token, &err),
+                     NX_OK);
+}
+
+static bool all_connected(const struct fixture *f)
+{
+    for (nx_rank r = 0; r < NODES; r++)
+        if (nx_fabric_connected(f->nodes[r].fabric) != (7u & ~NX_RANK_BIT(r)))
+            return false;
+    return true;
+}
+
+static void connect_all(struct fixture *f)
+{
+    for (nx_rank r = 0; r < NODES; r++)
+        connect_node(f, r, TOKEN);
+    POLL_UNTIL(f, all_connected(f));
+}
+
+static void everybody_connects_whoever_starts(void **state)
+{
+    struct fixture *f = *state;
+    connect_node(f, 0, TOKEN); /* the lower ranks call before the others know of a view */
+    for (int i = 0; i < 200; i++)
+        turn_all(f);
+    connect_node(f, 1, TOKEN);
+    for (int i = 0; i < 200; i++)
+        turn_all(f);
+    connect_node(f, 2, TOKEN);
+    POLL_UNTIL(f, all_connected(f));
+    assert_true(nx_fabric_writable(f->nodes[1].fabric) == 5);
+}
+
+/* Payloads are written over and over from a changing source, each followed by its number inline: whoever reads
+ * number n must find a payload of at least round n. */
+static void a_guard_never_lands_before_its_payload(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    uint64_t posted = 0, seen = 0;
+    const uint64_t rounds = 3000;
+    const uint32_t payload = 8192, slot_bytes = 8192, slots = 64, guard_at = 900000;
+    volatile uint64_t *guard = (volatile uint64_t *)(void *)(f->nodes[1].region + guard_at);
+    nx_ns until = nx_clock_now() + 30 * NX_SEC;
+    while (seen < rounds && nx_clock_now() < until) {
+        if (posted < rounds && posted < seen + slots &&
+            (nx_fabric_writable(f->nodes[0].fabric) & 2)) {
+            posted++;
+            uint64_t at = posted % slots * slot_bytes;
+            memset(f->nodes[0].region + at, (int)(posted & 0xff), payload);
+            memcpy(f->nodes[0].region + guard_at, &posted, 8);
+            struct nx_write w = {
+                .peer = 1, .bytes = payload, .local_offset = at, .remote_offset = at};
+            assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_OK);
+            struct nx_write g = {.peer = 1,
+                                 .bytes = 8,
+                                 .inline_bytes = true,
+                                 .local_offset = guard_at,
+                                 .remote_offset = guard_at};
+            assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &g), NX_OK);
+        }
+        turn_all(f);
+        uint64_t now = *guard;
+        assert_true(now >= seen && now <= posted);
+        for (uint64_t n = seen + 1; n <= now; n++) {
+            const uint8_t *slot = f->nodes[1].region + n % slots * slot_bytes;
+            assert_int_equal(slot[0], n & 0xff);
+            assert_int_equal(slot[payload - 1], n & 0xff);
+        }
+        seen = now;
+    }
+    assert_true(seen == rounds);
+    struct nx_fabric_stats stats;
+    nx_fabric_get_stats(f->nodes[0].fabric, &stats);
+    assert_true(stats.writes == 2 * rounds);
+    assert_true(stats.operations < stats.writes); /* neighbours left together */
+}
+
+static void inline_writes_are_copies(struct fixture *f)
+{
+    for (uint8_t i = 1; i <= NX_WRITES_PER_PEER; i++) {
+        f->nodes[2].region[0] = i;
+        struct nx_write w = {.peer = 0, .bytes = 1, .inline_bytes = true, .remote_offset = i};
+        assert_int_equal(nx_fabric_post(f->nodes[2].fabric, &w), NX_OK);
+    }
+    f->nodes[2].region[0] = 99;
+    volatile uint8_t *got = f->nodes[0].region;
+    POLL_UNTIL(f, got[NX_WRITES_PER_PEER] == NX_WRITES_PER_PEER);
+    for (uint8_t i = 1; i <= NX_WRITES_PER_PEER; i++)
+        assert_int_equal(got[i], i);
+}
+
+static void an_inline_write_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    inline_writes_are_copies(f);
+}
+
+static void a_full_queue_is_not_writable_and_says_again(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    struct nx_write w = {.peer = 1, .bytes = 65536, .remote_offset = 65536};
+    int taken = 0;
+    while (nx_fabric_writable(f->nodes[0].fabric) & 2) {
+        assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_OK);
+        assert_true(++taken <= 1000);
+    }
+    enum nx_status status = NX_OK;
+    while (status == NX_OK && ++taken <= 1000)
+        status = nx_fabric_post(f->nodes[0].fabric, &w);
+    assert_int_equal(status, NX_AGAIN);
+    POLL_UNTIL(f, nx_fabric_writable(f->nodes[0].fabric) & 2); /* and frees itself */
+}
+
+static void a_closed_peer_is_reported_once_and_writes_to_it_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    nx_fabric_close(f->nodes[1].fabric);
+    f->nodes[1].fabric = NULL;
+    POLL_UNTIL(f, (f->nodes[0].down & 2) && (f->nodes[2].down & 2));
+    assert_non_null(f->nodes[0].why);
+    for (int i = 0; i < 1000; i++)
+        turn_all(f);
+    assert_true(f->nodes[0].down == 2 && f->nodes[2].down == 2);
+    struct nx_write w = {.peer = 1, .bytes = 8};
+    assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_PEER_DOWN);
+    assert_true(nx_fabric_writable(f->nodes[0].fabric) == 4);
+    assert_true(nx_fabric_connected(f->nodes[0].fabric) == 4);
+}
+
+static void a_caller_without_the_token_is_rejected(void **state)
+{
+    struct fixture *f = *state;
+    connect_node(f, 2, TOKEN);
+    connect_node(f, 1, TOKEN);
+    connect_node(f, 0, TOKEN + 1);
+    POLL_UNTIL(f, (f->nodes[0].down & 6) == 6 && nx_fabric_connected(f->nodes[1].fabric) == 4);
+    assert_true(nx_fabric_connected(f->nodes[2].fabric) == 2);
+    nx_fabric_disconnect(f->nodes[0].fabric); /* the right token later is welcome */
+    connect_node(f, 0, TOKEN);
+    POLL_UNTIL(f, all_connected(f));
+}
+
+static void disconnect_and_connect_again(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    for (nx_rank r = 0; r < NODES; r++)
+        nx_fabric_disconnect(f->nodes[r].fabric);
+    for (nx_rank r = 0; r < NODES; r++)
+        connect_node(f, r, TOKEN + 7);
+    POLL_UNTIL(f, all_connected(f));
+    inline_writes_are_copies(f);
+}
+
+static bool readable(const struct node *node, int timeout_ms)
+{
+    struct pollfd p = {.fd = nx_fabric_fd(node->fabric), .events = POLLIN};
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
+static void go_to_sleep(struct node *node)
+{
+    nx_ns until = nx_clock_now() + 20 * NX_SEC;
+    while (nx_fabric_arm(node->fabric) != NX_OK) {
+        assert_true(nx_clock_now() < until);
+        turn(node);
+    }
+}
+
+static void a_sleeper_is_woken_by_a_write_and_by_a_death(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    for (int i = 0; i < 200; i++)
+        turn_all(f);
+    go_to_sleep(&f->nodes[1]);
+    assert_false(readable(&f->nodes[1], 0));
+    struct nx_write w = {
+        .peer = 1, .bytes = 8, .inline_bytes = true, .remote_offset = 64, .doorbell = true};
+    f->nodes[0].region[0] = 42;
+    assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_OK);
+    nx_fabric_flush(f->nodes[0].fabric);
+    assert_true(readable(&f->nodes[1], 10000));
+    volatile uint8_t *got = f->nodes[1].region + 64;
+    POLL_UNTIL(f, *got == 42);
+
+    go_to_sleep(&f->nodes[1]);
+    nx_fabric_close(f->nodes[2].fabric);
+    f->nodes[2].fabric = NULL;
+    assert_true(readable(&f->nodes[1], 10000));
+    POLL_UNTIL(f, f->nodes[1].down == 4);
+}
+
+/* The kernel bounds how deep epoll descriptors nest; a server's own loop needs one level on top of ours. */
+static void its_descriptor_fits_into_a_loop(void **state)
+{
+    struct fixture *f = *state;
+    struct epoll_event want = {.events = EPOLLIN};
+    int loop = epoll_create1(0);
+    connect_all(f);
+    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, nx_fabric_fd(f->nodes[1].fabric), &want), 0);
+    go_to_sleep(&f->nodes[1]);
+    assert_int_equal(epoll_wait(loop, &want, 1, 0), 0);
+    struct nx_write w = {.peer = 1, .bytes = 8, .inline_bytes = true, .remote_offset = 64};
+    assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_OK);
+    nx_fabric_flush(f->nodes[0].fabric);
+    assert_int_equal(epoll_wait(loop, &want, 1, 10000), 1);
+    close(loop);
+}
+
+static void an_unknown_provider_or_address_is_one_sentence(void **state)
+{
+    (void)state;
+    struct nx_fabric_config config = {
+        .provider = "nosuch", .local_ip = "127.0.0.1", .members_max = 2};
+    struct nx_fabric *fabric = NULL;
+    struct nx_fabric_card card;
+    struct nx_err err = {0};
+    static uint8_t region[4096];
+    assert_int_equal(nx_fabric_open(&config, region, sizeof region, &fabric, &card, &err),
+                     NX_FATAL);
+    assert_non_null(strstr(err.text, "nosuch"));
+    strcpy(config.provider, "tcp");
+    strcpy(config.local_ip, "192.0.2.77"); /* not ours */
+    assert_int_equal(nx_fabric_open(&config, region, sizeof region, &fabric, &card, &err),
+                     NX_FATAL);
+    assert_null(fabric);
+}
+
+int main(void)
+{
+#define WITH_NODES(test) cmocka_unit_test_setup_teardown(test, open_nodes, close_nodes)
+    const struct CMUnitTest tests[] = {
+        WITH_NODES(everybody_connects_whoever_starts),
+        WITH_NODES(a_guard_never_lands_before_its_payload),
+        WITH_NODES(an_inline_write_is_a_copy),
+        WITH_NODES(a_full_queue_is_not_writable_and_says_again),
+        WITH_NODES(a_closed_peer_is_reported_once_and_writes_to_it_are_dropped),
+        WITH_NODES(a_caller_without_the_token_is_rejected),
+        WITH_NODES(disconnect_and_connect_again),
+        WITH_NODES(a_sleeper_is_woken_by_a_write_and_by_a_death),
+        WITH_NODES(its_descriptor_fits_into_a_loop),
+        cmocka_unit_test(an_unknown_provider_or_address_is_one_sentence),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

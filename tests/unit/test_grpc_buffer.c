@@ -1,0 +1,160 @@
+#include "common/arena.h"
+#include "common/prng.h"
+#include "function_tier/grpc/grpc_buffer.h"
+#include "function_tier/grpc/grpc_inflate.h"
+#include "nx_test.h"
+
+#include <string.h>
+#include <zlib.h>
+
+static struct nx_grpc_budget server, connection;
+static struct nx_grpc_buffer buffer;
+
+static int setup(void **state)
+{
+    (void)state;
+    server = (struct nx_grpc_budget){.limit = 100000};
+    connection = (struct nx_grpc_budget){.limit = 60000, .parent = &server};
+    nx_grpc_buffer_init(&buffer, &connection);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    nx_grpc_buffer_free(&buffer);
+    return server.used != 0 || connection.used != 0;
+}
+
+static void bytes_come_out_in_order(void **state)
+{
+    (void)state;
+    struct nx_prng prng;
+    nx_prng_init(&prng, 3);
+    uint8_t in = 0, out = 0, piece[300];
+    for (int step = 0; step < 20000; step++) {
+        size_t n = nx_prng_below(&prng, sizeof piece), len = nx_grpc_buffer_len(&buffer);
+        if (nx_prng_below(&prng, 2) || len == 0) {
+            for (size_t i = 0; i < n; i++)
+                piece[i] = in++;
+            if (nx_grpc_buffer_append(&buffer, piece, n) != NX_OK)
+                in -= (uint8_t)n;
+            continue;
+        }
+        n = n % len + 1;
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(nx_grpc_buffer_span(&buffer)[i], out++);
+        nx_grpc_buffer_pop(&buffer, n);
+        assert_true(connection.used == buffer.cap && server.used == buffer.cap);
+    }
+}
+
+static void a_budget_refuses_and_nothing_changes(void **state)
+{
+    (void)state;
+    uint8_t bytes[1000] = {0};
+    enum nx_status status = NX_OK;
+    while (status == NX_OK)
+        status = nx_grpc_buffer_append(&buffer, bytes, sizeof bytes);
+    assert_int_equal(status, NX_TOO_LARGE);
+    size_t len = nx_grpc_buffer_len(&buffer);
+    assert_true(len >= 20000 && connection.used <= connection.limit);
+    assert_int_equal(nx_grpc_buffer_append(&buffer, bytes, sizeof bytes), NX_TOO_LARGE);
+    assert_int_equal(nx_grpc_buffer_len(&buffer), len);
+    server.limit = server.used;
+    struct nx_grpc_buffer other;
+    nx_grpc_buffer_init(&other, &server); /* at the limit */
+    assert_int_equal(nx_grpc_buffer_append(&other, bytes, 1), NX_TOO_LARGE);
+}
+
+/* Each takes what it can, in turn: none gets more than what is then left, nobody gets nothing. */
+static void the_greedy_leave_a_share(void **state)
+{
+    (void)state;
+    enum { GREEDY = 4 };
+    struct nx_grpc_budget budgets[GREEDY + 1];
+    struct nx_grpc_buffer buffers[GREEDY + 1];
+    uint8_t bytes[500] = {0};
+    server.limit = 1000000;
+    for (int i = 0; i <= GREEDY; i++) {
+        budgets[i] = (struct nx_grpc_budget){.limit = 900000, .parent = &server};
+        nx_grpc_buffer_init(&buffers[i], &budgets[i]);
+    }
+    for (int round = 0; round < 5000; round++)
+        nx_grpc_buffer_append(&buffers[round % GREEDY], bytes, sizeof bytes);
+    for (int i = 0; i < GREEDY; i++)
+        assert_true(nx_grpc_buffer_len(&buffers[i]) > 50000);
+    assert_true(server.limit - server.used >= server.limit / (GREEDY + 1));
+    for (int round = 0; round < 100; round++)
+        assert_int_equal(nx_grpc_buffer_append(&buffers[GREEDY], bytes, sizeof bytes), NX_OK);
+    for (int i = 0; i <= GREEDY; i++)
+        nx_grpc_buffer_free(&buffers[i]);
+}
+
+static void a_failed_allocation_charges_nothing(void **state)
+{
+    (void)state;
+    uint64_t used = server.used;
+    nx_alloc_fail_at(1);
+    enum nx_status status = nx_grpc_buffer_append(&buffer, "x", 1);
+    nx_alloc_fail_at(0);
+    assert_true(status == NX_NO_MEMORY || status == NX_OK); /* the smaller size is tried next */
+    if (status != NX_OK)
+        assert_int_equal(server.used, used);
+}
+
+static size_t gzip(const uint8_t *bytes, size_t len, uint8_t *dst, size_t cap)
+{
+    z_stream z = {0};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (Bytef *)(uintptr_t)bytes;
+    z.avail_in = (uInt)len;
+    z.next_out = dst;
+    z.avail_out = (uInt)cap;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    size_t out = z.total_out;
+    deflateEnd(&z);
+    return out;
+}
+
+static void gzip_comes_back_under_a_cap(void **state)
+{
+    (void)state;
+    static uint8_t plain[30000], packed[4096];
+    for (size_t i = 0; i < sizeof plain; i++)
+        plain[i] = (uint8_t)(i / 100);
+    size_t len = gzip(plain, sizeof plain, packed, sizeof packed);
+    assert_int_equal(nx_grpc_inflate(packed, len, sizeof plain, &buffer), NX_OK);
+    assert_int_equal(nx_grpc_buffer_len(&buffer), sizeof plain);
+    assert_memory_equal(nx_grpc_buffer_span(&buffer), plain, sizeof plain);
+    nx_grpc_buffer_free(&buffer);
+    assert_int_equal(nx_grpc_inflate(packed, len, sizeof plain - 1, &buffer), NX_TOO_LARGE);
+    for (size_t cut = 0; cut < len; cut += 7)
+        assert_int_equal(nx_grpc_inflate(packed, cut, sizeof plain, &buffer), NX_CORRUPT);
+    assert_int_equal(nx_grpc_inflate(packed, len + 1, sizeof plain, &buffer), NX_CORRUPT);
+    packed[len - 6] ^= 1; /* in the checksum */
+    assert_int_equal(nx_grpc_inflate(packed, len, sizeof plain, &buffer), NX_CORRUPT);
+    assert_int_equal(connection.used, 0);
+}
+
+static void a_bomb_stops_at_the_budget(void **state)
+{
+    (void)state;
+    static uint8_t zeros[10 << 20], packed[20000];
+    size_t len = gzip(zeros, sizeof zeros, packed, sizeof packed);
+    assert_int_equal(nx_grpc_inflate(packed, len, sizeof zeros, &buffer), NX_TOO_LARGE);
+    assert_int_equal(server.used, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_come_out_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_budget_refuses_and_nothing_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_greedy_leave_a_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_allocation_charges_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(gzip_comes_back_under_a_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bomb_stops_at_the_budget, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,332 @@
+/* The router against a group made of tables: three function-tier-free ranks, two shards of the categorizer tier. */
+#include "function_tier/route.h"
+#include "nx_test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TIER = 1, STREAMS = 64 };
+
+/* --- the group, as far as the router sees it ----------------------------------------------------- */
+
+struct nx_group {
+    struct nx_view view;
+    struct nx_layout layout;
+    bool formed;
+    nx_rankset alive;
+    enum nx_status shard_status[2];
+    uint32_t load[8];
+    struct {
+        nx_rank peer;
+        void *cookie;
+        uint64_t total, got;
+        uint8_t bytes[8192];
+        bool cancelled;
+    } streams[STREAMS];
+    nx_stream streams_count;
+    size_t room; /* bytes that writes may still take */
+};
+
+static struct nx_group group;
+
+const struct nx_view *nx_group_view(const struct nx_group *g)
+{
+    return g->formed ? &g->view : NULL;
+}
+
+const struct nx_layout *nx_group_layout(const struct nx_group *g)
+{
+    return g->formed ? &g->layout : NULL;
+}
+
+nx_rankset nx_group_alive(const struct nx_group *g)
+{
+    return g->alive;
+}
+
+enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup, uint32_t shard)
+{
+    assert_int_equal(subgroup, TIER);
+    return g->shard_status[shard];
+}
+
+uint32_t nx_group_load(const struct nx_group *g, nx_rank rank, unsigned word)
+{
+    assert_int_equal(word, 0);
+    return g->load[rank];
+}
+
+enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,
+                             nx_stream *stream)
+{
+    assert_true(g->streams_count < STREAMS - 1);
+    *stream = ++g->streams_count;
+    g->streams[*stream].peer = peer;
+    g->streams[*stream].cookie = cookie;
+    g->streams[*stream].total = total;
+    return NX_OK;
+}
+
+enum nx_status nx_query_write(struct nx_group *g, nx_stream s, const void *bytes, size_t len,
+                              size_t *taken)
+{
+    *taken = len < g->room ? len : g->room;
+    memcpy(g->streams[s].bytes + g->streams[s].got, bytes, *taken);
+    g->streams[s].got += *taken;
+    g->room -= *taken;
+    return *taken ? NX_OK : NX_AGAIN;
+}
+
+void nx_query_cancel(struct nx_group *g, nx_stream s)
+{
+    g->streams[s].cancelled = true;
+}
+
+enum nx_status nx_reply_open(struct nx_group *g, nx_stream s, uint64_t total)
+{
+    (void)g, (void)s, (void)total;
+    return NX_OK;
+}
+
+/* --- the tests ------------------------------------------------------------------------------------ */
+
+static struct nx_route *route;
+static struct nx_err err;
+static struct nx_answer answers[NX_ROUTE_TAGS_MAX];
+static uint32_t answers_count, dones;
+
+static void done(void *user, const struct nx_answer *a, uint32_t count)
+{
+    assert_ptr_equal(user, &dones);
+    memcpy(answers, a, count * sizeof *a);
+    answers_count = count;
+    dones++;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    group = (struct nx_group){.formed = true, .alive = 0x1f, .room = SIZE_MAX};
+    group.layout.shards_count[TIER] = 2; /* shard 0: ranks 1, 2; shard 1: ranks 3, 4 */
+    group.layout.shards[TIER][0].set = 0x06;
+    group.layout.shards[TIER][1].set = 0x18;
+    for (uint32_t i = 0; i < 5; i++)
+        group.view.members[i].node = 100 + i;
+    dones = 0;
+    assert_int_equal(nx_route_open(TIER, 1, &route, &err), NX_OK);
+    nx_route_attach(route, &group);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    nx_route_close(route);
+    return 0;
+}
+
+static uint8_t *photo(size_t bytes)
+{
+    assert_int_equal(nx_route_reserve(route, bytes, &err), NX_OK);
+    uint8_t *p = malloc(bytes);
+    memset(p, 'x', bytes);
+    return p;
+}
+
+static struct nx_route_request *ask(const uint32_t *tags, uint32_t count)
+{
+    struct nx_route_request *request;
+    assert_int_equal(
+        nx_route_infer(route, tags, count, photo(100), 100, NX_NEVER, done, &dones, &request, &err),
+        NX_OK);
+    return request;
+}
+
+static void reply(nx_stream s, const char *label)
+{
+    struct nx_answer a = {.label_bytes = (uint32_t)strlen(label), .value = 1};
+    memcpy(a.label, label, a.label_bytes);
+    uint8_t bytes[NX_ANSWER_BYTES_MAX];
+    size_t len = nx_answer_encode(&a, bytes, sizeof bytes), half = len / 2;
+    struct nx_part part = {.stream = s, .total = len, .bytes = bytes, .len = half};
+    nx_route_upcalls()->reply_part(route, group.streams[s].cookie, &part);
+    part.offset = half;
+    part.bytes += half;
+    part.len = len - half;
+    nx_route_upcalls()->reply_part(route, group.streams[s].cookie, &part);
+}
+
+static void tags_go_to_their_shards_and_come_back_in_order(void **state)
+{
+    (void)state;
+    ask((uint32_t[]){7, 4}, 2);
+    assert_int_equal(group.streams_count, 2);
+    assert_true(NX_RANK_BIT(group.streams[1].peer) & 0x18); /* 7 mod 2 = 1 */
+    assert_true(NX_RANK_BIT(group.streams[2].peer) & 0x06);
+    assert_int_equal(group.streams[1].got, group.streams[1].total);
+    struct nx_request_head head;
+    size_t used;
+    assert_int_equal(
+        nx_request_decode(group.streams[1].bytes, group.streams[1].got, &head, &used, &err), NX_OK);
+    assert_int_equal(head.tag, 7);
+    assert_int_equal(group.streams[1].total - used, 100);
+    reply(2, "beagle");
+    assert_int_equal(dones, 0);
+    reply(1, "rose");
+    assert_int_equal(dones, 1);
+    assert_int_equal(answers_count, 2);
+    assert_memory_equal(answers[0].label, "rose", 4);
+    assert_memory_equal(answers[1].label, "beagle", 6);
+}
+
+static void the_less_loaded_replica_is_asked(void **state)
+{
+    (void)state;
+    group.load[1] = 50;
+    for (int i = 0; i < 20; i++) {
+        ask((uint32_t[]){2}, 1);
+        assert_int_equal(group.streams[group.streams_count].peer, 2);
+    }
+    group.load[1] = 0; /* but this node has 20 under way at 2 already */
+    ask((uint32_t[]){2}, 1);
+    assert_int_equal(group.streams[group.streams_count].peer, 1);
+}
+
+static void a_dead_replica_s_photo_is_sent_once_more(void **state)
+{
+    (void)state;
+    ask((uint32_t[]){2}, 1);
+    nx_rank first = group.streams[1].peer;
+    group.alive &= ~NX_RANK_BIT(first);
+    nx_route_upcalls()->query_failed(route, group.streams[1].cookie, NX_PEER_DOWN);
+    assert_int_equal(group.streams_count, 2);
+    assert_int_not_equal(group.streams[2].peer, first);
+    assert_int_equal(group.streams[2].got, group.streams[2].total);
+    assert_int_equal(dones, 0);
+    group.alive &= ~NX_RANK_BIT(group.streams[2].peer);
+    nx_route_upcalls()->query_failed(route, group.streams[2].cookie, NX_PEER_DOWN);
+    assert_int_equal(dones, 1);
+    assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
+    assert_string_equal(answers[0].err.text, "shard 0 is unavailable: its replica died");
+}
+
+static void a_change_is_not_sent_again(void **state)
+{
+    (void)state;
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .tag = 2};
+    struct nx_route_request *request;
+    assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_OK);
+    nx_route_upcalls()->query_failed(route, group.streams[1].cookie, NX_PEER_DOWN);
+    assert_int_equal(group.streams_count, 1);
+    assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
+}
+
+static void an_unavailable_shard_is_named(void **state)
+{
+    (void)state;
+    struct nx_route_request *request;
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .tag = 3};
+    uint32_t tags[] = {2, 3};
+    uint8_t *p = photo(10);
+    group.shard_status[1] = NX_WEDGED;
+    assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_UNAVAILABLE);
+    assert_string_equal(err.text, "shard 1 is unavailable for changes: it has lost a replica");
+    group.shard_status[1] = NX_UNAVAILABLE;
+    assert_int_equal(nx_route_infer(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
+                     NX_UNAVAILABLE);
+    assert_string_equal(err.text, "shard 1 is unavailable: too few of its replicas are alive");
+    group.formed = false;
+    assert_int_equal(nx_route_infer(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
+                     NX_UNAVAILABLE);
+    assert_string_equal(err.text, "the group is still forming");
+    assert_int_equal(group.streams_count, 0);
+    nx_route_unreserve(route, 10); /* still ours */
+    free(p);
+}
+
+static void a_full_window_only_delays(void **state)
+{
+    (void)state;
+    group.room = 3;
+    ask((uint32_t[]){2}, 1);
+    assert_false(nx_route_poll(route));
+    while (group.streams[1].got < group.streams[1].total) {
+        group.room = 10;
+        assert_true(nx_route_poll(route));
+    }
+    assert_false(nx_route_poll(route));
+    reply(1, "rose");
+    assert_int_equal(dones, 1);
+}
+
+static void an_install_streams_behind_its_head(void **state)
+{
+    (void)state;
+    struct nx_request_head head = {.op = NX_REQUEST_INSTALL,
+                                   .tag = 2,
+                                   .format = NX_FORMAT_MXNET,
+                                   .synset_bytes = 3,
+                                   .symbol_bytes = 4,
+                                   .params_bytes = 5};
+    struct nx_route_request *request;
+    group.room = 10;
+    assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_OK);
+    assert_int_equal(nx_route_write(request, (const uint8_t *)"abcdefghijkl", 12), 0);
+    group.room = SIZE_MAX;
+    assert_int_equal(nx_route_write(request, (const uint8_t *)"abcdefghijkl", 12), 12);
+    assert_int_equal(group.streams[1].got, group.streams[1].total);
+    assert_memory_equal(group.streams[1].bytes + group.streams[1].got - 12, "abcdefghijkl", 12);
+    reply(1, "");
+    assert_int_equal(dones, 1);
+}
+
+static void a_cancelled_request_is_silent(void **state)
+{
+    (void)state;
+    struct nx_route_request *request = ask((uint32_t[]){2, 3}, 2);
+    reply(1, "rose");
+    nx_route_cancel(request);
+    assert_false(group.streams[1].cancelled);
+    assert_true(group.streams[2].cancelled);
+    assert_int_equal(dones, 0);
+    group.load[1] = group.load[2] = 0;
+    struct nx_err e;
+    assert_int_equal(nx_route_reserve(route, NX_ROUTE_BYTES_MAX, &e), NX_OK); /* all came back */
+    assert_int_equal(nx_route_reserve(route, 1, &e), NX_UNAVAILABLE);
+}
+
+static void nonsense_from_a_replica_is_an_answer_too(void **state)
+{
+    (void)state;
+    ask((uint32_t[]){2}, 1);
+    struct nx_part part = {.stream = 1, .total = 5, .bytes = (const uint8_t *)"hello", .len = 5};
+    nx_route_upcalls()->reply_part(route, group.streams[1].cookie, &part);
+    assert_int_equal(answers[0].err.status, NX_CORRUPT);
+    ask((uint32_t[]){2}, 1);
+    part = (struct nx_part){
+        .stream = 2, .total = 1u << 30, .bytes = (const uint8_t *)"hello", .len = 5};
+    nx_route_upcalls()->reply_part(route, group.streams[2].cookie, &part);
+    assert_int_equal(dones, 1);
+    part.offset = part.total - 5;
+    nx_route_upcalls()->reply_part(route, group.streams[2].cookie, &part);
+    assert_int_equal(dones, 2);
+    assert_int_equal(answers[0].err.status, NX_CORRUPT);
+}
+
+#define each(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        each(tags_go_to_their_shards_and_come_back_in_order),
+        each(the_less_loaded_replica_is_asked),
+        each(a_dead_replica_s_photo_is_sent_once_more),
+        each(a_change_is_not_sent_again),
+        each(an_unavailable_shard_is_named),
+        each(a_full_window_only_delays),
+        each(an_install_streams_behind_its_head),
+        each(a_cancelled_request_is_silent),
+        each(nonsense_from_a_replica_is_an_answer_too),
+    };
+    return cmocka_run_group_tests_name("route", tests, NULL, NULL);
+}

@@ -1,0 +1,284 @@
+/* Each judge is fed a trace that breaks its promise, and a good one beside it. A trace is text, as processes print
+ * it; times are line numbers unless given. */
+#include "check.h"
+
+#include "nx_test.h"
+
+#include <string.h>
+
+static const struct sim_limits limits = {.deliver_ns = 1000, .leave_ns = 1000, .idle_writes = 2};
+
+/* The rule that the lines break; "" if none. */
+static const char *judge(const char *const *lines)
+{
+    static struct sim_verdict verdict;
+    struct sim_trace trace;
+    sim_trace_init(&trace);
+    for (size_t i = 0; lines[i]; i++) {
+        char line[512];
+        struct sim_record record;
+        snprintf(line, sizeof line, "%s%s", lines[i][0] == '[' ? "" : "[1] ", lines[i]);
+        if (!sim_record_parse(line, &record))
+            fail_msg("not a trace line: %s", line);
+        sim_trace_add(&trace, &record);
+    }
+    sim_check(&trace, &limits, &verdict);
+    sim_trace_free(&trace);
+    return verdict.rule;
+}
+
+/* Two members of one shard, then the lines. */
+#define SHARD "n0 member sub=0 shard=0 mask=3", "n1 member sub=0 shard=0 mask=3"
+#define assert_rule(rule, ...)                            \
+    do {                                                  \
+        const char *const lines_[] = {__VA_ARGS__, NULL}; \
+        assert_string_equal(judge(lines_), rule);         \
+    } while (0)
+
+static void order_is_kept(void **state)
+{
+    (void)state;
+    assert_rule("", SHARD, "n0 send len=5 hash=a1", "n1 send len=6 hash=b1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3",
+                "n0 deliver peer=1 seq=1 len=6 hash=b1 mask=3",
+                "n1 deliver peer=0 seq=0 len=5 hash=a1 mask=3",
+                "n1 deliver peer=1 seq=1 len=6 hash=b1 mask=3", "n0 end");
+}
+
+static void d1_never_sent_twice_or_other_bytes(void **state)
+{
+    (void)state;
+    assert_rule("D1", SHARD, "n0 deliver peer=1 seq=0 len=5 hash=a1 mask=3");
+    assert_rule("D1", SHARD, "n1 send len=5 hash=a1",
+                "n0 deliver peer=1 seq=0 len=5 hash=a2 mask=3");
+    assert_rule("D1", SHARD, "n1 send len=5 hash=a1 status=1",
+                "n0 deliver peer=1 seq=0 len=5 hash=a1 mask=3");
+    assert_rule("D1", SHARD, "n1 send len=5 hash=a1",
+                "n0 deliver peer=1 seq=0 len=5 hash=a1 mask=3",
+                "n0 deliver peer=1 seq=2 len=5 hash=a1 mask=3");
+    assert_rule("D1", SHARD, "n2 send len=5 hash=a1",
+                "n0 deliver peer=2 seq=0 len=5 hash=a1 mask=3");
+    assert_rule("D1", SHARD, "n0 deliver peer=1 seq=0 len=8 hash=a1 id=5");
+}
+
+static void d2_members_agree(void **state)
+{
+    (void)state;
+    assert_rule("D2", SHARD, "n0 send len=5 hash=a1", "n1 send len=6 hash=b1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3",
+                "n1 deliver peer=1 seq=1 len=6 hash=b1 mask=3");
+    assert_rule("D2", SHARD, "n0 send len=5 hash=a1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3",
+                "n1 deliver peer=0 seq=0 len=5 hash=a2 mask=3");
+    assert_rule("D2", SHARD, "n0 send len=5 hash=a1", "n0 send len=5 hash=a2",
+                "n0 deliver peer=0 seq=4 len=5 hash=a1 mask=3",
+                "n0 deliver peer=0 seq=4 len=5 hash=a2 mask=3");
+}
+
+static void d3_no_gaps(void **state)
+{
+    (void)state;
+    assert_rule("D3", SHARD, "n0 send len=5 hash=a1", "n0 send len=5 hash=a2",
+                "n1 deliver peer=0 seq=2 len=5 hash=a2 mask=3");
+}
+
+static void d5_and_s3_all_hold_the_bytes(void **state)
+{
+    (void)state;
+    assert_rule("D5", SHARD, "n0 send len=5 hash=a1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=1");
+    assert_rule("S3", SHARD, "n0 send len=5 hash=a1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3",
+                "n1 deliver peer=0 seq=0 len=5 hash=a1 mask=2");
+    /* the dead need not */
+    assert_rule("", SHARD, "n0 send len=5 hash=a1", "n1 kill",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=1", "n0 down peer=1", "n0 end");
+}
+
+static void d7_all_is_delivered_in_time(void **state)
+{
+    (void)state;
+    assert_rule("D7", SHARD, "n0 send len=5 hash=a1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3", "n0 end");
+    assert_rule("D7", SHARD, "n0 send len=5 hash=a1",
+                "[2000] n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3");
+    assert_rule("D7", SHARD, "n0 stuck id=1", "n0 end");
+    assert_rule("D7", SHARD, "n1 load id=2 total=7", "n0 loads peer=1 id=2 total=6");
+    assert_rule("D7", SHARD, "n0 bulk id=7 total=8 len=8 hash=a", "n0 bulkend id=7 hash=b",
+                "n0 end");
+    /* a shard that lost a member owes nothing */
+    assert_rule("", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1", "n0 end");
+}
+
+#define BULK SHARD, "n0 bulk id=7 total=8 len=9 hash=a", "n1 head peer=0 id=8 len=9 hash=a"
+
+static void b1_bulks_come_whole(void **state)
+{
+    (void)state;
+    assert_rule("", BULK, "n1 part peer=0 id=8 len=5 total=8 hash=b", "n0 bulkend id=7 hash=c",
+                "n1 part peer=0 id=8 offset=5 len=3 total=8 hash=c",
+                "n0 deliver peer=0 seq=0 len=9 hash=a id=7",
+                "n1 deliver peer=0 seq=0 len=9 hash=a id=8", "n0 end");
+    assert_rule("B1", SHARD, "n1 head peer=0 id=8 len=9 hash=a");
+    assert_rule("B1", SHARD, "n1 part peer=0 id=8 len=5 total=8 hash=b");
+    assert_rule("B1", BULK, "n1 part peer=0 id=8 offset=1 len=5 total=8 hash=b");
+    assert_rule("B1", BULK, "n1 part peer=0 id=8 len=5 total=9 hash=b");
+    assert_rule("B1", BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=d");
+    assert_rule("B1", BULK, "n1 deliver peer=0 seq=0 len=9 hash=a id=8");
+    assert_rule("D5", BULK, "n0 deliver peer=0 seq=0 len=9 hash=a id=7");
+}
+
+static void b2_an_aborted_bulk_is_not_delivered(void **state)
+{
+    (void)state;
+    assert_rule("", BULK, "n0 bulkquit id=7", "n1 aborted id=8", "n0 end");
+    assert_rule("B2", BULK, "n0 bulkquit id=7", "n0 end");
+    assert_rule("B2", BULK, "n1 aborted id=8");
+    assert_rule("B2", SHARD, "n1 aborted id=8");
+    assert_rule("B2", BULK, "n0 bulkquit id=7", "n1 aborted id=8",
+                "n1 part peer=0 id=8 len=5 total=8 hash=b");
+    assert_rule("B2", BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=c",
+                "n0 bulkquit id=7", "n0 deliver peer=0 seq=0 len=9 hash=a id=7");
+}
+
+#define QUERY SHARD, "n0 query peer=1 id=7 total=4", "n0 queryend id=7 hash=a"
+#define ASKED QUERY, "n1 asked peer=0 id=9 len=4 total=4 hash=a"
+
+static void r1_one_outcome(void **state)
+{
+    (void)state;
+    assert_rule("", ASKED, "n1 reply id=9 total=2 hash=b",
+                "n0 answer peer=1 id=7 len=2 total=2 hash=b", "n0 end");
+    /* a refusal before all has come */
+    assert_rule("", SHARD, "n0 query peer=1 id=7 total=4",
+                "n1 asked peer=0 id=9 len=2 total=4 hash=c", "n1 reply id=9 total=2 hash=b",
+                "n0 answer peer=1 id=7 len=2 total=2 hash=b", "n0 end");
+    assert_rule("R1", ASKED, "n0 end");
+    assert_rule("R1", ASKED, "n0 failed id=7 status=16");
+    assert_rule("", ASKED, "n1 kill", "n0 down peer=1", "n0 failed id=7 status=16", "n0 end");
+    assert_rule("R1", ASKED, "n1 kill", "n0 failed id=7 status=16", "n0 failed id=7 status=16");
+    assert_rule("R1", ASKED, "n0 cancel id=7", "n0 failed id=7 status=16");
+    assert_rule("R1", ASKED, "n1 reply id=9 total=2 hash=b", "n0 cancel id=7",
+                "n0 answer peer=1 id=7 len=2 total=2 hash=b");
+    assert_rule("R1", ASKED, "n1 gone id=9");
+    assert_rule("", ASKED, "n0 cancel id=7", "n1 gone id=9", "n0 end");
+    assert_rule("R1", SHARD, "n0 answer peer=1 id=7 len=2 total=2 hash=b");
+}
+
+static void r2_same_bytes_in_order(void **state)
+{
+    (void)state;
+    assert_rule("R2", QUERY, "n1 asked peer=0 id=9 len=4 total=4 hash=c");
+    assert_rule("R2", QUERY, "n1 asked peer=0 id=9 offset=1 len=3 total=4 hash=a");
+    assert_rule("R2", ASKED, "n1 asked peer=0 id=a len=4 total=4 hash=a");
+    assert_rule("R2", ASKED, "n0 answer peer=1 id=7 len=2 total=2 hash=b");
+    assert_rule("R2", ASKED, "n1 reply id=9 total=2 hash=b",
+                "n0 answer peer=1 id=7 len=2 total=2 hash=c");
+    assert_rule("R2", ASKED, "n1 reply id=9 total=2 hash=b",
+                "n0 answer peer=1 id=7 offset=1 len=1 total=2 hash=b");
+}
+
+static void s1_columns_only_grow(void **state)
+{
+    (void)state;
+    assert_rule("", "n0 column offset=16 total=5", "n1 column offset=16 total=4",
+                "n0 column offset=16 total=5");
+    assert_rule("S1", "n0 column offset=16 total=5", "n0 column offset=16 total=4");
+    assert_rule("S1", "n0 column offset=16 total=1 status=1",
+                "n0 column offset=16 total=2 status=1");
+    assert_rule("", "n0 column offset=16 total=9 status=2", "n0 column offset=16 total=2 status=2");
+}
+
+static void f1_the_fabric_contract(void **state)
+{
+    (void)state;
+    assert_rule("F1", "n0 foul peer=1 id=1");
+    assert_rule("F1", "n0 foul peer=1 id=2");
+    assert_rule("F1", "n0 foul peer=1 id=3");
+    assert_rule("S3", "n0 foul peer=1 id=4");
+    assert_rule("F1", "n0 foul peer=1 id=5");
+}
+
+static void w1_a_wedged_shard_stands_still(void **state)
+{
+    (void)state;
+    assert_rule("W1", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=1");
+    assert_rule("W1", SHARD, "n1 kill", "n0 down peer=1", "n0 send len=5 hash=a1");
+    assert_rule("W1", SHARD, "n1 kill", "n0 down peer=1", "n0 shard status=0");
+    assert_rule("", SHARD, "n1 kill", "n0 down peer=1", "n0 send len=5 hash=a1 status=17",
+                "n0 shard status=17", "n0 end");
+}
+
+static void v5_and_v6_deaths_are_told_and_only_deaths(void **state)
+{
+    (void)state;
+    assert_rule("V5", SHARD, "n0 down peer=1");
+    assert_rule("V5", SHARD, "n0 out status=18");
+    assert_rule("V5", SHARD, "n1 kill", "n0 down peer=1", "n0 down peer=1");
+    assert_rule("V6", SHARD, "n1 kill", "n0 end");
+}
+
+static void l1_a_leave_is_clean_and_quick(void **state)
+{
+    (void)state;
+    assert_rule("", SHARD, "n1 leave", "n0 down peer=1 status=1", "n1 left", "n0 end");
+    assert_rule("L1", SHARD, "n1 leave", "n1 left", "n0 down peer=1 status=0");
+    assert_rule("L1", SHARD, "n1 kill", "n0 down peer=1 status=1");
+    assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
+}
+
+static void l2_a_leaver_leaves_nothing_behind(void **state)
+{
+    (void)state;
+#define SENT SHARD, "n1 send len=5 hash=a1", "n1 leave"
+    assert_rule("", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3",
+                "n0 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
+                "n0 down peer=1 status=1", "n0 end");
+    assert_rule("L2", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
+                "n0 down peer=1 status=1", "n0 end");
+    assert_rule("", SENT, "n0 kill", "n1 down peer=0", "n1 left");
+}
+
+static void q1_rest(void **state)
+{
+    (void)state;
+    assert_rule("", SHARD, "n0 write peer=1", "n0 write peer=1", "n0 write peer=1", "n0 idle",
+                "n0 write peer=1", "n0 end");
+    assert_rule("Q1", SHARD, "n0 end status=1");
+    assert_rule("Q1", SHARD, "n0 idle", "n0 write peer=1", "n0 write peer=1", "n0 write peer=1",
+                "n0 end");
+}
+
+static void a1_odd_requests_are_refused(void **state)
+{
+    (void)state;
+    assert_rule("A1", SHARD, "n0 odd id=1 status=0");
+    assert_rule("", SHARD, "n0 odd id=1 status=2");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(order_is_kept),
+        cmocka_unit_test(d1_never_sent_twice_or_other_bytes),
+        cmocka_unit_test(d2_members_agree),
+        cmocka_unit_test(d3_no_gaps),
+        cmocka_unit_test(d5_and_s3_all_hold_the_bytes),
+        cmocka_unit_test(d7_all_is_delivered_in_time),
+        cmocka_unit_test(b1_bulks_come_whole),
+        cmocka_unit_test(b2_an_aborted_bulk_is_not_delivered),
+        cmocka_unit_test(r1_one_outcome),
+        cmocka_unit_test(r2_same_bytes_in_order),
+        cmocka_unit_test(s1_columns_only_grow),
+        cmocka_unit_test(f1_the_fabric_contract),
+        cmocka_unit_test(w1_a_wedged_shard_stands_still),
+        cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
+        cmocka_unit_test(l1_a_leave_is_clean_and_quick),
+        cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
+        cmocka_unit_test(q1_rest),
+        cmocka_unit_test(a1_odd_requests_are_refused),
+    };
+    return cmocka_run_group_tests_name("sim_check", tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+#include "categorizer/store.h"
+#include "nx_test.h"
+
+#include <string.h>
+
+static struct nx_store *store;
+static struct nx_entry *entry;
+static struct nx_outcome outcome;
+static const struct nx_err fine = {0};
+
+static struct nx_request_id id(uint8_t n)
+{
+    struct nx_request_id r = {{n, 0xff}};
+    return r;
+}
+
+static enum nx_verdict install(nx_seq seq, uint32_t tag, uint8_t request)
+{
+    struct nx_request_id r = id(request);
+    return nx_store_install(store, seq, tag, &r, 0x6 /* ranks 1 and 2 */, &entry, &outcome);
+}
+
+static enum nx_verdict vote(nx_seq version, nx_rank voter, const struct nx_err *failure,
+                            uint8_t digest)
+{
+    struct nx_digest d = {{digest}};
+    return nx_store_vote(store, version, voter, failure, &d, &entry, &outcome);
+}
+
+static void remove_tag(uint32_t tag, uint8_t request)
+{
+    struct nx_request_id r = id(request);
+    nx_store_remove(store, tag, &r, &entry, &outcome);
+}
+
+static void a_model_is_ready_when_every_replica_says_so(void **state)
+{
+    (void)state;
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    assert_int_equal(entry->state, NX_ENTRY_LOADING);
+    assert_int_equal(vote(10, 2, &fine, 5), NX_VERDICT_PENDING);
+    assert_int_equal(vote(10, 2, &fine, 5), NX_VERDICT_PENDING); /* a second vote of one replica */
+    assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_LOADING);
+    assert_int_equal(vote(10, 0, &fine, 5), NX_VERDICT_PENDING); /* no replica of the shard */
+    assert_int_equal(vote(10, 1, &fine, 5), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_OK);
+    assert_string_equal(outcome.err.text, "install model successfully.");
+    assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
+}
+
+static void one_replica_that_cannot_keeps_it_from_all(void **state)
+{
+    (void)state;
+    struct nx_err no;
+    nx_err_set(&no, NX_NO_MEMORY, "node 3 has no room");
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    entry->model = &no;
+    assert_int_equal(vote(10, 1, &no, 0), NX_VERDICT_PENDING);
+    assert_int_equal(vote(10, 2, &fine, 5), NX_VERDICT_DONE);
+    assert_int_equal(entry->state, NX_ENTRY_FREE);
+    assert_ptr_equal(entry->model, &no); /* for the caller to close */
+    assert_int_equal(outcome.err.status, NX_NO_MEMORY);
+    assert_string_equal(outcome.err.text, "node 3 has no room");
+    assert_null(nx_store_find(store, 7));
+    assert_int_equal(install(11, 7, 2), NX_VERDICT_PENDING); /* the tag is free again */
+}
+
+static void different_bytes_are_never_ready(void **state)
+{
+    (void)state;
+    install(10, 7, 1);
+    vote(10, 1, &fine, 5);
+    assert_int_equal(vote(10, 2, &fine, 6), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_CORRUPT);
+    assert_null(nx_store_find(store, 7));
+}
+
+static void of_two_installs_the_first_in_the_order_wins(void **state)
+{
+    (void)state;
+    install(10, 7, 1);
+    assert_int_equal(install(11, 7, 2), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_EXISTS);
+    assert_string_equal(outcome.err.text, "tag 7 is being installed");
+    vote(10, 1, &fine, 5);
+    vote(10, 2, &fine, 5);
+    assert_int_equal(install(12, 7, 3), NX_VERDICT_DONE);
+    assert_string_equal(outcome.err.text, "tag 7 is installed already; remove it first");
+}
+
+static void a_request_sent_again_takes_effect_once(void **state)
+{
+    (void)state;
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    assert_int_equal(install(11, 7, 1), NX_VERDICT_DUPLICATE);
+    vote(10, 1, &fine, 5);
+    vote(10, 2, &fine, 5);
+    assert_int_equal(install(12, 7, 1), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_OK);
+    remove_tag(7, 9);
+    assert_int_equal(outcome.err.status, NX_OK);
+    assert_non_null(entry);
+    remove_tag(7, 9);
+    assert_int_equal(outcome.err.status, NX_OK);
+    assert_null(entry);
+    remove_tag(7, 10);
+    assert_int_equal(outcome.err.status, NX_NOT_FOUND);
+    assert_string_equal(outcome.err.text, "tag 7 is not installed");
+}
+
+static void a_model_cannot_be_removed_while_it_loads(void **state)
+{
+    (void)state;
+    install(10, 7, 1);
+    remove_tag(7, 2);
+    assert_int_equal(outcome.err.status, NX_AGAIN);
+    assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_LOADING);
+}
+
+static void a_full_store_says_so(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < NX_STORE_MODELS; i++) {
+        struct nx_request_id r = {{(uint8_t)i, (uint8_t)(i >> 8), 3}};
+        assert_int_equal(nx_store_install(store, i, i, &r, 2, &entry, &outcome),
+                         NX_VERDICT_PENDING);
+    }
+    assert_int_equal(install(5000, 99999, 1), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_TOO_LARGE);
+}
+
+static int open_store(void **state)
+{
+    (void)state;
+    store = nx_store_open();
+    return store ? 0 : -1;
+}
+
+static int close_store(void **state)
+{
+    (void)state;
+    nx_store_close(store);
+    return 0;
+}
+
+#define each(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        each(a_model_is_ready_when_every_replica_says_so),
+        each(one_replica_that_cannot_keeps_it_from_all),
+        each(different_bytes_are_never_ready),
+        each(of_two_installs_the_first_in_the_order_wins),
+        each(a_request_sent_again_takes_effect_once),
+        each(a_model_cannot_be_removed_while_it_loads),
+        each(a_full_store_says_so),
+    };
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
