@@ -58,11 +58,12 @@ uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
     return mask;
 }
 
-bool sim_shard_whole(const struct sim_facts *facts, unsigned node)
+bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 {
     size_t end = facts->trace->count;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        if (facts->members[node] >> n & 1 && (!sim_alive(facts, n, end) || facts->leaving[n] < end))
+        if (n != but && (facts->members[node] >> n & 1) &&
+            (!sim_alive(facts, n, end) || facts->leaving[n] < end))
             return false;
     return facts->serves[node];
 }

@@ -22,6 +22,7 @@
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone), cancelled
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean
+ *   L2  where a shard loses but one member, by a leave, all members have delivered all messages of that member
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered pair
  *   A1  what must be refused is refused
  *
@@ -31,6 +32,7 @@
 
 #include "sim_trace.h"
 
+enum { SIM_NOBODY = 255 };
 enum { SIM_NODES_MAX = 16, SIM_SUBS_MAX = 4, SIM_SHARDS_MAX = 8 };
 
 struct sim_limits {
@@ -67,8 +69,8 @@ void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
 /* Neither killed nor gone before record `at`. */
 bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at);
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at);
-/* All members of this node's shard live, and stay, to the end. */
-bool sim_shard_whole(const struct sim_facts *facts, unsigned node);
+/* All members of this node's shard live, and stay, to the end; but for `but`, if that is one. */
+bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);
 
 /* Records the verdict and returns false, so that a finding is one statement. */
 __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict, const char *rule,

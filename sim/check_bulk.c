@@ -169,7 +169,8 @@ static bool ends_are_told(const struct court *court, struct sim_verdict *verdict
 {
     for (size_t i = 0; i < court->incoming_count; i++) {
         const struct incoming *in = &court->incoming[i];
-        if (in->bulk->quit && !in->aborted && sim_shard_whole(court->facts, in->bulk->sender))
+        if (in->bulk->quit && !in->aborted &&
+            sim_shard_whole(court->facts, in->bulk->sender, SIM_NOBODY))
             return sim_find(verdict, "B2", court->facts->trace->count,
                             "a receiver was never told that a bulk of n%u is aborted",
                             in->bulk->sender);

@@ -1,4 +1,4 @@
-/* D7, Q1, A1: what was accepted is delivered, in time; work ends; what must be refused is refused. */
+/* D7, L2, Q1, A1: what was accepted is delivered, in time; work ends; what must be refused is refused. */
 #include "check.h"
 
 #include "common/nx_assert.h"
@@ -70,7 +70,7 @@ static bool all_is_delivered(const struct court *court, struct sim_verdict *verd
     const struct sim_facts *facts = court->facts;
     for (unsigned n = 0; n < facts->nodes; n++)
         for (unsigned s = 0; s < facts->nodes; s++) {
-            if (!sim_shard_whole(facts, n) || !(facts->members[n] >> s & 1))
+            if (!sim_shard_whole(facts, n, SIM_NOBODY) || !(facts->members[n] >> s & 1))
                 continue;
             if (court->taken[n][s] != court->sent_count[s] ||
                 court->bulks_taken[n][s] != court->bulks_ended[s])
@@ -79,6 +79,22 @@ static bool all_is_delivered(const struct court *court, struct sim_verdict *verd
                                 court->taken[n][s], court->sent_count[s], court->bulks_taken[n][s],
                                 court->bulks_ended[s], s);
         }
+    return true;
+}
+
+static bool leavers_messages_are_delivered(const struct court *court, struct sim_verdict *verdict)
+{
+    const struct sim_facts *facts = court->facts;
+    size_t end = facts->trace->count;
+    for (unsigned s = 0; s < facts->nodes; s++) {
+        if (facts->left[s] == end || !sim_shard_whole(facts, s, s))
+            continue;
+        for (unsigned n = 0; n < facts->nodes; n++)
+            if ((facts->members[s] >> n & 1) && court->taken[n][s] != court->sent_count[s])
+                return sim_find(verdict, "L2", end,
+                                "n%u delivered %zu of %zu messages of n%u, which left", n,
+                                court->taken[n][s], court->sent_count[s], s);
+    }
     return true;
 }
 
@@ -108,7 +124,8 @@ bool check_liveness(const struct sim_facts *facts, struct sim_verdict *verdict)
     bool ok = true;
     for (size_t at = 0; ok && at < facts->trace->count; at++)
         ok = judge_record(court, at, verdict);
-    ok = ok && all_is_delivered(court, verdict) && is_quiet(court, verdict);
+    ok = ok && all_is_delivered(court, verdict) && leavers_messages_are_delivered(court, verdict) &&
+         is_quiet(court, verdict);
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         free(court->sent[n]);
     free(court);

@@ -140,6 +140,21 @@ static void draw_faults(struct sim_config *config, struct nx_prng *prng)
         add_fault(config, prng, nx_prng_chance(prng, 1, 2) ? SIM_FAULT_LEAVE : SIM_FAULT_KILL);
 }
 
+/* A fabric may miss a death, if somebody who notices it stays to say so. */
+static void draw_deafness(struct sim_config *config, struct nx_prng *prng)
+{
+    struct sim_fault *death = NULL;
+    for (uint32_t i = 0; i < config->faults_count; i++) {
+        if (config->faults[i].kind > SIM_FAULT_LEAVE)
+            continue;
+        if (death)
+            return;
+        death = &config->faults[i];
+    }
+    if (death)
+        death->some_are_deaf = nx_prng_chance(prng, 1, 3);
+}
+
 void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
 {
     struct nx_prng prng;
@@ -154,6 +169,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
         draw_load(config, &prng, n);
     draw_fabric(config, &prng);
     draw_faults(config, &prng);
+    draw_deafness(config, &prng);
     /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost doorbell. */
     nx_ns hop = config->delay_max_ns + 8 * config->tear_ns;
     config->limits = (struct sim_limits){
@@ -172,8 +188,8 @@ static void print_fault(const struct sim_fault *fault, FILE *out)
     if (fault->kind >= SIM_FAULT_PAUSE)
         fprintf(out, " for %" PRId64 " ns\n", fault->lasts_ns);
     else
-        fprintf(out, " after %u more writes, noticed within %" PRId64 " ns\n", fault->after_writes,
-                fault->notice_ns);
+        fprintf(out, " after %u more writes, noticed%s within %" PRId64 " ns\n",
+                fault->after_writes, fault->some_are_deaf ? " by some" : "", fault->notice_ns);
 }
 
 void sim_config_print(const struct sim_config *config, FILE *out)

@@ -16,6 +16,8 @@ struct sim_fault {
     nx_ns lasts_ns;        /* PAUSE, STALL */
     uint32_t after_writes; /* KILL: dies while posting, after so many writes of its next turns */
     nx_ns notice_ns;       /* KILL, LEAVE: the longest until a peer's fabric says so */
+    bool
+        some_are_deaf; /* KILL, LEAVE: only some fabrics notice; the others must hear it from them */
 };
 
 /* What one node wants to do. */

@@ -15,11 +15,11 @@ void sim_faults_apply(struct sim_world *world, uint32_t index)
     struct sim_node *node = world->nodes[fault->node];
     switch (fault->kind) {
     case SIM_FAULT_KILL:
-        world->notice_ns = fault->notice_ns;
+        world->death = fault;
         sim_node_kill(node, fault->after_writes);
         break;
     case SIM_FAULT_LEAVE:
-        world->notice_ns = fault->notice_ns;
+        world->death = fault;
         sim_node_leave(node);
         break;
     case SIM_FAULT_PAUSE: sim_node_pause(node, world->now + fault->lasts_ns); break;

@@ -9,7 +9,7 @@
 
 /* A run that has not come to rest by then never will. */
 static const nx_ns longest_run_ns = 20 * NX_SEC;
-enum { EVENTS_MAX = 400000 };
+enum { EVENTS_MAX = 200000 };
 static const nx_ns grace_ns =
     50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
 static const nx_ns idle_ns = 2 * NX_SEC; /* of rest, in which only heartbeats may be written */
@@ -24,13 +24,17 @@ void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct 
 
 void sim_world_bury(struct sim_world *world, nx_rank node)
 {
+    bool noticed = false;
     sim_fabric_cut(&world->fabric, node);
-    for (nx_rank peer = 0; peer < world->config->nodes; peer++)
-        if (peer != node)
-            sim_events_add(&world->events,
-                           world->now +
-                               nx_prng_between(&world->prng, 1000, world->notice_ns + 1000),
-                           SIM_EVENT_NOTICE, false, peer, node, 0);
+    for (nx_rank peer = 0; peer < world->config->nodes; peer++) {
+        if (peer == node || world->nodes[peer]->life == SIM_DEAD)
+            continue;
+        if (noticed && world->death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
+            continue;
+        noticed = true;
+        nx_ns delay = nx_prng_between(&world->prng, 1000, world->death->notice_ns + 1000);
+        sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
+    }
 }
 
 uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,

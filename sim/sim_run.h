@@ -16,7 +16,7 @@ struct sim_world {
     struct sim_node *nodes[SIM_NODES_MAX];
     struct nx_prng prng;
     nx_ns now;
-    nx_ns notice_ns; /* of the latest death */
+    const struct sim_fault *death; /* the latest */
 };
 
 /* Adds a record of `kind` at this node and time; the caller has filled the rest. */

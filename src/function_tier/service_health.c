@@ -21,6 +21,8 @@ void nx_health_init(struct nx_health *health)
     LIST_INIT(&health->watches);
 }
 
+static const char going_away[] = "the server is going away";
+
 static enum nx_pb_serving state_of(const struct nx_health *health, const char *service)
 {
     for (unsigned i = 0; i < health->count; i++)
@@ -82,6 +84,11 @@ static void tell_watch(struct nx_health_watch *watch)
 static void watch_start(struct nx_call *call, nx_ns now)
 {
     (void)now;
+    const struct nx_health *health = nx_call_ctx(call);
+    if (health->ended) {
+        nx_call_finish(call, NX_GRPC_UNAVAILABLE, going_away);
+        return;
+    }
     struct nx_health_watch *watch = nx_calloc(1, sizeof *watch);
     if (!watch) {
         nx_call_finish(call, NX_GRPC_RESOURCE_EXHAUSTED, "out of memory");
@@ -168,10 +175,11 @@ enum nx_status nx_health_set(struct nx_health *health, const char *service, bool
 
 void nx_health_end_watches(struct nx_health *health)
 {
+    health->ended = true;
     struct nx_health_watch *watch;
     while ((watch = LIST_FIRST(&health->watches))) {
         struct nx_call *call = watch->call;
         forget_watch(watch);
-        nx_call_finish(call, NX_GRPC_UNAVAILABLE, "the server is going away");
+        nx_call_finish(call, NX_GRPC_UNAVAILABLE, going_away);
     }
 }

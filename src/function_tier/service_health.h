@@ -22,6 +22,7 @@ struct nx_health {
         bool serving;
     } services[NX_HEALTH_SERVICES_MAX];
     unsigned count;
+    bool ended; /* no more watches */
     LIST_HEAD(, nx_health_watch) watches;
 };
 
@@ -33,7 +34,7 @@ void nx_health_methods(struct nx_health *health, struct nx_grpc_method rows[NX_H
 /* "" is the server as a whole. NX_TOO_LARGE: one name too many, or too long. */
 enum nx_status nx_health_set(struct nx_health *health, const char *service, bool serving);
 
-/* Ends every Watch with UNAVAILABLE, which a drain would otherwise wait for. */
+/* Ends every Watch with UNAVAILABLE, those to come as well: a drain would otherwise wait for them. */
 void nx_health_end_watches(struct nx_health *health);
 
 #endif

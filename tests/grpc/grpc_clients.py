@@ -235,7 +235,8 @@ def health_check_and_watch():
         assert next(iter(other)) == serving
         other.cancel()
         server.process.terminate()
-        assert status_of(lambda: next(states))[0] == grpc.StatusCode.UNAVAILABLE
+        assert status_of(lambda: next(states)) == (grpc.StatusCode.UNAVAILABLE,
+                                                   "the server is going away")
 
 
 def calls_over_the_servers_limit():

@@ -187,7 +187,7 @@ static void squeezenet_gives_the_probabilities_of_an_independent_run(void **stat
     snprintf(root, sizeof root, "%s/squeezenet1.1-mxnet", nx_shared_folder());
     snprintf(photos, sizeof photos, "%s/squeezenet1.1-onnx-fp16", nx_shared_folder());
     struct models m = open_models(root, "squeezenet_v1.1-symbol.json",
-                                  "squeezenet_v1.1-0000.params", "caffe-bgr", 1, 2);
+                                  "squeezenet_v1.1-0000.params", NULL, "caffe-bgr", 1, 2);
     struct nx_test_file top5 = nx_test_read(photos, "reference-top5.tsv");
     float most = 0, off[BACKENDS] = {0};
     strncat(photos, "/photos", sizeof photos - strlen(photos) - 1);

@@ -229,6 +229,18 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
 }
 
+static void l2_a_leaver_leaves_nothing_behind(void **state)
+{
+    (void)state;
+#define SENT SHARD, "n1 send len=5 hash=a1", "n1 leave"
+    assert_rule("", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3",
+                "n0 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
+                "n0 down peer=1 status=1", "n0 end");
+    assert_rule("L2", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
+                "n0 down peer=1 status=1", "n0 end");
+    assert_rule("", SENT, "n0 kill", "n1 down peer=0", "n1 left");
+}
+
 static void q1_rest(void **state)
 {
     (void)state;
@@ -264,6 +276,7 @@ int main(void)
         cmocka_unit_test(w1_a_wedged_shard_stands_still),
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
+        cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
         cmocka_unit_test(q1_rest),
         cmocka_unit_test(a1_odd_requests_are_refused),
     };
