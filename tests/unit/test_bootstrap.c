@@ -1,4 +1,5 @@
-/* Nodes of a group in one thread, over loopback; cards are made up, as the fabric is not part of this. */
+/* Nodes of a group in one thread, over loopback; cards are made up, as the fabric is not part of
+ * this. */
 #include "common/log.h"
 #include "group/fabric/bootstrap.h"
 #include "nx_test.h"

@@ -32,7 +32,8 @@ void nx_boot_fail(struct nx_bootstrap *b, nx_ns now)
     nx_boot_conn_close(&b->conn);
 }
 
-/* Keeps one descriptor's interest in the epoll set as wanted; `interest` is 0 while it is not in the set. */
+/* Keeps one descriptor's interest in the epoll set as wanted; `interest` is 0 while it is not in
+ * the set. */
 void nx_boot_watch(struct nx_bootstrap *b, int fd, uint32_t *interest, uint32_t want, uint32_t tag)
 {
     if (*interest == want)
@@ -44,7 +45,7 @@ void nx_boot_watch(struct nx_bootstrap *b, int fd, uint32_t *interest, uint32_t 
     *interest = want;
 }
 
-/* --- the joiner ----------------------------------------------------------------------------------------- */
+/* --- the joiner ------------------------------------------------------------------------------- */
 
 static void watch_leader(struct nx_bootstrap *b)
 {
@@ -164,7 +165,7 @@ static bool joiner_turn(struct nx_bootstrap *b, nx_ns now)
     return false;
 }
 
-/* --- everybody ------------------------------------------------------------------------------------------- */
+/* --- everybody -------------------------------------------------------------------------------- */
 
 static void describe_self(struct nx_bootstrap *b, uint64_t layout_hash,
                           const struct nx_fabric_card *card)
