@@ -5,7 +5,7 @@
 
 Draws its own pictures (and keeps them in --cache), trains a ResNet V2 of about 1.2 MB, measures it
 on drawings with seeds it never trained on, and writes flowers-symbol.json, flowers-0000.params and
-synset.txt. Needs PyTorch (Debian's python3-torch), 2 cores and about ten minutes if they are idle. The
+synset.txt. Needs PyTorch (Debian's python3-torch); two idle cores take about ten minutes. The
 drawings are reproducible; the weights too, with the same PyTorch on the same kind of CPU.
 """
 
