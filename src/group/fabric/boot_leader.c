@@ -384,7 +384,7 @@ static bool expire_guests(struct nx_bootstrap *b, nx_ns now)
 
 static void give_up(struct nx_bootstrap *b, nx_ns now)
 {
-    nx_err_set(&b->error, NX_DEADLINE, "only %u of %u nodes came within %.0f s",
+    nx_err_set(&b->error, NX_DEADLINE, "only %u of %u nodes came within %g s",
                count_guests(b, NX_GUEST_GATHERED) + 1, b->config.first_view_nodes,
                (double)b->config.join_timeout_ns / (double)NX_SEC);
     for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++)

@@ -228,10 +228,10 @@ static void give_up(struct nx_bootstrap *b, nx_ns now)
     double seconds = (double)b->config.join_timeout_ns / (double)NX_SEC;
     if (b->conn.fd >= 0 || !b->last_trouble[0])
         nx_err_set(&b->error, NX_DEADLINE,
-                   "no first view within %.0f s: the leader %s:%u still waits for other nodes",
+                   "no first view within %g s: the leader %s:%u still waits for other nodes",
                    seconds, b->config.leader_ip, b->config.leader_gms_port);
     else
-        nx_err_set(&b->error, NX_DEADLINE, "no first view within %.0f s: the leader %s:%u: %s",
+        nx_err_set(&b->error, NX_DEADLINE, "no first view within %g s: the leader %s:%u: %s",
                    seconds, b->config.leader_ip, b->config.leader_gms_port, b->last_trouble);
     nx_boot_fail(b, now);
 }
