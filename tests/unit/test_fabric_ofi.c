@@ -116,8 +116,8 @@ static void everybody_connects_whoever_starts(void **state)
     assert_true(nx_fabric_writable(f->nodes[1].fabric) == 5);
 }
 
-/* Payloads are written over and over from a changing source, each followed by its number inline: whoever reads
- * number n must find a payload of at least round n. */
+/* Payloads are written over and over from a changing source, each followed by its number inline:
+ * whoever reads number n must find a payload of at least round n. */
 static void a_guard_never_lands_before_its_payload(void **state)
 {
     struct fixture *f = *state;
@@ -280,7 +280,8 @@ static void a_sleeper_is_woken_by_a_write_and_by_a_death(void **state)
     POLL_UNTIL(f, f->nodes[1].down == 4);
 }
 
-/* The kernel bounds how deep epoll descriptors nest; a server's own loop needs one level on top of ours. */
+/* The kernel bounds how deep epoll descriptors nest; a server's own loop needs one level on top
+ * of ours. */
 static void its_descriptor_fits_into_a_loop(void **state)
 {
     struct fixture *f = *state;
