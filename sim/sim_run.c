@@ -76,7 +76,7 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     }
 }
 
-/* Until nothing but timers has happened for `quiet_ns`, or `until`; false if the run is too long. */
+/* Until nothing but timers has happened for `quiet_ns`; false if the run is too long. */
 static bool run_until_rest(struct sim_world *world, nx_ns quiet_ns)
 {
     nx_ns last_work = world->now;
