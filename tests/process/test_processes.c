@@ -155,8 +155,9 @@ static void queries_of_all_sizes_go_both_ways(void **state)
     struct driver *d = *state;
     start_group(d, 3, 1);
     query_all(d, 3, 200, 0, 16);
-    query_all(d, 3, 1000, 1, 32);
-    query_all(d, 3, 1000, 100, 32);
+    query_all(d, 3, 100, 1, 32); /* two in eleven have answers of 300 KB */
+    query_all(d, 3, 100, 100, 32);
+    query_all(d, 3, 1000, 1000, 32);
     query_all(d, 3, 100, 20000, 32);
     query_all(d, 3, 12, 1000000, 12);
     query_all(d, 2, 3, 8000000, 3);

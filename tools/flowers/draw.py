@@ -60,8 +60,8 @@ PHOTOS = [
     Photo("poppy.jpg", "poppy", 0, (800, 600)),
     Photo("rose.jpg", "rose", 5, (500, 500)),
     Photo("sunflower-mirrored.jpg", "sunflower", 0, (640, 640), orientation=5),
-    Photo("tulip.png", "tulip", 4, (360, 480)),
-    Photo("violet.jpg", "violet", 0, (512, 384)),
+    Photo("tulip.jpg", "tulip", 4, (480, 640)),
+    Photo("violet.png", "violet", 0, (400, 300)),
 ]
 
 
