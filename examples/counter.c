@@ -1,0 +1,150 @@
+/* counter.c — a replicated counter: every node holds the total, and all agree on it.
+ *
+ *     counter ID NODES [PORT]       node ID (0 … NODES - 1) of a group on this machine
+ *
+ * A number on standard input is multicast to the group; every node, the sender too, adds it when it is
+ * delivered. All deliver in the same order, so all print the same lines. `q`, or end of input, leaves. */
+#include <nexus/group/group.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct counter {
+    struct nx_group *group;
+    uint64_t total; /* wraps around */
+    char line[32];  /* what is being typed */
+    size_t line_len;
+    bool whole, quit, failed; /* whole: the line has ended, and waits to be taken */
+};
+
+static nx_node node_at(const struct counter *c, nx_rank rank)
+{
+    return nx_group_view(c->group)->members[rank].node;
+}
+
+/* Deliveries come in one order at every member: that is all that replication takes. */
+static void deliver(void *ctx, const struct nx_delivery *m)
+{
+    struct counter *c = ctx;
+    int64_t number;              /* in this machine's byte order, since all nodes run here */
+    if (m->len != sizeof number) /* not from a counter; all members ignore it alike */
+        return;
+    memcpy(&number, m->bytes, sizeof number);
+    c->total += (uint64_t)number;
+    printf("message %lld: node %u adds %lld, total %lld\n", (long long)m->seq,
+           node_at(c, m->sender), (long long)number, (long long)c->total);
+}
+
+static void view_installed(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
+{
+    (void)ctx, (void)layout;
+    printf("view %llu: %u nodes; type a number, or q\n", (unsigned long long)view->vid,
+           view->members_count);
+}
+
+static void member_down(void *ctx, nx_rank rank, bool clean, const char *why)
+{
+    printf("node %u %s%s\n", node_at(ctx, rank),
+           clean ? "has left" : "is lost: ", clean ? "" : why);
+}
+
+static void down(void *ctx, const struct nx_err *err)
+{
+    struct counter *c = ctx;
+    fprintf(stderr, "counter: %s\n", err->text);
+    c->failed = true;
+}
+
+/* Byte by byte: nobody types fast. */
+static void read_input(struct counter *c)
+{
+    char byte;
+    if (read(STDIN_FILENO, &byte, 1) != 1)
+        c->quit = true;
+    else if (byte == '\n')
+        c->whole = true;
+    else if (c->line_len < sizeof c->line - 1) /* no number is longer */
+        c->line[c->line_len++] = byte;
+}
+
+static void take_line(struct counter *c)
+{
+    char *end;
+    errno = 0;
+    c->line[c->line_len] = '\0';
+    int64_t number = strtoll(c->line, &end, 10);
+    if (strcmp(c->line, "q") == 0) {
+        c->quit = true;
+    } else if (end == c->line || *end || errno) {
+        printf("\"%s\" is not a number\n", c->line);
+    } else {
+        enum nx_status status = nx_group_send(c->group, 0, &number, sizeof number);
+        if (status == NX_AGAIN)
+            return; /* the window is full: the line stays, and is tried again after a poll */
+        if (status != NX_OK)
+            printf("%s is not added: %s\n", c->line, nx_status_text(status));
+    }
+    c->line_len = 0;
+    c->whole = false;
+}
+
+static int ms_until(nx_ns when)
+{
+    nx_ns left = when - nx_clock_now();
+    return left > NX_SEC ? 1000 : left > 0 ? (int)(left / NX_MS) + 1 : 0;
+}
+
+/* One thread: poll the group, look at the input, sleep when neither has work. */
+static void run(struct counter *c)
+{
+    while (!c->failed && !(c->quit && nx_group_leave(c->group))) {
+        nx_ns wake_at;
+        int ms = 0;
+        if (!nx_group_poll(c->group) && nx_group_arm(c->group, &wake_at) == NX_OK)
+            ms = c->quit ? 1 : ms_until(wake_at);
+        bool typing = nx_group_view(c->group) && !c->whole && !c->quit;
+        struct pollfd fds[] = {{nx_group_fd(c->group), POLLIN, 0},
+                               {typing ? STDIN_FILENO : -1, POLLIN, 0}};
+        fflush(stdout);
+        if (poll(fds, 2, ms) > 0 && fds[1].revents)
+            read_input(c);
+        if (c->whole)
+            take_line(c);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int id = argc > 2 ? atoi(argv[1]) : -1, nodes = argc > 2 ? atoi(argv[2]) : 0;
+    int port = argc > 3 ? atoi(argv[3]) : 23600;
+    if (argc > 4 || id < 0 || id >= nodes || nodes > NX_MEMBERS_MAX || port < 1 ||
+        port > 65535 - nodes) {
+        fprintf(stderr, "usage: counter ID NODES [PORT], as in counter 0 3\n");
+        return 2;
+    }
+    struct nx_group_config config = {
+        .local_id = (nx_node)id,
+        .local_ip = "127.0.0.1",
+        .gms_port = (uint16_t)(port + id),
+        .leader_ip = "127.0.0.1",
+        .leader_gms_port = (uint16_t)port,
+        .first_view_nodes = (uint32_t)nodes,
+        .members_max = (uint32_t)nodes,
+        .spec = {1, {{"COUNTER", 1, 1, NX_MEMBERS_MAX}}}, /* one shard of everybody */
+        .provider = "tcp",
+        .join_timeout_ns = 60 * NX_SEC,
+    };
+    struct nx_group_upcalls up = {
+        .view = view_installed, .member_down = member_down, .deliver = deliver, .down = down};
+    struct counter c = {0};
+    struct nx_err err = {0};
+    if (nx_group_open(&config, &up, &c, &c.group, &err) != NX_OK)
+        return fprintf(stderr, "counter: %s\n", err.text), 1;
+    run(&c);
+    nx_group_close(c.group);
+    return printf("left, total %lld\n", (long long)c.total), c.failed;
+}
