@@ -30,9 +30,9 @@ static nx_node node_at(const struct counter *c, nx_rank rank)
 static void deliver(void *ctx, const struct nx_delivery *m)
 {
     struct counter *c = ctx;
-    int64_t number;              /* in this machine's byte order, since all nodes run here */
-    if (m->len != sizeof number) /* not from a counter; all members ignore it alike */
-        return;
+    int64_t number; /* in this machine's byte order, since all nodes run here */
+    if (m->len != sizeof number)
+        return; /* not from a counter; all members ignore it alike */
     memcpy(&number, m->bytes, sizeof number);
     c->total += (uint64_t)number;
     printf("message %lld: node %u adds %lld, total %lld\n", (long long)m->seq,
@@ -48,8 +48,7 @@ static void view_installed(void *ctx, const struct nx_view *view, const struct n
 
 static void member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 {
-    printf("node %u %s%s\n", node_at(ctx, rank),
-           clean ? "has left" : "is lost: ", clean ? "" : why);
+    printf("node %u: %s\n", node_at(ctx, rank), clean ? "left" : why);
 }
 
 static void down(void *ctx, const struct nx_err *err)
@@ -121,8 +120,7 @@ int main(int argc, char **argv)
 {
     int id = argc > 2 ? atoi(argv[1]) : -1, nodes = argc > 2 ? atoi(argv[2]) : 0;
     int port = argc > 3 ? atoi(argv[3]) : 23600;
-    if (argc > 4 || id < 0 || id >= nodes || nodes > NX_MEMBERS_MAX || port < 1 ||
-        port > 65535 - nodes) {
+    if (id < 0 || id >= nodes || nodes > NX_MEMBERS_MAX || port < 1 || port > 65535 - nodes) {
         fprintf(stderr, "usage: counter ID NODES [PORT], as in counter 0 3\n");
         return 2;
     }
