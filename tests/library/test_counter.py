@@ -20,10 +20,10 @@ MESSAGE = re.compile(r"message (\d+): node (\d) adds (-?\d+), total (-?\d+)$")
 class Node:
     """One counter; its lines are collected as they come."""
 
-    def __init__(self, lib, program, node, port):
+    def __init__(self, lib, program, node, port, nodes=NODES):
         self.name, self.lines, self.grown = f"node {node}", [], threading.Condition()
-        self.process = subprocess.Popen([program, str(node), str(NODES), str(port)], env=lib.environ,
-                                        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([program, str(node), str(nodes), str(port)],
+                                        env=lib.environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
         self.reader = threading.Thread(target=self.read)
         self.reader.start()
@@ -112,7 +112,7 @@ def test_counters(lib, program):
             nodes.append(Node(lib, program, node, port))
         nodes.sort(key=lambda n: n.name)
         for n in nodes:
-            n.wait_for("view 1: 3 nodes")
+            n.wait_for("3 nodes are here")
         for i in range(NUMBERS_EACH):
             for node, n in enumerate(nodes):
                 n.type(f"{number(node, i)}\n")
@@ -121,6 +121,26 @@ def test_counters(lib, program):
         nodes[1].wait_for('"seven" is not a number')
         nodes[1].wait_for('"99999999999999999999" is not a number')
         check_leaving(nodes)
+    finally:
+        for n in nodes:
+            n.process.kill()
+            n.reader.join()
+
+
+def test_last_word(lib, program):
+    """what is typed right before leaving is added at every node"""
+    port = free_port()
+    nodes = []
+    try:
+        for node in (0, 1):
+            nodes.append(Node(lib, program, node, port, nodes=2))
+        nodes[0].type("5\n" * 500 + "q\n")
+        nodes[1].wait_for("message .* total 2500$")
+        nodes[1].wait_for("node 0: left$")
+        nodes[0].expect_end()
+        nodes[1].type("1\nq\n")
+        nodes[1].wait_for("1 is not added: |message .* total 2501$") # alone, or in the next view
+        nodes[1].expect_end()
     finally:
         for n in nodes:
             n.process.kill()
@@ -147,7 +167,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         program = os.path.join(folder, "counter")
         lib.build(os.path.join(installed.SOURCES, "examples/counter.c"), program)
-        return installed.run([test_usage, test_counters, test_length], lib, program)
+        return installed.run([test_usage, test_counters, test_last_word, test_length], lib, program)
 
 
 if __name__ == "__main__":
