@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """examples/counter.c, built with pkg-config against the installed library, as three processes over loopback."""
 import os
-import random
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -57,18 +55,6 @@ class Node:
         assert code == 0 and not complaints, f"{self.name}: exit code {code}, said: {complaints}"
 
 
-def free_port():
-    """Free a moment ago, and below the range from which the kernel gives ports to connections."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
 def number(node, i):
     return (-1) ** i * (1000 * node + i)
 
@@ -105,7 +91,7 @@ def check_leaving(nodes):
 
 def test_counters(lib, program):
     """three counters agree on every total, and leave cleanly"""
-    port = free_port()
+    port = installed.free_port()
     nodes = []
     try:
         for node in (2, 0, 1):
@@ -129,7 +115,7 @@ def test_counters(lib, program):
 
 def test_last_word(lib, program):
     """what is typed right before leaving is added at every node"""
-    port = free_port()
+    port = installed.free_port()
     nodes = []
     try:
         for node in (0, 1):
