@@ -53,6 +53,8 @@ void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in)
     if (status != NX_OK && status != NX_AGAIN) {
         explain_multicast(status, &in->refused);
         nx_incoming_drop_body(&c->incomings, in);
+        if (in->bulk)
+            nx_bulk_abort(c->group, in->bulk);
     }
 }
 
