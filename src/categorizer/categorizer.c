@@ -68,6 +68,14 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
                 view->members_count, shard);
 }
 
+static bool is_replica(const struct nx_categorizer *c, nx_rank rank)
+{
+    const struct nx_layout *layout = nx_group_layout(c->group);
+    uint32_t ours, theirs;
+    return nx_layout_shard_of(layout, c->config.subgroup, nx_group_rank(c->group), &ours) &&
+           nx_layout_shard_of(layout, c->config.subgroup, rank, &theirs) && ours == theirs;
+}
+
 static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 {
     struct nx_categorizer *c = ctx;
@@ -76,7 +84,8 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
         nx_info("node %u has left", view->members[rank].node);
     else
         nx_warn("node %u is gone: %s", view->members[rank].node, why);
-    nx_change_member_down(c, view->members[rank].node);
+    if (is_replica(c, rank))
+        nx_change_replica_down(c, view->members[rank].node);
 }
 
 static void on_deliver(void *ctx, const struct nx_delivery *delivery)
