@@ -20,7 +20,8 @@
  *   S1  no guarded word regresses at any copy
  *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's
  *       source stays as it is until it has landed
- *   F1  writes go to what the writer owns in another member's region, within the credits that POLL named
+ *   F1  writes go to what the writer owns in another member's region, within the credits that
+ *       POLL named
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
  *       is never delivered
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),

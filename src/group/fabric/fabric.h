@@ -21,6 +21,7 @@ struct nx_fabric_config {
     char domain[32];   /* empty: any */
     char local_ip[48];
     uint32_t members_max;
+    bool plain; /* tests: as if plain writes woke nobody and nothing held inside a write */
 };
 
 /* What a peer must know to write into our region: sent through the bootstrap. */

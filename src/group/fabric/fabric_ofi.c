@@ -85,14 +85,15 @@ static void learn_caps(struct nx_fabric *f)
         .waw = true,
         .atomic_unit = 1,
         .needs_target_progress = stream,
-        .wakes_on_plain_write = stream,
+        .wakes_on_plain_write = stream && !f->config.plain,
         .death_notice = true,
         .max_inline = NX_INLINE_MAX,
     };
     /* A stream lands its bytes in order, and only while the target's own thread polls:
      * neighbours that leave as one operation land as they would one by one. Elsewhere nothing is
      * promised inside one. */
-    f->gathers = stream && f->info->tx_attr->rma_iov_limit >= NX_OFI_GATHER_MAX &&
+    f->gathers = stream && !f->config.plain &&
+                 f->info->tx_attr->rma_iov_limit >= NX_OFI_GATHER_MAX &&
                  f->info->tx_attr->iov_limit >= NX_OFI_GATHER_MAX;
     f->doorbell_taken = (f->info->rx_attr->mode | f->info->mode) & FI_RX_CQ_DATA;
     f->local_mr = f->info->domain_attr->mr_mode & FI_MR_LOCAL;
