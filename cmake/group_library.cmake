@@ -1,7 +1,8 @@
 # libnexus-group for other programs: shared and static library, public headers, pkg-config file.
 #
 # The library is the objects of nexus_group and of all it stands on. They are built with hidden visibility; the
-# public headers raise what they declare to default visibility, so the headers are the one list of exports.
+# public headers raise what they declare to default visibility, so the headers are the one list of exports. In the
+# archive the objects are one, in which hidden names are local: it exports the same.
 # Headers include each other as <nexus/...> once installed: `#include <nexus/group/group.h>`.
 include_guard()
 include(GNUInstallDirs)
@@ -58,7 +59,12 @@ function(nexus_group_library)
         list(APPEND objects $<TARGET_OBJECTS:${part}>)
     endforeach()
     add_library(nexus_group_shared SHARED ${objects})
-    add_library(nexus_group_static STATIC ${objects})
+    set(whole ${CMAKE_CURRENT_BINARY_DIR}/nexus-group.o)
+    add_custom_command(OUTPUT ${whole} DEPENDS ${objects} COMMAND_EXPAND_LISTS VERBATIM
+        COMMAND ${CMAKE_LINKER} -r -o ${whole} ${objects}
+        COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${whole})
+    add_library(nexus_group_static STATIC ${whole})
+    set_source_files_properties(${whole} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
     foreach(library IN ITEMS nexus_group_shared nexus_group_static)
         set_target_properties(${library} PROPERTIES OUTPUT_NAME nexus-group LINKER_LANGUAGE C
             VERSION ${PROJECT_VERSION} SOVERSION 0)

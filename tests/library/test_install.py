@@ -17,12 +17,15 @@ def shared(lib):
     return os.path.join(lib.libdir, "libnexus-group.so")
 
 
+def symbols(lib, *nm):
+    """What nm lists; beside our names a sanitizer's, where there is one."""
+    lines = [line.split() for line in lib.output(["nm", "--defined-only", *nm]).splitlines()]
+    names = {words[-1].split("@")[0] for words in lines if len(words) == 3}
+    return {n for n in names if n.startswith("nx_")} if lib.sanitize else names
+
+
 def exported(lib):
-    lines = lib.output(["nm", "-D", "--defined-only", shared(lib)]).splitlines()
-    names = {line.split()[-1].split("@")[0] for line in lines}
-    if lib.sanitize:
-        names = {n for n in names if n.startswith("nx_")}
-    return names
+    return symbols(lib, "-D", shared(lib))
 
 
 def headers(lib):
@@ -40,6 +43,12 @@ def test_names(lib):
     assert "nx_group_open" in names, f"the library exports {len(names)} symbols, without nx_group_open"
     strangers = sorted(n for n in names if not re.search(rf"\b{n}\(", text))
     assert not strangers, f"exported, but in no public header: {', '.join(strangers)}"
+
+
+def test_archive(lib):
+    """the archive has the same global symbols as the shared library"""
+    archive = symbols(lib, "-g", os.path.join(lib.libdir, "libnexus-group.a"))
+    assert archive == exported(lib), f"only in one: {', '.join(sorted(archive ^ exported(lib)))}"
 
 
 def test_complete(lib):
@@ -137,7 +146,7 @@ def test_nexus(lib):
 
 
 if __name__ == "__main__":
-    sys.exit(installed.run([test_names, test_complete, test_needed, test_headers, test_static,
+    sys.exit(installed.run([test_names, test_archive, test_complete, test_needed, test_headers, test_static,
                             test_pages, test_pages_current, test_config_page, test_usage_page,
                             test_nexus],
                            installed.from_arguments()))
