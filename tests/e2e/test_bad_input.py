@@ -103,7 +103,7 @@ class BadStreams(GroupCase):
 
     def test_an_upload_that_stalls_gives_its_room_back(self):
         """It announces all the memory there is and sends no byte more; after a while others have room again."""
-        start = wire.install_start(7, MIB, MIB, 4094 * MIB)
+        start = wire.install_start(7, MIB, MIB, 4000 * MIB)
         with Wire(self.group.address()) as calls:
             stalled = calls.start_stream(wire.INSTALL, self.stall(start), timeout_s=60)
             with self.assertRaises(grpc.RpcError) as ended:
