@@ -1,0 +1,3 @@
+foreach(name IN ITEMS plog_crash)
+    nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_sim_disk)
+endforeach()
