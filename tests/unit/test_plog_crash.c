@@ -401,6 +401,7 @@ static void a_dropped_sync_is_caught(void **state)
 {
     (void)state;
     expect_caught("fsync dropped", NX_PLOG_MUTANT_SKIP_SYNC, false);
+    expect_caught("a dead process's writes counted", NX_PLOG_MUTANT_SKIP_SETTLE, false);
     expect_caught("a disk that ignores fsync", 0, true);
 }
 

@@ -45,10 +45,11 @@ struct nx_plog_visitor {
     void (*record)(void *ctx, const char *name, uint64_t offset, const struct nx_record *record);
 };
 
+/* Tests only: seeded defects, bits of nx_plog_config.mutants. */
 enum {
-    NX_PLOG_MUTANT_SKIP_SYNC = 1 << 0, /* tests only: says durable what was merely written (P1) */
-    NX_PLOG_MUTANT_SKIP_CHECKS =
-        1 << 1, /* tests only: believes records whatever their checksums (P3) */
+    NX_PLOG_MUTANT_SKIP_SYNC = 1 << 0,   /* says durable what was merely written (P1) */
+    NX_PLOG_MUTANT_SKIP_CHECKS = 1 << 1, /* believes records whatever their checksums (P3) */
+    NX_PLOG_MUTANT_SKIP_SETTLE = 1 << 2, /* counts what a dead process wrote, unsynced (P1) */
 };
 
 /* `want` NULL accepts any owner. `image` is large: allocate it. On NX_CORRUPT it holds what was found before. */
