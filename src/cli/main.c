@@ -40,8 +40,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client}, {"server", nx_cmd_server},    {"--help", nx_cmd_help},
-    {"-h", nx_cmd_help},       {"--version", print_version},
+    {"client", nx_cmd_client}, {"log", nx_cmd_log}, {"server", nx_cmd_server},
+    {"--help", nx_cmd_help},   {"-h", nx_cmd_help}, {"--version", print_version},
 };
 
 static bool asks_for_help(const char *argument)
