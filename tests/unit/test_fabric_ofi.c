@@ -51,11 +51,11 @@ static void turn_all(struct fixture *f)
         assert_true(condition);                         \
     } while (0)
 
-static int open_nodes(void **state)
+static int open_nodes_as(void **state, bool plain)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct nx_fabric_config config = {
-        .provider = "tcp", .local_ip = "127.0.0.1", .members_max = NODES};
+        .provider = "tcp", .local_ip = "127.0.0.1", .members_max = NODES, .plain = plain};
     for (int i = 0; i < NODES; i++) {
         struct nx_err err = {0};
         f->nodes[i].region = aligned_alloc(4096, REGION_BYTES);
@@ -66,6 +66,16 @@ static int open_nodes(void **state)
     }
     *state = f;
     return 0;
+}
+
+static int open_nodes(void **state)
+{
+    return open_nodes_as(state, false);
+}
+
+static int open_plain_nodes(void **state)
+{
+    return open_nodes_as(state, true);
 }
 
 static int close_nodes(void **state)
@@ -116,8 +126,8 @@ static void everybody_connects_whoever_starts(void **state)
     assert_true(nx_fabric_writable(f->nodes[1].fabric) == 5);
 }
 
-/* Payloads are written over and over from a changing source, each followed by its number inline: whoever reads
- * number n must find a payload of at least round n. */
+/* Payloads are written over and over from a changing source, each followed by its number inline:
+ * whoever reads number n must find a payload of at least round n. */
 static void a_guard_never_lands_before_its_payload(void **state)
 {
     struct fixture *f = *state;
@@ -280,7 +290,45 @@ static void a_sleeper_is_woken_by_a_write_and_by_a_death(void **state)
     POLL_UNTIL(f, f->nodes[1].down == 4);
 }
 
-/* The kernel bounds how deep epoll descriptors nest; a server's own loop needs one level on top of ours. */
+/* One operation a write, and some with a doorbell: all land, in order, and the sleeper wakes. */
+static void a_plain_fabric_rings(void **state)
+{
+    struct fixture *f = *state;
+    struct nx_fabric_caps caps;
+    nx_fabric_get_caps(f->nodes[0].fabric, &caps);
+    assert_false(caps.wakes_on_plain_write);
+    connect_all(f);
+    for (int i = 0; i < 200; i++)
+        turn_all(f);
+    go_to_sleep(&f->nodes[1]);
+    volatile uint8_t *got = f->nodes[1].region + 64;
+    for (uint8_t n = 1; n <= 200; n++) {
+        f->nodes[0].region[0] = n;
+        struct nx_write w = {.peer = 1,
+                             .bytes = 8,
+                             .inline_bytes = true,
+                             .remote_offset = 64,
+                             .doorbell = n % 3 == 0};
+        POLL_UNTIL(f, nx_fabric_writable(f->nodes[0].fabric) & 2);
+        assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_OK);
+    }
+    nx_fabric_flush(f->nodes[0].fabric);
+    POLL_UNTIL(f, *got == 200);
+    struct nx_fabric_stats stats;
+    nx_fabric_get_stats(f->nodes[0].fabric, &stats);
+    assert_int_equal(stats.doorbells, 66);
+    assert_true(stats.operations == stats.writes);
+
+    go_to_sleep(&f->nodes[1]);
+    struct nx_write bell = {
+        .peer = 1, .bytes = 8, .inline_bytes = true, .remote_offset = 64, .doorbell = true};
+    assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &bell), NX_OK);
+    nx_fabric_flush(f->nodes[0].fabric);
+    assert_true(readable(&f->nodes[1], 10000));
+}
+
+/* The kernel bounds how deep epoll descriptors nest; a server's own loop needs one level on top
+ * of ours. */
 static void its_descriptor_fits_into_a_loop(void **state)
 {
     struct fixture *f = *state;
@@ -329,6 +377,7 @@ int main(void)
         WITH_NODES(disconnect_and_connect_again),
         WITH_NODES(a_sleeper_is_woken_by_a_write_and_by_a_death),
         WITH_NODES(its_descriptor_fits_into_a_loop),
+        cmocka_unit_test_setup_teardown(a_plain_fabric_rings, open_plain_nodes, close_nodes),
         cmocka_unit_test(an_unknown_provider_or_address_is_one_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

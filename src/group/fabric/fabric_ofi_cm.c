@@ -117,8 +117,8 @@ static void reject_oldest_call(struct nx_fabric *f)
     memmove(f->calls, f->calls + 1, --f->calls_count * sizeof f->calls[0]);
 }
 
-/* A peer may know the view before we do: its call waits for nx_fabric_connect. Strangers may call too, so the oldest
- * gives way. */
+/* A peer may know the view before we do: its call waits for nx_fabric_connect. Strangers may
+ * call too, so the oldest gives way. */
 static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *data, size_t len)
 {
     struct nx_ofi_call call = {.info = info};
