@@ -1,9 +1,10 @@
 /* bench.h — what the modes of nexus-bench share: options, forked nodes, figures.
  *
- * A *cell* is one measurement: N forked processes over loopback that meet in shared memory, start together, run for
- * some seconds and leave figures there. The cells of a mode (raw, then ours) are interleaved over the rounds, and a
- * table gives medians, the spread (min … max) and the ratio to raw.
- * CPU-seconds are those of all processes of a cell together, between its start and its end. */
+ * A *cell* is one measurement: N forked processes over loopback that meet in shared memory,
+ * start together, run for some seconds and leave figures there. The cells of a mode (raw, then
+ * ours) are interleaved over the rounds, and a table gives medians, the spread (min … max) and
+ * the ratio to raw. CPU-seconds are those of all processes of a cell together, between its start
+ * and its end. */
 #ifndef NX_BENCH_H
 #define NX_BENCH_H
 

@@ -18,7 +18,7 @@ static const char usage[] =
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
     "  --reply B      bytes of an answer, p2p                  (16)\n"
     "  --window W     messages or queries outstanding          (4096; p2p: 64)\n"
-    "  --seconds S    per measurement                          (1; idle: 3)\n"
+    "  --seconds S    per measurement                          (1; idle: 3; not bulk)\n"
     "  --rounds R     measurements of each kind, interleaved   (3)\n"
     "  --spin|--block poll without end, or sleep when idle     (--spin)\n"
     "  --senders one|all                                       (one)\n"
@@ -31,7 +31,7 @@ static const struct {
 } modes[] = {
     {"raw", bench_main_raw, {3, 4096, 3, 100, 16, 1, false, false, "tcp"}},
     {"multicast", bench_main_multicast, {3, 4096, 3, 100, 16, 1, false, false, "tcp"}},
-    {"bulk", bench_main_bulk, {3, 1, 3, 100000000, 16, 1, false, false, "tcp"}},
+    {"bulk", bench_main_bulk, {3, 1, 3, 100000000, 16, 0, false, false, "tcp"}},
     {"p2p", bench_main_p2p, {2, 64, 3, 100, 16, 1, false, false, "tcp"}},
     {"idle", bench_main_idle, {2, 1, 1, 0, 0, 3, true, false, "tcp"}},
 };

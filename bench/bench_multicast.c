@@ -1,4 +1,5 @@
-/* How many ordered, stable messages per second, and how long from send to the sender's own delivery? */
+/* How many ordered, stable messages per second, and how long from send to the sender's own
+ * delivery? */
 #include "bench/bench.h"
 
 #include <stdio.h>

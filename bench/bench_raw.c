@@ -1,6 +1,7 @@
 /* What do plain one-sided writes of this provider reach? The denominators of all other modes.
  *
- * Through nx_fabric, one provider operation per write; libfabric's own share of the time is far larger. */
+ * Through nx_fabric, one provider operation per write; libfabric's own share of the time is far
+ * larger. */
 #include "bench/bench.h"
 
 #include <stdio.h>
@@ -38,7 +39,8 @@ static bool all_writable(const struct bench_raw *raw)
     return nx_fabric_writable(raw->fabric) == others;
 }
 
-/* Announces `count` to everybody after all that was written, and waits until everybody has echoed it. */
+/* Announces `count` to everybody after all that was written, and waits until everybody has
+ * echoed it. */
 static void settle(struct bench_raw *raw, uint64_t count)
 {
     while (!all_writable(raw))

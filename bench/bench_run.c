@@ -210,8 +210,10 @@ void bench_print_machine(const struct bench_options *o, const char *mode)
 {
     char model[128];
     cpu_model(model, sizeof model);
-    printf("%s: %s, %ld cores; provider %s; %u nodes on loopback; %s; %u rounds of %.1f s, "
-           "medians (min … max)\n",
-           mode, model, sysconf(_SC_NPROCESSORS_ONLN), o->provider, o->nodes,
-           o->block ? "blocking" : "polling", o->rounds, o->seconds);
+    printf("%s: %s, %ld cores; provider %s; %u nodes on loopback; %s; %u rounds", mode, model,
+           sysconf(_SC_NPROCESSORS_ONLN), o->provider, o->nodes, o->block ? "blocking" : "polling",
+           o->rounds);
+    if (o->seconds > 0)
+        printf(" of %.2f s", o->seconds);
+    printf(", medians (min … max)\n");
 }

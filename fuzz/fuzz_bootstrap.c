@@ -1,5 +1,5 @@
-/* Whatever comes to the bootstrap port is refused or decodes to values within their bounds; what decodes encodes
- * to the same bytes again. */
+/* Whatever comes to the bootstrap port is refused or decodes to values within their bounds; what
+ * decodes encodes to the same bytes again. */
 #include "common/nx_assert.h"
 #include "group/fabric/boot_wire.h"
 

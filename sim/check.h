@@ -1,29 +1,37 @@
 /* check.h — the judges: they read a trace and say which promise was broken, if any.
  *
- * They share no code with the core and know nothing of its state: only what nodes asked, what they were told, and
- * what landed in their memory. The names are those of the group layer's promises; in this slice, without
- * view change:
+ * They share no code with the core and know nothing of its state: only what nodes asked, what they
+ * were told, and what landed in their memory. The names are those of the group layer's promises;
+ * in this slice, without view change:
  *
  *   D1  delivered ⇒ sent, once, same bytes
- *   D2  the k-th delivery of a shard is the same (seq, sender, bytes) at every member, and seq ascends
+ *   D2  the k-th delivery of a shard is the same (seq, sender, bytes) at every member, and seq
+ *       ascends
  *   D3  one sender's messages are delivered in the order of sending, without gaps
  *   D5  at the first delivery of m anywhere, every live member of the shard holds m's bytes
- *       (a bulk: has been given all its parts). So a survivor can always deliver what anybody delivered.
- *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a fault-free run
- *       within limits.deliver_ns, whoever idles
- *   W1  after a member of its shard is reported down, a node delivers nothing there and accepts no sends
+ *       (a bulk: has been given all its parts). So a survivor can always deliver what anybody
+ *       delivered.
+ *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
+ *       fault-free run within limits.deliver_ns, whoever idles
+ *   W1  after a member of its shard is reported down, a node delivers nothing there and accepts no
+ *       sends
  *   V5  nobody is reported down who neither died nor left, nobody is put out
  *   V6  each death is reported to every live member
  *   S1  no guarded word regresses at any copy
- *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's source stays
- *       as it is until it has landed
- *   F1  writes are within the region, to another member, within the credits that POLL named
- *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one is never delivered
- *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone), cancelled
+ *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's
+ *       source stays as it is until it has landed
+ *   F1  writes go to what the writer owns in another member's region, within the credits that
+ *       POLL named
+ *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
+ *       is never delivered
+ *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
+ *       cancelled
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean
- *   L2  where a shard loses but one member, by a leave, all members have delivered all messages of that member
- *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered pair
+ *   L2  where a shard loses but one member, by a leave, all members have delivered all messages of
+ *       that member
+ *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
+ *       pair
  *   A1  what must be refused is refused
  *
  * Each judge has a unit test that feeds it a bad trace by hand: tests/unit/test_sim_check.c. */
@@ -32,8 +40,7 @@
 
 #include "sim_trace.h"
 
-enum { SIM_NOBODY = 255 };
-enum { SIM_NODES_MAX = 16, SIM_SUBS_MAX = 4, SIM_SHARDS_MAX = 8 };
+enum { SIM_NODES_MAX = 16, SIM_SUBS_MAX = 4, SIM_SHARDS_MAX = 8, SIM_NOBODY = 255 };
 
 struct sim_limits {
     nx_ns deliver_ns;     /* 0: no bound */
@@ -51,7 +58,7 @@ struct sim_verdict {
 bool sim_check(const struct sim_trace *trace, const struct sim_limits *limits,
                struct sim_verdict *verdict);
 
-/* --- for the judges ---------------------------------------------------------------------------------------- */
+/* --- for the judges --------------------------------------------------------------------- */
 
 /* Who is who, and when they went: record indices, the trace's count for "never". */
 struct sim_facts {

@@ -1,5 +1,5 @@
-/* B1, B2, and D1, D5 for bulk messages. A bulk is known by its head, which the workload makes unique; the stream's
- * number is a name local to a node. */
+/* B1, B2, and D1, D5 for bulk messages. A bulk is known by its head, which the workload makes
+ * unique; the stream's number is a name local to a node. */
 #include "check.h"
 #include "sim_map.h"
 

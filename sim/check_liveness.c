@@ -1,4 +1,5 @@
-/* D7, L2, Q1, A1: what was accepted is delivered, in time; work ends; what must be refused is refused. */
+/* D7, L2, Q1, A1: what was accepted is delivered, in time; work ends; what must be refused is
+ * refused. */
 #include "check.h"
 
 #include "common/nx_assert.h"

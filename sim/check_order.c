@@ -1,7 +1,8 @@
-/* D1, D2, D3, D5 and S3 for ordered messages: each shard has one agreed sequence, which whoever is ahead extends.
+/* D1, D2, D3, D5 and S3 for ordered messages: each shard has one agreed sequence, which whoever is
+ * ahead extends.
  *
- *   agreed      m0 m1 m2 m3 m4 m5        appended by the node that delivers a k-th message first: D1, D3, D5
- *   n0's place           ^               others must repeat it: D2; and all still hold the bytes: S3 */
+ *   agreed       m0 m1 m2 m3 m4 m5    who delivers a k-th message first appends it: D1, D3, D5
+ *   n0's place            ^           others must repeat it: D2; all still hold its bytes: S3 */
 #include "check.h"
 
 #include "common/nx_assert.h"

@@ -1,4 +1,5 @@
-/* R1 and R2: what became of queries. A query is known at its asker by its cookie, at its replier by a stream. */
+/* R1 and R2: what became of queries. A query is known at its asker by its cookie, at its replier
+ * by a stream. */
 #include "check.h"
 #include "sim_map.h"
 
@@ -56,7 +57,8 @@ static bool asks(struct court *court, const struct sim_record *r, size_t at,
     return true;
 }
 
-/* The query whose bytes these are: its asker has handed all of them over, and no other stream was matched to it. */
+/* The query whose bytes these are: its asker has handed all of them over, and no other stream was
+ * matched to it. */
 static struct query *match(struct court *court, const struct asked *asked,
                            const struct sim_record *r)
 {

@@ -170,7 +170,8 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     draw_fabric(config, &prng);
     draw_faults(config, &prng);
     draw_deafness(config, &prng);
-    /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost doorbell. */
+    /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost
+     * doorbell. */
     nx_ns hop = config->delay_max_ns + 8 * config->tear_ns;
     config->limits = (struct sim_limits){
         .deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0,

@@ -1,4 +1,5 @@
-/* sim_config.h — what one seed runs: drawn once, printed with the failure, the same on every machine. */
+/* sim_config.h — what one seed runs: drawn once, printed with the failure, the same on every
+ * machine. */
 #ifndef SIM_CONFIG_H
 #define SIM_CONFIG_H
 
@@ -16,8 +17,7 @@ struct sim_fault {
     nx_ns lasts_ns;        /* PAUSE, STALL */
     uint32_t after_writes; /* KILL: dies while posting, after so many writes of its next turns */
     nx_ns notice_ns;       /* KILL, LEAVE: the longest until a peer's fabric says so */
-    bool
-        some_are_deaf; /* KILL, LEAVE: only some fabrics notice; the others must hear it from them */
+    bool some_are_deaf; /* KILL, LEAVE: only some fabrics notice; others must hear it from them */
 };
 
 /* What one node wants to do. */

@@ -1,7 +1,8 @@
-/* sim_events.h — virtual time: what will happen, earliest first; equal times in the order of scheduling.
+/* sim_events.h — virtual time: what will happen, earliest first; equal times in the order of
+ * scheduling.
  *
- * A *timer* is an event that only means "look at the clock"; all others are work. A group is at rest when no work
- * is scheduled. */
+ * A *timer* is an event that only means "look at the clock"; all others are work. A group is at
+ * rest when no work is scheduled. */
 #ifndef SIM_EVENTS_H
 #define SIM_EVENTS_H
 

@@ -1,10 +1,12 @@
-/* sim_fabric.h — one-sided writes between the regions of virtual nodes, as unkind as the contract allows.
+/* sim_fabric.h — one-sided writes between the regions of virtual nodes, as unkind as the contract
+ * allows.
  *
- * Each ordered pair of nodes has a lane. A write is posted, travels for a random time, and lands: as a whole, or
- * in units of 1, 8 or 64 bytes in any order, some now and some later. Writes of one lane land one after the
- * other; nothing relates two lanes. An inline write carries the bytes of the time of posting; any other reads
- * its source as it lands, and a source that has changed by then is a foul. On a profile that needs the target's
- * progress, what has travelled lands in the target's next turn and not before. */
+ * Each ordered pair of nodes has a lane. A write is posted, travels for a random time, and lands:
+ * as a whole, or in units of 1, 8 or 64 bytes in any order, some now and some later. Writes of one
+ * lane land one after the other; nothing relates two lanes. An inline write carries the bytes of
+ * the time of posting; any other reads its source as it lands, and a source that has changed by
+ * then is a foul. On a profile that needs the target's progress, what has travelled lands in the
+ * target's next turn and not before. */
 #ifndef SIM_FABRIC_H
 #define SIM_FABRIC_H
 

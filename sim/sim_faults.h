@@ -1,4 +1,5 @@
-/* sim_faults.h — what goes wrong in a run, and when: schedules the configuration's faults and applies them. */
+/* sim_faults.h — what goes wrong in a run, and when: schedules the configuration's faults and
+ * applies them. */
 #ifndef SIM_FAULTS_H
 #define SIM_FAULTS_H
 

@@ -50,7 +50,8 @@ static void on_abort(int signal)
     siglongjmp(aborted, 1);
 }
 
-/* One run; a broken invariant of the core is a finding like any other. What it held is leaked then. */
+/* One run; a broken invariant of the core is a finding like any other. What it held is leaked
+ * then. */
 static bool run_once(const struct sim_config *config, struct sim_trace *trace,
                      struct sim_verdict *verdict)
 {

@@ -18,7 +18,8 @@ struct sim_map {
 
 void sim_map_free(struct sim_map *map);
 
-/* The place of (a, b)'s value; made with value 0 and *fresh = true if there was none. Valid until the next call. */
+/* The place of (a, b)'s value; made with value 0 and *fresh = true if there was none. Valid until
+ * the next call. */
 uint64_t *sim_map_at(struct sim_map *map, uint64_t a, uint64_t b, bool *fresh);
 /* NULL if there is none. */
 uint64_t *sim_map_find(const struct sim_map *map, uint64_t a, uint64_t b);

@@ -1,8 +1,10 @@
-/* sim_node.h — one virtual node: a real core, and a tier above it that asks at random and writes down what it got.
+/* sim_node.h — one virtual node: a real core, and a tier above it that asks at random and writes
+ * down what it got.
  *
- * A turn is what the shell's poll is: let writes land, hand over deaths, poll, then some of the workload. Between
- * turns the node is awake (the next turn is scheduled) or asleep (after NX_EV_SLEEP: until a doorbell, a plain
- * write where those wake, a death, its own work, or the time that the core named). */
+ * A turn is what the shell's poll is: let writes land, hand over deaths, poll, then some of the
+ * workload. Between turns the node is awake (the next turn is scheduled) or asleep (after
+ * NX_EV_SLEEP: until a doorbell, a plain write where those wake, a death, its own work, or the
+ * time that the core named). */
 #ifndef SIM_NODE_H
 #define SIM_NODE_H
 
@@ -101,8 +103,8 @@ void sim_node_last_words(
 
 /* A VIEW, POLL or SLEEP: upcalls written down, writes posted; false if the node died among them. */
 bool sim_node_step(struct sim_node *node, const struct nx_event *event);
-/* Any other event: a request, whose outcome is in node->answer. With a kind, it is written down with its status
- * (and BULK's stream as id), unless that is NX_AGAIN: then nothing has happened. */
+/* Any other event: a request, whose outcome is in node->answer. With a kind, it is written down
+ * with its status (and BULK's stream as id), unless that is NX_AGAIN: then nothing has happened. */
 enum nx_status sim_node_request(struct sim_node *node, struct nx_event event);
 enum nx_status sim_node_ask(struct sim_node *node, struct nx_event event, enum sim_kind kind,
                             struct sim_record record);

@@ -9,7 +9,7 @@
 
 /* A run that has not come to rest by then never will. */
 static const nx_ns longest_run_ns = 20 * NX_SEC;
-enum { EVENTS_MAX = 200000 };
+enum { EVENTS_MAX = 2000000 };
 static const nx_ns grace_ns =
     50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
 static const nx_ns idle_ns = 2 * NX_SEC; /* of rest, in which only heartbeats may be written */
@@ -76,7 +76,7 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     }
 }
 
-/* Until nothing but timers has happened for `quiet_ns`, or `until`; false if the run is too long. */
+/* Until nothing but timers has happened for `quiet_ns`; false if the run is too long. */
 static bool run_until_rest(struct sim_world *world, nx_ns quiet_ns)
 {
     nx_ns last_work = world->now;

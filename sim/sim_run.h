@@ -1,4 +1,5 @@
-/* sim_run.h — one run of one seed: nodes, fabric, time and faults in one world, and what happened in a trace. */
+/* sim_run.h — one run of one seed: nodes, fabric, time and faults in one world, and what happened
+ * in a trace. */
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
@@ -22,15 +23,16 @@ struct sim_world {
 /* Adds a record of `kind` at this node and time; the caller has filled the rest. */
 void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct sim_record record);
 
-/* Runs to rest, or until the run is too long; the judges say what that means. NX_INVALID: the core refuses the
- * configuration, with why. */
+/* Runs to rest, or until the run is too long; the judges say what that means. NX_INVALID: the core
+ * refuses the configuration, with why. */
 enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
                        struct nx_err *err);
 
 /* A node has died or left: its lanes are cut, the others learn of it one by one. */
 void sim_world_bury(struct sim_world *world, nx_rank node);
 
-/* Members of `mask` whose memory holds these bytes where `node`'s has them; all, if they are not in its region. */
+/* Members of `mask` whose memory holds these bytes where `node`'s has them; all, if they are not
+ * in its region. */
 uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,
                            size_t len, uint64_t mask);
 

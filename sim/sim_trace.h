@@ -1,11 +1,13 @@
 /* sim_trace.h — what happened in a run, as records that the judges read.
  *
- * One record is one thing that a node asked, got or suffered, or that landed in its memory. A record has a text
- * form, one line, which parses back to the same record; processes can print it and be judged by the same code:
+ * One record is one thing that a node asked, got or suffered, or that landed in its memory. A
+ * record has a text form, one line, which parses back to the same record; processes can print it
+ * and be judged by the same code:
  *
  *   [1234567] n2 deliver sub=0 shard=1 peer=0 seq=17 len=100 hash=9f… id=0 mask=7
  *
- * Nodes are named by rank, n0 … Only the fields that the kind's row in SIM_KINDS names are printed.
+ * Nodes are named by rank, n0 … Only the fields that the kind's row in SIM_KINDS names are
+ * printed.
  * Owner   the trace owns its records; records are plain values. */
 #ifndef SIM_TRACE_H
 #define SIM_TRACE_H
@@ -17,7 +19,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* X(KIND, name, fields). Hashes are running ones: of all bytes of the thing up to and including this piece. */
+/* X(KIND, name, fields). Hashes are running ones: of all bytes of the thing up to and including
+ * this piece. */
 #define SIM_KINDS(X)                                                                              \
     X(MEMBER, "member", "sub shard mask") /* n serves in this shard, whose members are mask */    \
     X(SPARE, "spare", "")                 /* n serves in no shard */                              \

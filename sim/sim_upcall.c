@@ -97,8 +97,8 @@ static struct sim_served *serve(struct sim_node *node, const struct nx_part *par
     return NULL;
 }
 
-/* The size and bytes of a reply follow from the question's hash, so that an answer can be told from others. A few are
- * answered before they are whole, as a refusal would be. */
+/* The size and bytes of a reply follow from the question's hash, so that an answer can be told
+ * from others. A few are answered before they are whole, as a refusal would be. */
 static void take_query_part(struct sim_node *node, const struct nx_part *part)
 {
     struct sim_served *served = served_of(node, part->stream);

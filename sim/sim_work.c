@@ -259,7 +259,8 @@ struct flow {
     uint64_t *offset, *hash;
 };
 
-/* Hands over bytes [*offset, until) in a few writes, as far as the core takes them. True: it may take more. */
+/* Hands over bytes [*offset, until) in a few writes, as far as the core takes them. True: it may
+ * take more. */
 static bool hand_over(struct sim_node *node, const struct flow *flow, enum nx_status *status)
 {
     *status = NX_OK;

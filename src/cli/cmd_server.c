@@ -6,6 +6,7 @@
  *        └──────────stop asked or the group failed: exit at once────────────┘ */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
+#include "common/arena.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
@@ -215,14 +216,14 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     return busy;
 }
 
-static int wait_ms(nx_ns until)
+/* Sleeps until a descriptor rings or `until`, to the nanosecond: receipts are due after 200 us. */
+static int wait_for_events(const struct server *s, struct epoll_event *events, int events_max,
+                           nx_ns until)
 {
-    nx_ns now = nx_clock_now();
-    if (until <= now)
-        return 0;
-    if (until - now > 3600 * NX_SEC)
-        return -1;
-    return (int)((until - now + NX_MS - 1) / NX_MS);
+    nx_ns left = until == NX_NEVER ? 0 : until - nx_clock_now();
+    left = left < 0 ? 0 : left;
+    struct timespec t = {.tv_sec = left / NX_SEC, .tv_nsec = left % NX_SEC};
+    return epoll_pwait2(s->epoll_fd, events, events_max, until == NX_NEVER ? NULL : &t, NULL);
 }
 
 static int run(struct server *s, struct nx_err *err)
@@ -239,11 +240,29 @@ static int run(struct server *s, struct nx_err *err)
             busy = nx_group_arm(s->group, &group_wake_at) != NX_OK;
         if (group_wake_at < wake_at)
             wake_at = group_wake_at;
-        int count = epoll_wait(s->epoll_fd, events, 8, busy ? 0 : wait_ms(wake_at));
+        int count = wait_for_events(s, events, 8, busy ? 0 : wake_at);
         if (!s->stopping && stop_asked(s, events, count))
             begin_stop(s, now);
     }
     return EXIT_SUCCESS;
+}
+
+/* oneDNN's threads spin at their barriers unless this stands in the environment when the process starts: on cores
+ * that are shared, or with two categorizers on one machine, that costs several times the inference itself. So a
+ * categorizer starts itself once more; where that fails it goes on as it is. */
+static void wait_passively(int argc, char **argv)
+{
+    char **again = nx_calloc((size_t)argc + 2, sizeof *again);
+    if (getenv("OMP_WAIT_POLICY") || !again) {
+        free(again);
+        return;
+    }
+    again[0] = program_invocation_name;
+    memcpy(again + 1, argv, (size_t)argc * sizeof *again);
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    execv("/proc/self/exe", again);
+    nx_warn("cannot start again with OMP_WAIT_POLICY=passive: %s", strerror(errno));
+    free(again);
 }
 
 int nx_cmd_server(int argc, char **argv)
@@ -257,6 +276,8 @@ int nx_cmd_server(int argc, char **argv)
     }
     if (nx_log_parse_level(s.config.log_level, &level))
         nx_log_set_level(level);
+    if (strcmp(s.config.tier, "categorizer") == 0)
+        wait_passively(argc, argv);
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)
         fprintf(stderr, "nexus server: %s\n", err.text);

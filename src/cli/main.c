@@ -1,5 +1,6 @@
 #include "cli/cmd.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,11 +36,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client},
-#ifdef NX_CLI_SERVER /* defined where cmd_server.c is part of the build */
-    {"server", nx_cmd_server},
-#endif
-    {"--help", nx_cmd_help},   {"-h", nx_cmd_help}, {"--version", print_version},
+    {"client", nx_cmd_client}, {"server", nx_cmd_server},    {"--help", nx_cmd_help},
+    {"-h", nx_cmd_help},       {"--version", print_version},
 };
 
 static bool asks_for_help(const char *argument)
@@ -47,8 +45,20 @@ static bool asks_for_help(const char *argument)
     return !strcmp(argument, "--help") || !strcmp(argument, "-h");
 }
 
+/* Libraries of fabric providers catch fatal signals when they are loaded, print a trace and exit with 1: a crash would
+ * look like a refusal, and SIGTERM to a client that is just starting as well. Sanitizers keep theirs. */
+static void restore_signals(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    static const int caught[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
+        signal(caught[i], SIG_DFL);
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    restore_signals();
     if (argc < 2 || (argc > 2 && asks_for_help(argv[2])))
         return nx_cmd_help(argc, argv);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)

@@ -13,6 +13,8 @@ struct nx_service_demo {
     struct nx_route *route;
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
+    struct nx_pb_model
+        decoded; /* of the message in hand: 16 KB that need not be found for each chunk */
 };
 
 /* One call. */
@@ -376,11 +378,9 @@ static enum nx_call_take take_install(struct nx_call *call, const uint8_t *bytes
     struct upload *u = nx_call_user(call);
     struct nx_pb_part part;
     struct nx_err err;
-    struct nx_pb_model *model = nx_calloc(1, sizeof *model);
+    struct nx_pb_model *model = &u->service->decoded;
     enum nx_call_take take = NX_CALL_TAKEN;
-    enum nx_status status = model ? nx_pb_install_decode(bytes, len, &part, model, &err)
-                                  : nx_err_set(&err, NX_NO_MEMORY, "no memory for a message");
-    if (status != NX_OK)
+    if (nx_pb_install_decode(bytes, len, &part, model, &err) != NX_OK)
         fail(u, &err);
     else if (expect_metadata(u, &part)) {
         if (part.metadata)
@@ -388,7 +388,6 @@ static enum nx_call_take take_install(struct nx_call *call, const uint8_t *bytes
         else if (accept_chunk(u, part.chunk_bytes - u->held_used))
             take = pass_on(u, &part);
     }
-    free(model);
     return take;
 }
 

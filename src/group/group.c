@@ -1,4 +1,5 @@
-/* group.c — wiring only: the core's events and updates on one side, libfabric and the bootstrap on the other.
+/* group.c — wiring only: the core's events and updates on one side, libfabric and the bootstrap
+ * on the other.
  *
  * One poll turn, each phase bounded:
  *   1. the fabric moves; peers it found dead become events of the core
@@ -23,8 +24,8 @@
 #include <sys/mman.h>
 
 enum {
-    /* Rings that fit the second-level cache are half again as fast over tcp as larger ones; measured in
-     * docs/performance.md. */
+    /* Rings that fit the second-level cache are half again as fast over tcp as larger ones;
+     * measured in docs/performance.md. */
     MC_RING_BYTES = 1 << 20,   /* small messages under way, per sender */
     BULK_RING_BYTES = 2 << 20, /* bulk bytes under way, per sender */
     P2P_RING_BYTES = 1 << 20,  /* queries and replies under way, per pair */
@@ -51,7 +52,7 @@ struct nx_group {
     struct nx_update update, request; /* of turns; of calls, also those made in upcalls */
 };
 
-/* --- open and close -------------------------------------------------------------------------------------- */
+/* --- open and close --------------------------------------------------------------------------- */
 
 static enum nx_status check_config(const struct nx_group_config *c, struct nx_err *err)
 {
@@ -154,7 +155,7 @@ void nx_group_close(struct nx_group *g)
     free(g);
 }
 
-/* --- upcalls and writes ---------------------------------------------------------------------------------- */
+/* --- upcalls and writes ----------------------------------------------------------------------- */
 
 static void tell_down(struct nx_group *g, const struct nx_err *err)
 {
@@ -218,7 +219,7 @@ static void step(struct nx_group *g, nx_ns now, struct nx_event *event)
     post_writes(g);
 }
 
-/* --- the poll turn --------------------------------------------------------------------------------------- */
+/* --- the poll turn ---------------------------------------------------------------------------- */
 
 static bool fabric_turn(struct nx_group *g, nx_ns now)
 {
@@ -317,7 +318,7 @@ bool nx_group_poll(struct nx_group *g)
     return moved;
 }
 
-/* --- sleeping -------------------------------------------------------------------------------------------- */
+/* --- sleeping --------------------------------------------------------------------------------- */
 
 int nx_group_fd(const struct nx_group *g)
 {
@@ -329,8 +330,9 @@ static nx_ns earlier(nx_ns a, nx_ns b)
     return a < b ? a : b;
 }
 
-/* Our row says that we sleep before the last look, so that a peer that writes after it rings. The last look is at
- * the region, since asking the fabric may land writes (tcp's trywait reads its sockets). */
+/* Our row says that we sleep before the last look, so that a peer that writes after it rings.
+ * The last look is at the region, since asking the fabric may land writes (tcp's trywait reads
+ * its sockets). */
 enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
 {
     nx_assert(!g->in_upcall);
@@ -354,7 +356,7 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
     return NX_OK;
 }
 
-/* --- requests: one core step each ------------------------------------------------------------------------ */
+/* --- requests: one core step each ------------------------------------------------------------- */
 
 static enum nx_status request(struct nx_group *g, const struct nx_event *event)
 {
@@ -459,7 +461,7 @@ bool nx_group_leave(struct nx_group *g)
     return nx_core_left(g->core) || now >= g->leave_until;
 }
 
-/* --- facts ----------------------------------------------------------------------------------------------- */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 const struct nx_view *nx_group_view(const struct nx_group *g)
 {

@@ -62,8 +62,8 @@ struct nx_core_config wire_config(void);
 
 bool wire_turn(struct wire *wire, unsigned node);            /* one POLL; true: busy */
 enum nx_status wire_sleep(struct wire *wire, unsigned node); /* one SLEEP */
-/* Turns of all live nodes until nobody is busy, nor wants to be woken within WIRE_PATIENCE_NS; time jumps where all
- * wait. Dies after 100,000 rounds. */
+/* Turns of all live nodes until nobody is busy, nor wants to be woken within WIRE_PATIENCE_NS;
+ * time jumps where all wait. Dies after 100,000 rounds. */
 void wire_run(struct wire *wire);
 
 void wire_land(struct wire *wire, unsigned src, unsigned dst, unsigned count); /* of a held lane */

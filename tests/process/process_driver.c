@@ -17,7 +17,8 @@
 
 #define PATIENCE_NS (100 * NX_SEC)
 
-/* Below the range from which the kernel gives ports to connections, so that nobody gets it by chance. */
+/* Below the range from which the kernel gives ports to connections, so that nobody gets it by
+ * chance. */
 uint16_t driver_free_port(void)
 {
     static unsigned tries;

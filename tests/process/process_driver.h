@@ -1,4 +1,5 @@
-/* process_driver.h — starts test nodes as processes, writes them commands and awaits their lines. */
+/* process_driver.h — starts test nodes as processes, writes them commands and awaits their
+ * lines. */
 #ifndef NX_PROCESS_DRIVER_H
 #define NX_PROCESS_DRIVER_H
 
@@ -34,8 +35,8 @@ void driver_stop_all(struct driver *d); /* by kill; whatever state they are in *
 void driver_tell(struct driver *d, unsigned index, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The next line that starts with `prefix`; others are skipped, except that "wrong", "failed" and "refused" fail the
- * test unless they are what is awaited. Fails after 100 s. */
+/* The next line that starts with `prefix`; others are skipped, except that "wrong", "failed" and
+ * "refused" fail the test unless they are what is awaited. Fails after 100 s. */
 const char *driver_await(struct driver *d, unsigned index, const char *prefix);
 int driver_await_exit(struct driver *d, unsigned index); /* the exit code; -signal */
 

@@ -1,7 +1,9 @@
-/* A node for test_processes: opens a group as its arguments say, then does what the driver writes to its standard
- * input, one command a line, and tells what happens on its standard output.
+/* A node for test_processes: opens a group as its arguments say, then does what the driver
+ * writes to its standard input, one command a line, and tells what happens on its standard
+ * output.
  *
- *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S IP PROVIDER
+ *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S IP \
+ *                PROVIDER
  *   send COUNT SIZE_MAX | bulk BYTES | query RANK COUNT SIZE OUTSTANDING | silent | report | leave */
 #include "common/log.h"
 #include "process/process_work.h"

@@ -28,7 +28,7 @@ _Noreturn static void wrong(const char *what, uint64_t a, uint64_t b)
     _exit(9);
 }
 
-/* --- bytes ----------------------------------------------------------------------------------------------- */
+/* --- bytes ------------------------------------------------------------------------------------ */
 
 static uint8_t byte_at(uint64_t key, uint64_t offset)
 {
@@ -69,7 +69,7 @@ static uint64_t reply_total(uint64_t query_total)
     return query_total;
 }
 
-/* --- upcalls --------------------------------------------------------------------------------------------- */
+/* --- upcalls ---------------------------------------------------------------------------------- */
 
 static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
 {
@@ -206,7 +206,7 @@ void work_upcalls(struct nx_group_upcalls *upcalls)
     };
 }
 
-/* --- pushing --------------------------------------------------------------------------------------------- */
+/* --- pushing ---------------------------------------------------------------------------------- */
 
 static bool push_messages(struct work *w)
 {

@@ -1,7 +1,9 @@
-/* process_work.h — what a test node does with its group: sends and checks messages, bulks and queries.
+/* process_work.h — what a test node does with its group: sends and checks messages, bulks and
+ * queries.
  *
- * Every byte that travels is a function of who sends it, its number or size, and its offset, so each end can check
- * what it gets without keeping anything. A wrong byte ends the process with exit code 9. */
+ * Every byte that travels is a function of who sends it, its number or size, and its offset, so
+ * each end can check what it gets without keeping anything. A wrong byte ends the process with
+ * exit code 9. */
 #ifndef NX_PROCESS_WORK_H
 #define NX_PROCESS_WORK_H
 

@@ -1,9 +1,9 @@
 /* Groups of real processes: what group.h promises, with kills, refusals and garbage.
  *
  *   test_processes PROCESS_NODE                all of it over loopback and tcp
- *   test_processes PROCESS_NODE IP PROVIDER    what any provider must do, in numbers that suit an emulated machine
+ *   test_processes PROCESS_NODE IP PROVIDER    what any provider must do
  *
- * The second form is what scripts/test-verbs runs in its virtual machine. */
+ * The second form is what scripts/test-verbs runs in its virtual machine; its numbers suit one. */
 #include "nx_test.h"
 #include "process/process_driver.h"
 
@@ -99,7 +99,7 @@ static struct report await_delivered(struct driver *d, unsigned index, unsigned 
     return r;
 }
 
-/* --- multicast, queries, bulk ---------------------------------------------------------------------------- */
+/* --- multicast, queries, bulk ----------------------------------------------------------------- */
 
 static void everybody_sends(struct driver *d, unsigned nodes, unsigned count, unsigned size_max)
 {
@@ -162,8 +162,9 @@ static void queries_of_all_sizes_go_both_ways(void **state)
     struct driver *d = *state;
     start_group(d, 3, 1);
     query_all(d, 3, 200, 0, 16);
-    query_all(d, 3, 1000, 1, 32);
-    query_all(d, 3, 1000, 100, 32);
+    query_all(d, 3, 100, 1, 32); /* two in eleven have answers of 300 KB */
+    query_all(d, 3, 100, 100, 32);
+    query_all(d, 3, 1000, 1000, 32);
     query_all(d, 3, 100, 20000, 32);
     query_all(d, 3, 12, 1000000, 12);
     query_all(d, 2, 3, 8000000, 3);
@@ -206,7 +207,7 @@ static void all_at_once(void **state)
         assert_true(await_delivered(d, i, 6000).order == first.order);
 }
 
-/* --- death and departure --------------------------------------------------------------------------------- */
+/* --- death and departure ---------------------------------------------------------------------- */
 
 struct down {
     unsigned rank, clean;
@@ -311,7 +312,7 @@ static void a_clean_leave_costs_no_timeout(void **state)
     }
 }
 
-/* --- refusals -------------------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 static void a_duplicate_id_is_refused(void **state)
 {
@@ -319,17 +320,12 @@ static void a_duplicate_id_is_refused(void **state)
     driver_start(d, 0, 0, 3, 1, 60);
     driver_start(d, 1, 7, 3, 1, 60);
     driver_start(d, 2, 7, 3, 1, 60);
-    unsigned loser = 0; /* whichever came second */
-    while (!loser) {
-        for (unsigned i = 1; i < 3 && !loser; i++) {
-            struct pollfd p = {.fd = d->nodes[i].out, .events = POLLIN};
-            driver_await(d, i, "open");
-            if (poll(&p, 1, 500) == 1)
-                loser = i;
-        }
-        if (!loser)
-            fail_msg("neither of two nodes with one id was refused");
-    }
+    driver_await(d, 1, "open");
+    driver_await(d, 2, "open");
+    struct pollfd out[2] = {{.fd = d->nodes[1].out, .events = POLLIN},
+                            {.fd = d->nodes[2].out, .events = POLLIN}};
+    assert_true(poll(out, 2, 60000) > 0);
+    unsigned loser = out[0].revents ? 1 : 2; /* whichever came second is told so */
     const char *line = driver_await(d, loser, "failed");
     assert_non_null(strstr(line, "node id 7 is taken by 127.0.0.1"));
     assert_int_equal(driver_await_exit(d, loser), 3);
@@ -382,7 +378,7 @@ static void nodes_that_wait_in_vain_say_for_whom(void **state)
     assert_non_null(strstr(driver_await(d, 1, "failed"), "only 2 of 3 nodes came within 1 s"));
 }
 
-/* --- garbage --------------------------------------------------------------------------------------------- */
+/* --- garbage ---------------------------------------------------------------------------------- */
 
 enum { STRANGERS = 200 };
 
@@ -396,7 +392,8 @@ static int call(uint16_t port)
     return fd;
 }
 
-/* Every kind of stranger: silent, half a frame, noise, a frame of the largest size that never ends. */
+/* Every kind of stranger: silent, half a frame, noise, a frame of the largest size that never
+ * ends. */
 static void pester(uint16_t port, int fds[STRANGERS], unsigned seed)
 {
     for (int i = 0; i < STRANGERS; i++) {
@@ -449,7 +446,7 @@ static void garbage_at_the_fabric_disturbs_nobody(void **state)
     query_all(d, 2, 1000, 1000, 8);
 }
 
-/* --- idleness -------------------------------------------------------------------------------------------- */
+/* --- idleness --------------------------------------------------------------------------------- */
 
 static void idle_nodes_sleep(void **state)
 {
@@ -468,7 +465,7 @@ static void idle_nodes_sleep(void **state)
     }
 }
 
-/* --- any provider ---------------------------------------------------------------------------------------- */
+/* --- any provider ----------------------------------------------------------------------------- */
 
 static void three_nodes_agree_on_any_provider(void **state)
 {

@@ -43,8 +43,8 @@ static void parts_come_at_once_and_the_delivery_in_the_order(void **state)
     assert_int_equal(put(wire, 0, stream, "x"), NX_TOO_LARGE);
     wire_run(wire);
     assert_true(wire_expect(wire, "[1020] n1 > bulk from n0 at 3 of 6 'two'\n"
-                                  "[1050] n0 > delivered 2 from n0 bulk 'head'\n"
-                                  "[1060] n1 > delivered 2 from n0 bulk 'head'\n"));
+                                  "[1040] n1 > delivered 2 from n0 bulk 'head'\n"
+                                  "[1050] n0 > delivered 2 from n0 bulk 'head'\n"));
     assert_int_equal(put(wire, 0, stream, "x"), NX_NOT_FOUND);
     wire_close(wire);
 }

@@ -1,4 +1,5 @@
-/* Nodes of a group in one thread, over loopback; cards are made up, as the fabric is not part of this. */
+/* Nodes of a group in one thread, over loopback; cards are made up, as the fabric is not part of
+ * this. */
 #include "common/log.h"
 #include "group/fabric/bootstrap.h"
 #include "nx_test.h"
@@ -265,7 +266,8 @@ static void too_few_nodes_in_time_is_one_sentence(void **state)
         open_node(f, i);
     }
     POLL_UNTIL(f, phase(f, 0) == NX_BOOT_FAILED);
-    assert_string_equal(nx_bootstrap_error(f->boots[0])->text, "only 2 of 3 nodes came within 0 s");
+    assert_string_equal(nx_bootstrap_error(f->boots[0])->text,
+                        "only 2 of 3 nodes came within 0.3 s");
     POLL_UNTIL(f, phase(f, 1) == NX_BOOT_FAILED);
     assert_non_null(strstr(nx_bootstrap_error(f->boots[1])->text, "only 2 of 3 nodes came"));
 }

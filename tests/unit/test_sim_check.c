@@ -1,5 +1,5 @@
-/* Each judge is fed a trace that breaks its promise, and a good one beside it. A trace is text, as processes print
- * it; times are line numbers unless given. */
+/* Each judge is fed a trace that breaks its promise, and a good one beside it. A trace is text, as
+ * processes print it; times are line numbers unless given. */
 #include "check.h"
 
 #include "nx_test.h"

@@ -6,7 +6,10 @@
  * to the struct nx_dnnl and lives until nx_dnnl_close.
  *
  * Thread  one at a time per struct nx_dnnl. Its computations use `threads` OpenMP threads, which
- *         belong to the calling thread; the calling thread's own setting is put back.
+ *         belong to the calling thread; the calling thread's own setting is put back. GNU's
+ *         OpenMP spins at its barriers: where more threads want to run than there are processors, 2
+ *         threads took 1,196 ms for what 1 did in 199, and 222 with OMP_WAIT_POLICY=passive, which
+ *         the environment must have before the process starts.
  * Failure NX_UNSUPPORTED: this combination has no implementation, do it otherwise (nothing is
  *         said in err then); NX_NO_MEMORY; NX_INTERNAL with oneDNN's own status. */
 #ifndef NX_CATEGORIZER_CPU_DNNL_API_H

@@ -153,8 +153,8 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
  * skipped then. */
 bool nx_core_upcall_wanted(const struct nx_core *core, const struct nx_upcall *upcall);
 
-/* The last look before blocking: whether a POLL would find something in the region that no step has taken. A fabric
- * may land writes while it is asked whether it may sleep. */
+/* The last look before blocking: whether a POLL would find something in the region that no step has
+ * taken. A fabric may land writes while it is asked whether it may sleep. */
 bool nx_core_has_news(const struct nx_core *core);
 
 /* Facts for group.h's getters. */

@@ -97,7 +97,8 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
         update->status = core->down;
     else
         update->status = dispatch(core, now, event, update);
-    /* What a full window refused is worth another turn only when the window has moved, which is news by itself. */
+    /* What a full window refused is worth another turn only when the window has moved, which is
+     * news by itself. */
     bool is_write = event->type == NX_EV_QUERY_WRITE || event->type == NX_EV_REPLY_WRITE ||
                     event->type == NX_EV_BULK_WRITE;
     bool took = update->status == NX_OK && (!is_write || update->taken > 0);

@@ -43,8 +43,8 @@ static bool settle(struct nx_core *core)
     return moved;
 }
 
-/* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and leave by themselves
- * when a window fills or when nothing else went there for NX_RECEIPT_NS. */
+/* Receipts only free windows. They ride along with the next write to the peer (core_push.c), and
+ * leave by themselves when a window fills or when nothing else went there for NX_RECEIPT_NS. */
 static bool tell_consumed(struct nx_core *core, bool due)
 {
     for (nx_rankset left = core->owing & nx_core_others(core); left; left &= left - 1) {
@@ -57,7 +57,8 @@ static bool tell_consumed(struct nx_core *core, bool due)
     return (core->owing & nx_core_others(core)) != 0;
 }
 
-/* What we hold is told at once only if a message may wait for it; that we hold the nulls behind it can wait. */
+/* What we hold is told at once only if a message may wait for it; that we hold the nulls behind it
+ * can wait. */
 static bool tell_received(struct nx_core *core, nx_rank peer)
 {
     uint64_t told = core->table.told[peer][NX_COL_MC_RECEIVED];

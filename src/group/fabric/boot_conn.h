@@ -28,8 +28,8 @@ void nx_boot_conn_close(struct nx_boot_conn *conn);
 bool nx_boot_conn_send(struct nx_boot_conn *conn, const uint8_t *frame, size_t bytes);
 bool nx_boot_conn_flushed(const struct nx_boot_conn *conn);
 
-/* Reads and writes what the socket takes. NX_OK, or NX_PEER_DOWN when it ended or broke; frames that came before
- * the end are still there to take. *moved tells whether bytes went either way. */
+/* Reads and writes what the socket takes. NX_OK, or NX_PEER_DOWN when it ended or broke; frames
+ * that came before the end are still there to take. *moved tells whether bytes went either way. */
 enum nx_status nx_boot_conn_move(struct nx_boot_conn *conn, bool *moved, struct nx_err *err);
 
 /* The oldest whole frame; its payload is valid until the drop. NX_AGAIN: none yet. */

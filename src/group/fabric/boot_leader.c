@@ -66,7 +66,8 @@ static void drop_guest(struct nx_boot_guest *g)
     g->interest = 0;
 }
 
-/* A stranger or a leaving guest makes place, the oldest first; there are always some, since members are few. */
+/* A stranger or a leaving guest makes place, the oldest first; there are always some, since
+ * members are few. */
 static struct nx_boot_guest *place_for_guest(struct nx_bootstrap *b)
 {
     struct nx_boot_guest *oldest = NULL;
@@ -211,7 +212,8 @@ static void take_frames(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns n
     g->conn.in_bytes = 0; /* what a leaving guest says is not read */
 }
 
-/* Closing at once would reset the connection and take the refusal with it; so its end comes first. */
+/* Closing at once would reset the connection and take the refusal with it; so its end comes
+ * first. */
 static void see_off(struct nx_boot_guest *g)
 {
     if (g->state == NX_GUEST_LEAVING && nx_boot_conn_flushed(&g->conn) && g->conn.fd >= 0)
@@ -241,7 +243,7 @@ bool nx_boot_leader_event(struct nx_bootstrap *b, uint32_t tag, nx_ns now)
     return b->guests[tag].conn.fd >= 0 && guest_event(b, &b->guests[tag], now);
 }
 
-/* --- phases ---------------------------------------------------------------------------------------------- */
+/* --- phases ----------------------------------------------------------------------------------- */
 
 static uint32_t count_guests(const struct nx_bootstrap *b, enum nx_boot_guest_state state)
 {
@@ -382,7 +384,7 @@ static bool expire_guests(struct nx_bootstrap *b, nx_ns now)
 
 static void give_up(struct nx_bootstrap *b, nx_ns now)
 {
-    nx_err_set(&b->error, NX_DEADLINE, "only %u of %u nodes came within %.0f s",
+    nx_err_set(&b->error, NX_DEADLINE, "only %u of %u nodes came within %g s",
                count_guests(b, NX_GUEST_GATHERED) + 1, b->config.first_view_nodes,
                (double)b->config.join_timeout_ns / (double)NX_SEC);
     for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++)

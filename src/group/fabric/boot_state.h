@@ -1,4 +1,5 @@
-/* boot_state.h — what bootstrap.c (everybody, and the joiner) and boot_leader.c share. Private to them.
+/* boot_state.h — what bootstrap.c (everybody, and the joiner) and boot_leader.c share. Private
+ * to them.
  *
  * A guest is a connection to the leader's port:
  *

@@ -7,8 +7,9 @@
  *     connected      ──▶           once its fabric reaches every peer
  *                    ◀──  go       once all are connected: install the view
  *
- * A frame is {u32 bytes that follow, u8 kind, payload}, little-endian; nothing is longer than NX_BOOT_FRAME_MAX.
- * Input    hostile; every length, count and character is checked, and a refusal names what was wrong
+ * A frame is {u32 bytes that follow, u8 kind, payload}, little-endian; nothing is longer than
+ * NX_BOOT_FRAME_MAX.
+ * Input    hostile; every length, count and character is checked, and a refusal names the cause
  * Owner    plain values; nothing is allocated or kept
  * Source   ours */
 #ifndef NX_GROUP_BOOT_WIRE_H
@@ -56,7 +57,8 @@ size_t nx_boot_encode_refused(const char *why, uint8_t frame[NX_BOOT_FRAME_MAX])
 size_t nx_boot_encode_view(const struct nx_boot_view *view, uint8_t frame[NX_BOOT_FRAME_MAX]);
 size_t nx_boot_encode_empty(enum nx_boot_kind kind, uint8_t frame[NX_BOOT_FRAME_MAX]);
 
-/* Looks for a frame at the start of `bytes`. NX_AGAIN: more bytes are needed. NX_CORRUPT: this is no frame. */
+/* Looks for a frame at the start of `bytes`. NX_AGAIN: more bytes are needed. NX_CORRUPT: this
+ * is no frame. */
 enum nx_status nx_boot_find_frame(const uint8_t *bytes, size_t len, enum nx_boot_kind *kind,
                                   const uint8_t **payload, size_t *payload_len, struct nx_err *err);
 

@@ -32,7 +32,8 @@ void nx_boot_fail(struct nx_bootstrap *b, nx_ns now)
     nx_boot_conn_close(&b->conn);
 }
 
-/* Keeps one descriptor's interest in the epoll set as wanted; `interest` is 0 while it is not in the set. */
+/* Keeps one descriptor's interest in the epoll set as wanted; `interest` is 0 while it is not in
+ * the set. */
 void nx_boot_watch(struct nx_bootstrap *b, int fd, uint32_t *interest, uint32_t want, uint32_t tag)
 {
     if (*interest == want)
@@ -44,7 +45,7 @@ void nx_boot_watch(struct nx_bootstrap *b, int fd, uint32_t *interest, uint32_t 
     *interest = want;
 }
 
-/* --- the joiner ----------------------------------------------------------------------------------------- */
+/* --- the joiner ------------------------------------------------------------------------------- */
 
 static void watch_leader(struct nx_bootstrap *b)
 {
@@ -164,7 +165,7 @@ static bool joiner_turn(struct nx_bootstrap *b, nx_ns now)
     return false;
 }
 
-/* --- everybody ------------------------------------------------------------------------------------------- */
+/* --- everybody -------------------------------------------------------------------------------- */
 
 static void describe_self(struct nx_bootstrap *b, uint64_t layout_hash,
                           const struct nx_fabric_card *card)
@@ -227,10 +228,10 @@ static void give_up(struct nx_bootstrap *b, nx_ns now)
     double seconds = (double)b->config.join_timeout_ns / (double)NX_SEC;
     if (b->conn.fd >= 0 || !b->last_trouble[0])
         nx_err_set(&b->error, NX_DEADLINE,
-                   "no first view within %.0f s: the leader %s:%u still waits for other nodes",
+                   "no first view within %g s: the leader %s:%u still waits for other nodes",
                    seconds, b->config.leader_ip, b->config.leader_gms_port);
     else
-        nx_err_set(&b->error, NX_DEADLINE, "no first view within %.0f s: the leader %s:%u: %s",
+        nx_err_set(&b->error, NX_DEADLINE, "no first view within %g s: the leader %s:%u: %s",
                    seconds, b->config.leader_ip, b->config.leader_gms_port, b->last_trouble);
     nx_boot_fail(b, now);
 }

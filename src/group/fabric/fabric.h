@@ -1,13 +1,14 @@
-/* fabric.h — the seam to libfabric: one-sided writes between members, and the news that a member died.
+/* fabric.h — the seam to libfabric: one-sided writes between members, and the news that a member
+ * died.
  *
  * The ordering contract, requested at open, checked against what was granted, refused otherwise:
  *   - writes to one peer land in the order in which they were posted (FI_ORDER_WAW, _SAW)
  *   - nothing is promised about the order of bytes inside one write, nor that a word is untorn
  *   - a local completion does not mean landed; the only evidence is what the peer writes back
- * Memory  one region, registered once; offsets address it on both sides, whatever the provider's mr_mode
+ * Memory  one region, registered once; offsets address it on both sides, whatever the mr_mode
  * Thread  the group's thread only
  * Failure a dead peer is reported once by poll, with a reason; writes to it are then dropped
- * Source  fi_endpoint(3), fi_msg(3), fi_rma(3), fi_eq(3); measured: tcp reports a killed peer in 0.6 ms */
+ * Source  fi_endpoint(3), fi_msg(3), fi_rma(3), fi_eq(3); tcp tells of a death in 0.6 ms */
 #ifndef NX_GROUP_FABRIC_H
 #define NX_GROUP_FABRIC_H
 
@@ -20,6 +21,7 @@ struct nx_fabric_config {
     char domain[32];   /* empty: any */
     char local_ip[48];
     uint32_t members_max;
+    bool plain; /* tests: as if plain writes woke nobody and nothing held inside a write */
 };
 
 /* What a peer must know to write into our region: sent through the bootstrap. */
@@ -35,8 +37,9 @@ enum nx_status nx_fabric_open(const struct nx_fabric_config *config, void *regio
 void nx_fabric_close(struct nx_fabric *fabric);
 void nx_fabric_get_caps(const struct nx_fabric *fabric, struct nx_fabric_caps *caps);
 
-/* Starts connecting to every peer of the view: the lower rank calls, the higher one accepts. `token` is the
- * view's secret; a caller that does not bring it is rejected. Poll until nx_fabric_connected. */
+/* Starts connecting to every peer of the view: the lower rank calls, the higher one accepts.
+ * `token` is the view's secret; a caller that does not bring it is rejected. Poll until
+ * nx_fabric_connected. */
 enum nx_status nx_fabric_connect(struct nx_fabric *fabric, nx_rank self, uint32_t members_count,
                                  const struct nx_fabric_card *cards, uint64_t token,
                                  struct nx_err *err);
@@ -48,9 +51,10 @@ void nx_fabric_disconnect(struct nx_fabric *fabric);
 /* Peers that can take NX_WRITES_PER_PEER more writes now. */
 nx_rankset nx_fabric_writable(const struct nx_fabric *fabric);
 
-/* Queues one write; inline bytes are copied here. The provider has it after the next flush or poll at the latest,
- * and neighbours in the queue of a peer may leave as one provider operation where that keeps their order.
- * NX_PEER_DOWN: dropped. NX_AGAIN cannot happen within what writable promised. */
+/* Queues one write; inline bytes are copied here. The provider has it after the next flush or
+ * poll at the latest, and neighbours in the queue of a peer may leave as one provider operation
+ * where that keeps their order. NX_PEER_DOWN: dropped. NX_AGAIN cannot happen within what
+ * writable promised. */
 enum nx_status nx_fabric_post(struct nx_fabric *fabric, const struct nx_write *write);
 void nx_fabric_flush(struct nx_fabric *fabric);
 
@@ -58,7 +62,8 @@ struct nx_fabric_event {
     nx_rank peer;
     const char *why; /* a static sentence */
 };
-/* Makes progress; true if anything moved. *downs_count peers were found dead (at most members_max). */
+/* Makes progress; true if anything moved. *downs_count peers were found dead (at most
+ * members_max). */
 bool nx_fabric_poll(struct nx_fabric *fabric, struct nx_fabric_event *downs, uint32_t *downs_count);
 
 struct nx_fabric_stats {
@@ -68,8 +73,9 @@ struct nx_fabric_stats {
 };
 void nx_fabric_get_stats(const struct nx_fabric *fabric, struct nx_fabric_stats *stats);
 
-/* Sleeping: an epoll descriptor over the event queue, completion queues and listeners. Arm says NX_AGAIN when
- * there is something to poll already. It may land writes: look at the region once more after NX_OK. */
+/* Sleeping: an epoll descriptor over the event queue, completion queues and listeners. Arm says
+ * NX_AGAIN when there is something to poll already. It may land writes: look at the region once
+ * more after NX_OK. */
 int nx_fabric_fd(const struct nx_fabric *fabric);
 enum nx_status nx_fabric_arm(struct nx_fabric *fabric);
 

@@ -29,7 +29,8 @@ static struct fi_info *make_hints(const struct nx_fabric_config *config)
     hints->rx_attr->msg_order = FI_ORDER_WAW | FI_ORDER_SAW;
     hints->tx_attr->comp_order = FI_ORDER_STRICT;
     hints->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY;
-    /* One thread owns the group, so the provider needs no lock and no progress thread of its own. */
+    /* One thread owns the group, so the provider needs no lock and no progress thread of its
+     * own. */
     hints->domain_attr->threading = FI_THREAD_DOMAIN;
     hints->domain_attr->data_progress = FI_PROGRESS_MANUAL;
     hints->domain_attr->control_progress = FI_PROGRESS_MANUAL;
@@ -39,7 +40,8 @@ static struct fi_info *make_hints(const struct nx_fabric_config *config)
     return hints;
 }
 
-/* The provider's granted order must cover what the protocol leans on: payload lands before its guard. */
+/* The provider's granted order must cover what the protocol leans on: payload lands before its
+ * guard. */
 static enum nx_status check_granted(const struct fi_info *info, struct nx_err *err)
 {
     const uint64_t want = FI_ORDER_WAW | FI_ORDER_SAW;
@@ -75,7 +77,7 @@ static enum nx_status get_info(struct nx_fabric *f, struct nx_err *err)
     return check_granted(f->info, err);
 }
 
-/* What the protocol may assume. tcp and verbs are the providers that were measured (docs/decisions). */
+/* What the protocol may assume. tcp and verbs are the providers that were measured. */
 static void learn_caps(struct nx_fabric *f)
 {
     bool stream = strstr(f->info->fabric_attr->prov_name, "tcp") != NULL;
@@ -83,13 +85,15 @@ static void learn_caps(struct nx_fabric *f)
         .waw = true,
         .atomic_unit = 1,
         .needs_target_progress = stream,
-        .wakes_on_plain_write = stream,
+        .wakes_on_plain_write = stream && !f->config.plain,
         .death_notice = true,
         .max_inline = NX_INLINE_MAX,
     };
-    /* A stream lands its bytes in order, and only while the target's own thread polls: neighbours that
-     * leave as one operation land as they would one by one. Elsewhere nothing is promised inside one. */
-    f->gathers = stream && f->info->tx_attr->rma_iov_limit >= NX_OFI_GATHER_MAX &&
+    /* A stream lands its bytes in order, and only while the target's own thread polls:
+     * neighbours that leave as one operation land as they would one by one. Elsewhere nothing is
+     * promised inside one. */
+    f->gathers = stream && !f->config.plain &&
+                 f->info->tx_attr->rma_iov_limit >= NX_OFI_GATHER_MAX &&
                  f->info->tx_attr->iov_limit >= NX_OFI_GATHER_MAX;
     f->doorbell_taken = (f->info->rx_attr->mode | f->info->mode) & FI_RX_CQ_DATA;
     f->local_mr = f->info->domain_attr->mr_mode & FI_MR_LOCAL;
@@ -141,7 +145,8 @@ static uint64_t random_u64(void)
     return v;
 }
 
-/* Keys that we choose are random and as wide as the provider allows: a region is written by who was told. */
+/* Keys that we choose are random and as wide as the provider allows: a region is written by who
+ * was told. */
 static enum nx_status register_memory(struct nx_fabric *f, struct nx_fabric_card *card,
                                       struct nx_err *err)
 {
@@ -149,6 +154,11 @@ static enum nx_status register_memory(struct nx_fabric *f, struct nx_fabric_card
     uint64_t mask = key_bytes >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * key_bytes)) - 1;
     int rc = fi_mr_reg(f->domain, f->region, f->region_bytes, FI_WRITE | FI_REMOTE_WRITE, 0,
                        random_u64() & mask, 0, &f->mr, NULL);
+    if (rc == -FI_ENOMEM)
+        return nx_err_set(err, NX_NO_MEMORY,
+                          "provider %s cannot lock the group's %zu bytes of memory: is the limit "
+                          "of locked memory (ulimit -l) large enough?",
+                          f->info->fabric_attr->prov_name, f->region_bytes);
     if (rc)
         return nx_ofi_err(err, "cannot register the region", rc);
     card->region_key = fi_mr_key(f->mr);

@@ -1,4 +1,5 @@
-/* fabric_ofi.h — what the three files of the libfabric shell share. Private to them: nothing else includes it.
+/* fabric_ofi.h — what the three files of the libfabric shell share. Private to them: nothing
+ * else includes it.
  *
  *   fabric_ofi.c       open and close, what was asked of the provider and what it granted
  *   fabric_ofi_cm.c    connecting, accepting, the event queue, the death of a peer
@@ -10,7 +11,8 @@
  *     [done, posted)    the provider has them; their copy slots must not change
  *     [posted, queued)  waiting for the provider to take them
  *
- * Completions of one endpoint come in order (FI_ORDER_STRICT), so one signalled operation completes all before it. */
+ * Completions of one endpoint come in order (FI_ORDER_STRICT), so one signalled operation
+ * completes all before it. */
 #ifndef NX_GROUP_FABRIC_OFI_H
 #define NX_GROUP_FABRIC_OFI_H
 

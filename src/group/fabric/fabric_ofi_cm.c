@@ -76,8 +76,8 @@ static int open_endpoint(struct nx_fabric *f, struct nx_ofi_peer *peer, struct f
     return rc;
 }
 
-/* Completions that the provider still holds name the peer, not the endpoint: they are read before another endpoint
- * takes its place, or that one would be taken for dead. */
+/* Completions that the provider still holds name the peer, not the endpoint: they are read before
+ * another endpoint takes its place, or that one would be taken for dead. */
 static void drop_endpoint(struct nx_fabric *f, struct nx_ofi_peer *peer)
 {
     if (!peer->ep)
@@ -123,8 +123,8 @@ static void reject_oldest_call(struct nx_fabric *f)
     memmove(f->calls, f->calls + 1, --f->calls_count * sizeof f->calls[0]);
 }
 
-/* A peer may know the view before we do: its call waits for nx_fabric_connect. Strangers may call too, so the oldest
- * gives way. */
+/* A peer may know the view before we do: its call waits for nx_fabric_connect. Strangers may
+ * call too, so the oldest gives way. */
 static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *data, size_t len)
 {
     struct nx_ofi_call call = {.info = info};
@@ -139,7 +139,8 @@ static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *
     f->calls[f->calls_count++] = call;
 }
 
-/* A provider may choose the endpoint's device by where it will call: the address comes with the endpoint already. */
+/* A provider may choose the endpoint's device by where it will call: the address comes with the
+ * endpoint already. */
 static struct fi_info *info_for_call(const struct nx_fabric *f, const struct nx_fabric_card *card)
 {
     struct fi_info *info = fi_dupinfo(f->info);

@@ -28,7 +28,8 @@ uint64_t nx_stability_wanted(const uint64_t *indexes, uint32_t sender, uint32_t 
 {
     uint64_t wanted = 0;
     for (uint32_t s = 0; s < senders; s++) {
-        /* Also behind its newest message: the next one then finds its round complete and needs no third hop. */
+        /* Also behind its newest message: the next one then finds its round complete and needs no
+         * third hop. */
         wanted = s != sender && indexes[s] > wanted ? indexes[s] : wanted;
     }
     return wanted;

@@ -38,7 +38,8 @@ static bool read_word(const struct nx_table *table, const struct nx_guarded *wor
     return nx_guard_get(word, value);
 }
 
-/* Whether the peer's column c holds another value than the one we took, whole. The common case costs one load. */
+/* Whether the peer's column c holds another value than the one we took, whole. The common case
+ * costs one load. */
 static bool is_news(const struct nx_table *table, nx_rank peer, unsigned c, uint64_t *value)
 {
     const uint8_t *row = table->region + nx_row_in_offset(table->shape, peer);
