@@ -7,6 +7,8 @@
 #include "nx_test.h"
 
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -391,6 +393,46 @@ static void an_unknown_provider_or_address_is_one_sentence(void **state)
     assert_null(fabric);
 }
 
+/* Eight equal bytes are written over and over while another thread looks on: does it see unequal
+ * ones? The group must bear either answer; this tells what the machine is that it was tried on. */
+struct watcher {
+    const volatile uint64_t *word;
+    atomic_bool stop;
+    uint64_t looks, torn;
+};
+
+static void *watch_word(void *arg)
+{
+    struct watcher *w = arg;
+    while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+        uint64_t word = *w->word;
+        w->looks++;
+        w->torn += word != (word & 0xff) * 0x0101010101010101u;
+    }
+    return NULL;
+}
+
+static void a_word_is_watched_while_it_lands(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    struct watcher w = {.word = (const volatile uint64_t *)(void *)(f->nodes[1].region + 64)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, watch_word, &w), 0);
+    nx_ns until = nx_clock_now() + 3 * NX_SEC;
+    for (unsigned posted = 0; nx_clock_now() < until; turn_all(f)) {
+        if (!(nx_fabric_writable(f->nodes[0].fabric) & 2))
+            continue;
+        memset(f->nodes[0].region, (int)(++posted & 0xff), 8);
+        struct nx_write write = {.peer = 1, .bytes = 8, .inline_bytes = true, .remote_offset = 64};
+        assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &write), NX_OK);
+    }
+    atomic_store(&w.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    printf("# a word was looked at %llu times, %llu times torn\n", (unsigned long long)w.looks,
+           (unsigned long long)w.torn);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -411,5 +453,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_plain_fabric_rings, open_plain_nodes, close_nodes),
         cmocka_unit_test(an_unknown_provider_or_address_is_one_sentence),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest watched[] = {WITH_NODES(a_word_is_watched_while_it_lands)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return argc == 3 ? failed + cmocka_run_group_tests(watched, NULL, NULL) : failed;
 }
