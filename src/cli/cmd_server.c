@@ -62,6 +62,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
     snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
     snprintf(g.domain, sizeof g.domain, "%s", c->domain);
+    snprintf(g.secret_file, sizeof g.secret_file, "%s", c->secret_file);
     g.spec.subgroups_count = 2;
     fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);
     fill_subgroup(&g.spec.subgroups[CATEGORIZER], "CATEGORIZER_TIER", &c->categorizer_tier);
