@@ -440,7 +440,7 @@ static void sealed_frames_come_in_order_both_ways(void **state)
     struct pair p;
     settle(&p);
     for (int i = 0; i < 300; i++) {
-        char text[16];
+        char text[24];
         snprintf(text, sizeof text, "frame %d", i);
         struct frame there = sealed(&p.joiner, NX_BOOT_HELLO, text);
         struct frame back = sealed(&p.leader, NX_BOOT_VIEW, text);
