@@ -2,7 +2,7 @@
  * writes to its standard input, one command a line, and tells what happens on its standard
  * output.
  *
- *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S
+ *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S SECRET_FILE
  *   send COUNT SIZE_MAX | bulk BYTES | query RANK COUNT SIZE OUTSTANDING | silent | report | leave */
 #include "common/log.h"
 #include "process/process_work.h"
@@ -119,7 +119,7 @@ static void run(struct work *w)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7)
+    if (argc != 8)
         return 2;
     struct nx_group_config config = {
         .local_id = (nx_node)atoi(argv[1]),
@@ -133,6 +133,7 @@ int main(int argc, char **argv)
         .members_max = 8,
         .join_timeout_ns = (nx_ns)(atof(argv[6]) * NX_SEC),
     };
+    snprintf(config.secret_file, sizeof config.secret_file, "%s", argv[7]);
     struct work *w = calloc(1, sizeof *w);
     struct nx_group_upcalls upcalls;
     struct nx_err err = {0};

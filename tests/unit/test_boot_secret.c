@@ -506,7 +506,7 @@ static void a_leader_that_is_silent_is_called_again(void **state)
 static void pester(struct fixture *f, int i, int fd)
 {
     struct nx_boot_auth a;
-    uint8_t frame[NX_BOOT_FRAME_MAX];
+    uint8_t frame[NX_BOOT_FRAME_MAX], proof[NX_BOOT_PROOF_BYTES] = {4};
     size_t len = make_begin(&a, "some stranger's own secret", 100 + (nx_node)i, frame);
     if (i % 5 == 1)
         say(f, fd, frame, len / 2);
@@ -515,7 +515,7 @@ static void pester(struct fixture *f, int i, int fd)
     else if (i % 5 == 3)
         say(f, fd, frame, len);
     else if (i % 5 == 4)
-        say(f, fd, frame, nx_boot_encode(NX_BOOT_PROOF, frame, NX_BOOT_PROOF_BYTES, frame));
+        say(f, fd, frame, nx_boot_encode(NX_BOOT_PROOF, proof, sizeof proof, frame));
 }
 
 static void strangers_in_the_handshake_do_not_keep_the_group_from_forming(void **state)
