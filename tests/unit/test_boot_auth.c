@@ -3,7 +3,9 @@
 #include "group/fabric/boot_auth.h"
 #include "nx_test.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char SECRET[] = "correct horse battery staple, 32";
@@ -432,6 +434,65 @@ static void a_failed_machine_takes_nothing(void **state)
     assert_false(nx_boot_auth_settled(&p.leader));
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static long allocations_left = -1; /* OpenSSL's, until one fails; -1: none does */
+
+static void *take_memory(size_t bytes, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left -= allocations_left > 0;
+    return malloc(bytes);
+}
+
+static void *retake_memory(void *at, size_t bytes, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left -= allocations_left > 0;
+    return realloc(at, bytes);
+}
+
+static void give_memory(void *at, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(at);
+}
+
+/* From the n-th allocation on OpenSSL has no memory: somebody says so, and nobody settles by it. */
+static void without_memory_nobody_settles(void **state)
+{
+    (void)state;
+    struct pair p;
+    settle(&p); /* what OpenSSL keeps for ever is there */
+    bool settled = false;
+    for (long n = 0; !settled; n++) {
+        assert_true(n < 10000);
+        open_pair(&p);
+        allocations_left = n;
+        settled = shake(&p);
+        allocations_left = -1;
+        if (!settled) {
+            assert_true(err.status == NX_NO_MEMORY);
+            assert_false(nx_boot_auth_settled(&p.joiner));
+        }
+    }
+    struct frame f;
+    f.len = nx_boot_encode(NX_BOOT_VIEW, (const uint8_t *)"view", 4, f.bytes);
+    allocations_left = 0;
+    size_t bytes = nx_boot_auth_seal(&p.leader, f.bytes, f.len);
+    allocations_left = -1;
+    assert_int_equal(bytes, 0);
+    f = sealed(&p.leader, NX_BOOT_VIEW, "view"); /* the failure was not counted */
+    assert_int_equal(open_seal(&p.joiner, &f, "view"), NX_OK);
+}
+
 /* --- seals ------------------------------------------------------------------------------------ */
 
 static void sealed_frames_come_in_order_both_ways(void **state)
@@ -489,6 +550,8 @@ static void a_sealed_frame_fits_once_there_and_then(void **state)
 
 int main(void)
 {
+    if (!CRYPTO_set_mem_functions(take_memory, retake_memory, give_memory))
+        return 2;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_golden_transcript),
         cmocka_unit_test(both_know_who_they_talk_to),
@@ -506,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_secret_on_one_side_only_is_named),
         cmocka_unit_test(whatever_comes_out_of_turn_is_refused),
         cmocka_unit_test(a_failed_machine_takes_nothing),
+        cmocka_unit_test(without_memory_nobody_settles),
         cmocka_unit_test(sealed_frames_come_in_order_both_ways),
         cmocka_unit_test(an_altered_sealed_frame_is_refused),
         cmocka_unit_test(a_sealed_frame_fits_once_there_and_then),
