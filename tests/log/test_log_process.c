@@ -285,7 +285,7 @@ static void a_full_filesystem_is_survived(void **state)
     assert_int_equal(status, NX_OK); /* asked again, not given up */
     assert_true(durable > 100 && durable < 1000000);
     assert_true(code == 0 || code == 3);
-    print_message("full after version %lld: %s", (long long)durable, strrchr(out, ';'));
+    print_message("full after version %lld\n", (long long)durable);
 }
 
 int main(int argc, char **argv)
