@@ -1,5 +1,6 @@
 /* The file disk: the seam's sentences that a folder can show. What crashes do: test_log_process.c. */
-#include "group/log/disk.h"
+#include "common/arena.h"
+#include "group/log/plog.h"
 #include "nx_test.h"
 
 #include <stdio.h>
@@ -160,6 +161,49 @@ static void names_cannot_leave_the_folder(void **state)
     assert_true(nx_disk_name_ok("segment-0000000001.log"));
 }
 
+static enum nx_status use_log(struct nx_err *err)
+{
+    struct nx_plog_config config = {
+        .owner = {.shard = "TIER.0"}, .buffer_bytes = 4096, .segment_bytes = 8192};
+    struct nx_plog *log;
+    struct nx_plog_cursor *cursor = NULL;
+    enum nx_status status = nx_plog_open(disk, &config, &log, NULL, err);
+    if (status != NX_OK)
+        return status;
+    nx_seq last = nx_plog_last(log);
+    assert_int_equal(nx_plog_append(log, last + 2, 1, 1, "x", 1), NX_OK);
+    while (nx_plog_durable(log) < last + 2)
+        if (!nx_plog_poll(log, 0))
+            disk->ops->wait(disk);
+    status = nx_plog_cursor_open(log, last, &cursor, err);
+    if (status == NX_OK)
+        status = nx_plog_checkpoint_begin(log, last + 1, 1, err);
+    if (status == NX_OK)
+        status = nx_plog_truncate_tail(log, last, err) == NX_AGAIN ? NX_OK : NX_INTERNAL;
+    if (cursor)
+        nx_plog_cursor_close(cursor);
+    nx_plog_close(log);
+    return status;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct nx_disk *other;
+    struct nx_err err = {0};
+    enum nx_status status;
+    uint64_t n = 0;
+    nx_alloc_fail_at(1);
+    assert_int_equal(nx_disk_file_open(folder, NX_DISK_READ_ONLY, &other, &err), NX_NO_MEMORY);
+    do {
+        nx_alloc_fail_at(++n);
+        status = use_log(&err);
+        assert_true(status == NX_OK || (status == NX_NO_MEMORY && err.text[0]));
+    } while (status != NX_OK);
+    nx_alloc_fail_at(0);
+    assert_true(n > 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_names_regular_files_that_could_be_ours, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_folder_has_one_owner, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(every_allocation_may_fail, make_folder, remove_folder),
         cmocka_unit_test(names_cannot_leave_the_folder),
     };
     return cmocka_run_group_tests_name("disk_file", tests, NULL, NULL);
