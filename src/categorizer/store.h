@@ -45,7 +45,7 @@ struct nx_outcome {
     struct nx_request_id request;
     enum nx_request op; /* INSTALL or REMOVE … */
     uint32_t tag;       /* … of this tag: what the request id stands for */
-    struct nx_err err; /* NX_OK and the sentence for the user, or the refusal */
+    struct nx_err err;  /* NX_OK and the sentence for the user, or the refusal */
 };
 
 struct nx_store;

@@ -74,6 +74,10 @@ static enum nx_status get_info(struct nx_fabric *f, struct nx_err *err)
                           f->config.domain[0] ? " in domain " : "", f->config.domain);
     if (rc)
         return nx_ofi_err(err, "fi_getinfo", rc);
+    const char *domain = f->info->domain_attr->name; /* tcp goes by the address alone */
+    if (f->config.domain[0] && strcmp(domain, f->config.domain) != 0)
+        return nx_err_set(err, NX_FATAL, "libfabric: local_ip %s is in domain %s, not in %s",
+                          f->config.local_ip, domain, f->config.domain);
     return check_granted(f->info, err);
 }
 
