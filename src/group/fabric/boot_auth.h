@@ -11,6 +11,7 @@
  *
  *   T     version, j, l, layout hash of j, nonce j, nonce l
  *   base  HKDF-SHA-256(key: the secret file's bytes; info: "nexus group secret")
+ *   proof HMAC-SHA-256(base; "nexus bootstrap proof", role, T)
  *   keys  HKDF-SHA-256(key: base; salt: nonce j, nonce l; info: "nexus bootstrap seals", T),
  *         one for each direction
  *   seal  HMAC-SHA-256(key of the direction; frames sealed before, kind, payload), after the payload
@@ -35,7 +36,8 @@
  * Input    hostile; a frame out of turn, malformed or of a wrong proof ends the handshake with a sentence
  * Owner    plain values, no socket, clock or random source; close wipes the keys
  * Failure  NX_DENIED: for good, tell the other end. NX_CORRUPT: hang up. NX_NO_MEMORY: OpenSSL has none
- * Source   ISO/IEC 9798-4 mutual authentication with a cryptographic check function; RFC 2104, RFC 5869 */
+ * Source   in the manner of ISO/IEC 9798-4 (mutual authentication by a cryptographic check function);
+ *          RFC 2104 (HMAC), RFC 5869 (HKDF) */
 #ifndef NX_GROUP_BOOT_AUTH_H
 #define NX_GROUP_BOOT_AUTH_H
 
