@@ -30,6 +30,7 @@ struct nx_held_model {
 struct nx_job_infer {
     struct nx_job job;      /* first: the worker knows only this */
     struct nx_incoming *in; /* NULL once nobody waits */
+    uint32_t tag;
     struct nx_held_model *model;
     uint8_t *photo;
     uint64_t photo_bytes;

@@ -103,7 +103,7 @@ static void record(struct nx_store *store, const struct nx_outcome *outcome)
     store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
 }
 
-static enum nx_status say_taken(const struct nx_entry *e, struct nx_err *err)
+enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
 {
     return nx_err_set(err, NX_EXISTS,
                       e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
@@ -144,7 +144,7 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
         return NX_VERDICT_PENDING;
     }
     if (taken)
-        say_taken(taken, &outcome->err);
+        nx_store_say_taken(taken, &outcome->err);
     else
         nx_err_set(&outcome->err, NX_TOO_LARGE, "the shard holds %d models already",
                    NX_STORE_MODELS);

@@ -70,6 +70,9 @@ enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank vo
 void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
                      struct nx_entry **removed, struct nx_outcome *outcome);
 
+/* NX_EXISTS, and whether the tag is installed or about to be. */
+enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *err);
+
 /* The entry of a tag in any state but FREE, or NULL. */
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);
 /* The entry that an install made, or NULL. */

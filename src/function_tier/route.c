@@ -307,8 +307,11 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
         }
     }
     *request = q;
-    for (uint32_t i = 0; i < tags_count; i++)
+    for (uint32_t i = 0; i < tags_count; i++) {
+        nx_debug("tag %u: a photo of %llu bytes goes to rank %u", tags[i],
+                 (unsigned long long)photo_bytes, q->legs[i].peer);
         push_leg(&q->legs[i]);
+    }
     return NX_OK;
 }
 

@@ -92,8 +92,7 @@ static enum nx_status read_mark(struct recovery *r)
     size_t len, bytes_len;
     struct nx_plog_owner owner;
     struct nx_err why = {0};
-    enum nx_status status =
-        nx_plog_read_file(r->disk, NX_MARK_NAME, note, sizeof note, &len, &why);
+    enum nx_status status = nx_plog_read_file(r->disk, NX_MARK_NAME, note, sizeof note, &len, &why);
     if (status == NX_NOT_FOUND)
         return NX_OK;
     if (status != NX_OK)
