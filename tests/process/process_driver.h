@@ -22,7 +22,7 @@ struct driver_node {
 };
 
 struct driver {
-    const char *program;
+    const char *program, *ip, *provider;
     uint16_t port; /* the leader's */
     struct driver_node nodes[DRIVER_NODES_MAX];
 };

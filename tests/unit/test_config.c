@@ -85,6 +85,7 @@ static void every_mistake_is_named(void **state)
          "option --local_ip: local_ip must be an IPv4 address, not \"localhost\""},
         {"", "--color", "x", "unknown option \"--color\""},
         {"", "--local_id", NULL, "option \"--local_id\" has no value"},
+        {"", "--local_id=1", "--local_id=2", "option --local_id is given twice"},
         {"", "fast", NULL, "unexpected argument \"fast\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
