@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, TEXT, ADDRESS };
+enum kind { NUMBER, TEXT, ADDRESS, PATH };
 
 struct key {
     const char *section, *name;
@@ -33,6 +33,10 @@ struct key {
     {                                                               \
         section, name, ADDRESS, FIELD(field), 0, 0, otherwise, NULL \
     }
+#define FILE_NAME(section, name, field, otherwise)               \
+    {                                                            \
+        section, name, PATH, FIELD(field), 0, 0, otherwise, NULL \
+    }
 #define FUNCTION    "SUBGROUP/FUNCTION_TIER"
 #define CATEGORIZER "SUBGROUP/CATEGORIZER_TIER"
 
@@ -47,6 +51,7 @@ static const struct key keys[] = {
     NUM("NEXUS", "client_port", client_port, 0, 65535, "0"),
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
+    FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
     STR("RDMA", "domain", domain, "", NULL),
     NUM(FUNCTION, "num_shards", function_tier.num_shards, 1, 1, "1"),
@@ -102,9 +107,9 @@ static enum nx_status set_text(const struct key *key, void *at, const char *valu
                                struct nx_err *err)
 {
     struct in_addr ip;
-    if (strlen(value) >= NX_CONFIG_TEXT_BYTES)
-        return nx_err_set(err, NX_INVALID, "%s is longer than %d bytes", key->name,
-                          NX_CONFIG_TEXT_BYTES - 1);
+    size_t room = key->kind == PATH ? NX_CONFIG_PATH_BYTES : NX_CONFIG_TEXT_BYTES;
+    if (strlen(value) >= room)
+        return nx_err_set(err, NX_INVALID, "%s is longer than %zu bytes", key->name, room - 1);
     if (key->kind == ADDRESS && inet_pton(AF_INET, value, &ip) != 1)
         return nx_err_set(err, NX_INVALID, "%s must be an IPv4 address, not \"%s\"", key->name,
                           value);

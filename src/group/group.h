@@ -44,6 +44,9 @@ struct nx_group_config {
     char domain[32];       /* empty: any */
     uint32_t members_max;  /* rows provisioned, >= first_view_nodes */
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
+    /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
+     * open. Empty: no authentication, whoever reaches the leader's port may join. */
+    char secret_file[256];
 };
 
 /* Any of them may be NULL: what it would tell is dropped. Without query_part, queries to this node stay

@@ -20,7 +20,8 @@ static size_t encode_call(uint8_t bytes[CALL_BYTES], nx_rank caller, uint64_t to
     return nx_writer_used(&w);
 }
 
-/* The rank that calls, or NX_RANK_NONE if this is no call to our view. */
+/* The rank that calls, or NX_RANK_NONE if this is no call to our view. The token is one machine
+ * word, 64 random bits: comparing it takes the same time wherever it differs. */
 static nx_rank decode_call(const struct nx_fabric *f, const uint8_t *bytes, size_t len)
 {
     struct nx_reader r;
