@@ -83,8 +83,8 @@ bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in);
 void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in);
 /* All of it is here: orders it as the window has room. */
 void nx_change_order(struct nx_categorizer *c, struct nx_incoming *in);
-/* A replica is gone: what waits for all of them gets an honest answer. */
-void nx_change_member_down(struct nx_categorizer *c, nx_node node);
+/* A replica of our shard is gone: what waits for all of them gets an honest answer. */
+void nx_change_replica_down(struct nx_categorizer *c, nx_node node);
 
 void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *delivery);
 void nx_change_loaded(struct nx_categorizer *c, struct nx_job_load *job);

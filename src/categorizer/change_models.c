@@ -53,6 +53,8 @@ void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in)
     if (status != NX_OK && status != NX_AGAIN) {
         explain_multicast(status, &in->refused);
         nx_incoming_drop_body(&c->incomings, in);
+        if (in->bulk)
+            nx_bulk_abort(c->group, in->bulk);
     }
 }
 
@@ -244,12 +246,12 @@ void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *d)
     }
 }
 
-void nx_change_member_down(struct nx_categorizer *c, nx_node node)
+void nx_change_replica_down(struct nx_categorizer *c, nx_node node)
 {
     struct nx_incoming *in = NULL;
     struct nx_err why;
     nx_err_set(&why, NX_UNAVAILABLE,
-               "node %u died before every replica had answered; send the request again", node);
+               "node %u is gone before every replica had answered; send the request again", node);
     while ((in = nx_incoming_next(&c->incomings, in)))
         if (!in->is_bulk &&
             (in->state == NX_INCOMING_DECIDING || in->state == NX_INCOMING_SETTLING))

@@ -7,6 +7,7 @@
  *     INSTALL ──► entry LOADING, each replica loads aside ──► VOTE of each replica ──► all in
  *                                                    all ok, one digest: READY │ else: gone
  *
+ * A request id stands for one operation on one tag; used for another it is refused.
  * A tag is taken from its INSTALL on, so of two installs of one tag the one ordered first wins. A request that
  * is sent again (same id) gets the outcome of the first one, as long as it is among the last
  * NX_STORE_OUTCOMES.
@@ -42,7 +43,9 @@ enum nx_verdict { NX_VERDICT_PENDING, NX_VERDICT_DUPLICATE, NX_VERDICT_DONE };
 
 struct nx_outcome {
     struct nx_request_id request;
-    struct nx_err err; /* NX_OK and the sentence for the user, or the refusal */
+    enum nx_request op; /* INSTALL or REMOVE … */
+    uint32_t tag;       /* … of this tag: what the request id stands for */
+    struct nx_err err;  /* NX_OK and the sentence for the user, or the refusal */
 };
 
 struct nx_store;

@@ -69,8 +69,9 @@ enum { KEYS_COUNT = sizeof keys / sizeof *keys };
 struct parse {
     const char *name; /* of the file */
     struct nx_config *config;
-    bool given[KEYS_COUNT];
-    struct nx_err cause; /* of the first bad line */
+    bool given[KEYS_COUNT];  /* in the file or as an option */
+    bool option[KEYS_COUNT]; /* as an option */
+    struct nx_err cause;     /* of the first bad line */
 };
 
 static const struct key *find_key(const char *section, const char *name)
@@ -188,8 +189,10 @@ static enum nx_status apply_option(struct parse *p, const char *option, const ch
     const char *value = equals ? equals + 1 : next;
     if (!value)
         return nx_err_set(err, NX_INVALID, "option \"%s\" has no value", option);
+    if (p->option[key - keys])
+        return nx_err_set(err, NX_INVALID, "option --%.*s is given twice", (int)len, option + 2);
     *used = equals ? 1 : 2;
-    p->given[key - keys] = true;
+    p->given[key - keys] = p->option[key - keys] = true;
     enum nx_status status = set_key(key, p->config, value, err);
     if (status != NX_OK)
         nx_err_prefix(err, "option --%.*s", (int)len, option + 2);
@@ -244,6 +247,10 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
                               name, c->local_id);
         c->client_port = 28000 + c->local_id;
     }
+    bool is_leader = c->gms_port == c->leader_gms_port && strcmp(c->local_ip, c->leader_ip) == 0;
+    if (is_leader && strcmp(c->tier, "function") == 0 && c->client_port == c->gms_port)
+        return nx_err_set(err, NX_INVALID, "%s: gms_port and client_port are both %u", name,
+                          c->gms_port);
     return NX_OK;
 }
 

@@ -27,6 +27,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(default) /* what libnexus-group exports */
+
 struct nx_group;
 
 struct nx_group_config {
@@ -47,6 +49,8 @@ struct nx_group_config {
     char secret_file[256];
 };
 
+/* Any of them may be NULL: what it would tell is dropped. Without query_part, queries to this node stay
+ * unanswered. */
 struct nx_group_upcalls {
     /* A view is installed. `layout` is its layout. */
     void (*view)(void *ctx, const struct nx_view *view, const struct nx_layout *layout);
@@ -140,5 +144,7 @@ struct nx_group_stats {
     uint64_t sent, delivered, nulls, writes, write_bytes, doorbells, wakeups;
 };
 void nx_group_get_stats(const struct nx_group *group, struct nx_group_stats *stats);
+
+#pragma GCC visibility pop
 
 #endif

@@ -45,6 +45,8 @@ static int open_fixture(void **state)
     write_secret(f->secret, "the secret of the process tests", 0600);
     write_secret(f->other, "the secret of some other group", 0600);
     f->driver.program = program;
+    f->driver.ip = "127.0.0.1";
+    f->driver.provider = "tcp";
     f->driver.port = driver_free_port();
     f->driver.secret_file = f->secret;
     snprintf(f->log, sizeof f->log, "%s/log", f->folder);

@@ -104,6 +104,7 @@ static void every_mistake_is_named(void **state)
          "option --RDMA/domain: domain is longer than 31 bytes"},
         {"", "--color", "x", "unknown option \"--color\""},
         {"", "--local_id", NULL, "option \"--local_id\" has no value"},
+        {"", "--local_id=1", "--local_id=2", "option --local_id is given twice"},
         {"", "fast", NULL, "unexpected argument \"fast\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
