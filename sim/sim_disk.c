@@ -27,6 +27,8 @@ struct sim_disk {
     struct nx_disk handle;
     struct nx_prng prng;
     struct sim_disk_faults faults;
+    uint64_t crash_in; /* requests; 0: no crash is planned */
+    bool dead;
     nx_ns now, due; /* due: when the first waiting request ends */
     struct nx_disk_queue waiting, finished;
     size_t files_count;
@@ -277,6 +279,11 @@ static nx_ns draw_latency(struct sim_disk *d)
 
 static void finish_first(struct sim_disk *d)
 {
+    if (d->crash_in && --d->crash_in == 0) {
+        d->dead = true;
+        sim_disk_crash(d, nx_prng_chance(&d->prng, 3, 4));
+        return;
+    }
     struct nx_disk_request *r = nx_disk_queue_pop(&d->waiting);
     r->done_bytes = 0;
     r->err = (struct nx_err){.status = NX_OK};
@@ -295,6 +302,11 @@ static void submit(struct nx_disk *disk, struct nx_disk_request *request)
 {
     struct sim_disk *d = (struct sim_disk *)disk;
     nx_assert(request->kind == NX_DISK_LIST || nx_disk_name_ok(request->name));
+    if (d->dead) {
+        answer(request, NX_CANCELLED, "the crash");
+        nx_disk_queue_push(&d->finished, request);
+        return;
+    }
     if (!d->waiting.first)
         d->due = d->now + draw_latency(d);
     nx_disk_queue_push(&d->waiting, request);
@@ -415,6 +427,12 @@ void sim_disk_crash(struct sim_disk *d, bool power)
     }
     for (size_t i = 0; power && i < d->files_count; i++)
         settle(d, &d->files[i]);
+}
+
+void sim_disk_crash_in(struct sim_disk *d, uint64_t requests)
+{
+    d->crash_in = requests;
+    d->dead = false;
 }
 
 static struct file *draw_file(struct sim_disk *d)

@@ -38,6 +38,10 @@ void sim_disk_advance(struct sim_disk *disk, nx_ns now); /* carries out what end
 nx_ns sim_disk_next(const struct sim_disk *disk);        /* when the next request ends; NX_NEVER */
 void sim_disk_crash(struct sim_disk *disk, bool power);
 
+/* The crash comes while the n-th request from now is carried out, for those who wait for the disk; from then on every
+ * request is cancelled, until 0 calls it off. */
+void sim_disk_crash_in(struct sim_disk *disk, uint64_t requests);
+
 /* Flips one bit of the named file, or of a drawn one (NULL). False: there is no byte. Names what it did. */
 bool sim_disk_rot(struct sim_disk *disk, const char *name, char what[NX_DISK_NAME_BYTES],
                   uint64_t *offset);

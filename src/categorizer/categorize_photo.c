@@ -7,7 +7,7 @@
 static void set_load(struct nx_categorizer *c, int change)
 {
     c->queued = (uint32_t)((int)c->queued + change);
-    nx_group_set_load(c->group, 0, c->queued);
+    nx_group_set_load(c->group, NX_LOAD_QUEUED, c->queued);
 }
 
 static void close_model(struct nx_categorizer *c, struct nx_held_model *m)

@@ -153,6 +153,8 @@ static void on_query_part(void *ctx, const struct nx_part *part)
             turn_away(c, part->stream);
         return; /* what comes of it after its answer is of no use */
     }
+    if (part->offset == 0)
+        c->asked_at = nx_clock_now();
     bool head_was_known = in->head_known;
     nx_incoming_feed(&c->incomings, in, part->bytes, part->len);
     bool install =
@@ -277,6 +279,19 @@ bool nx_categorizer_poll(struct nx_categorizer *c)
     any |= nx_change_send_votes(c);
     any |= advance_all(c);
     return any;
+}
+
+void nx_categorizer_drain(struct nx_categorizer *c, nx_ns now)
+{
+    c->asked_at = now;
+    if (nx_group_view(c->group))
+        nx_group_set_load(c->group, NX_LOAD_LEAVING, 1);
+}
+
+bool nx_categorizer_drained(const struct nx_categorizer *c, nx_ns now)
+{
+    return !nx_group_view(c->group) ||
+           (c->incomings.count == 0 && now >= c->asked_at + NX_QUIET_NS);
 }
 
 int nx_categorizer_fd(const struct nx_categorizer *c)

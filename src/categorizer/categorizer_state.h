@@ -62,6 +62,7 @@ struct nx_categorizer {
     uint32_t votes_count;
     uint32_t queued; /* photos at the device: what routing looks at */
     struct nx_err down;
+    nx_ns asked_at; /* when the last query began, or the drain */
 };
 
 /* Sets the answer; it leaves as the asker's window has room. */

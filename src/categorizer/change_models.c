@@ -250,8 +250,10 @@ void nx_change_replica_down(struct nx_categorizer *c, nx_node node)
 {
     struct nx_incoming *in = NULL;
     struct nx_err why;
-    nx_err_set(&why, NX_UNAVAILABLE,
-               "node %u is gone before every replica had answered; send the request again", node);
+    nx_err_set(
+        &why, NX_UNAVAILABLE,
+        "node %u is gone before every replica had answered: whether this takes effect is not known",
+        node);
     while ((in = nx_incoming_next(&c->incomings, in)))
         if (!in->is_bulk &&
             (in->state == NX_INCOMING_DECIDING || in->state == NX_INCOMING_SETTLING))

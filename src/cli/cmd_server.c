@@ -188,6 +188,12 @@ static void tell_waiting(struct server *s, nx_ns now)
             s->config.join_timeout_s);
 }
 
+/* A node in the background of its terminal (`nexus server &`) leaves the keyboard to others: to read would stop it. */
+static bool is_in_background(void)
+{
+    return tcgetpgrp(STDIN_FILENO) != getpgrp();
+}
+
 static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
 {
     bool stop = false;
@@ -196,6 +202,10 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
         int fd = events[i].data.fd;
         if (fd != s->signal_fd && fd != STDIN_FILENO)
             continue;
+        if (fd == STDIN_FILENO && is_in_background()) {
+            epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+            continue;
+        }
         stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, end of input, or a signal */
     }
     return stop;
@@ -207,11 +217,16 @@ static void begin_stop(struct server *s, nx_ns now)
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
+    else
+        nx_categorizer_drain(s->categorizer, now);
 }
 
 static bool drained(const struct server *s, nx_ns now)
 {
-    return !s->function_tier || now >= s->drain_until || nx_function_tier_drained(s->function_tier);
+    if (now >= s->drain_until)
+        return true;
+    return s->function_tier ? nx_function_tier_drained(s->function_tier)
+                            : nx_categorizer_drained(s->categorizer, now);
 }
 
 static const struct nx_err *why_down(const struct server *s)

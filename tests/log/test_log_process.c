@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,13 +241,29 @@ static void what_is_no_log_is_refused(void **state)
     assert_non_null(strstr(out, "x: No such file or directory"));
 }
 
+/* In a mount namespace of our own; for a user who is not root, in a user namespace as well. */
+static bool mount_small_tmpfs(void)
+{
+    char map[64];
+    uid_t uid = geteuid();
+    if (unshare(uid == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0)
+        return false;
+    int fd = uid == 0 ? -1 : open("/proc/self/uid_map", O_WRONLY);
+    int len = snprintf(map, sizeof map, "0 %u 1", (unsigned)uid);
+    bool mapped = uid == 0 || write(fd, map, (size_t)len) == len;
+    if (fd >= 0)
+        close(fd);
+    return mapped && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", folder, "tmpfs", 0, "size=256k") == 0;
+}
+
 /* A real ENOSPC, on a tmpfs of 256 KiB. */
 static void a_full_filesystem_is_survived(void **state)
 {
     (void)state;
     struct nx_disk *disk;
-    if (mount("tmpfs", folder, "tmpfs", 0, "size=256k") != 0) {
-        print_message("SKIP a full tmpfs: mount: %s\n", strerror(errno));
+    if (!mount_small_tmpfs()) {
+        print_message("SKIP a full filesystem: no tmpfs can be mounted: %s\n", strerror(errno));
         skip();
     }
     struct nx_plog *log = open_at(folder, &disk);
@@ -268,7 +285,7 @@ static void a_full_filesystem_is_survived(void **state)
     assert_int_equal(status, NX_OK); /* asked again, not given up */
     assert_true(durable > 100 && durable < 1000000);
     assert_true(code == 0 || code == 3);
-    print_message("full after version %lld: %s", (long long)durable, strrchr(out, ';'));
+    print_message("full after version %lld\n", (long long)durable);
 }
 
 int main(int argc, char **argv)

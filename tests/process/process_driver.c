@@ -51,7 +51,7 @@ static void become_node(const struct driver *d, const int in[2], const int out[2
     snprintf(args[4], sizeof args[4], "%u", min_nodes);
     snprintf(args[5], sizeof args[5], "%.3f", join_timeout_s);
     execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5], d->ip,
-          d->provider, d->secret_file, NULL);
+          d->provider, d->secret_file ? d->secret_file : "", NULL);
     _exit(127);
 }
 

@@ -1,7 +1,9 @@
 /* The file disk: the seam's sentences that a folder can show. What crashes do: test_log_process.c. */
-#include "group/log/disk.h"
+#include "common/arena.h"
+#include "group/log/plog.h"
 #include "nx_test.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,9 +72,12 @@ static void requests_are_carried_out_in_order(void **state)
     for (int i = 0; i < 6; i++)
         nx_disk_submit(disk, &r[i]);
     while (!r[5].done) {
-        disk->ops->wait(disk);
-        nx_disk_poll(disk);
+        struct pollfd ready = {.fd = nx_disk_fd(disk), .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+        assert_true(nx_disk_poll(disk));
     }
+    struct pollfd idle = {.fd = nx_disk_fd(disk), .events = POLLIN};
+    assert_int_equal(poll(&idle, 1, 0), 0);
     for (int i = 0; i < 6; i++)
         assert_true(r[i].done && r[i].err.status == NX_OK);
     assert_int_equal(read_back("b", back, sizeof back), 12);
@@ -160,6 +165,49 @@ static void names_cannot_leave_the_folder(void **state)
     assert_true(nx_disk_name_ok("segment-0000000001.log"));
 }
 
+static enum nx_status use_log(struct nx_err *err)
+{
+    struct nx_plog_config config = {
+        .owner = {.shard = "TIER.0"}, .buffer_bytes = 4096, .segment_bytes = 8192};
+    struct nx_plog *log;
+    struct nx_plog_cursor *cursor = NULL;
+    enum nx_status status = nx_plog_open(disk, &config, &log, NULL, err);
+    if (status != NX_OK)
+        return status;
+    nx_seq last = nx_plog_last(log);
+    assert_int_equal(nx_plog_append(log, last + 2, 1, 1, "x", 1), NX_OK);
+    while (nx_plog_durable(log) < last + 2)
+        if (!nx_plog_poll(log, 0))
+            disk->ops->wait(disk);
+    status = nx_plog_cursor_open(log, last, &cursor, err);
+    if (status == NX_OK)
+        status = nx_plog_checkpoint_begin(log, last + 1, 1, err);
+    if (status == NX_OK)
+        status = nx_plog_truncate_tail(log, last, err) == NX_AGAIN ? NX_OK : NX_INTERNAL;
+    if (cursor)
+        nx_plog_cursor_close(cursor);
+    nx_plog_close(log);
+    return status;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct nx_disk *other;
+    struct nx_err err = {0};
+    enum nx_status status;
+    uint64_t n = 0;
+    nx_alloc_fail_at(1);
+    assert_int_equal(nx_disk_file_open(folder, NX_DISK_READ_ONLY, &other, &err), NX_NO_MEMORY);
+    do {
+        nx_alloc_fail_at(++n);
+        status = use_log(&err);
+        assert_true(status == NX_OK || (status == NX_NO_MEMORY && err.text[0]));
+    } while (status != NX_OK);
+    nx_alloc_fail_at(0);
+    assert_true(n > 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_names_regular_files_that_could_be_ours, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_folder_has_one_owner, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(every_allocation_may_fail, make_folder, remove_folder),
         cmocka_unit_test(names_cannot_leave_the_folder),
     };
     return cmocka_run_group_tests_name("disk_file", tests, NULL, NULL);

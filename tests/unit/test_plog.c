@@ -339,6 +339,31 @@ static void an_unacknowledged_tail_is_cut_across_segments(void **state)
     sim_disk_free(disk);
 }
 
+static void segments_without_a_checkpoint_are_bounded(void **state)
+{
+    (void)state;
+    struct nx_err err = {0};
+    static uint8_t bytes[4000];
+    const struct sim_disk_faults fast = {0};
+    struct sim_disk *disk = sim_disk_new(1, &fast);
+    struct nx_plog *log = open_log(disk, NULL);
+    while (nx_plog_status(log, &err) == NX_OK && nx_plog_last(log) < 3000) {
+        nx_plog_append(log, nx_plog_last(log) + 1, 1, 1, bytes, sizeof bytes);
+        nx_plog_poll(log, sim_disk_now(disk));
+        sim_disk_advance(disk, sim_disk_now(disk) + NX_US);
+    }
+    assert_int_equal(nx_plog_status(log, NULL), NX_TOO_LARGE);
+    assert_string_equal(err.text, "disk:: 1024 segments and no checkpoint over them");
+    nx_seq durable = nx_plog_durable(log);
+    nx_plog_close(log);
+    log = open_log(disk, NULL); /* what is there is there */
+    assert_int_equal(nx_plog_last(log), durable);
+    checkpoint(disk, log, durable);
+    append_durably(disk, log, durable + 1, durable + 2, 100);
+    nx_plog_close(log);
+    sim_disk_free(disk);
+}
+
 static void rot_is_refused_with_its_place(void **state)
 {
     (void)state;
@@ -422,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_joiners_checkpoint_restarts_the_log),
         cmocka_unit_test(an_aborted_checkpoint_leaves_nothing),
         cmocka_unit_test(an_unacknowledged_tail_is_cut_across_segments),
+        cmocka_unit_test(segments_without_a_checkpoint_are_bounded),
         cmocka_unit_test(rot_is_refused_with_its_place),
         cmocka_unit_test(missing_files_are_missed),
         cmocka_unit_test(strangers_are_refused),

@@ -38,7 +38,7 @@ struct run {
     bool clean, rotten; /* how the last life ended */
     char rot_name[NX_DISK_NAME_BYTES];
     char why[400];
-    uint64_t opens, refused, cut, failed, checkpoints, lost;
+    uint64_t opens, refused, cut, failed, checkpoints, lost, cuts, reopens;
 };
 
 static uint64_t first_seed = 1, seeds = 1500;
@@ -224,14 +224,24 @@ static void work_on_checkpoint(struct run *run)
     }
 }
 
-static void cut_tail(struct run *run)
+/* The version to cut after may lie in a gap. */
+static bool cut_tail(struct run *run)
 {
     nx_seq version = nx_plog_last(run->log) - (nx_seq)nx_prng_below(&run->prng, 10);
+    for (int i = 0; i < 20; i++) { /* a node that rejoins appends nothing meanwhile */
+        nx_plog_poll(run->log, sim_disk_now(run->disk));
+        sim_disk_advance(run->disk, sim_disk_now(run->disk) + 2 * NX_MS);
+    }
     if (run->writing != NX_SEQ_NONE || nx_plog_truncate_tail(run->log, version, NULL) != NX_OK)
-        return;
+        return true;
     while (run->items_count && newest(run) > version)
         run->items_count--;
-    run->told = run->told < version ? run->told : version;
+    nx_seq last = newest(run) > run->checkpoint ? newest(run) : run->checkpoint;
+    if (nx_plog_last(run->log) != last || nx_plog_durable(run->log) != last)
+        return found(run, "P2", "cut elsewhere", last, nx_plog_last(run->log));
+    run->told = last;
+    run->cuts++;
+    return true;
 }
 
 static bool step(struct run *run)
@@ -246,8 +256,8 @@ static bool step(struct run *run)
     work_on_checkpoint(run);
     if (nx_plog_durable(run->log) > run->told)
         run->told = nx_plog_durable(run->log);
-    if (nx_prng_chance(&run->prng, 1, 400))
-        cut_tail(run);
+    if (nx_prng_chance(&run->prng, 1, 400) && !cut_tail(run))
+        return false;
     sim_disk_advance(run->disk,
                      sim_disk_now(run->disk) + (nx_ns)nx_prng_below(&run->prng, 200) * NX_US);
     return true;
@@ -291,6 +301,22 @@ static bool end_life(struct run *run)
     return true;
 }
 
+/* The crash may come in the middle of recovering, again and again. */
+static enum nx_status open_under_crashes(struct run *run, struct nx_plog_image *image,
+                                         struct nx_err *err)
+{
+    enum nx_status status;
+    do {
+        bool crashes = nx_prng_chance(&run->prng, 1, 3);
+        sim_disk_crash_in(run->disk, crashes ? 1 + nx_prng_below(&run->prng, 16) : 0);
+        *err = (struct nx_err){.status = NX_OK};
+        status = nx_plog_open(sim_disk_handle(run->disk), &run->config, &run->log, image, err);
+        run->reopens += status == NX_CANCELLED;
+    } while (status == NX_CANCELLED);
+    sim_disk_crash_in(run->disk, 0);
+    return status;
+}
+
 /* False with why: a promise is broken. *over: refused for rot, as it should be. */
 static bool begin_life(struct run *run, bool *over)
 {
@@ -298,8 +324,7 @@ static bool begin_life(struct run *run, bool *over)
     struct nx_err err = {0};
     struct sim_disk_faults calm = {.latency_min_ns = 0, .latency_max_ns = NX_MS};
     sim_disk_set_faults(run->disk, &calm);
-    enum nx_status status =
-        nx_plog_open(sim_disk_handle(run->disk), &run->config, &run->log, &image, &err);
+    enum nx_status status = open_under_crashes(run, &image, &err);
     run->opens++;
     *over = status != NX_OK;
     if (status != NX_OK && run->rotten) {
@@ -372,15 +397,17 @@ static void promises_hold_over_crashes(void **state)
         if (!run_seed(run, seed, 0, false))
             fail_msg("seed %llu: %s; test_plog_crash %llu 1", (unsigned long long)seed, run->why,
                      (unsigned long long)seed);
-    print_message(
-        "%llu seeds: %llu opens, %llu tails cut, %llu refused for rot, %llu lost a last batch "
-        "to rot, %llu disks failed, %llu checkpoints\n",
-        (unsigned long long)seeds, (unsigned long long)run->opens, (unsigned long long)run->cut,
-        (unsigned long long)run->refused, (unsigned long long)run->lost,
-        (unsigned long long)run->failed, (unsigned long long)run->checkpoints);
+    print_message("%llu seeds: %llu opens and %llu cut short, %llu tails cut, %llu refused for "
+                  "rot, %llu lost a last batch "
+                  "to rot, %llu disks failed, %llu checkpoints, %llu rejoins\n",
+                  (unsigned long long)seeds, (unsigned long long)run->opens,
+                  (unsigned long long)run->reopens, (unsigned long long)run->cut,
+                  (unsigned long long)run->refused, (unsigned long long)run->lost,
+                  (unsigned long long)run->failed, (unsigned long long)run->checkpoints,
+                  (unsigned long long)run->cuts);
     if (seeds >= 500) /* the faults were there */
         assert_true(run->cut > 20 && run->refused > 20 && run->failed > 5 &&
-                    run->checkpoints > 100);
+                    run->checkpoints > 100 && run->cuts > 50 && run->reopens > 100);
     free(run);
 }
 

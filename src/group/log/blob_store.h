@@ -7,6 +7,7 @@
  * are in memory, because the truth about who needs a blob is the replicated state: after a restart its user takes
  * a reference for each blob that the recovered state or a kept record names, then calls nx_blob_collect.
  *
+ * Folder  of its own: a log's opening removes what it takes for unfinished
  * Files   <64 hex digits>.blob, put-N.tmp; other names are left alone
  * Thread  the disk's owner; open waits for the disk, the others never, closing a put or a get for one request
  * Memory  two buffers of 256 KiB a put, one a get; at most NX_BLOBS_MAX blobs */

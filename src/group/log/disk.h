@@ -83,6 +83,12 @@ static inline bool nx_disk_poll(struct nx_disk *disk)
     return disk->ops->poll(disk);
 }
 
+/* For the owner's loop: readable when poll has work; -1: this disk has none. */
+static inline int nx_disk_fd(const struct nx_disk *disk)
+{
+    return disk->ops->fd(disk);
+}
+
 /* Submits and waits: for opening and inspecting, never inside a group's turn. */
 static inline enum nx_status nx_disk_run(struct nx_disk *disk, struct nx_disk_request *request,
                                          struct nx_err *err)

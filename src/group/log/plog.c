@@ -230,14 +230,18 @@ static bool mark_is_due(const struct nx_plog *log, nx_ns now)
     return log->durable > log->mark && now >= log->durable_since + MARK_NS;
 }
 
+/* Removing files and flushing take turns, so that a checkpoint over many segments holds no acknowledgement up. */
 static bool start_next(struct nx_plog *log, nx_ns now)
 {
+    bool data = log->flight_bytes || log->filled;
     if (log->failed.status != NX_OK || log->retry_at > now)
         return false;
     log->retry_at = 0;
-    if (nx_plog_clean(log))
+    bool cleaned = log->cleaned && data;
+    log->cleaned = false;
+    if (!cleaned && nx_plog_clean(log))
         log->lane = NX_LANE_CLEANING;
-    else if (log->flight_bytes || log->filled)
+    else if (data)
         start_batch(log);
     else if (mark_is_due(log, now))
         start_mark(log);
@@ -270,7 +274,8 @@ static void finish_lane(struct nx_plog *log, nx_ns now)
     if (was == NX_LANE_FLUSHING && err->status == NX_OK)
         err = &log->sync.err;
     log->lane = NX_LANE_IDLE;
-    if (was == NX_LANE_CLEANING)
+    log->cleaned = was == NX_LANE_CLEANING;
+    if (log->cleaned)
         nx_plog_cleaned(log);
     else if (was == NX_LANE_MARKING)
         return;

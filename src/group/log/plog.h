@@ -12,8 +12,9 @@
  *                                ▼        │                                   │
  *      IDLE ─► (ROLLING: new segment) ─► FLUSHING: write, sync ─► IDLE ─► CLEANING: what a checkpoint covers
  *
- * No space on the disk (NX_UNAVAILABLE) is tried again every 100 ms; any other failure stops the log for good, and
- * nx_plog_status tells it: durable stands still, appends are refused, the node should leave or go on undurably.
+ * No space on the disk (NX_UNAVAILABLE) is tried again every 100 ms. Any other failure, and NX_PLOG_SEGMENTS_MAX
+ * segments without a checkpoint over them, stop the log for good, and nx_plog_status tells it: durable stands
+ * still, appends are refused, and the node should leave or go on without durability.
  *
  * Files   plog_names.h; their bytes plog_segment.h, plog_checkpoint.h, plog_note.h
  * Thread  the disk's owner; open, close and truncate_tail wait for the disk, the others never

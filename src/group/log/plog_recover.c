@@ -87,16 +87,17 @@ static enum nx_status read_checkpoint(struct recovery *r)
 
 static enum nx_status read_mark(struct recovery *r)
 {
-    uint8_t note[NX_NOTE_HEAD_BYTES + 8];
+    uint8_t note[NX_NOTE_HEAD_BYTES + 8 + 1]; /* one more byte is one too many */
     const uint8_t *bytes;
     size_t len, bytes_len;
     struct nx_plog_owner owner;
     struct nx_err why = {0};
     enum nx_status status =
-        nx_plog_read_file(r->disk, NX_MARK_NAME, note, sizeof note, &len, r->err);
+        nx_plog_read_file(r->disk, NX_MARK_NAME, note, sizeof note, &len, &why);
     if (status == NX_NOT_FOUND)
         return NX_OK;
-    NX_TRY(status);
+    if (status != NX_OK)
+        return nx_err_set(r->err, status, "%s", why.text);
     if (nx_note_decode(note, len, &owner, &bytes, &bytes_len, &why) != NX_OK || bytes_len != 8)
         return refuse(r, NX_MARK_NAME, 0, "%s", why.text[0] ? why.text : "not 8 bytes");
     NX_TRY(check_owner(r, NX_MARK_NAME, &owner));

@@ -31,6 +31,7 @@ struct nx_plog {
     nx_seq flight_last;
 
     enum nx_plog_lane lane;
+    bool cleaned; /* the lane's last work was a removal */
     struct nx_disk_request request, sync;
     uint8_t small[NX_NOTE_HEAD_BYTES + 64]; /* a segment's head or a mark under way */
 
