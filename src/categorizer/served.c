@@ -30,9 +30,13 @@ static enum nx_status open_model(struct nx_served *s, const struct nx_request_he
                                  struct nx_err *err)
 {
     const uint8_t *symbol = body + head->synset_bytes, *params = symbol + head->symbol_bytes;
-    struct nx_model_files files = {.synset = {body, head->synset_bytes},
-                                   .symbol = {symbol, head->symbol_bytes},
-                                   .params = {params, head->params_bytes}};
+    struct nx_model_files files = {.synset = {body, head->synset_bytes}};
+    if (head->format == NX_FORMAT_ONNX) {
+        files.onnx = (struct nx_file){symbol, head->symbol_bytes};
+    } else {
+        files.symbol = (struct nx_file){symbol, head->symbol_bytes};
+        files.params = (struct nx_file){params, head->params_bytes};
+    }
     struct nx_model_options model_options = {
         .backend = options->backend,
         .load = {.batch_max = 1, .threads = options->threads, .precision = NX_PRECISION_F32},
@@ -58,9 +62,10 @@ static enum nx_status open_all(struct nx_served *s, const struct nx_request_head
                                const uint8_t *body, const struct nx_served_options *options,
                                struct nx_err *err)
 {
-    if (head->format != NX_FORMAT_MXNET)
-        return nx_err_set(err, NX_UNSUPPORTED,
-                          "this version takes MXNet models (synset, symbol, params), not ONNX");
+    if (head->format == NX_FORMAT_ONNX && head->params_bytes)
+        return nx_err_set(err, NX_INVALID,
+                          "an ONNX file brings its own weights, with it came %llu bytes of params",
+                          (unsigned long long)head->params_bytes);
     if (head->synset_bytes == 0)
         return nx_err_set(err, NX_INVALID, "the synset is empty; it names one category per line");
     const char *recipe = head->recipe_bytes ? head->recipe : NX_RECIPE_DEFAULT;

@@ -15,7 +15,8 @@ struct nx_served_options {
     uint32_t threads;    /* of one inference */
 };
 
-/* `body` is synset, symbol and params one after the other, as long as `head` says. *digest is its SHA-256,
+/* `body` is synset, symbol (or, with NX_FORMAT_ONNX, the ONNX file) and params (then none) one after the other, as
+ * long as `head` says. *digest is its SHA-256,
  * also when the model is refused. */
 enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t *body,
                               const struct nx_served_options *options, struct nx_served **served,

@@ -65,8 +65,22 @@ class BadModels(GroupCase):
             self.assert_refused_by_return_code(answer)
 
     def test_onnx_that_is_none(self):
-        model = self.file("m.onnx", b"this is not onnx")
-        self.assert_refused(self.group.client("installmodel", "2", self.good_model[0], model))
+        synset, symbol, params = self.good_model
+        for what, data, words in (("text", b"this is not onnx", ("not a whole ONNX file",)),
+                                  ("versions and no graph", b"\x08\x08\x42\x02\x10\x0d", ("graph",)),
+                                  ("an old opset", b"\x08\x08\x42\x02\x10\x05", ("opset 5",)),
+                                  ("a length past the end", b"\x08\x08\x3a\xff\xff\xff\xff\x07", ("ONNX",)),
+                                  ("MXNet's symbol", self.bytes_of(symbol), ("ONNX",)),
+                                  ("MXNet's params", self.bytes_of(params), ("ONNX",))):
+            with self.subTest(what=what):
+                answer = self.group.client("installmodel", "2", synset, self.file("m.onnx", data))
+                self.assert_refused_by_return_code(answer, *words)
+                self.assert_refused(self.group.client("inference", "2", self.photo), "tag 2")
+
+    @staticmethod
+    def bytes_of(path):
+        with open(path, "rb") as file:
+            return file.read()
 
 
 class BadPhotos(GroupCase):

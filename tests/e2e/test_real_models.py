@@ -2,7 +2,7 @@
 """Models and photos that others made: they install, and the labelled photos get their labels.
 
 They cannot be shipped: NEXUS_SHARED_DATA names a folder with lenet-mxnet (digits), squeezenet1.1-mxnet
-and squeezenet1.1-onnx-fp16 (its photos and labels.tsv: file, accepted synset lines from 0, note).
+and squeezenet1.1-onnx-fp16 (with photos and labels.tsv: file, accepted synset lines from 0, note).
 Without it the test is skipped.
 """
 
@@ -30,8 +30,9 @@ def labelled(folder):
 
 
 class RealModels(GroupCase):
-    def install(self, tag, recipe, folder, symbol, params):
-        paths = [os.path.join(DATA, folder, name) for name in ("synset.txt", symbol, params)]
+    def install(self, tag, recipe, folder, *files):
+        """`files`: symbol and params, or one ONNX file."""
+        paths = [os.path.join(DATA, folder, name) for name in ("synset.txt", *files)]
         self.assert_done(self.group.client("installmodel", tag, *paths, "--recipe", recipe))
 
     def ask(self, tag, photo):
@@ -61,6 +62,14 @@ class RealModels(GroupCase):
         self.assertGreaterEqual(len(photos), 3)
         self.assert_labels("3", photos, lines("squeezenet1.1-mxnet", "synset.txt"))
         self.assert_done(self.group.client("removemodel", "3"))
+
+    def test_squeezenet_of_onnx(self):
+        folder = "squeezenet1.1-onnx-fp16"
+        self.install("4", "caffe-bgr", folder, "SqueezeNet_fp16.onnx")
+        photos = list(labelled(folder))
+        self.assertGreaterEqual(len(photos), 3)
+        self.assert_labels("4", photos, lines(folder, "synset.txt"))
+        self.assert_done(self.group.client("removemodel", "4"))
 
 
 if __name__ == "__main__":

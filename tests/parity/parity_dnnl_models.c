@@ -27,16 +27,17 @@ struct models {
     int first, n; /* of runs[] */
 };
 
-/* `synset` may be NULL: then classes have no names. */
+/* `synset` may be NULL: then classes have no names. Without `params` the symbol is an ONNX file. */
 static struct models open_models(const char *root, const char *symbol, const char *params,
                                  const char *synset, const char *recipe, int first, int n)
 {
     struct models m = {.first = first, .n = n};
     struct nx_err err = {0};
-    struct nx_test_file s = nx_test_read(root, symbol), p = nx_test_read(root, params);
+    struct nx_test_file s = nx_test_read(root, symbol);
+    struct nx_test_file p = params ? nx_test_read(root, params) : (struct nx_test_file){NULL, 0};
     struct nx_test_file c = synset ? nx_test_read(root, synset) : (struct nx_test_file){NULL, 0};
-    struct nx_model_files files = {
-        .symbol = {s.bytes, s.len}, .params = {p.bytes, p.len}, .synset = {c.bytes, c.len}};
+    struct nx_model_files files = {.params = {p.bytes, p.len}, .synset = {c.bytes, c.len}};
+    *(params ? &files.symbol : &files.onnx) = (struct nx_file){s.bytes, s.len};
     assert_int_equal(nx_recipe_parse(recipe, strlen(recipe), &m.recipe, &err), NX_OK);
     for (int i = first; i < n; i++) {
         struct nx_model_options options = {
@@ -164,6 +165,16 @@ static void squeezenet(void **state)
                                           "caffe-bgr", 5});
 }
 
+static void squeezenet_of_onnx(void **state)
+{
+    (void)state;
+    char folder[256];
+    nx_shared_require("squeezenet1.1-onnx-fp16");
+    snprintf(folder, sizeof folder, "%s/squeezenet1.1-onnx-fp16", nx_shared_folder());
+    compare_on_photos(&(struct photo_set){folder, "SqueezeNet_fp16.onnx", NULL, "synset.txt",
+                                          "labels.tsv", folder, "caffe-bgr", 5});
+}
+
 /* The project's own model; see models/flowers/README.md. Its photos come from a folder of their own. */
 static void flowers(void **state)
 {
@@ -179,15 +190,13 @@ static void flowers(void **state)
 }
 
 /* An independent f32 run on its own decoder and resize: each of its five highest probabilities. */
-static void squeezenet_gives_the_probabilities_of_an_independent_run(void **state)
+static void compare_with_independent_run(const char *folder, const char *symbol, const char *params)
 {
-    (void)state;
-    nx_shared_require("squeezenet1.1-mxnet");
+    nx_shared_require(folder);
     char root[300], photos[300], name[128];
-    snprintf(root, sizeof root, "%s/squeezenet1.1-mxnet", nx_shared_folder());
+    snprintf(root, sizeof root, "%s/%s", nx_shared_folder(), folder);
     snprintf(photos, sizeof photos, "%s/squeezenet1.1-onnx-fp16", nx_shared_folder());
-    struct models m = open_models(root, "squeezenet_v1.1-symbol.json",
-                                  "squeezenet_v1.1-0000.params", NULL, "caffe-bgr", 1, 2);
+    struct models m = open_models(root, symbol, params, NULL, "caffe-bgr", 1, 2);
     struct nx_test_file top5 = nx_test_read(photos, "reference-top5.tsv");
     float most = 0, off[BACKENDS] = {0};
     strncat(photos, "/photos", sizeof photos - strlen(photos) - 1);
@@ -205,10 +214,23 @@ static void squeezenet_gives_the_probabilities_of_an_independent_run(void **stat
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         at = newline ? newline + 1 : end;
     }
-    print_message("# squeezenet against the independent run: off by %.1e at most\n", (double)most);
+    print_message("# %s against the independent run: off by %.1e at most\n", symbol, (double)most);
     assert_true(most < 0.05f);
     free(top5.bytes);
     close_models(&m);
+}
+
+static void squeezenet_gives_the_probabilities_of_an_independent_run(void **state)
+{
+    (void)state;
+    compare_with_independent_run("squeezenet1.1-mxnet", "squeezenet_v1.1-symbol.json",
+                                 "squeezenet_v1.1-0000.params");
+}
+
+static void squeezenet_of_onnx_gives_the_probabilities_of_an_independent_run(void **state)
+{
+    (void)state;
+    compare_with_independent_run("squeezenet1.1-onnx-fp16", "SqueezeNet_fp16.onnx", NULL);
 }
 
 int main(void)
@@ -216,8 +238,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lenet),
         cmocka_unit_test(squeezenet),
+        cmocka_unit_test(squeezenet_of_onnx),
         cmocka_unit_test(flowers),
         cmocka_unit_test(squeezenet_gives_the_probabilities_of_an_independent_run),
+        cmocka_unit_test(squeezenet_of_onnx_gives_the_probabilities_of_an_independent_run),
     };
     return cmocka_run_group_tests_name("dnnl_models", tests, NULL, NULL);
 }

@@ -4,12 +4,11 @@
 #include "categorizer/graph/shape.h"
 #include "categorizer/model/symbol.h"
 #include "common/codec.h"
-#include "nx_files.h"
+#include "golden_run.h"
 
-#include <math.h>
 #include <string.h>
 
-/* |ours - golden| <= ABSOLUTE + RELATIVE |golden|: both sides sum in f32 or better, in another order. */
+/* Both sides sum in f32 or better, in another order. */
 #define ABSOLUTE 2e-5f
 #define RELATIVE 2e-5f
 
@@ -35,42 +34,6 @@ static bool next_golden(struct nx_reader *r, struct golden *g)
     g->params = nx_read_bytes(r, g->params_len);
     assert_non_null(g->params);
     return true;
-}
-
-static void compare(const char *name, const char *how, const float *got, const float *want,
-                    uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++)
-        if (!(fabsf(got[i] - want[i]) <= ABSOLUTE + RELATIVE * fabsf(want[i])))
-            fail_msg("%s, %s: element %lu is %.9g, MXNet has %.9g", name, how, (unsigned long)i,
-                     (double)got[i], (double)want[i]);
-}
-
-static void run_program(const struct nx_backend *backend, const struct nx_graph *graph,
-                        const struct golden *g, const char *how, const float *input,
-                        const float *want)
-{
-    struct nx_err err = {0};
-    struct nx_program *program;
-    const struct nx_tensor *x = &graph->tensors[graph->inputs[0]];
-    const struct nx_tensor *y = &graph->tensors[graph->outputs[0]];
-    uint32_t batch = graph->batch;
-    uint64_t x_row = nx_tensor_bytes(x) / 4 / batch, y_row = nx_tensor_bytes(y) / 4 / batch;
-    struct nx_load_options options = {.batch_max = batch, .threads = 1};
-    if (backend->load(graph, &options, &program, &err) != NX_OK)
-        fail_msg("%s, %s: %s", g->name, how, err.text);
-    float *out = calloc(y_row * batch, sizeof *out);
-    assert_int_equal(backend->run(program, batch, &input, &out, &err), NX_OK);
-    compare(g->name, how, out, want, y_row * batch);
-    for (uint32_t i = 0; i < batch; i++) {
-        const float *one = input + i * x_row;
-        assert_int_equal(backend->run(program, 1, &one, &out, &err), NX_OK);
-        compare(g->name, "one photo", out, want + i * y_row, y_row);
-    }
-    assert_int_equal(backend->run(program, batch + 1, &input, &out, &err), NX_INVALID);
-    assert_true(backend->memory_bytes(program) > y_row * batch * sizeof *out);
-    backend->free(program);
-    free(out);
 }
 
 static void run_golden(const struct nx_backend *backend, const struct golden *g, unsigned passes)
@@ -99,7 +62,9 @@ static void run_golden(const struct nx_backend *backend, const struct golden *g,
     assert_true(nx_shape_equal(&graph.tensors[graph.outputs[0]].shape, &y->shape));
     assert_int_equal(nx_array_to_f32(x, &arena, &input, &err), NX_OK);
     assert_int_equal(nx_array_to_f32(y, &arena, &want, &err), NX_OK);
-    run_program(backend, &graph, g, how, input, want);
+    float largest = 0;
+    struct nx_golden_run run = {g->name, how, "MXNet", input, want, ABSOLUTE, RELATIVE, &largest};
+    nx_golden_check(backend, &graph, &run);
     nx_arena_free(&arena);
 }
 

@@ -1,3 +1,3 @@
-foreach(name IN ITEMS graph shape input_size cpu_ref pass model params symbol symbol_attr synset topk plan)
+foreach(name IN ITEMS graph shape input_size cpu_ref pass model params symbol symbol_attr onnx synset topk plan)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_model)
 endforeach()

@@ -21,6 +21,11 @@ static bool composed_acts(const struct nx_attr_unary *u, struct nx_dnnl_post *po
         add_act(post, dnnl_eltwise_linear, u->a, u->b);
         add_act(post, dnnl_eltwise_clip, 0, 1);
         return true;
+    case NX_UNARY_HARD_SWISH: /* oneDNN has the usual one only */
+        if (u->a != 1.0f / 6 || u->b != 0.5f)
+            return false;
+        add_act(post, dnnl_eltwise_hardswish, 0, 0);
+        return true;
     case NX_UNARY_ADD: add_act(post, dnnl_eltwise_linear, 1, u->a); return true;
     case NX_UNARY_RSUB: add_act(post, dnnl_eltwise_linear, -1, u->a); return true;
     case NX_UNARY_MUL: add_act(post, dnnl_eltwise_linear, u->a, 0); return true;
@@ -41,6 +46,7 @@ bool nx_dnnl_acts(const struct nx_attr_unary *unary, struct nx_dnnl_post *post)
     static const dnnl_alg_kind_t plain[NX_UNARY_COUNT] = {
         [NX_UNARY_RELU] = dnnl_eltwise_relu,
         [NX_UNARY_GELU] = dnnl_eltwise_gelu_erf,
+        [NX_UNARY_GELU_TANH] = dnnl_eltwise_gelu_tanh,
         [NX_UNARY_SIGMOID] = dnnl_eltwise_logistic,
         [NX_UNARY_TANH] = dnnl_eltwise_tanh,
         [NX_UNARY_SOFTRELU] = dnnl_eltwise_soft_relu,

@@ -131,6 +131,10 @@ enum nx_op {
     X(NX_UNARY_MISH,         "mish",                 x * tanhf(x > 20 ? x : log1pf(expf(x)))) \
     X(NX_UNARY_CLIP,         "clip",                 x < a ? a : x > b ? b : x) \
     X(NX_UNARY_HARD_SIGMOID, "hard sigmoid",         fmaxf(0, fminf(1, a * x + b))) \
+    X(NX_UNARY_HARD_SWISH,   "hard swish",           x * fmaxf(0, fminf(1, a * x + b))) \
+    X(NX_UNARY_GELU_TANH,    "gelu by tanh",                                \
+      0.5f * x * (1 + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)))) \
+    X(NX_UNARY_ERF,          "error function",       erff(x))               \
     X(NX_UNARY_ADD,          "add scalar",           x + a)                 \
     X(NX_UNARY_RSUB,         "subtract from scalar", a - x)                 \
     X(NX_UNARY_MUL,          "multiply by scalar",   x * a)                 \
@@ -200,7 +204,8 @@ enum nx_pool { NX_POOL_MAX, NX_POOL_AVG, NX_POOL_SUM };
 enum nx_pool_rounding {
     NX_ROUND_DOWN, /* MXNet "valid": floor((in + before + after - kernel) / stride) + 1 */
     NX_ROUND_UP,  /* MXNet "full": ceil of the same; a window may start in the padding at the end */
-    NX_ROUND_SAME /* MXNet "same": ceil((in + before + after) / stride) */
+    NX_ROUND_UP_INSIDE, /* ONNX ceil_mode: the same, without a last window that starts past the input */
+    NX_ROUND_SAME       /* MXNet "same": ceil((in + before + after) / stride) */
 };
 
 /* The window of output o covers [o stride - before, min(that + kernel, in + after)) and is then cut

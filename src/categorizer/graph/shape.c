@@ -205,9 +205,11 @@ static enum nx_status rule_scale_shift(const struct nx_rule *r)
 static int64_t pooled(const struct nx_attr_pool *a, int i, int64_t in)
 {
     int64_t stride = a->window.stride[i], room = window_room(&a->window, i, in);
+    int64_t last = (room + stride - 1) / stride;
     switch (a->rounding) {
     case NX_ROUND_DOWN: return room / stride + 1;
-    case NX_ROUND_UP: return (room + stride - 1) / stride + 1;
+    case NX_ROUND_UP: return last + 1;
+    case NX_ROUND_UP_INSIDE: return last * stride >= in + a->window.before[i] ? last : last + 1;
     case NX_ROUND_SAME:
         return (in + a->window.before[i] + a->window.after[i] + stride - 1) / stride;
     }
@@ -370,8 +372,9 @@ static uint32_t shaped_inputs(const struct nx_node *node)
     }
 }
 
-static enum nx_status infer_node(struct nx_graph *graph, struct nx_node *node, struct nx_err *err)
+enum nx_status nx_shape_infer_node(struct nx_graph *graph, uint32_t at, struct nx_err *err)
 {
+    struct nx_node *node = &graph->nodes[at];
     struct nx_rule r = {graph, node, err};
     for (uint32_t i = 0; i < shaped_inputs(node); i++)
         if (nx_rule_in(&r, i)->rank == NX_RANK_UNKNOWN)
@@ -407,7 +410,7 @@ enum nx_status nx_shape_infer(struct nx_graph *graph, uint32_t batch, struct nx_
     graph->batch = 0;
     NX_TRY(set_batch(graph, batch, err));
     for (uint32_t i = 0; i < graph->n_nodes; i++)
-        NX_TRY(infer_node(graph, &graph->nodes[i], err));
+        NX_TRY(nx_shape_infer_node(graph, i, err));
     graph->batch = batch;
     return NX_OK;
 }

@@ -18,4 +18,7 @@
  * inputs are the caller's to have set. */
 enum nx_status nx_shape_infer(struct nx_graph *graph, uint32_t batch, struct nx_err *err);
 
+/* One node alone, from the shapes its inputs have now; for loaders that need shapes while they build. */
+enum nx_status nx_shape_infer_node(struct nx_graph *graph, uint32_t node, struct nx_err *err);
+
 #endif

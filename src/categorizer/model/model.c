@@ -8,13 +8,14 @@
 #include "categorizer/graph/plan.h"
 #include "categorizer/graph/shape.h"
 #include "categorizer/model/input_size.h"
+#include "categorizer/model/onnx.h"
 #include "categorizer/model/symbol.h"
 #include "categorizer/model/synset.h"
 
 /* What the activations of one program may take, planned, before any of it is allocated. */
-#define ACTIVATION_BYTES_MAX   (UINT64_C(8) << 30)
+#define ACTIVATION_BYTES_MAX    (UINT64_C(8) << 30)
 /* Room to convert, fold and rewrite while a model is opened: int8 weights become f32, twice. */
-#define WORK_BYTES(params_len) ((UINT64_C(1) << 30) + 12 * (uint64_t)(params_len))
+#define WORK_BYTES(weights_len) ((UINT64_C(1) << 30) + 12 * (uint64_t)(weights_len))
 
 struct nx_model {
     struct nx_arena arena; /* the names */
@@ -46,8 +47,16 @@ static enum nx_status check_file(const struct nx_file *file, const char *what, u
 
 static enum nx_status check_files(const struct nx_model_files *files, struct nx_err *err)
 {
-    NX_TRY(check_file(&files->symbol, "symbol", NX_SYMBOL_BYTES_MAX, err));
-    NX_TRY(check_file(&files->params, "params", NX_PARAMS_BYTES_MAX, err));
+    if (files->onnx.bytes) {
+        if (files->symbol.bytes || files->params.bytes)
+            return nx_err_set(
+                err, NX_INVALID,
+                "an ONNX file brings its own weights, with it came a symbol or params");
+        NX_TRY(check_file(&files->onnx, "ONNX", NX_ONNX_BYTES_MAX, err));
+    } else {
+        NX_TRY(check_file(&files->symbol, "symbol", NX_SYMBOL_BYTES_MAX, err));
+        NX_TRY(check_file(&files->params, "params", NX_PARAMS_BYTES_MAX, err));
+    }
     if (!files->synset.bytes)
         return NX_OK;
     return check_file(&files->synset, "synset", NX_SYNSET_BYTES_MAX, err);
@@ -132,8 +141,13 @@ static enum nx_status read_graph(struct opening *o, struct nx_model_facts *facts
 {
     const struct nx_model_files *files = o->files;
     struct nx_size_hint hint = {o->options->hint_height_px, o->options->hint_width_px};
-    NX_TRY(nx_params_parse(files->params.bytes, files->params.len, &o->work, &o->params, o->err));
     nx_graph_init(&o->graph, &o->work);
+    if (files->onnx.bytes) {
+        NX_TRY(nx_onnx_build(files->onnx.bytes, files->onnx.len, &hint, &o->graph,
+                             &facts->size_is_free, o->err));
+        return read_facts(o, facts);
+    }
+    NX_TRY(nx_params_parse(files->params.bytes, files->params.len, &o->work, &o->params, o->err));
     NX_TRY(nx_symbol_build(files->symbol.bytes, files->symbol.len, &o->params, &o->graph, o->err));
     NX_TRY(nx_input_size_choose(&o->graph, &hint, &facts->size_is_free, o->err));
     return read_facts(o, facts);
@@ -176,7 +190,7 @@ enum nx_status nx_model_open(const struct nx_model_files *files,
     if (!own)
         return nx_err_set(err, NX_NO_MEMORY, "out of memory for the model");
     nx_arena_init(&own->arena, SIZE_MAX);
-    nx_arena_init(&o.work, WORK_BYTES(files->params.len));
+    nx_arena_init(&o.work, WORK_BYTES(files->params.len + files->onnx.len));
     enum nx_status status = open_model(&o, own);
     nx_arena_free(&o.work);
     if (status != NX_OK) {

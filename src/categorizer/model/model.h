@@ -3,7 +3,7 @@
  * nx_model_open reads the files, checks all that can be checked (formats, shapes of every weight,
  * names enough for every output), rewrites the graph and has a backend load it. When it returns
  * NX_OK the model can run: whatever is slow the first time has been done. It keeps nothing of
- * `files`, which may be given back at once.
+ * `files`, which may be given back at once. Two formats: MXNet's symbol and params, or one ONNX file.
  *
  * Input   one photo is (C, H, W) f32, dense. C, H and W are the model's own: the data variable's
  *         __shape__, else what the first convolution and the fully connected layers need, else the
@@ -25,6 +25,7 @@
 /* Bounds on a model's files; a larger one is NX_TOO_LARGE. */
 #define NX_SYMBOL_BYTES_MAX (UINT64_C(8) << 20)
 #define NX_PARAMS_BYTES_MAX (UINT64_C(8) << 30)
+#define NX_ONNX_BYTES_MAX   NX_PARAMS_BYTES_MAX
 #define NX_SYNSET_BYTES_MAX (UINT64_C(16) << 20)
 #define NX_CLASS_BYTES_MAX  1024u                   /* one line of the synset */
 #define NX_MODEL_WORK_MAX   UINT64_C(2000000000000) /* nx_graph_work for one photo: 500 ResNet-50 */
@@ -37,8 +38,9 @@ struct nx_file {
 };
 
 struct nx_model_files {
-    struct nx_file synset; /* may be missing: then classes have no names */
-    struct nx_file symbol, params;
+    struct nx_file synset;         /* may be missing: then classes have no names */
+    struct nx_file symbol, params; /* MXNet's two files, */
+    struct nx_file onnx;           /* or this one and neither of them */
 };
 
 struct nx_model_options {

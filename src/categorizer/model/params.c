@@ -13,34 +13,16 @@
 
 enum { FILE_RANK_MAX = 8, STORAGE_DENSE = 0, STORAGE_UNDEFINED = -1 };
 
-/* X(name, code, bytes of an element) */
-#define DTYPE_LIST(X) \
-    X(F32, 0, 4)      \
-    X(F64, 1, 8)      \
-    X(F16, 2, 2)      \
-    X(U8, 3, 1)       \
-    X(I32, 4, 4)      \
-    X(I8, 5, 1)       \
-    X(I64, 6, 8)      \
-    X(BOOL, 7, 1)     \
-    X(I16, 8, 2)      \
-    X(U16, 9, 2)      \
-    X(U32, 10, 4)     \
-    X(U64, 11, 8)     \
-    X(BF16, 12, 2)
-
-enum dtype {
-#define DTYPE_ENUM(name, code, bytes) DTYPE_##name = code,
-    DTYPE_LIST(DTYPE_ENUM)
-#undef DTYPE_ENUM
-        DTYPE_COUNT
-};
-
 static const uint8_t dtype_bytes[] = {
 #define DTYPE_BYTES(name, code, bytes) [code] = bytes,
-    DTYPE_LIST(DTYPE_BYTES)
+    NX_ARRAY_DTYPE_LIST(DTYPE_BYTES)
 #undef DTYPE_BYTES
 };
+
+uint32_t nx_array_dtype_bytes(uint32_t dtype)
+{
+    return dtype < NX_ARRAY_DTYPES ? dtype_bytes[dtype] : 0;
+}
 
 struct parsing {
     struct nx_reader reader;
@@ -90,10 +72,10 @@ static enum nx_status read_data(struct parsing *p, struct nx_array *array)
     array->dtype = nx_read_u32(&p->reader);
     if (p->reader.bad)
         return cut_off(p);
-    if (array->dtype >= DTYPE_COUNT)
+    if (array->dtype >= NX_ARRAY_DTYPES)
         return nx_err_set(p->err, NX_CORRUPT,
                           "params: array %" PRIu64 " has dtype %" PRIu32 ", 0 to %d are known",
-                          p->at, array->dtype, DTYPE_COUNT - 1);
+                          p->at, array->dtype, NX_ARRAY_DTYPES - 1);
     if (!nx_shape_elements(&array->shape, &array->elements))
         return nx_err_set(p->err, NX_TOO_LARGE,
                           "params: array %" PRIu64 " would be over %" PRIu64 " bytes", p->at,
@@ -290,21 +272,21 @@ static float half_to_float(uint32_t half)
 static float element(uint32_t dtype, uint64_t bits)
 {
     double d;
-    switch ((enum dtype)dtype) {
-    case DTYPE_F32: return float_of_bits((uint32_t)bits);
-    case DTYPE_F64: memcpy(&d, &bits, sizeof d); return (float)d;
-    case DTYPE_F16: return half_to_float((uint32_t)bits);
-    case DTYPE_BF16: return float_of_bits((uint32_t)bits << 16);
-    case DTYPE_U8:
-    case DTYPE_BOOL:
-    case DTYPE_U16:
-    case DTYPE_U32:
-    case DTYPE_U64: return (float)bits;
-    case DTYPE_I8: return (float)(int8_t)bits;
-    case DTYPE_I16: return (float)(int16_t)bits;
-    case DTYPE_I32: return (float)(int32_t)bits;
-    case DTYPE_I64: return (float)(int64_t)bits;
-    case DTYPE_COUNT: break;
+    switch ((enum nx_array_dtype)dtype) {
+    case NX_ARRAY_F32: return float_of_bits((uint32_t)bits);
+    case NX_ARRAY_F64: memcpy(&d, &bits, sizeof d); return (float)d;
+    case NX_ARRAY_F16: return half_to_float((uint32_t)bits);
+    case NX_ARRAY_BF16: return float_of_bits((uint32_t)bits << 16);
+    case NX_ARRAY_U8:
+    case NX_ARRAY_BOOL:
+    case NX_ARRAY_U16:
+    case NX_ARRAY_U32:
+    case NX_ARRAY_U64: return (float)bits;
+    case NX_ARRAY_I8: return (float)(int8_t)bits;
+    case NX_ARRAY_I16: return (float)(int16_t)bits;
+    case NX_ARRAY_I32: return (float)(int32_t)bits;
+    case NX_ARRAY_I64: return (float)(int64_t)bits;
+    case NX_ARRAY_DTYPES: break;
     }
     return 0;
 }
@@ -321,16 +303,20 @@ enum nx_status nx_array_to_f32(const struct nx_array *array, struct nx_arena *ar
                                const float **values, struct nx_err *err)
 {
     uint32_t width = dtype_bytes[array->dtype];
-    if (array->dtype == DTYPE_F32 && (uintptr_t)array->data % sizeof(float) == 0 &&
+    if (array->dtype == NX_ARRAY_F32 && (uintptr_t)array->data % sizeof(float) == 0 &&
         host_is_little_endian()) {
         *values = (const float *)(const void *)array->data;
         return NX_OK;
     }
     float *own = nx_arena_array(arena, array->elements, sizeof *own);
     if (!own)
-        return nx_err_set(err, NX_NO_MEMORY, "out of memory for '%s' of the params", array->name);
+        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the weight '%s'", array->name);
+    *values = own;
+    if (array->dtype == NX_ARRAY_F32 && host_is_little_endian()) {
+        memcpy(own, array->data, array->elements * sizeof *own);
+        return NX_OK;
+    }
     for (uint64_t i = 0; i < array->elements; i++)
         own[i] = element(array->dtype, read_le(array->data + i * width, width));
-    *values = own;
     return NX_OK;
 }

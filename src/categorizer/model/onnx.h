@@ -1,0 +1,28 @@
+/* onnx.h — an ONNX file as a graph.
+ *
+ * ModelProto, IR version 3 or later, opset 7 to 21 of the default domain. Weights in f32, f16, bf16, f64 and
+ * integers, in raw_data or in typed fields, become f32 constants: aligned f32 stays where it lies in the
+ * file, all else is converted into the graph's arena. Initialisers that are listed as graph inputs too
+ * (IR 3) are weights. One graph input without an initialiser is the data; the first graph output is the head.
+ *
+ * Dimension 0 of the data is the batch, whether the file says a name, -1 or a number there. What the file
+ * computes of shapes (Shape, Gather, Concat, … → Reshape) is folded while loading: each integer is kept
+ * as base + per_photo * batch, so that a fold made here holds for every batch. A file exported for a fixed
+ * batch of n may say n where it means the batch, in the first number of a Reshape; that is understood.
+ *
+ * Failure NX_CORRUPT (not such a file, or cut off), NX_UNSUPPORTED (an op, an attribute's value, external
+ *         data, subgraphs, quantised or sparse weights), NX_INVALID, NX_TOO_LARGE; the sentence names the node.
+ * Source  onnx/onnx, onnx.proto and docs/Operators.md, for names, numbers and meaning. */
+#ifndef NX_CATEGORIZER_MODEL_ONNX_H
+#define NX_CATEGORIZER_MODEL_ONNX_H
+
+#include "categorizer/graph/graph.h"
+
+struct nx_size_hint; /* input_size.h */
+
+/* `bytes` must outlive the graph. Leaves the graph inferred for 2 photos. Height and width that the file
+ * leaves open are the hint's (0: 224), and then *size_is_free. */
+enum nx_status nx_onnx_build(const void *bytes, size_t len, const struct nx_size_hint *hint,
+                             struct nx_graph *graph, bool *size_is_free, struct nx_err *err);
+
+#endif

@@ -1,0 +1,213 @@
+/* onnx_parts.h — what the onnx*.c files share; not for others. */
+#ifndef NX_CATEGORIZER_MODEL_ONNX_PARTS_H
+#define NX_CATEGORIZER_MODEL_ONNX_PARTS_H
+
+#include "categorizer/model/onnx.h"
+#include "categorizer/model/params.h"
+#include "categorizer/model/proto_walk.h"
+
+#define NX_ONNX_OPSET_MIN 7
+#define NX_ONNX_OPSET_MAX 21
+#define NX_ONNX_IR_MIN    3
+#define NX_ONNX_INTS_MAX  1024u /* integers of one value that folding keeps */
+
+enum { NX_ONNX_WINDOW_MAX = 1 << 16 };
+
+struct nx_onnx_bytes { /* a message or a string, in the file */
+    const uint8_t *bytes;
+    size_t len;
+};
+
+/* An integer that may depend on the batch. */
+struct nx_onnx_int {
+    int64_t base, per_photo;
+};
+
+struct nx_onnx_ints {
+    uint32_t n;
+    bool scalar; /* of rank 0; else of rank 1 */
+    struct nx_onnx_int *items;
+};
+
+/* What one name of the file stands for. */
+struct nx_onnx_value {
+    const char *name;
+    struct nx_onnx_bytes initializer,
+        info;                        /* TensorProto, ValueInfoProto of a graph input; or NULL */
+    uint32_t writer;                 /* node, or NX_NONE */
+    uint32_t tensor;                 /* of the graph, once it has one; NX_NONE */
+    const struct nx_onnx_ints *ints; /* known integers; NULL */
+    bool ready;                      /* a tensor, integers or an initialiser is there */
+};
+
+struct nx_onnx_node {
+    struct nx_onnx_bytes message;
+    const char *op, *name;
+    uint32_t *inputs, *outputs; /* values; NX_NONE where the name is empty */
+    uint32_t n_inputs, n_outputs;
+    bool needed;
+};
+
+struct nx_onnx {
+    struct nx_graph *graph;
+    struct nx_err *err;
+    struct nx_onnx_value *values; /* sorted by name */
+    struct nx_onnx_node *nodes;
+    uint32_t n_values, n_nodes;
+    uint32_t data, head; /* values */
+    int64_t opset, ir;
+    int64_t declared_batch; /* 0: the file leaves it open */
+    const struct nx_size_hint *hint;
+    bool size_is_free;
+    struct nx_shape
+        *other; /* per tensor: its shape at OTHER_BATCH, where the graph's is at BATCH */
+    uint32_t cap_other;
+};
+
+/* One node on its way into the graph. */
+struct nx_onnx_call {
+    struct nx_onnx *o;
+    struct nx_onnx_node *node;
+    int detail; /* of the table's row */
+};
+
+struct nx_onnx_op {
+    const char *name;
+    enum nx_status (*lower)(struct nx_onnx_call *c);
+    int detail; /* which of several: an nx_unary, nx_binary, … */
+};
+
+/* onnx_table.c. NULL: no such op. */
+const struct nx_onnx_op *nx_onnx_find_op(const char *name);
+
+/* onnx_read.c: the file's structure, without its meaning. */
+enum nx_status nx_onnx_read(struct nx_onnx *o, const void *bytes, size_t len);
+enum nx_status nx_onnx_no_memory(const struct nx_onnx *o);
+
+/* onnx_tensor.c: TensorProto. Refuses external data, strings, segments, what is cut off. */
+enum nx_status nx_onnx_tensor_read(const struct nx_onnx *o, const char *name,
+                                   struct nx_onnx_bytes message, struct nx_array *array);
+/* Its integers, or NULL if it holds no integers, too many, or has rank 2 or more. */
+enum nx_status nx_onnx_tensor_ints(const struct nx_onnx *o, const struct nx_array *array,
+                                   const struct nx_onnx_ints **ints);
+
+/* onnx_input.c: the type of the graph's data input. */
+enum nx_status nx_onnx_make_input(struct nx_onnx *o);
+
+/* onnx_attr.c. Absent: the default stands. Of another type: NX_INVALID with a sentence. */
+bool nx_onnx_attr(const struct nx_onnx_call *c, const char *key, struct nx_onnx_bytes *attribute);
+enum nx_status nx_onnx_attr_int(const struct nx_onnx_call *c, const char *key, int64_t *value);
+enum nx_status nx_onnx_attr_float(const struct nx_onnx_call *c, const char *key, float *value);
+enum nx_status nx_onnx_attr_bool(const struct nx_onnx_call *c, const char *key, bool *value);
+/* *n is set to how many there are, 0 without the attribute; more than cap are refused. */
+enum nx_status nx_onnx_attr_ints(const struct nx_onnx_call *c, const char *key, int64_t *items,
+                                 uint32_t cap, uint32_t *n);
+enum nx_status nx_onnx_attr_floats(const struct nx_onnx_call *c, const char *key, float *items,
+                                   uint32_t cap, uint32_t *n);
+enum nx_status nx_onnx_attr_choice(const struct nx_onnx_call *c, const char *key,
+                                   const char *const *choices, int *index);
+enum nx_status nx_onnx_attr_tensor(const struct nx_onnx_call *c, const char *key,
+                                   struct nx_onnx_bytes *message);
+enum nx_status nx_onnx_attrs_check(const struct nx_onnx_call *c); /* well-formed, no subgraph */
+
+/* onnx_build.c: inputs and outputs of a call. */
+enum nx_status nx_onnx_refuse(const struct nx_onnx_call *c, const char *what); /* NX_UNSUPPORTED */
+enum nx_status nx_onnx_wrong(const struct nx_onnx_call *c, const char *what);  /* NX_INVALID */
+enum nx_status nx_onnx_arity(const struct nx_onnx_call *c, uint32_t least, uint32_t most);
+bool nx_onnx_has(const struct nx_onnx_call *c, uint32_t i); /* is input i there? */
+/* Input i as a tensor of the graph. */
+enum nx_status nx_onnx_data(struct nx_onnx_call *c, uint32_t i, uint32_t *tensor);
+/* Input i as integers known now, NULL if they are not; refused if input i is not there. */
+enum nx_status nx_onnx_known(struct nx_onnx_call *c, uint32_t i, const struct nx_onnx_ints **ints);
+/* Input i as integers that do not depend on the batch. *n is 0 if input i is not there. */
+enum nx_status nx_onnx_constant_ints(struct nx_onnx_call *c, uint32_t i, int64_t *items,
+                                     uint32_t cap, uint32_t *n);
+/* Attribute `key` of old opsets, or input i of new ones. */
+enum nx_status nx_onnx_ints_either(struct nx_onnx_call *c, const char *key, uint32_t i,
+                                   int64_t *items, uint32_t cap, uint32_t *n);
+/* Input i as one number. *there tells whether input i is there. */
+enum nx_status nx_onnx_constant_float(struct nx_onnx_call *c, uint32_t i, float *value,
+                                      bool *there);
+
+const struct nx_tensor *nx_onnx_tensor(const struct nx_onnx_call *c, uint32_t tensor);
+/* Values of a constant tensor; NULL for all others. */
+const float *nx_onnx_values(const struct nx_onnx_call *c, uint32_t tensor);
+struct nx_onnx_int nx_onnx_dim(const struct nx_onnx_call *c, uint32_t tensor, uint32_t dim);
+/* Refuses a dimension that grows with the batch. */
+enum nx_status nx_onnx_within_photo(const struct nx_onnx_call *c, uint32_t tensor, uint32_t dim);
+
+enum nx_status nx_onnx_set(struct nx_onnx_call *c, uint32_t output, uint32_t tensor);
+enum nx_status nx_onnx_set_ints(struct nx_onnx_call *c, uint32_t output, bool scalar,
+                                const struct nx_onnx_int *items, uint32_t n);
+/* Adds `node` over the inputs, infers it, and gives its first output's tensor. */
+enum nx_status nx_onnx_add(struct nx_onnx_call *c, struct nx_node *node, uint32_t *inputs,
+                           uint32_t n_inputs, uint32_t *tensor);
+/* The same, as output 0 of the call. */
+enum nx_status nx_onnx_finish(struct nx_onnx_call *c, struct nx_node *node, uint32_t *inputs,
+                              uint32_t n_inputs);
+enum nx_status nx_onnx_add_constant(struct nx_onnx_call *c, const struct nx_shape *shape,
+                                    const float *data, uint32_t *tensor);
+/* The result is dense and belongs to the caller to fill. */
+enum nx_status nx_onnx_new_constant(struct nx_onnx_call *c, const struct nx_shape *shape,
+                                    float **data, uint32_t *tensor);
+enum nx_status nx_onnx_unary(struct nx_onnx_call *c, enum nx_unary fn, float a, float b, uint32_t x,
+                             uint32_t *y);
+enum nx_status nx_onnx_binary(struct nx_onnx_call *c, enum nx_binary kind, uint32_t a, uint32_t b,
+                              uint32_t *y);
+enum nx_status nx_onnx_reduce(struct nx_onnx_call *c, enum nx_reduce kind, uint32_t x,
+                              uint32_t first, uint32_t last, uint32_t *y); /* keeps the dims as 1 */
+/* x with the dimensions `dims`, of which one may depend on the batch. */
+enum nx_status nx_onnx_reshape(struct nx_onnx_call *c, uint32_t x, const struct nx_onnx_int *dims,
+                               uint32_t n, uint32_t *y);
+enum nx_status nx_onnx_identity(struct nx_onnx_call *c, uint32_t i);
+/* -rank … rank-1 as 0 … rank-1. */
+enum nx_status nx_onnx_axis(const struct nx_onnx_call *c, int64_t axis, uint32_t rank,
+                            uint32_t *resolved);
+
+/* onnx_nn.c, onnx_dot.c */
+enum nx_status nx_onnx_conv(struct nx_onnx_call *c);
+enum nx_status nx_onnx_pool(struct nx_onnx_call *c);        /* detail: nx_pool */
+enum nx_status nx_onnx_global_pool(struct nx_onnx_call *c); /* detail: nx_pool */
+enum nx_status nx_onnx_lrn(struct nx_onnx_call *c);
+enum nx_status nx_onnx_gemm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_matmul(struct nx_onnx_call *c);
+/* onnx_norm.c */
+enum nx_status nx_onnx_batch_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_instance_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_layer_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);      /* detail: 1 = log */
+enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+/* onnx_math.c */
+enum nx_status nx_onnx_plain(struct nx_onnx_call *c);  /* detail: nx_unary, no parameter */
+enum nx_status nx_onnx_scaled(struct nx_onnx_call *c); /* detail: nx_unary with alpha, beta */
+enum nx_status nx_onnx_negative(struct nx_onnx_call *c);
+enum nx_status nx_onnx_reciprocal(struct nx_onnx_call *c);
+enum nx_status nx_onnx_selu(struct nx_onnx_call *c);
+enum nx_status nx_onnx_gelu(struct nx_onnx_call *c);
+enum nx_status nx_onnx_hard_swish(struct nx_onnx_call *c);
+enum nx_status nx_onnx_clip(struct nx_onnx_call *c);
+enum nx_status nx_onnx_prelu(struct nx_onnx_call *c);
+enum nx_status nx_onnx_arithmetic(struct nx_onnx_call *c); /* detail: nx_binary */
+enum nx_status nx_onnx_variadic(struct nx_onnx_call *c);   /* detail: nx_binary */
+enum nx_status nx_onnx_mean(struct nx_onnx_call *c);
+enum nx_status nx_onnx_pow(struct nx_onnx_call *c);
+/* onnx_layout.c */
+enum nx_status nx_onnx_flatten(struct nx_onnx_call *c);
+enum nx_status nx_onnx_lower_reshape(struct nx_onnx_call *c);
+enum nx_status nx_onnx_transpose(struct nx_onnx_call *c);
+enum nx_status nx_onnx_pad(struct nx_onnx_call *c);
+enum nx_status nx_onnx_pass_on(struct nx_onnx_call *c); /* Identity, Dropout */
+/* onnx_index.c: on shapes and on data */
+enum nx_status nx_onnx_concat(struct nx_onnx_call *c);
+enum nx_status nx_onnx_gather(struct nx_onnx_call *c);
+enum nx_status nx_onnx_slice(struct nx_onnx_call *c);
+enum nx_status nx_onnx_split(struct nx_onnx_call *c);
+enum nx_status nx_onnx_squeeze(struct nx_onnx_call *c);
+enum nx_status nx_onnx_unsqueeze(struct nx_onnx_call *c);
+/* onnx_constant.c */
+enum nx_status nx_onnx_shape(struct nx_onnx_call *c);
+enum nx_status nx_onnx_constant(struct nx_onnx_call *c);
+enum nx_status nx_onnx_constant_of_shape(struct nx_onnx_call *c);
+enum nx_status nx_onnx_cast(struct nx_onnx_call *c);
+
+#endif
