@@ -25,6 +25,7 @@ enum { SANITIZED = 0 };
 #endif
 
 static const char *program, *ip = "127.0.0.1", *provider = "tcp";
+static nx_ns notice_ns = NX_SEC; /* how soon a death must be known */
 
 static int make_driver(void **state)
 {
@@ -238,7 +239,7 @@ static void kill_one_of_three(struct driver *d, unsigned min_nodes, const char *
                (double)(down.at - killed) / NX_MS);
         assert_int_equal(down.rank, 2);
         assert_int_equal(down.clean, 0);
-        assert_true(down.at - killed < NX_SEC);
+        assert_true(down.at - killed < notice_ns);
         assert_string_equal(down.status, status);
     }
     unsigned long long answered, failed;
@@ -247,7 +248,7 @@ static void kill_one_of_three(struct driver *d, unsigned min_nodes, const char *
                             "queries to 2 answered %llu failed %llu at %lld", &answered, &failed,
                             &at),
                      3);
-    assert_true(answered == 0 && failed == 32 && at - killed < NX_SEC);
+    assert_true(answered == 0 && failed == 32 && at - killed < notice_ns);
     driver_tell(d, 1, "send 1 100"); /* ordered sends are refused, with the reason … */
     char refused[64];
     snprintf(refused, sizeof refused, "send refused %s after 0", status);
@@ -286,7 +287,7 @@ static void a_member_killed_under_load_is_noticed(void **state)
         printf("# kill -9 under load: node %u knew after %.2f ms\n", i,
                (double)(down.at - killed) / NX_MS);
         assert_int_equal(down.rank, 1);
-        assert_true(down.at - killed < NX_SEC);
+        assert_true(down.at - killed < notice_ns);
     }
     driver_await(d, 0, "queries to 1");
     assert_true(ask_report(d, 2).alive == 5);
@@ -544,6 +545,7 @@ int main(int argc, char **argv)
     if (argc == 4) {
         ip = argv[2];
         provider = argv[3];
+        notice_ns = 3 * NX_SEC; /* an emulated machine on a busy host took 0.5 s */
         return test_any_provider();
     }
     const struct CMUnitTest tests[] = {
