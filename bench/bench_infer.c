@@ -381,7 +381,7 @@ int nx_bench_infer(int argc, char **argv)
                         "[--precision f32|bf16] [--rounds R]\n");
         return 2;
     }
-    struct nx_model_files files = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+    struct nx_model_files files = {.symbol = {NULL, 0}, .params = {NULL, 0}};
     if (!read_whole(o.symbol, &files.symbol) || !read_whole(o.params, &files.params))
         return 1;
     return bench_cells(&o, &files) ? 0 : 1;
