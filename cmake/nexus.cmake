@@ -57,6 +57,9 @@ function(nexus_test name)
     if(NOT A_TIMEOUT)
         set(A_TIMEOUT 60)
     endif()
+    if(NX_SANITIZE) # instrumented code is several times slower, and the machine may be busy
+        math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")
+    endif()
     set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
         ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP")
 endfunction()
