@@ -203,7 +203,7 @@ enum nx_pool { NX_POOL_MAX, NX_POOL_AVG, NX_POOL_SUM };
 
 enum nx_pool_rounding {
     NX_ROUND_DOWN, /* MXNet "valid": floor((in + before + after - kernel) / stride) + 1 */
-    NX_ROUND_UP,  /* MXNet "full": ceil of the same; a window may start in the padding at the end */
+    NX_ROUND_UP, /* MXNet "full": ceil of the same; a window may start in the padding at the end */
     NX_ROUND_UP_INSIDE, /* ONNX ceil_mode: the same, without a last window that starts past the input */
     NX_ROUND_SAME       /* MXNet "same": ceil((in + before + after) / stride) */
 };

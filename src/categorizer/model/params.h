@@ -16,18 +16,18 @@
 
 /* X(name, code in a .params file, bytes of an element) */
 #define NX_ARRAY_DTYPE_LIST(X) \
-    X(F32, 0, 4)      \
-    X(F64, 1, 8)      \
-    X(F16, 2, 2)      \
-    X(U8, 3, 1)       \
-    X(I32, 4, 4)      \
-    X(I8, 5, 1)       \
-    X(I64, 6, 8)      \
-    X(BOOL, 7, 1)     \
-    X(I16, 8, 2)      \
-    X(U16, 9, 2)      \
-    X(U32, 10, 4)     \
-    X(U64, 11, 8)     \
+    X(F32, 0, 4)               \
+    X(F64, 1, 8)               \
+    X(F16, 2, 2)               \
+    X(U8, 3, 1)                \
+    X(I32, 4, 4)               \
+    X(I8, 5, 1)                \
+    X(I64, 6, 8)               \
+    X(BOOL, 7, 1)              \
+    X(I16, 8, 2)               \
+    X(U16, 9, 2)               \
+    X(U32, 10, 4)              \
+    X(U64, 11, 8)              \
     X(BF16, 12, 2)
 
 enum nx_array_dtype {
