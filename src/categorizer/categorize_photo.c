@@ -1,13 +1,14 @@
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"
+#include "common/log.h"
 
 #include <stdlib.h>
 
 static void set_load(struct nx_categorizer *c, int change)
 {
     c->queued = (uint32_t)((int)c->queued + change);
-    nx_group_set_load(c->group, 0, c->queued);
+    nx_group_set_load(c->group, NX_LOAD_QUEUED, c->queued);
 }
 
 static void close_model(struct nx_categorizer *c, struct nx_held_model *m)
@@ -53,6 +54,7 @@ static struct nx_job_infer *make_infer(struct nx_incoming *in, struct nx_held_mo
     nx_ns now = nx_clock_now(), left = in->head.time_left_ns;
     j->job.run = run_infer;
     j->in = in;
+    j->tag = in->head.tag;
     j->model = model;
     j->deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
     j->photo = in->body; /* set before the worker can see it; ours to free once it is submitted */
@@ -92,6 +94,8 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
     set_load(c, -1);
     nx_budget_give(&c->budget, j->photo_bytes);
     nx_held_release(c, j->model);
+    nx_debug("tag %u: a photo of %llu bytes: %s%.*s", j->tag, (unsigned long long)j->photo_bytes,
+             j->answer.err.text, (int)j->answer.label_bytes, j->answer.label);
     if (j->in) {
         j->in->answer = j->answer;
         j->in->job = NULL;

@@ -49,9 +49,7 @@ static bool send_reply(struct nx_categorizer *c, struct nx_incoming *in)
 /* All of the query is here. */
 static void start(struct nx_categorizer *c, struct nx_incoming *in)
 {
-    if (in->refused.status != NX_OK)
-        nx_categorizer_refuse(c, in, &in->refused);
-    else if (in->head.op == NX_REQUEST_INFER)
+    if (in->head.op == NX_REQUEST_INFER)
         nx_photo_start(c, in);
     else if (in->head.op == NX_REQUEST_INSTALL && in->body_bytes == 0)
         nx_categorizer_refuse(c, in, &(struct nx_err){NX_INVALID, "the model's files are empty"});
@@ -70,6 +68,14 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
                 view->members_count, shard);
 }
 
+static bool is_replica(const struct nx_categorizer *c, nx_rank rank)
+{
+    const struct nx_layout *layout = nx_group_layout(c->group);
+    uint32_t ours, theirs;
+    return nx_layout_shard_of(layout, c->config.subgroup, nx_group_rank(c->group), &ours) &&
+           nx_layout_shard_of(layout, c->config.subgroup, rank, &theirs) && ours == theirs;
+}
+
 static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 {
     struct nx_categorizer *c = ctx;
@@ -78,7 +84,8 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
         nx_info("node %u has left", view->members[rank].node);
     else
         nx_warn("node %u is gone: %s", view->members[rank].node, why);
-    nx_change_member_down(c, view->members[rank].node);
+    if (is_replica(c, rank))
+        nx_change_replica_down(c, view->members[rank].node);
 }
 
 static void on_deliver(void *ctx, const struct nx_delivery *delivery)
@@ -121,6 +128,20 @@ static void on_bulk_aborted(void *ctx, nx_stream stream)
         nx_incoming_drop(&c->incomings, in);
 }
 
+/* There is no room to keep it: answered on the spot, as far as the window has room for that. */
+static void turn_away(struct nx_categorizer *c, nx_stream stream)
+{
+    struct nx_answer busy = {0};
+    uint8_t bytes[NX_ANSWER_BYTES_MAX];
+    size_t taken;
+    nx_err_set(&busy.err, NX_UNAVAILABLE, "%u operations are under way at this replica; try again",
+               c->incomings.count);
+    size_t len = nx_answer_encode(&busy, bytes, sizeof bytes);
+    if (nx_reply_open(c->group, stream, len) != NX_OK ||
+        nx_reply_write(c->group, stream, bytes, len, &taken) != NX_OK || taken < len)
+        nx_warn("an operation was dropped without an answer: too many are under way");
+}
+
 static void on_query_part(void *ctx, const struct nx_part *part)
 {
     struct nx_categorizer *c = ctx;
@@ -129,9 +150,11 @@ static void on_query_part(void *ctx, const struct nx_part *part)
                                  : nx_incoming_find(&c->incomings, part->stream);
     if (!in) {
         if (part->offset == 0)
-            nx_warn("a query is dropped: %u operations are under way", c->incomings.count);
-        return;
+            turn_away(c, part->stream);
+        return; /* what comes of it after its answer is of no use */
     }
+    if (part->offset == 0)
+        c->asked_at = nx_clock_now();
     bool head_was_known = in->head_known;
     nx_incoming_feed(&c->incomings, in, part->bytes, part->len);
     bool install =
@@ -140,7 +163,11 @@ static void on_query_part(void *ctx, const struct nx_part *part)
         install = !nx_change_refused(c, in);
     if (install && in->got < in->total && in->body_bytes > 0)
         nx_change_pump(c, in);
-    if (in->got == in->total)
+    if (in->state != NX_INCOMING_READING)
+        return;
+    if (in->refused.status != NX_OK)
+        nx_categorizer_refuse(c, in, &in->refused); /* now, not when the rest has come */
+    else if (in->got == in->total)
         start(c, in);
 }
 
@@ -252,6 +279,19 @@ bool nx_categorizer_poll(struct nx_categorizer *c)
     any |= nx_change_send_votes(c);
     any |= advance_all(c);
     return any;
+}
+
+void nx_categorizer_drain(struct nx_categorizer *c, nx_ns now)
+{
+    c->asked_at = now;
+    if (nx_group_view(c->group))
+        nx_group_set_load(c->group, NX_LOAD_LEAVING, 1);
+}
+
+bool nx_categorizer_drained(const struct nx_categorizer *c, nx_ns now)
+{
+    return !nx_group_view(c->group) ||
+           (c->incomings.count == 0 && now >= c->asked_at + NX_QUIET_NS);
 }
 
 int nx_categorizer_fd(const struct nx_categorizer *c)

@@ -33,6 +33,12 @@ int nx_categorizer_fd(const struct nx_categorizer *categorizer); /* readable: po
 /* To be called after every nx_group_poll, which may have made room in the windows. True if something was done. */
 bool nx_categorizer_poll(struct nx_categorizer *categorizer);
 
+/* Tells the function tier to ask others, and goes on answering. Drained: nothing is under way, and nothing has come for
+ * NX_QUIET_NS, in which every function-tier node has heard of it. */
+#define NX_QUIET_NS (50 * NX_MS)
+void nx_categorizer_drain(struct nx_categorizer *categorizer, nx_ns now);
+bool nx_categorizer_drained(const struct nx_categorizer *categorizer, nx_ns now);
+
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_categorizer_down(const struct nx_categorizer *categorizer);
 

@@ -30,6 +30,7 @@ struct nx_held_model {
 struct nx_job_infer {
     struct nx_job job;      /* first: the worker knows only this */
     struct nx_incoming *in; /* NULL once nobody waits */
+    uint32_t tag;
     struct nx_held_model *model;
     uint8_t *photo;
     uint64_t photo_bytes;
@@ -62,6 +63,7 @@ struct nx_categorizer {
     uint32_t votes_count;
     uint32_t queued; /* photos at the device: what routing looks at */
     struct nx_err down;
+    nx_ns asked_at; /* when the last query began, or the drain */
 };
 
 /* Sets the answer; it leaves as the asker's window has room. */
@@ -83,8 +85,8 @@ bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in);
 void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in);
 /* All of it is here: orders it as the window has room. */
 void nx_change_order(struct nx_categorizer *c, struct nx_incoming *in);
-/* A replica is gone: what waits for all of them gets an honest answer. */
-void nx_change_member_down(struct nx_categorizer *c, nx_node node);
+/* A replica of our shard is gone: what waits for all of them gets an honest answer. */
+void nx_change_replica_down(struct nx_categorizer *c, nx_node node);
 
 void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *delivery);
 void nx_change_loaded(struct nx_categorizer *c, struct nx_job_load *job);

@@ -13,10 +13,7 @@ bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in)
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
     if (!e || memcmp(&e->request, &in->head.request, sizeof e->request) == 0)
         return false;
-    nx_err_set(&in->refused, NX_EXISTS,
-               e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
-                                            : "tag %u is installed already; remove it first",
-               in->head.tag);
+    nx_store_say_taken(e, &in->refused);
     nx_incoming_drop_body(&c->incomings, in);
     return true;
 }
@@ -53,6 +50,8 @@ void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in)
     if (status != NX_OK && status != NX_AGAIN) {
         explain_multicast(status, &in->refused);
         nx_incoming_drop_body(&c->incomings, in);
+        if (in->bulk)
+            nx_bulk_abort(c->group, in->bulk);
     }
 }
 
@@ -224,6 +223,7 @@ static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,
     struct nx_entry *removed;
     struct nx_outcome outcome;
     nx_store_remove(c->store, head->tag, &head->request, &removed, &outcome);
+    nx_info("tag %u: %s", head->tag, outcome.err.text);
     if (removed)
         nx_held_retire(c, removed);
     settle(c, &outcome, d->seq);
@@ -233,6 +233,7 @@ void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *d)
 {
     struct nx_ordered message;
     struct nx_err err;
+    nx_trace("message %lld of rank %u: %zu bytes", (long long)d->seq, d->sender, d->len);
     if (nx_ordered_decode(d->bytes, d->len, &message, &err) != NX_OK) {
         nx_error("message %lld of rank %u: %s", (long long)d->seq, d->sender, err.text);
         return; /* every replica sees the same bytes and passes over them alike */
@@ -244,12 +245,14 @@ void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *d)
     }
 }
 
-void nx_change_member_down(struct nx_categorizer *c, nx_node node)
+void nx_change_replica_down(struct nx_categorizer *c, nx_node node)
 {
     struct nx_incoming *in = NULL;
     struct nx_err why;
-    nx_err_set(&why, NX_UNAVAILABLE,
-               "node %u died before every replica had answered; send the request again", node);
+    nx_err_set(
+        &why, NX_UNAVAILABLE,
+        "node %u is gone before every replica had answered: whether this takes effect is not known",
+        node);
     while ((in = nx_incoming_next(&c->incomings, in)))
         if (!in->is_bulk &&
             (in->state == NX_INCOMING_DECIDING || in->state == NX_INCOMING_SETTLING))

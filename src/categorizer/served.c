@@ -4,6 +4,7 @@
 #include "categorizer/model/model.h"
 #include "common/arena.h"
 
+#include <math.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,10 @@ static enum nx_status run(struct nx_served *s, const uint8_t *photo, size_t len,
     NX_TRY(nx_photo_to_tensor(photo, len, &s->recipe, facts->channels, facts->height_px,
                               facts->width_px, s->input, NULL, err));
     NX_TRY(nx_model_run(s->model, 1, s->input, s->output, err));
+    for (uint32_t i = 0; i < facts->outputs; i++)
+        if (!isfinite(s->output[i]))
+            return nx_err_set(err, NX_INTERNAL,
+                              "output %u of the model is not finite for this photo", i);
     if (s->recipe.softmax)
         nx_softmax(s->output, facts->outputs);
     return NX_OK;

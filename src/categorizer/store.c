@@ -60,21 +60,42 @@ static struct nx_entry *find_free(struct nx_store *store)
     return NULL;
 }
 
-/* What this request came to the first time, if it is still known. */
-static bool recall(const struct nx_store *store, const struct nx_request_id *request,
-                   struct nx_outcome *outcome)
+static const struct nx_outcome *find_outcome(const struct nx_store *store,
+                                             const struct nx_request_id *request)
 {
-    uint64_t kept =
-        store->outcomes_count < NX_STORE_OUTCOMES ? store->outcomes_count : NX_STORE_OUTCOMES;
+    uint64_t count = store->outcomes_count;
+    uint64_t kept = count < NX_STORE_OUTCOMES ? count : NX_STORE_OUTCOMES;
     for (uint64_t i = 1; i <= kept; i++) {
-        const struct nx_outcome *o =
-            &store->outcomes[(store->outcomes_count - i) % NX_STORE_OUTCOMES];
-        if (memcmp(&o->request, request, sizeof *request) == 0) {
-            *outcome = *o;
-            return true;
-        }
+        const struct nx_outcome *o = &store->outcomes[(count - i) % NX_STORE_OUTCOMES];
+        if (memcmp(&o->request, request, sizeof *request) == 0)
+            return o;
     }
-    return false;
+    return NULL;
+}
+
+static const char *op_name(enum nx_request op)
+{
+    return op == NX_REQUEST_INSTALL ? "installing" : "removing";
+}
+
+static void say_reused(enum nx_request op, uint32_t tag, struct nx_outcome *outcome)
+{
+    nx_err_set(&outcome->err, NX_INVALID, "the request id was used before, for %s tag %u",
+               op_name(op), tag);
+}
+
+/* What this request came to the first time, if it is still known; a refusal if its id stood for something else.
+ * `outcome` says which request it is. */
+static bool recall(const struct nx_store *store, struct nx_outcome *outcome)
+{
+    const struct nx_outcome *first = find_outcome(store, &outcome->request);
+    if (!first)
+        return false;
+    if (first->op == outcome->op && first->tag == outcome->tag)
+        *outcome = *first;
+    else
+        say_reused(first->op, first->tag, outcome);
+    return true;
 }
 
 static void record(struct nx_store *store, const struct nx_outcome *outcome)
@@ -82,7 +103,7 @@ static void record(struct nx_store *store, const struct nx_outcome *outcome)
     store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
 }
 
-static enum nx_status say_taken(const struct nx_entry *e, struct nx_err *err)
+enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
 {
     return nx_err_set(err, NX_EXISTS,
                       e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
@@ -106,19 +127,24 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
                                  struct nx_entry **entry, struct nx_outcome *outcome)
 {
     *entry = NULL;
-    if (recall(store, request, outcome))
+    *outcome = (struct nx_outcome){.request = *request, .op = NX_REQUEST_INSTALL, .tag = tag};
+    if (recall(store, outcome))
         return NX_VERDICT_DONE;
-    if (find_request(store, request))
+    struct nx_entry *same = find_request(store, request);
+    if (same && same->tag == tag)
         return NX_VERDICT_DUPLICATE;
     struct nx_entry *taken = nx_store_find(store, tag), *fresh = find_free(store);
+    if (same) {
+        say_reused(NX_REQUEST_INSTALL, same->tag, outcome);
+        return NX_VERDICT_DONE;
+    }
     if (!taken && fresh) {
         begin(fresh, seq, tag, request, replicas);
         *entry = fresh;
         return NX_VERDICT_PENDING;
     }
-    *outcome = (struct nx_outcome){.request = *request};
     if (taken)
-        say_taken(taken, &outcome->err);
+        nx_store_say_taken(taken, &outcome->err);
     else
         nx_err_set(&outcome->err, NX_TOO_LARGE, "the shard holds %d models already",
                    NX_STORE_MODELS);
@@ -142,7 +168,8 @@ static void count_vote(struct nx_entry *e, const struct nx_err *failure,
 
 static void decide(struct nx_store *store, struct nx_entry *e, struct nx_outcome *outcome)
 {
-    *outcome = (struct nx_outcome){.request = e->request, .err = e->failure};
+    *outcome = (struct nx_outcome){
+        .request = e->request, .op = NX_REQUEST_INSTALL, .tag = e->tag, .err = e->failure};
     if (e->failure.status == NX_OK) {
         e->state = NX_ENTRY_READY;
         nx_err_set(&outcome->err, NX_OK, "install model successfully.");
@@ -173,9 +200,14 @@ void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_reque
                      struct nx_entry **removed, struct nx_outcome *outcome)
 {
     *removed = NULL;
-    if (recall(store, request, outcome))
+    *outcome = (struct nx_outcome){.request = *request, .op = NX_REQUEST_REMOVE, .tag = tag};
+    if (recall(store, outcome))
         return;
-    *outcome = (struct nx_outcome){.request = *request};
+    struct nx_entry *pending = find_request(store, request);
+    if (pending) {
+        say_reused(NX_REQUEST_INSTALL, pending->tag, outcome);
+        return;
+    }
     struct nx_entry *e = nx_store_find(store, tag);
     if (!e)
         nx_err_set(&outcome->err, NX_NOT_FOUND, "tag %u is not installed", tag);

@@ -7,6 +7,7 @@
  *     INSTALL ──► entry LOADING, each replica loads aside ──► VOTE of each replica ──► all in
  *                                                    all ok, one digest: READY │ else: gone
  *
+ * A request id stands for one operation on one tag; used for another it is refused.
  * A tag is taken from its INSTALL on, so of two installs of one tag the one ordered first wins. A request that
  * is sent again (same id) gets the outcome of the first one, as long as it is among the last
  * NX_STORE_OUTCOMES.
@@ -42,7 +43,9 @@ enum nx_verdict { NX_VERDICT_PENDING, NX_VERDICT_DUPLICATE, NX_VERDICT_DONE };
 
 struct nx_outcome {
     struct nx_request_id request;
-    struct nx_err err; /* NX_OK and the sentence for the user, or the refusal */
+    enum nx_request op; /* INSTALL or REMOVE … */
+    uint32_t tag;       /* … of this tag: what the request id stands for */
+    struct nx_err err;  /* NX_OK and the sentence for the user, or the refusal */
 };
 
 struct nx_store;
@@ -66,6 +69,9 @@ enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank vo
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
 void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
                      struct nx_entry **removed, struct nx_outcome *outcome);
+
+/* NX_EXISTS, and whether the tag is installed or about to be. */
+enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *err);
 
 /* The entry of a tag in any state but FREE, or NULL. */
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);

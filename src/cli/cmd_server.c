@@ -24,6 +24,7 @@ enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec
 enum { EXIT_USAGE = 2 };
 
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
+static const nx_ns PATIENCE_NS = 5 * NX_SEC;  /* then a node tells that its group is not complete */
 static const nx_ns STOPPING_NS = NX_MS;       /* how often a node that stops looks whether it may */
 
 struct server {
@@ -32,7 +33,8 @@ struct server {
     struct nx_function_tier *function_tier; /* one of the two */
     struct nx_categorizer *categorizer;
     int epoll_fd, signal_fd;
-    bool formed, stopping, left;
+    bool formed, told_waiting, stopping, left;
+    nx_ns started;
     nx_ns drain_until;
 };
 
@@ -62,6 +64,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
     snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
     snprintf(g.domain, sizeof g.domain, "%s", c->domain);
+    snprintf(g.secret_file, sizeof g.secret_file, "%s", c->secret_file);
     g.spec.subgroups_count = 2;
     fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);
     fill_subgroup(&g.spec.subgroups[CATEGORIZER], "CATEGORIZER_TIER", &c->categorizer_tier);
@@ -162,6 +165,35 @@ static void announce(const struct server *s)
     fflush(stdout);
 }
 
+/* A shard that starts below min_nodes is legal, but nobody should have to guess why it answers "unavailable". */
+static void warn_inadequate(const struct server *s)
+{
+    static const char *const names[] = {"function tier", "categorizer tier"};
+    const struct nx_layout *layout = nx_group_layout(s->group);
+    for (uint32_t tier = 0; tier < layout->subgroups_count; tier++)
+        for (uint32_t i = 0; i < layout->shards_count[tier]; i++)
+            if (!layout->shards[tier][i].adequate)
+                nx_warn(
+                    "shard %u of the %s has %u nodes, fewer than its min_nodes: it is unavailable",
+                    i, names[tier], layout->shards[tier][i].members_count);
+}
+
+static void tell_waiting(struct server *s, nx_ns now)
+{
+    if (s->told_waiting || now < s->started + PATIENCE_NS)
+        return;
+    s->told_waiting = true;
+    nx_warn("still waiting for the %u nodes of the first view to meet at %s:%u, for %u s at most",
+            s->config.first_view_nodes, s->config.leader_ip, s->config.leader_gms_port,
+            s->config.join_timeout_s);
+}
+
+/* A node in the background of its terminal (`nexus server &`) leaves the keyboard to others: to read would stop it. */
+static bool is_in_background(void)
+{
+    return tcgetpgrp(STDIN_FILENO) != getpgrp();
+}
+
 static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
 {
     bool stop = false;
@@ -170,6 +202,10 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
         int fd = events[i].data.fd;
         if (fd != s->signal_fd && fd != STDIN_FILENO)
             continue;
+        if (fd == STDIN_FILENO && is_in_background()) {
+            epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+            continue;
+        }
         stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, end of input, or a signal */
     }
     return stop;
@@ -181,11 +217,16 @@ static void begin_stop(struct server *s, nx_ns now)
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
+    else
+        nx_categorizer_drain(s->categorizer, now);
 }
 
 static bool drained(const struct server *s, nx_ns now)
 {
-    return !s->function_tier || now >= s->drain_until || nx_function_tier_drained(s->function_tier);
+    if (now >= s->drain_until)
+        return true;
+    return s->function_tier ? nx_function_tier_drained(s->function_tier)
+                            : nx_categorizer_drained(s->categorizer, now);
 }
 
 static const struct nx_err *why_down(const struct server *s)
@@ -201,7 +242,10 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     if (!s->formed && nx_group_view(s->group)) {
         s->formed = true;
         announce(s);
+        warn_inadequate(s);
     }
+    if (!s->formed)
+        tell_waiting(s, now);
     if (s->function_tier)
         busy |= nx_function_tier_poll(s->function_tier, now);
     else
@@ -209,6 +253,8 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     if (s->stopping && drained(s, now))
         s->left = !s->formed || nx_group_leave(s->group);
     *wake_at = NX_NEVER;
+    if (!s->formed && !s->told_waiting)
+        *wake_at = s->started + PATIENCE_NS;
     if (s->stopping)
         *wake_at = now + STOPPING_NS;
     if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
@@ -216,14 +262,14 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     return busy;
 }
 
-static int wait_ms(nx_ns until)
+/* Sleeps until a descriptor rings or `until`, to the nanosecond: receipts are due after 200 us. */
+static int wait_for_events(const struct server *s, struct epoll_event *events, int events_max,
+                           nx_ns until)
 {
-    nx_ns now = nx_clock_now();
-    if (until <= now)
-        return 0;
-    if (until - now > 3600 * NX_SEC)
-        return -1;
-    return (int)((until - now + NX_MS - 1) / NX_MS);
+    nx_ns left = until == NX_NEVER ? 0 : until - nx_clock_now();
+    left = left < 0 ? 0 : left;
+    struct timespec t = {.tv_sec = left / NX_SEC, .tv_nsec = left % NX_SEC};
+    return epoll_pwait2(s->epoll_fd, events, events_max, until == NX_NEVER ? NULL : &t, NULL);
 }
 
 static int run(struct server *s, struct nx_err *err)
@@ -240,7 +286,7 @@ static int run(struct server *s, struct nx_err *err)
             busy = nx_group_arm(s->group, &group_wake_at) != NX_OK;
         if (group_wake_at < wake_at)
             wake_at = group_wake_at;
-        int count = epoll_wait(s->epoll_fd, events, 8, busy ? 0 : wait_ms(wake_at));
+        int count = wait_for_events(s, events, 8, busy ? 0 : wake_at);
         if (!s->stopping && stop_asked(s, events, count))
             begin_stop(s, now);
     }
@@ -278,6 +324,7 @@ int nx_cmd_server(int argc, char **argv)
         nx_log_set_level(level);
     if (strcmp(s.config.tier, "categorizer") == 0)
         wait_passively(argc, argv);
+    s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)
         fprintf(stderr, "nexus server: %s\n", err.text);

@@ -11,10 +11,14 @@ static const char usage[] =
     "       nexus client <function-tier-node> installmodel <tag> <synset> <model.onnx>\n"
     "       nexus client <function-tier-node> inference <tags> <photo>\n"
     "       nexus client <function-tier-node> removemodel <tag>\n"
+    "       nexus log <dir> [--verify] [--json]\n"
     "       nexus --help | --version\n"
     "\n"
     "server    runs a node from ./nexus.cfg; a key given here overrides the file's,\n"
     "          as in --local_id 3 or --RDMA/provider tcp\n"
+    "log       prints a shard's durable log and checks it; exit status 1 if it is wrong,\n"
+    "          3 if only its tail is torn (the next start cuts it)\n"
+    "          --verify  without the records   --json  one object\n"
     "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
     "          tags  one tag or several: 1 or 1,2,3\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
@@ -36,8 +40,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client}, {"server", nx_cmd_server},    {"--help", nx_cmd_help},
-    {"-h", nx_cmd_help},       {"--version", print_version},
+    {"client", nx_cmd_client}, {"log", nx_cmd_log}, {"server", nx_cmd_server},
+    {"--help", nx_cmd_help},   {"-h", nx_cmd_help}, {"--version", print_version},
 };
 
 static bool asks_for_help(const char *argument)

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#pragma GCC visibility push(default) /* what libnexus-group exports */
+
 typedef int64_t
     nx_ns; /* nanoseconds; a point in time counts from an arbitrary start and never goes back */
 
@@ -16,5 +18,7 @@ nx_ns nx_clock_now(void);         /* monotonic */
 nx_ns nx_clock_wall(void);        /* since 1970, for log lines and file stamps only */
 nx_ns nx_clock_thread_cpu(void);  /* CPU time of the calling thread */
 nx_ns nx_clock_process_cpu(void); /* CPU time of the process */
+
+#pragma GCC visibility pop
 
 #endif

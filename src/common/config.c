@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, TEXT, ADDRESS };
+enum kind { NUMBER, TEXT, ADDRESS, PATH };
 
 struct key {
     const char *section, *name;
@@ -33,6 +33,10 @@ struct key {
     {                                                               \
         section, name, ADDRESS, FIELD(field), 0, 0, otherwise, NULL \
     }
+#define FILE_NAME(section, name, field, otherwise)               \
+    {                                                            \
+        section, name, PATH, FIELD(field), 0, 0, otherwise, NULL \
+    }
 #define FUNCTION    "SUBGROUP/FUNCTION_TIER"
 #define CATEGORIZER "SUBGROUP/CATEGORIZER_TIER"
 
@@ -47,6 +51,7 @@ static const struct key keys[] = {
     NUM("NEXUS", "client_port", client_port, 0, 65535, "0"),
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
+    FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
     STR("RDMA", "domain", domain, "", NULL),
     NUM(FUNCTION, "num_shards", function_tier.num_shards, 1, 1, "1"),
@@ -64,8 +69,9 @@ enum { KEYS_COUNT = sizeof keys / sizeof *keys };
 struct parse {
     const char *name; /* of the file */
     struct nx_config *config;
-    bool given[KEYS_COUNT];
-    struct nx_err cause; /* of the first bad line */
+    bool given[KEYS_COUNT];  /* in the file or as an option */
+    bool option[KEYS_COUNT]; /* as an option */
+    struct nx_err cause;     /* of the first bad line */
 };
 
 static const struct key *find_key(const char *section, const char *name)
@@ -101,9 +107,9 @@ static enum nx_status set_text(const struct key *key, void *at, const char *valu
                                struct nx_err *err)
 {
     struct in_addr ip;
-    if (strlen(value) >= NX_CONFIG_TEXT_BYTES)
-        return nx_err_set(err, NX_INVALID, "%s is longer than %d bytes", key->name,
-                          NX_CONFIG_TEXT_BYTES - 1);
+    size_t room = key->kind == PATH ? NX_CONFIG_PATH_BYTES : NX_CONFIG_TEXT_BYTES;
+    if (strlen(value) >= room)
+        return nx_err_set(err, NX_INVALID, "%s is longer than %zu bytes", key->name, room - 1);
     if (key->kind == ADDRESS && inet_pton(AF_INET, value, &ip) != 1)
         return nx_err_set(err, NX_INVALID, "%s must be an IPv4 address, not \"%s\"", key->name,
                           value);
@@ -183,8 +189,10 @@ static enum nx_status apply_option(struct parse *p, const char *option, const ch
     const char *value = equals ? equals + 1 : next;
     if (!value)
         return nx_err_set(err, NX_INVALID, "option \"%s\" has no value", option);
+    if (p->option[key - keys])
+        return nx_err_set(err, NX_INVALID, "option --%.*s is given twice", (int)len, option + 2);
     *used = equals ? 1 : 2;
-    p->given[key - keys] = true;
+    p->given[key - keys] = p->option[key - keys] = true;
     enum nx_status status = set_key(key, p->config, value, err);
     if (status != NX_OK)
         nx_err_prefix(err, "option --%.*s", (int)len, option + 2);
@@ -239,6 +247,10 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
                               name, c->local_id);
         c->client_port = 28000 + c->local_id;
     }
+    bool is_leader = c->gms_port == c->leader_gms_port && strcmp(c->local_ip, c->leader_ip) == 0;
+    if (is_leader && strcmp(c->tier, "function") == 0 && c->client_port == c->gms_port)
+        return nx_err_set(err, NX_INVALID, "%s: gms_port and client_port are both %u", name,
+                          c->gms_port);
     return NX_OK;
 }
 

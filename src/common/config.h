@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { NX_CONFIG_TEXT_BYTES = 32 };
+enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256 };
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
@@ -29,6 +29,7 @@ struct nx_config {
     uint32_t client_port; /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
     char log_level[NX_CONFIG_TEXT_BYTES];
+    char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
     char provider[NX_CONFIG_TEXT_BYTES];
     char domain[NX_CONFIG_TEXT_BYTES];

@@ -12,6 +12,8 @@
 #ifndef NX_COMMON_STATUS_H
 #define NX_COMMON_STATUS_H
 
+#pragma GCC visibility push(default) /* what libnexus-group exports */
+
 /* X(code, name for logs, scope, sentence used when nothing better is known) */
 #define NX_STATUS_LIST(X)                                                    \
     X(NX_OK, "ok", NX_SCOPE_NONE, "ok")                                      \
@@ -72,5 +74,7 @@ enum nx_scope nx_status_scope(enum nx_status status);
         if (nx_try_status_ != NX_OK)            \
             return nx_try_status_;              \
     } while (0)
+
+#pragma GCC visibility pop
 
 #endif

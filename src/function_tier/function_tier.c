@@ -36,6 +36,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     struct nx_grpc_config grpc = {.address = config->local_ip,
                                   .port = config->client_port,
                                   .limits = nx_grpc_limits_default()};
+    grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
     NX_TRY(nx_service_demo_open(t->route, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),

@@ -7,6 +7,9 @@
 
 #include "group/group.h"
 
+/* An upload that sends nothing for so long is given up: it holds room that others wait for. */
+#define NX_UPLOAD_STALL_NS (15 * NX_SEC)
+
 struct nx_function_tier;
 
 struct nx_function_tier_config {

@@ -44,7 +44,7 @@ struct nx_route {
     uint32_t subgroup;
     struct nx_prng prng;
     struct nx_route_request *requests;
-    uint32_t requests_count;
+    uint32_t queries_count; /* legs of all requests */
     uint64_t bytes;
     uint32_t outstanding[NX_MEMBERS_MAX]; /* legs of ours at each replica */
     struct nx_err down;
@@ -85,7 +85,18 @@ static nx_rank nth_member(nx_rankset set, uint32_t n)
 
 static uint64_t work_at(const struct nx_route *r, nx_rank rank)
 {
-    return (uint64_t)nx_group_load(r->group, rank, 0) + r->outstanding[rank];
+    return (uint64_t)nx_group_load(r->group, rank, NX_LOAD_QUEUED) + r->outstanding[rank];
+}
+
+static nx_rankset leaving(const struct nx_route *r, nx_rankset ranks)
+{
+    nx_rankset found = 0;
+    for (nx_rankset left = ranks; left; left &= left - 1) {
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        if (nx_group_load(r->group, rank, NX_LOAD_LEAVING))
+            found |= NX_RANK_BIT(rank);
+    }
+    return found;
 }
 
 static enum nx_status choose_replica(struct nx_route *r, uint32_t shard, nx_rankset avoid,
@@ -93,6 +104,8 @@ static enum nx_status choose_replica(struct nx_route *r, uint32_t shard, nx_rank
 {
     const struct nx_layout *layout = nx_group_layout(r->group);
     nx_rankset live = layout->shards[r->subgroup][shard].set & nx_group_alive(r->group) & ~avoid;
+    nx_rankset staying = live & ~leaving(r, live);
+    live = staying ? staying : live;
     uint32_t count = (uint32_t)__builtin_popcountll(live);
     if (count == 0)
         return nx_err_set(err, NX_UNAVAILABLE, "shard %u is unavailable: no replica of it is alive",
@@ -110,9 +123,9 @@ static enum nx_status choose_replica(struct nx_route *r, uint32_t shard, nx_rank
 static struct nx_route_request *add_request(struct nx_route *r, uint32_t legs, nx_route_done *done,
                                             void *user, struct nx_err *err)
 {
-    if (r->requests_count == NX_ROUTE_REQUESTS_MAX) {
-        nx_err_set(err, NX_UNAVAILABLE, "%d requests are under way at this node; try again",
-                   NX_ROUTE_REQUESTS_MAX);
+    if (legs > NX_ROUTE_QUERIES_MAX - r->queries_count) {
+        nx_err_set(err, NX_UNAVAILABLE, "%u questions are under way at this node; try again",
+                   r->queries_count);
         return NULL;
     }
     struct nx_route_request *q = nx_calloc(1, sizeof *q + legs * sizeof q->legs[0]);
@@ -130,7 +143,7 @@ static struct nx_route_request *add_request(struct nx_route *r, uint32_t legs, n
     if (q->next)
         q->next->link = &q->next;
     r->requests = q;
-    r->requests_count++;
+    r->queries_count += legs;
     return q;
 }
 
@@ -140,7 +153,7 @@ static void drop_request(struct nx_route_request *q)
     *q->link = q->next;
     if (q->next)
         q->next->link = q->link;
-    r->requests_count--;
+    r->queries_count -= q->legs_count;
     if (q->photo)
         nx_route_unreserve(r, q->body_bytes);
     free(q->photo);
@@ -294,8 +307,11 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
         }
     }
     *request = q;
-    for (uint32_t i = 0; i < tags_count; i++)
+    for (uint32_t i = 0; i < tags_count; i++) {
+        nx_debug("tag %u: a photo of %llu bytes goes to rank %u", tags[i],
+                 (unsigned long long)photo_bytes, q->legs[i].peer);
         push_leg(&q->legs[i]);
+    }
     return NX_OK;
 }
 
@@ -450,10 +466,11 @@ static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
     if (why == NX_PEER_DOWN && send_again(leg))
         return;
     if (why == NX_PEER_DOWN)
-        nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica died%s", leg->shard,
+        nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s",
+                   leg->shard,
                    leg->request->head.op == NX_REQUEST_INFER
                        ? ""
-                       : " before it answered; send the request again");
+                       : " before it answered: whether this takes effect is not known");
     else
         nx_err_set(&err, why, "a replica of shard %u refused the request: %s", leg->shard,
                    nx_status_text(why));

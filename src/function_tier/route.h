@@ -18,8 +18,9 @@
 #include "group/group.h"
 
 enum {
-    NX_ROUTE_TAGS_MAX = 64,       /* of one photo */
-    NX_ROUTE_REQUESTS_MAX = 4096, /* under way at one node */
+    NX_ROUTE_TAGS_MAX = 64, /* of one photo */
+    NX_ROUTE_QUERIES_MAX =
+        960, /* under way at one node, one per tag; the group has room for 1,024 */
 };
 #define NX_ROUTE_BYTES_MAX (UINT64_C(512) << 20) /* photos under way at one node */
 

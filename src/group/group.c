@@ -162,7 +162,8 @@ static void tell_down(struct nx_group *g, const struct nx_err *err)
     if (g->told_down)
         return;
     g->told_down = true;
-    g->up.down(g->ctx, err);
+    if (g->up.down)
+        g->up.down(g->ctx, err);
 }
 
 static void core_is_down(struct nx_group *g, const struct nx_upcall *u)
@@ -172,20 +173,47 @@ static void core_is_down(struct nx_group *g, const struct nx_upcall *u)
     tell_down(g, &err);
 }
 
+/* An upcall that the owner left out is skipped. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
+    const struct nx_group_upcalls *up = &g->up;
     switch (u->type) {
-    case NX_UP_VIEW: g->up.view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core)); return;
-    case NX_UP_MEMBER_DOWN: g->up.member_down(g->ctx, u->rank, u->clean, u->why); return;
-    case NX_UP_DELIVER: g->up.deliver(g->ctx, &u->delivery); return;
-    case NX_UP_BULK_PART:
-        g->up.bulk_part(g->ctx, u->subgroup, &u->part, u->head, u->head_len);
+    case NX_UP_VIEW:
+        if (up->view)
+            up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
         return;
-    case NX_UP_BULK_ABORTED: g->up.bulk_aborted(g->ctx, u->part.stream); return;
-    case NX_UP_QUERY_PART: g->up.query_part(g->ctx, &u->part); return;
-    case NX_UP_QUERY_GONE: g->up.query_gone(g->ctx, u->part.stream); return;
-    case NX_UP_REPLY_PART: g->up.reply_part(g->ctx, u->cookie, &u->part); return;
-    case NX_UP_QUERY_FAILED: g->up.query_failed(g->ctx, u->cookie, u->status); return;
+    case NX_UP_MEMBER_DOWN:
+        if (up->member_down)
+            up->member_down(g->ctx, u->rank, u->clean, u->why);
+        return;
+    case NX_UP_DELIVER:
+        if (up->deliver)
+            up->deliver(g->ctx, &u->delivery);
+        return;
+    case NX_UP_BULK_PART:
+        if (up->bulk_part)
+            up->bulk_part(g->ctx, u->subgroup, &u->part, u->head, u->head_len);
+        return;
+    case NX_UP_BULK_ABORTED:
+        if (up->bulk_aborted)
+            up->bulk_aborted(g->ctx, u->part.stream);
+        return;
+    case NX_UP_QUERY_PART:
+        if (up->query_part)
+            up->query_part(g->ctx, &u->part);
+        return;
+    case NX_UP_QUERY_GONE:
+        if (up->query_gone)
+            up->query_gone(g->ctx, u->part.stream);
+        return;
+    case NX_UP_REPLY_PART:
+        if (up->reply_part)
+            up->reply_part(g->ctx, u->cookie, &u->part);
+        return;
+    case NX_UP_QUERY_FAILED:
+        if (up->query_failed)
+            up->query_failed(g->ctx, u->cookie, u->status);
+        return;
     case NX_UP_DOWN: core_is_down(g, u); return;
     }
 }

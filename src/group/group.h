@@ -27,6 +27,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(default) /* what libnexus-group exports */
+
 struct nx_group;
 
 struct nx_group_config {
@@ -42,8 +44,13 @@ struct nx_group_config {
     char domain[32];       /* empty: any */
     uint32_t members_max;  /* rows provisioned, >= first_view_nodes */
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
+    /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
+     * open. Empty: no authentication, whoever reaches the leader's port may join. */
+    char secret_file[256];
 };
 
+/* Any of them may be NULL: what it would tell is dropped. Without query_part, queries to this node stay
+ * unanswered. */
 struct nx_group_upcalls {
     /* A view is installed. `layout` is its layout. */
     void (*view)(void *ctx, const struct nx_view *view, const struct nx_layout *layout);
@@ -137,5 +144,7 @@ struct nx_group_stats {
     uint64_t sent, delivered, nulls, writes, write_bytes, doorbells, wakeups;
 };
 void nx_group_get_stats(const struct nx_group *group, struct nx_group_stats *stats);
+
+#pragma GCC visibility pop
 
 #endif

@@ -3,6 +3,7 @@
 
 import socket
 import threading
+import time
 
 import grpc
 
@@ -92,6 +93,14 @@ class BadPhotos(GroupCase):
         photo = self.file("huge.png", tiny_model.png(claimed=(100000, 100000)))
         self.assert_refused(self.group.client("inference", "1", photo), "100000")
 
+    def test_an_output_that_is_no_number(self):
+        """NaN weights load, but what they say about a photo is no answer."""
+        nan = float("nan")
+        params = tiny_model.params({"arg:fc_weight": ((3, 3), (1, 0, 0, 0, nan, 0, 0, 0, 1))})
+        self.assert_done(self.group.client("installmodel", "5", *self.model("nan", params=params)))
+        self.assert_refused(self.group.client("inference", "5", self.photo), "not finite")
+        self.assert_done(self.group.client("removemodel", "5"))
+
     def test_tags_that_hold_nothing(self):
         self.assert_refused(self.group.client("inference", "9", self.photo), "tag 9")
         self.assert_refused(self.group.client("inference", "1,9", self.photo), "tag 9")
@@ -105,6 +114,22 @@ class BadStreams(GroupCase):
         self.files = tiny_model.synset(), tiny_model.symbol(), tiny_model.params()
         self.whole = b"".join(self.files)
         self.sizes = [len(f) for f in self.files]
+
+    def test_an_upload_that_stalls_gives_its_room_back(self):
+        """It announces all the memory there is and sends no byte more; after a while others have room again."""
+        start = wire.install_start(7, MIB, MIB, 4000 * MIB)
+        with Wire(self.group.address()) as calls:
+            stalled = calls.start_stream(wire.INSTALL, self.stall(start), timeout_s=60)
+            with self.assertRaises(grpc.RpcError) as ended:
+                stalled.result()
+            self.assertEqual(ended.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED, ended.exception)
+        self.assert_done(self.group.client("installmodel", "7", *self.model()))
+        self.assert_done(self.group.client("removemodel", "7"))
+
+    @staticmethod
+    def stall(first):
+        yield first
+        time.sleep(40)
 
     def refuse(self, what, method, messages, timeout_s=None):
         with self.subTest(what=what), Wire(self.group.address()) as calls:

@@ -87,6 +87,34 @@ class Config(unittest.TestCase):
         harness.edit_config(self.group.config(0), local_ip="192.0.2.1")
         self.refuse(self.group.start_node(0), "192.0.2.1")
 
+    def test_a_secret(self):
+        """Named from the node's folder; who has another or none is refused on both sides; with the right one it works."""
+        def secret(k, text, mode=0o600):
+            path = os.path.join(self.group.folder(k), "secret")
+            with open(path, "wb") as out:
+                out.write(text)
+            os.chmod(path, mode)
+
+        right = bytes(range(32))
+        with_secret = ("--secret_file", "secret")
+        self.refuse(self.group.start_node(0, *with_secret), "cannot read secret_file secret")
+        secret(0, right, 0o644)
+        self.refuse(self.group.start_node(0, *with_secret), "secret_file secret is open to other users (mode 0644")
+        secret(0, right[:15])
+        self.refuse(self.group.start_node(0, *with_secret), "secret_file secret holds 15 bytes")
+        secret(0, right)
+        leader = self.group.start_node(0, *with_secret)
+        self.refuse(self.group.start_node(1), "refused node 1", "node 1 gives none (secret_file)")
+        secret(1, right + b"\n")
+        self.refuse(self.group.start_node(1, *with_secret), "refused node 1", "node 1 does not prove")
+        said = "\n".join(leader.errors)
+        self.assertIn("node 1 gives none (secret_file)", said)
+        self.assertIn("node 1 does not prove that it knows this group's secret", said)
+        secret(1, right)
+        self.group.start_node(1, *with_secret)
+        self.group.wait_ready()
+        self.assert_all_is_well()
+
     def test_two_nodes_with_one_id(self):
         twin = self.twin(1)
         self.group.start_node(0)

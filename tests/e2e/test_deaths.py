@@ -147,9 +147,9 @@ class OneOfTwoReplicas(DeathCase):
 
     def lose(self, end):
         end(self.group.nodes[3])
-        for _ in range(6):  # wherever the route goes, the answer comes and is true
+        for _ in range(6):  # wherever the route goes: the other replica answers
             for node in (0, 1):
-                self.assert_honest(self.ask(1, node), 0)
+                self.assert_red(self.ask(1, node))
         self.assert_stops(0, 1, 2)
 
     def test_killed(self):
@@ -168,7 +168,7 @@ class OneOfTwoReplicas(DeathCase):
     def test_a_function_tier_node_is_killed(self):
         self.group.nodes[1].kill()
         self.assertIn("no function tier node answers at", self.ask(1, node=1).err)
-        self.assert_honest(self.ask(1), 0)
+        self.assert_red(self.ask(1))
         self.assert_stops(0, 2, 3)
 
 

@@ -42,13 +42,16 @@ static void become_node(const struct driver *d, const int in[2], const int out[2
     char args[6][24];
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
+    if (d->log)
+        dup2(d->log, STDERR_FILENO);
     snprintf(args[0], sizeof args[0], "%u", id);
     snprintf(args[1], sizeof args[1], "%u", index == 0 ? d->port : 0);
     snprintf(args[2], sizeof args[2], "%u", d->port);
     snprintf(args[3], sizeof args[3], "%u", nodes);
     snprintf(args[4], sizeof args[4], "%u", min_nodes);
     snprintf(args[5], sizeof args[5], "%.3f", join_timeout_s);
-    execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5], NULL);
+    execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5], d->ip,
+          d->provider, d->secret_file ? d->secret_file : "", NULL);
     _exit(127);
 }
 

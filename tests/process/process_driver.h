@@ -22,8 +22,10 @@ struct driver_node {
 };
 
 struct driver {
-    const char *program;
-    uint16_t port; /* the leader's */
+    const char *program, *ip, *provider;
+    uint16_t port;           /* the leader's */
+    const char *secret_file; /* of nodes started from now on; NULL: none */
+    int log;                 /* where their standard error goes; 0: where ours does */
     struct driver_node nodes[DRIVER_NODES_MAX];
 };
 

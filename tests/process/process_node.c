@@ -2,7 +2,8 @@
  * writes to its standard input, one command a line, and tells what happens on its standard
  * output.
  *
- *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S
+ *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S IP \
+ *                PROVIDER SECRET_FILE
  *   send COUNT SIZE_MAX | bulk BYTES | query RANK COUNT SIZE OUTSTANDING | silent | report | leave */
 #include "common/log.h"
 #include "process/process_work.h"
@@ -119,20 +120,21 @@ static void run(struct work *w)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7)
+    if (argc != 10)
         return 2;
     struct nx_group_config config = {
         .local_id = (nx_node)atoi(argv[1]),
-        .local_ip = "127.0.0.1",
         .gms_port = (uint16_t)atoi(argv[2]),
-        .leader_ip = "127.0.0.1",
         .leader_gms_port = (uint16_t)atoi(argv[3]),
         .first_view_nodes = (uint32_t)atoi(argv[4]),
         .spec = {1, {{"ALL", 1, (uint32_t)atoi(argv[5]), 8}}},
-        .provider = "tcp",
         .members_max = 8,
         .join_timeout_ns = (nx_ns)(atof(argv[6]) * NX_SEC),
     };
+    snprintf(config.local_ip, sizeof config.local_ip, "%s", argv[7]);
+    snprintf(config.leader_ip, sizeof config.leader_ip, "%s", argv[7]);
+    snprintf(config.provider, sizeof config.provider, "%s", argv[8]);
+    snprintf(config.secret_file, sizeof config.secret_file, "%s", argv[9]);
     struct work *w = calloc(1, sizeof *w);
     struct nx_group_upcalls upcalls;
     struct nx_err err = {0};

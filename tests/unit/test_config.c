@@ -41,6 +41,21 @@ static void a_file_and_its_defaults(void **state)
     assert_string_equal(config.provider, "tcp");
     assert_int_equal(config.categorizer_tier.max_nodes, 2);
     assert_int_equal(config.categorizer_tier.num_shards, 1);
+    assert_string_equal(config.secret_file, "");
+}
+
+static void a_secret_s_path_may_be_longer_than_other_texts(void **state)
+{
+    (void)state;
+    char path[NX_CONFIG_PATH_BYTES + 1];
+    memset(path, 'p', sizeof path);
+    path[NX_CONFIG_PATH_BYTES - 1] = 0;
+    assert_int_equal(parse(good, "--secret_file", path, NULL, NULL), NX_OK);
+    assert_string_equal(config.secret_file, path);
+    path[NX_CONFIG_PATH_BYTES - 1] = 'p';
+    path[NX_CONFIG_PATH_BYTES] = 0;
+    assert_int_equal(parse(good, "--secret_file", path, NULL, NULL), NX_INVALID);
+    assert_string_equal(err.text, "option --secret_file: secret_file is longer than 255 bytes");
 }
 
 static void the_command_line_wins(void **state)
@@ -83,8 +98,13 @@ static void every_mistake_is_named(void **state)
          "option --local_id: local_id must be a number from 0 to 1000000, not \"x\""},
         {"", "--local_ip", "localhost",
          "option --local_ip: local_ip must be an IPv4 address, not \"localhost\""},
+        {"[NEXUS]\nsecret_file = a\nsecret_file = b\n", NULL, NULL,
+         "nexus.cfg:11: secret_file is given twice"},
+        {"", "--RDMA/domain", "a-domain-of-more-than-31-characters",
+         "option --RDMA/domain: domain is longer than 31 bytes"},
         {"", "--color", "x", "unknown option \"--color\""},
         {"", "--local_id", NULL, "option \"--local_id\" has no value"},
+        {"", "--local_id=1", "--local_id=2", "option --local_id is given twice"},
         {"", "fast", NULL, "unexpected argument \"fast\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -114,9 +134,12 @@ static void a_file_that_is_none_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_and_its_defaults),        cmocka_unit_test(the_command_line_wins),
-        cmocka_unit_test(every_mistake_is_named),         cmocka_unit_test(a_missing_key_is_named),
+        cmocka_unit_test(a_file_and_its_defaults),
+        cmocka_unit_test(the_command_line_wins),
+        cmocka_unit_test(every_mistake_is_named),
+        cmocka_unit_test(a_missing_key_is_named),
         cmocka_unit_test(a_file_that_is_none_is_refused),
+        cmocka_unit_test(a_secret_s_path_may_be_longer_than_other_texts),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

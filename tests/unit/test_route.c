@@ -16,6 +16,8 @@ struct nx_group {
     nx_rankset alive;
     enum nx_status shard_status[2];
     uint32_t load[8];
+    nx_rankset leaving;
+    bool refuse_opens;
     struct {
         nx_rank peer;
         void *cookie;
@@ -52,13 +54,14 @@ enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup
 
 uint32_t nx_group_load(const struct nx_group *g, nx_rank rank, unsigned word)
 {
-    assert_int_equal(word, 0);
-    return g->load[rank];
+    return word == NX_LOAD_LEAVING ? (g->leaving >> rank) & 1 : g->load[rank];
 }
 
 enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,
                              nx_stream *stream)
 {
+    if (g->refuse_opens)
+        return NX_AGAIN;
     assert_true(g->streams_count < STREAMS - 1);
     *stream = ++g->streams_count;
     g->streams[*stream].peer = peer;
@@ -192,6 +195,35 @@ static void the_less_loaded_replica_is_asked(void **state)
     assert_int_equal(group.streams[group.streams_count].peer, 1);
 }
 
+static void a_replica_that_leaves_is_asked_last(void **state)
+{
+    (void)state;
+    group.leaving = NX_RANK_BIT(1);
+    for (int i = 0; i < 20; i++) {
+        ask((uint32_t[]){2}, 1);
+        assert_int_equal(group.streams[group.streams_count].peer, 2);
+    }
+    group.leaving |= NX_RANK_BIT(2); /* both: better one of them than nobody */
+    ask((uint32_t[]){2}, 1);
+}
+
+static void more_than_the_group_has_room_for_is_refused(void **state)
+{
+    (void)state;
+    uint32_t tags[NX_ROUTE_TAGS_MAX] = {0};
+    struct nx_route_request *request;
+    uint8_t *p = photo(10);
+    group.room = 0;
+    group.refuse_opens = true;
+    for (uint32_t i = 0; i < NX_ROUTE_QUERIES_MAX / NX_ROUTE_TAGS_MAX; i++)
+        ask(tags, NX_ROUTE_TAGS_MAX);
+    assert_int_equal(nx_route_infer(route, tags, 1, p, 10, NX_NEVER, done, &dones, &request, &err),
+                     NX_UNAVAILABLE);
+    assert_string_equal(err.text, "960 questions are under way at this node; try again");
+    nx_route_unreserve(route, 10);
+    free(p);
+}
+
 static void a_dead_replica_s_photo_is_sent_once_more(void **state)
 {
     (void)state;
@@ -207,7 +239,7 @@ static void a_dead_replica_s_photo_is_sent_once_more(void **state)
     nx_route_upcalls()->query_failed(route, group.streams[2].cookie, NX_PEER_DOWN);
     assert_int_equal(dones, 1);
     assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
-    assert_string_equal(answers[0].err.text, "shard 0 is unavailable: its replica died");
+    assert_string_equal(answers[0].err.text, "shard 0 is unavailable: its replica is gone");
 }
 
 static void a_change_is_not_sent_again(void **state)
@@ -320,6 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         each(tags_go_to_their_shards_and_come_back_in_order),
         each(the_less_loaded_replica_is_asked),
+        each(a_replica_that_leaves_is_asked_last),
+        each(more_than_the_group_has_room_for_is_refused),
         each(a_dead_replica_s_photo_is_sent_once_more),
         each(a_change_is_not_sent_again),
         each(an_unavailable_shard_is_named),

@@ -108,6 +108,27 @@ static void a_request_sent_again_takes_effect_once(void **state)
     assert_string_equal(outcome.err.text, "tag 7 is not installed");
 }
 
+static void a_request_id_stands_for_one_request(void **state)
+{
+    (void)state;
+    install(10, 7, 1);
+    assert_int_equal(install(11, 8, 1), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_INVALID);
+    assert_string_equal(outcome.err.text, "the request id was used before, for installing tag 7");
+    remove_tag(7, 1);
+    assert_int_equal(outcome.err.status, NX_INVALID);
+    vote(10, 1, &fine, 5);
+    vote(10, 2, &fine, 5);
+    remove_tag(7, 1);
+    assert_int_equal(outcome.err.status, NX_INVALID);
+    assert_null(entry);
+    assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
+    assert_int_equal(install(12, 8, 1), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_INVALID);
+    assert_int_equal(install(13, 7, 1), NX_VERDICT_DONE); /* the very same: its first outcome */
+    assert_int_equal(outcome.err.status, NX_OK);
+}
+
 static void a_model_cannot_be_removed_while_it_loads(void **state)
 {
     (void)state;
@@ -153,6 +174,7 @@ int main(void)
         each(different_bytes_are_never_ready),
         each(of_two_installs_the_first_in_the_order_wins),
         each(a_request_sent_again_takes_effect_once),
+        each(a_request_id_stands_for_one_request),
         each(a_model_cannot_be_removed_while_it_loads),
         each(a_full_store_says_so),
     };

@@ -191,11 +191,15 @@ static enum nx_status read_head(struct parsing *p, uint64_t *arrays)
     if (p->reader.bad)
         return nx_err_set(p->err, NX_CORRUPT, "params: %zu bytes are too few for a parameter file",
                           len);
-    if (magic != LIST_MAGIC || reserved != 0)
+    if (magic != LIST_MAGIC)
         return nx_err_set(p->err, NX_CORRUPT,
                           "params: not an MXNet parameter file, it starts with 0x%" PRIx64
                           " instead of 0x112",
                           magic);
+    if (reserved != 0)
+        return nx_err_set(p->err, NX_CORRUPT,
+                          "params: the reserved word at byte 8 is 0x%" PRIx64 " instead of 0",
+                          reserved);
     if (*arrays > len / 4)
         return nx_err_set(p->err, NX_CORRUPT, "params: %" PRIu64 " arrays in %zu bytes", *arrays,
                           len);

@@ -124,7 +124,7 @@ static enum nx_status read_head(struct nx_symbol *s, const json_t *root)
 {
     const json_t *heads = json_object_get(root, "heads");
     if (!read_ref(json_array_get(heads, 0), &s->head))
-        return not_a_symbol(s, "there is no list \"heads\" in it, or an empty one");
+        return not_a_symbol(s, "its list \"heads\" does not begin with [node, output]");
     if (s->head.node >= s->n_nodes)
         return nx_err_set(s->err, NX_CORRUPT, "symbol: the head is node %u of %u", s->head.node,
                           s->n_nodes);

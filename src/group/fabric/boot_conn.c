@@ -75,8 +75,28 @@ static void reset(struct nx_boot_conn *conn, int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* only a matter of speed */
 }
 
+/* The handshake begins, if there is a secret; a joiner's first frame is queued. */
+static enum nx_status guard(struct nx_boot_conn *conn, enum nx_boot_role role,
+                            const struct nx_boot_identity *self, struct nx_err *err)
+{
+    uint8_t nonce[NX_BOOT_NONCE_BYTES];
+    if (!self->secret->given) {
+        nx_boot_auth_off(&conn->auth, role);
+        return NX_OK;
+    }
+    nx_assert(self->secret->held);
+    if (!nx_boot_random(nonce, sizeof nonce))
+        return nx_err_set(err, NX_FATAL, "no random bytes: %s", strerror(errno));
+    if (role == NX_BOOT_LEADER)
+        nx_boot_auth_lead(&conn->auth, self->secret->base, self->node, nonce);
+    else
+        conn->out_bytes = nx_boot_auth_join(&conn->auth, self->secret->base, self->node,
+                                            self->layout_hash, nonce, conn->out);
+    return NX_OK;
+}
+
 enum nx_status nx_boot_call(struct nx_boot_conn *conn, const char *ip, uint16_t port,
-                            struct nx_err *err)
+                            const struct nx_boot_identity *self, struct nx_err *err)
 {
     struct addrinfo *at = NULL;
     NX_TRY(resolve(ip, port, &at, err));
@@ -91,13 +111,21 @@ enum nx_status nx_boot_call(struct nx_boot_conn *conn, const char *ip, uint16_t 
     }
     reset(conn, s);
     snprintf(conn->peer, sizeof conn->peer, "%s:%u", ip, port);
-    return NX_OK;
+    enum nx_status status = guard(conn, NX_BOOT_JOINER, self, err);
+    if (status != NX_OK)
+        nx_boot_conn_close(conn);
+    return status;
 }
 
-void nx_boot_conn_adopt(struct nx_boot_conn *conn, int fd)
+enum nx_status nx_boot_conn_adopt(struct nx_boot_conn *conn, int fd,
+                                  const struct nx_boot_identity *self, struct nx_err *err)
 {
     reset(conn, fd);
     name_peer(conn);
+    enum nx_status status = guard(conn, NX_BOOT_LEADER, self, err);
+    if (status != NX_OK)
+        nx_boot_conn_close(conn);
+    return status;
 }
 
 void nx_boot_conn_close(struct nx_boot_conn *conn)
@@ -105,9 +133,21 @@ void nx_boot_conn_close(struct nx_boot_conn *conn)
     if (conn->fd >= 0)
         close(conn->fd);
     conn->fd = -1;
+    nx_boot_auth_close(&conn->auth);
 }
 
-bool nx_boot_conn_send(struct nx_boot_conn *conn, const uint8_t *frame, size_t bytes)
+bool nx_boot_conn_settled(const struct nx_boot_conn *conn)
+{
+    return nx_boot_auth_settled(&conn->auth);
+}
+
+bool nx_boot_conn_speaks_for(const struct nx_boot_conn *conn, nx_node joiner, uint64_t layout_hash)
+{
+    const struct nx_boot_auth *a = &conn->auth;
+    return a->state == NX_AUTH_OFF || (a->joiner == joiner && a->layout_hash == layout_hash);
+}
+
+static bool queue(struct nx_boot_conn *conn, const uint8_t *frame, size_t bytes)
 {
     nx_assert(bytes <= sizeof conn->out);
     if (!nx_boot_conn_flushed(conn))
@@ -116,6 +156,15 @@ bool nx_boot_conn_send(struct nx_boot_conn *conn, const uint8_t *frame, size_t b
     conn->out_bytes = bytes;
     conn->out_sent = 0;
     return true;
+}
+
+bool nx_boot_conn_send(struct nx_boot_conn *conn, const uint8_t *frame, size_t bytes)
+{
+    nx_assert(nx_boot_conn_settled(conn) || frame[4] == NX_BOOT_REFUSED); /* no card leaves here */
+    if (!queue(conn, frame, bytes))
+        return false;
+    conn->out_bytes = nx_boot_auth_seal(&conn->auth, conn->out, bytes);
+    return conn->out_bytes != 0;
 }
 
 bool nx_boot_conn_flushed(const struct nx_boot_conn *conn)
@@ -166,16 +215,38 @@ enum nx_status nx_boot_conn_move(struct nx_boot_conn *conn, bool *moved, struct 
     return read_some(conn, moved, err);
 }
 
-enum nx_status nx_boot_conn_peek(const struct nx_boot_conn *conn, enum nx_boot_kind *kind,
+static void forget(struct nx_boot_conn *conn, size_t bytes)
+{
+    nx_assert(bytes <= conn->in_bytes);
+    conn->in_bytes -= bytes;
+    memmove(conn->in, conn->in + bytes, conn->in_bytes);
+}
+
+/* One frame of the handshake: taken, answered, gone. */
+static enum nx_status shake(struct nx_boot_conn *conn, enum nx_boot_kind kind,
+                            const uint8_t *payload, size_t len, struct nx_err *err)
+{
+    uint8_t reply[NX_BOOT_FRAME_MAX];
+    size_t reply_bytes;
+    NX_TRY(nx_boot_auth_take(&conn->auth, kind, payload, len, reply, &reply_bytes, err));
+    forget(conn, len + NX_BOOT_HEAD_BYTES);
+    if (reply_bytes > 0 && !queue(conn, reply, reply_bytes))
+        return nx_err_set(err, NX_CORRUPT, "it answers what it cannot have read yet");
+    return NX_OK;
+}
+
+enum nx_status nx_boot_conn_peek(struct nx_boot_conn *conn, enum nx_boot_kind *kind,
                                  const uint8_t **payload, size_t *len, struct nx_err *err)
 {
-    return nx_boot_find_frame(conn->in, conn->in_bytes, kind, payload, len, err);
+    for (;;) {
+        NX_TRY(nx_boot_find_frame(conn->in, conn->in_bytes, kind, payload, len, err));
+        if (!nx_boot_auth_wants(&conn->auth, *kind))
+            return nx_boot_auth_open(&conn->auth, *kind, *payload, len, err);
+        NX_TRY(shake(conn, *kind, *payload, *len, err));
+    }
 }
 
 void nx_boot_conn_drop(struct nx_boot_conn *conn, size_t payload_len)
 {
-    size_t bytes = payload_len + NX_BOOT_HEAD_BYTES;
-    nx_assert(bytes <= conn->in_bytes);
-    conn->in_bytes -= bytes;
-    memmove(conn->in, conn->in + bytes, conn->in_bytes);
+    forget(conn, payload_len + NX_BOOT_HEAD_BYTES + nx_boot_auth_count(&conn->auth));
 }

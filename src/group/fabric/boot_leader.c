@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -109,7 +108,11 @@ static bool accept_some(struct nx_bootstrap *b, nx_ns now)
             return i > 0;
         }
         struct nx_boot_guest *g = place_for_guest(b);
-        nx_boot_conn_adopt(&g->conn, fd);
+        struct nx_err err = {0};
+        if (nx_boot_conn_adopt(&g->conn, fd, &b->identity, &err) != NX_OK) {
+            nx_warn("bootstrap: %s was turned away: %s", g->conn.peer, err.text);
+            continue;
+        }
         become(g, NX_GUEST_STRANGER, now);
         watch_guest(b, g);
     }
@@ -156,6 +159,9 @@ static void take_hello(struct nx_bootstrap *b, struct nx_boot_guest *g, const ui
     struct nx_err err = {0};
     struct nx_boot_hello hello;
     enum nx_status status = nx_boot_decode_hello(payload, len, &hello, &err);
+    if (status == NX_OK && !nx_boot_conn_speaks_for(&g->conn, hello.node, hello.layout_hash))
+        status = nx_err_set(&err, NX_DENIED, "its hello is of node %u, its proof of another",
+                            hello.node);
     if (status == NX_OK)
         status = check_hello(b, &hello, &err);
     if (status != NX_OK) {
@@ -201,6 +207,10 @@ static void take_frames(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns n
         enum nx_status status = nx_boot_conn_peek(&g->conn, &kind, &payload, &len, &err);
         if (status == NX_AGAIN)
             return;
+        if (status == NX_DENIED) {
+            refuse(g, now, err.text);
+            break;
+        }
         if (status != NX_OK) {
             lose_guest(b, g, now, err.text);
             return;
@@ -253,12 +263,15 @@ static uint32_t count_guests(const struct nx_bootstrap *b, enum nx_boot_guest_st
     return count;
 }
 
-static uint64_t fresh_token(void)
+/* Who has it may write into our memory, so it is never guessable: without random bytes there is
+ * no view. */
+static bool fresh_token(uint64_t *token)
 {
-    uint64_t token = 0;
-    if (getrandom(&token, sizeof token, 0) != (ssize_t)sizeof token || token == 0)
-        token = (uint64_t)nx_clock_now() | 1;
-    return token;
+    do
+        if (!nx_boot_random(token, sizeof *token))
+            return false;
+    while (*token == 0);
+    return true;
 }
 
 static void seat(struct nx_boot_view *view, const struct nx_boot_hello *hello)
@@ -286,15 +299,17 @@ static struct nx_boot_guest *next_gathered(struct nx_bootstrap *b, int64_t floor
     return best;
 }
 
-static void make_view(struct nx_bootstrap *b)
+static bool make_view(struct nx_bootstrap *b)
 {
     memset(&b->view, 0, sizeof b->view);
-    b->view.token = fresh_token();
+    if (!fresh_token(&b->view.token))
+        return false;
     b->view.view.vid = 1;
     seat(&b->view, &b->mine);
     int64_t floor = -1;
     for (struct nx_boot_guest *g; (g = next_gathered(b, floor)); floor = g->hello.node)
         seat(&b->view, &g->hello);
+    return true;
 }
 
 static void send_view(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_rank rank, nx_ns now)
@@ -314,7 +329,12 @@ static bool try_view(struct nx_bootstrap *b, nx_ns now)
 {
     if (count_guests(b, NX_GUEST_GATHERED) + 1 < b->config.first_view_nodes)
         return false;
-    make_view(b);
+    if (!make_view(b)) {
+        nx_err_set(&b->error, NX_FATAL, "no random bytes for the view's token: %s",
+                   strerror(errno));
+        nx_boot_fail(b, now);
+        return true;
+    }
     nx_assert(b->view.view.members_count == b->config.first_view_nodes);
     b->attempt++;
     nx_boot_enter(b, NX_BOOT_CONNECTING, now, "all nodes of the first view have come");

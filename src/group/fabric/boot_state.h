@@ -26,10 +26,12 @@ static_assert(NX_BOOT_GUESTS_MAX >= 2 * NX_MEMBERS_MAX, "strangers never crowd o
 #define NX_BOOT_CONNECT_TIMEOUT_NS \
     (5 * NX_SEC)                      /* all fabrics are connected within, or all start over */
 #define NX_BOOT_RETRY_NS (50 * NX_MS) /* between two calls to the leader */
+#define NX_BOOT_PROOF_TIMEOUT_NS \
+    (2 * NX_SEC) /* the leader proves itself within, or is called again */
 
 enum nx_boot_guest_state {
     NX_GUEST_FREE,
-    NX_GUEST_STRANGER, /* its hello is awaited */
+    NX_GUEST_STRANGER, /* its proof is awaited, then its hello */
     NX_GUEST_GATHERED, /* the others are awaited */
     NX_GUEST_VIEWED,   /* its fabric is awaited */
     NX_GUEST_READY,    /* the others' fabrics are awaited */
@@ -47,6 +49,8 @@ struct nx_boot_guest {
 struct nx_bootstrap {
     struct nx_group_config config;
     struct nx_boot_hello mine;
+    struct nx_boot_secret secret;
+    struct nx_boot_identity identity; /* ours, to every connection */
     bool leader;
     enum nx_boot_phase phase;
     nx_ns deadline, phase_since, retry_at;
@@ -57,6 +61,8 @@ struct nx_bootstrap {
     int epoll_fd;
     /* joiner */
     struct nx_boot_conn conn;
+    bool said_hello;
+    nx_ns called_at;
     uint32_t interest;
     char last_trouble[NX_ERR_TEXT_BYTES]; /* why the leader was not reached last time */
     /* leader */

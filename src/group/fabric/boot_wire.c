@@ -142,11 +142,18 @@ size_t nx_boot_encode_view(const struct nx_boot_view *view, uint8_t frame[NX_BOO
     return finish(&w);
 }
 
-size_t nx_boot_encode_empty(enum nx_boot_kind kind, uint8_t frame[NX_BOOT_FRAME_MAX])
+size_t nx_boot_encode(enum nx_boot_kind kind, const uint8_t *payload, size_t len,
+                      uint8_t frame[NX_BOOT_FRAME_MAX])
 {
     struct nx_writer w;
     begin(&w, frame, kind);
+    nx_write_bytes(&w, payload, len);
     return finish(&w);
+}
+
+size_t nx_boot_encode_empty(enum nx_boot_kind kind, uint8_t frame[NX_BOOT_FRAME_MAX])
+{
+    return nx_boot_encode(kind, (const uint8_t *)"", 0, frame);
 }
 
 enum nx_status nx_boot_find_frame(const uint8_t *bytes, size_t len, enum nx_boot_kind *kind,
@@ -161,9 +168,9 @@ enum nx_status nx_boot_find_frame(const uint8_t *bytes, size_t len, enum nx_boot
     if (follow < 1 || follow > NX_BOOT_FRAME_MAX - 4)
         return nx_err_set(err, NX_CORRUPT, "a frame of %u bytes, expected 1 to %d", follow,
                           NX_BOOT_FRAME_MAX - 4);
-    if (what < NX_BOOT_HELLO || what > NX_BOOT_GO)
+    if (what < NX_BOOT_HELLO || what >= NX_BOOT_KINDS_END)
         return nx_err_set(err, NX_CORRUPT, "a frame of kind %u, expected %d to %d", what,
-                          NX_BOOT_HELLO, NX_BOOT_GO);
+                          NX_BOOT_HELLO, NX_BOOT_KINDS_END - 1);
     const uint8_t *rest = nx_read_bytes(&r, follow - 1);
     if (!rest)
         return NX_AGAIN;

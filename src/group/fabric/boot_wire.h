@@ -8,7 +8,8 @@
  *                    ◀──  go       once all are connected: install the view
  *
  * A frame is {u32 bytes that follow, u8 kind, payload}, little-endian; nothing is longer than
- * NX_BOOT_FRAME_MAX.
+ * NX_BOOT_FRAME_MAX. Where the group has a secret, the handshake of boot_auth.h comes first and all
+ * that follows is sealed.
  * Input    hostile; every length, count and character is checked, and a refusal names the cause
  * Owner    plain values; nothing is allocated or kept
  * Source   ours */
@@ -29,6 +30,10 @@ enum nx_boot_kind {
     NX_BOOT_VIEW,
     NX_BOOT_CONNECTED,
     NX_BOOT_GO,
+    NX_BOOT_BEGIN, /* this and what follows: of the handshake, see boot_auth.h */
+    NX_BOOT_CHALLENGE,
+    NX_BOOT_PROOF,
+    NX_BOOT_KINDS_END,
 };
 
 /* A node and all of its configuration that must agree with the leader's. */
@@ -55,6 +60,8 @@ struct nx_boot_view {
 size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_BOOT_FRAME_MAX]);
 size_t nx_boot_encode_refused(const char *why, uint8_t frame[NX_BOOT_FRAME_MAX]);
 size_t nx_boot_encode_view(const struct nx_boot_view *view, uint8_t frame[NX_BOOT_FRAME_MAX]);
+size_t nx_boot_encode(enum nx_boot_kind kind, const uint8_t *payload, size_t len,
+                      uint8_t frame[NX_BOOT_FRAME_MAX]);
 size_t nx_boot_encode_empty(enum nx_boot_kind kind, uint8_t frame[NX_BOOT_FRAME_MAX]);
 
 /* Looks for a frame at the start of `bytes`. NX_AGAIN: more bytes are needed. NX_CORRUPT: this

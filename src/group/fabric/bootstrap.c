@@ -63,18 +63,38 @@ static void hang_up(struct nx_bootstrap *b, nx_ns now, const char *why)
         nx_boot_enter(b, NX_BOOT_GATHERING, now, why);
 }
 
+/* The hello carries our card: it waits for the leader's proof. */
+static void say_hello(struct nx_bootstrap *b, nx_ns now)
+{
+    if (b->said_hello || b->conn.fd < 0 || !nx_boot_conn_settled(&b->conn))
+        return;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    b->said_hello = nx_boot_conn_send(&b->conn, frame, nx_boot_encode_hello(&b->mine, frame));
+    if (!b->said_hello)
+        hang_up(b, now, "the hello could not be sent");
+}
+
 static void call_leader(struct nx_bootstrap *b, nx_ns now)
 {
     struct nx_err err = {0};
-    if (nx_boot_call(&b->conn, b->config.leader_ip, b->config.leader_gms_port, &err) != NX_OK) {
+    if (nx_boot_call(&b->conn, b->config.leader_ip, b->config.leader_gms_port, &b->identity,
+                     &err) != NX_OK) {
         hang_up(b, now, err.text);
         return;
     }
-    uint8_t frame[NX_BOOT_FRAME_MAX];
-    bool sent = nx_boot_conn_send(&b->conn, frame, nx_boot_encode_hello(&b->mine, frame));
-    nx_assert(sent);
+    b->said_hello = false;
+    b->called_at = now;
     b->interest = 0;
+    say_hello(b, now);
     watch_leader(b);
+}
+
+/* Who answers for the leader is none, or we do not belong to it: for good. */
+static void deny_leader(struct nx_bootstrap *b, const char *why, nx_ns now)
+{
+    nx_err_set(&b->error, NX_DENIED, "node %u does not join at the leader %s:%u: %s",
+               b->config.local_id, b->config.leader_ip, b->config.leader_gms_port, why);
+    nx_boot_fail(b, now);
 }
 
 static void take_refusal(struct nx_bootstrap *b, const uint8_t *payload, size_t len, nx_ns now)
@@ -130,7 +150,10 @@ static bool take_frames(struct nx_bootstrap *b, nx_ns now)
             break;
         any = true;
         if (status != NX_OK) {
-            hang_up(b, now, err.text);
+            if (status == NX_DENIED)
+                deny_leader(b, err.text, now);
+            else
+                hang_up(b, now, err.text);
             break;
         }
         take_frame(b, kind, payload, len, now);
@@ -146,16 +169,31 @@ static bool joiner_event(struct nx_bootstrap *b, nx_ns now)
     struct nx_err err = {0};
     enum nx_status status = nx_boot_conn_move(&b->conn, &moved, &err);
     moved |= take_frames(b, now);
+    say_hello(b, now);
     if (status != NX_OK && b->conn.fd >= 0 && b->phase <= NX_BOOT_CONNECTING)
         hang_up(b, now, err.text);
     watch_leader(b);
     return moved || status != NX_OK;
 }
 
+static bool proof_is_awaited(const struct nx_bootstrap *b)
+{
+    return b->phase == NX_BOOT_GATHERING && b->conn.fd >= 0 && !nx_boot_conn_settled(&b->conn);
+}
+
+static bool proof_is_late(const struct nx_bootstrap *b, nx_ns now)
+{
+    return proof_is_awaited(b) && now >= b->called_at + NX_BOOT_PROOF_TIMEOUT_NS;
+}
+
 static bool joiner_turn(struct nx_bootstrap *b, nx_ns now)
 {
-    if (b->phase == NX_BOOT_INSTALLED && b->conn.fd >= 0)
+    if (b->phase == NX_BOOT_INSTALLED && b->conn.fd >= 0) {
         nx_boot_conn_close(&b->conn);
+        nx_boot_secret_wipe(&b->secret); /* nobody is called, and nobody calls, any more */
+    }
+    if (proof_is_late(b, now))
+        hang_up(b, now, "the leader did not prove itself in time");
     if (b->phase == NX_BOOT_CONNECTING && now >= b->phase_since + 2 * NX_BOOT_CONNECT_TIMEOUT_NS)
         hang_up(b, now, "the fabric was not connected in time");
     if (b->phase == NX_BOOT_GATHERING && b->conn.fd < 0 && now >= b->retry_at) {
@@ -195,6 +233,7 @@ enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t 
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the bootstrap");
     b->config = *config;
     describe_self(b, layout_hash, card);
+    b->identity = (struct nx_boot_identity){&b->secret, config->local_id, layout_hash};
     b->deadline = now + config->join_timeout_ns;
     b->phase_since = b->retry_at = now;
     b->conn.fd = b->listen_fd = -1;
@@ -204,12 +243,15 @@ enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t 
     enum nx_status status = NX_OK;
     if (b->epoll_fd < 0)
         status = nx_err_set(err, NX_FATAL, "epoll_create1: %s", strerror(errno));
-    else if (b->leader)
+    else
+        status = nx_boot_secret_load(config->secret_file, &b->secret, err);
+    if (status == NX_OK && b->leader)
         status = nx_boot_leader_open(b, err);
     if (status != NX_OK) {
         nx_bootstrap_close(b);
         return status;
     }
+    nx_boot_secret_warn(&b->secret, config->local_ip, config->leader_ip);
     *boot = b;
     return NX_OK;
 }
@@ -220,6 +262,7 @@ void nx_bootstrap_close(struct nx_bootstrap *b)
     nx_boot_conn_close(&b->conn);
     if (b->epoll_fd >= 0)
         close(b->epoll_fd);
+    nx_boot_secret_wipe(&b->secret);
     free(b);
 }
 
@@ -315,6 +358,8 @@ nx_ns nx_bootstrap_wake_at(const struct nx_bootstrap *b)
 {
     if (b->leader)
         return nx_boot_leader_wake_at(b);
+    if (proof_is_awaited(b) && b->called_at + NX_BOOT_PROOF_TIMEOUT_NS < b->deadline)
+        return b->called_at + NX_BOOT_PROOF_TIMEOUT_NS;
     if (b->phase == NX_BOOT_GATHERING && b->conn.fd < 0)
         return b->retry_at < b->deadline ? b->retry_at : b->deadline;
     if (b->phase == NX_BOOT_CONNECTING) {

@@ -74,6 +74,10 @@ static enum nx_status get_info(struct nx_fabric *f, struct nx_err *err)
                           f->config.domain[0] ? " in domain " : "", f->config.domain);
     if (rc)
         return nx_ofi_err(err, "fi_getinfo", rc);
+    const char *domain = f->info->domain_attr->name; /* tcp goes by the address alone */
+    if (f->config.domain[0] && strcmp(domain, f->config.domain) != 0)
+        return nx_err_set(err, NX_FATAL, "libfabric: local_ip %s is in domain %s, not in %s",
+                          f->config.local_ip, domain, f->config.domain);
     return check_granted(f->info, err);
 }
 
@@ -154,6 +158,11 @@ static enum nx_status register_memory(struct nx_fabric *f, struct nx_fabric_card
     uint64_t mask = key_bytes >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * key_bytes)) - 1;
     int rc = fi_mr_reg(f->domain, f->region, f->region_bytes, FI_WRITE | FI_REMOTE_WRITE, 0,
                        random_u64() & mask, 0, &f->mr, NULL);
+    if (rc == -FI_ENOMEM)
+        return nx_err_set(err, NX_NO_MEMORY,
+                          "provider %s cannot lock the group's %zu bytes of memory: is the limit "
+                          "of locked memory (ulimit -l) large enough?",
+                          f->info->fabric_attr->prov_name, f->region_bytes);
     if (rc)
         return nx_ofi_err(err, "cannot register the region", rc);
     card->region_key = fi_mr_key(f->mr);

@@ -105,6 +105,7 @@ struct nx_fabric {
 enum nx_status nx_ofi_err(struct nx_err *err, const char *what, int fi_errno);
 
 bool nx_ofi_read_eq(struct nx_fabric *f); /* true if there was an event */
+bool nx_ofi_read_cq(struct nx_fabric *f); /* true if there were completions */
 void nx_ofi_peer_died(struct nx_fabric *f, struct nx_ofi_peer *peer, const char *why);
 void nx_ofi_lend_doorbells(struct nx_ofi_peer *peer);
 

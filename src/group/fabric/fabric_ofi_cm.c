@@ -3,6 +3,7 @@
 #include "common/codec.h"
 #include "common/log.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The private data of a call: who calls, and the view's secret. */
@@ -19,7 +20,8 @@ static size_t encode_call(uint8_t bytes[CALL_BYTES], nx_rank caller, uint64_t to
     return nx_writer_used(&w);
 }
 
-/* The rank that calls, or NX_RANK_NONE if this is no call to our view. */
+/* The rank that calls, or NX_RANK_NONE if this is no call to our view. The token is one machine
+ * word, 64 random bits: comparing it takes the same time wherever it differs. */
 static nx_rank decode_call(const struct nx_fabric *f, const uint8_t *bytes, size_t len)
 {
     struct nx_reader r;
@@ -75,7 +77,9 @@ static int open_endpoint(struct nx_fabric *f, struct nx_ofi_peer *peer, struct f
     return rc;
 }
 
-static void drop_endpoint(struct nx_ofi_peer *peer)
+/* Completions that the provider still holds name the peer, not the endpoint: they are read before
+ * another endpoint takes its place, or that one would be taken for dead. */
+static void drop_endpoint(struct nx_fabric *f, struct nx_ofi_peer *peer)
 {
     if (!peer->ep)
         return;
@@ -84,6 +88,9 @@ static void drop_endpoint(struct nx_ofi_peer *peer)
     if (rc)
         nx_warn("libfabric: closing an endpoint: %s", fi_strerror(-rc));
     peer->ep = NULL;
+    peer->state = NX_OFI_IDLE;
+    for (int i = 0; i < NX_OFI_QUEUE + NX_OFI_DOORBELLS && nx_ofi_read_cq(f); i++)
+        continue;
 }
 
 static void accept_call(struct nx_fabric *f, struct fi_info *info, nx_rank caller)
@@ -133,11 +140,29 @@ static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *
     f->calls[f->calls_count++] = call;
 }
 
+/* A provider may choose the endpoint's device by where it will call: the address comes with the
+ * endpoint already. */
+static struct fi_info *info_for_call(const struct nx_fabric *f, const struct nx_fabric_card *card)
+{
+    struct fi_info *info = fi_dupinfo(f->info);
+    void *address = malloc(sizeof card->address);
+    if (!info || !address) {
+        free(address);
+        fi_freeinfo(info);
+        return NULL;
+    }
+    memcpy(address, card->address, sizeof card->address);
+    free(info->dest_addr);
+    info->dest_addr = address;
+    info->dest_addrlen = card->address_bytes;
+    return info;
+}
+
 static enum nx_status call_peer(struct nx_fabric *f, nx_rank rank,
                                 const struct nx_fabric_card *card, struct nx_err *err)
 {
     struct nx_ofi_peer *peer = &f->peers[rank];
-    struct fi_info *info = fi_dupinfo(f->info);
+    struct fi_info *info = info_for_call(f, card);
     if (!info)
         return nx_err_set(err, NX_NO_MEMORY, "no memory to call rank %u", rank);
     int rc = open_endpoint(f, peer, info);
@@ -195,7 +220,7 @@ void nx_fabric_disconnect(struct nx_fabric *f)
     while (f->calls_count > 0)
         reject_oldest_call(f);
     for (nx_rank rank = 0; rank < f->peers_count; rank++) {
-        drop_endpoint(&f->peers[rank]);
+        drop_endpoint(f, &f->peers[rank]);
         reset_peer(&f->peers[rank]);
     }
     f->peers_count = 0;

@@ -154,7 +154,7 @@ static void read_cq_error(struct nx_fabric *f)
 }
 
 /* Bounded: one batch a call, since a poll turn does other things too. */
-static bool read_cq(struct nx_fabric *f)
+bool nx_ofi_read_cq(struct nx_fabric *f)
 {
     struct fi_cq_data_entry entries[NX_OFI_CQ_BATCH];
     ssize_t n = fi_cq_read(f->cq, entries, NX_OFI_CQ_BATCH);
@@ -189,7 +189,7 @@ static uint32_t report_downs(struct nx_fabric *f, struct nx_fabric_event *downs)
 
 bool nx_fabric_poll(struct nx_fabric *f, struct nx_fabric_event *downs, uint32_t *downs_count)
 {
-    bool moved = read_cq(f);
+    bool moved = nx_ofi_read_cq(f);
     bool forming =
         f->token == 0 || (f->connected | NX_RANK_BIT(f->self)) != NX_RANK_BIT(f->peers_count) - 1;
     if (forming || ++f->polls >= NX_OFI_EQ_EVERY) {

@@ -28,19 +28,30 @@ static bool is_large(const struct nx_p2p *p2p, const struct nx_p2p_flow *flow)
     return flow->total > p2p->fragment_bytes;
 }
 
-/* One fragment, if there is room. False: none. */
-static bool put_fragment(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stream stream,
-                         struct nx_p2p_flow *flow, const uint8_t *bytes, size_t len, size_t *took)
+/* Whether there is room for a fragment of `len` bytes to come; *most is how many of them it may take. */
+static bool find_room(const struct nx_p2p *p2p, nx_rank peer, const struct nx_p2p_flow *flow,
+                      size_t len, size_t *most)
 {
-    struct nx_window *out = &p2p->out[peer];
+    const struct nx_window *out = &p2p->out[peer];
     uint64_t spare = is_large(p2p, flow) ? out->ring_bytes / 4 : 0;
     uint64_t room = nx_window_room(out, spare);
     /* Scraps of room are not worth a fragment; an emptying ring always comes to more. */
     size_t least = len < p2p->fragment_bytes / 4 ? len : p2p->fragment_bytes / 4;
     if (room < sizeof(struct nx_p2p_header) + least)
         return false;
-    size_t most = room - sizeof(struct nx_p2p_header);
-    most = most < p2p->fragment_bytes ? most : p2p->fragment_bytes;
+    size_t payload = room - sizeof(struct nx_p2p_header);
+    *most = payload < p2p->fragment_bytes ? payload : p2p->fragment_bytes;
+    return true;
+}
+
+/* One fragment, if there is room. False: none. */
+static bool put_fragment(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stream stream,
+                         struct nx_p2p_flow *flow, const uint8_t *bytes, size_t len, size_t *took)
+{
+    struct nx_window *out = &p2p->out[peer];
+    size_t most;
+    if (!find_room(p2p, peer, flow, len, &most))
+        return false;
     size_t take = len < most ? len : most;
     struct nx_p2p_header header = {stream, flow->total, flow->sent};
     struct nx_record record = {.len = (uint32_t)(sizeof header + take), .kind = kind};
@@ -70,7 +81,9 @@ static void put_large(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stream 
 {
     struct nx_p2p_claim *claim = &p2p->claims[peer];
     if (!is_its_turn(p2p, peer, stream, flow)) {
-        p2p->postponed = true;
+        size_t most;
+        p2p->postponed |=
+            find_room(p2p, peer, flow, len, &most); /* a full window moves by itself */
         return;
     }
     if (!put_fragment(p2p, peer, kind, stream, flow, bytes, len, taken)) {

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default) /* what libnexus-group exports */
+
 enum {
     NX_MEMBERS_MAX = 32,  /* in one view; a rank set is one 64-bit word */
     NX_SUBGROUPS_MAX = 4, /* kinds of tier in one group */
@@ -99,5 +101,7 @@ uint32_t nx_spec_find(const struct nx_group_spec *spec, const char *name);
 
 /* Counts, bounds and names of a specification that came from a file. */
 enum nx_status nx_spec_check(const struct nx_group_spec *spec, struct nx_err *err);
+
+#pragma GCC visibility pop
 
 #endif

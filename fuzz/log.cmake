@@ -1,0 +1,1 @@
+nexus_fuzz(fuzz_plog SOURCES fuzz_plog.c DEPS nexus_sim_disk)

@@ -1,0 +1,159 @@
+#include "group/log/disk_stream.h"
+
+#include "common/arena.h"
+#include "common/nx_assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is awaited. WRITING goes on until all is written and finish was called. */
+enum stage { CLEARING, WRITING, SYNCING, RENAMING, PUBLISHED, REMOVING, FAILED };
+
+struct nx_disk_stream {
+    struct nx_disk *disk;
+    enum stage stage;
+    bool busy, finishing, written; /* written: the file exists */
+    struct nx_disk_request request;
+    char temporary[NX_DISK_NAME_BYTES], name[NX_DISK_NAME_BYTES];
+    struct nx_err err;
+    uint64_t offset; /* of the next write */
+    size_t buffer_bytes, filled;
+    unsigned filling; /* which half */
+    uint8_t buffers[];
+};
+
+static void submit(struct nx_disk_stream *s, enum nx_disk_kind kind)
+{
+    nx_assert(!s->busy);
+    s->request = (struct nx_disk_request){.kind = kind};
+    memcpy(s->request.name, s->temporary, sizeof s->temporary);
+    memcpy(s->request.to, s->name, sizeof s->name);
+    s->busy = true;
+    if (kind == NX_DISK_WRITE) {
+        s->request.offset = s->offset;
+        s->request.src = s->buffers + s->filling * s->buffer_bytes;
+        s->request.len = s->filled;
+        s->offset += s->filled;
+        s->written = true;
+        s->filling ^= 1;
+        s->filled = 0;
+    }
+    nx_disk_submit(s->disk, &s->request);
+}
+
+enum nx_status nx_disk_stream_open(struct nx_disk *disk, const char *temporary, size_t buffer_bytes,
+                                   struct nx_disk_stream **stream, struct nx_err *err)
+{
+    nx_assert(nx_disk_name_ok(temporary));
+    struct nx_disk_stream *s = nx_calloc(1, sizeof *s + 2 * buffer_bytes);
+    if (!s)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for buffers of %zu bytes", buffer_bytes);
+    s->disk = disk;
+    s->buffer_bytes = buffer_bytes;
+    snprintf(s->temporary, sizeof s->temporary, "%s", temporary);
+    submit(s, NX_DISK_REMOVE);
+    *stream = s;
+    return NX_OK;
+}
+
+size_t nx_disk_stream_room(const struct nx_disk_stream *s)
+{
+    bool closed = s->finishing || s->stage >= PUBLISHED;
+    return closed ? 0 : s->buffer_bytes - s->filled;
+}
+
+size_t nx_disk_stream_write(struct nx_disk_stream *s, const void *bytes, size_t len)
+{
+    size_t room = nx_disk_stream_room(s), taken = len < room ? len : room;
+    if (taken > 0)
+        memcpy(s->buffers + s->filling * s->buffer_bytes + s->filled, bytes, taken);
+    s->filled += taken;
+    return taken;
+}
+
+void nx_disk_stream_finish(struct nx_disk_stream *s, const char *name)
+{
+    nx_assert(!s->finishing && nx_disk_name_ok(name));
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->finishing = true;
+}
+
+static void go_on(struct nx_disk_stream *s)
+{
+    static const enum stage after[] = {[CLEARING] = WRITING,
+                                       [WRITING] = WRITING,
+                                       [SYNCING] = RENAMING,
+                                       [RENAMING] = PUBLISHED,
+                                       [REMOVING] = FAILED};
+    s->busy = false;
+    if (s->stage != REMOVING && s->request.err.status != NX_OK) {
+        s->err = s->request.err;
+        s->stage = REMOVING; /* a full disk needs the room back */
+        submit(s, NX_DISK_REMOVE);
+        return;
+    }
+    s->stage = after[s->stage];
+    if (s->stage == RENAMING)
+        submit(s, NX_DISK_RENAME);
+}
+
+/* A buffer less than half full waits for more, unless no more comes; an empty file is written too. */
+static bool start_write(struct nx_disk_stream *s)
+{
+    bool full = s->filled * 2 >= s->buffer_bytes;
+    bool rest = s->finishing && (s->filled > 0 || !s->written);
+    if (full || rest) {
+        submit(s, NX_DISK_WRITE);
+        return true;
+    }
+    if (!s->finishing)
+        return false;
+    s->stage = SYNCING;
+    submit(s, NX_DISK_SYNC);
+    return true;
+}
+
+bool nx_disk_stream_poll(struct nx_disk_stream *s)
+{
+    bool moved = false;
+    if (s->busy && !s->request.done)
+        return false;
+    if (s->busy) {
+        go_on(s);
+        moved = true;
+    }
+    if (s->stage == WRITING && !s->busy)
+        moved |= start_write(s);
+    return moved;
+}
+
+enum nx_status nx_disk_stream_status(const struct nx_disk_stream *s, struct nx_err *err)
+{
+    if (s->stage == FAILED && err)
+        *err = s->err;
+    if (s->stage == FAILED)
+        return s->err.status;
+    return s->stage == PUBLISHED ? NX_OK : NX_AGAIN;
+}
+
+void nx_disk_stream_close(struct nx_disk_stream *s)
+{
+    while (s->busy && !s->request.done) {
+        s->disk->ops->wait(s->disk);
+        nx_disk_poll(s->disk);
+    }
+    if (s->busy)
+        go_on(s);
+    bool left = s->stage < PUBLISHED && s->request.err.status != NX_CANCELLED;
+    while (s->busy && !s->request.done) {
+        s->disk->ops->wait(s->disk);
+        nx_disk_poll(s->disk);
+    }
+    if (left && !s->busy) {
+        struct nx_disk_request remove = {.kind = NX_DISK_REMOVE};
+        memcpy(remove.name, s->temporary, sizeof s->temporary);
+        nx_disk_run(s->disk, &remove, NULL);
+    }
+    free(s);
+}

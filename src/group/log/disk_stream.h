@@ -1,0 +1,27 @@
+/* disk_stream.h — a large file written in pieces, which appears under its name whole and durable, or not at all.
+ *
+ *   open ── write … write ── finish(name) ── NX_AGAIN … ── NX_OK: the file is there
+ *
+ * Two buffers: one fills while the other is written. Full means write takes less. A failure is kept and told by
+ * status; the temporary file goes at close, or when its folder is opened next.
+ * Thread  the disk's owner. Poll the disk first, then the stream. close waits for what is under way. */
+#ifndef NX_GROUP_DISK_STREAM_H
+#define NX_GROUP_DISK_STREAM_H
+
+#include "group/log/disk.h"
+
+struct nx_disk_stream;
+
+/* `temporary` ends in ".tmp"; an older file of that name is removed. */
+enum nx_status nx_disk_stream_open(struct nx_disk *disk, const char *temporary, size_t buffer_bytes,
+                                   struct nx_disk_stream **stream, struct nx_err *err);
+size_t nx_disk_stream_room(const struct nx_disk_stream *stream); /* bytes that write takes now */
+size_t nx_disk_stream_write(struct nx_disk_stream *stream, const void *bytes, size_t len);
+void nx_disk_stream_finish(struct nx_disk_stream *stream, const char *name);
+bool nx_disk_stream_poll(struct nx_disk_stream *stream); /* true if something moved */
+
+/* NX_AGAIN: not finished, or not durable yet. */
+enum nx_status nx_disk_stream_status(const struct nx_disk_stream *stream, struct nx_err *err);
+void nx_disk_stream_close(struct nx_disk_stream *stream);
+
+#endif
