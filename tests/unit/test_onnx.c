@@ -104,6 +104,8 @@ static void facts_and_answers_are_the_models_own(void **state)
     assert_int_equal(f->height_px, 4);
     assert_int_equal(f->width_px, 4);
     assert_int_equal(f->outputs, 4);
+    assert_int_equal(f->params,
+                     54 + 3 + 48 + 4); /* the Gemm's once, though it was put in another order */
     assert_int_equal(f->macs, 4 * 54 + 48);
     assert_false(f->size_is_free);
     float in[2 * 32], together[8], alone[4];

@@ -265,6 +265,10 @@ def nets():
     resnet()
     mobile()
     fire()
+    # The engine takes (N, C, H, W) whatever the file takes: main() records the input so.
+    case("net_channels_last", ("N", 9, 8, 3), [
+        n("Transpose", "x", "t", perm=[0, 3, 1, 2]), n("Conv", "t w", "c"), n("Transpose", "c", "d", perm=[0, 2, 3, 1]), n("Relu", "d", "e"),
+        n("ReduceMean", "e", "f", axes=[1, 2], keepdims=0), n("MatMul", "f v")], {"w": w(5, 3, 3, 3), "v": w(5, 4)})
 
 
 def run(model, x):
@@ -297,7 +301,7 @@ def main():
                 sys.exit("%s: %s" % (name, error))
             record(out, name.encode())
             record(out, blob)
-            write_tensor(out, x)
+            write_tensor(out, x.transpose(0, 3, 1, 2) if name == "net_channels_last" else x)
             write_tensor(out, y)
             kept += 1
     print("%d cases, onnx %s, onnxruntime %s" % (kept, onnx.__version__, ort.__version__))

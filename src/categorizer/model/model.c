@@ -62,13 +62,22 @@ static enum nx_status check_files(const struct nx_model_files *files, struct nx_
     return check_file(&files->synset, "synset", NX_SYNSET_BYTES_MAX, err);
 }
 
-static uint64_t count_params(const struct nx_graph *graph)
+/* Weights that nodes read: a loader may have put some in another order and left the first ones behind. */
+static enum nx_status count_params(struct opening *o, uint64_t *total)
 {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < graph->n_tensors; i++)
-        if (graph->tensors[i].kind == NX_TENSOR_CONSTANT)
-            total += nx_tensor_bytes(&graph->tensors[i]) / sizeof(float);
-    return total;
+    const struct nx_graph *graph = &o->graph;
+    bool *seen = nx_arena_array(&o->work, graph->n_tensors, sizeof *seen);
+    if (!seen)
+        return nx_err_set(o->err, NX_NO_MEMORY, "out of memory for the model");
+    *total = 0;
+    for (uint32_t i = 0; i < graph->n_nodes; i++)
+        for (uint32_t k = 0; k < graph->nodes[i].n_inputs; k++) {
+            uint32_t t = graph->nodes[i].inputs[k];
+            if (!seen[t] && graph->tensors[t].kind == NX_TENSOR_CONSTANT)
+                *total += nx_tensor_bytes(&graph->tensors[t]) / sizeof(float);
+            seen[t] = true;
+        }
+    return NX_OK;
 }
 
 /* One row of the output for one photo, whatever the batch. */
@@ -113,7 +122,7 @@ static enum nx_status read_facts(struct opening *o, struct nx_model_facts *facts
                           " for each of 2",
                           outputs, again);
     facts->outputs = (uint32_t)outputs;
-    facts->params = count_params(&o->graph);
+    NX_TRY(count_params(o, &facts->params));
     facts->macs = nx_graph_macs(&o->graph);
     if (nx_graph_work(&o->graph) > NX_MODEL_WORK_MAX)
         return nx_err_set(o->err, NX_TOO_LARGE,

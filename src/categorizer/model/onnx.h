@@ -5,6 +5,9 @@
  * file, all else is converted into the graph's arena. Initialisers that are listed as graph inputs too
  * (IR 3) are weights. One graph input without an initialiser is the data; the first graph output is the head.
  *
+ * The graph's input is (N, C, H, W). A file that takes (N, H, W, C), known by a last dimension of 1 or 3 after
+ * two of 8 or more, gets it by a transposition in front.
+ *
  * Dimension 0 of the data is the batch, whether the file says a name, -1 or a number there. What the file
  * computes of shapes (Shape, Gather, Concat, … → Reshape) is folded while loading: each integer is kept
  * as base + per_photo * batch, so that a fold made here holds for every batch. A file exported for a fixed

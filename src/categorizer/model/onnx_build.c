@@ -420,7 +420,7 @@ static enum nx_status find_data(struct nx_onnx *o)
 
 static enum nx_status set_batches(struct nx_onnx *o)
 {
-    uint32_t input = o->values[o->data].tensor;
+    uint32_t input = o->input;
     struct nx_shape *shape = &o->graph->tensors[input].shape;
     NX_TRY(room_for_other(o));
     o->other[input] = *shape;
@@ -431,6 +431,23 @@ static enum nx_status set_batches(struct nx_onnx *o)
         return nx_err_set(o->err, NX_TOO_LARGE, "onnx: the input '%s' is too large",
                           o->values[o->data].name);
     return NX_OK;
+}
+
+static enum nx_status present_channels_last(struct nx_onnx *o)
+{
+    struct nx_onnx_value *data = &o->values[o->data];
+    struct nx_node node = {.op = NX_OP_TRANSPOSE,
+                           .name = data->name,
+                           .n_inputs = 1,
+                           .n_outputs = 1,
+                           .inputs = &o->input,
+                           .attr.transpose = {.n = 4, .axes = {0, 2, 3, 1}}};
+    uint32_t index;
+    if (!o->channels_last)
+        return NX_OK;
+    NX_TRY(nx_graph_add_node(o->graph, &node, &index, o->err));
+    data->tensor = o->graph->nodes[index].outputs[0];
+    return infer_both(o, index);
 }
 
 static enum nx_status lower(struct nx_onnx *o, struct nx_onnx_node *node)
@@ -453,7 +470,7 @@ static enum nx_status finish(struct nx_onnx *o)
     if (head->tensor == NX_NONE || o->graph->tensors[head->tensor].kind != NX_TENSOR_COMPUTED)
         return nx_err_set(o->err, NX_INVALID, "onnx: the output '%s' is not computed from photos",
                           head->name);
-    NX_TRY(nx_graph_set_io(o->graph, &o->values[o->data].tensor, 1, &head->tensor, 1, o->err));
+    NX_TRY(nx_graph_set_io(o->graph, &o->input, 1, &head->tensor, 1, o->err));
     return nx_shape_infer(o->graph, BATCH, o->err);
 }
 
@@ -465,6 +482,7 @@ enum nx_status nx_onnx_build(const void *bytes, size_t len, const struct nx_size
     mark_needed(&o);
     NX_TRY(find_data(&o));
     NX_TRY(set_batches(&o));
+    NX_TRY(present_channels_last(&o));
     for (uint32_t i = 0; i < o.n_nodes; i++)
         if (o.nodes[i].needed)
             NX_TRY(lower(&o, &o.nodes[i]));

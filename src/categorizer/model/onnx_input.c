@@ -14,7 +14,7 @@ enum {
     DIM_VALUE = 1
 };
 
-enum { DEFAULT_SIDE_PX = 224, DEFAULT_CHANNELS = 3 };
+enum { DEFAULT_SIDE_PX = 224, DEFAULT_CHANNELS = 3, SIDE_MIN_PX = 8 };
 
 /* The message in field `number`; bytes NULL if there is none. False: malformed. */
 static bool inner(struct nx_onnx_bytes message, uint32_t number, struct nx_onnx_bytes *found)
@@ -72,6 +72,18 @@ static enum nx_status read_shape(const struct nx_onnx *o, struct nx_shape *shape
     return shape->rank ? NX_OK : refuse(o, "is a scalar");
 }
 
+static bool may_be_side(int64_t dim)
+{
+    return dim == 0 || dim >= SIDE_MIN_PX;
+}
+
+/* TensorFlow's tools write (N, H, W, C); a photo with a side of 1 or 3 pixels there is not. */
+static bool is_channels_last(const struct nx_shape *s)
+{
+    return s->rank == 4 && (s->dims[3] == 1 || s->dims[3] == 3) && may_be_side(s->dims[1]) &&
+           may_be_side(s->dims[2]);
+}
+
 /* What the file leaves open of one photo. */
 static enum nx_status choose_open_dims(struct nx_onnx *o, struct nx_shape *shape)
 {
@@ -98,10 +110,14 @@ enum nx_status nx_onnx_make_input(struct nx_onnx *o)
     struct nx_shape shape;
     struct nx_onnx_value *v = &o->values[o->data];
     NX_TRY(read_shape(o, &shape));
+    o->channels_last = is_channels_last(&shape);
+    if (o->channels_last)
+        shape = (struct nx_shape){4, {shape.dims[0], shape.dims[3], shape.dims[1], shape.dims[2]}};
     NX_TRY(choose_open_dims(o, &shape));
     o->declared_batch = shape.dims[0];
-    NX_TRY(nx_graph_add_tensor(o->graph, NX_TENSOR_INPUT, v->name, &v->tensor, o->err));
-    o->graph->tensors[v->tensor].shape = shape;
+    NX_TRY(nx_graph_add_tensor(o->graph, NX_TENSOR_INPUT, v->name, &o->input, o->err));
+    o->graph->tensors[o->input].shape = shape;
+    v->tensor = o->input;
     v->ready = true;
     return NX_OK;
 }

@@ -55,6 +55,8 @@ struct nx_onnx {
     struct nx_onnx_node *nodes;
     uint32_t n_values, n_nodes;
     uint32_t data, head; /* values */
+    uint32_t input;      /* tensor: the data as (N, C, H, W) */
+    bool channels_last;  /* the file takes it as (N, H, W, C) */
     int64_t opset, ir;
     int64_t declared_batch; /* 0: the file leaves it open */
     const struct nx_size_hint *hint;
