@@ -22,15 +22,23 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
     if (r->node >= facts->nodes)
         facts->nodes = r->node + 1u;
     switch (r->kind) {
-    case SIM_MEMBER:
+    case SIM_MEMBER: /* of the first view: who stays keeps its shard */
+        if (facts->serves[r->node])
+            break;
         facts->serves[r->node] = true;
         facts->sub[r->node] = r->sub;
         facts->shard[r->node] = r->shard;
         facts->members[r->node] = r->mask;
         break;
     case SIM_KILL: facts->killed[r->node] = at; break;
+    case SIM_SHARD: facts->stopped |= r->status != 0; break;
+    case SIM_OUT: facts->stopped = true; break;
     case SIM_LEAVE: facts->leaving[r->node] = at; break;
     case SIM_LEFT: facts->left[r->node] = at; break;
+    case SIM_CUT:
+        facts->given_up[r->node] = at < facts->given_up[r->node] ? at : facts->given_up[r->node];
+        facts->given_up[r->peer] = at < facts->given_up[r->peer] ? at : facts->given_up[r->peer];
+        break;
     default: break;
     }
 }
@@ -40,7 +48,7 @@ void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
 {
     *facts = (struct sim_facts){.trace = trace, .limits = limits};
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        facts->killed[n] = facts->leaving[n] = facts->left[n] = trace->count;
+        facts->killed[n] = facts->leaving[n] = facts->left[n] = facts->given_up[n] = trace->count;
     for (size_t at = 0; at < trace->count; at++)
         note_record(facts, &trace->records[at], at);
 }
@@ -48,6 +56,11 @@ void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
 bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at)
 {
     return facts->killed[node] >= at && facts->left[node] >= at;
+}
+
+bool sim_given_up(const struct sim_facts *facts, unsigned node, size_t at)
+{
+    return facts->given_up[node] < at;
 }
 
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
@@ -58,12 +71,20 @@ uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
     return mask;
 }
 
+bool sim_majority_lost(const struct sim_facts *facts)
+{
+    unsigned killed = 0;
+    for (unsigned n = 0; n < facts->nodes; n++)
+        killed += facts->killed[n] < facts->trace->count;
+    return 2 * killed >= facts->nodes;
+}
+
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 {
     size_t end = facts->trace->count;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         if (n != but && (facts->members[node] >> n & 1) &&
-            (!sim_alive(facts, n, end) || facts->leaving[n] < end))
+            (!sim_alive(facts, n, end) || facts->leaving[n] < end || sim_given_up(facts, n, end)))
             return false;
     return facts->serves[node];
 }
@@ -71,8 +92,8 @@ bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 bool sim_check(const struct sim_trace *trace, const struct sim_limits *limits,
                struct sim_verdict *verdict)
 {
-    static sim_judge *const judges[] = {check_fabric, check_order,   check_bulk,
-                                        check_p2p,    check_members, check_liveness};
+    static sim_judge *const judges[] = {check_fabric,  check_order, check_bulk,    check_p2p,
+                                        check_members, check_views, check_liveness};
     struct sim_facts facts;
     *verdict = (struct sim_verdict){0};
     sim_facts_collect(&facts, trace, limits);

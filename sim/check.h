@@ -1,22 +1,27 @@
 /* check.h — the judges: they read a trace and say which promise was broken, if any.
  *
  * They share no code with the core and know nothing of its state: only what nodes asked, what they
- * were told, and what landed in their memory. The names are those of the group layer's promises;
- * in this slice, without view change:
+ * were told, and what landed in their memory. The names are those of the group layer's promises:
  *
+ *   V1  same vid, same members                     V2  each view holds a majority of its predecessor, leavers counted
+ *   V3  a member stands in the views it installs; vids go up by one
+ *   V4  after a view nothing is handed up of who is not in it
+ *   D4  members that install a view together have delivered the same
+ *   D6  what a survivor sent is delivered at the end
  *   D1  delivered ⇒ sent, once, same bytes
  *   D2  the k-th delivery of a shard is the same (seq, sender, bytes) at every member, and seq
  *       ascends
  *   D3  one sender's messages are delivered in the order of sending, without gaps
- *   D5  at the first delivery of m anywhere, every live member of the shard holds m's bytes
- *       (a bulk: has been given all its parts). So a survivor can always deliver what anybody
- *       delivered.
+ *   D5  at the first delivery of m anywhere, every live member of the shard that goes on holds m's
+ *       bytes (a bulk: has been given all its parts), and nobody delivers in a view what those
+ *       beyond it did not
  *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
  *       fault-free run within limits.deliver_ns, whoever idles
- *   W1  after a member of its shard is reported down, a node delivers nothing there and accepts no
- *       sends
- *   V5  nobody is reported down who neither died nor left, nobody is put out
- *   V6  each death is reported to every live member
+ *   W1  after a member is reported down, a node accepts no sends until the next view
+ *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
+ *       put out
+ *   V6  each death is reported to every live member; where a majority of a view lives, it installs
+ *       one without the dead
  *   S1  no guarded word regresses at any copy
  *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's
  *       source stays as it is until it has landed
@@ -69,13 +74,19 @@ struct sim_facts {
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of the node's shard */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
+    bool stopped; /* at the end a shard takes no sends: the group may have lost its majority */
+    size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
 };
 
 void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
                        const struct sim_limits *limits);
 /* Neither killed nor gone before record `at`. */
 bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at);
+/* A connection between it and another was cut before record `at`: it may be put out. */
+bool sim_given_up(const struct sim_facts *facts, unsigned node, size_t at);
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at);
+/* So many died that there may be no majority: what needs one is not owed. */
+bool sim_majority_lost(const struct sim_facts *facts);
 /* All members of this node's shard live, and stay, to the end; but for `but`, if that is one. */
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);
 
@@ -84,6 +95,7 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
                                                     size_t at, const char *format, ...);
 
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
-sim_judge check_fabric, check_order, check_bulk, check_p2p, check_members, check_liveness;
+sim_judge check_fabric, check_order, check_bulk, check_p2p, check_members, check_views,
+    check_liveness;
 
 #endif

@@ -111,12 +111,9 @@ static bool aborts(struct court *court, const struct sim_record *r, size_t at,
     in->aborted = true;
     const struct sim_facts *facts = court->facts;
     unsigned sender = in->bulk->sender;
-    /* A member's death wedges the shard and ends every bulk in it. */
-    if (in->bulk->quit || sim_alive_of(facts, in->bulk->members, at) != in->bulk->members)
+    if (in->bulk->quit || !sim_alive(facts, sender, at) || facts->leaving[sender] < at ||
+        sim_given_up(facts, sender, at))
         return true;
-    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        if ((in->bulk->members >> n & 1) && facts->leaving[n] < at)
-            return true;
     return sim_find(verdict, "B2", at, "n%u was told that a bulk of n%u, which goes on, is aborted",
                     r->node, sender);
 }
@@ -136,6 +133,9 @@ static bool is_delivered(struct court *court, const struct sim_record *r, size_t
                         r->peer);
     uint64_t others = bulk->members & ~(UINT64_C(1) << bulk->sender);
     uint64_t lack = sim_alive_of(court->facts, others, at) & ~bulk->holds;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (court->facts->leaving[n] < at || sim_given_up(court->facts, n, at))
+            lack &= ~(UINT64_C(1) << n);
     return !lack || sim_find(verdict, "D5", at,
                              "n%u delivered a bulk of n%u, of which members %" PRIx64 " lack parts",
                              r->node, r->peer, lack);

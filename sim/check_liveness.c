@@ -16,6 +16,7 @@ struct court {
     size_t bulks_taken[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
     uint64_t load[SIM_NODES_MAX][8];
+    uint64_t stopped; /* nodes whose shard takes no sends at the end */
     bool idle;
 };
 
@@ -47,7 +48,8 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_BULK_END: court->bulks_ended[r->node]++; return true;
     case SIM_LOAD: court->load[r->node][r->id & 7] = r->total; return true;
     case SIM_LOADS:
-        if (sim_alive(court->facts, r->peer, at) && court->load[r->peer][r->id & 7] != r->total)
+        if (sim_alive(court->facts, r->peer, at) && !sim_given_up(court->facts, r->peer, at) &&
+            !sim_given_up(court->facts, r->node, at) && court->load[r->peer][r->id & 7] != r->total)
             return sim_find(verdict, "D7", at,
                             "n%u reads %" PRIu64 " in n%u's load word %" PRIu64
                             ", which says %" PRIu64,
@@ -58,6 +60,7 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_ODD:
         return r->status != 0 ||
                sim_find(verdict, "A1", at, "n%u accepted odd request %" PRIx64, r->node, r->id);
+    case SIM_SHARD: court->stopped |= (uint64_t)(r->status != 0) << r->node; return true;
     case SIM_STUCK:
         return sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
     case SIM_END:
@@ -66,16 +69,26 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     }
 }
 
+/* It lives, stays, was never cut off, and its shard takes sends. */
+static bool goes_on(const struct court *court, unsigned node)
+{
+    const struct sim_facts *facts = court->facts;
+    size_t end = facts->trace->count;
+    return facts->serves[node] && sim_alive(facts, node, end) && facts->leaving[node] == end &&
+           !sim_given_up(facts, node, end) && !(court->stopped >> node & 1);
+}
+
 static bool all_is_delivered(const struct court *court, struct sim_verdict *verdict)
 {
     const struct sim_facts *facts = court->facts;
     for (unsigned n = 0; n < facts->nodes; n++)
         for (unsigned s = 0; s < facts->nodes; s++) {
-            if (!sim_shard_whole(facts, n, SIM_NOBODY) || !(facts->members[n] >> s & 1))
+            if (!goes_on(court, n) || !goes_on(court, s) || !(facts->members[n] >> s & 1))
                 continue;
             if (court->taken[n][s] != court->sent_count[s] ||
                 court->bulks_taken[n][s] != court->bulks_ended[s])
-                return sim_find(verdict, "D7", facts->trace->count,
+                return sim_find(verdict, sim_shard_whole(facts, n, SIM_NOBODY) ? "D7" : "D6",
+                                facts->trace->count,
                                 "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u", n,
                                 court->taken[n][s], court->sent_count[s], court->bulks_taken[n][s],
                                 court->bulks_ended[s], s);
@@ -87,8 +100,10 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
 {
     const struct sim_facts *facts = court->facts;
     size_t end = facts->trace->count;
+    if (sim_majority_lost(facts))
+        return true;
     for (unsigned s = 0; s < facts->nodes; s++) {
-        if (facts->left[s] == end || !sim_shard_whole(facts, s, s))
+        if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
             if ((facts->members[s] >> n & 1) && court->taken[n][s] != court->sent_count[s])

@@ -4,7 +4,9 @@
 #include <inttypes.h>
 
 struct told {
-    uint64_t down; /* ranks that this node was told are gone */
+    uint64_t down;    /* ranks that this node was told are gone */
+    uint64_t members; /* of its view */
+    bool out;
 };
 
 static bool is_down(const struct sim_facts *facts, struct told *told, size_t at,
@@ -12,35 +14,40 @@ static bool is_down(const struct sim_facts *facts, struct told *told, size_t at,
 {
     const struct sim_record *r = &facts->trace->records[at];
     bool leaving = facts->leaving[r->peer] < at, dead = facts->killed[r->peer] < at;
+    bool parted = facts->leaving[r->node] < at; /* who leaves may be left alone by those who stay */
     if (told[r->node].down >> r->peer & 1)
         return sim_find(verdict, "V5", at, "n%u was told twice that n%u is gone", r->node, r->peer);
     told[r->node].down |= UINT64_C(1) << r->peer;
-    if (!leaving && !dead)
+    if (sim_given_up(facts, r->peer, at) || sim_given_up(facts, r->node, at))
+        return true;
+    if (!leaving && !dead && !parted)
         return sim_find(verdict, "V5", at, "n%u was told that n%u is gone, which lives", r->node,
                         r->peer);
     if (r->status && !leaving)
         return sim_find(verdict, "L1", at, "n%u was told that n%u left, which died", r->node,
                         r->peer);
-    if (!r->status && facts->left[r->peer] < at)
+    if (!r->status && facts->left[r->peer] < at && !parted)
         return sim_find(verdict, "L1", at, "n%u was told that n%u died, which left cleanly",
                         r->node, r->peer);
     return true;
 }
 
-static bool shard_goes_on(const struct sim_facts *facts, const struct told *told, size_t at,
-                          struct sim_verdict *verdict)
+static bool may_send(const struct sim_facts *facts, const struct told *told, size_t at,
+                     struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
-    if (!(told[r->node].down & facts->members[r->node]))
+    if (!(told[r->node].down & told[r->node].members))
         return true;
-    return sim_find(verdict, "W1", at, "n%u %s after a member of its shard was gone", r->node,
-                    r->kind == SIM_DELIVER ? "delivered" : "accepted a send");
+    return sim_find(verdict, "W1", at, "n%u accepted a send between a loss and the next view",
+                    r->node);
 }
 
 static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
     nx_ns took = r->at - facts->trace->records[facts->leaving[r->node]].at;
+    if (facts->stopped || sim_majority_lost(facts))
+        return true; /* without a majority nobody can let it go */
     if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)
         return true;
     return sim_find(verdict, "L1", at, "n%u took %" PRId64 " ns to leave", r->node, took);
@@ -52,14 +59,13 @@ static bool judge_record(const struct sim_facts *facts, struct told *told, size_
     const struct sim_record *r = &facts->trace->records[at];
     switch (r->kind) {
     case SIM_DOWN: return is_down(facts, told, at, verdict);
-    case SIM_DELIVER: return shard_goes_on(facts, told, at, verdict);
-    case SIM_SEND:
-    case SIM_BULK: return r->status != 0 || shard_goes_on(facts, told, at, verdict);
-    case SIM_SHARD:
-        return r->status != 0 || !facts->serves[r->node] || shard_goes_on(facts, told, at, verdict);
+    case SIM_VIEW: told[r->node].members = r->mask; return true;
+    case SIM_SEND: return r->status != 0 || may_send(facts, told, at, verdict);
     case SIM_LEFT: return left_in_time(facts, at, verdict);
     case SIM_OUT:
-        return sim_find(verdict, "V5", at, "n%u was put out of the group (%u)", r->node, r->status);
+        told[r->node].out = true;
+        return sim_given_up(facts, r->node, at) || facts->leaving[r->node] < at ||
+               sim_find(verdict, "V5", at, "n%u was put out of the group (%u)", r->node, r->status);
     default: return true;
     }
 }
@@ -71,10 +77,10 @@ static bool all_are_told(const struct sim_facts *facts, const struct told *told,
     for (unsigned n = 0; n < facts->nodes; n++)
         for (unsigned peer = 0; peer < facts->nodes; peer++)
             if (n != peer && sim_alive(facts, n, end) && !sim_alive(facts, peer, end) &&
-                !(told[n].down >> peer & 1))
+                (told[n].members >> peer & 1) && !told[n].out && !(told[n].down >> peer & 1))
                 return sim_find(verdict, "V6", end, "n%u was never told that n%u is gone", n, peer);
     for (unsigned n = 0; n < facts->nodes; n++)
-        if (facts->leaving[n] < end && sim_alive(facts, n, end))
+        if (facts->leaving[n] < end && sim_alive(facts, n, end) && !told[n].out)
             return sim_find(verdict, "L1", end, "n%u never got to leave", n);
     return true;
 }

@@ -28,6 +28,13 @@ struct court {
     struct shard shards[SIM_SUBS_MAX][SIM_SHARDS_MAX];
     size_t place[SIM_NODES_MAX]; /* how many of its shard's agreed a node has delivered */
     int64_t last_seq[SIM_NODES_MAX];
+    uint64_t vid[SIM_NODES_MAX];
+    uint64_t ended; /* nodes out of the group by their own word */
+    struct {
+        uint64_t
+            vid; /* the newest that a member of the shard installed, and what was delivered before it */
+        size_t delivered;
+    } newest[SIM_SUBS_MAX][SIM_SHARDS_MAX];
 };
 
 static void append(struct list *list, size_t at)
@@ -101,10 +108,23 @@ static bool repeats(struct court *court, const struct shard *shard, size_t place
                     mine->node, first->node, place, mine->seq, mine->peer, first->seq, first->peer);
 }
 
+/* Members that must hold what the node delivers: alive, in the same view, and not about to leave. */
+static uint64_t holders(const struct court *court, size_t at)
+{
+    const struct sim_facts *facts = court->facts;
+    unsigned node = record(court, at)->node;
+    uint64_t live = sim_alive_of(facts, facts->members[node], at) & ~court->ended;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (court->vid[n] != court->vid[node] || facts->leaving[n] < at ||
+            sim_given_up(facts, n, at))
+            live &= ~(UINT64_C(1) << n);
+    return live;
+}
+
 static bool is_held(const struct court *court, size_t at, bool first, struct sim_verdict *verdict)
 {
     const struct sim_record *r = record(court, at);
-    uint64_t live = sim_alive_of(court->facts, court->facts->members[r->node], at);
+    uint64_t live = holders(court, at);
     if (r->id || (r->mask & live) == live)
         return true;
     return sim_find(verdict, first ? "D5" : "S3", at,
@@ -131,14 +151,47 @@ static bool judge_delivery(struct court *court, size_t at, struct sim_verdict *v
     court->last_seq[r->node] = r->seq;
     if (!first)
         return repeats(court, shard, place, at, verdict) && is_held(court, at, false, verdict);
+    if (court->vid[r->node] < court->newest[r->sub][r->shard].vid)
+        return sim_find(verdict, "D5", at,
+                        "n%u delivered seq %" PRId64 " in view %" PRIu64
+                        ", which those in view %" PRIu64 " did not",
+                        r->node, r->seq, court->vid[r->node], court->newest[r->sub][r->shard].vid);
     append(&shard->agreed, at);
     return (r->id ? bulk_was_opened : was_sent_next)(court, shard, at, verdict) &&
            is_held(court, at, true, verdict);
 }
 
+/* The first of a shard to install a view says where the old one ends; nobody was beyond, and all who follow agree. */
+static bool judge_view(struct court *court, size_t at, struct sim_verdict *verdict)
+{
+    const struct sim_record *r = record(court, at);
+    const struct sim_facts *facts = court->facts;
+    unsigned sub = facts->sub[r->node], s = facts->shard[r->node];
+    size_t place = court->place[r->node], agreed = court->shards[sub][s].agreed.count;
+    court->vid[r->node] = r->id;
+    if (!facts->serves[r->node] || r->id == 1)
+        return true;
+    if (r->id > court->newest[sub][s].vid) {
+        court->newest[sub][s].vid = r->id;
+        court->newest[sub][s].delivered = place;
+        return place == agreed || sim_find(verdict, "D5", at,
+                                           "n%u installed view %" PRIu64
+                                           " with %zu messages delivered, another had %zu",
+                                           r->node, r->id, place, agreed);
+    }
+    return r->id != court->newest[sub][s].vid || place == court->newest[sub][s].delivered ||
+           sim_find(verdict, "D4", at,
+                    "n%u installed view %" PRIu64 " with %zu messages delivered, another with %zu",
+                    r->node, r->id, place, court->newest[sub][s].delivered);
+}
+
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = record(court, at);
+    if (r->kind == SIM_VIEW)
+        return judge_view(court, at, verdict);
+    if (r->kind == SIM_OUT)
+        court->ended |= UINT64_C(1) << r->node;
     if (r->kind == SIM_DELIVER)
         return judge_delivery(court, at, verdict);
     if (r->kind == SIM_SEND && !r->status)

@@ -159,7 +159,8 @@ static bool has_failed(struct court *court, const struct sim_record *r, size_t a
                         q ? "over" : "not its own");
     q->over = true;
     if (!sim_alive(court->facts, q->peer, at) || court->facts->leaving[q->peer] < at ||
-        court->facts->leaving[r->node] < at)
+        court->facts->leaving[r->node] < at || sim_given_up(court->facts, q->peer, at) ||
+        sim_given_up(court->facts, r->node, at))
         return true;
     return sim_find(verdict, "R1", at,
                     "n%u was told that query %" PRIx64 " failed (%u), but n%u lives", r->node,
@@ -176,7 +177,8 @@ static bool is_gone(struct court *court, const struct sim_record *r, size_t at,
                         r->node, r->id);
     asked->gone = true;
     unsigned asker = asked->peer;
-    if (!sim_alive(court->facts, asker, at) || court->facts->leaving[asker] < at)
+    if (!sim_alive(court->facts, asker, at) || court->facts->leaving[asker] < at ||
+        sim_given_up(court->facts, asker, at) || sim_given_up(court->facts, r->node, at))
         return true;
     for (size_t i = 0; i < court->queries_count; i++) {
         const struct query *q = &court->queries[i];

@@ -138,6 +138,18 @@ static void draw_faults(struct sim_config *config, struct nx_prng *prng)
         add_fault(config, prng, mood >= 8 ? SIM_FAULT_LEAVE : SIM_FAULT_KILL);
     if (mood == 7 || mood == 9)
         add_fault(config, prng, nx_prng_chance(prng, 1, 2) ? SIM_FAULT_LEAVE : SIM_FAULT_KILL);
+    /* More of them, and close together, in a large group. */
+    if (mood >= 6 && config->nodes > 4 && nx_prng_chance(prng, 1, 2)) {
+        nx_ns first = config->faults[config->faults_count - 1].at;
+        for (uint32_t i = between(prng, 1, 3); i > 0; i--) {
+            add_fault(config, prng, nx_prng_chance(prng, 1, 4) ? SIM_FAULT_LEAVE : SIM_FAULT_KILL);
+            if (nx_prng_chance(prng, 1, 2))
+                config->faults[config->faults_count - 1].at =
+                    first + nx_prng_between(prng, 0, 10 * config->delay_max_ns);
+        }
+    }
+    if (mood >= 4 && nx_prng_chance(prng, 1, 6))
+        add_fault(config, prng, SIM_FAULT_CUT);
 }
 
 /* A fabric may miss a death, if somebody who notices it stays to say so. */
@@ -145,9 +157,9 @@ static void draw_deafness(struct sim_config *config, struct nx_prng *prng)
 {
     struct sim_fault *death = NULL;
     for (uint32_t i = 0; i < config->faults_count; i++) {
-        if (config->faults[i].kind > SIM_FAULT_LEAVE)
+        if (config->faults[i].kind == SIM_FAULT_PAUSE || config->faults[i].kind == SIM_FAULT_STALL)
             continue;
-        if (death)
+        if (death || config->faults[i].kind == SIM_FAULT_CUT)
             return;
         death = &config->faults[i];
     }
@@ -182,9 +194,9 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
 
 static void print_fault(const struct sim_fault *fault, FILE *out)
 {
-    static const char *const names[] = {"kill", "leave", "pause", "stall"};
+    static const char *const names[] = {"kill", "leave", "pause", "stall", "cut"};
     fprintf(out, "#   at %" PRId64 " ns %s n%u", fault->at, names[fault->kind], fault->node);
-    if (fault->kind == SIM_FAULT_STALL)
+    if (fault->kind == SIM_FAULT_STALL || fault->kind == SIM_FAULT_CUT)
         fprintf(out, " -> n%u", fault->peer);
     if (fault->kind >= SIM_FAULT_PAUSE)
         fprintf(out, " for %" PRId64 " ns\n", fault->lasts_ns);

@@ -8,11 +8,18 @@
 
 enum { SIM_FAULTS_MAX = 24 };
 
-enum sim_fault_kind { SIM_FAULT_KILL, SIM_FAULT_LEAVE, SIM_FAULT_PAUSE, SIM_FAULT_STALL };
+/* CUT: the connection of two live nodes fails; at least one of them learns of it. */
+enum sim_fault_kind {
+    SIM_FAULT_KILL,
+    SIM_FAULT_LEAVE,
+    SIM_FAULT_PAUSE,
+    SIM_FAULT_STALL,
+    SIM_FAULT_CUT
+};
 
 struct sim_fault {
     enum sim_fault_kind kind;
-    nx_rank node, peer; /* peer: STALL */
+    nx_rank node, peer; /* peer: STALL, CUT */
     nx_ns at;
     nx_ns lasts_ns;        /* PAUSE, STALL */
     uint32_t after_writes; /* KILL: dies while posting, after so many writes of its next turns */

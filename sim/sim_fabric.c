@@ -219,15 +219,25 @@ static void check_source(struct sim_fabric *fabric, nx_ns now, nx_rank from,
         foul(fabric, now, from, &w->write, SIM_FOUL_SOURCE);
 }
 
+/* The tag that a word is sealed for: 0, or one of the first views. */
+static uint64_t tag_of(const uint8_t *at)
+{
+    enum { TAGS = 64 };
+    struct nx_guarded word;
+    memcpy(&word, at, sizeof word);
+    for (uint64_t tag = 0; tag < TAGS; tag++)
+        if (nx_guard_seal_for(word.value, tag) == word.seal)
+            return tag;
+    return TAGS;
+}
+
 /* Traces the columns that a write into a row has left: 16-byte words, value first. */
 static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
                           const struct sim_write *w)
 {
     static const uint8_t laws[NX_ROW_WORDS] = {
-#define SIM_COLUMN_LAW(column, law)                          \
-    [column] = law == NX_LAW_GROWS       ? SIM_LAW_GROWS     \
-               : law == NX_LAW_SET_GROWS ? SIM_LAW_SET_GROWS \
-                                         : SIM_LAW_FREE,
+#define SIM_COLUMN_LAW(column, law, life) \
+    [column] = law == NX_LAW_GROWS ? SIM_LAW_GROWS : SIM_LAW_FREE,
         NX_COLUMN_LIST(SIM_COLUMN_LAW)
 #undef SIM_COLUMN_LAW
     };
@@ -242,6 +252,7 @@ static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
                                     .offset = at,
                                     .status = laws[(at - row) / 16]};
         memcpy(&record.total, fabric->regions[w->write.peer] + at, sizeof record.total);
+        record.id = tag_of(fabric->regions[w->write.peer] + at);
         sim_trace_add(fabric->trace, &record);
     }
 }

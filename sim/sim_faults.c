@@ -23,6 +23,10 @@ void sim_faults_apply(struct sim_world *world, uint32_t index)
         sim_node_leave(node);
         break;
     case SIM_FAULT_PAUSE: sim_node_pause(node, world->now + fault->lasts_ns); break;
+    case SIM_FAULT_CUT:
+        world->death = fault; /* who is put out dies of it */
+        sim_world_cut(world, fault);
+        break;
     case SIM_FAULT_STALL:
         sim_note(world, fault->node, SIM_STALL, (struct sim_record){.peer = (uint8_t)fault->peer});
         sim_fabric_stall(&world->fabric, world->now, fault->node, fault->peer,

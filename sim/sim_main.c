@@ -27,6 +27,13 @@ static const struct mutant {
     {"guard-before-payload", NX_MUTANT_GUARD_BEFORE_PAYLOAD},
     {"window-off-by-one", NX_MUTANT_WINDOW_OFF_BY_ONE},
     {"skip-guard-check", NX_MUTANT_SKIP_GUARD_CHECK},
+    {"trim-max", NX_MUTANT_TRIM_MAX},
+    {"view-before-wedge", NX_MUTANT_VIEW_BEFORE_WEDGE},
+    {"evicted-writes", NX_MUTANT_EVICTED_WRITES},
+    {"deaf-to-suspicion", NX_MUTANT_DEAF_TO_SUSPICION},
+    {"anybody-proposes", NX_MUTANT_ANYBODY_PROPOSES},
+    {"minority-goes-on", NX_MUTANT_MINORITY_GOES_ON},
+    {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 
@@ -107,9 +114,9 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
     const uint64_t *k = tally->kinds;
     printf("%" PRIu64 " seeds held: %" PRIu64 " sends, %" PRIu64 " deliveries, %" PRIu64
            " bulks, %" PRIu64 " queries, %" PRIu64 " deaths, %" PRIu64 " leaves, %" PRIu64
-           " writes, %" PRIu64 " waits for room\n",
+           " views, %" PRIu64 " cuts, %" PRIu64 " writes, %" PRIu64 " waits for room\n",
            seeds, k[SIM_SEND], k[SIM_DELIVER], k[SIM_BULK], k[SIM_QUERY], k[SIM_KILL], k[SIM_LEFT],
-           k[SIM_WRITE], k[SIM_FULL]);
+           k[SIM_VIEW], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL]);
 }
 
 static bool run_seeds(const struct options *options, struct sim_trace *trace)

@@ -71,6 +71,8 @@ bool sim_node_step(struct sim_node *node, const struct nx_event *event)
 {
     nx_core_step(node->core, node->world->now, event, &node->update);
     nx_assert(node->update.upcalls_count <= NX_UPCALLS_PER_STEP);
+    for (nx_rankset left = node->update.disconnect; left; left &= left - 1)
+        sim_world_disconnect(node->world, node->rank, (nx_rank)__builtin_ctzll(left));
     for (uint32_t i = 0; i < node->update.upcalls_count; i++) {
         if (!nx_core_upcall_wanted(node->core, &node->update.upcalls[i]))
             continue;
@@ -100,7 +102,7 @@ enum nx_status sim_node_ask(struct sim_node *node, struct nx_event event, enum s
     return status;
 }
 
-static void note_place(struct sim_node *node)
+void sim_node_note_place(struct sim_node *node)
 {
     const struct nx_layout *layout = nx_core_layout(node->core);
     struct sim_record record = {.mask = 0};
@@ -118,7 +120,7 @@ void sim_node_start(struct sim_node *node)
 {
     struct nx_event event = {.type = NX_EV_VIEW, .view = &node->world->config->view};
     sim_node_step(node, &event);
-    note_place(node);
+    sim_node_note_place(node);
     node->next_op_at = nx_prng_between(&node->prng, 0, node->load->gap_ns + 1);
     schedule_turn(node, nx_prng_between(&node->prng, 0, 5000), false);
 }
@@ -174,11 +176,12 @@ static bool look_around(struct sim_node *node, bool *busy)
     return true;
 }
 
+/* Its leave is known, or it was put out: the process ends. */
 static bool has_left(struct sim_node *node)
 {
-    if (!node->leaving || !nx_core_left(node->core))
+    if (!nx_core_left(node->core))
         return false;
-    die(node, SIM_LEFT);
+    die(node, node->leaving ? SIM_LEFT : SIM_KILL);
     return true;
 }
 

@@ -93,7 +93,8 @@ void sim_node_close(struct sim_node *node);
 void sim_node_start(struct sim_node *node); /* installs the first view */
 
 void sim_node_turn(struct sim_node *node);
-void sim_node_wake(struct sim_node *node); /* something came: if asleep, take a turn soon */
+void sim_node_note_place(struct sim_node *node); /* in the view that it is in */
+void sim_node_wake(struct sim_node *node);       /* something came: if asleep, take a turn soon */
 void sim_node_notice(struct sim_node *node, nx_rank peer);
 void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);

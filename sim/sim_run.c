@@ -24,17 +24,43 @@ void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct 
 
 void sim_world_bury(struct sim_world *world, nx_rank node)
 {
+    static const struct sim_fault of_itself = {.notice_ns = NX_MS}; /* the core gave up */
+    const struct sim_fault *death = world->death ? world->death : &of_itself;
     bool noticed = false;
     sim_fabric_cut(&world->fabric, node);
     for (nx_rank peer = 0; peer < world->config->nodes; peer++) {
         if (peer == node || world->nodes[peer]->life == SIM_DEAD)
             continue;
-        if (noticed && world->death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
+        if (noticed && death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
             continue;
         noticed = true;
-        nx_ns delay = nx_prng_between(&world->prng, 1000, world->death->notice_ns + 1000);
+        nx_ns delay = nx_prng_between(&world->prng, 1000, death->notice_ns + 1000);
         sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
     }
+}
+
+void sim_world_cut(struct sim_world *world, const struct sim_fault *fault)
+{
+    nx_rank a = fault->node, b = fault->peer;
+    if (a == b || world->nodes[a]->life == SIM_DEAD || world->nodes[b]->life == SIM_DEAD)
+        return;
+    sim_note(world, a, SIM_CUT, (struct sim_record){.peer = (uint8_t)b});
+    sim_fabric_sever(&world->fabric, b, a);
+    sim_events_add(&world->events, world->now + 1000, SIM_EVENT_NOTICE, false, a, b, 0);
+    if (nx_prng_chance(&world->prng, 1, 2))
+        return; /* one-way: b hears of it from a */
+    sim_fabric_sever(&world->fabric, a, b);
+    nx_ns delay = nx_prng_between(&world->prng, 1000, fault->notice_ns + 1000);
+    sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, b, a, 0);
+}
+
+void sim_world_disconnect(struct sim_world *world, nx_rank node, nx_rank peer)
+{
+    sim_fabric_sever(&world->fabric, node, peer);
+    sim_fabric_sever(&world->fabric, peer, node);
+    nx_ns delay = nx_prng_between(&world->prng, 1000, 100 * NX_US);
+    if (world->nodes[peer]->life != SIM_DEAD)
+        sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
 }
 
 uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,

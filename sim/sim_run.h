@@ -31,6 +31,12 @@ enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
 /* A node has died or left: its lanes are cut, the others learn of it one by one. */
 void sim_world_bury(struct sim_world *world, nx_rank node);
 
+/* The connection of two live nodes fails. */
+void sim_world_cut(struct sim_world *world, const struct sim_fault *fault);
+
+/* `node` closes its connection to `peer`, which learns of it. */
+void sim_world_disconnect(struct sim_world *world, nx_rank node, nx_rank peer);
+
 /* Members of `mask` whose memory holds these bytes where `node`'s has them; all, if they are not
  * in its region. */
 uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,

@@ -51,6 +51,7 @@
     X(PAUSE, "pause", "")                                                                         \
     X(RESUME, "resume", "")                                                                       \
     X(STALL, "stall", "peer")             /* the lane n → peer stands still for a while */      \
+    X(CUT, "cut", "peer")                 /* the connection of n and peer fails, both live */     \
     X(NOTICE, "notice", "peer")           /* the fabric told n that peer is dead */               \
     X(DOWN, "down", "peer status")        /* n's upcall: peer is gone; status 1 = clean */        \
     X(OUT, "out", "status")               /* n's upcall: it cannot go on in the group */          \
@@ -60,9 +61,9 @@
     X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */    \
     X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */        \
     X(FOUL, "foul", "peer id offset len") /* n broke the fabric's contract; id: enum sim_foul */  \
-    X(COLUMN, "column", "offset total status") /* a guarded word of n has landed; status: law */  \
-    X(IDLE, "idle", "")                        /* from now on there is no work */                 \
-    X(END, "end", "status")                    /* 0: the run came to rest; 1: it did not in time */
+    X(COLUMN, "column", "offset total status id") /* a guarded word has landed; law, tag */       \
+    X(IDLE, "idle", "")                           /* from now on there is no work */              \
+    X(END, "end", "status") /* 0: the run came to rest; 1: it did not in time */
 
 enum sim_kind {
 #define SIM_KIND_ENUM(kind, name, fields) SIM_##kind,

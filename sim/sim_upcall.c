@@ -166,8 +166,9 @@ static void lose_member(struct sim_node *node, nx_rank rank, bool clean)
 static void install(struct sim_node *node)
 {
     const struct nx_view *view = nx_core_view(node->core);
-    note(node, SIM_VIEW,
-         (struct sim_record){.id = view->vid, .mask = (UINT64_C(1) << view->members_count) - 1});
+    note(node, SIM_VIEW, (struct sim_record){.id = view->vid, .mask = nx_view_ranks(view)});
+    if (view->vid > 1)
+        sim_node_note_place(node);
 }
 
 void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)

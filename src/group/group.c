@@ -45,8 +45,9 @@ struct nx_group {
     size_t region_bytes;
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */
     bool installed, told_down, in_upcall, requested, leaving;
-    nx_ns port_at; /* when the bootstrap is due after the first view */
-    nx_ns wake_at; /* the core's */
+    enum nx_change_state change; /* as last noted */
+    nx_ns port_at;               /* when the bootstrap is due after the first view */
+    nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
     uint64_t wakeups;
     struct nx_update update, request; /* of turns; of calls, also those made in upcalls */
@@ -237,12 +238,36 @@ static void post_writes(struct nx_group *g)
     }
 }
 
+static void disconnect(struct nx_group *g)
+{
+    for (nx_rankset left = g->update.disconnect; left; left &= left - 1)
+        nx_fabric_drop(g->fabric, (nx_rank)__builtin_ctzll(left));
+}
+
+/* A group that cannot go on says so, once. */
+static void note_change(struct nx_group *g)
+{
+    enum nx_change_state state = nx_core_change_state(g->core);
+    if (state == g->change)
+        return;
+    if (state == NX_CHANGE_BLOCKED)
+        nx_warn("no primary partition: %d of %d members of view %llu are reachable",
+                __builtin_popcountll(nx_core_alive(g->core)),
+                __builtin_popcountll(nx_view_ranks(nx_core_view(g->core))),
+                (unsigned long long)nx_core_view(g->core)->vid);
+    else
+        nx_debug("view change: state %d, was %d", (int)state, (int)g->change);
+    g->change = state;
+}
+
 /* Steps the core with an event that may make upcalls and writes, and carries them out. */
 static void step(struct nx_group *g, nx_ns now, struct nx_event *event)
 {
     event->writable = nx_fabric_writable(g->fabric);
     nx_core_step(g->core, now, event, &g->update);
     g->wake_at = g->update.wake_at;
+    disconnect(g);
+    note_change(g);
     make_upcalls(g);
     post_writes(g);
 }

@@ -11,7 +11,11 @@
  * Ordered multicast, per shard (Derecho's names; docs/architecture.md has the picture)
  *   - delivered(m) at one member  =>  m was sent, once, with these bytes, and every member of the shard holds it
  *   - all members of a shard deliver the same messages in the same order; one sender's messages in FIFO order
- *   - a member that is suspected wedges its shard until the next view: sends there answer NX_WEDGED
+ *   - when a member dies or leaves, the others install the next view; until then sends answer NX_AGAIN. What was
+ *     delivered anywhere is delivered by all who go on, before `view`; what a survivor sent and was not delivered is
+ *     delivered after it, once. Bulk and queries between survivors go on. seq only grows, also across views
+ *   - without a majority of the last view (`no primary partition`) nothing is ordered: sends answer NX_WEDGED
+ * Ranks          stay with their members; a rank is vacant once its member is out of the view
  * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
  *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
  *                 of the message's size: receivers take parts as they come.
@@ -52,9 +56,10 @@ struct nx_group_config {
 /* Any of them may be NULL: what it would tell is dropped. Without query_part, queries to this node stay
  * unanswered. */
 struct nx_group_upcalls {
-    /* A view is installed. `layout` is its layout. */
+    /* A view is installed. `layout` is its layout. All messages of the view before were delivered; the same ones at every
+     * member of the shard. */
     void (*view)(void *ctx, const struct nx_view *view, const struct nx_layout *layout);
-    /* A member is gone (crash or leave): its shard may be inadequate or wedged from now on. */
+    /* A member is gone (crash or leave): the view without it will come, if there is a majority. */
     void (*member_down)(void *ctx, nx_rank rank, bool clean, const char *why);
     void (*deliver)(void *ctx, const struct nx_delivery *message);
     /* Bytes of somebody else's bulk message; `head` (head_len bytes) comes with the first piece only. */
@@ -91,7 +96,8 @@ const struct nx_layout *nx_group_layout(const struct nx_group *group); /* NULL b
 nx_rank nx_group_rank(const struct nx_group *group);                   /* ours in the view */
 nx_rankset nx_group_alive(const struct nx_group *group);               /* members not suspected */
 
-/* Why ordered sends into a shard are refused now: NX_OK (they are not), NX_UNAVAILABLE (inadequate), NX_WEDGED. */
+/* Why ordered sends into a shard are refused now: NX_OK (they are not, or only until the view
+ * has changed), NX_UNAVAILABLE (inadequate), NX_WEDGED (no primary partition). */
 enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subgroup,
                                      uint32_t shard);
 

@@ -137,7 +137,11 @@ static void trace_part(struct wire *wire, unsigned node, const char *what, const
 static void trace_upcall(struct wire *wire, unsigned node, const struct nx_upcall *up)
 {
     switch (up->type) {
-    case NX_UP_VIEW: trace(wire, node, "view"); return;
+    case NX_UP_VIEW:
+        trace(wire, node, "view %llu of members %llx",
+              (unsigned long long)nx_core_view(wire->cores[node])->vid,
+              (unsigned long long)nx_view_ranks(nx_core_view(wire->cores[node])));
+        return;
     case NX_UP_MEMBER_DOWN:
         trace(wire, node, "lost n%u%s: %s", up->rank, up->clean ? " cleanly" : "", up->why);
         return;
@@ -221,6 +225,12 @@ static void step(struct wire *wire, unsigned node, enum nx_event_type type)
     struct nx_update *update = wire->update;
     nx_core_step(wire->cores[node], wire->now, &event, update);
     wire->wake_at[node] = update->wake_at;
+    for (unsigned n = 0; n < wire->nodes; n++)
+        if (update->disconnect & NX_RANK_BIT(n)) {
+            empty_lane(&wire->lanes[node][n]);
+            empty_lane(&wire->lanes[n][node]);
+            wire->lanes[node][n].cut = wire->lanes[n][node].cut = true;
+        }
     for (uint32_t i = 0; i < update->upcalls_count; i++) {
         const struct nx_upcall *upcall = &update->upcalls[i];
         if (!nx_core_upcall_wanted(wire->cores[node], upcall))

@@ -12,7 +12,7 @@ static struct wire *group_of(unsigned nodes)
     return wire_open(&config, NULL, nodes);
 }
 
-static void a_death_wedges_the_shard_and_is_told_once(void **state)
+static void a_death_is_told_once_and_the_next_view_comes(void **state)
 {
     (void)state;
     struct wire *wire = group_of(3);
@@ -23,19 +23,23 @@ static void a_death_wedges_the_shard_and_is_told_once(void **state)
     wire_kill(wire, 2);
     wire_run(wire);
     assert_true(wire_expect(wire, "[1010] n0 > lost n2: killed\n"
-                                  "[1020] n1 > lost n2: killed\n"));
-    assert_int_equal(nx_core_shard_status(wire->cores[0], 0, 0), NX_WEDGED);
-    assert_int_equal(wire_send(wire, 0, "after"), NX_WEDGED);
+                                  "[1020] n1 > lost n2: killed\n"
+                                  "[1050] n0 > view 2 of members 3\n"
+                                  "[1060] n1 > view 2 of members 3\n"));
+    assert_int_equal(nx_core_shard_status(wire->cores[0], 0, 0), NX_OK);
     assert_int_equal(nx_core_alive(wire->cores[1]), 3);
+    assert_int_equal(wire_send(wire, 0, "after"), NX_OK);
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1110] n1 > delivered 3 from n0 'after'\n"
+                                  "[1120] n0 > delivered 3 from n0 'after'\n"));
     wire_ask(wire, 0, (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = 2, .why = "again"});
     wire_run(wire);
     assert_true(wire_expect(wire, ""));
     wire_close(wire);
 }
 
-/* "After wedging, delivery in that shard stops": what was received but not stable stays
- * undelivered. */
-static void nothing_is_delivered_after_the_wedge(void **state)
+/* D5, D6: what all survivors received is delivered before the view, in the old order, though the dead never had it. */
+static void what_all_survivors_hold_is_delivered_before_the_view(void **state)
 {
     (void)state;
     struct wire *wire = group_of(3);
@@ -46,11 +50,15 @@ static void nothing_is_delivered_after_the_wedge(void **state)
     wire->now = 1000;
     wire_run(wire);
     assert_true(wire_expect(wire, "[1010] n0 > lost n2: killed\n"
-                                  "[1020] n1 > lost n2: killed\n"));
+                                  "[1020] n1 > lost n2: killed\n"
+                                  "[1050] n0 > delivered 0 from n0 'm'\n"
+                                  "[1060] n1 > delivered 0 from n0 'm'\n"
+                                  "[1070] n0 > view 2 of members 3\n"
+                                  "[1080] n1 > view 2 of members 3\n"));
     wire_close(wire);
 }
 
-/* A sender that dies with its message at one of two: neither of them delivers it in this view. */
+/* A sender that dies with its message at one of two: neither of them delivers it. */
 static void a_message_that_only_one_survivor_holds_is_not_delivered(void **state)
 {
     (void)state;
@@ -63,7 +71,47 @@ static void a_message_that_only_one_survivor_holds_is_not_delivered(void **state
     wire->now = 1000;
     wire_run(wire);
     assert_true(wire_expect(wire, "[1010] n1 > lost n0: killed\n"
-                                  "[1020] n2 > lost n0: killed\n"));
+                                  "[1020] n2 > lost n0: killed\n"
+                                  "[1050] n1 > view 2 of members 6\n"
+                                  "[1060] n2 > view 2 of members 6\n"));
+    wire_close(wire);
+}
+
+/* D6: a survivor's message that another survivor lacks is sent again in the next view, once. */
+static void a_survivors_message_beyond_the_trim_is_sent_again(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(3);
+    wire->lanes[0][1].held = true;
+    wire_send(wire, 0, "m");
+    wire_turn(wire, 0);
+    wire_turn(wire, 2);
+    wire_kill(wire, 2);
+    wire->now = 1000;
+    wire_turn(wire, 1);
+    wire_release(wire, 0, 1);
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1010] n1 > lost n2: killed\n"
+                                  "[1020] n0 > lost n2: killed\n"
+                                  "[1040] n0 > view 2 of members 3\n"
+                                  "[1050] n1 > view 2 of members 3\n"
+                                  "[1070] n1 > delivered 0 from n0 'm'\n"
+                                  "[1080] n0 > delivered 0 from n0 'm'\n"));
+    wire_close(wire);
+}
+
+/* V2: half of a view is no majority. It takes no sends, and says why. */
+static void half_of_a_view_is_blocked(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire->now = 1000;
+    wire_kill(wire, 1);
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[1010] n0 > lost n1: killed\n"));
+    assert_int_equal(nx_core_change_state(wire->cores[0]), NX_CHANGE_BLOCKED);
+    assert_int_equal(nx_core_shard_status(wire->cores[0], 0, 0), NX_WEDGED);
+    assert_int_equal(wire_send(wire, 0, "m"), NX_WEDGED);
     wire_close(wire);
 }
 
@@ -91,9 +139,11 @@ static void a_suspicion_spreads(void **state)
     wire_ask(wire, 0, (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = 2, .why = "killed"});
     wire_run(wire);
     assert_true(wire_expect(wire, "[10] n0 > lost n2: killed\n"
-                                  "[20] n1 > lost n2: another member lost it\n"));
+                                  "[20] n1 > lost n2: another member lost it\n"
+                                  "[50] n0 > view 2 of members 3\n"
+                                  "[60] n1 > view 2 of members 3\n"));
     assert_int_equal(nx_core_alive(wire->cores[1]), 3);
-    assert_int_equal(nx_core_shard_status(wire->cores[1], 0, 0), NX_WEDGED);
+    assert_int_equal(nx_core_shard_status(wire->cores[1], 0, 0), NX_OK);
     wire_close(wire);
 }
 
@@ -108,7 +158,9 @@ static void a_suspected_member_fences_itself(void **state)
     assert_true(wire_expect(wire,
                             "[10] n0 > lost n2: one-way cut\n"
                             "[20] n1 > lost n2: another member lost it\n"
-                            "[30] n2 > down, fenced: another member takes this node for failed\n"));
+                            "[30] n2 > down, fenced: another member takes this node for failed\n"
+                            "[60] n0 > view 2 of members 3\n"
+                            "[70] n1 > view 2 of members 3\n"));
     assert_int_equal(wire_send(wire, 2, "m"), NX_FENCED);
     assert_false(wire_turn(wire, 2));
     assert_int_equal(wire->update->writes_count, 0);
@@ -128,14 +180,15 @@ static void a_leaver_goes_cleanly_after_its_last_message(void **state)
     wire_run(wire);
     assert_true(wire_expect(wire, "[40] n1 > delivered 1 from n1 'last'\n"
                                   "[50] n0 > delivered 1 from n1 'last'\n"
-                                  "[200080] n0 > lost n1 cleanly: it left\n"));
+                                  "[200080] n0 > lost n1 cleanly: it left\n"
+                                  "[200140] n0 > view 2 of members 1\n"));
     assert_true(nx_core_left(wire->cores[1]));
-    assert_int_equal(wire_send(wire, 0, "m"), NX_WEDGED);
+    assert_int_equal(wire_send(wire, 0, "m"), NX_OK);
     /* Its connection ends: no news, and no suspicion. */
     wire->dead[1] = true;
     wire_ask(wire, 0, (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = 1, .why = "closed"});
     wire_run(wire);
-    assert_true(wire_expect(wire, ""));
+    assert_true(wire_expect(wire, "[200170] n0 > delivered 2 from n0 'm'\n"));
     wire_close(wire);
 }
 
@@ -157,7 +210,8 @@ static void a_leaver_asks_nothing_after_its_leave(void **state)
     wire_turn(wire, 1);
     wire_release(wire, 0, 1);
     wire_run(wire);
-    assert_true(wire_expect(wire, "[1000000020] n1 > lost n0 cleanly: it left\n"));
+    assert_true(wire_expect(wire, "[1000000020] n1 > lost n0 cleanly: it left\n"
+                                  "[1000000080] n1 > view 2 of members 2\n"));
     wire_close(wire);
 }
 
@@ -199,7 +253,7 @@ static void forge(struct wire *wire, enum nx_column column, uint64_t value)
                                           c->bulk_ring_bytes, c->p2p_ring_bytes, NULL),
                      NX_OK);
     uint8_t *row = wire->regions[0] + nx_row_in_offset(&shape, 1);
-    nx_guard_put((struct nx_guarded *)(void *)row + column, value);
+    nx_guard_put((struct nx_guarded *)(void *)row + column, value, nx_column_tag(column, 1));
 }
 
 /* What a ring holds is looked at when it is handed up, so its offence is reported a turn later. */
@@ -217,7 +271,7 @@ static void expect_distrust(enum nx_column column, uint64_t value, const char *w
     char line[256];
     snprintf(line, sizeof line, "[%lld] n0 > lost n1: %s\n", (long long)wire->now, why);
     assert_true(wire_expect(wire, line));
-    assert_int_equal(nx_core_shard_status(wire->cores[0], 0, 0), NX_WEDGED);
+    assert_int_equal(wire_send(wire, 0, "m"), NX_AGAIN); /* the view is changing */
     wire_close(wire);
 }
 
@@ -265,8 +319,10 @@ static void a_torn_guard_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_death_wedges_the_shard_and_is_told_once),
-        cmocka_unit_test(nothing_is_delivered_after_the_wedge),
+        cmocka_unit_test(a_death_is_told_once_and_the_next_view_comes),
+        cmocka_unit_test(what_all_survivors_hold_is_delivered_before_the_view),
+        cmocka_unit_test(a_survivors_message_beyond_the_trim_is_sent_again),
+        cmocka_unit_test(half_of_a_view_is_blocked),
         cmocka_unit_test(a_message_that_only_one_survivor_holds_is_not_delivered),
         cmocka_unit_test(below_its_minimum_a_shard_is_unavailable),
         cmocka_unit_test(a_suspicion_spreads),

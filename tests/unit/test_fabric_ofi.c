@@ -254,6 +254,20 @@ static void a_closed_peer_is_reported_once_and_writes_to_it_are_dropped(void **s
     assert_true(nx_fabric_connected(f->nodes[0].fabric) == 4);
 }
 
+static void a_dropped_peer_is_no_news_but_learns_of_it(void **state)
+{
+    struct fixture *f = *state;
+    connect_all(f);
+    nx_fabric_drop(f->nodes[0].fabric, 1);
+    struct nx_write w = {.peer = 1, .bytes = 8};
+    assert_int_equal(nx_fabric_post(f->nodes[0].fabric, &w), NX_PEER_DOWN);
+    assert_true(nx_fabric_writable(f->nodes[0].fabric) == 4);
+    POLL_UNTIL(f, f->nodes[1].down & 1);
+    for (int i = 0; i < 1000; i++)
+        turn_all(f);
+    assert_true(f->nodes[0].down == 0 && f->nodes[1].down == 1 && f->nodes[2].down == 0);
+}
+
 static void a_caller_without_the_token_is_rejected(void **state)
 {
     struct fixture *f = *state;
@@ -446,6 +460,7 @@ int main(int argc, char **argv)
         WITH_NODES(an_inline_write_is_a_copy),
         WITH_NODES(a_full_queue_is_not_writable_and_says_again),
         WITH_NODES(a_closed_peer_is_reported_once_and_writes_to_it_are_dropped),
+        WITH_NODES(a_dropped_peer_is_no_news_but_learns_of_it),
         WITH_NODES(a_caller_without_the_token_is_rejected),
         WITH_NODES(disconnect_and_connect_again),
         WITH_NODES(a_sleeper_is_woken_by_a_write_and_by_a_death),

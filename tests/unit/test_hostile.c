@@ -108,7 +108,7 @@ static void append_forged(struct world *world)
     struct nx_record record;
     memcpy(&record, region + rings[which] + at, sizeof record);
     uint64_t len = record.kind == NX_REC_NULLS ? 0 : record.len % 256;
-    nx_guard_put(guard, guard->value + nx_record_bytes(len));
+    nx_guard_put(guard, guard->value + nx_record_bytes(len), nx_column_tag(guards[which], 1));
 }
 
 /* One dirty trick of node 1 against node 0's region. */
@@ -123,10 +123,15 @@ static void attack(struct world *world)
     switch (nx_prng_below(prng, 8)) {
     case 0: forge_record(world, ring + nx_prng_below(prng, 500) * 8); break;
     case 1: forge_record(world, ring + nx_prng_below(prng, 8) * 8); break;
-    case 2: nx_guard_put(&row[nx_prng_below(prng, NX_COLUMNS_COUNT)], odd_value(world)); break;
+    case 2: {
+        unsigned column = (unsigned)nx_prng_below(prng, NX_COLUMNS_COUNT);
+        nx_guard_put(&row[column], odd_value(world), nx_column_tag(column, 1));
+        break;
+    }
     case 3: {
         unsigned column = (unsigned)nx_prng_below(prng, NX_HOT_WORDS);
-        nx_guard_put(&row[column], row[column].value + 8 * nx_prng_below(prng, 20));
+        nx_guard_put(&row[column], row[column].value + 8 * nx_prng_below(prng, 20),
+                     nx_column_tag(column, 1));
         break;
     }
     default: append_forged(world); break;

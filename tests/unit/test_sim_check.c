@@ -106,8 +106,10 @@ static void d7_all_is_delivered_in_time(void **state)
     assert_rule("D7", SHARD, "n1 load id=2 total=7", "n0 loads peer=1 id=2 total=6");
     assert_rule("D7", SHARD, "n0 bulk id=7 total=8 len=8 hash=a", "n0 bulkend id=7 hash=b",
                 "n0 end");
-    /* a shard that lost a member owes nothing */
-    assert_rule("", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1", "n0 end");
+    /* a shard that lost a member delivers in the next view, unless there can be none */
+    assert_rule("D6", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1", "n0 end");
+    assert_rule("", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1",
+                "n0 shard status=16", "n0 end");
 }
 
 #define BULK SHARD, "n0 bulk id=7 total=8 len=9 hash=a", "n1 head peer=0 id=8 len=9 hash=a"
@@ -199,15 +201,42 @@ static void f1_the_fabric_contract(void **state)
     assert_rule("F1", "n0 foul peer=1 id=5");
 }
 
-static void w1_a_wedged_shard_stands_still(void **state)
+#define THREE                                                                          \
+    "n0 member mask=7", "n1 member mask=7", "n2 member mask=7", "n0 view id=1 mask=7", \
+        "n1 view id=1 mask=7", "n2 view id=1 mask=7"
+
+#define LOST_1 "n1 kill", "n0 down peer=1", "n2 down peer=1"
+
+static void w1_nothing_is_sent_between_a_loss_and_the_next_view(void **state)
 {
     (void)state;
-    assert_rule("W1", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1",
-                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=1");
-    assert_rule("W1", SHARD, "n1 kill", "n0 down peer=1", "n0 send len=5 hash=a1");
-    assert_rule("W1", SHARD, "n1 kill", "n0 down peer=1", "n0 shard status=0");
-    assert_rule("", SHARD, "n1 kill", "n0 down peer=1", "n0 send len=5 hash=a1 status=17",
-                "n0 shard status=17", "n0 end");
+    assert_rule("W1", THREE, "n1 kill", "n0 down peer=1", "n0 send len=5 hash=a1");
+    assert_rule("", THREE, "n1 kill", "n0 down peer=1", "n0 send len=5 hash=a1 status=3",
+                "n2 down peer=1", "n0 view id=2 mask=5", "n2 view id=2 mask=5", "n0 end");
+}
+
+static void v1_to_v4_views_are_one_chain(void **state)
+{
+    (void)state;
+    assert_rule("V1", THREE, LOST_1, "n0 view id=2 mask=5", "n2 view id=2 mask=7");
+    assert_rule("V2", THREE, LOST_1, "n0 view id=2 mask=1");
+    assert_rule("", THREE, "n1 kill", "n0 down peer=1", "n2 down peer=1", "n2 leave",
+                "n0 down peer=2 status=1", "n0 view id=2 mask=1", "n2 left", "n0 end");
+    assert_rule("V3", THREE, "n0 view id=3 mask=5");
+    assert_rule("V3", THREE, "n0 view id=2 mask=6");
+    assert_rule("V4", THREE, LOST_1, "n0 view id=2 mask=5",
+                "n0 asked peer=1 id=9 len=1 total=2 hash=1");
+    assert_rule("V6", THREE, LOST_1, "n0 end");
+}
+
+static void d4_and_d5_survivors_end_a_view_alike(void **state)
+{
+    (void)state;
+    assert_rule("D5", THREE, "n0 send len=5 hash=a1",
+                "n1 deliver peer=0 seq=0 len=5 hash=a1 mask=7", "n1 kill", "n0 view id=2 mask=5");
+    assert_rule("D4", THREE, "n0 send len=5 hash=a1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=7", "n1 kill", "n0 view id=2 mask=5",
+                "n2 view id=2 mask=5");
 }
 
 static void v5_and_v6_deaths_are_told_and_only_deaths(void **state)
@@ -216,7 +245,7 @@ static void v5_and_v6_deaths_are_told_and_only_deaths(void **state)
     assert_rule("V5", SHARD, "n0 down peer=1");
     assert_rule("V5", SHARD, "n0 out status=18");
     assert_rule("V5", SHARD, "n1 kill", "n0 down peer=1", "n0 down peer=1");
-    assert_rule("V6", SHARD, "n1 kill", "n0 end");
+    assert_rule("V6", SHARD, "n0 view id=1 mask=3", "n1 kill", "n0 end");
 }
 
 static void l1_a_leave_is_clean_and_quick(void **state)
@@ -273,7 +302,9 @@ int main(void)
         cmocka_unit_test(r2_same_bytes_in_order),
         cmocka_unit_test(s1_columns_only_grow),
         cmocka_unit_test(f1_the_fabric_contract),
-        cmocka_unit_test(w1_a_wedged_shard_stands_still),
+        cmocka_unit_test(w1_nothing_is_sent_between_a_loss_and_the_next_view),
+        cmocka_unit_test(v1_to_v4_views_are_one_chain),
+        cmocka_unit_test(d4_and_d5_survivors_end_a_view_alike),
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
         cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "group/core/core_state.h"
+#include "group/multicast/mc_stability.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +44,11 @@ enum nx_status nx_core_open(const struct nx_core_config *config, void *region,
     struct nx_core *opened = nx_calloc(1, sizeof *opened);
     size_t send_max = send_max_of(&shape);
     uint8_t *heads = nx_calloc(NX_BULKS_MAX, send_max);
+    uint8_t *saved = nx_calloc(1, shape.mc_ring_bytes);
     struct nx_asked *asked = nx_calloc((size_t)config->members_max * NX_QUERIES_MAX, sizeof *asked);
-    if (!opened || !heads || !asked) {
+    if (!opened || !heads || !saved || !asked) {
         free(opened);
+        free(saved);
         free(heads);
         free(asked);
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the group's tables");
@@ -55,6 +58,7 @@ enum nx_status nx_core_open(const struct nx_core_config *config, void *region,
     opened->region = region;
     opened->send_max = send_max;
     opened->heads = heads;
+    opened->saved = saved;
     opened->asked = asked;
     *core = opened;
     return NX_OK;
@@ -65,8 +69,47 @@ void nx_core_close(struct nx_core *core)
     if (!core)
         return;
     free(core->heads);
+    free(core->saved);
     free(core->asked);
     free(core);
+}
+
+void nx_core_begin_shard(struct nx_core *core, uint64_t base)
+{
+    struct nx_mc *mc = &core->mc;
+    uint64_t nulls = mc->nulls_sent;
+    nx_mc_init(mc, &core->layout, core->view.members[core->self].subgroup, core->self, core->region,
+               &core->shape, core->send_max);
+    mc->base = base;
+    mc->nulls_sent = nulls;
+    mc->frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
+    /* "No shard acts below its minimum": it waits for a view with more members. */
+    mc->wedged = mc->senders > 0 && !core->layout.shards[mc->subgroup][mc->shard].adequate;
+    for (nx_rankset left = mc->set; left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        core->received[r] = core->delivered[r] = core->mc_posted[r] = 0;
+    }
+}
+
+static unsigned change_mutants(const struct nx_core *core)
+{
+    static const struct {
+        enum nx_mutant mutant;
+        enum nx_change_mutant change;
+    } pairs[] = {{NX_MUTANT_TRIM_MAX, NX_CHANGE_TRIM_MAX},
+                 {NX_MUTANT_VIEW_BEFORE_WEDGE, NX_CHANGE_BEFORE_WEDGE},
+                 {NX_MUTANT_MINORITY_GOES_ON, NX_CHANGE_MINORITY},
+                 {NX_MUTANT_ANYBODY_PROPOSES, NX_CHANGE_ANYBODY_PROPOSES}};
+    unsigned mutants = 0;
+    for (unsigned i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        mutants |= nx_core_mutant(core, pairs[i].mutant) ? pairs[i].change : 0;
+    return mutants;
+}
+
+void nx_core_begin_change(struct nx_core *core)
+{
+    nx_change_begin(&core->change, core->view.vid, core->self, nx_view_ranks(&core->view),
+                    change_mutants(core));
 }
 
 static enum nx_status install_view(struct nx_core *core, const struct nx_view *view)
@@ -81,12 +124,13 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     core->view = *view;
     core->self = self;
     nx_layout_compute(view, &core->config.spec, &core->layout);
-    nx_table_init(&core->table, region, &core->shape, core->config.caps.waw);
+    nx_table_init(&core->table, region, &core->shape, core->config.caps.waw, view->vid);
     core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
     nx_suspect_init(&core->suspect, self, view->members_count);
-    nx_mc_init(&core->mc, &core->layout, view->members[self].subgroup, self, region, &core->shape,
-               core->send_max);
-    core->mc.frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
+    nx_suspect_install(&core->suspect, nx_view_ranks(view));
+    nx_core_begin_change(core);
+    nx_core_begin_shard(core, 0);
+    core->settled_before = NX_SEQ_NONE;
     nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
     nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);
     core->receipts_at = NX_NEVER;
@@ -122,6 +166,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     update->taken = 0;
     update->busy = false;
     update->wake_at = NX_NEVER;
+    update->disconnect = 0;
     update->upcalls_count = 0;
     update->writes_count = 0;
     switch (event->type) {
@@ -206,20 +251,22 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
     nx_rankset there = members->set & core->suspect.alive;
     if (members_in(there) < core->config.spec.subgroups[subgroup].min_nodes)
         return NX_UNAVAILABLE;
-    bool ours = core->mc.senders > 0 && subgroup == core->mc.subgroup && shard == core->mc.shard;
-    return there != members->set || (ours && core->mc.wedged) ? NX_WEDGED : NX_OK;
+    return core->change.state == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
+}
+
+enum nx_change_state nx_core_change_state(const struct nx_core *core)
+{
+    return core->has_view ? core->change.state : NX_CHANGE_STEADY;
 }
 
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)
 {
     if (!core->has_view || core->mc.senders == 0 || subgroup != core->mc.subgroup)
         return NX_SEQ_NONE;
-    uint64_t least = UINT64_MAX;
-    for (uint32_t s = 0; s < core->mc.senders; s++) {
-        uint64_t delivered = core->delivered[core->mc.members[s]];
-        least = delivered < least ? delivered : least;
-    }
-    return (nx_seq)least - 1;
+    if (core->mc.peers & ~core->table.here)
+        return core
+            ->settled_before; /* who is not in this view yet may not have delivered the old one */
+    return (nx_seq)(core->mc.base + nx_stability_frontier(core->delivered, core->mc.set)) - 1;
 }
 
 size_t nx_core_send_max(const struct nx_core *core)

@@ -6,7 +6,8 @@
  * objects run under libfabric (group.c) and under the simulator (sim/). A turn takes one event and
  * fills an update: writes to push to peers' memory, and upcalls to make. The caller makes the
  * upcalls first, in order, then posts the writes in order; both point into the region or into the
- * core and are valid until the next VIEW, POLL or SLEEP.
+ * core and are valid until the next VIEW, POLL or SLEEP. Before both it closes the connections that
+ * the update names: nothing of those peers may land afterwards, nothing queued for them may leave.
  *
  * Only VIEW, POLL and SLEEP make upcalls and writes. The other events are requests: their update
  * carries a status (and a stream, or the bytes taken) alone, so an upcall may step the core with
@@ -30,6 +31,7 @@
 #define NX_GROUP_CORE_H
 
 #include "group/group.h"
+#include "group/membership/mb_change.h"
 
 enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 8, NX_UPCALLS_PER_STEP = 256 };
 
@@ -100,7 +102,7 @@ struct nx_event {
 
 /* Only the named fields of an upcall are filled in. */
 enum nx_upcall_type {
-    NX_UP_VIEW,         /* nx_core_view, nx_core_layout */
+    NX_UP_VIEW, /* nx_core_view, nx_core_layout: a view is installed; all of the old one is delivered */
     NX_UP_MEMBER_DOWN,  /* rank, clean, why */
     NX_UP_DELIVER,      /* delivery */
     NX_UP_BULK_PART,    /* part, subgroup, head, head_len */
@@ -138,6 +140,7 @@ struct nx_update {
     enum nx_status status; /* of the request the event carried */
     nx_stream stream;      /* BULK_OPEN, QUERY_OPEN */
     size_t taken;          /* *_WRITE */
+    nx_rankset disconnect; /* members that are out: close their connections before anything else */
     bool busy;             /* something was done; poll again before sleeping */
     nx_ns wake_at;         /* the latest time of the next POLL; NX_NEVER if only events matter */
     uint32_t upcalls_count, writes_count;
@@ -166,6 +169,7 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup);
 size_t nx_core_send_max(const struct nx_core *core);
 uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word);
+enum nx_change_state nx_core_change_state(const struct nx_core *core);
 bool nx_core_left(const struct nx_core *core); /* our leave is known to every live member */
 void nx_core_get_stats(const struct nx_core *core, struct nx_group_stats *stats);
 

@@ -17,8 +17,8 @@ static const char *hear_received(struct nx_core *core, nx_rank peer)
 static const char *hear_delivered(struct nx_core *core, nx_rank peer)
 {
     uint64_t delivered = nx_table_seen(&core->table, peer, NX_COL_MC_DELIVERED);
-    /* It delivers what is stable, so what we hold, too. */
-    if (delivered > core->received[core->self])
+    /* It delivers what is stable, so what we hold, too; but the trim is without those who leave. */
+    if (delivered > core->received[core->self] && !core->change.wedged)
         return "it says it delivered messages that are not stable";
     core->delivered[peer] = delivered;
     return NULL;
@@ -49,8 +49,6 @@ static const char *hear_shard(struct nx_core *core, nx_rank peer, uint32_t chang
             nx_bulk_receive(&core->bulk, peer, nx_table_seen(&core->table, peer, NX_COL_BULK_SENT));
     if (!why && changed & 1u << NX_COL_BULK_CONSUMED)
         why = hear_consumed(core, peer);
-    if (changed & 1u << NX_COL_WEDGED)
-        core->mc.wedged = true;
     return why;
 }
 
@@ -62,14 +60,6 @@ static const char *hear_p2p(struct nx_core *core, nx_rank peer, uint32_t changed
     if (!why && changed & 1u << NX_COL_P2P_CONSUMED)
         why = nx_p2p_free(&core->p2p, peer, nx_table_seen(&core->table, peer, NX_COL_P2P_CONSUMED));
     return why;
-}
-
-static void hear_membership(struct nx_core *core, nx_rank peer, uint32_t changed)
-{
-    if (changed & 1u << NX_COL_SUSPECTED)
-        nx_suspect_hear(&core->suspect, nx_table_seen(&core->table, peer, NX_COL_SUSPECTED));
-    if (changed & 1u << NX_COL_LEAVING)
-        nx_suspect_hear_leave(&core->suspect, peer);
 }
 
 static void hear_sleep(struct nx_core *core, nx_rank peer)
@@ -91,7 +81,9 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
     /* Of a member that left, only what it says of the membership counts still: its streams are
      * closed. */
-    bool alive = (core->suspect.alive & NX_RANK_BIT(peer)) != 0;
+    bool alive =
+        (core->suspect.alive & NX_RANK_BIT(peer)) != 0 ||
+        (nx_core_mutant(core, NX_MUTANT_EVICTED_WRITES) && (core->view.vacant & NX_RANK_BIT(peer)));
     if (!why && alive && (core->mc.peers & NX_RANK_BIT(peer)))
         why = hear_shard(core, peer, changed);
     if (!why && alive)
@@ -102,26 +94,21 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     }
     if (changed & 1u << NX_COL_SLEEP)
         hear_sleep(core, peer);
-    hear_membership(core, peer, changed);
+    nx_core_hear_change(core, peer, changed);
 }
 
-/* A member of our shard is gone: from here on nothing of the shard moves, so that what this view
- * delivered is settled by the next one. */
-static void wedge(struct nx_core *core)
+/* The members whose rows count. A mutant reads on whoever is out. */
+static nx_rankset heard(const struct nx_core *core)
 {
-    if (core->mc.set & ~core->suspect.alive)
-        core->mc.wedged = true;
+    if (nx_core_mutant(core, NX_MUTANT_EVICTED_WRITES))
+        return nx_core_others(core) | core->view.vacant;
+    return nx_core_others(core);
 }
 
 bool nx_core_listen(struct nx_core *core)
 {
     bool moved = false;
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+    for (nx_rankset left = heard(core); left; left &= left - 1)
         listen_to(core, (nx_rank)__builtin_ctzll(left), &moved);
-    wedge(core);
-    if (core->suspect.fenced && core->down == NX_OK) {
-        core->down = NX_FENCED;
-        core->down_why = "another member takes this node for failed";
-    }
     return moved;
 }

@@ -41,11 +41,12 @@ static void push_payload(struct nx_core *core, struct nx_update *update, nx_rank
     const struct nx_region_shape *shape = &core->shape;
     if (core->mc.peers & NX_RANK_BIT(peer)) {
         uint64_t mc = nx_mc_ring_offset(shape, core->self);
-        if (!core->mc.wedged &&
+        if (!core->mc.wedged && (core->table.here & NX_RANK_BIT(peer)) &&
             push_window(core, update, peer, &core->mc.out, &core->mc_posted[peer], mc, mc))
             nx_table_tell(&core->table, peer, NX_COL_MC_SENT, core->mc.out.head);
         uint64_t bulk = nx_bulk_ring_offset(shape, core->self);
-        if (push_window(core, update, peer, &core->bulk.out, &core->bulk_posted[peer], bulk, bulk))
+        if ((core->suspect.alive & NX_RANK_BIT(peer)) &&
+            push_window(core, update, peer, &core->bulk.out, &core->bulk_posted[peer], bulk, bulk))
             nx_table_tell(&core->table, peer, NX_COL_BULK_SENT, core->bulk.out.head);
     }
     if (push_window(core, update, peer, &core->p2p.out[peer], &core->p2p_posted[peer],
@@ -74,7 +75,9 @@ static void ring_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     if (core->config.caps.wakes_on_plain_write)
         return;
     core->ring &= ~NX_RANK_BIT(peer);
-    if (nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0) {
+    /* A leaver that is out of the next view is not listened to any more: it may fall asleep unheard. */
+    bool parts = (core->change.decided & NX_RANK_BIT(peer)) != 0;
+    if (!parts && nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0) {
         core->unrung |= NX_RANK_BIT(peer);
         return;
     }
@@ -109,7 +112,7 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     uint32_t before = update->writes_count;
     push_payload(core, update, peer);
     bool wanted = update->writes_count > before || (core->ring & NX_RANK_BIT(peer)) ||
-                  (core->table.dirty[peer] & ~(uint32_t)SLEEP_BIT);
+                  (nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT);
     if (!wanted)
         return;
     nx_core_tell_receipts(core, peer);
@@ -130,8 +133,9 @@ static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_
 {
     for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
-        nx_table_tell(&core->table, peer, NX_COL_SUSPECTED, core->suspect.suspected);
+        nx_table_tell(&core->table, peer, NX_COL_INSTALLED, NX_FAREWELL);
         push_row(core, update, peer, false);
+        update->writes[update->writes_count - 1].doorbell = !core->config.caps.wakes_on_plain_write;
     }
     core->suspect.untold &= ~writable;
 }

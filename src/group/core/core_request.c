@@ -1,6 +1,6 @@
 #include "group/core/core_state.h"
 
-/* Whether this member may send ordered messages in its shard of `subgroup` now. */
+/* Whether this member may send ordered messages in its shard of `subgroup`, now or after a view change. */
 static enum nx_status may_send(const struct nx_core *core, uint32_t subgroup)
 {
     if (core->mc.senders == 0 || subgroup != core->mc.subgroup)
@@ -9,11 +9,18 @@ static enum nx_status may_send(const struct nx_core *core, uint32_t subgroup)
     return core->suspect.leaving ? NX_WEDGED : NX_OK;
 }
 
+/* While the view changes, nothing new is ordered: the caller tries again, as with a full window. */
+static enum nx_status may_order(const struct nx_core *core)
+{
+    return core->mc.wedged ? NX_AGAIN : NX_OK;
+}
+
 static enum nx_status send_message(struct nx_core *core, const struct nx_event *event)
 {
     NX_TRY(may_send(core, event->subgroup));
     if (event->len > core->send_max)
         return NX_TOO_LARGE;
+    NX_TRY(may_order(core));
     NX_TRY(nx_mc_append(&core->mc, NX_REC_MESSAGE, 0, event->bytes, event->len));
     core->stats.sent++;
     return NX_OK;

@@ -4,6 +4,7 @@
 
 #include "group/core/core.h"
 #include "group/core/mutants.h"
+#include "group/membership/mb_change.h"
 #include "group/membership/mb_suspect.h"
 #include "group/multicast/mc_bulk.h"
 #include "group/multicast/mc_shard.h"
@@ -28,6 +29,8 @@ struct nx_core {
 
     struct nx_table table;
     struct nx_suspect suspect;
+    struct nx_change change;
+    bool announced; /* our leave is in our row */
     struct nx_mc mc;
     struct nx_bulk bulk;
     struct nx_p2p p2p;
@@ -36,8 +39,11 @@ struct nx_core {
 
     /* Per rank, ours included: what each member says, checked. */
     uint64_t received[NX_MEMBERS_MAX], delivered[NX_MEMBERS_MAX], consumed[NX_MEMBERS_MAX];
-    nx_rankset orphaning;       /* lost members whose streams are not all closed yet */
-    nx_rankset owing;           /* peers to tell what we consumed of their point-to-point bytes */
+    nx_rankset orphaning;  /* lost members whose streams are not all closed yet */
+    nx_rankset vacated;    /* of these, the ones that are out of the view */
+    nx_seq settled_before; /* what was settled when the view was installed */
+    uint8_t *saved;   /* a multicast ring: our undelivered messages, while a view is installed */
+    nx_rankset owing; /* peers to tell what we consumed of their point-to-point bytes */
     uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
     nx_ns receipts_at; /* when what we owe is told at the latest; NX_NEVER: we owe nothing */
@@ -71,9 +77,23 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
 void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
-/* core_listen.c: takes what is new in the others' rows, and wedges our shard if a member of it is
- * gone. True if something moved. */
+/* core_listen.c: takes what is new in the others' rows. True if something moved. */
 bool nx_core_listen(struct nx_core *core);
+
+/* core_change.c: what a row says of the membership. */
+void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed);
+/* Moves the view change; wedges our shard while one is under way. True if it moved. */
+bool nx_core_change(struct nx_core *core);
+/* Installs the next view, if it is decided and the old one is delivered up to the trim. True if so. */
+bool nx_core_install(struct nx_core *core, struct nx_update *update);
+/* Our words of the change, for the rows. */
+void nx_core_tell_change(struct nx_core *core, nx_ns now);
+/* How far the old view is delivered; only while its end is decided. */
+uint64_t nx_core_trim(const struct nx_core *core);
+
+/* core.c: our shard's part of a view. */
+void nx_core_begin_shard(struct nx_core *core, uint64_t base);
+void nx_core_begin_change(struct nx_core *core);
 
 /* core_up.c: reports the members that are gone and closes their streams; then hands up what is due,
  * true if something is left for the next turn. */

@@ -1,10 +1,11 @@
 /* One turn of a member:
  *
  *   1  begin     slots of ended queries are free, cancels leave
- *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable;
- *                wedge our shard if one of its members is gone
+ *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
+ *      change    if a member goes: wedge, agree on the next view
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; close their streams
+ *      install   the next view, once the old one is delivered up to the trim
  *   5  hand up   stable messages, bulk parts, query and reply parts; NX_UPCALLS_PER_STEP at most
  *   6  tell      our counters into our row
  *   7  push      payload, then the row that guards it, to every writable peer
@@ -21,9 +22,10 @@ void nx_core_fail_self(struct nx_core *core, const char *why)
 
 static uint64_t consumed_everywhere(const struct nx_core *core)
 {
-    nx_rankset takers = core->mc.peers & core->suspect.alive;
+    /* Who is lost holds the window until the next view: what was posted to it may still be read from there. */
+    nx_rankset takers = core->mc.peers;
     uint64_t least = takers ? nx_stability_frontier(core->consumed, takers) : core->bulk.out.head;
-    /* Who is gone does not hold the window; who was there may be behind it for a moment. */
+    /* Who was not there in the last view may be behind it for a moment. */
     return least > core->bulk.out.freed ? least : core->bulk.out.freed;
 }
 
@@ -36,6 +38,8 @@ static bool settle(struct nx_core *core)
     const char *why = nx_mc_free(mc, everywhere);
     if (why)
         nx_core_fail_self(core, why);
+    if (!(mc->peers & ~core->table.here))
+        core->bulk.keeps_slots = false;
     bool moved = nx_bulk_settle(&core->bulk, consumed_everywhere(core), everywhere);
     nx_mc_settle(mc);
     moved |= mc->received != core->received[core->self];
@@ -98,45 +102,6 @@ static void tell_receipts(struct nx_core *core, nx_ns now)
         core->receipts_at = now + NX_RECEIPT_NS;
 }
 
-/* All that we sent is consumed, so whoever hears of our leave has everything before it. */
-static bool is_drained(const struct nx_core *core)
-{
-    if (!core->mc.wedged && core->mc.out.freed != core->mc.out.head)
-        return false;
-    for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
-        const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];
-        if (out->freed != out->head)
-            return false;
-    }
-    return true;
-}
-
-static void tell_leave(struct nx_core *core, nx_ns now)
-{
-    struct nx_suspect *suspect = &core->suspect;
-    if (!suspect->leaving)
-        return;
-    if (is_drained(core) || now >= suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2)
-        nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LEAVING, 1);
-    nx_rankset receipts = 0;
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
-        if (nx_table_seen(&core->table, peer, NX_COL_LEAVES_SEEN) & NX_RANK_BIT(core->self))
-            receipts |= NX_RANK_BIT(peer);
-    }
-    nx_suspect_settle_leave(suspect, receipts, now);
-}
-
-static void tell(struct nx_core *core, nx_ns now)
-{
-    nx_rankset others = nx_core_others(core);
-    tell_receipts(core, now);
-    nx_table_tell_all(&core->table, others, NX_COL_SUSPECTED, core->suspect.suspected);
-    nx_table_tell_all(&core->table, others, NX_COL_LEAVES_SEEN, core->suspect.leaves_seen);
-    nx_table_tell_all(&core->table, others, NX_COL_WEDGED, core->mc.wedged);
-    tell_leave(core, now);
-}
-
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
 {
     const struct nx_suspect *suspect = &core->suspect;
@@ -166,17 +131,20 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
         return;
     bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
     moved |= core->down == NX_OK && nx_core_listen(core);              /* 2 */
-    moved |= core->down == NX_OK && settle(core);                      /* 3 */
+    moved |= core->down == NX_OK && nx_core_change(core);
+    moved |= core->down == NX_OK && settle(core); /* 3 */
     bool more = false;
     if (core->down == NX_OK) {
-        nx_core_lose(core, update);           /* 4 */
+        nx_core_lose(core, update); /* 4 */
+        moved |= nx_core_install(core, update);
         more = nx_core_hand_up(core, update); /* 5 */
     }
     if (core->down != NX_OK) {
         report_down(core, update);
         return;
     }
-    tell(core, now);                             /* 6 */
+    tell_receipts(core, now); /* 6 */
+    nx_core_tell_change(core, now);
     nx_core_push(core, event->writable, update); /* 7 */
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
     if (update->busy)

@@ -40,7 +40,7 @@ static bool close_stream(struct nx_core *core, nx_rank rank, struct nx_update *u
 {
     struct nx_part part = {.peer = rank};
     void *cookie = NULL;
-    part.stream = nx_bulk_orphan(&core->bulk, rank);
+    part.stream = nx_bulk_orphan(&core->bulk, rank, (core->vacated & NX_RANK_BIT(rank)) != 0);
     if (part.stream) {
         nx_core_add_upcall(update, NX_UP_BULK_ABORTED)->part = part;
         return true;
@@ -63,6 +63,7 @@ static void close_streams(struct nx_core *core, struct nx_update *update)
         if (!close_stream(core, rank, update)) {
             left &= ~NX_RANK_BIT(rank);
             core->orphaning &= ~NX_RANK_BIT(rank);
+            core->vacated &= ~NX_RANK_BIT(rank);
         }
     }
 }
@@ -90,20 +91,28 @@ static void distrust_sender(struct nx_core *core, nx_rank sender, const char *wh
 {
     if (sender == core->self)
         nx_core_fail_self(core, "our own multicast ring was overwritten");
+    else if (core->mc.trimming)
+        nx_core_fail_self(core, "a message that the view must end with was overwritten");
     else
         nx_suspect_fail(&core->suspect, sender, why);
-    core->mc.wedged = true;
+}
+
+static uint64_t frontier_of(const struct nx_core *core)
+{
+    if (core->mc.trimming)
+        return nx_core_trim(core);
+    return nx_core_mutant(core, NX_MUTANT_DELIVER_AT_RECEIVED)
+               ? core->mc.received
+               : nx_stability_frontier(core->received, core->mc.set);
 }
 
 /* True if there may be more. */
 static bool deliver_messages(struct nx_core *core, struct nx_update *update)
 {
     struct nx_mc *mc = &core->mc;
-    if (mc->senders == 0 || mc->wedged || mc->delivered == mc->received)
+    if (mc->senders == 0 || (mc->wedged && !mc->trimming) || mc->delivered == mc->received)
         return false;
-    uint64_t frontier = nx_core_mutant(core, NX_MUTANT_DELIVER_AT_RECEIVED)
-                            ? mc->received
-                            : nx_stability_frontier(core->received, mc->set);
+    uint64_t frontier = frontier_of(core);
     while (has_room(update)) {
         struct nx_delivery delivery;
         const char *why = NULL;

@@ -12,6 +12,13 @@ enum nx_mutant {
     NX_MUTANT_WINDOW_OFF_BY_ONE = 1u
                                   << 2, /* reuses a message's bytes one round too early (S3, D1) */
     NX_MUTANT_SKIP_GUARD_CHECK = 1u << 3, /* believes torn guards (S1) */
+    NX_MUTANT_TRIM_MAX = 1u << 4, /* delivers what any survivor holds, not what all hold (D4) */
+    NX_MUTANT_VIEW_BEFORE_WEDGE = 1u << 5,   /* agrees before the counts are frozen (D4, D5) */
+    NX_MUTANT_EVICTED_WRITES = 1u << 6,      /* goes on reading who is out of the view (V4) */
+    NX_MUTANT_DEAF_TO_SUSPICION = 1u << 7,   /* suspects only what it noticed itself (V6) */
+    NX_MUTANT_ANYBODY_PROPOSES = 1u << 8,    /* everybody leads (V1) */
+    NX_MUTANT_MINORITY_GOES_ON = 1u << 10,   /* agrees without a majority (V1, V2) */
+    NX_MUTANT_FORGETS_UNDELIVERED = 1u << 9, /* does not send again what the trim left over (D6) */
 };
 
 #endif

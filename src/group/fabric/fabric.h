@@ -48,6 +48,10 @@ nx_rankset nx_fabric_connected(const struct nx_fabric *fabric);
 /* Drops every connection and forgets the peers; nx_fabric_connect may follow with a new token. */
 void nx_fabric_disconnect(struct nx_fabric *fabric);
 
+/* Closes the connection of one peer, which is no news to poll: after it returns, nothing of that peer lands and nothing
+ * queued for it leaves. */
+void nx_fabric_drop(struct nx_fabric *fabric, nx_rank peer);
+
 /* Peers that can take NX_WRITES_PER_PEER more writes now. */
 nx_rankset nx_fabric_writable(const struct nx_fabric *fabric);
 

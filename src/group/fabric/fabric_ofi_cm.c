@@ -228,6 +228,16 @@ void nx_fabric_disconnect(struct nx_fabric *f)
     f->token = 0;
 }
 
+void nx_fabric_drop(struct nx_fabric *f, nx_rank rank)
+{
+    nx_assert(rank < f->peers_count && rank != f->self);
+    struct nx_ofi_peer *peer = &f->peers[rank];
+    drop_endpoint(f, peer);
+    reset_peer(peer);
+    peer->state = NX_OFI_DOWN;
+    f->connected &= ~NX_RANK_BIT(rank);
+}
+
 static struct nx_ofi_peer *peer_of(struct nx_fabric *f, const struct fid *fid)
 {
     for (nx_rank rank = 0; rank < f->peers_count; rank++)

@@ -29,11 +29,20 @@ void nx_suspect_fail(struct nx_suspect *suspect, nx_rank rank, const char *why)
     if (!(suspect->reachable & NX_RANK_BIT(rank)))
         return;
     suspect->reachable &= ~NX_RANK_BIT(rank);
-    if (suspect->alive & NX_RANK_BIT(rank)) {
-        suspect->suspected |= NX_RANK_BIT(rank);
+    suspect->suspected |= NX_RANK_BIT(rank);
+    if (suspect->alive & NX_RANK_BIT(rank))
         suspect->untold |= NX_RANK_BIT(rank);
-    }
     lose(suspect, rank, why);
+}
+
+void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members)
+{
+    nx_assert(!(members & ~suspect->members) && (members & NX_RANK_BIT(suspect->self)));
+    suspect->members = members;
+    suspect->alive &= members;
+    suspect->reachable &= members;
+    suspect->suspected &= members;
+    suspect->leaves_seen &= members;
 }
 
 void nx_suspect_hear(struct nx_suspect *suspect, nx_rankset suspected)

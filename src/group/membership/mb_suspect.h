@@ -1,12 +1,12 @@
 /* mb_suspect.h — which members are still there, as far as this node knows.
  *
  *   alive ⊆ reachable ⊆ members, both only shrink within a view
- *   suspected = failed members, only grows
+ *   suspected = members \ reachable, only grows within a view
  *
  * A member fails by the fabric's death notice, by nonsense in what it wrote, or because another
- * member suspects it. A member that announced its leave is not alive, but reachable, until its
- * connection ends; that is no failure. A leaver has left when every reachable member has seen its
- * announcement, or its patience ends. Each loss is reported once, in nx_suspect_next. Nothing is
+ * member suspects it. A member that announced its leave is not alive, but reachable, until the view
+ * without it; its tier-visible end stays clean, also if its connection ends before. A leaver has left when every reachable member has seen its
+ * announcement and decided the view without it, or its patience ends. Each loss is reported once, in nx_suspect_next. Nothing is
  * allocated. Thread  group thread only
  * Source  Derecho, ACM TOCS 2019, suspicion. Departure: no time-outs yet; the fabric tells of
  *         deaths. */
@@ -21,7 +21,7 @@
 struct nx_suspect {
     nx_rank self;
     nx_rankset members, alive, reachable;
-    nx_rankset suspected;   /* failed, ours and the others' findings */
+    nx_rankset suspected;   /* unreachable, ours and the others' findings */
     nx_rankset leaves_seen; /* members that announced their leave */
     nx_rankset unreported;  /* losses not yet handed up */
     nx_rankset untold;      /* failed members that were not told so yet: they fence themselves */
@@ -37,6 +37,9 @@ void nx_suspect_init(struct nx_suspect *suspect, nx_rank self, uint32_t members_
  * those gone already. */
 void nx_suspect_fail(struct nx_suspect *suspect, nx_rank rank, const char *why);
 
+/* A view is installed: `members` are left. What is suspected of them stays so. */
+void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members);
+
 /* Another member's suspicions, and its announcement. */
 void nx_suspect_hear(struct nx_suspect *suspect, nx_rankset suspected);
 void nx_suspect_hear_leave(struct nx_suspect *suspect, nx_rank rank);
@@ -46,7 +49,7 @@ bool nx_suspect_next(struct nx_suspect *suspect, nx_rank *rank, bool *clean, con
 
 void nx_suspect_leave(struct nx_suspect *suspect, nx_ns now);
 
-/* `receipts`: members that have seen our announcement. */
+/* `receipts`: members that need us no more. */
 void nx_suspect_settle_leave(struct nx_suspect *suspect, nx_rankset receipts, nx_ns now);
 
 #endif

@@ -155,7 +155,7 @@ bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered)
             moved |= commit_own(bulk, own, consumed);
         else if (own->state == NX_BULK_ABORTING)
             moved |= announce_abort(bulk, own);
-        else if (own->state == NX_BULK_COMMITTED && delivered >= own->end)
+        else if (own->state == NX_BULK_COMMITTED && delivered >= own->end && !bulk->keeps_slots)
             own->state = NX_BULK_FREE;
         if (own->state == NX_BULK_FREE)
             bulk->busy &= ~((uint64_t)1 << slot);
@@ -271,12 +271,23 @@ bool nx_bulk_commit(struct nx_bulk *bulk, nx_rank peer, nx_stream stream)
     return true;
 }
 
-nx_stream nx_bulk_orphan(struct nx_bulk *bulk, nx_rank peer)
+void nx_bulk_begin_epoch(struct nx_bulk *bulk)
+{
+    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
+        struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
+        if (own->state == NX_BULK_COMMITTED)
+            own->end = nx_mc_find_commit(bulk->mc, own->stream);
+    }
+    bulk->keeps_slots = true;
+}
+
+nx_stream nx_bulk_orphan(struct nx_bulk *bulk, nx_rank peer, bool out)
 {
     for (unsigned i = 0; i < NX_BULKS_MAX; i++) {
-        nx_stream stream = bulk->theirs[peer][i].stream;
-        if (stream) {
-            bulk->theirs[peer][i].stream = 0;
+        struct nx_bulk_theirs *theirs = &bulk->theirs[peer][i];
+        nx_stream stream = theirs->stream;
+        if (stream && (out || theirs->received < theirs->total)) {
+            theirs->stream = 0;
             return stream;
         }
     }

@@ -65,6 +65,8 @@ struct nx_bulk {
     uint64_t opened;
     uint64_t busy; /* bit i: own[i] is not free */
     uint64_t block_bytes;
+    bool
+        keeps_slots; /* an epoch begins: a member may still have to deliver commits of the last one */
     struct nx_window out;
     struct nx_intake in[NX_MEMBERS_MAX]; /* per rank */
     nx_rankset unread;                   /* ranks whose intake may hold records */
@@ -105,7 +107,13 @@ enum nx_bulk_got nx_bulk_next(struct nx_bulk *bulk, nx_rank peer, struct nx_part
  * come. */
 bool nx_bulk_commit(struct nx_bulk *bulk, nx_rank peer, nx_stream stream);
 
-/* Peer is gone: closes one of its open streams, and returns it; 0 when none is left. */
-nx_stream nx_bulk_orphan(struct nx_bulk *bulk, nx_rank peer);
+/* Peer is gone: closes one of its open streams, and returns it; 0 when none is left. A stream whose bytes have all come
+ * may be committed below the trim: it is closed only when the peer is out of the view. */
+nx_stream nx_bulk_orphan(struct nx_bulk *bulk, nx_rank peer, bool out);
+
+/* A new epoch of the shard has begun and our undelivered messages are appended again: finds the commits' new places.
+ * Slots of those that were delivered are kept until the caller says that all members are in the new epoch
+ * (keeps_slots). */
+void nx_bulk_begin_epoch(struct nx_bulk *bulk);
 
 #endif

@@ -21,7 +21,7 @@ static void fill_delivery(const struct nx_mc *mc, uint32_t sender, const struct 
         .subgroup = mc->subgroup,
         .shard = mc->shard,
         .sender = mc->members[sender],
-        .seq = (nx_seq)mc->delivered,
+        .seq = (nx_seq)(mc->base + mc->delivered),
         .bytes = payload,
         .len = record->len,
     };
@@ -45,7 +45,7 @@ static const char *next_record(struct nx_mc *mc, uint32_t sender, struct nx_reco
 enum nx_deliver_got nx_deliver_next(struct nx_mc *mc, uint64_t frontier,
                                     struct nx_delivery *delivery, const char **why)
 {
-    if (mc->wedged || mc->senders == 0)
+    if ((mc->wedged && !mc->trimming) || mc->senders == 0)
         return NX_DELIVER_NONE;
     uint64_t end = frontier < mc->received ? frontier : mc->received;
     for (unsigned looked = 0; mc->delivered < end; looked++) {

@@ -63,6 +63,57 @@ enum nx_status nx_mc_append(struct nx_mc *mc, uint8_t kind, nx_stream stream, co
     return NX_OK;
 }
 
+static struct nx_intake undelivered(const struct nx_mc *mc)
+{
+    struct nx_intake walk = mc->due[mc->own];
+    walk.sent = mc->out.head;
+    return walk;
+}
+
+uint64_t nx_mc_save(const struct nx_mc *mc, uint8_t *room)
+{
+    if (mc->senders == 0)
+        return 0;
+    struct nx_intake walk = undelivered(mc);
+    struct nx_record record;
+    const uint8_t *payload;
+    uint64_t bytes = 0;
+    while (nx_intake_next(&walk, &record, &payload) == NX_INTAKE_RECORD) {
+        if (record.kind == NX_REC_NULLS)
+            continue;
+        memcpy(room + bytes, &record, sizeof record);
+        memcpy(room + bytes + sizeof record, payload, record.len);
+        bytes += nx_record_bytes(record.len);
+    }
+    return bytes;
+}
+
+void nx_mc_restore(struct nx_mc *mc, const uint8_t *room, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes;) {
+        struct nx_record record;
+        memcpy(&record, room + at, sizeof record);
+        record.tag = (uint16_t)mc->indexes[mc->own];
+        uint8_t *payload = nx_window_append(&mc->out, &record);
+        nx_assert(payload != NULL); /* they fitted before, with others */
+        memcpy(payload, room + at + sizeof record, record.len);
+        note_message(mc, mc->own);
+        mc->indexes[mc->own]++;
+        at += nx_record_bytes(record.len);
+    }
+}
+
+uint64_t nx_mc_find_commit(const struct nx_mc *mc, nx_stream stream)
+{
+    struct nx_intake walk = undelivered(mc);
+    struct nx_record record;
+    const uint8_t *payload;
+    for (uint64_t index = 0; nx_intake_next(&walk, &record, &payload) == NX_INTAKE_RECORD; index++)
+        if (record.kind == NX_REC_COMMIT && nx_remote_load(payload) == stream)
+            return nx_order_seq(index, mc->own, mc->senders) + 1;
+    return 0;
+}
+
 const char *nx_mc_check_record(const struct nx_mc *mc, const struct nx_record *record,
                                uint64_t index)
 {

@@ -7,8 +7,8 @@
  *   out.freed  : our messages before it are delivered by every member       (S3)
  *
  * A sender with nothing to say fills the places that others wait for with nulls, one record for a
- * run of them. A wedged shard sends nothing, holds nothing new and delivers nothing until the next
- * view. Everything in another member's ring is checked when it is received, and again when it is
+ * run of them. A wedged shard sends nothing, holds nothing new and delivers nothing until the trim is
+ * known; what then is left of our own messages is saved, and sent again in the next view. Everything in another member's ring is checked when it is received, and again when it is
  * delivered; a refusal is a sentence that names the offence.
  * Owner   the rings lie in the region. Thread  group thread only
  * Source  Derecho's SMC with Spindle's null messages. Departure: a ring of bytes, not of fixed
@@ -27,7 +27,9 @@ struct nx_mc {
     uint32_t sender_of[NX_MEMBERS_MAX]; /* rank → sender number */
     nx_rankset set, peers;              /* the shard's ranks, with and without ours */
     bool wedged;
+    bool trimming;    /* wedged, but delivers up to the trim that the caller names as frontier */
     bool frees_early; /* a mutant: one message too early */
+    uint64_t base;    /* seq of the epoch's first place */
     size_t send_max;
 
     struct nx_window out;  /* our ring */
@@ -48,6 +50,16 @@ struct nx_mc {
 /* Takes the shard that `self` serves in of its subgroup in `layout`; a spare has none. */
 void nx_mc_init(struct nx_mc *mc, const struct nx_layout *layout, uint32_t subgroup, nx_rank self,
                 uint8_t *region, const struct nx_region_shape *shape, size_t send_max);
+
+/* The end of an epoch: copies our own undelivered messages, in order, without nulls. `room` takes a ring. Returns their
+ * bytes. */
+uint64_t nx_mc_save(const struct nx_mc *mc, uint8_t *room);
+
+/* The beginning of the next one, after nx_mc_init: appends them again, also to a wedged shard. */
+void nx_mc_restore(struct nx_mc *mc, const uint8_t *room, uint64_t bytes);
+
+/* The places up to and including our commit of `stream` in this epoch; 0: it is not among our messages. */
+uint64_t nx_mc_find_commit(const struct nx_mc *mc, nx_stream stream);
 
 /* Appends a message (NX_REC_MESSAGE, or NX_REC_COMMIT with `stream` before the bytes). NX_AGAIN:
  * the window is full. The caller checked the length and that the shard may send. */

@@ -53,17 +53,24 @@ static inline uint64_t nx_guard_seal(uint64_t value)
     return x;
 }
 
-static inline void nx_guard_put(struct nx_guarded *word, uint64_t value)
+/* A word is sealed for a tag: a reader that expects another tag does not see it. Epoch words carry their vid, so what was
+ * written in another view is not there (docs/view-change.md). */
+static inline uint64_t nx_guard_seal_for(uint64_t value, uint64_t tag)
 {
-    word->value = value;
-    word->seal = nx_guard_seal(value);
+    return nx_guard_seal(value ^ tag * 0xd6e8feb86659fd93u);
 }
 
-/* False: torn, or never written; *value is untouched. */
-static inline bool nx_guard_get(const struct nx_guarded *word, uint64_t *value)
+static inline void nx_guard_put(struct nx_guarded *word, uint64_t value, uint64_t tag)
+{
+    word->value = value;
+    word->seal = nx_guard_seal_for(value, tag);
+}
+
+/* False: torn, of another tag, or never written; *value is untouched. */
+static inline bool nx_guard_get(const struct nx_guarded *word, uint64_t tag, uint64_t *value)
 {
     uint64_t seen = nx_remote_load(&word->value);
-    if (nx_remote_load(&word->seal) != nx_guard_seal(seen))
+    if (nx_remote_load(&word->seal) != nx_guard_seal_for(seen, tag))
         return false;
     atomic_thread_fence(memory_order_acquire);
     *value = seen;

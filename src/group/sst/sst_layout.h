@@ -31,34 +31,51 @@
 /* How a column may change; anything else from a peer is nonsense, and the peer is treated as
  * failed. */
 enum nx_column_law {
-    NX_LAW_GROWS,     /* a counter: never below what was seen */
-    NX_LAW_SET_GROWS, /* a set of ranks: never loses a bit */
-    NX_LAW_FREE,      /* any value */
+    NX_LAW_GROWS, /* a counter: never below what was seen */
+    NX_LAW_FREE,  /* any value */
 };
 
-/* X(column, law). Hot words first; the order is the layout. */
-#define NX_COLUMN_LIST(X)                                                                        \
-    X(NX_COL_MC_RECEIVED, NX_LAW_GROWS)     /* messages held in the total order, without gap */  \
-    X(NX_COL_MC_DELIVERED, NX_LAW_GROWS)    /* messages handed up in the total order */          \
-    X(NX_COL_MC_SENT, NX_LAW_GROWS)         /* bytes written to our multicast ring: its guard */ \
-    X(NX_COL_BULK_SENT, NX_LAW_GROWS)       /* bytes written to our bulk ring: its guard */      \
-    X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS)   /* pair: bytes handed up of your bulk ring */        \
-    X(NX_COL_P2P_SENT, NX_LAW_GROWS)        /* pair: bytes written to you: the guard */          \
-    X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS)    /* pair: bytes handed up of yours */                 \
-    X(NX_COL_SLEEP, NX_LAW_GROWS)           /* odd: asleep, ring to wake; even: awake */         \
-    X(NX_COL_SUSPECTED, NX_LAW_SET_GROWS)   /* members that failed, as far as we know */         \
-    X(NX_COL_WEDGED, NX_LAW_GROWS)          /* 1: our shard's counters stand still now */        \
-    X(NX_COL_LEAVING, NX_LAW_GROWS)         /* 1: we leave; what follows is no failure */        \
-    X(NX_COL_LEAVES_SEEN, NX_LAW_SET_GROWS) /* members whose LEAVING we saw: its receipt */      \
-    X(NX_COL_LOAD_LOW, NX_LAW_FREE)         /* load words 0 and 1, the first one lower */        \
-    X(NX_COL_LOAD_HIGH, NX_LAW_FREE)        /* load words 2 and 3 */
+/* How long a column's word counts: PAIR while both stay members, EPOCH in one view alone. */
+enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
+
+/* X(column, law, life). Hot words first; the order is the layout. */
+#define NX_COLUMN_LIST(X)                                                                         \
+    X(NX_COL_MC_RECEIVED, NX_LAW_GROWS, NX_LIFE_EPOCH)  /* places held of the order, no gap */    \
+    X(NX_COL_MC_DELIVERED, NX_LAW_GROWS, NX_LIFE_EPOCH) /* places handed up of the order */       \
+    X(NX_COL_MC_SENT, NX_LAW_GROWS, NX_LIFE_EPOCH)      /* bytes in our multicast ring: guard */  \
+    X(NX_COL_BULK_SENT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* bytes in our bulk ring: guard */       \
+    X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS, NX_LIFE_PAIR) /* bytes handed up of your bulk ring */   \
+    X(NX_COL_P2P_SENT, NX_LAW_GROWS, NX_LIFE_PAIR)      /* bytes written to you: guard */         \
+    X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS, NX_LIFE_PAIR)  /* bytes handed up of yours */            \
+    X(NX_COL_SLEEP, NX_LAW_GROWS, NX_LIFE_PAIR)         /* odd: asleep, ring to wake */           \
+    X(NX_COL_STANCE, NX_LAW_FREE, NX_LIFE_EPOCH)        /* struct nx_stance, one word */          \
+    X(NX_COL_WEDGED, NX_LAW_GROWS, NX_LIFE_EPOCH)       /* n + 1: wedged, holds n places */       \
+    X(NX_COL_LEAVING, NX_LAW_GROWS, NX_LIFE_PAIR)       /* 1: we leave; no failure follows */     \
+    X(NX_COL_COMMITTED, NX_LAW_GROWS, NX_LIFE_PAIR)     /* struct nx_decision, one word */        \
+    X(NX_COL_INSTALLED, NX_LAW_GROWS, NX_LIFE_PAIR)     /* the vid we are in, or the farewell */  \
+    X(NX_COL_LOAD_LOW, NX_LAW_FREE, NX_LIFE_PAIR)       /* load words 0 and 1, first one lower */ \
+    X(NX_COL_LOAD_HIGH, NX_LAW_FREE, NX_LIFE_PAIR)      /* load words 2 and 3 */
 
 enum nx_column {
-#define NX_COLUMN_ENUM(column, law) column,
+#define NX_COLUMN_ENUM(column, law, life) column,
     NX_COLUMN_LIST(NX_COLUMN_ENUM)
 #undef NX_COLUMN_ENUM
         NX_COLUMNS_COUNT
 };
+
+/* What a column's words are sealed for in view `epoch`. */
+static inline uint64_t nx_column_tag(unsigned column, nx_vid epoch)
+{
+    static const uint8_t lives[] = {
+#define NX_COLUMN_LIFE(column, law, life) life,
+        NX_COLUMN_LIST(NX_COLUMN_LIFE)
+#undef NX_COLUMN_LIFE
+    };
+    return lives[column] == NX_LIFE_EPOCH ? epoch : 0;
+}
+
+/* In NX_COL_INSTALLED: the reader is out. */
+#define NX_FAREWELL UINT64_MAX
 
 enum { NX_ROW_WORDS = 16, NX_HOT_WORDS = 8, NX_ROW_BYTES = 256 };
 

@@ -5,15 +5,29 @@
 enum { HOT_MASK = (1u << NX_HOT_WORDS) - 1 };
 
 static const uint8_t laws[] = {
-#define NX_COLUMN_LAW(column, law) law,
+#define NX_COLUMN_LAW(column, law, life) law,
     NX_COLUMN_LIST(NX_COLUMN_LAW)
 #undef NX_COLUMN_LAW
 };
 
+/* Bit c: column c is an epoch word. */
+enum {
+#define NX_COLUMN_EPOCH(column, law, life) +((life) == NX_LIFE_EPOCH ? 1 << (column) : 0)
+    EPOCH_MASK = 0 NX_COLUMN_LIST(NX_COLUMN_EPOCH)
+#undef NX_COLUMN_EPOCH
+};
+
+static uint64_t tag_of(const struct nx_table *table, unsigned c)
+{
+    return (unsigned)EPOCH_MASK >> c & 1 ? table->epoch : 0;
+}
+
 void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_region_shape *shape,
-                   bool ordered)
+                   bool ordered, nx_vid epoch)
 {
     memset(table, 0, sizeof *table);
+    table->epoch = epoch;
+    table->here = ~(nx_rankset)0;
     table->region = region;
     table->shape = shape;
     table->ordered = ordered;
@@ -23,19 +37,38 @@ static bool lawful(enum nx_column column, uint64_t old, uint64_t new)
 {
     switch ((enum nx_column_law)laws[column]) {
     case NX_LAW_GROWS: return new >= old;
-    case NX_LAW_SET_GROWS: return (new &old) == old;
     case NX_LAW_FREE: return true;
     }
     return false;
 }
 
-static bool read_word(const struct nx_table *table, const struct nx_guarded *word, uint64_t *value)
+void nx_table_begin_epoch(struct nx_table *table, nx_vid epoch)
+{
+    nx_assert(epoch > table->epoch);
+    table->epoch = epoch;
+    table->here = 0;
+    for (nx_rank peer = 0; peer < NX_MEMBERS_MAX; peer++) {
+        for (unsigned c = 0; c < NX_COLUMNS_COUNT; c++)
+            if ((unsigned)EPOCH_MASK >> c & 1)
+                table->seen[peer][c] = table->told[peer][c] = 0;
+        table->dirty[peer] &= ~(uint32_t)EPOCH_MASK;
+    }
+}
+
+uint32_t nx_table_due(const struct nx_table *table, nx_rank peer)
+{
+    bool here = (table->here & NX_RANK_BIT(peer)) != 0;
+    return here ? table->dirty[peer] : table->dirty[peer] & ~(uint32_t)EPOCH_MASK;
+}
+
+static bool read_word(const struct nx_table *table, const struct nx_guarded *word, uint64_t tag,
+                      uint64_t *value)
 {
     if (table->believes_torn) {
         *value = nx_remote_load(&word->value);
         return true;
     }
-    return nx_guard_get(word, value);
+    return nx_guard_get(word, tag, value);
 }
 
 /* Whether the peer's column c holds another value than the one we took, whole. The common case
@@ -45,7 +78,8 @@ static bool is_news(const struct nx_table *table, nx_rank peer, unsigned c, uint
     const uint8_t *row = table->region + nx_row_in_offset(table->shape, peer);
     const struct nx_guarded *word = (const void *)(row + c * sizeof *word);
     uint64_t seen = table->seen[peer][c];
-    return nx_remote_load(&word->value) != seen && read_word(table, word, value) && *value != seen;
+    return nx_remote_load(&word->value) != seen &&
+           read_word(table, word, tag_of(table, c), value) && *value != seen;
 }
 
 uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
@@ -95,14 +129,14 @@ void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column 
 
 struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, bool hot)
 {
-    uint32_t dirty = table->dirty[peer] & (hot ? HOT_MASK : ~(uint32_t)HOT_MASK);
+    uint32_t dirty = nx_table_due(table, peer) & (hot ? HOT_MASK : ~(uint32_t)HOT_MASK);
     if (!dirty)
         return (struct nx_row_range){0, 0};
     uint8_t *row = table->region + nx_row_out_offset(table->shape, peer);
     for (uint32_t left = dirty; left; left &= left - 1) {
         unsigned c = (unsigned)__builtin_ctz(left);
         nx_guard_put((struct nx_guarded *)(void *)(row + c * sizeof(struct nx_guarded)),
-                     table->told[peer][c]);
+                     table->told[peer][c], tag_of(table, c));
     }
     table->dirty[peer] &= ~dirty;
     unsigned first = (unsigned)__builtin_ctz(dirty);

@@ -2,6 +2,7 @@
  *
  *   seen(peer, column)  the newest value that arrived whole; changes only as the column's law says
  *   dirty(peer)         columns whose value for `peer` is newer than the last push to it
+ *   epoch words         count in one view alone, and reach a peer only while it is in that view
  *
  * A push carries the newest values, so counters coalesce and nothing queues. A stale row makes us
  * late, never wrong. A row that breaks its law is reported by its scan, once per offence.
@@ -18,13 +19,23 @@ struct nx_table {
     const struct nx_region_shape *shape;
     bool believes_torn;             /* a mutant: guards are not checked */
     bool ordered;                   /* writes of a lane land in order: a regress is an offence */
+    nx_vid epoch;                   /* the tag of epoch words */
+    nx_rankset here;                /* peers in our epoch: only they get our epoch words */
     uint32_t dirty[NX_MEMBERS_MAX]; /* bit c: column c */
     uint64_t seen[NX_MEMBERS_MAX][NX_COLUMNS_COUNT];
     uint64_t told[NX_MEMBERS_MAX][NX_COLUMNS_COUNT]; /* newest value for that peer */
 };
 
+/* Epoch words are of view `epoch`; every member is in it. */
 void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_region_shape *shape,
-                   bool ordered);
+                   bool ordered, nx_vid epoch);
+
+/* A new epoch: its words are unsaid and unheard. Those of the old one stay as they are in the memory of a peer until
+ * it is `here`, too. */
+void nx_table_begin_epoch(struct nx_table *table, nx_vid epoch);
+
+/* Columns with news for the peer that may be pushed now. */
+uint32_t nx_table_due(const struct nx_table *table, nx_rank peer);
 
 /* Takes what is new in the peer's row. Returns the columns that changed (bit c) and, in *lawless,
  * those whose new value breaks their law: such a value is not taken. */

@@ -5,7 +5,7 @@
 nx_rank nx_view_rank_of(const struct nx_view *view, nx_node node)
 {
     for (nx_rank r = 0; r < view->members_count; r++)
-        if (view->members[r].node == node)
+        if (!(view->vacant & NX_RANK_BIT(r)) && view->members[r].node == node)
             return r;
     return NX_RANK_NONE;
 }
@@ -16,8 +16,12 @@ enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
     if (view->members_count == 0 || view->members_count > members_max)
         return nx_err_set(err, NX_INVALID, "a view of %u members; expected 1 to %u",
                           view->members_count, members_max);
+    if (nx_view_ranks(view) == 0)
+        return nx_err_set(err, NX_INVALID, "a view without members");
     for (nx_rank r = 0; r < view->members_count; r++) {
         const struct nx_member *member = &view->members[r];
+        if (view->vacant & NX_RANK_BIT(r))
+            continue;
         if (member->subgroup >= subgroups_count)
             return nx_err_set(err, NX_INVALID, "node %u names subgroup %u of %u", member->node,
                               member->subgroup, subgroups_count);

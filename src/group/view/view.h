@@ -1,7 +1,8 @@
 /* view.h — a view as a value: who is a member, in which order, and which shard each one serves in.
  *
  * A *view* is the agreed membership between two changes; its number, *vid*, only grows. A member's
- * position is its *rank*, which is also its SST row. The *layout* (subgroups, their shards) is a
+ * seat is its *rank*, which is also its SST row: it keeps it for as long as it is a member, so later
+ * views may have vacant ranks (docs/view-change.md). The *layout* (subgroups, their shards) is a
  * pure function of the view and of the specification that every node carries in its configuration:
  *
  *   layout(view, spec) is the same at every member that holds the same view
@@ -48,7 +49,9 @@ struct nx_member {
 
 struct nx_view {
     nx_vid vid;
-    uint32_t members_count;
+    uint32_t members_count; /* ranks 0 … members_count - 1 */
+    nx_rankset vacant;      /* of these, those whose member is gone; what `members` says of them is
+                               history */
     struct nx_member members[NX_MEMBERS_MAX]; /* in rank order */
 };
 
@@ -83,6 +86,17 @@ struct nx_layout {
  * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
 void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *spec,
                        struct nx_layout *layout);
+
+/* The layout of a view from that of its predecessor: who stays keeps its shard, nobody moves. A spare stays a
+ * spare, since it lacks the state of the shard. */
+void nx_layout_keep(const struct nx_layout *previous, const struct nx_view *view,
+                    const struct nx_group_spec *spec, struct nx_layout *layout);
+
+/* The members of a view: the occupied ranks. */
+static inline nx_rankset nx_view_ranks(const struct nx_view *view)
+{
+    return (NX_RANK_BIT(view->members_count) - 1) & ~view->vacant;
+}
 
 /* The shard of `subgroup` that `rank` serves in; false for a spare or another subgroup's member. */
 bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_rank rank,

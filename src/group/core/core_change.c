@@ -1,0 +1,221 @@
+/* The view change as part of a turn: what rows say of the membership, the wedge, the install (docs/view-change.md §6). */
+#include "group/core/core_state.h"
+
+static void hear_installed(struct nx_core *core, nx_rank peer)
+{
+    uint64_t vid = nx_table_seen(&core->table, peer, NX_COL_INSTALLED);
+    if (vid == NX_FAREWELL)
+        core->suspect.fenced = true;
+    else if (vid == core->view.vid)
+        core->table.here |= NX_RANK_BIT(peer);
+}
+
+static void hear_stance(struct nx_core *core, nx_rank peer)
+{
+    uint64_t word = nx_table_seen(&core->table, peer, NX_COL_STANCE);
+    nx_change_hear_stance(&core->change, peer, word);
+    if (!nx_core_mutant(core, NX_MUTANT_DEAF_TO_SUSPICION))
+        nx_suspect_hear(&core->suspect, nx_stance_of(word).suspected);
+}
+
+static void hear_wedged(struct nx_core *core, nx_rank peer)
+{
+    uint64_t word = nx_table_seen(&core->table, peer, NX_COL_WEDGED);
+    bool ours = (core->mc.peers & NX_RANK_BIT(peer)) != 0;
+    if (ours && word <= core->received[peer])
+        nx_suspect_fail(&core->suspect, peer, "it froze fewer messages than it received");
+    else
+        nx_change_hear_wedged(&core->change, peer, word);
+}
+
+void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
+{
+    if (changed & 1u << NX_COL_STANCE)
+        hear_stance(core, peer);
+    if (changed & 1u << NX_COL_WEDGED)
+        hear_wedged(core, peer);
+    if (changed & 1u << NX_COL_LEAVING)
+        nx_suspect_hear_leave(&core->suspect, peer);
+    if (changed & 1u << NX_COL_INSTALLED)
+        hear_installed(core, peer);
+}
+
+static void hear_decisions(struct nx_core *core)
+{
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+        nx_change_hear_decision(
+            &core->change,
+            nx_table_seen(&core->table, (nx_rank)__builtin_ctzll(left), NX_COL_COMMITTED));
+}
+
+/* "A member that finds itself suspected, or out of a view that it did not want to leave, is fenced." */
+static bool is_fenced(const struct nx_core *core)
+{
+    bool out = (core->change.decided & NX_RANK_BIT(core->self)) != 0;
+    return core->suspect.fenced || (out && !core->announced);
+}
+
+bool nx_core_change(struct nx_core *core)
+{
+    struct nx_suspect *suspect = &core->suspect;
+    hear_decisions(core);
+    if (is_fenced(core)) {
+        suspect->left = suspect->leaving;
+        core->down = NX_FENCED;
+        core->down_why = "another member takes this node for failed";
+        return true;
+    }
+    nx_rankset leavers = suspect->leaves_seen;
+    if (core->announced)
+        leavers |= NX_RANK_BIT(core->self);
+    bool moved = nx_change_turn(&core->change, suspect->suspected, leavers, core->mc.received);
+    /* A leave that we only hear of from the leader is one, too. */
+    for (nx_rankset left = core->change.leavers & ~NX_RANK_BIT(core->self) & ~suspect->leaves_seen;
+         left; left &= left - 1)
+        nx_suspect_hear_leave(suspect, (nx_rank)__builtin_ctzll(left));
+    core->mc.wedged |= core->change.wedged;
+    core->mc.trimming = core->change.decided != 0 && core->mc.senders > 0 &&
+                        !(core->change.decided & NX_RANK_BIT(core->self));
+    return moved;
+}
+
+uint64_t nx_core_trim(const struct nx_core *core)
+{
+    return nx_trim_compute(&core->change, core->mc.set);
+}
+
+/* Leavers that take part must have the decision before we forget them. */
+static bool leavers_are_told(const struct nx_core *core)
+{
+    nx_rankset leavers = core->change.decided & core->suspect.reachable;
+    for (nx_rankset left = leavers; left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        uint32_t bit = 1u << NX_COL_COMMITTED;
+        if (core->table.told[peer][NX_COL_COMMITTED] !=
+                nx_decision_word(core->view.vid + 1, core->change.decided) ||
+            (core->table.dirty[peer] & bit))
+            return false;
+    }
+    return true;
+}
+
+static bool may_install(const struct nx_core *core, const struct nx_update *update)
+{
+    const struct nx_change *change = &core->change;
+    if (change->state != NX_CHANGE_DELIVERING || (change->decided & NX_RANK_BIT(core->self)))
+        return false;
+    if (core->mc.trimming && core->mc.delivered < nx_core_trim(core))
+        return false;
+    return leavers_are_told(core) && !(core->suspect.unreported & change->decided) &&
+           update->upcalls_count < NX_UPCALLS_PER_STEP;
+}
+
+static void next_view(struct nx_core *core)
+{
+    struct nx_layout previous = core->layout;
+    core->view.vid++;
+    core->view.vacant |= core->change.decided;
+    nx_layout_keep(&previous, &core->view, &core->config.spec, &core->layout);
+}
+
+/* Whoever installed before us is here; of the others we shall hear. */
+static void begin_table(struct nx_core *core)
+{
+    nx_table_begin_epoch(&core->table, core->view.vid);
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        if (nx_table_seen(&core->table, peer, NX_COL_INSTALLED) == core->view.vid)
+            core->table.here |= NX_RANK_BIT(peer);
+        nx_table_tell(&core->table, peer, NX_COL_INSTALLED, core->view.vid);
+    }
+}
+
+bool nx_core_install(struct nx_core *core, struct nx_update *update)
+{
+    if (!may_install(core, update))
+        return false;
+    nx_rankset removal = core->change.decided;
+    uint64_t trim = core->mc.senders ? nx_core_trim(core) : 0;
+    core->settled_before = nx_core_settled(core, core->mc.subgroup);
+    update->disconnect = removal & ~core->suspect.reachable;
+    if (nx_core_mutant(core, NX_MUTANT_EVICTED_WRITES))
+        update->disconnect = 0;
+    nx_core_tell_change(core, 0);
+    uint64_t saved = nx_mc_save(&core->mc, core->saved);
+    next_view(core);
+    nx_suspect_install(&core->suspect, nx_view_ranks(&core->view));
+    core->orphaning |= removal;
+    core->vacated |= removal;
+    begin_table(core);
+    nx_core_begin_change(core);
+    nx_core_begin_shard(core, core->mc.base + trim);
+    if (!nx_core_mutant(core, NX_MUTANT_FORGETS_UNDELIVERED))
+        nx_mc_restore(&core->mc, core->saved, saved);
+    if (core->mc.senders)
+        nx_bulk_begin_epoch(&core->bulk);
+    core->delivered_at = core->delivered_told_at = 0;
+    (void)nx_core_change(core); /* what is known already ends this view, too */
+    nx_core_add_upcall(update, NX_UP_VIEW);
+    return true;
+}
+
+/* --- telling --- */
+
+/* All that we sent is consumed, so whoever hears of our leave has everything before it. What waits for a view change is
+ * sent after it. */
+static bool is_drained(const struct nx_core *core)
+{
+    bool blocked = core->change.state == NX_CHANGE_BLOCKED;
+    if (core->change.state != NX_CHANGE_STEADY && !blocked)
+        return false;
+    if (!core->mc.wedged && core->mc.out.freed != core->mc.out.head)
+        return false;
+    for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
+        const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];
+        if (out->freed != out->head)
+            return false;
+    }
+    return true;
+}
+
+/* Members that know the view without us. */
+static nx_rankset knowing(const struct nx_core *core)
+{
+    nx_rankset set = 0;
+    if (!(core->change.decided & NX_RANK_BIT(core->self)))
+        return 0;
+    uint64_t word = nx_decision_word(core->view.vid + 1, core->change.decided);
+    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
+        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+        if (nx_table_seen(&core->table, peer, NX_COL_COMMITTED) == word)
+            set |= NX_RANK_BIT(peer);
+    }
+    return set;
+}
+
+static void tell_leave(struct nx_core *core, nx_ns now)
+{
+    struct nx_suspect *suspect = &core->suspect;
+    if (!suspect->leaving)
+        return;
+    if (is_drained(core) || now >= suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2)
+        core->announced = true;
+    if (!core->announced)
+        return;
+    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LEAVING, 1);
+    nx_suspect_settle_leave(suspect, knowing(core), now);
+}
+
+void nx_core_tell_change(struct nx_core *core, nx_ns now)
+{
+    const struct nx_change *change = &core->change;
+    nx_rankset others = nx_core_others(core);
+    nx_table_tell_all(&core->table, others, NX_COL_STANCE,
+                      nx_stance_word(nx_change_stance(change)));
+    if (change->wedged)
+        nx_table_tell_all(&core->table, others, NX_COL_WEDGED, change->count + 1);
+    if (change->decided)
+        nx_table_tell_all(&core->table, others, NX_COL_COMMITTED,
+                          nx_decision_word(core->view.vid + 1, change->decided));
+    tell_leave(core, now);
+}

@@ -1,0 +1,83 @@
+/* The rules by which a removal is proposed, accepted and decided: docs/view-change.md §4, which also says why two leaders cannot
+ * decide differently. */
+#include "group/membership/mb_change.h"
+
+#include "common/nx_assert.h"
+
+static uint32_t ranks_below(nx_rank rank)
+{
+    return (uint32_t)(NX_RANK_BIT(rank) - 1);
+}
+
+static nx_rankset others_of(const struct nx_change *change, nx_rankset set)
+{
+    return set & ~NX_RANK_BIT(change->self);
+}
+
+/* "In every such stance all ranks below the leader are suspected." Ranks that are no members need no suspicion. */
+static bool has_promised(const struct nx_change *change, nx_rank rank, nx_rank leader)
+{
+    uint32_t below = ranks_below(leader) & (uint32_t)change->members;
+    return (change->stances[rank].suspected & below) == below;
+}
+
+static bool all_promised(const struct nx_change *change, nx_rankset counted)
+{
+    for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
+        if (!has_promised(change, (nx_rank)__builtin_ctzll(left), change->self))
+            return false;
+    return true;
+}
+
+/* Whether all show our removal already: then it may be decided, and we must not leave it. */
+static bool must_keep(const struct nx_change *change, nx_rankset counted)
+{
+    if (change->removal == 0)
+        return false;
+    for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
+        if (change->stances[__builtin_ctzll(left)].removal != change->removal)
+            return false;
+    return true;
+}
+
+static bool all_show_ours(const struct nx_change *change, nx_rankset counted)
+{
+    struct nx_stance ours = nx_change_stance(change);
+    for (nx_rankset left = others_of(change, counted); left; left &= left - 1) {
+        struct nx_stance theirs = change->stances[__builtin_ctzll(left)];
+        if (theirs.suspected != ours.suspected || theirs.removal != ours.removal)
+            return false;
+    }
+    return true;
+}
+
+static void propose(struct nx_change *change, nx_rankset counted, nx_rankset leavers)
+{
+    nx_rankset removal = change->removal | change->suspected | leavers;
+    for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
+        removal |= change->stances[__builtin_ctzll(left)].removal;
+    change->removal = removal & change->members;
+}
+
+void nx_propose_as_leader(struct nx_change *change, nx_rankset counted, nx_rankset leavers)
+{
+    bool frozen = !(counted & ~change->wedges) || (change->mutants & NX_CHANGE_BEFORE_WEDGE);
+    bool promised = all_promised(change, counted) || (change->mutants & NX_CHANGE_ANYBODY_PROPOSES);
+    if (frozen && promised && !must_keep(change, counted))
+        propose(change, counted, leavers);
+    if (change->removal != 0 && all_show_ours(change, counted))
+        change->decided = change->removal;
+}
+
+void nx_propose_follow(struct nx_change *change, nx_rank leader)
+{
+    struct nx_stance theirs = change->stances[leader];
+    if (theirs.removal == 0 || (theirs.removal & ~change->members) ||
+        !has_promised(change, leader, leader))
+        return;
+    nx_rankset going_on = change->members & ~(nx_rankset)theirs.removal;
+    if (!(going_on & ~change->wedges) || (change->mutants & NX_CHANGE_BEFORE_WEDGE)) {
+        change->removal = theirs.removal;
+        change->leavers |= theirs.removal & ~theirs.suspected;
+    }
+}
