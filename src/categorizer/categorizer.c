@@ -63,9 +63,11 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
 {
     struct nx_categorizer *c = ctx;
     uint32_t shard;
-    if (nx_layout_shard_of(layout, c->config.subgroup, nx_group_rank(c->group), &shard))
-        nx_info("view %llu of %u nodes: this one serves shard %u", (unsigned long long)view->vid,
-                view->members_count, shard);
+    if (!nx_layout_shard_of(layout, c->config.subgroup, nx_group_rank(c->group), &shard))
+        return;
+    nx_info("view %llu of %d nodes: this one serves shard %u", (unsigned long long)view->vid,
+            __builtin_popcountll(nx_view_ranks(view)), shard);
+    nx_change_view(c, layout->shards[c->config.subgroup][shard].set);
 }
 
 static bool is_replica(const struct nx_categorizer *c, nx_rank rank)
@@ -76,6 +78,15 @@ static bool is_replica(const struct nx_categorizer *c, nx_rank rank)
            nx_layout_shard_of(layout, c->config.subgroup, rank, &theirs) && ours == theirs;
 }
 
+/* Whether our shard will take changes again, after a view change at the latest. */
+static bool goes_on(const struct nx_categorizer *c)
+{
+    uint32_t shard;
+    return nx_layout_shard_of(nx_group_layout(c->group), c->config.subgroup,
+                              nx_group_rank(c->group), &shard) &&
+           nx_group_shard_status(c->group, c->config.subgroup, shard) == NX_OK;
+}
+
 static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 {
     struct nx_categorizer *c = ctx;
@@ -84,7 +95,7 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
         nx_info("node %u has left", view->members[rank].node);
     else
         nx_warn("node %u is gone: %s", view->members[rank].node, why);
-    if (is_replica(c, rank))
+    if (is_replica(c, rank) && !goes_on(c))
         nx_change_replica_down(c, view->members[rank].node);
 }
 

@@ -85,7 +85,9 @@ bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in);
 void nx_change_pump(struct nx_categorizer *c, struct nx_incoming *in);
 /* All of it is here: orders it as the window has room. */
 void nx_change_order(struct nx_categorizer *c, struct nx_incoming *in);
-/* A replica of our shard is gone: what waits for all of them gets an honest answer. */
+/* A view with these replicas of our shard is installed. */
+void nx_change_view(struct nx_categorizer *c, nx_rankset replicas);
+/* A replica of our shard is gone, and no view without it will come: what waits for all of them gets an honest answer. */
 void nx_change_replica_down(struct nx_categorizer *c, nx_node node);
 
 void nx_change_deliver(struct nx_categorizer *c, const struct nx_delivery *delivery);

@@ -30,7 +30,7 @@ static void explain_multicast(enum nx_status status, struct nx_err *err)
 {
     nx_err_set(err, status == NX_WEDGED ? NX_UNAVAILABLE : status,
                "the shard takes no changes now: %s",
-               status == NX_WEDGED ? "one of its replicas has just died" : nx_status_text(status));
+               status == NX_WEDGED ? "the group has lost its majority" : nx_status_text(status));
 }
 
 /* Passes on what has come so far: the body streams through, it is not stored and forwarded. */
@@ -203,6 +203,24 @@ static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
         settle(c, &outcome, d->seq);
 }
 
+static void take_decision(struct nx_categorizer *c, struct nx_entry *entry,
+                          const struct nx_outcome *outcome, nx_seq seq)
+{
+    nx_info("tag %u: %s", entry->tag, outcome->err.text);
+    if (entry->state == NX_ENTRY_FREE)
+        nx_held_retire(c, entry);
+    settle(c, outcome, seq);
+}
+
+/* The dead vote no more. A view stands at the same place of the order everywhere, so this decides alike. */
+void nx_change_view(struct nx_categorizer *c, nx_rankset replicas)
+{
+    struct nx_entry *entry;
+    struct nx_outcome outcome;
+    while (nx_store_drop_voters(c->store, replicas, &entry, &outcome))
+        take_decision(c, entry, &outcome, entry->version);
+}
+
 static void apply_vote(struct nx_categorizer *c, const struct nx_delivery *d,
                        const struct nx_ordered_vote *vote)
 {
@@ -211,10 +229,7 @@ static void apply_vote(struct nx_categorizer *c, const struct nx_delivery *d,
     if (nx_store_vote(c->store, vote->version, d->sender, &vote->failure, &vote->digest, &entry,
                       &outcome) != NX_VERDICT_DONE)
         return;
-    nx_info("tag %u: %s", entry->tag, outcome.err.text);
-    if (entry->state == NX_ENTRY_FREE)
-        nx_held_retire(c, entry);
-    settle(c, &outcome, d->seq);
+    take_decision(c, entry, &outcome, d->seq);
 }
 
 static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,

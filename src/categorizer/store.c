@@ -196,6 +196,23 @@ enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank vo
     return NX_VERDICT_DONE;
 }
 
+bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx_entry **entry,
+                          struct nx_outcome *outcome)
+{
+    for (uint32_t i = 0; i < NX_STORE_MODELS; i++) {
+        struct nx_entry *e = nx_store_at(store, i);
+        if (e->state != NX_ENTRY_LOADING)
+            continue;
+        e->waiting &= replicas;
+        if (e->waiting != 0)
+            continue;
+        decide(store, e, outcome);
+        *entry = e;
+        return true;
+    }
+    return false;
+}
+
 void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
                      struct nx_entry **removed, struct nx_outcome *outcome)
 {

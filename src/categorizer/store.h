@@ -66,6 +66,11 @@ enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank vo
                               const struct nx_err *failure, const struct nx_digest *digest,
                               struct nx_entry **entry, struct nx_outcome *outcome);
 
+/* A view is installed, in which `replicas` are left: the votes of the others are awaited no more. True for an install
+ * that this decides, as nx_store_vote does with DONE; call again until it is false. */
+bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx_entry **entry,
+                          struct nx_outcome *outcome);
+
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
 void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
                      struct nx_entry **removed, struct nx_outcome *outcome);

@@ -62,7 +62,7 @@ static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_
     return NX_OK;
 }
 
-/* An inadequate shard serves nobody; a wedged one answers photos but takes no changes. */
+/* An inadequate shard serves nobody; a group without majority answers photos but takes no changes. */
 static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum nx_request op,
                                   struct nx_err *err)
 {
@@ -376,7 +376,8 @@ bool nx_route_poll(struct nx_route *r)
 static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
 {
     (void)ctx, (void)layout;
-    nx_info("view %llu of %u nodes", (unsigned long long)view->vid, view->members_count);
+    nx_info("view %llu of %d nodes", (unsigned long long)view->vid,
+            __builtin_popcountll(nx_view_ranks(view)));
 }
 
 static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)

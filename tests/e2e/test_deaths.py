@@ -150,6 +150,12 @@ class OneOfTwoReplicas(DeathCase):
         for _ in range(6):  # wherever the route goes: the other replica answers
             for node in (0, 1):
                 self.assert_red(self.ask(1, node))
+        # The next view takes changes again, among those that are left.
+        installed = self.group.client("installmodel", "2", *self.paths, timeout_s=AT_ONCE_S)
+        self.assertIn("install model successfully.", installed.out, installed.story)
+        self.assert_red(self.ask(2))
+        removed = self.group.client("removemodel", "2", timeout_s=AT_ONCE_S)
+        self.assertEqual(removed.code, 0, removed.err)
         self.assert_stops(0, 1, 2)
 
     def test_killed(self):

@@ -48,6 +48,20 @@ static void a_model_is_ready_when_every_replica_says_so(void **state)
     assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
 }
 
+static void a_dead_replicas_vote_is_not_awaited(void **state)
+{
+    (void)state;
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    assert_int_equal(install(11, 8, 2), NX_VERDICT_PENDING);
+    assert_int_equal(vote(10, 1, &fine, 5), NX_VERDICT_PENDING);
+    assert_true(nx_store_drop_voters(store, 0x2, &entry, &outcome));
+    assert_int_equal(entry->tag, 7);
+    assert_int_equal(entry->state, NX_ENTRY_READY);
+    assert_int_equal(outcome.err.status, NX_OK);
+    assert_false(nx_store_drop_voters(store, 0x2, &entry, &outcome));
+    assert_int_equal(vote(11, 1, &fine, 5), NX_VERDICT_DONE); /* the one that is left */
+}
+
 static void one_replica_that_cannot_keeps_it_from_all(void **state)
 {
     (void)state;
@@ -170,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(a_model_is_ready_when_every_replica_says_so),
+        each(a_dead_replicas_vote_is_not_awaited),
         each(one_replica_that_cannot_keeps_it_from_all),
         each(different_bytes_are_never_ready),
         each(of_two_installs_the_first_in_the_order_wins),
