@@ -164,6 +164,36 @@ class OneOfTwoReplicas(DeathCase):
     def test_left(self):
         self.lose(lambda node: (node.signal(signal.SIGTERM), self.assertEqual(node.wait(), 0)))
 
+    def test_killed_in_the_middle_of_an_install(self):
+        """It goes on without the dead replica; only the client of the dead one itself is told that it is gone."""
+        params = self.files[2]
+        half_sent, resume = threading.Event(), threading.Event()
+        self.addCleanup(resume.set)
+
+        def upload():
+            yield wire.install_start(2, len(self.files[0]), len(self.files[1]), len(params))
+            yield wire.chunk(self.files[0] + self.files[1] + params[:50])
+            half_sent.set()
+            resume.wait(harness.WAIT_S)
+            yield wire.chunk(params[50:])
+        with Wire(self.group.address()) as calls:
+            future = calls.start_stream(wire.INSTALL, upload())
+            self.assertTrue(half_sent.wait(harness.WAIT_S))
+            self.group.nodes[3].kill()
+            resume.set()
+            try:
+                code, text = wire.outcome(future.result(AT_ONCE_S))
+            except grpc.RpcError as error:
+                code, text = 1, error.details()
+        if code:
+            self.assertIn("gone", text)
+        else:
+            self.assert_red(self.ask(2))
+        installed = self.group.client("installmodel", "3", *self.paths, timeout_s=AT_ONCE_S)
+        self.assertIn("install model successfully.", installed.out, installed.story)
+        self.assert_red(self.ask(3))
+        self.assert_stops(0, 1, 2)
+
     def test_both_killed(self):
         for k in (2, 3):
             self.group.nodes[k].kill()
