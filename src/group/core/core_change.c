@@ -58,7 +58,8 @@ static bool is_fenced(const struct nx_core *core)
 bool nx_core_change(struct nx_core *core)
 {
     struct nx_suspect *suspect = &core->suspect;
-    hear_decisions(core);
+    if (core->change.removal)
+        hear_decisions(core);
     if (is_fenced(core)) {
         suspect->left = suspect->leaving;
         core->down = NX_FENCED;
@@ -210,10 +211,11 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now)
 {
     const struct nx_change *change = &core->change;
     nx_rankset others = nx_core_others(core);
-    nx_table_tell_all(&core->table, others, NX_COL_STANCE,
-                      nx_stance_word(nx_change_stance(change)));
-    if (change->wedged)
+    if (change->wedged) {
+        nx_table_tell_all(&core->table, others, NX_COL_STANCE,
+                          nx_stance_word(nx_change_stance(change)));
         nx_table_tell_all(&core->table, others, NX_COL_WEDGED, change->count + 1);
+    }
     if (change->decided)
         nx_table_tell_all(&core->table, others, NX_COL_COMMITTED,
                           nx_decision_word(core->view.vid + 1, change->decided));
