@@ -72,7 +72,8 @@ static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum
                           "shard %u is unavailable: too few of its replicas are alive", shard);
     if (status == NX_WEDGED && op != NX_REQUEST_INFER)
         return nx_err_set(err, NX_UNAVAILABLE,
-                          "shard %u is unavailable for changes: it has lost a replica", shard);
+                          "shard %u is unavailable for changes: the group has lost its majority",
+                          shard);
     return NX_OK;
 }
 

@@ -262,7 +262,8 @@ static void an_unavailable_shard_is_named(void **state)
     uint8_t *p = photo(10);
     group.shard_status[1] = NX_WEDGED;
     assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_UNAVAILABLE);
-    assert_string_equal(err.text, "shard 1 is unavailable for changes: it has lost a replica");
+    assert_string_equal(err.text,
+                        "shard 1 is unavailable for changes: the group has lost its majority");
     group.shard_status[1] = NX_UNAVAILABLE;
     assert_int_equal(nx_route_infer(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
