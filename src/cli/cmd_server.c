@@ -12,6 +12,7 @@
 #include "function_tier/function_tier.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,7 +192,9 @@ static void tell_waiting(struct server *s, nx_ns now)
 /* A node in the background of its terminal (`nexus server &`) leaves the keyboard to others: to read would stop it. */
 static bool is_in_background(void)
 {
-    return tcgetpgrp(STDIN_FILENO) != getpgrp();
+    pid_t foreground =
+        tcgetpgrp(STDIN_FILENO); /* -1: not the terminal that controls us, which anybody may read */
+    return foreground >= 0 && foreground != getpgrp();
 }
 
 static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
@@ -305,8 +308,12 @@ static void wait_passively(int argc, char **argv)
     }
     again[0] = program_invocation_name;
     memcpy(again + 1, argv, (size_t)argc * sizeof *again);
+    /* By its own path, since the process is named after it: ps and pkill know it as before. */
+    char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[len < 0 ? 0 : len] = 0;
     setenv("OMP_WAIT_POLICY", "passive", 1);
-    execv("/proc/self/exe", again);
+    execv(self, again);
     nx_warn("cannot start again with OMP_WAIT_POLICY=passive: %s", strerror(errno));
     free(again);
 }

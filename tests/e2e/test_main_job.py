@@ -232,6 +232,32 @@ class Life(unittest.TestCase):
             self.group.start()
             self.assertEqual(self.group.stop(), [0, 0])
 
+    def test_nodes_in_the_background_leave_the_keyboard_alone(self):
+        """`nexus server &` in a terminal: what is typed there is not theirs, and does not stop them."""
+        start = "".join("(cd n%d && exec %s server) & " % (k, harness.nexus()) for k in (0, 1))
+        shell, terminal = pty.fork()
+        if shell == 0:
+            os.chdir(self.group.top)
+            os.execvp("sh", ["sh", "-c", "set -m; %s echo shell $$; exec sleep 60" % start])
+        self.addCleanup(os.close, terminal)
+        self.addCleanup(os.waitpid, shell, 0)
+        self.addCleanup(os.kill, shell, signal.SIGKILL)
+        said = b""
+        while said.count(READY.encode()) < 2:
+            said += os.read(terminal, 4096)
+        nodes = [int(p) for p in subprocess.run(["pgrep", "-s", str(shell), "-x", "nexus"], capture_output=True,
+                                                text=True).stdout.split()]
+        for node in nodes:
+            self.addCleanup(os.kill, node, signal.SIGKILL)
+        self.assertEqual(len(nodes), 2, "two processes of the name nexus")
+        for _ in range(3):
+            os.write(terminal, b"what is on the photo?\n")
+            answer = self.group.client("removemodel", "9")
+            self.assertIn("tag 9 is not installed", answer.err)
+        for node in nodes:
+            with open("/proc/%d/stat" % node) as stat:
+                self.assertNotIn(stat.read().rsplit(")", 1)[1].split()[0], "TtZX")
+
     def test_the_launch_script(self):
         """Starts the folder's nodes, says when they are ready, and stops them on ENTER."""
         launched = subprocess.Popen(
