@@ -35,7 +35,7 @@
 
 enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 8, NX_UPCALLS_PER_STEP = 256 };
 
-/* What the fabric is like. The core asks these, never a provider's name. group.md §3 */
+/* What the fabric is like. The core asks these, never a provider's name. */
 struct nx_fabric_caps {
     bool waw;                   /* writes to one peer land in the order posted */
     uint32_t atomic_unit;       /* bytes that never tear; 1 = none */

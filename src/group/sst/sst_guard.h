@@ -13,7 +13,7 @@
  *         The fence after an accepted guard pairs with the order of the writer's writes on its lane
  *         (fabric.h: payload first, guard second).
  * Source  Derecho's SST guards by write order and assumes untorn words. Departure: the seal
- *         (group.md §3). The mixing is the finalizer of MurmurHash3, a bijection. */
+ *         (above). The mixing is the finalizer of MurmurHash3, a bijection. */
 #ifndef NX_GROUP_SST_GUARD_H
 #define NX_GROUP_SST_GUARD_H
 
