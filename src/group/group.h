@@ -73,7 +73,7 @@ struct nx_group_upcalls {
     void (*query_gone)(void *ctx, nx_stream stream);
     /* The reply to our query comes in. */
     void (*reply_part)(void *ctx, void *cookie, const struct nx_part *part);
-    /* Our query will have no reply: NX_PEER_DOWN, or NX_UNAVAILABLE if the peer refused its size. */
+    /* Our query will have no reply: NX_PEER_DOWN, its peer is gone. */
     void (*query_failed)(void *ctx, void *cookie, enum nx_status why);
     /* This node cannot go on in the group (no first view in time, refused by the leader, fenced out). */
     void (*down)(void *ctx, const struct nx_err *err);

@@ -40,6 +40,29 @@ class DeathCase(unittest.TestCase):
     def ask(self, tags, node=0):
         return self.group.client("inference", str(tags), self.photo, node=node, timeout_s=AT_ONCE_S)
 
+    def kill_mid_install(self, node):
+        """Half of an install of tag 2 is sent, the node dies, the other half follows: code and text of the answer."""
+        params = self.files[2]
+        half_sent, resume = threading.Event(), threading.Event()
+        self.addCleanup(resume.set)
+
+        def upload():
+            yield wire.install_start(2, len(self.files[0]), len(self.files[1]), len(params))
+            yield wire.chunk(self.files[0] + self.files[1] + params[:50])
+            half_sent.set()
+            resume.wait(harness.WAIT_S)
+            yield wire.chunk(params[50:])
+        with Wire(self.group.address()) as calls:
+            future = calls.start_stream(wire.INSTALL, upload())
+            self.assertTrue(half_sent.wait(harness.WAIT_S))
+            self.group.nodes[node].kill()
+            resume.set()
+            try:
+                code, text = wire.outcome(future.result(AT_ONCE_S))
+            except grpc.RpcError as error:
+                code, text = 1, error.details()
+        return code, text
+
     def assert_red(self, answer):
         self.assertEqual(answer.code, 0, answer.story)
         self.assertTrue(answer.out.endswith("\nphoto description:red\n"), answer.story)
@@ -110,27 +133,9 @@ class TheOnlyCategorizer(DeathCase):
         self.assert_stops(0)
 
     def test_it_is_killed_in_the_middle_of_an_install(self):
-        params = self.files[2]
-        half_sent, resume = threading.Event(), threading.Event()
-        self.addCleanup(resume.set)
-
-        def upload():
-            yield wire.install_start(2, len(self.files[0]), len(self.files[1]), len(params))
-            yield wire.chunk(self.files[0] + self.files[1] + params[:50])
-            half_sent.set()
-            resume.wait(harness.WAIT_S)
-            yield wire.chunk(params[50:])
-        with Wire(self.group.address()) as calls:
-            future = calls.start_stream(wire.INSTALL, upload())
-            self.assertTrue(half_sent.wait(harness.WAIT_S))
-            self.group.nodes[1].kill()
-            resume.set()
-            try:
-                code, text = wire.outcome(future.result(AT_ONCE_S))
-            except grpc.RpcError as error:
-                code, text = 1, error.details()
-            self.assertNotEqual(code, 0)
-            self.assertIn(UNAVAILABLE % 0, text)
+        code, text = self.kill_mid_install(1)
+        self.assertNotEqual(code, 0)
+        self.assertIn(UNAVAILABLE % 0, text)
         self.assert_stops(0)
 
     def test_the_function_tier_is_killed(self):
@@ -166,25 +171,7 @@ class OneOfTwoReplicas(DeathCase):
 
     def test_killed_in_the_middle_of_an_install(self):
         """It goes on without the dead replica; only the client of the dead one itself is told that it is gone."""
-        params = self.files[2]
-        half_sent, resume = threading.Event(), threading.Event()
-        self.addCleanup(resume.set)
-
-        def upload():
-            yield wire.install_start(2, len(self.files[0]), len(self.files[1]), len(params))
-            yield wire.chunk(self.files[0] + self.files[1] + params[:50])
-            half_sent.set()
-            resume.wait(harness.WAIT_S)
-            yield wire.chunk(params[50:])
-        with Wire(self.group.address()) as calls:
-            future = calls.start_stream(wire.INSTALL, upload())
-            self.assertTrue(half_sent.wait(harness.WAIT_S))
-            self.group.nodes[3].kill()
-            resume.set()
-            try:
-                code, text = wire.outcome(future.result(AT_ONCE_S))
-            except grpc.RpcError as error:
-                code, text = 1, error.details()
+        code, text = self.kill_mid_install(3)
         if code:
             self.assertIn("gone", text)
         else:

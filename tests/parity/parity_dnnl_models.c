@@ -180,10 +180,6 @@ static void flowers(void **state)
 {
     (void)state;
     static const char folder[] = "models/flowers";
-    if (access("models/flowers/flowers-0000.params", R_OK) != 0) {
-        fprintf(stderr, "SKIP: %s/flowers-0000.params is not there\n", folder);
-        skip();
-    }
     compare_on_photos(&(struct photo_set){folder, "flowers-symbol.json", "flowers-0000.params",
                                           "synset.txt", "photos/labels.tsv", folder, "demo-2019",
                                           -1});
