@@ -188,7 +188,7 @@ static void welcome(struct sim_world *world, unsigned joiner)
     struct sim_node *x = world->nodes[joiner];
     const struct sim_node *l = world->nodes[x->join.leader];
     for (unsigned seat = 0; seat < NX_MEMBERS_MAX; seat++)
-        if (x->at[seat] == SIM_NOBODY)
+        if (x->at[seat] == SIM_NOBODY && l->at[seat] != joiner)
             x->at[seat] = l->at[seat];
     x->at[x->seat] = (uint8_t)joiner;
     x->join.active = false;
