@@ -405,7 +405,7 @@ static void wrong_structure_is_named(void **state)
     assert_refused((struct change){.more = reads_itself, .head = "loop"}, NX_CORRUPT, "'loop'");
     assert_refused((struct change){.more = reads_nothing}, NX_CORRUPT, "'nowhere'");
     assert_refused((struct change){.head = "nowhere"}, NX_CORRUPT, "'nowhere'");
-    assert_refused((struct change){.head = "w"}, NX_INVALID, "reads no input");
+    assert_refused((struct change){.head = "w"}, NX_INVALID, "read no input");
     assert_refused((struct change){.more = second_input, .head = "z"}, NX_INVALID,
                    "one is expected");
     assert_refused((struct change){.more = foreign_domain, .head = "z"}, NX_UNSUPPORTED,
@@ -417,7 +417,7 @@ static void wrong_structure_is_named(void **state)
     assert_refused((struct change){.more = writes_y_again}, NX_CORRUPT, "'y' is there twice");
     assert_refused((struct change){.more = unfolds, .head = "z"}, NX_TOO_LARGE, "ConstantOfShape");
     assert_refused((struct change){.more = nothing_of_the_photo, .head = "z"}, NX_INVALID,
-                   "reads no input");
+                   "read no input");
 }
 
 static void wide_window(struct nx_onnx_file *f)
