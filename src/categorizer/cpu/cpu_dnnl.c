@@ -157,7 +157,8 @@ static void *unconst(const float *p)
 }
 
 /* How far the caller's array moves on with each photo: what has no batch stays. */
-static size_t row_floats(const struct nx_dnnl_variant *v, const struct nx_port *port, uint32_t tensor)
+static size_t row_floats(const struct nx_dnnl_variant *v, const struct nx_port *port,
+                         uint32_t tensor)
 {
     if (!port->batched)
         return 0;
@@ -181,7 +182,8 @@ static void bind_outside(struct nx_dnnl_variant *v, uint32_t done, const float *
             nx_dnnl_rebind(v->values[i].memory, unconst(input_at(v, k, done, inputs)));
         else if (buffer->place == NX_DNNL_IN_OUTPUT)
             nx_dnnl_rebind(v->values[i].memory,
-                           outputs[k] + done * row_floats(v, &v->graph.out[k], v->graph.outputs[k]));
+                           outputs[k] +
+                               done * row_floats(v, &v->graph.out[k], v->graph.outputs[k]));
     }
     for (uint32_t t = 0; t < v->graph.n_tensors; t++) {
         if (v->rows_value[t] == NX_NONE)

@@ -430,7 +430,7 @@ uint64_t nx_tensor_bytes(const struct nx_tensor *tensor); /* of an inferred tens
 /* "(64, 3, 7, 7)", "()" or "unknown". Returns `text`. */
 const char *nx_shape_text(const struct nx_shape *shape, char text[NX_SHAPE_TEXT_BYTES]);
 
-uint32_t nx_dtype_bytes(uint32_t dtype); /* of an element; 0: no such dtype */
+uint32_t nx_dtype_bytes(uint32_t dtype);        /* of an element; 0: no such dtype */
 const char *nx_dtype_name(enum nx_dtype dtype); /* "F32" */
 
 const char *nx_op_name(enum nx_op op);

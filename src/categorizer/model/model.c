@@ -13,7 +13,7 @@
 #include "categorizer/model/symbol.h"
 
 /* What the activations of one program may take, planned, before any of it is allocated. */
-#define ACTIVATION_BYTES_MAX    (UINT64_C(8) << 30)
+#define ACTIVATION_BYTES_MAX (UINT64_C(8) << 30)
 static enum nx_status check_file(const struct nx_file *file, const char *what, uint64_t max,
                                  struct nx_err *err)
 {
@@ -69,10 +69,11 @@ static enum nx_status check_outputs(struct nx_opening *o, uint32_t batch, uint64
     for (uint32_t i = 0; i < o->graph.n_outputs; i++) {
         const struct nx_tensor *y = &o->graph.tensors[o->graph.outputs[i]];
         if (o->graph.out[i].batched && (y->shape.rank < 1 || y->shape.dims[0] != batch))
-            return nx_err_set(o->err, NX_INVALID,
-                              "the output '%s' is %s for a batch of %u photos, one row for each was "
-                              "expected",
-                              y->name, nx_shape_text(&y->shape, text), batch);
+            return nx_err_set(
+                o->err, NX_INVALID,
+                "the output '%s' is %s for a batch of %u photos, one row for each was "
+                "expected",
+                y->name, nx_shape_text(&y->shape, text), batch);
     }
     const struct nx_tensor *first = &o->graph.tensors[o->graph.outputs[0]];
     *per_photo = nx_tensor_bytes(first) / sizeof(float) / (o->graph.out[0].batched ? batch : 1);

@@ -64,7 +64,7 @@ struct nx_model_port {
 struct nx_model_facts {
     const struct nx_model_port *in, *out; /* live as long as the model */
     uint32_t n_in, n_out;
-    bool batched;     /* some input has a batch; else every run is of 1 */
+    bool batched;      /* some input has a batch; else every run is of 1 */
     bool takes_photos; /* one input, (N, C, H, W) */
     uint32_t channels, height_px,
         width_px;          /* one photo; (C, 1, 1) when the model takes plain rows; else 0 */

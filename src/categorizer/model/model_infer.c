@@ -9,8 +9,8 @@
 struct call {
     struct nx_model *model;
     struct nx_err *err;
-    uint32_t batch;                     /* 0 until an input has said it */
-    const float *inputs[NX_PORTS_MAX];  /* as the program takes them */
+    uint32_t batch;                    /* 0 until an input has said it */
+    const float *inputs[NX_PORTS_MAX]; /* as the program takes them */
     float *outputs[NX_PORTS_MAX];
     void *own[2 * NX_PORTS_MAX]; /* what to free */
     uint32_t n_own;

@@ -122,8 +122,8 @@ static enum nx_status choose_open_dims(struct nx_onnx *o, const struct nx_onnx_i
     for (uint32_t i = input->batched; i < shape->rank; i++) {
         if (shape->dims[i] > NX_DIM_MAX)
             return nx_err_set(o->err, NX_TOO_LARGE,
-                              "onnx: the input '%s' has a dimension of %" PRId64,
-                              name_of(o, input), shape->dims[i]);
+                              "onnx: the input '%s' has a dimension of %" PRId64, name_of(o, input),
+                              shape->dims[i]);
         if (shape->dims[i])
             continue;
         if (shape->rank != 4 || i == 0)

@@ -206,8 +206,8 @@ static int64_t int_at(const struct nx_array *a, uint64_t i)
 enum nx_status nx_onnx_tensor_ints(const struct nx_onnx *o, const struct nx_array *array,
                                    const struct nx_onnx_ints **ints)
 {
-    bool integer = array->dtype != NX_F32 && array->dtype != NX_F64 &&
-                   array->dtype != NX_F16 && array->dtype != NX_BF16;
+    bool integer = array->dtype != NX_F32 && array->dtype != NX_F64 && array->dtype != NX_F16 &&
+                   array->dtype != NX_BF16;
     *ints = NULL;
     if (!integer || array->shape.rank > 1 || array->elements > NX_ONNX_INTS_MAX)
         return NX_OK;

@@ -236,10 +236,11 @@ static enum nx_status make_input(struct nx_symbol *s, const struct source *node,
     uint32_t at;
     read_declared_shape(node, &shape);
     if (first && (first->shape.rank == NX_RANK_UNKNOWN || shape.rank == NX_RANK_UNKNOWN))
-        return nx_err_set(s->err, NX_INVALID,
-                          "the params have no array for '%s' nor for '%s': one input is expected, or "
-                          "inputs that all declare their __shape__",
-                          first->name, node->name);
+        return nx_err_set(
+            s->err, NX_INVALID,
+            "the params have no array for '%s' nor for '%s': one input is expected, or "
+            "inputs that all declare their __shape__",
+            first->name, node->name);
     if (s->n_inputs == NX_PORTS_MAX)
         return nx_err_set(s->err, NX_TOO_LARGE, "symbol: more than %u inputs", NX_PORTS_MAX);
     NX_TRY(nx_graph_add_tensor(s->graph, NX_TENSOR_INPUT, node->name, &at, s->err));
@@ -372,8 +373,8 @@ static enum nx_status find_outputs(const struct nx_symbol *s, uint32_t outputs[N
     for (uint32_t i = 0; i < s->n_heads; i++) {
         const struct source *head = &s->nodes[s->heads[i].node];
         if (head->variable || s->heads[i].output >= head->n_outputs)
-            return nx_err_set(s->err, NX_CORRUPT, "symbol: head %u is output %u of '%s', which %s", i,
-                              s->heads[i].output, head->name,
+            return nx_err_set(s->err, NX_CORRUPT, "symbol: head %u is output %u of '%s', which %s",
+                              i, s->heads[i].output, head->name,
                               head->variable ? "is a variable" : "has fewer");
         outputs[i] = head->outputs[s->heads[i].output];
     }
