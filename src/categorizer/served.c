@@ -144,3 +144,13 @@ void nx_served_classify(struct nx_served *s, const uint8_t *photo, size_t len,
     answer->label_bytes = (uint32_t)strnlen(label, NX_LABEL_BYTES_MAX);
     memcpy(answer->label, label, answer->label_bytes);
 }
+
+struct nx_model *nx_served_model(const struct nx_served *s)
+{
+    return s->model;
+}
+
+const struct nx_recipe *nx_served_recipe(const struct nx_served *s)
+{
+    return &s->recipe;
+}
