@@ -33,4 +33,7 @@ struct nx_part {
     size_t len;
 };
 
+/* What reading a snapshot says when it cannot be read any more. */
+#define NX_STATE_BROKEN SIZE_MAX
+
 #endif
