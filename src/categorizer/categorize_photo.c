@@ -42,8 +42,11 @@ static void run_infer(struct nx_job *job)
         nx_err_set(&j->answer.err, NX_CANCELLED, "nobody waits for this photo any more");
     else if (nx_clock_now() > j->deadline_ns)
         nx_err_set(&j->answer.err, NX_DEADLINE, "the deadline passed while the photo was queued");
-    else
+    else if (nx_want_is_plain(&j->want))
         nx_served_classify(j->model->served, j->photo, j->photo_bytes, &j->answer);
+    else
+        nx_served_tell(j->model->served, &j->want, j->photo, j->photo_bytes, &j->answer,
+                       &j->payload);
 }
 
 static struct nx_job_infer *make_infer(struct nx_incoming *in, struct nx_held_model *model)
@@ -56,6 +59,7 @@ static struct nx_job_infer *make_infer(struct nx_incoming *in, struct nx_held_mo
     j->in = in;
     j->tag = in->head.tag;
     j->model = model;
+    j->want = in->head.want;
     j->deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
     j->photo = in->body; /* set before the worker can see it; ours to free once it is submitted */
     j->photo_bytes = in->body_bytes;
@@ -68,10 +72,11 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
     struct nx_err err = {0};
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
     struct nx_job_infer *j = NULL;
-    if (!e || e->state != NX_ENTRY_READY)
-        nx_err_set(&err, NX_NOT_FOUND, "tag %u is not installed", in->head.tag);
+    if (!e || e->state != NX_ENTRY_READY || !nx_store_is_named(e, in->head.name))
+        nx_store_say_missing(in->head.tag, in->head.name, &err);
     else if (in->body_bytes == 0)
-        nx_err_set(&err, NX_INVALID, "the photo is empty");
+        nx_err_set(&err, NX_INVALID, "the %s is empty",
+                   in->head.want.input == NX_INPUT_PHOTO ? "photo" : "tensor");
     else if (!(j = make_infer(in, e->model)))
         nx_err_set(&err, NX_NO_MEMORY, "no memory for a photo's job");
     else if (nx_worker_submit(c->device, &j->job) != NX_OK)
@@ -101,6 +106,7 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
         j->in->job = NULL;
         nx_categorizer_answer(c, j->in);
     }
+    free(j->payload);
     free(j->photo);
     free(j);
 }

@@ -2,6 +2,7 @@
  *
  *   categorizer.c       the group's upcalls, one turn, open and close
  *   categorize_photo.c  INFER: a photo through the device
+ *   describe_models.c   LIST and DESCRIBE
  *   change_models.c     INSTALL and REMOVE: from the entry replica through the order to the answer
  */
 #ifndef NX_CATEGORIZER_STATE_H
@@ -36,7 +37,9 @@ struct nx_job_infer {
     uint64_t photo_bytes;
     nx_ns deadline_ns;
     atomic_bool cancelled;
+    struct nx_want want;
     struct nx_answer answer;
+    uint8_t *payload; /* the answer's, owned */
 };
 
 struct nx_job_load {
@@ -74,6 +77,9 @@ void nx_categorizer_refuse(struct nx_categorizer *c, struct nx_incoming *in,
 /* A whole photo is here: queues it, or refuses. finish: its job is back from the device. */
 void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in);
 void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *job);
+
+/* Answers with what this replica knows of its models. */
+void nx_describe(struct nx_categorizer *c, struct nx_incoming *in);
 
 void nx_held_release(struct nx_categorizer *c, struct nx_held_model *model);
 /* Takes the model out of a freed entry; it is closed when its last photo is done. */

@@ -21,8 +21,7 @@ struct leg {
     uint64_t sent; /* of head and photo together */
     uint32_t resends;
     bool done;
-    uint8_t reply[NX_ANSWER_BYTES_MAX];
-    size_t reply_bytes;
+    uint8_t *reply; /* as long as the replica said, while it comes */
 };
 
 struct nx_route_request {
@@ -62,6 +61,11 @@ static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_
     return NX_OK;
 }
 
+static bool is_change(enum nx_request op)
+{
+    return op == NX_REQUEST_INSTALL || op == NX_REQUEST_REMOVE;
+}
+
 /* An inadequate shard serves nobody; a group without majority answers photos but takes no changes. */
 static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum nx_request op,
                                   struct nx_err *err)
@@ -70,7 +74,7 @@ static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum
     if (status == NX_UNAVAILABLE)
         return nx_err_set(err, NX_UNAVAILABLE,
                           "shard %u is unavailable: too few of its replicas are alive", shard);
-    if (status == NX_WEDGED && op != NX_REQUEST_INFER)
+    if (status == NX_WEDGED && is_change(op))
         return nx_err_set(err, NX_UNAVAILABLE,
                           "shard %u is unavailable for changes: the group has lost its majority",
                           shard);
@@ -157,6 +161,8 @@ static void drop_request(struct nx_route_request *q)
     r->queries_count -= q->legs_count;
     if (q->photo)
         nx_route_unreserve(r, q->body_bytes);
+    for (uint32_t i = 0; i < q->legs_count; i++)
+        free(q->legs[i].reply);
     free(q->photo);
     free(q->answers);
     free(q);
@@ -200,7 +206,8 @@ static void aim_leg(struct leg *leg, nx_rank peer)
     leg->peer = peer;
     leg->stream = 0;
     leg->sent = 0;
-    leg->reply_bytes = 0;
+    free(leg->reply);
+    leg->reply = NULL;
     q->route->outstanding[peer]++;
 }
 
@@ -292,6 +299,17 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
                               nx_route_done *done, void *user, struct nx_route_request **request,
                               struct nx_err *err)
 {
+    struct nx_request_head head = {.op = NX_REQUEST_INFER};
+    return nx_route_ask(r, &head, tags, tags_count, photo, photo_bytes, deadline_ns, done, user,
+                        request, err);
+}
+
+enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
+                            const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
+                            uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
+                            void *user, struct nx_route_request **request, struct nx_err *err)
+{
+    nx_assert(!is_change(head->op));
     nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
     struct nx_route_request *q = add_request(r, tags_count, done, user, err);
     if (!q)
@@ -299,7 +317,7 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
     q->deadline_ns = deadline_ns;
     q->photo = photo;
     q->body_bytes = photo_bytes;
-    q->head.op = NX_REQUEST_INFER;
+    q->head = *head;
     for (uint32_t i = 0; i < tags_count; i++) {
         enum nx_status status = aim_at_shard(&q->legs[i], q, tags[i], err);
         if (status != NX_OK) {
@@ -427,7 +445,9 @@ static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
     struct leg *leg = cookie;
-    if (part->total > sizeof leg->reply) {
+    if (part->offset == 0 && !leg->reply && part->total <= NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX)
+        leg->reply = malloc(part->total ? part->total : 1); /* filled before it is read */
+    if (!leg->reply) {
         if (part->offset + part->len == part->total)
             fail_leg(leg,
                      &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
@@ -449,7 +469,7 @@ static bool send_again(struct leg *leg)
     struct nx_route_request *q = leg->request;
     struct nx_route *r = q->route;
     nx_rank peer;
-    if (q->head.op != NX_REQUEST_INFER || leg->resends == RESENDS_MAX ||
+    if (is_change(q->head.op) || leg->resends == RESENDS_MAX ||
         nx_clock_now() >= q->deadline_ns ||
         choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
@@ -470,9 +490,9 @@ static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
     if (why == NX_PEER_DOWN)
         nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s",
                    leg->shard,
-                   leg->request->head.op == NX_REQUEST_INFER
-                       ? ""
-                       : " before it answered: whether this takes effect is not known");
+                   is_change(leg->request->head.op)
+                       ? " before it answered: whether this takes effect is not known"
+                       : "");
     else
         nx_err_set(&err, why, "a replica of shard %u refused the request: %s", leg->shard,
                    nx_status_text(why));
@@ -517,6 +537,22 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
 void nx_route_attach(struct nx_route *route, struct nx_group *group)
 {
     route->group = group;
+}
+
+struct nx_group *nx_route_group(const struct nx_route *route)
+{
+    return route->group;
+}
+
+uint32_t nx_route_subgroup(const struct nx_route *route)
+{
+    return route->subgroup;
+}
+
+void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t *bytes)
+{
+    *queries = route->queries_count;
+    *bytes = route->bytes;
 }
 
 bool nx_route_ready(const struct nx_route *route)

@@ -1,7 +1,7 @@
 #include "common/arena.h"
+#include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_health.h"
-#include "function_tier/pb/pb_walk.h"
 #include "nx_test.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void text_is_utf8_without_nul(void **state)
         {"\xe2\x82x", 3, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(nx_pb_text_ok(cases[i].text, cases[i].len), cases[i].ok);
+        assert_int_equal(nx_utf8_ok(cases[i].text, cases[i].len), cases[i].ok);
 }
 
 /* Written by hand from the protocol's numbers, not by our encoder. */
