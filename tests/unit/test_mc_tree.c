@@ -19,6 +19,8 @@ static nx_rankset reach(enum nx_schedule schedule, nx_rankset members, nx_rank s
         nx_rankset more =
             reach(schedule, members, sender, (nx_rank)__builtin_ctzll(left), hops + 1, depth);
         assert_true((reached & more) == 0); /* nobody gets it twice */
+        nx_rank child = (nx_rank)__builtin_ctzll(left);
+        assert_int_equal(nx_tree_parent(schedule, members, sender, child), rank);
         reached |= more;
     }
     return reached;
@@ -72,10 +74,15 @@ static void test_what_the_sender_writes_itself(void **state)
 static void test_relays_are_for_many_receivers_and_large_messages(void **state)
 {
     (void)state;
-    assert_int_equal(nx_schedule_choose(UINT64_C(1) << 30, 2), NX_SCHEDULE_SEQUENTIAL);
-    assert_int_equal(nx_schedule_choose(1000, 31), NX_SCHEDULE_SEQUENTIAL);
-    assert_int_equal(nx_schedule_choose(4 << 20, 3), NX_SCHEDULE_BINOMIAL);
-    assert_int_equal(nx_schedule_choose(UINT64_C(1) << 30, 3), NX_SCHEDULE_CHAIN);
+    const struct nx_schedule_limits defaults = {0},
+                                    small = {.binomial_bytes = 10, .chain_bytes = 20};
+    assert_int_equal(nx_schedule_choose(&defaults, UINT64_C(1) << 30, 2), NX_SCHEDULE_SEQUENTIAL);
+    assert_int_equal(nx_schedule_choose(&defaults, 1000, 31), NX_SCHEDULE_SEQUENTIAL);
+    assert_int_equal(nx_schedule_choose(&defaults, 4 << 20, 3), NX_SCHEDULE_BINOMIAL);
+    assert_int_equal(nx_schedule_choose(&defaults, UINT64_C(1) << 30, 3), NX_SCHEDULE_CHAIN);
+    assert_int_equal(nx_schedule_choose(&small, 9, 3), NX_SCHEDULE_SEQUENTIAL);
+    assert_int_equal(nx_schedule_choose(&small, 19, 3), NX_SCHEDULE_BINOMIAL);
+    assert_int_equal(nx_schedule_choose(&small, 20, 3), NX_SCHEDULE_CHAIN);
 }
 
 int main(void)

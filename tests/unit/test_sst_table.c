@@ -153,8 +153,9 @@ static void the_shape_is_checked_and_told_by_its_hash(void **state)
     struct nx_region_shape a, b;
     struct nx_err err;
     assert_int_equal(nx_region_shape_init(&a, 3, 4096, 8192, 16384, &err), NX_OK);
-    assert_int_equal(a.bytes, 3 * (2 * 256 + 4096 + 8192 + 2 * 16384));
-    assert_true(nx_p2p_out_offset(&a, 2) + 16384 == a.bytes);
+    assert_int_equal(a.bytes, 3 * (2 * 256 + 4096 + 8192 + 2 * 16384) + 2 * 3 * 3 * 16);
+    assert_true(nx_p2p_out_offset(&a, 2) + 16384 == nx_relay_in_offset(&a, 0, 0));
+    assert_true(nx_relay_out_offset(&a, 2, 2) + 16 == a.bytes);
     assert_int_equal(nx_region_shape_init(&b, 3, 4096, 8192, 32768, &err), NX_OK);
     assert_true(nx_region_shape_hash(&a) != nx_region_shape_hash(&b));
     assert_int_equal(nx_region_shape_init(&b, 3, 4097, 8192, 16384, &err), NX_INVALID);

@@ -131,7 +131,8 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     nx_core_begin_change(core);
     nx_core_begin_shard(core);
     core->settled_before = NX_SEQ_NONE;
-    nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
+    nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads, view->vid,
+                 &core->config.schedules);
     nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);
     core->receipts_at = NX_NEVER;
     core->has_view = true;
@@ -213,7 +214,7 @@ bool nx_core_has_news(const struct nx_core *core)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
             return true;
-    return false;
+    return nx_core_relays_have_news(core);
 }
 
 const struct nx_view *nx_core_view(const struct nx_core *core)

@@ -1,13 +1,23 @@
 /* The view change as part of a turn: what rows say of the membership, the wedge, the install (docs/view-change.md §6). */
 #include "group/core/core_state.h"
 
+#include <string.h>
+
+/* The peer is in our view. Of our bulk bytes it has what it took before; all else is written to it again. */
+static void greet(struct nx_core *core, nx_rank peer)
+{
+    core->table.here |= NX_RANK_BIT(peer);
+    if (!nx_core_mutant(core, NX_MUTANT_RESUMES_BLINDLY))
+        core->bulk_posted[peer] = core->consumed[peer];
+}
+
 static void hear_installed(struct nx_core *core, nx_rank peer)
 {
     uint64_t vid = nx_table_seen(&core->table, peer, NX_COL_INSTALLED);
     if (vid == NX_FAREWELL)
         core->suspect.fenced = true;
     else if (vid == core->view.vid)
-        core->table.here |= NX_RANK_BIT(peer);
+        greet(core, peer);
 }
 
 static void hear_stance(struct nx_core *core, nx_rank peer)
@@ -138,7 +148,7 @@ static void begin_table(struct nx_core *core)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         if (nx_table_seen(&core->table, peer, NX_COL_INSTALLED) == core->view.vid)
-            core->table.here |= NX_RANK_BIT(peer);
+            greet(core, peer);
         nx_table_tell(&core->table, peer, NX_COL_INSTALLED, core->view.vid);
     }
 }
@@ -164,7 +174,9 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update)
     if (!nx_core_mutant(core, NX_MUTANT_FORGETS_UNDELIVERED))
         nx_mc_restore(&core->mc, core->saved, saved);
     if (core->mc.senders)
-        nx_bulk_begin_epoch(&core->bulk);
+        nx_bulk_begin_epoch(&core->bulk, core->view.vid);
+    memset(core->relayed, 0, sizeof core->relayed);
+    nx_core_settle_relays(core);
     core->delivered_at = core->delivered_told_at = 0;
     (void)nx_core_change(core); /* what is known already ends this view, too */
     nx_core_add_upcall(update, NX_UP_VIEW);

@@ -6,13 +6,19 @@
  * fill the pipeline: a chain of n holds n − 1 blocks under way before the last member sees the first one.
  * docs/performance.md has the measurement. */
 enum { RELAYED_RECEIVERS = 3 };
-static const uint64_t binomial_from = UINT64_C(1) << 20, chain_from = UINT64_C(16) << 20;
+static const struct nx_schedule_limits defaults = {.binomial_bytes = UINT64_C(1) << 20,
+                                                   .chain_bytes = UINT64_C(16) << 20};
 
-enum nx_schedule nx_schedule_choose(uint64_t total, uint32_t receivers)
+enum nx_schedule nx_schedule_choose(const struct nx_schedule_limits *limits, uint64_t total,
+                                    uint32_t receivers)
 {
-    if (receivers < RELAYED_RECEIVERS || total < binomial_from)
+    uint64_t chain = limits->chain_bytes ? limits->chain_bytes : defaults.chain_bytes;
+    uint64_t binomial = limits->binomial_bytes ? limits->binomial_bytes : defaults.binomial_bytes;
+    if (receivers < RELAYED_RECEIVERS)
         return NX_SCHEDULE_SEQUENTIAL;
-    return total < chain_from ? NX_SCHEDULE_BINOMIAL : NX_SCHEDULE_CHAIN;
+    if (total >= chain)
+        return NX_SCHEDULE_CHAIN;
+    return total >= binomial ? NX_SCHEDULE_BINOMIAL : NX_SCHEDULE_SEQUENTIAL;
 }
 
 /* The members in the order of ranks, beginning with `first`; returns how many. */
@@ -40,17 +46,34 @@ static bool passes_on(enum nx_schedule schedule, uint32_t i, uint32_t to)
     return false;
 }
 
+static uint32_t number_of(const nx_rank *list, nx_rank rank)
+{
+    uint32_t number = 0;
+    while (list[number] != rank)
+        number++;
+    return number;
+}
+
 nx_rankset nx_tree_children(enum nx_schedule schedule, nx_rankset members, nx_rank sender,
                             nx_rank self)
 {
     nx_rank list[NX_MEMBERS_MAX];
     nx_assert(members & NX_RANK_BIT(sender) && members & NX_RANK_BIT(self));
-    uint32_t count = list_from(members, sender, list), own = 0;
-    while (list[own] != self)
-        own++;
+    uint32_t count = list_from(members, sender, list), own = number_of(list, self);
     nx_rankset children = 0;
     for (uint32_t to = own + 1; to < count; to++)
         if (passes_on(schedule, own, to))
             children |= NX_RANK_BIT(list[to]);
     return children;
+}
+
+nx_rank nx_tree_parent(enum nx_schedule schedule, nx_rankset members, nx_rank sender, nx_rank self)
+{
+    nx_rank list[NX_MEMBERS_MAX];
+    nx_assert(members & NX_RANK_BIT(sender) && members & NX_RANK_BIT(self) && sender != self);
+    (void)list_from(members, sender, list);
+    uint32_t own = number_of(list, self), parent = 0;
+    while (!passes_on(schedule, parent, own))
+        parent++;
+    return list[parent];
 }

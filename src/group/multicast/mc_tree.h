@@ -27,7 +27,16 @@ enum nx_schedule {
 nx_rankset nx_tree_children(enum nx_schedule schedule, nx_rankset members, nx_rank sender,
                             nx_rank self);
 
+/* The member that `self`, who is not the sender, gets them from. */
+nx_rank nx_tree_parent(enum nx_schedule schedule, nx_rankset members, nx_rank sender, nx_rank self);
+
+/* From which size on a message is passed on by its receivers; 0: the default. */
+struct nx_schedule_limits {
+    uint64_t binomial_bytes, chain_bytes;
+};
+
 /* The schedule for a message of `total` bytes to so many receivers. */
-enum nx_schedule nx_schedule_choose(uint64_t total, uint32_t receivers);
+enum nx_schedule nx_schedule_choose(const struct nx_schedule_limits *limits, uint64_t total,
+                                    uint32_t receivers);
 
 #endif

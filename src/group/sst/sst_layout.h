@@ -7,6 +7,10 @@
  *   bulk        members_max × ring    ring[s]: bulk blocks of sender s; same
  *   p2p in      members_max × ring    ring[s]: written by s
  *   p2p out     members_max × ring    ring[d]: the source of our writes into p2p in of d
+ *   relay in    members_max² words    word[w][s]: bytes of sender s that member w has passed on to us; written by w
+ *   relay out   members_max² words    word[d][s]: the same of ours, for member d
+ *
+ * A member that passes on bulk bytes of another sender writes them into that sender's bulk ring, at the same offsets.
  *
  * A row is 16 guarded words in two blocks of 128 bytes, each pushed as one inline write at most:
  *
@@ -43,7 +47,7 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_MC_RECEIVED, NX_LAW_GROWS, NX_LIFE_EPOCH)  /* places held of the order, no gap */    \
     X(NX_COL_MC_DELIVERED, NX_LAW_GROWS, NX_LIFE_EPOCH) /* places handed up of the order */       \
     X(NX_COL_MC_SENT, NX_LAW_GROWS, NX_LIFE_EPOCH)      /* bytes in our multicast ring: guard */  \
-    X(NX_COL_BULK_SENT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* bytes in our bulk ring: guard */       \
+    X(NX_COL_BULK_SENT, NX_LAW_GROWS, NX_LIFE_EPOCH)    /* bytes in our bulk ring: guard */       \
     X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS, NX_LIFE_PAIR) /* bytes handed up of your bulk ring */   \
     X(NX_COL_P2P_SENT, NX_LAW_GROWS, NX_LIFE_PAIR)      /* bytes written to you: guard */         \
     X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS, NX_LIFE_PAIR)  /* bytes handed up of yours */            \
@@ -86,6 +90,7 @@ static_assert((int)NX_COL_SLEEP == (int)NX_HOT_WORDS - 1, "the hot columns fill 
 struct nx_region_shape {
     uint32_t members_max, mc_ring_bytes, bulk_ring_bytes, p2p_ring_bytes;
     uint64_t rows_in, rows_out, mc, bulk, p2p_in, p2p_out; /* offsets of the areas */
+    uint64_t relay_in, relay_out;                          /* the same */
     uint64_t bytes;                                        /* in all */
 };
 
@@ -118,6 +123,20 @@ static inline uint64_t nx_mc_ring_offset(const struct nx_region_shape *shape, nx
 static inline uint64_t nx_bulk_ring_offset(const struct nx_region_shape *shape, nx_rank rank)
 {
     return shape->bulk + (uint64_t)rank * shape->bulk_ring_bytes;
+}
+
+static inline uint64_t nx_relay_in_offset(const struct nx_region_shape *shape, nx_rank writer,
+                                          nx_rank sender)
+{
+    return shape->relay_in +
+           ((uint64_t)writer * shape->members_max + sender) * sizeof(struct nx_guarded);
+}
+
+static inline uint64_t nx_relay_out_offset(const struct nx_region_shape *shape, nx_rank peer,
+                                           nx_rank sender)
+{
+    return shape->relay_out +
+           ((uint64_t)peer * shape->members_max + sender) * sizeof(struct nx_guarded);
 }
 
 static inline uint64_t nx_p2p_in_offset(const struct nx_region_shape *shape, nx_rank rank)
