@@ -78,7 +78,7 @@ static void test_relays_are_for_many_receivers_and_large_messages(void **state)
                                     small = {.binomial_bytes = 10, .chain_bytes = 20};
     assert_int_equal(nx_schedule_choose(&defaults, UINT64_C(1) << 30, 2), NX_SCHEDULE_SEQUENTIAL);
     assert_int_equal(nx_schedule_choose(&defaults, 1000, 31), NX_SCHEDULE_SEQUENTIAL);
-    assert_int_equal(nx_schedule_choose(&defaults, 4 << 20, 3), NX_SCHEDULE_BINOMIAL);
+    assert_int_equal(nx_schedule_choose(&defaults, 1 << 20, 3), NX_SCHEDULE_BINOMIAL);
     assert_int_equal(nx_schedule_choose(&defaults, UINT64_C(1) << 30, 3), NX_SCHEDULE_CHAIN);
     assert_int_equal(nx_schedule_choose(&small, 9, 3), NX_SCHEDULE_SEQUENTIAL);
     assert_int_equal(nx_schedule_choose(&small, 19, 3), NX_SCHEDULE_BINOMIAL);

@@ -6,8 +6,8 @@
  * fill the pipeline: a chain of n holds n − 1 blocks under way before the last member sees the first one.
  * docs/performance.md has the measurement. */
 enum { RELAYED_RECEIVERS = 3 };
-static const struct nx_schedule_limits defaults = {.binomial_bytes = UINT64_C(1) << 20,
-                                                   .chain_bytes = UINT64_C(16) << 20};
+static const struct nx_schedule_limits defaults = {.binomial_bytes = UINT64_C(256) << 10,
+                                                   .chain_bytes = UINT64_C(2) << 20};
 
 enum nx_schedule nx_schedule_choose(const struct nx_schedule_limits *limits, uint64_t total,
                                     uint32_t receivers)
