@@ -112,5 +112,5 @@ bool nx_core_listen(struct nx_core *core)
     for (nx_rankset left = heard(core); left; left &= left - 1)
         listen_to(core, (nx_rank)__builtin_ctzll(left), &moved);
     moved |= nx_core_hear_relays(core);
-    return moved;
+    return nx_core_feed_shard(core) || moved;
 }

@@ -128,7 +128,8 @@ static uint64_t readable(const struct nx_core *core, nx_rank sender, nx_rank *by
 /* Senders whose next bytes are looked for by name: those that others pass on, and those whose plan has just turned. */
 static nx_rankset looked_for(const struct nx_core *core)
 {
-    return (core->relayed_by_others | core->turned) & core->suspect.alive & ~core->bulk.turning;
+    return (core->relayed_by_others | core->turned) & core->suspect.alive &
+           ~(core->bulk.turning | core->bulk.awaited);
 }
 
 bool nx_core_hear_relays(struct nx_core *core)

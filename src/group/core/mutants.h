@@ -23,6 +23,11 @@ enum nx_mutant {
                                 << 20, /* a relay turns to a plan before the old one is done (B1) */
     NX_MUTANT_RESUMES_BLINDLY =
         1u << 21, /* a view goes on where bulk bytes were posted, not read (B1) */
+    NX_MUTANT_SEAT_GIVEN_TWICE = 1u << 16,   /* takes a seat's card from two leaders (V1) */
+    NX_MUTANT_SEAT_NOT_CLEARED = 1u << 17,   /* believes what a seat's former owner wrote (V5) */
+    NX_MUTANT_STATELESS_ADEQUATE = 1u << 18, /* counts members that lack the state (T2) */
+    NX_MUTANT_SNAPSHOT_BEFORE_TRIM =
+        1u << 19, /* the tier's: hands over the state as of the wedge (T1) */
 };
 
 #endif
