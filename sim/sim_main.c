@@ -34,6 +34,10 @@ static const struct mutant {
     {"anybody-proposes", NX_MUTANT_ANYBODY_PROPOSES},
     {"minority-goes-on", NX_MUTANT_MINORITY_GOES_ON},
     {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED},
+    {"wedged-heart-stops", NX_MUTANT_WEDGED_HEART_STOPS},
+    {"ignores-lateness", NX_MUTANT_IGNORES_LATENESS},
+    {"beats-when-idle", NX_MUTANT_BEATS_WHEN_IDLE},
+    {"everybody-judges", NX_MUTANT_EVERYBODY_JUDGES},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 

@@ -31,14 +31,13 @@ bool nx_core_judge(struct nx_core *core, nx_ns now)
     return out != 0 || was_isolated != core->heart.isolated;
 }
 
-void nx_core_tell_heart(struct nx_core *core, nx_ns now, bool busy)
+void nx_core_tell_heart(struct nx_core *core, nx_ns now)
 {
     if (core->heart.timeout == 0)
         return;
     nx_rankset others = nx_core_others(core);
     nx_table_tell_all(&core->table, others, NX_COL_LINKS, nx_heart_links(&core->heart));
     if (!nx_heart_beat(&core->heart, now) ||
-        (busy && nx_core_mutant(core, NX_MUTANT_BEATS_WHEN_IDLE)) ||
         (core->change.wedged && nx_core_mutant(core, NX_MUTANT_WEDGED_HEART_STOPS)))
         return;
     nx_table_tell_all(&core->table, others, NX_COL_HEARTBEAT, core->heart.beats);

@@ -89,7 +89,7 @@ void nx_core_last_look(struct nx_core *core, nx_rank peer);
 void nx_core_hear_heart(struct nx_core *core, nx_rank peer, uint32_t changed, nx_ns now);
 /* Suspects who was silent for too long. True if something moved. */
 bool nx_core_judge(struct nx_core *core, nx_ns now);
-void nx_core_tell_heart(struct nx_core *core, nx_ns now, bool busy);
+void nx_core_tell_heart(struct nx_core *core, nx_ns now);
 
 /* core_change.c: what a row says of the membership. */
 void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed);

@@ -149,10 +149,12 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     }
     tell_receipts(core, now); /* 6 */
     nx_core_tell_change(core, now);
-    bool busy = moved || more || update->upcalls_count > 0;
-    nx_core_tell_heart(core, now, busy);
+    nx_core_tell_heart(core, now);
     nx_core_push(core, event->writable, update); /* 7 */
-    update->busy = busy || update->writes_count > core->beats_posted;
+    bool wrote = update->writes_count > core->beats_posted;
+    update->busy = moved || more || update->upcalls_count > 0 || wrote;
+    if (wrote && nx_core_mutant(core, NX_MUTANT_BEATS_WHEN_IDLE))
+        core->heart.beat_at = now + core->heart.timeout / NX_BEATS_PER_TIMEOUT;
     if (update->busy)
         nx_core_wake(core);
     update->wake_at = nx_core_next_turn(core, now);

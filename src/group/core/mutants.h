@@ -21,8 +21,9 @@ enum nx_mutant {
     NX_MUTANT_FORGETS_UNDELIVERED = 1u << 9, /* does not send again what the trim left over (D6) */
     NX_MUTANT_WEDGED_HEART_STOPS = 1u << 11, /* a wedged member's heart does not beat (V5) */
     NX_MUTANT_IGNORES_LATENESS = 1u << 12,   /* counts time in which it did not run (V5) */
-    NX_MUTANT_BEATS_WHEN_IDLE = 1u << 13,    /* a busy member's heart does not beat (V5) */
-    NX_MUTANT_EVERYBODY_JUDGES = 1u << 14,   /* whom one does not hear all suspect (V6) */
+    NX_MUTANT_BEATS_WHEN_IDLE = 1u
+                                << 13, /* what it writes to anybody stands for a beat to all (V5) */
+    NX_MUTANT_EVERYBODY_JUDGES = 1u << 14, /* whom one does not hear all suspect (V6) */
 };
 
 #endif

@@ -69,6 +69,18 @@ static void find_links(struct nx_heart *heart, nx_rankset reachable, nx_ns now)
     heart->links[heart->self] = own;
 }
 
+/* Those whose second beat is overdue. */
+static nx_rankset doubtful(const struct nx_heart *heart, nx_rankset reachable, nx_ns now)
+{
+    nx_rankset set = 0;
+    for (nx_rankset left = reachable & ~NX_RANK_BIT(heart->self); left; left &= left - 1) {
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        if (listened(heart, now) > heart->silent_at[rank] - heart->timeout / 2)
+            set |= NX_RANK_BIT(rank);
+    }
+    return set;
+}
+
 static bool is_majority(const struct nx_heart *heart, nx_rankset set)
 {
     return 2 * __builtin_popcountll(set) > __builtin_popcountll(heart->members);
@@ -114,8 +126,9 @@ nx_rankset nx_heart_judge(struct nx_heart *heart, nx_rankset reachable, nx_ns no
     if (heart->timeout == 0)
         return 0;
     find_links(heart, reachable, now);
-    heart->clique = nx_links_clique(heart->links, reachable, heart->self,
-                                    (uint32_t)__builtin_popcountll(heart->members));
+    heart->clique =
+        nx_links_clique(heart->links, reachable, heart->self, doubtful(heart, reachable, now),
+                        (uint32_t)__builtin_popcountll(heart->members));
     heart->isolated = heart->clique != reachable && !is_majority(heart, heart->clique);
     nx_rankset rest = reachable & ~heart->clique;
     if (!is_judge(heart))
