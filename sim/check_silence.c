@@ -87,7 +87,8 @@ static void note_silence(struct ears *ears, unsigned at, unsigned of)
 {
     nx_ns heard = ears->heard[at][of];
     struct sim_facts *facts = ears->facts;
-    size_t since = record_at(facts->trace, heard + enough(ears));
+    size_t after = record_at(facts->trace, heard + enough(ears));
+    size_t since = after ? after - 1 : 0; /* what is recorded after it may follow from it */
     give_up(facts, at, since);
     give_up(facts, of, since);
     facts->unlinked[at] |= UINT64_C(1) << of;

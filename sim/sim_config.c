@@ -201,14 +201,18 @@ static void add_incident(struct sim_config *config, struct nx_prng *prng)
 }
 
 /* Some work for several timeouts, of which many members hear nothing. */
-static void draw_trickle(struct sim_config *config)
+static void draw_trickle(struct sim_config *config, bool asks)
 {
+    config->core.caps.wakes_on_plain_write =
+        true; /* so sleep needs no word, which all would hear */
     for (uint32_t n = 0; n < config->nodes; n++) {
         struct sim_load *load = &config->loads[n];
-        load->ops = load->ops > 60 ? 60 : load->ops;
+        config->view.members[n].subgroup = n % config->core.spec.subgroups_count;
+        load->ops = load->ops > 90 ? 90 : load->ops;
         load->burst = 1;
-        load->gap_ns = config->core.timeout_ns / 6;
+        load->gap_ns = config->core.timeout_ns / 9;
         load->weights[SIM_OP_LOAD] = load->weights[SIM_OP_BULK] = 0;
+        load->weights[SIM_OP_QUERY] *= asks;
     }
 }
 
@@ -223,8 +227,8 @@ static void draw_silence(struct sim_config *config)
     bool alone = config->faults_count == 0;
     config->core.timeout_ns = between(&prng, 10, 40) * NX_MS;
     config->idle_ns = 1200 * NX_MS; /* a leaver's patience ends within */
-    if (nx_prng_chance(&prng, 1, 10))
-        draw_trickle(config);
+    if (nx_prng_chance(&prng, 1, 6))
+        draw_trickle(config, nx_prng_chance(&prng, 1, 3));
     uint32_t incidents = nx_prng_chance(&prng, 1, 3) ? 0 : between(&prng, 1, 3);
     for (uint32_t i = 0; i < incidents && config->faults_count + 4 <= SIM_FAULTS_MAX; i++)
         add_incident(config, &prng);
