@@ -100,6 +100,7 @@ struct nx_group *bench_open_group(struct bench_run *run, const struct nx_group_u
         .spec = {1, {{"ALL", 1, nodes, nodes}}},
         .members_max = nodes,
         .join_timeout_ns = 30 * NX_SEC,
+        .timeout_ns = (nx_ns)run->options->timeout_ms * NX_MS,
     };
     memcpy(config.provider, run->options->provider, sizeof config.provider);
     struct nx_group *group = NULL;

@@ -240,6 +240,11 @@ nx_rankset nx_core_alive(const struct nx_core *core)
     return core->has_view ? core->suspect.alive : 0;
 }
 
+nx_rankset nx_core_heard(const struct nx_core *core)
+{
+    return nx_core_alive(core) & ~(nx_rankset)core->heart.links[core->self].broken;
+}
+
 static uint32_t members_in(nx_rankset set)
 {
     return (uint32_t)__builtin_popcountll(set);

@@ -166,6 +166,7 @@ const struct nx_view *nx_core_view(const struct nx_core *core);
 const struct nx_layout *nx_core_layout(const struct nx_core *core);
 nx_rank nx_core_rank(const struct nx_core *core);
 nx_rankset nx_core_alive(const struct nx_core *core);
+nx_rankset nx_core_heard(const struct nx_core *core); /* of these, those that are not silent */
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup);
 size_t nx_core_send_max(const struct nx_core *core);
