@@ -60,6 +60,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .subgroup = strcmp(c->tier, "function") == 0 ? FUNCTION : CATEGORIZER,
         .members_max = c->first_view_nodes,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
+        .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
     };
     snprintf(g.local_ip, sizeof g.local_ip, "%s", c->local_ip);
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);

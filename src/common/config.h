@@ -28,6 +28,8 @@ struct nx_config {
     uint32_t first_view_nodes;
     uint32_t client_port; /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
+    uint32_t
+        heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
