@@ -139,6 +139,7 @@ static void take_out(struct nx_batcher *b, struct nx_batch_item *item)
         lane->preparing--;
     } else {
         dequeue(lane, item);
+        b->ready--;
         if (lane->ready == 0)
             leave_round(b, lane);
     }
@@ -229,6 +230,7 @@ void nx_batcher_ready(struct nx_batcher *b, struct nx_batch_item *item)
     lane->preparing--;
     item->state = NX_BATCH_READY;
     enqueue(lane, item);
+    b->ready++;
     if (lane->ready == 1)
         join_round(b, lane);
 }

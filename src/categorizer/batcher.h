@@ -63,6 +63,7 @@ struct nx_lane {
 
 struct nx_batcher {
     uint32_t items_max, items;
+    uint32_t ready; /* of the items */
     uint64_t bytes_max, bytes;
     struct nx_lane *turn; /* NULL: nothing is ready */
     bool running;

@@ -26,6 +26,8 @@ enum {
     NX_HEAD_BYTES_MAX = 64 + NX_RECIPE_BYTES_MAX, /* the length word included */
     NX_LABEL_BYTES_MAX = 1024,                    /* of one category, as a line of the synset */
     NX_PHOTO_BYTES_MAX = 32 * 1024 * 1024,
+    NX_RECIPE_NAME_BYTES = 32, /* with its NUL */
+    NX_DEVICE_NAME_BYTES = 32, /* with its NUL */
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX,
 };
 

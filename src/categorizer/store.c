@@ -10,6 +10,7 @@ struct nx_store {
     struct nx_entry entries[NX_STORE_MODELS];
     struct nx_outcome outcomes[NX_STORE_OUTCOMES]; /* a ring, newest at outcomes_count - 1 */
     uint64_t outcomes_count;
+    uint64_t installs_count; /* that were begun: the source of generations */
 };
 
 struct nx_store *nx_store_open(void)
@@ -111,13 +112,14 @@ enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
                       e->tag);
 }
 
-static void begin(struct nx_entry *e, nx_seq seq, uint32_t tag, const struct nx_request_id *request,
-                  nx_rankset replicas)
+static void begin(struct nx_entry *e, uint64_t generation, nx_seq seq, uint32_t tag,
+                  const struct nx_request_id *request, nx_rankset replicas)
 {
     nx_assert(replicas != 0);
     *e = (struct nx_entry){.state = NX_ENTRY_LOADING,
                            .tag = tag,
                            .version = seq,
+                           .generation = generation,
                            .request = *request,
                            .waiting = replicas};
 }
@@ -139,7 +141,7 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
         return NX_VERDICT_DONE;
     }
     if (!taken && fresh) {
-        begin(fresh, seq, tag, request, replicas);
+        begin(fresh, ++store->installs_count, seq, tag, request, replicas);
         *entry = fresh;
         return NX_VERDICT_PENDING;
     }
@@ -155,7 +157,8 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
 static void count_vote(struct nx_entry *e, const struct nx_err *failure,
                        const struct nx_digest *digest)
 {
-    if (e->failure.status == NX_OK && failure->status != NX_OK)
+    bool is_first_note = failure->status == NX_OK && e->failure.text[0] == 0;
+    if (e->failure.status == NX_OK && (failure->status != NX_OK || is_first_note))
         e->failure = *failure;
     if (failure->status != NX_OK)
         return;
@@ -172,7 +175,8 @@ static void decide(struct nx_store *store, struct nx_entry *e, struct nx_outcome
         .request = e->request, .op = NX_REQUEST_INSTALL, .tag = e->tag, .err = e->failure};
     if (e->failure.status == NX_OK) {
         e->state = NX_ENTRY_READY;
-        nx_err_set(&outcome->err, NX_OK, "install model successfully.");
+        nx_err_set(&outcome->err, NX_OK, "install model successfully.%s%s",
+                   e->failure.text[0] ? " " : "", e->failure.text);
     } else {
         e->state = NX_ENTRY_FREE;
     }

@@ -29,11 +29,13 @@ enum nx_entry_state { NX_ENTRY_FREE, NX_ENTRY_LOADING, NX_ENTRY_READY };
 struct nx_entry {
     enum nx_entry_state state;
     uint32_t tag;
-    nx_seq version; /* the INSTALL's place in the order; names the install to voters */
+    nx_seq version;      /* the INSTALL's place in the order; names the install to voters */
+    uint64_t generation; /* the how manieth install of the shard: what users see as the version */
     struct nx_request_id request;
     nx_rankset waiting;      /* LOADING: replicas that have not voted */
     struct nx_digest digest; /* of the first vote; the others must agree */
-    struct nx_err failure;   /* the first vote against */
+    struct nx_err
+        failure; /* the first vote against; NX_OK with a text: the first note of a vote for it */
     bool any_vote;
     void *model; /* this replica's own; the caller puts it here and takes it out */
 };
@@ -59,7 +61,7 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
                                  const struct nx_request_id *request, nx_rankset replicas,
                                  struct nx_entry **entry, struct nx_outcome *outcome);
 
-/* VOTE delivered. `failure` is NX_OK if the voter can run the model. DONE when it was the last vote: *entry is
+/* VOTE delivered. `failure` is NX_OK if the voter can run the model; a text is then a note for the user. DONE when it was the last vote: *entry is
  * then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for the caller to close) and
  * *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING, *entry NULL). */
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,

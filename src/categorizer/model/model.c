@@ -1,6 +1,7 @@
 #include "categorizer/model/model.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,13 +23,17 @@ struct nx_model {
     struct nx_synset synset;
     struct nx_program *program;
     struct nx_model_facts facts;
+    struct nx_budget *budget; /* facts.memory_bytes of it are ours */
 };
 
 struct opening {
     const struct nx_model_files *files;
     const struct nx_model_options *options;
     struct nx_err *err;
+    struct nx_model *model;
     struct nx_arena work; /* all that is needed only until the backend has loaded */
+    uint64_t reserved;    /* of the budget */
+    bool is_tight;        /* the budget bounds the work */
     struct nx_params params;
     struct nx_graph graph;
 };
@@ -62,6 +67,28 @@ static enum nx_status check_files(const struct nx_model_files *files, struct nx_
     return check_file(&files->synset, "synset", NX_SYNSET_BYTES_MAX, err);
 }
 
+static uint64_t count_nonfinite(const float *values, uint64_t n)
+{
+    uint64_t found = 0;
+    for (uint64_t i = 0; i < n; i++)
+        found += !isfinite(values[i]);
+    return found;
+}
+
+/* A training that diverged: the model loads, since it may still answer, but somebody has to be told. */
+static enum nx_status note_nonfinite(struct opening *o, const struct nx_tensor *t)
+{
+    struct nx_model_facts *facts = &o->model->facts;
+    uint64_t found = t->data ? count_nonfinite(t->data, nx_tensor_bytes(t) / sizeof(float)) : 0;
+    facts->nonfinite += found;
+    if (found == 0 || facts->nonfinite_name)
+        return NX_OK;
+    facts->nonfinite_name = nx_arena_strndup(&o->model->arena, t->name, strlen(t->name));
+    return facts->nonfinite_name
+               ? NX_OK
+               : nx_err_set(o->err, NX_NO_MEMORY, "out of memory for the model");
+}
+
 /* Weights that nodes read: a loader may have put some in another order and left the first ones behind. */
 static enum nx_status count_params(struct opening *o, uint64_t *total)
 {
@@ -73,8 +100,10 @@ static enum nx_status count_params(struct opening *o, uint64_t *total)
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         for (uint32_t k = 0; k < graph->nodes[i].n_inputs; k++) {
             uint32_t t = graph->nodes[i].inputs[k];
-            if (!seen[t] && graph->tensors[t].kind == NX_TENSOR_CONSTANT)
+            if (!seen[t] && graph->tensors[t].kind == NX_TENSOR_CONSTANT) {
                 *total += nx_tensor_bytes(&graph->tensors[t]) / sizeof(float);
+                NX_TRY(note_nonfinite(o, &graph->tensors[t]));
+            }
             seen[t] = true;
         }
     return NX_OK;
@@ -135,7 +164,7 @@ static enum nx_status read_facts(struct opening *o, struct nx_model_facts *facts
 static enum nx_status check_activations(struct opening *o)
 {
     struct nx_plan plan;
-    uint64_t bytes;
+    uint64_t bytes = 0;
     NX_TRY(nx_plan_slots(&o->graph, true, &plan, o->err));
     NX_TRY(nx_plan_pack(&o->work, plan.slots, plan.n_slots, 64, &bytes, o->err));
     if (bytes > ACTIVATION_BYTES_MAX)
@@ -143,6 +172,54 @@ static enum nx_status check_activations(struct opening *o)
                           "the model needs %" PRIu64 " bytes of activations at a batch of %u, at "
                           "most %" PRIu64 " are possible",
                           bytes, o->graph.batch, ACTIVATION_BYTES_MAX);
+    o->model->facts.activation_bytes = bytes;
+    return NX_OK;
+}
+
+static uint64_t count_weights(const struct nx_graph *graph)
+{
+    uint64_t bytes = 0;
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        if (graph->tensors[t].kind == NX_TENSOR_CONSTANT)
+            bytes += nx_tensor_bytes(&graph->tensors[t]);
+    return bytes;
+}
+
+/* What loading will take at its height: what has been made of the files so far, and the program. */
+static enum nx_status reserve(struct opening *o)
+{
+    struct nx_model_facts *facts = &o->model->facts;
+    struct nx_budget *budget = o->options->budget;
+    facts->weights_bytes = count_weights(&o->graph);
+    uint64_t program = facts->weights_bytes + facts->activation_bytes;
+    uint64_t need = program + o->work.used_bytes;
+    if (!budget)
+        return NX_OK;
+    if (nx_budget_take(budget, need, "a model", NULL) != NX_OK)
+        return nx_err_set(o->err, NX_NO_MEMORY,
+                          "the model needs %" PRIu64 " bytes (weights %" PRIu64
+                          ", activations %" PRIu64 " for a batch of %u, %zu more while it is "
+                          "loaded): of this node's model memory %" PRIu64 " of %" PRIu64
+                          " bytes are left",
+                          need, facts->weights_bytes, facts->activation_bytes, o->graph.batch,
+                          o->work.used_bytes, nx_budget_left(budget), budget->limit_bytes);
+    o->reserved = need;
+    return NX_OK;
+}
+
+/* From what was reserved to what it came to; the work is freed already. */
+static enum nx_status settle(struct opening *o)
+{
+    struct nx_budget *budget = o->options->budget;
+    uint64_t held = o->model->facts.memory_bytes;
+    if (!budget)
+        return NX_OK;
+    if (held > o->reserved)
+        NX_TRY(nx_budget_take(budget, held - o->reserved, "the rest of a model", o->err));
+    else
+        nx_budget_give(budget, o->reserved - held);
+    o->reserved = 0;
+    o->model->budget = budget;
     return NX_OK;
 }
 
@@ -172,6 +249,7 @@ static enum nx_status load_program(struct opening *o, struct nx_model *model)
     NX_TRY(nx_pass_run(&o->graph, NX_PASS_ALL, &nx_backend_cpu_ref, o->err));
     NX_TRY(nx_shape_infer(&o->graph, o->options->load.batch_max, o->err));
     NX_TRY(check_activations(o));
+    NX_TRY(reserve(o));
     NX_TRY(backend->load(&o->graph, &o->options->load, &model->program, o->err));
     model->facts.backend = backend->name;
     model->facts.memory_bytes =
@@ -190,20 +268,44 @@ static enum nx_status open_model(struct opening *o, struct nx_model *model)
     return load_program(o, model);
 }
 
+/* The arena for the work ends where the budget does. */
+static size_t work_bytes_max(struct opening *o)
+{
+    uint64_t most = WORK_BYTES(o->files->params.len + o->files->onnx.len);
+    uint64_t left = o->options->budget ? nx_budget_left(o->options->budget) : UINT64_MAX;
+    o->is_tight = left < most;
+    return o->is_tight ? left : most;
+}
+
+/* Nothing was reserved yet: what ran out is the work's arena. */
+static enum nx_status explain(struct opening *o, enum nx_status status)
+{
+    if (status != NX_NO_MEMORY || !o->is_tight || o->model->facts.weights_bytes > 0)
+        return status;
+    return nx_err_set(o->err, NX_NO_MEMORY,
+                      "opening the model takes more than what is left of this node's model memory "
+                      "(%" PRIu64 " of %" PRIu64 " bytes)",
+                      nx_budget_left(o->options->budget), o->options->budget->limit_bytes);
+}
+
 enum nx_status nx_model_open(const struct nx_model_files *files,
                              const struct nx_model_options *options, struct nx_model **model,
                              struct nx_err *err)
 {
-    struct opening o = {.files = files, .options = options, .err = err};
     struct nx_model *own = nx_calloc(1, sizeof *own);
+    struct opening o = {.files = files, .options = options, .err = err, .model = own};
     if (!own)
         return nx_err_set(err, NX_NO_MEMORY, "out of memory for the model");
     nx_arena_init(&own->arena, SIZE_MAX);
-    nx_arena_init(&o.work, WORK_BYTES(files->params.len + files->onnx.len));
-    enum nx_status status = open_model(&o, own);
+    nx_arena_init(&o.work, work_bytes_max(&o));
+    enum nx_status status = explain(&o, open_model(&o, own));
     nx_arena_free(&o.work);
+    if (status == NX_OK)
+        status = settle(&o);
     if (status != NX_OK) {
         nx_model_close(own);
+        if (o.reserved)
+            nx_budget_give(options->budget, o.reserved);
         return status;
     }
     *model = own;
@@ -217,6 +319,8 @@ void nx_model_close(struct nx_model *model)
     if (model->program)
         model->program->backend->free(model->program);
     nx_arena_free(&model->arena);
+    if (model->budget)
+        nx_budget_give(model->budget, model->facts.memory_bytes);
     free(model);
 }
 
