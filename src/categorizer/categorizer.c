@@ -51,6 +51,8 @@ static void start(struct nx_categorizer *c, struct nx_incoming *in)
 {
     if (in->head.op == NX_REQUEST_INFER)
         nx_photo_start(c, in);
+    else if (in->head.op == NX_REQUEST_LIST)
+        nx_list_models(c, in);
     else if (in->head.op == NX_REQUEST_INSTALL && in->body_bytes == 0)
         nx_categorizer_refuse(c, in, &(struct nx_err){NX_INVALID, "the model's files are empty"});
     else {

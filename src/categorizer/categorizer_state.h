@@ -2,6 +2,7 @@
  *
  *   categorizer.c       the group's upcalls, one turn, open and close
  *   categorize_photo.c  INFER: a photo through the device
+ *   list_models.c       LIST: what this replica holds
  *   change_models.c     INSTALL and REMOVE: from the entry replica through the order to the answer
  */
 #ifndef NX_CATEGORIZER_STATE_H
@@ -80,6 +81,9 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *job);
 void nx_photo_drop(struct nx_categorizer *c,
                    struct nx_job_infer *job); /* the same, without an answer */
 void nx_photo_cancel(struct nx_categorizer *c, struct nx_incoming *in); /* nobody waits for it */
+
+/* LIST: makes the reply. */
+void nx_list_models(struct nx_categorizer *c, struct nx_incoming *in);
 
 void nx_held_release(struct nx_held_model *model);
 /* Takes the model out of a freed entry; it is closed when its last photo is done. */

@@ -29,6 +29,7 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
     case NX_REQUEST_INFER: nx_write_u64(&w, (uint64_t)head->time_left_ns); break;
     case NX_REQUEST_INSTALL: encode_install(&w, head); break;
     case NX_REQUEST_REMOVE: nx_write_bytes(&w, head->request.bytes, NX_REQUEST_ID_BYTES); break;
+    case NX_REQUEST_LIST: break;
     }
     if (w.bad)
         return 0;
@@ -66,6 +67,7 @@ static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
     case NX_REQUEST_INFER: head->time_left_ns = (nx_ns)nx_read_u64(r); break;
     case NX_REQUEST_INSTALL: decode_install(r, head); break;
     case NX_REQUEST_REMOVE: decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES); break;
+    case NX_REQUEST_LIST: break;
     default: r->bad = true;
     }
 }
@@ -124,8 +126,8 @@ size_t nx_answer_encode(const struct nx_answer *answer, void *bytes, size_t cap)
     return w.bad ? 0 : nx_writer_used(&w);
 }
 
-enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer *answer,
-                                struct nx_err *err)
+enum nx_status nx_answer_decode_first(const void *bytes, size_t len, struct nx_answer *answer,
+                                      size_t *used, struct nx_err *err)
 {
     struct nx_reader r;
     nx_reader_init(&r, bytes, len);
@@ -145,7 +147,20 @@ enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer 
         decode_bytes(&r, decoded.label, decoded.label_bytes);
     else
         r.bad = true;
-    if (r.bad || nx_reader_left(&r) != 0 || version != NX_WIRE_VERSION || status >= NX_STATUS_COUNT)
+    if (r.bad || version != NX_WIRE_VERSION || status >= NX_STATUS_COUNT)
+        return nx_err_set(err, NX_CORRUPT, "a replica sent a malformed answer of %zu bytes", len);
+    *answer = decoded;
+    *used = len - nx_reader_left(&r);
+    return NX_OK;
+}
+
+enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer *answer,
+                                struct nx_err *err)
+{
+    struct nx_answer decoded;
+    size_t used;
+    NX_TRY(nx_answer_decode_first(bytes, len, &decoded, &used, err));
+    if (used != len)
         return nx_err_set(err, NX_CORRUPT, "a replica sent a malformed answer of %zu bytes", len);
     *answer = decoded;
     return NX_OK;

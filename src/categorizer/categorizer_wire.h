@@ -7,8 +7,10 @@
  *     INFER    head: tag, time left        body: the photo
  *     INSTALL  head: request id, tag, format, three sizes, recipe   body: synset, symbol, params
  *     REMOVE   head: request id, tag       body: none
+ *     LIST     head: nothing of interest   body: none
  *
- * A reply is one struct nx_answer: a status with a sentence, and what was seen on the photo.
+ * A reply is one struct nx_answer: a status with a sentence, and what was seen on the photo. That to LIST goes on with
+ * a struct nx_models_head and as many struct nx_model_row as it says.
  * All integers little-endian. Both directions are decoded as input from outside. */
 #ifndef NX_CATEGORIZER_WIRE_H
 #define NX_CATEGORIZER_WIRE_H
@@ -31,7 +33,12 @@ enum {
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX,
 };
 
-enum nx_request { NX_REQUEST_INFER = 1, NX_REQUEST_INSTALL = 2, NX_REQUEST_REMOVE = 3 };
+enum nx_request {
+    NX_REQUEST_INFER = 1,
+    NX_REQUEST_INSTALL = 2,
+    NX_REQUEST_REMOVE = 3,
+    NX_REQUEST_LIST = 4
+};
 enum nx_model_format { NX_FORMAT_MXNET = 1, NX_FORMAT_ONNX = 2 };
 
 struct nx_request_id {
@@ -70,5 +77,38 @@ struct nx_answer {
 size_t nx_answer_encode(const struct nx_answer *answer, void *bytes, size_t cap);
 enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer *answer,
                                 struct nx_err *err);
+/* The same, with more behind it: *used is how long it was. */
+enum nx_status nx_answer_decode_first(const void *bytes, size_t len, struct nx_answer *answer,
+                                      size_t *used, struct nx_err *err);
+
+/* What a replica holds. */
+enum nx_model_state { NX_MODEL_LOADING = 1, NX_MODEL_READY = 2 };
+
+struct nx_models_head {
+    uint64_t used_bytes, limit_bytes; /* of the replica's model memory */
+    uint32_t rows_count;
+};
+
+/* A model at one replica. Of one that is loading only tag, version and state are known. */
+struct nx_model_row {
+    uint32_t tag;
+    uint64_t version; /* larger for every install of the shard */
+    enum nx_model_state state;
+    enum nx_model_format format;
+    char recipe[NX_RECIPE_NAME_BYTES], device[NX_DEVICE_NAME_BYTES];
+    uint64_t weights_bytes, arena_bytes, memory_bytes; /* memory: all that it holds */
+    uint64_t queries; /* answered with a category, by this replica */
+    uint32_t batch;   /* the best size, and what one of it takes */
+    uint64_t batch_ns;
+};
+
+enum { NX_MODELS_HEAD_BYTES = 20, NX_MODEL_ROW_BYTES_MIN = 60, NX_MODEL_ROW_BYTES_MAX = 144 };
+
+size_t nx_models_head_encode(const struct nx_models_head *head, void *bytes, size_t cap);
+enum nx_status nx_models_head_decode(const void *bytes, size_t len, struct nx_models_head *head,
+                                     struct nx_err *err);
+size_t nx_model_row_encode(const struct nx_model_row *row, void *bytes, size_t cap);
+enum nx_status nx_model_row_decode(const void *bytes, size_t len, struct nx_model_row *row,
+                                   size_t *used, struct nx_err *err);
 
 #endif

@@ -82,7 +82,7 @@ static uint64_t announced_body(const struct nx_request_head *head, uint64_t left
     uint64_t sum;
     if (head->op == NX_REQUEST_INFER)
         return left;
-    if (head->op == NX_REQUEST_REMOVE)
+    if (head->op == NX_REQUEST_REMOVE || head->op == NX_REQUEST_LIST)
         return 0;
     if (__builtin_add_overflow(head->synset_bytes, head->symbol_bytes, &sum) ||
         __builtin_add_overflow(sum, head->params_bytes, &sum))

@@ -76,6 +76,11 @@ size_t nx_profile_write(const struct nx_profile *profile, const struct nx_profil
 enum nx_status nx_profile_parse(const char *text, size_t len, struct nx_profile *profile,
                                 struct nx_profile_origin *origin, struct nx_err *err);
 
+/* The file for that origin in `folder`: the first 16 digits of the digest and ".profile". NX_NOT_FOUND: none;
+ * NX_INVALID: it was measured of something else, or elsewhere. Rows beyond batch_max are left out. */
+enum nx_status nx_profile_find(const char *folder, const struct nx_profile_origin *origin,
+                               uint32_t batch_max, struct nx_profile *profile, struct nx_err *err);
+
 /* The processor's name for `origin`, from the operating system; "unknown" if it does not say. */
 void nx_profile_machine(char name[NX_PROFILE_TEXT_BYTES]);
 

@@ -3,6 +3,7 @@
 #include "categorizer/image/photo.h"
 #include "categorizer/model/model.h"
 #include "common/arena.h"
+#include "common/log.h"
 
 #include <math.h>
 #include <openssl/evp.h>
@@ -86,14 +87,42 @@ static enum nx_status run_warm(void *ctx, uint32_t batch, struct nx_err *err)
     return nx_model_run(s->model, batch, s->inputs, s->outputs, err);
 }
 
+enum nx_status nx_served_measure(struct nx_served *s, const struct nx_profile_plan *plan,
+                                 struct nx_profile *profile, struct nx_err *err)
+{
+    return nx_profile_measure(plan, run_warm, s, profile, err);
+}
+
+void nx_served_origin(const struct nx_served *s, const struct nx_digest *digest,
+                      struct nx_profile_origin *origin)
+{
+    size_t at = (size_t)snprintf(origin->model, sizeof origin->model, "sha256:");
+    for (int i = 0; i < NX_DIGEST_BYTES; i++)
+        at += (size_t)snprintf(origin->model + at, sizeof origin->model - at, "%02x",
+                               digest->bytes[i]);
+    snprintf(origin->backend, sizeof origin->backend, "%s", s->facts.backend);
+    origin->threads = s->facts.threads;
+    nx_profile_machine(origin->machine);
+}
+
 /* The first run of a program is slow; nobody who asks shall meet it. */
-static enum nx_status warm_up(struct nx_served *s, struct nx_err *err)
+static enum nx_status warm_up(struct nx_served *s, const struct nx_served_options *options,
+                              const struct nx_digest *digest, struct nx_err *err)
 {
     struct nx_profile_plan plan = {.batch_max = s->facts.batch_max,
                                    .repeats = WARM_REPEATS,
                                    .time_max_ns = WARM_NS,
                                    .memory_bytes = s->facts.memory_bytes};
-    return nx_profile_measure(&plan, run_warm, s, &s->facts.profile, err);
+    NX_TRY(nx_served_measure(s, &plan, &s->facts.profile, err));
+    if (!options->profiles[0])
+        return NX_OK;
+    struct nx_profile_origin origin;
+    struct nx_err why = {0};
+    nx_served_origin(s, digest, &origin);
+    if (nx_profile_find(options->profiles, &origin, plan.batch_max, &s->facts.profile, &why) !=
+        NX_OK)
+        nx_warn("no profile from a file: %s; the one measured at load is used", why.text);
+    return NX_OK;
 }
 
 static void describe(struct nx_served *s, const struct nx_request_head *head)
@@ -118,7 +147,7 @@ static void describe(struct nx_served *s, const struct nx_request_head *head)
 
 static enum nx_status open_all(struct nx_served *s, const struct nx_request_head *head,
                                const uint8_t *body, const struct nx_served_options *options,
-                               struct nx_err *err)
+                               const struct nx_digest *digest, struct nx_err *err)
 {
     if (head->format == NX_FORMAT_ONNX && head->params_bytes)
         return nx_err_set(err, NX_INVALID,
@@ -133,8 +162,9 @@ static enum nx_status open_all(struct nx_served *s, const struct nx_request_head
     NX_TRY(fit_recipe(s, err));
     NX_TRY(make_buffers(s, options, err));
     s->facts.batch_max = options->batch_max;
+    s->facts.threads = options->threads;
     describe(s, head);
-    return warm_up(s, err);
+    return warm_up(s, options, digest, err);
 }
 
 enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t *body,
@@ -145,7 +175,7 @@ enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t 
     struct nx_served *s = nx_calloc(1, sizeof *s);
     if (!s)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a model");
-    enum nx_status status = open_all(s, head, body, options, err);
+    enum nx_status status = open_all(s, head, body, options, digest, err);
     if (status != NX_OK) {
         nx_served_close(s);
         return status;

@@ -30,8 +30,9 @@ struct nx_served_facts {
     uint64_t weights_bytes, arena_bytes,
         memory_bytes;      /* arena: activations of a full batch; memory: all of it */
     uint64_t tensor_bytes; /* of one photo, prepared */
-    uint32_t batch_max;
-    struct nx_profile profile;
+    uint32_t threads, batch_max;
+    struct nx_profile
+        profile; /* a file's, if there is one for it, or measured while it was warmed up */
     char note[NX_ERR_TEXT_BYTES / 2]; /* what whoever installs should know; "": nothing */
 };
 
@@ -42,6 +43,13 @@ enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t 
                               const struct nx_served_options *options, struct nx_served **served,
                               struct nx_digest *digest, struct nx_err *err);
 void nx_served_close(struct nx_served *served);
+
+/* Measures anew, on the calling thread; nobody runs it meanwhile. */
+enum nx_status nx_served_measure(struct nx_served *served, const struct nx_profile_plan *plan,
+                                 struct nx_profile *profile, struct nx_err *err);
+/* Whose profile that is: this digest's, on this backend, machine and number of threads. */
+void nx_served_origin(const struct nx_served *served, const struct nx_digest *digest,
+                      struct nx_profile_origin *origin);
 
 const struct nx_served_facts *nx_served_facts(const struct nx_served *served);
 

@@ -21,8 +21,9 @@ struct leg {
     uint64_t sent; /* of head and photo together */
     uint32_t resends;
     bool done;
-    uint8_t reply[NX_ANSWER_BYTES_MAX];
-    size_t reply_bytes;
+    uint8_t *reply;                   /* of the announced size, from its first part on */
+    size_t reply_bytes, answer_bytes; /* the answer is the first of it */
+    uint32_t node;                    /* LIST: of the peer when it was asked */
 };
 
 struct nx_route_request {
@@ -157,6 +158,8 @@ static void drop_request(struct nx_route_request *q)
     r->queries_count -= q->legs_count;
     if (q->photo)
         nx_route_unreserve(r, q->body_bytes);
+    for (uint32_t i = 0; i < q->legs_count; i++)
+        free(q->legs[i].reply);
     free(q->photo);
     free(q->answers);
     free(q);
@@ -200,6 +203,8 @@ static void aim_leg(struct leg *leg, nx_rank peer)
     leg->peer = peer;
     leg->stream = 0;
     leg->sent = 0;
+    free(leg->reply); /* of a replica that is gone */
+    leg->reply = NULL;
     leg->reply_bytes = 0;
     q->route->outstanding[peer]++;
 }
@@ -338,6 +343,59 @@ enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head 
     return NX_OK;
 }
 
+static nx_rankset live_replicas(const struct nx_route *r, uint32_t shard)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    return layout->shards[r->subgroup][shard].set & nx_group_alive(r->group);
+}
+
+static uint32_t aim_at_replicas(struct nx_route_request *q, uint32_t shard, uint32_t first)
+{
+    for (nx_rankset left = live_replicas(q->route, shard); left; left &= left - 1) {
+        struct leg *leg = &q->legs[first++];
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        leg->request = q;
+        leg->shard = shard;
+        leg->node = nx_group_view(q->route->group)->members[rank].node;
+        aim_leg(leg, rank);
+    }
+    return first;
+}
+
+enum nx_status nx_route_list(struct nx_route *r, nx_ns deadline_ns, nx_route_done *done, void *user,
+                             struct nx_route_request **request, struct nx_err *err)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    uint32_t shard, legs = 0, aimed = 0;
+    NX_TRY(find_shard(r, 0, &shard, err)); /* there are some at all */
+    for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
+        legs += (uint32_t)__builtin_popcountll(live_replicas(r, shard));
+    if (legs == 0)
+        return nx_err_set(err, NX_UNAVAILABLE, "no replica of any shard is alive");
+    struct nx_route_request *q = add_request(r, legs, done, user, err);
+    if (!q)
+        return err->status;
+    q->deadline_ns = deadline_ns;
+    q->head.op = NX_REQUEST_LIST;
+    for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
+        aimed = aim_at_replicas(q, shard, aimed);
+    *request = q;
+    for (uint32_t i = 0; i < legs; i++)
+        push_leg(&q->legs[i]);
+    return NX_OK;
+}
+
+struct nx_route_models nx_route_listed(const struct nx_route_request *q, uint32_t i)
+{
+    const struct leg *leg = &q->legs[i];
+    struct nx_route_models models = {.node = leg->node, .shard = leg->shard};
+    if (leg->reply && q->answers[i].err.status == NX_OK) {
+        models.bytes = leg->reply + leg->answer_bytes;
+        models.len = leg->reply_bytes - leg->answer_bytes;
+    }
+    return models;
+}
+
 size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t len)
 {
     struct leg *leg = &q->legs[0];
@@ -423,25 +481,44 @@ static void on_query_gone(void *ctx, nx_stream stream)
     (void)ctx, (void)stream;
 }
 
+static size_t reply_bytes_max(const struct leg *leg)
+{
+    return leg->request->head.op == NX_REQUEST_LIST ? NX_LIST_BYTES_MAX : NX_ANSWER_BYTES_MAX;
+}
+
+static void take_reply(struct leg *leg)
+{
+    struct nx_answer answer;
+    struct nx_err err = {0};
+    bool is_list = leg->request->head.op == NX_REQUEST_LIST;
+    enum nx_status status =
+        nx_answer_decode_first(leg->reply, leg->reply_bytes, &answer, &leg->answer_bytes, &err);
+    if (status == NX_OK && !is_list && leg->answer_bytes != leg->reply_bytes)
+        status = nx_err_set(&err, NX_CORRUPT, "a replica's answer goes on after its end");
+    if (status == NX_OK)
+        finish_leg(leg, &answer);
+    else
+        fail_leg(leg, &err);
+}
+
 static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
     struct leg *leg = cookie;
-    if (part->total > sizeof leg->reply) {
-        if (part->offset + part->len == part->total)
-            fail_leg(leg,
-                     &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
-        return;
+    bool whole = part->offset + part->len == part->total,
+         fits = part->total <= reply_bytes_max(leg);
+    if (part->offset == 0 && fits) {
+        leg->reply = malloc(part->total ? part->total : 1);
+        leg->reply_bytes = part->total;
     }
-    memcpy(leg->reply + part->offset, part->bytes, part->len);
-    if (part->offset + part->len < part->total)
-        return;
-    struct nx_answer answer;
-    struct nx_err err = {0};
-    if (nx_answer_decode(leg->reply, part->total, &answer, &err) == NX_OK)
-        finish_leg(leg, &answer);
-    else
-        fail_leg(leg, &err);
+    if (leg->reply)
+        memcpy(leg->reply + part->offset, part->bytes, part->len);
+    if (whole && leg->reply)
+        take_reply(leg);
+    else if (whole)
+        fail_leg(leg,
+                 fits ? &(struct nx_err){NX_NO_MEMORY, "no memory for a replica's answer"}
+                      : &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
 }
 
 static bool send_again(struct leg *leg)
@@ -468,11 +545,11 @@ static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
     if (why == NX_PEER_DOWN && send_again(leg))
         return;
     if (why == NX_PEER_DOWN)
-        nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s",
-                   leg->shard,
-                   leg->request->head.op == NX_REQUEST_INFER
-                       ? ""
-                       : " before it answered: whether this takes effect is not known");
+        nx_err_set(
+            &err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s", leg->shard,
+            leg->request->head.op == NX_REQUEST_INFER || leg->request->head.op == NX_REQUEST_LIST
+                ? ""
+                : " before it answered: whether this takes effect is not known");
     else
         nx_err_set(&err, why, "a replica of shard %u refused the request: %s", leg->shard,
                    nx_status_text(why));

@@ -22,6 +22,9 @@ enum {
     NX_ROUTE_QUERIES_MAX =
         960, /* under way at one node, one per tag; the group has room for 1,024 */
 };
+enum {
+    NX_LIST_BYTES_MAX = NX_ANSWER_BYTES_MAX + NX_MODELS_HEAD_BYTES + 1024 * NX_MODEL_ROW_BYTES_MAX
+};
 #define NX_ROUTE_BYTES_MAX (UINT64_C(512) << 20) /* photos under way at one node */
 
 struct nx_route;
@@ -53,6 +56,17 @@ enum nx_status nx_route_change(struct nx_route *route, const struct nx_request_h
                                struct nx_err *err);
 /* Takes 0 … len bytes of the body; what was not taken is offered again after nx_route_poll. */
 size_t nx_route_write(struct nx_route_request *request, const uint8_t *bytes, size_t len);
+
+/* Asks every live replica of every shard what it holds. answers[i] is that of the i-th; what follows it in the reply is
+ * to be had from nx_route_listed, within `done`. */
+enum nx_status nx_route_list(struct nx_route *route, nx_ns deadline_ns, nx_route_done *done,
+                             void *user, struct nx_route_request **request, struct nx_err *err);
+struct nx_route_models {
+    uint32_t node, shard;
+    const uint8_t *bytes; /* nx_models_head and its rows; none if the answer is a refusal */
+    size_t len;
+};
+struct nx_route_models nx_route_listed(const struct nx_route_request *request, uint32_t i);
 
 /* Nobody waits any more: the replicas are told, `done` is not called. */
 void nx_route_cancel(struct nx_route_request *request);
