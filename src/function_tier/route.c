@@ -507,7 +507,7 @@ static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
     struct leg *leg = cookie;
     bool whole = part->offset + part->len == part->total,
          fits = part->total <= reply_bytes_max(leg);
-    if (part->offset == 0 && fits) {
+    if (part->offset == 0 && fits && !leg->reply) {
         leg->reply = malloc(part->total ? part->total : 1);
         leg->reply_bytes = part->total;
     }

@@ -24,8 +24,9 @@ static void every_operation_comes_back(void **state)
         {.op = NX_REQUEST_INFER, .tag = 4000000000u, .time_left_ns = NX_NEVER},
         install_head(),
         {.op = NX_REQUEST_REMOVE, .tag = 0, .request = {{9}}},
+        {.op = NX_REQUEST_LIST},
     };
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         uint8_t bytes[NX_HEAD_BYTES_MAX + 3];
         size_t len = nx_request_encode(&heads[i], bytes, sizeof bytes), used;
         struct nx_request_head back;
@@ -81,12 +82,54 @@ static void answers_come_back_and_nonsense_does_not(void **state)
     assert_int_equal(nx_answer_decode(bytes, len, &back, &err), NX_CORRUPT);
 }
 
+static void a_list_follows_its_answer(void **state)
+{
+    (void)state;
+    struct nx_answer fine = {0}, answer;
+    struct nx_models_head head = {.used_bytes = 5, .limit_bytes = 1ull << 40, .rows_count = 2}, h;
+    struct nx_model_row rows[2] = {{.tag = 7,
+                                    .version = 1ull << 33,
+                                    .state = NX_MODEL_READY,
+                                    .format = NX_FORMAT_ONNX,
+                                    .recipe = "a recipe with as long a name ..",
+                                    .device = "a device with as long a name ..",
+                                    .weights_bytes = 1,
+                                    .arena_bytes = 2,
+                                    .memory_bytes = 3,
+                                    .queries = 4,
+                                    .batch = 5,
+                                    .batch_ns = 6},
+                                   {.tag = 8, .version = 9, .state = NX_MODEL_LOADING}},
+                        row;
+    uint8_t bytes[NX_ANSWER_BYTES_MAX + NX_MODELS_HEAD_BYTES + 2 * NX_MODEL_ROW_BYTES_MAX];
+    struct nx_err err;
+    size_t len = nx_answer_encode(&fine, bytes, sizeof bytes), at, used;
+    len += nx_models_head_encode(&head, bytes + len, sizeof bytes - len);
+    for (int i = 0; i < 2; i++)
+        len += nx_model_row_encode(&rows[i], bytes + len, sizeof bytes - len);
+    assert_int_equal(nx_answer_decode(bytes, len, &answer, &err),
+                     NX_CORRUPT); /* it ends too late */
+    assert_int_equal(nx_answer_decode_first(bytes, len, &answer, &at, &err), NX_OK);
+    assert_int_equal(nx_models_head_decode(bytes + at, len - at, &h, &err), NX_OK);
+    assert_memory_equal(&h, &head, sizeof h);
+    at += NX_MODELS_HEAD_BYTES;
+    for (int i = 0; i < 2; i++, at += used) {
+        assert_int_equal(nx_model_row_decode(bytes + at, len - at, &row, &used, &err), NX_OK);
+        assert_memory_equal(&row, &rows[i], sizeof row);
+        assert_in_range(used, NX_MODEL_ROW_BYTES_MIN, NX_MODEL_ROW_BYTES_MAX);
+        for (size_t cut = 0; cut < used; cut++)
+            assert_int_equal(nx_model_row_decode(bytes + at, cut, &row, &used, &err), NX_CORRUPT);
+    }
+    assert_int_equal(at, len);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_comes_back),
         cmocka_unit_test(malformed_heads_are_refused),
         cmocka_unit_test(answers_come_back_and_nonsense_does_not),
+        cmocka_unit_test(a_list_follows_its_answer),
     };
     return cmocka_run_group_tests_name("categorizer_wire", tests, NULL, NULL);
 }

@@ -2,7 +2,9 @@
 #include "nx_test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct nx_profile measured = {
     .rows_count = 3,
@@ -96,6 +98,49 @@ static void what_is_no_profile_is_refused_by_its_line(void **state)
            "profile line 8: expected a larger batch than the line before");
 }
 
+static void write_profile(const char *path, const struct nx_profile_origin *of)
+{
+    char text[NX_PROFILE_FILE_BYTES_MAX];
+    size_t len = nx_profile_write(&measured, of, text, sizeof text);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, len, f), len);
+    fclose(f);
+}
+
+static void a_file_counts_only_for_what_it_was_measured_of(void **state)
+{
+    (void)state;
+    struct nx_profile_origin ours = {.model = "sha256:0123456789abcdef0123",
+                                     .backend = "cpu_ref",
+                                     .threads = 2,
+                                     .machine = "this one"};
+    struct nx_profile p;
+    char folder[] = "/tmp/nx-profile-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/0123456789abcdef.profile", folder);
+    assert_int_equal(nx_profile_find(folder, &ours, 8, &p, &err), NX_NOT_FOUND);
+    write_profile(path, &ours);
+    assert_int_equal(nx_profile_find(folder, &ours, 8, &p, &err), NX_OK);
+    assert_int_equal(p.rows_count, 3);
+    assert_int_equal(nx_profile_find(folder, &ours, 3, &p, &err), NX_OK);
+    assert_int_equal(p.rows_count, 2); /* a node whose batches end at 3 */
+    struct nx_profile_origin others[4] = {ours, ours, ours, ours};
+    others[0].threads = 3;
+    snprintf(others[1].machine, sizeof others[1].machine, "another");
+    snprintf(others[2].backend, sizeof others[2].backend, "cpu_dnnl");
+    snprintf(others[3].model, sizeof others[3].model, "sha256:0123456789abcdef9999");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(nx_profile_find(folder, &others[i], 8, &p, &err), NX_INVALID);
+    FILE *f = fopen(path, "wb");
+    fputs("nonsense", f);
+    fclose(f);
+    assert_int_equal(nx_profile_find(folder, &ours, 8, &p, &err), NX_CORRUPT);
+    assert_non_null(strstr(err.text, "profile line 1"));
+    unlink(path);
+    rmdir(folder);
+}
+
 struct fake {
     nx_ns per_photo;
     uint32_t runs, largest;
@@ -143,6 +188,7 @@ int main(void)
         cmocka_unit_test(best_is_the_smallest_that_is_nearly_the_fastest),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(what_is_no_profile_is_refused_by_its_line),
+        cmocka_unit_test(a_file_counts_only_for_what_it_was_measured_of),
         cmocka_unit_test(all_sizes_are_measured_or_as_many_as_there_is_time_for),
     };
     return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
