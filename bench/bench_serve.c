@@ -99,14 +99,14 @@ static enum nx_status prepare(struct nx_device_job *job, struct nx_err *err)
 
 static void run(struct nx_device_job *const *jobs, uint32_t count)
 {
-    const float *tensors[NX_BATCH_ITEMS_MAX];
-    struct nx_answer *answers[NX_BATCH_ITEMS_MAX];
+    static const struct nx_want plain;
+    struct nx_served_photo photos[NX_BATCH_ITEMS_MAX];
+    uint8_t *payload = NULL;
     for (uint32_t i = 0; i < count; i++) {
         struct photo_job *p = (struct photo_job *)jobs[i];
-        tensors[i] = p->tensor;
-        answers[i] = &p->answer;
+        photos[i] = (struct nx_served_photo){p->tensor, &plain, &p->answer, &payload};
     }
-    nx_served_run(((struct photo_job *)jobs[0])->bench->served, tensors, answers, count);
+    nx_served_run(((struct photo_job *)jobs[0])->bench->served, photos, count);
 }
 
 static const struct nx_device_ops ops = {.prepare = prepare, .run = run};

@@ -1,7 +1,7 @@
 /* Every protobuf message that a stranger may send to the function tier. */
+#include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_health.h"
-#include "function_tier/pb/pb_walk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         check_refusal(status, &err);
     else
         check_part(&part, bytes, len);
-    require(nx_pb_text_ok(model.recipe, strlen(model.recipe)));
+    require(nx_utf8_ok(model.recipe, strlen(model.recipe)));
     status = nx_pb_removal_decode(bytes, len, &removal, &err);
     if (status != NX_OK)
         check_refusal(status, &err);
@@ -55,6 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (status != NX_OK)
         check_refusal(status, &err);
     else
-        require(nx_pb_text_ok(service, strlen(service)));
+        require(nx_utf8_ok(service, strlen(service)));
     return 0;
 }

@@ -37,24 +37,8 @@ static void try_ordered(const uint8_t *bytes, size_t len)
         nx_assert(nx_ordered_encode(&message, again, sizeof again) > 0);
 }
 
-static void try_row(const uint8_t *bytes, size_t len)
-{
-    struct nx_models_head head;
-    struct nx_model_row row;
-    struct nx_err err;
-    uint8_t again[NX_MODEL_ROW_BYTES_MAX];
-    size_t used;
-    if (nx_models_head_decode(bytes, len, &head, &err) == NX_OK)
-        nx_assert(nx_models_head_encode(&head, again, sizeof again) == NX_MODELS_HEAD_BYTES);
-    if (nx_model_row_decode(bytes, len, &row, &used, &err) != NX_OK)
-        return;
-    nx_assert(used >= NX_MODEL_ROW_BYTES_MIN && used <= len);
-    nx_assert(nx_model_row_encode(&row, again, sizeof again) == used);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    try_row(bytes, len);
     try_request(bytes, len);
     try_answer(bytes, len);
     try_ordered(bytes, len);

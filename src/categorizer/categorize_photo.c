@@ -41,26 +41,46 @@ static struct nx_job_infer *infer_of(struct nx_device_job *job)
     return (struct nx_job_infer *)job; /* its first member */
 }
 
+static bool is_photo(const struct nx_want *want)
+{
+    return want->input == NX_INPUT_PHOTO;
+}
+
 /* The photo is as small as it came until here, and the tensor is only there while it waits for its batch. */
 static enum nx_status prepare(struct nx_device_job *job, struct nx_err *err)
 {
     struct nx_job_infer *j = infer_of(job);
     struct nx_served *served = j->model->served;
+    if (!is_photo(&j->want))
+        return NX_OK;
     j->tensor = malloc(nx_served_facts(served)->tensor_bytes); /* filled before it is read */
     if (!j->tensor)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a photo's tensor");
     return nx_served_prepare(served, j->photo, j->photo_bytes, j->tensor, err);
 }
 
+static void run_photos(struct nx_device_job *const *jobs, uint32_t count)
+{
+    struct nx_served_photo photos[NX_BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        struct nx_job_infer *j = infer_of(jobs[i]);
+        photos[i] = (struct nx_served_photo){j->tensor, &j->want, &j->answer, &j->payload};
+    }
+    nx_served_run(infer_of(jobs[0])->model->served, photos, count);
+}
+
+/* A lane is of photos or of tensors. */
 static void run(struct nx_device_job *const *jobs, uint32_t count)
 {
-    const float *tensors[NX_BATCH_ITEMS_MAX];
-    struct nx_answer *answers[NX_BATCH_ITEMS_MAX];
-    for (uint32_t i = 0; i < count; i++) {
-        tensors[i] = infer_of(jobs[i])->tensor;
-        answers[i] = &infer_of(jobs[i])->answer;
+    if (is_photo(&infer_of(jobs[0])->want)) {
+        run_photos(jobs, count);
+        return;
     }
-    nx_served_run(infer_of(jobs[0])->model->served, tensors, answers, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct nx_job_infer *j = infer_of(jobs[i]);
+        nx_served_tell(j->model->served, &j->want, j->photo, j->photo_bytes, &j->answer,
+                       &j->payload);
+    }
 }
 
 static const struct nx_device_ops ops = {.prepare = prepare, .run = run};
@@ -70,6 +90,7 @@ static const struct nx_device_ops ops = {.prepare = prepare, .run = run};
 static void free_infer(struct nx_categorizer *c, struct nx_job_infer *j)
 {
     nx_budget_give(&c->budget, j->budget_bytes);
+    free(j->payload);
     free(j->photo);
     free(j->tensor);
     free(j);
@@ -79,7 +100,8 @@ static void free_infer(struct nx_categorizer *c, struct nx_job_infer *j)
 static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incoming *in,
                                        struct nx_held_model *model, nx_ns now, struct nx_err *err)
 {
-    uint64_t tensor_bytes = nx_served_facts(model->served)->tensor_bytes;
+    uint64_t tensor_bytes =
+        is_photo(&in->head.want) ? nx_served_facts(model->served)->tensor_bytes : 0;
     nx_ns left = in->head.time_left_ns;
     if (nx_budget_take(&c->budget, tensor_bytes, "a photo's tensor", err) != NX_OK)
         return NULL;
@@ -95,6 +117,7 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
     j->in = in;
     j->tag = in->head.tag;
     j->model = model;
+    j->want = in->head.want;
     j->photo =
         in->body; /* set before other threads can see it; ours to free once it is submitted */
     j->photo_bytes = in->body_bytes;
@@ -109,7 +132,8 @@ static enum nx_status submit(struct nx_categorizer *c, struct nx_incoming *in,
     struct nx_job_infer *j = make_infer(c, in, model, now, err);
     if (!j)
         return err->status;
-    if (nx_device_submit(c->device, &model->lane, &j->job, now, err) != NX_OK) {
+    struct nx_lane *lane = is_photo(&j->want) ? &model->photos : &model->tensors;
+    if (nx_device_submit(c->device, lane, &j->job, now, err) != NX_OK) {
         j->photo = NULL; /* still the operation's */
         free_infer(c, j);
         return err->status;
@@ -127,10 +151,11 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
 {
     struct nx_err err = {0};
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
-    if (!e || e->state != NX_ENTRY_READY)
-        nx_err_set(&err, NX_NOT_FOUND, "tag %u is not installed", in->head.tag);
+    if (!e || e->state != NX_ENTRY_READY || !nx_store_is_named(e, in->head.name))
+        nx_store_say_missing(in->head.tag, in->head.name, &err);
     else if (in->body_bytes == 0)
-        nx_err_set(&err, NX_INVALID, "the photo is empty");
+        nx_err_set(&err, NX_INVALID, "the %s is empty",
+                   is_photo(&in->head.want) ? "photo" : "tensor");
     else if (submit(c, in, e->model, &err) == NX_OK)
         return;
     nx_categorizer_refuse(c, in, &err);

@@ -12,11 +12,14 @@
 
 void nx_categorizer_answer(struct nx_categorizer *c, struct nx_incoming *in)
 {
+    size_t room = NX_ANSWER_BYTES_MAX + (size_t)in->answer.payload_bytes;
     in->state = NX_INCOMING_REPLYING;
     nx_incoming_drop_body(&c->incomings, in);
-    in->reply = nx_calloc(1, NX_ANSWER_BYTES_MAX);
+    in->reply = nx_calloc(1, room);
     if (in->reply)
-        in->reply_bytes = nx_answer_encode(&in->answer, in->reply, NX_ANSWER_BYTES_MAX);
+        in->reply_bytes = nx_answer_encode(&in->answer, in->reply, room);
+    in->answer.payload = NULL; /* the caller's; encoded now */
+    in->answer.payload_bytes = 0;
 }
 
 void nx_categorizer_refuse(struct nx_categorizer *c, struct nx_incoming *in,
@@ -51,8 +54,8 @@ static void start(struct nx_categorizer *c, struct nx_incoming *in)
 {
     if (in->head.op == NX_REQUEST_INFER)
         nx_photo_start(c, in);
-    else if (in->head.op == NX_REQUEST_LIST)
-        nx_list_models(c, in);
+    else if (in->head.op == NX_REQUEST_LIST || in->head.op == NX_REQUEST_DESCRIBE)
+        nx_describe(c, in);
     else if (in->head.op == NX_REQUEST_INSTALL && in->body_bytes == 0)
         nx_categorizer_refuse(c, in, &(struct nx_err){NX_INVALID, "the model's files are empty"});
     else {

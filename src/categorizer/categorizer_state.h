@@ -2,7 +2,7 @@
  *
  *   categorizer.c       the group's upcalls, one turn, open and close
  *   categorize_photo.c  INFER: a photo through the device
- *   list_models.c       LIST: what this replica holds
+ *   describe_models.c   LIST and DESCRIBE
  *   change_models.c     INSTALL and REMOVE: from the entry replica through the order to the answer
  */
 #ifndef NX_CATEGORIZER_STATE_H
@@ -23,7 +23,7 @@ enum { NX_PHOTOS_MAX = 1024, NX_VOTES_MAX = NX_STORE_MODELS };
 /* A model with the number of jobs that use it; removed from the store it lives until the last one is done. */
 struct nx_held_model {
     struct nx_served *served;
-    struct nx_lane lane; /* the device's, while there are uses */
+    struct nx_lane photos, tensors; /* the device's, while there are uses */
     uint32_t uses;
     bool removed;
     uint64_t queries; /* answered with a category */
@@ -36,9 +36,11 @@ struct nx_job_infer {
     struct nx_held_model *model;
     uint8_t *photo;
     uint64_t photo_bytes;
-    float *tensor;
+    struct nx_want want;
+    float *tensor;         /* of a photo */
     uint64_t budget_bytes; /* photo and tensor */
     struct nx_answer answer;
+    uint8_t *payload; /* the answer's, owned */
 };
 
 struct nx_job_load {
@@ -82,8 +84,8 @@ void nx_photo_drop(struct nx_categorizer *c,
                    struct nx_job_infer *job); /* the same, without an answer */
 void nx_photo_cancel(struct nx_categorizer *c, struct nx_incoming *in); /* nobody waits for it */
 
-/* LIST: makes the reply. */
-void nx_list_models(struct nx_categorizer *c, struct nx_incoming *in);
+/* Answers with what this replica knows of its models. */
+void nx_describe(struct nx_categorizer *c, struct nx_incoming *in);
 
 void nx_held_release(struct nx_held_model *model);
 /* Takes the model out of a freed entry; it is closed when its last photo is done. */

@@ -107,7 +107,9 @@ static struct nx_held_model *hold_model(struct nx_served *served, struct nx_err 
         return NULL;
     }
     m->served = served;
-    nx_lane_init(&m->lane, &nx_served_facts(served)->profile);
+    nx_lane_init(&m->photos, &nx_served_facts(served)->profile);
+    nx_lane_init(&m->tensors, &nx_served_facts(served)->profile);
+    m->tensors.best = m->tensors.size_max = 1; /* each has rows of its own to run together */
     if (nx_served_facts(served)->note[0])
         nx_err_set(err, NX_OK, "%s", nx_served_facts(served)->note);
     return m;
@@ -196,8 +198,11 @@ static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
     struct nx_outcome outcome;
     enum nx_verdict verdict =
         nx_store_install(c->store, d->seq, head->tag, &head->request, replicas, &entry, &outcome);
-    if (verdict == NX_VERDICT_PENDING)
+    if (verdict == NX_VERDICT_PENDING) {
+        memcpy(entry->name, head->name, sizeof entry->name);
+        entry->format = head->format;
         start_load(c, entry, head, body);
+    }
     if (body && body->is_bulk)
         nx_incoming_drop(&c->incomings, body);
     else if (body)
@@ -240,7 +245,7 @@ static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,
 {
     struct nx_entry *removed;
     struct nx_outcome outcome;
-    nx_store_remove(c->store, head->tag, &head->request, &removed, &outcome);
+    nx_store_remove(c->store, head->tag, head->name, &head->request, &removed, &outcome);
     nx_info("tag %u: %s", head->tag, outcome.err.text);
     if (removed)
         nx_held_retire(removed);

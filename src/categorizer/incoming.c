@@ -82,7 +82,7 @@ static uint64_t announced_body(const struct nx_request_head *head, uint64_t left
     uint64_t sum;
     if (head->op == NX_REQUEST_INFER)
         return left;
-    if (head->op == NX_REQUEST_REMOVE || head->op == NX_REQUEST_LIST)
+    if (head->op != NX_REQUEST_INSTALL)
         return 0;
     if (__builtin_add_overflow(head->synset_bytes, head->symbol_bytes, &sum) ||
         __builtin_add_overflow(sum, head->params_bytes, &sum))
@@ -97,7 +97,8 @@ static enum nx_status check_body(const struct nx_incoming *in, uint64_t left, st
         return nx_err_set(err, NX_INVALID, "the files are announced as %llu bytes, %llu came",
                           (unsigned long long)announced, (unsigned long long)left);
     if (in->head.op == NX_REQUEST_INFER && left > NX_PHOTO_BYTES_MAX)
-        return nx_err_set(err, NX_TOO_LARGE, "the photo has %llu bytes, the limit is %d",
+        return nx_err_set(err, NX_TOO_LARGE, "the %s has %llu bytes, the limit is %d",
+                          in->head.want.input == NX_INPUT_PHOTO ? "photo" : "tensor",
                           (unsigned long long)left, NX_PHOTO_BYTES_MAX);
     return NX_OK;
 }

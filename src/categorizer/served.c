@@ -57,11 +57,19 @@ static enum nx_status open_model(struct nx_served *s, const struct nx_request_he
     return nx_model_open(&files, &model_options, &s->model, err);
 }
 
+/* One input with a batch: what a photo, or a tensor of rows, can be put into. */
+static bool runs_alone(const struct nx_model_facts *facts)
+{
+    return facts->n_in == 1 && facts->in[0].batched && facts->channels > 0;
+}
+
 /* Inputs and outputs of a full batch. */
 static enum nx_status make_buffers(struct nx_served *s, const struct nx_served_options *options,
                                    struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(s->model);
+    if (!runs_alone(facts))
+        return NX_OK;
     size_t in = (size_t)facts->channels * facts->height_px * facts->width_px;
     s->facts.tensor_bytes = in * sizeof(float);
     uint64_t bytes = options->batch_max * (in + facts->outputs) * sizeof(float);
@@ -78,6 +86,8 @@ static enum nx_status make_buffers(struct nx_served *s, const struct nx_served_o
 static enum nx_status fit_recipe(struct nx_served *s, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(s->model);
+    if (!facts->takes_photos)
+        return NX_OK; /* it is there for those who bring tensors */
     return nx_recipe_check(&s->recipe, facts->channels, facts->height_px, facts->width_px, err);
 }
 
@@ -113,6 +123,11 @@ static enum nx_status warm_up(struct nx_served *s, const struct nx_served_option
                                    .repeats = WARM_REPEATS,
                                    .time_max_ns = WARM_NS,
                                    .memory_bytes = s->facts.memory_bytes};
+    if (!runs_alone(nx_model_facts(s->model))) {
+        s->facts.profile =
+            (struct nx_profile){.rows_count = 1, .rows = {{.batch = 1, .mean_us = 1}}};
+        return NX_OK;
+    }
     NX_TRY(nx_served_measure(s, &plan, &s->facts.profile, err));
     if (!options->profiles[0])
         return NX_OK;
@@ -130,6 +145,7 @@ static void describe(struct nx_served *s, const struct nx_request_head *head)
     const struct nx_model_facts *model = nx_model_facts(s->model);
     struct nx_served_facts *facts = &s->facts;
     facts->format = head->format;
+    facts->takes_photos = model->takes_photos;
     facts->weights_bytes = model->weights_bytes;
     facts->arena_bytes = model->activation_bytes;
     facts->memory_bytes = model->memory_bytes + s->buffers_bytes;
@@ -205,50 +221,65 @@ enum nx_status nx_served_prepare(const struct nx_served *s, const uint8_t *photo
                                  float *tensor, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(s->model);
+    if (!facts->takes_photos)
+        return nx_err_set(err, NX_INVALID, "this model takes tensors, not photos");
     return nx_photo_to_tensor(photo, len, &s->recipe, facts->channels, facts->height_px,
                               facts->width_px, tensor, NULL, err);
 }
 
 /* outputs: one photo's row. */
-static void tell(const struct nx_served *s, float *outputs, struct nx_answer *answer)
+static enum nx_status tell(const struct nx_served *s, float *outputs,
+                           const struct nx_served_photo *photo, struct nx_err *err)
 {
     uint32_t n = nx_model_facts(s->model)->outputs;
+    struct nx_answer *answer = photo->answer;
     struct nx_top top;
     for (uint32_t i = 0; i < n; i++)
-        if (!isfinite(outputs[i])) {
-            nx_err_set(&answer->err, NX_INTERNAL,
-                       "output %u of the model is not finite for this photo", i);
-            return;
-        }
+        if (!isfinite(outputs[i]))
+            return nx_err_set(err, NX_INTERNAL,
+                              "output %u of the model is not finite for this photo", i);
     if (s->recipe.softmax)
         nx_softmax(outputs, n);
-    if (nx_topk(outputs, n, 1, &top) != 1) {
-        nx_err_set(&answer->err, NX_INTERNAL, "the model has no output");
-        return;
-    }
+    if (!nx_want_is_plain(photo->want))
+        return nx_served_tell_row(s, photo->want, outputs, answer, photo->payload, err);
+    if (nx_topk(outputs, n, 1, &top) != 1)
+        return nx_err_set(err, NX_INTERNAL, "the model has no output");
     const char *label = nx_model_class(s->model, top.index);
     answer->index = top.index;
     answer->value = top.value;
     answer->label_bytes = (uint32_t)strnlen(label, NX_LABEL_BYTES_MAX);
     memcpy(answer->label, label, answer->label_bytes);
+    return NX_OK;
 }
 
-void nx_served_run(struct nx_served *s, const float *const *tensors,
-                   struct nx_answer *const *answers, uint32_t count)
+/* One alone needs no copy. */
+static const float *gather(struct nx_served *s, const struct nx_served_photo *photos,
+                           uint32_t count)
+{
+    size_t floats = s->facts.tensor_bytes / sizeof(float);
+    if (count == 1)
+        return photos[0].tensor;
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(s->inputs + i * floats, photos[i].tensor, s->facts.tensor_bytes);
+    return s->inputs;
+}
+
+void nx_served_run(struct nx_served *s, const struct nx_served_photo *photos, uint32_t count)
 {
     struct nx_err err = {0};
     uint32_t outputs = nx_model_facts(s->model)->outputs;
-    size_t floats = s->facts.tensor_bytes / sizeof(float);
-    const float *inputs = tensors[0]; /* one alone needs no copy */
-    if (count > 1) {
-        for (uint32_t i = 0; i < count; i++)
-            memcpy(s->inputs + i * floats, tensors[i], s->facts.tensor_bytes);
-        inputs = s->inputs;
-    }
-    enum nx_status status = nx_model_run(s->model, count, inputs, s->outputs, &err);
+    enum nx_status status =
+        nx_model_run(s->model, count, gather(s, photos, count), s->outputs, &err);
     for (uint32_t i = 0; i < count; i++) {
-        *answers[i] = (struct nx_answer){.err = err};
+        struct nx_answer *answer = photos[i].answer;
+        *answer = (struct nx_answer){.err = err};
         if (status == NX_OK)
-            tell(s, s->outputs + (size_t)i * outputs, answers[i]);
+            answer->err.status =
+                tell(s, s->outputs + (size_t)i * outputs, &photos[i], &answer->err);
     }
+}
+
+struct nx_model *nx_served_model(const struct nx_served *s)
+{
+    return s->model;
 }

@@ -14,6 +14,7 @@
 #include "common/budget.h"
 
 struct nx_served;
+struct nx_model;
 
 struct nx_served_options {
     const char *backend; /* a name that nx_backend_find knows */
@@ -26,7 +27,8 @@ struct nx_served_options {
 struct nx_served_facts {
     enum nx_model_format format;
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
-    char backend[NX_DEVICE_NAME_BYTES];
+    char backend[16];
+    bool takes_photos; /* else tensors only */
     uint64_t weights_bytes, arena_bytes,
         memory_bytes;      /* arena: activations of a full batch; memory: all of it */
     uint64_t tensor_bytes; /* of one photo, prepared */
@@ -57,9 +59,30 @@ const struct nx_served_facts *nx_served_facts(const struct nx_served *served);
 enum nx_status nx_served_prepare(const struct nx_served *served, const uint8_t *photo, size_t len,
                                  float *tensor, struct nx_err *err);
 
-/* What is on each of `count` (1 … batch_max) photos: fills *answers[i], whose err says why if nothing could be told of
- * that one. */
-void nx_served_run(struct nx_served *served, const float *const *tensors,
-                   struct nx_answer *const *answers, uint32_t count);
+/* What is on each of `count` (1 … batch_max) photos. Each answer's err says why if nothing could be told of that one. A
+ * want that is not plain has a payload (nx_rows_decode), which the caller frees through *payload. */
+struct nx_served_photo {
+    const float *tensor;
+    const struct nx_want *want;
+    struct nx_answer *answer; /* filled in */
+    uint8_t **payload;        /* filled in if there is one */
+};
+void nx_served_run(struct nx_served *served, const struct nx_served_photo *photos, uint32_t count);
+
+/* The same for a tensor of want's shape, all of its rows (served_tensor.c); the answer has the first row's best
+ * category. Runs on the thread that runs photos. */
+void nx_served_tell(struct nx_served *served, const struct nx_want *want, const uint8_t *body,
+                    size_t len, struct nx_answer *answer, uint8_t **payload);
+/* Nothing but the best category of a photo. */
+bool nx_want_is_plain(const struct nx_want *want);
+
+/* Inputs, outputs, sizes, backend; the rest of *facts is the caller's. Any thread. */
+void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wire *facts);
+
+/* Between served.c and served_tensor.c: the engine's model; and one photo's row of the output told as wanted. */
+struct nx_model *nx_served_model(const struct nx_served *served);
+enum nx_status nx_served_tell_row(const struct nx_served *served, const struct nx_want *want,
+                                  float *row, struct nx_answer *answer, uint8_t **payload,
+                                  struct nx_err *err);
 
 #endif

@@ -107,9 +107,22 @@ static void record(struct nx_store *store, const struct nx_outcome *outcome)
 enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
 {
     return nx_err_set(err, NX_EXISTS,
-                      e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
-                                                   : "tag %u is installed already; remove it first",
-                      e->tag);
+                      e->state == NX_ENTRY_LOADING
+                          ? "tag %u%s%s is being installed"
+                          : "tag %u%s%s is installed already; remove it first",
+                      e->tag, e->name[0] ? ", model " : "", e->name);
+}
+
+bool nx_store_is_named(const struct nx_entry *e, const char *name)
+{
+    return name[0] == 0 || strcmp(e->name, name) == 0;
+}
+
+enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_err *err)
+{
+    if (name[0])
+        return nx_err_set(err, NX_NOT_FOUND, "model %s is not installed", name);
+    return nx_err_set(err, NX_NOT_FOUND, "tag %u is not installed", tag);
 }
 
 static void begin(struct nx_entry *e, uint64_t generation, nx_seq seq, uint32_t tag,
@@ -217,8 +230,9 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
     return false;
 }
 
-void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
-                     struct nx_entry **removed, struct nx_outcome *outcome)
+void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
+                     const struct nx_request_id *request, struct nx_entry **removed,
+                     struct nx_outcome *outcome)
 {
     *removed = NULL;
     *outcome = (struct nx_outcome){.request = *request, .op = NX_REQUEST_REMOVE, .tag = tag};
@@ -230,8 +244,8 @@ void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_reque
         return;
     }
     struct nx_entry *e = nx_store_find(store, tag);
-    if (!e)
-        nx_err_set(&outcome->err, NX_NOT_FOUND, "tag %u is not installed", tag);
+    if (!e || !nx_store_is_named(e, name))
+        nx_store_say_missing(tag, name, &outcome->err);
     else if (e->state == NX_ENTRY_LOADING)
         nx_err_set(&outcome->err, NX_AGAIN, "tag %u is being installed", tag);
     else {

@@ -29,6 +29,8 @@ enum nx_entry_state { NX_ENTRY_FREE, NX_ENTRY_LOADING, NX_ENTRY_READY };
 struct nx_entry {
     enum nx_entry_state state;
     uint32_t tag;
+    char name[NX_MODEL_NAME_BYTES]; /* "": none */
+    enum nx_model_format format;
     nx_seq version;      /* the INSTALL's place in the order; names the install to voters */
     uint64_t generation; /* the how manieth install of the shard: what users see as the version */
     struct nx_request_id request;
@@ -74,11 +76,17 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
                           struct nx_outcome *outcome);
 
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
-void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
-                     struct nx_entry **removed, struct nx_outcome *outcome);
+void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
+                     const struct nx_request_id *request, struct nx_entry **removed,
+                     struct nx_outcome *outcome);
 
 /* NX_EXISTS, and whether the tag is installed or about to be. */
 enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *err);
+
+/* Whether who asks by this name ("": by tag) means this entry, found by its tag. */
+bool nx_store_is_named(const struct nx_entry *entry, const char *name);
+/* NX_NOT_FOUND, with the name, or the tag if there is none. */
+enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_err *err);
 
 /* The entry of a tag in any state but FREE, or NULL. */
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);

@@ -56,6 +56,7 @@ static void json_model(struct printer *p, const struct nx_pb_model_row *m)
 {
     printf("%s{\"tag\": %" PRIu32 ", \"version\": %" PRIu64 ", ", p->model_printed ? ", " : "",
            m->tag, m->version);
+    print_string("name", m->name);
     print_string("state", m->state);
     print_string("format", m->format);
     print_string("recipe", m->recipe);

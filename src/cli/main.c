@@ -14,6 +14,9 @@ static const char usage[] =
     "       nexus client <function-tier-node> models [--json]\n"
     "       nexus profile <synset> <symbol> <params> | <synset> <model.onnx> [options]\n"
     "       nexus log <dir> [--verify] [--json]\n"
+    "       nexus model inspect <symbol> <params> | <model.onnx> [--batch N] [--json]\n"
+    "       nexus model run <symbol> <params> | <model.onnx> --input [NAME=]X.npy ... [--output "
+    "DIR]\n"
     "       nexus --help | --version\n"
     "\n"
     "server    runs a node from ./nexus.cfg; a key given here overrides the file's,\n"
@@ -21,6 +24,9 @@ static const char usage[] =
     "log       prints a shard's durable log and checks it; exit status 1 if it is wrong,\n"
     "          3 if only its tail is torn (the next start cuts it)\n"
     "          --verify  without the records   --json  one object\n"
+    "model     inspect prints a model's graph, size and cost, and what of it cannot run (exit "
+    "status 1)\n"
+    "          run     puts tensors through it, without a service\n"
     "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
     "          tags  one tag or several: 1 or 1,2,3\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
@@ -46,7 +52,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client},    {"log", nx_cmd_log},     {"profile", nx_cmd_profile},
+    {"client", nx_cmd_client},    {"log", nx_cmd_log},     {"model", nx_cmd_model},
+    {"profile", nx_cmd_profile},
     {"server", nx_cmd_server},    {"--help", nx_cmd_help}, {"-h", nx_cmd_help},
     {"--version", print_version},
 };

@@ -21,9 +21,8 @@ struct leg {
     uint64_t sent; /* of head and photo together */
     uint32_t resends;
     bool done;
-    uint8_t *reply;                   /* of the announced size, from its first part on */
-    size_t reply_bytes, answer_bytes; /* the answer is the first of it */
-    uint32_t node;                    /* LIST: of the peer when it was asked */
+    uint8_t *reply; /* as long as the replica said, while it comes */
+    uint32_t node;  /* of the peer, in a list */
 };
 
 struct nx_route_request {
@@ -32,6 +31,7 @@ struct nx_route_request {
     nx_route_done *done;
     void *user;
     nx_ns deadline_ns;
+    bool pinned;                 /* each leg is for its replica and no other */
     struct nx_request_head head; /* of a change; of an INFER, its op */
     uint8_t *photo;
     uint64_t body_bytes; /* the photo's, or the files' */
@@ -63,6 +63,11 @@ static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_
     return NX_OK;
 }
 
+static bool is_change(enum nx_request op)
+{
+    return op == NX_REQUEST_INSTALL || op == NX_REQUEST_REMOVE;
+}
+
 /* An inadequate shard serves nobody; a group without majority answers photos but takes no changes. */
 static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum nx_request op,
                                   struct nx_err *err)
@@ -71,7 +76,7 @@ static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum
     if (status == NX_UNAVAILABLE)
         return nx_err_set(err, NX_UNAVAILABLE,
                           "shard %u is unavailable: too few of its replicas are alive", shard);
-    if (status == NX_WEDGED && op != NX_REQUEST_INFER)
+    if (status == NX_WEDGED && is_change(op))
         return nx_err_set(err, NX_UNAVAILABLE,
                           "shard %u is unavailable for changes: the group has lost its majority",
                           shard);
@@ -203,9 +208,8 @@ static void aim_leg(struct leg *leg, nx_rank peer)
     leg->peer = peer;
     leg->stream = 0;
     leg->sent = 0;
-    free(leg->reply); /* of a replica that is gone */
+    free(leg->reply);
     leg->reply = NULL;
-    leg->reply_bytes = 0;
     q->route->outstanding[peer]++;
 }
 
@@ -297,6 +301,17 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
                               nx_route_done *done, void *user, struct nx_route_request **request,
                               struct nx_err *err)
 {
+    struct nx_request_head head = {.op = NX_REQUEST_INFER};
+    return nx_route_ask(r, &head, tags, tags_count, photo, photo_bytes, deadline_ns, done, user,
+                        request, err);
+}
+
+enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
+                            const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
+                            uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
+                            void *user, struct nx_route_request **request, struct nx_err *err)
+{
+    nx_assert(!is_change(head->op));
     nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
     struct nx_route_request *q = add_request(r, tags_count, done, user, err);
     if (!q)
@@ -304,7 +319,7 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
     q->deadline_ns = deadline_ns;
     q->photo = photo;
     q->body_bytes = photo_bytes;
-    q->head.op = NX_REQUEST_INFER;
+    q->head = *head;
     for (uint32_t i = 0; i < tags_count; i++) {
         enum nx_status status = aim_at_shard(&q->legs[i], q, tags[i], err);
         if (status != NX_OK) {
@@ -377,6 +392,7 @@ enum nx_status nx_route_list(struct nx_route *r, nx_ns deadline_ns, nx_route_don
         return err->status;
     q->deadline_ns = deadline_ns;
     q->head.op = NX_REQUEST_LIST;
+    q->pinned = true;
     for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
         aimed = aim_at_replicas(q, shard, aimed);
     *request = q;
@@ -385,15 +401,9 @@ enum nx_status nx_route_list(struct nx_route *r, nx_ns deadline_ns, nx_route_don
     return NX_OK;
 }
 
-struct nx_route_models nx_route_listed(const struct nx_route_request *q, uint32_t i)
+struct nx_route_asked nx_route_asked(const struct nx_route_request *q, uint32_t i)
 {
-    const struct leg *leg = &q->legs[i];
-    struct nx_route_models models = {.node = leg->node, .shard = leg->shard};
-    if (leg->reply && q->answers[i].err.status == NX_OK) {
-        models.bytes = leg->reply + leg->answer_bytes;
-        models.len = leg->reply_bytes - leg->answer_bytes;
-    }
-    return models;
+    return (struct nx_route_asked){.node = q->legs[i].node, .shard = q->legs[i].shard};
 }
 
 size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t len)
@@ -481,44 +491,28 @@ static void on_query_gone(void *ctx, nx_stream stream)
     (void)ctx, (void)stream;
 }
 
-static size_t reply_bytes_max(const struct leg *leg)
-{
-    return leg->request->head.op == NX_REQUEST_LIST ? NX_LIST_BYTES_MAX : NX_ANSWER_BYTES_MAX;
-}
-
-static void take_reply(struct leg *leg)
-{
-    struct nx_answer answer;
-    struct nx_err err = {0};
-    bool is_list = leg->request->head.op == NX_REQUEST_LIST;
-    enum nx_status status =
-        nx_answer_decode_first(leg->reply, leg->reply_bytes, &answer, &leg->answer_bytes, &err);
-    if (status == NX_OK && !is_list && leg->answer_bytes != leg->reply_bytes)
-        status = nx_err_set(&err, NX_CORRUPT, "a replica's answer goes on after its end");
-    if (status == NX_OK)
-        finish_leg(leg, &answer);
-    else
-        fail_leg(leg, &err);
-}
-
 static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
     struct leg *leg = cookie;
-    bool whole = part->offset + part->len == part->total,
-         fits = part->total <= reply_bytes_max(leg);
-    if (part->offset == 0 && fits && !leg->reply) {
-        leg->reply = malloc(part->total ? part->total : 1);
-        leg->reply_bytes = part->total;
+    if (part->offset == 0 && !leg->reply &&
+        part->total <= NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX)
+        leg->reply = malloc(part->total ? part->total : 1); /* filled before it is read */
+    if (!leg->reply) {
+        if (part->offset + part->len == part->total)
+            fail_leg(leg,
+                     &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
+        return;
     }
-    if (leg->reply)
-        memcpy(leg->reply + part->offset, part->bytes, part->len);
-    if (whole && leg->reply)
-        take_reply(leg);
-    else if (whole)
-        fail_leg(leg,
-                 fits ? &(struct nx_err){NX_NO_MEMORY, "no memory for a replica's answer"}
-                      : &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
+    memcpy(leg->reply + part->offset, part->bytes, part->len);
+    if (part->offset + part->len < part->total)
+        return;
+    struct nx_answer answer;
+    struct nx_err err = {0};
+    if (nx_answer_decode(leg->reply, part->total, &answer, &err) == NX_OK)
+        finish_leg(leg, &answer);
+    else
+        fail_leg(leg, &err);
 }
 
 static bool send_again(struct leg *leg)
@@ -526,7 +520,7 @@ static bool send_again(struct leg *leg)
     struct nx_route_request *q = leg->request;
     struct nx_route *r = q->route;
     nx_rank peer;
-    if (q->head.op != NX_REQUEST_INFER || leg->resends == RESENDS_MAX ||
+    if (is_change(q->head.op) || q->pinned || leg->resends == RESENDS_MAX ||
         nx_clock_now() >= q->deadline_ns ||
         choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
@@ -545,11 +539,11 @@ static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
     if (why == NX_PEER_DOWN && send_again(leg))
         return;
     if (why == NX_PEER_DOWN)
-        nx_err_set(
-            &err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s", leg->shard,
-            leg->request->head.op == NX_REQUEST_INFER || leg->request->head.op == NX_REQUEST_LIST
-                ? ""
-                : " before it answered: whether this takes effect is not known");
+        nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s",
+                   leg->shard,
+                   is_change(leg->request->head.op)
+                       ? " before it answered: whether this takes effect is not known"
+                       : "");
     else
         nx_err_set(&err, why, "a replica of shard %u refused the request: %s", leg->shard,
                    nx_status_text(why));
@@ -594,6 +588,22 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
 void nx_route_attach(struct nx_route *route, struct nx_group *group)
 {
     route->group = group;
+}
+
+struct nx_group *nx_route_group(const struct nx_route *route)
+{
+    return route->group;
+}
+
+uint32_t nx_route_subgroup(const struct nx_route *route)
+{
+    return route->subgroup;
+}
+
+void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t *bytes)
+{
+    *queries = route->queries_count;
+    *bytes = route->bytes;
 }
 
 bool nx_route_ready(const struct nx_route *route)

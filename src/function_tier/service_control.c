@@ -11,9 +11,9 @@ struct listing {
     struct nx_route_request *request;
 };
 
-/* Room for the rows of one reply, beside each other. */
+/* Room for the models of one reply, beside each other. */
 struct rows {
-    struct nx_model_row *decoded; /* their texts are read until the reply is encoded */
+    struct nx_model_facts_wire *decoded; /* their texts are read until the reply is encoded */
     struct nx_pb_model_row *models;
     size_t count, cap;
 };
@@ -24,61 +24,72 @@ static const char *format_name(enum nx_model_format format)
     case NX_FORMAT_MXNET: return "mxnet";
     case NX_FORMAT_ONNX: return "onnx";
     }
-    return ""; /* of a model that loads it is not known yet */
+    return "";
 }
 
-static void add_row(struct rows *rows, const struct nx_model_row *row)
+static void add_row(struct rows *rows)
 {
-    struct nx_model_row *kept = &rows->decoded[rows->count];
-    *kept = *row;
+    const struct nx_model_facts_wire *m = &rows->decoded[rows->count];
     rows->models[rows->count++] = (struct nx_pb_model_row){
-        .tag = row->tag,
-        .version = row->version,
-        .state = row->state == NX_MODEL_READY ? "ready" : "loading",
-        .format = format_name(row->format),
-        .recipe = kept->recipe,
-        .device = kept->device,
-        .weights_bytes = row->weights_bytes,
-        .arena_bytes = row->arena_bytes,
-        .memory_bytes = row->memory_bytes,
-        .queries = row->queries,
-        .batch = row->batch,
-        .batch_us = row->batch_ns / (uint64_t)NX_US,
+        .tag = m->tag,
+        .version = m->version,
+        .name = m->name,
+        .state = m->ready ? "ready" : "loading",
+        .format = format_name(m->format),
+        .recipe = m->recipe,
+        .device = m->backend,
+        .weights_bytes = m->weights_bytes,
+        .arena_bytes = m->arena_bytes,
+        .memory_bytes = m->memory_bytes,
+        .queries = m->queries,
+        .batch = m->batch,
+        .batch_us = m->batch_ns / (uint64_t)NX_US,
     };
 }
 
 /* What one replica sent; `replica->models` is where its rows lie. */
-static enum nx_status read_rows(const struct nx_route_models *listed, struct rows *rows,
+static enum nx_status read_rows(const struct nx_answer *answer, struct rows *rows,
                                 struct nx_pb_replica *replica, struct nx_err *err)
 {
-    struct nx_models_head head;
-    const uint8_t *at = listed->bytes + NX_MODELS_HEAD_BYTES, *end = listed->bytes + listed->len;
-    NX_TRY(nx_models_head_decode(listed->bytes, listed->len, &head, err));
-    replica->memory_used_bytes = head.used_bytes;
-    replica->memory_limit_bytes = head.limit_bytes;
+    struct nx_models_memory memory;
+    size_t at = 0;
+    NX_TRY(nx_models_get_memory(answer->payload, answer->payload_bytes, &memory, err));
+    replica->memory_used_bytes = memory.used_bytes;
+    replica->memory_limit_bytes = memory.limit_bytes;
     replica->models = rows->models + rows->count;
-    for (uint32_t i = 0; i < head.rows_count; i++) {
-        struct nx_model_row row;
-        size_t used;
-        NX_TRY(nx_model_row_decode(at, (size_t)(end - at), &row, &used, err));
-        at += used;
+    for (;;) {
         if (rows->count == rows->cap)
-            return nx_err_set(err, NX_CORRUPT, "a replica lists more models than it announced");
-        add_row(rows, &row);
+            return NX_OK; /* the cap was counted from the bytes: these are all of them */
+        enum nx_status status = nx_models_next(answer->payload, answer->payload_bytes, &at,
+                                               &rows->decoded[rows->count], err);
+        if (status != NX_OK)
+            return status == NX_NOT_FOUND ? NX_OK : status;
+        add_row(rows);
         replica->models_count++;
     }
-    return NX_OK;
 }
 
-/* Never more rows than the bytes that came hold. */
-static enum nx_status make_rows(const struct nx_route_request *request, uint32_t count,
-                                struct rows *rows)
+/* How many models the payload holds, as far as it can be read. */
+static size_t count_models(const struct nx_answer *answer, struct nx_model_facts_wire *scratch)
 {
-    for (uint32_t i = 0; i < count; i++)
-        rows->cap += nx_route_listed(request, i).len / NX_MODEL_ROW_BYTES_MIN;
+    size_t at = 0, count = 0;
+    struct nx_err err;
+    while (answer->err.status == NX_OK &&
+           nx_models_next(answer->payload, answer->payload_bytes, &at, scratch, &err) == NX_OK)
+        count++;
+    return count;
+}
+
+static enum nx_status make_rows(const struct nx_answer *answers, uint32_t count, struct rows *rows)
+{
+    struct nx_model_facts_wire *scratch = nx_calloc(1, sizeof *scratch);
+    for (uint32_t i = 0; scratch && i < count; i++)
+        rows->cap += count_models(&answers[i], scratch);
+    free(scratch);
+    rows->cap++; /* so that the end of the last list is met within it */
     rows->decoded = nx_calloc(rows->cap, sizeof *rows->decoded);
     rows->models = nx_calloc(rows->cap, sizeof *rows->models);
-    return rows->decoded && rows->models ? NX_OK : NX_NO_MEMORY;
+    return scratch && rows->decoded && rows->models ? NX_OK : NX_NO_MEMORY;
 }
 
 static enum nx_status encode(const struct nx_route_request *request,
@@ -87,14 +98,14 @@ static enum nx_status encode(const struct nx_route_request *request,
 {
     struct nx_pb_replica replicas[NX_MEMBERS_MAX] = {0};
     struct nx_err why[NX_MEMBERS_MAX] = {0};
-    if (make_rows(request, count, rows) != NX_OK)
+    if (make_rows(answers, count, rows) != NX_OK)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a list");
     for (uint32_t i = 0; i < count; i++) {
-        struct nx_route_models listed = nx_route_listed(request, i);
+        struct nx_route_asked asked = nx_route_asked(request, i);
         why[i] = answers[i].err;
-        replicas[i].node = listed.node;
-        replicas[i].shard = listed.shard;
-        if (why[i].status == NX_OK && read_rows(&listed, rows, &replicas[i], &why[i]) != NX_OK)
+        replicas[i].node = asked.node;
+        replicas[i].shard = asked.shard;
+        if (why[i].status == NX_OK && read_rows(&answers[i], rows, &replicas[i], &why[i]) != NX_OK)
             replicas[i].models_count = 0;
         replicas[i].error = why[i].status == NX_OK ? "" : why[i].text;
     }

@@ -63,6 +63,7 @@ struct wire *wire_open(const struct nx_core_config *config, const uint32_t *tier
         for (unsigned m = 0; m < nodes; m++)
             wire->lanes[n][m].last = &wire->lanes[n][m].first;
     }
+    nx_view_assign(NULL, &config->spec, &view);
     for (unsigned n = 0; n < nodes; n++)
         give_view(wire, &view, n);
     return wire;
@@ -130,7 +131,7 @@ static void trace_part(struct wire *wire, unsigned node, const char *what, const
 {
     char text[64];
     show(text, sizeof text, p->bytes, p->len);
-    trace(wire, node, "%s from n%u at %llu of %llu %s", what, p->peer,
+    trace(wire, node, "%s%s from n%u at %llu of %llu %s", p->system ? "system " : "", what, p->peer,
           (unsigned long long)p->offset, (unsigned long long)p->total, text);
 }
 
@@ -149,10 +150,13 @@ static void trace_upcall(struct wire *wire, unsigned node, const struct nx_upcal
     case NX_UP_BULK_PART: trace_part(wire, node, "bulk", &up->part); return;
     case NX_UP_BULK_ABORTED: trace(wire, node, "bulk aborted by n%u", up->part.peer); return;
     case NX_UP_QUERY_PART: trace_part(wire, node, "query", &up->part); return;
-    case NX_UP_QUERY_GONE: trace(wire, node, "query gone of n%u", up->part.peer); return;
+    case NX_UP_QUERY_GONE:
+        trace(wire, node, "%squery gone of n%u", up->part.system ? "system " : "", up->part.peer);
+        return;
     case NX_UP_REPLY_PART: trace_part(wire, node, "reply", &up->part); return;
     case NX_UP_QUERY_FAILED:
-        trace(wire, node, "query failed to n%u: %s", up->part.peer, nx_status_name(up->status));
+        trace(wire, node, "%squery failed to n%u: %s", up->part.system ? "system " : "",
+              up->part.peer, nx_status_name(up->status));
         return;
     case NX_UP_DOWN: trace(wire, node, "down, %s: %s", nx_status_name(up->status), up->why); return;
     }

@@ -1,8 +1,8 @@
 #include "common/arena.h"
+#include "common/utf8.h"
 #include "function_tier/pb/pb_control.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_health.h"
-#include "function_tier/pb/pb_walk.h"
 #include "nx_test.h"
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static void text_is_utf8_without_nul(void **state)
         {"\xe2\x82x", 3, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(nx_pb_text_ok(cases[i].text, cases[i].len), cases[i].ok);
+        assert_int_equal(nx_utf8_ok(cases[i].text, cases[i].len), cases[i].ok);
 }
 
 /* Written by hand from the protocol's numbers, not by our encoder. */
@@ -325,6 +325,7 @@ static void check_listed(void *ctx, const struct nx_pb_replica *r, const struct 
     }
     models_seen++;
     const struct nx_pb_model_row *row = &sent->models[m->tag];
+    assert_string_equal(m->name, row->name);
     assert_string_equal(m->recipe, row->recipe);
     assert_string_equal(m->device, row->device);
     assert_string_equal(m->state, row->state);
@@ -337,8 +338,8 @@ static void both_sides_agree_on_lists(void **state)
 {
     (void)state;
     static const struct nx_pb_model_row models[2] = {
-        {0, 1ull << 40, "ready", "mxnet", "imagenet", "cpu_dnnl", 1, 2, 3, 4, 5, 6},
-        {1, 7, "loading", "", "", "", 0, 0, 0, 0, 0, 0}};
+        {0, 1ull << 40, "a-name", "ready", "mxnet", "imagenet", "cpu_dnnl", 1, 2, 3, 4, 5, 6},
+        {1, 7, "", "loading", "", "", "", 0, 0, 0, 0, 0, 0}};
     struct nx_pb_replica replicas[2] = {{0, 3, "", 10, 20, models, 2},
                                         {1, 4, "gone", 0, 0, NULL, 0}};
     uint8_t *bytes;

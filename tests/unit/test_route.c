@@ -348,13 +348,13 @@ static void nonsense_from_a_replica_is_an_answer_too(void **state)
 
 static struct nx_route_request *listing;
 
-/* Of the replica on rank r: r bytes after its answer. */
+/* Of the replica on rank r: a payload of r bytes. */
 static void reply_with_list(nx_stream s)
 {
-    struct nx_answer a = {0};
-    uint8_t bytes[NX_ANSWER_BYTES_MAX + 8];
-    size_t len = nx_answer_encode(&a, bytes, sizeof bytes) + group.streams[s].peer;
-    memset(bytes + len - group.streams[s].peer, (int)group.streams[s].peer, group.streams[s].peer);
+    uint8_t bytes[NX_ANSWER_BYTES_MAX + 8], payload[8];
+    struct nx_answer a = {.payload = payload, .payload_bytes = group.streams[s].peer};
+    memset(payload, (int)group.streams[s].peer, sizeof payload);
+    size_t len = nx_answer_encode(&a, bytes, sizeof bytes);
     struct nx_part part = {.stream = s, .total = len, .bytes = bytes, .len = len};
     nx_route_upcalls()->reply_part(route, group.streams[s].cookie, &part);
 }
@@ -363,12 +363,12 @@ static void listed(void *user, const struct nx_answer *a, uint32_t count)
 {
     done(user, a, count);
     for (uint32_t i = 0; i < count; i++) {
-        struct nx_route_models m = nx_route_listed(listing, i);
-        uint32_t rank = m.node - 100;
-        assert_int_equal(m.shard, rank <= 2 ? 0 : 1);
-        assert_int_equal(m.len, a[i].err.status == NX_OK ? rank : 0);
-        for (size_t k = 0; k < m.len; k++)
-            assert_int_equal(m.bytes[k], rank);
+        struct nx_route_asked asked = nx_route_asked(listing, i);
+        uint32_t rank = asked.node - 100;
+        assert_int_equal(asked.shard, rank <= 2 ? 0 : 1);
+        assert_int_equal(a[i].payload_bytes, a[i].err.status == NX_OK ? rank : 0);
+        for (size_t k = 0; k < a[i].payload_bytes; k++)
+            assert_int_equal(a[i].payload[k], rank);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,18 +91,20 @@ static void one_bad_photo_of_a_batch_fails_alone(void **state)
     (void)state;
     static const char *const labels[] = {"red", "green", "blue"};
     static float inputs[BATCH][IN];
-    const float *tensors[BATCH];
-    struct nx_answer answers[BATCH], *to[BATCH];
+    struct nx_served_photo photos[BATCH];
+    struct nx_answer answers[BATCH];
+    uint8_t *payloads[BATCH] = {0};
+    static const struct nx_want plain, all = {.outputs = true};
     struct nx_served *s;
     assert_int_equal(open_served(&s), NX_OK);
     for (int i = 0; i < BATCH; i++) {
         for (int k = 0; k < PLANE; k++)
             inputs[i][(i % 3) * PLANE + k] = i == 1 ? NAN : 1;
-        tensors[i] = inputs[i];
-        to[i] = &answers[i];
+        photos[i] =
+            (struct nx_served_photo){inputs[i], i == 2 ? &all : &plain, &answers[i], &payloads[i]};
     }
     for (uint32_t count = BATCH; count > 0; count--) {
-        nx_served_run(s, tensors, to, count);
+        nx_served_run(s, photos, count);
         for (uint32_t i = 0; i < count; i++) {
             assert_int_equal(answers[i].err.status, i == 1 ? NX_INTERNAL : NX_OK);
             if (i == 1)
@@ -110,10 +113,46 @@ static void one_bad_photo_of_a_batch_fails_alone(void **state)
             assert_memory_equal(answers[i].label, labels[i % 3], answers[i].label_bytes);
             assert_int_equal(answers[i].label_bytes, strlen(labels[i % 3]));
         }
+        if (count > 2) { /* one photo of a batch may want more than the others */
+            struct nx_rows rows;
+            assert_int_equal(
+                nx_rows_decode(answers[2].payload, answers[2].payload_bytes, &rows, &err), NX_OK);
+            assert_int_equal(rows.columns, 3);
+            free(payloads[2]);
+        }
     }
     assert_string_equal(answers[1].err.text, "output 0 of the model is not finite for this photo");
     assert_int_equal(nx_served_prepare(s, (const uint8_t *)"no photo", 8, inputs[0], &err),
                      NX_INVALID);
+    nx_served_close(s);
+}
+
+/* Rows of a tensor run together, and come to what they come to one by one. */
+static void a_tensor_is_told_row_by_row(void **state)
+{
+    (void)state;
+    enum { ROWS = 2 * BATCH + 1 };
+    static float inputs[ROWS][IN];
+    struct nx_want want = {
+        .input = NX_INPUT_TENSOR, .rank = 4, .dims = {ROWS, 3, 8, 8}, .outputs = true};
+    struct nx_answer answer;
+    struct nx_rows rows;
+    uint8_t *payload = NULL;
+    struct nx_served *s;
+    assert_int_equal(open_served(&s), NX_OK);
+    for (int i = 0; i < ROWS; i++)
+        for (int k = 0; k < PLANE; k++)
+            inputs[i][PLANE + k] = (float)i;
+    nx_served_tell(s, &want, (const uint8_t *)inputs, sizeof inputs, &answer, &payload);
+    assert_int_equal(answer.err.status, NX_OK);
+    assert_int_equal(nx_rows_decode(answer.payload, answer.payload_bytes, &rows, &err), NX_OK);
+    assert_int_equal(rows.rows, ROWS);
+    for (int i = 0; i < ROWS; i++) {
+        float values[3];
+        memcpy(values, rows.values + (size_t)i * sizeof values, sizeof values);
+        assert_true(values[0] == 0 && values[1] == (float)i && values[2] == 0);
+    }
+    free(payload);
     nx_served_close(s);
 }
 
@@ -203,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         each(a_model_tells_what_it_is),
         each(one_bad_photo_of_a_batch_fails_alone),
+        each(a_tensor_is_told_row_by_row),
         each(weights_that_are_no_numbers_load_and_it_is_said),
         each(a_model_over_the_budget_is_refused_with_the_figures),
         each(a_thousand_times_ends_where_it_began),

@@ -30,7 +30,7 @@ static enum nx_verdict vote(nx_seq version, nx_rank voter, const struct nx_err *
 static void remove_tag(uint32_t tag, uint8_t request)
 {
     struct nx_request_id r = id(request);
-    nx_store_remove(store, tag, &r, &entry, &outcome);
+    nx_store_remove(store, tag, "", &r, &entry, &outcome);
 }
 
 static void a_model_is_ready_when_every_replica_says_so(void **state)

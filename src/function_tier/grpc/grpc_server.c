@@ -142,6 +142,7 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
         free(server);
         return nx_err_set(err, status, "gRPC server: out of memory");
     }
+    server->core.neighbour = config->neighbour;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {
         close_descriptors(server);
@@ -181,7 +182,7 @@ static bool evict_one(struct nx_grpc *server, nx_ns now)
     {
         if (conn->dead || !nx_grpc_conn_idle(conn))
             continue;
-        if (!nx_h2_greeted(conn->h2)) {
+        if (!nx_grpc_conn_greeted(conn)) {
             chosen = conn;
             break;
         }
@@ -256,7 +257,8 @@ static bool make_a_descriptor(struct nx_grpc *server, nx_ns now)
 {
     if (!somebody_waits(server))
         return false;
-    if (evict_one(server, now))
+    const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
+    if (evict_one(server, now) || (neighbour->take && neighbour->make_room(neighbour->ctx)))
         return true;
     if (server->spare_fd >= 0) {
         close(server->spare_fd);

@@ -1,9 +1,9 @@
 #include "function_tier/pb/pb_control.h"
 
 #include "common/arena.h"
+#include "common/utf8.h"
 #include "control.pb-c.h"
 #include "function_tier/pb/pb_unpack.h"
-#include "function_tier/pb/pb_walk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ enum nx_status nx_pb_list_request_decode(const uint8_t *bytes, size_t len, struc
 /* protobuf-c's structs are not const-correct; packing only reads. What is not UTF-8 would not be a string. */
 static char *text_of(const char *text)
 {
-    return (char *)(uintptr_t)(nx_pb_text_ok(text, strlen(text)) ? text : "?");
+    return (char *)(uintptr_t)(nx_utf8_ok(text, strlen(text)) ? text : "?");
 }
 
 static void fill_model(const struct nx_pb_model_row *from, Nexus__Model *to)
@@ -30,6 +30,7 @@ static void fill_model(const struct nx_pb_model_row *from, Nexus__Model *to)
     nexus__model__init(to);
     to->tag = from->tag;
     to->version = from->version;
+    to->name = text_of(from->name);
     to->state = text_of(from->state);
     to->format = text_of(from->format);
     to->recipe = text_of(from->recipe);
@@ -121,6 +122,7 @@ static void tell_replica(const Nexus__Replica *from, nx_pb_list_each *each, void
         const Nexus__Model *m = from->models[i];
         struct nx_pb_model_row row = {.tag = m->tag,
                                       .version = m->version,
+                                      .name = m->name,
                                       .state = m->state,
                                       .format = m->format,
                                       .recipe = m->recipe,

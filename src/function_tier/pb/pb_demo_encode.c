@@ -1,4 +1,5 @@
 /* pb_demo_encode.c — the structs of pb_demo.h → bytes. */
+#include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_unpack.h"
 #include "function_tier/pb/pb_walk.h"
@@ -8,7 +9,7 @@
 
 static bool text_ok(const char *text)
 {
-    return nx_pb_text_ok(text, strlen(text));
+    return nx_utf8_ok(text, strlen(text));
 }
 
 /* protobuf-c's structs are not const-correct, and neither are its __INIT macros, hence the __init
