@@ -5,7 +5,7 @@
  *     u32 head_bytes | u8 version | u8 op | tag, name | fields of the op | … body …
  *
  *     INFER    head: time left, what is wanted   body: the photo, or a tensor's elements
- *     INSTALL  head: request id, format, three sizes, recipe   body: synset, symbol, params
+ *     INSTALL  head: request id, format, replace, three sizes, recipe   body: synset, symbol, params
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
  *     LIST     head: nothing more                body: none    reply's payload: the shard's models
@@ -75,6 +75,7 @@ struct nx_request_head {
     struct nx_want want;          /* INFER */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
+    bool replace; /* INSTALL: in place of the tag's model, if there is one */
     uint64_t synset_bytes, symbol_bytes, params_bytes;
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */

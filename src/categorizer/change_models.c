@@ -11,7 +11,8 @@
 bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in)
 {
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
-    if (!e || memcmp(&e->request, &in->head.request, sizeof e->request) == 0)
+    if (!e || memcmp(&e->request, &in->head.request, sizeof e->request) == 0 ||
+        (in->head.replace && e->state == NX_ENTRY_READY))
         return false;
     nx_store_say_taken(e, &in->refused);
     nx_incoming_drop_body(&c->incomings, in);
@@ -196,8 +197,11 @@ static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
     struct nx_incoming *body = find_body(c, d);
     struct nx_entry *entry;
     struct nx_outcome outcome;
-    enum nx_verdict verdict =
-        nx_store_install(c->store, d->seq, head->tag, &head->request, replicas, &entry, &outcome);
+    enum nx_verdict verdict = head->replace
+                                  ? nx_store_replace(c->store, d->seq, head->tag, head->name,
+                                                     &head->request, replicas, &entry, &outcome)
+                                  : nx_store_install(c->store, d->seq, head->tag, &head->request,
+                                                     replicas, &entry, &outcome);
     if (verdict == NX_VERDICT_PENDING) {
         memcpy(entry->name, head->name, sizeof entry->name);
         entry->format = head->format;
@@ -215,8 +219,10 @@ static void take_decision(struct nx_categorizer *c, struct nx_entry *entry,
                           const struct nx_outcome *outcome, nx_seq seq)
 {
     nx_info("tag %u: %s", entry->tag, outcome->err.text);
-    if (entry->state == NX_ENTRY_FREE)
-        nx_held_retire(entry);
+    struct nx_entry *gone =
+        entry->state == NX_ENTRY_FREE ? entry : nx_store_take_replaced(c->store, entry);
+    if (gone)
+        nx_held_retire(gone); /* photos that wait for it still get its answer */
     settle(c, outcome, seq);
 }
 

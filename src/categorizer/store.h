@@ -63,6 +63,16 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
                                  const struct nx_request_id *request, nx_rankset replicas,
                                  struct nx_entry **entry, struct nx_outcome *outcome);
 
+/* The same, in place of the tag's READY model if it has that name and no other install of the tag is under way: that
+ * model goes on answering until the new one is decided. */
+enum nx_verdict nx_store_replace(struct nx_store *store, nx_seq seq, uint32_t tag, const char *name,
+                                 const struct nx_request_id *request, nx_rankset replicas,
+                                 struct nx_entry **entry, struct nx_outcome *outcome);
+
+/* To be called when an install is decided and READY: frees the entry in whose place it came, with its model pointer
+ * there for the caller to close. NULL: there was none. */
+struct nx_entry *nx_store_take_replaced(struct nx_store *store, const struct nx_entry *entry);
+
 /* VOTE delivered. `failure` is NX_OK if the voter can run the model; a text is then a note for the user. DONE when it was the last vote: *entry is
  * then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for the caller to close) and
  * *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING, *entry NULL). */
@@ -88,7 +98,7 @@ bool nx_store_is_named(const struct nx_entry *entry, const char *name);
 /* NX_NOT_FOUND, with the name, or the tag if there is none. */
 enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_err *err);
 
-/* The entry of a tag in any state but FREE, or NULL. */
+/* The entry of a tag: READY if there is such a one, else LOADING, or NULL. */
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);
 /* The entry that an install made, or NULL. */
 struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version);

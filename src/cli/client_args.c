@@ -103,11 +103,9 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
                                     struct nx_err *err)
 {
     static const struct option options[] = {
-        {"recipe", required_argument, NULL, 'r'},
-        {"timeout", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"recipe", required_argument, NULL, 'r'}, {"timeout", required_argument, NULL, 't'},
+        {"replace", no_argument, NULL, 'p'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     optind = 0; /* glibc: start over, whatever was parsed before */
     opterr = 0;
@@ -115,6 +113,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
         switch (option) {
         case 'r': args->recipe = optarg; break;
         case 't': NX_TRY(parse_timeout(optarg, args, err)); break;
+        case 'p': args->replace = true; break;
         case 'j': args->json = true; break;
         case 'h': args->help = true; return NX_OK;
         case ':': return nx_err_set(err, NX_INVALID, "%s needs a value", argv[optind - 1]);
@@ -194,6 +193,9 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
         args->timeout_s = verb->timeout_s;
     if (args->recipe && verb->verb != NX_CLIENT_INSTALL)
         return nx_err_set(err, NX_INVALID, "--recipe belongs to installmodel, not to %s",
+                          verb->name);
+    if (args->replace && verb->verb != NX_CLIENT_INSTALL)
+        return nx_err_set(err, NX_INVALID, "--replace belongs to installmodel, not to %s",
                           verb->name);
     if (args->json && verb->verb != NX_CLIENT_MODELS)
         return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);

@@ -96,6 +96,7 @@ static enum nx_status prepare_install(struct request *request, struct nx_err *er
     model->symbol_bytes = request->files[1].size_bytes;
     model->params_bytes = args->params_path ? request->files[2].size_bytes : 0;
     model->has_request_id = true;
+    model->replace = args->replace;
     snprintf(model->format, sizeof model->format, "%s", args->params_path ? "" : "onnx");
     request->method = install_method;
     take_first(request, nx_pb_model_encode(model, request->first, sizeof request->first,

@@ -30,6 +30,7 @@ static const char usage[] =
     "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
     "          tags  one tag or several: 1 or 1,2,3\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
+    "          --replace           installmodel: in place of the tag's model, without a gap\n"
     "          --timeout SECONDS   how long to wait for the answer\n"
     "          models prints what every replica holds; --json as one object\n"
     "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import unittest
 
 import harness
@@ -98,6 +99,32 @@ class Models(GroupCase):
             last = min(versions)
             self.assert_done(self.group.client("removemodel", "7"))
             self.assertEqual(models_of(self.group, 7), {})
+
+    def test_a_new_version_takes_over_without_a_refused_photo(self):
+        flowers = self.model("flowers", synset=tiny_model.synset(tiny_model.FLOWERS))
+        self.assert_done(self.group.client("installmodel", "3", *self.good_model))
+        photo, stop, answers = tiny_model.png(tiny_model.RED), threading.Event(), []
+
+        def keep_asking():
+            with Wire(self.group.address()) as calls:
+                while not stop.is_set():
+                    answers.append(calls.whatsthis([3], photo))  # a refusal ends the thread, and the test
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            asking = [pool.submit(keep_asking) for _ in range(4)]
+            try:
+                for model in (flowers, self.good_model, flowers):
+                    self.assert_done(self.group.client("installmodel", "3", *model, "--replace"))
+                self.assert_says("rose", self.group.client("inference", "3", self.photo))
+            finally:
+                stop.set()
+            for one in asking:
+                one.result()
+        self.assertEqual(set(answers), {"red", "rose"})
+        self.assert_refused_by_return_code(
+            self.group.client("installmodel", "3", *self.model("bad", symbol=b"{}"), "--replace"))
+        self.assert_says("rose", self.group.client("inference", "3", self.photo))
+        self.assertEqual(sorted(models_of(self.group, 3)), self.replicas())  # one version of it
+        self.assert_done(self.group.client("removemodel", "3"))
 
     def test_weights_that_are_no_numbers_load_and_it_is_said(self):
         params = tiny_model.params({"arg:fc_weight": ((3, 3), (1, 0, 0, 0, NAN, 0, 0, 0, 1))})

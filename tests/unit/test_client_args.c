@@ -136,6 +136,7 @@ static void a_refusal_names_the_value_and_writes_nothing(void **state)
         {"h:65536 removemodel 1", "\"h:65536\" is not host:port"},
         {"[]:1 removemodel 1", "\"[]:1\" is not host:port"},
         {"h:1 removemodel 1 --recipe r", "--recipe belongs to installmodel"},
+        {"h:1 removemodel 1 --replace", "--replace belongs to installmodel"},
         {"h:1 removemodel 1 --json", "--json belongs to models"},
         {"h:1 models 1", "superfluous argument \"1\": models takes nothing"},
         {"h:1 removemodel 1 --timeout 0", "--timeout \"0\""},
