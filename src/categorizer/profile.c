@@ -62,22 +62,47 @@ static enum nx_status time_once(nx_profile_run *run, void *ctx, uint32_t batch, 
     return NX_OK;
 }
 
+struct samples {
+    double sum, squares, slowest;
+    uint32_t count;
+};
+
+static void add_sample(struct samples *s, double us)
+{
+    s->sum += us;
+    s->squares += us * us;
+    s->slowest = us > s->slowest ? us : s->slowest;
+    s->count++;
+}
+
+/* The slowest of five or more is left out: somebody else had the machine. */
+static void sum_up(const struct samples *s, struct nx_profile_row *row)
+{
+    double n = s->count, sum = s->sum, squares = s->squares;
+    if (s->count >= 5) {
+        n--;
+        sum -= s->slowest;
+        squares -= s->slowest * s->slowest;
+    }
+    double mean = sum / n, variance = squares / n - mean * mean;
+    row->mean_us = mean;
+    row->std_us = variance > 0 ? sqrt(variance) : 0;
+    row->repeats = s->count;
+}
+
 /* One size: once to warm, then measured until the repeats or the time are used up. */
 static enum nx_status measure_row(const struct nx_profile_plan *plan, nx_profile_run *run,
                                   void *ctx, nx_ns until, struct nx_profile_row *row,
                                   struct nx_err *err)
 {
-    double us, sum = 0, squares = 0;
+    double us;
+    struct samples s = {0};
     NX_TRY(time_once(run, ctx, row->batch, &us, err));
-    while (row->repeats < plan->repeats && (row->repeats == 0 || nx_clock_now() < until)) {
+    while (s.count < plan->repeats && (s.count == 0 || nx_clock_now() < until)) {
         NX_TRY(time_once(run, ctx, row->batch, &us, err));
-        row->repeats++;
-        sum += us;
-        squares += us * us;
+        add_sample(&s, us);
     }
-    double mean = sum / row->repeats, variance = squares / row->repeats - mean * mean;
-    row->mean_us = mean;
-    row->std_us = variance > 0 ? sqrt(variance) : 0;
+    sum_up(&s, row);
     row->memory_bytes = plan->memory_bytes;
     return NX_OK;
 }

@@ -59,7 +59,8 @@ uint32_t nx_profile_best(const struct nx_profile *profile);
 
 /* Measures 1, 2, 4 … batch_max, and batch_max itself. `run` computes one batch; *memory_bytes is what the model
  * holds. Each size runs once unmeasured and then `repeats` times; a size for which that would not fit into what is
- * left of `time_max_ns` ends the profile. The row of 1 is always there, with one repeat at least. */
+ * left of `time_max_ns` ends the profile. The row of 1 is always there, with one repeat at least.
+ * Of five repeats or more the slowest is left out of mean and std. */
 typedef enum nx_status nx_profile_run(void *ctx, uint32_t batch, struct nx_err *err);
 struct nx_profile_plan {
     uint32_t batch_max, repeats;

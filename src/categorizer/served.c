@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WARM_REPEATS = 3 };
+enum { WARM_REPEATS = 5 };
 static const nx_ns WARM_NS = 300 * NX_MS; /* for the profile at load */
 
 struct nx_served {
