@@ -34,6 +34,8 @@ static const struct mutant {
     {"anybody-proposes", NX_MUTANT_ANYBODY_PROPOSES},
     {"minority-goes-on", NX_MUTANT_MINORITY_GOES_ON},
     {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED},
+    {"reads-past-plan", NX_MUTANT_READS_PAST_PLAN},
+    {"resumes-blindly", NX_MUTANT_RESUMES_BLINDLY},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 
