@@ -174,10 +174,10 @@ static void a_model_over_the_budget_is_refused_with_the_figures(void **state)
     (void)state;
     struct nx_served *s;
     assert_int_equal(open_served(&s), NX_OK);
-    uint64_t enough = 4 * nx_served_facts(s)->memory_bytes;
+    uint64_t enough = 4 * nx_served_facts(s)->memory_bytes + (256 << 10);
     nx_served_close(s);
     bool plan_refused = false, work_refused = false, opened = false;
-    for (uint64_t limit = 0; limit < enough; limit += 97) {
+    for (uint64_t limit = 0; limit < enough; limit += 331) {
         budget.limit_bytes = limit;
         err = (struct nx_err){0};
         enum nx_status status = open_served(&s);
