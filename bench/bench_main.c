@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 #ifdef NX_BENCH_INFER
 #include "bench/bench_infer.h"
+#include "bench/bench_serve.h"
 #endif
 
 #include <getopt.h>
@@ -13,6 +14,7 @@ static const char usage[] =
     "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence [options]\n"
 #ifdef NX_BENCH_INFER
     "       nexus-bench infer …\n"
+    "       nexus-bench serve …\n"
 #endif
     "  --nodes N      processes, 2 to 32                       (3; p2p: 2)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
@@ -115,6 +117,8 @@ int main(int argc, char **argv)
 #ifdef NX_BENCH_INFER
     if (strcmp(argv[1], "infer") == 0)
         return nx_bench_infer(argc - 1, argv + 1);
+    if (strcmp(argv[1], "serve") == 0)
+        return nx_bench_serve(argc - 1, argv + 1);
 #endif
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[1], modes[i].name) == 0)

@@ -1,13 +1,11 @@
 /* served_tensor.c — what a query may want beside the best category of a photo: a tensor in, all outputs, several
- * categories. The model has one input and one output, both f32; rows run one after the other. */
+ * categories. The model has one input and one output, both f32; a tensor's rows run in batches of the best size. */
 #include "categorizer/served.h"
 
-#include "categorizer/image/photo.h"
 #include "categorizer/model/model.h"
 #include "common/arena.h"
 #include "common/codec.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +16,12 @@ enum { TOP_ENTRY_BYTES = 10 + NX_LABEL_BYTES_MAX };
 
 struct telling {
     struct nx_model *model;
-    const struct nx_recipe *recipe;
     const struct nx_want *want;
     uint32_t rows;
     size_t row_elements; /* of the input */
-    float *input, *output;
+    const uint8_t *body; /* rows of the input; NULL: `output` is what they came to */
+    uint32_t batch;      /* rows that run together */
+    float *output;       /* of a batch */
     struct nx_top *top;
     struct nx_answer *answer;
 };
@@ -35,9 +34,13 @@ bool nx_want_is_plain(const struct nx_want *want)
 void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wire *wire)
 {
     const struct nx_model_facts *facts = nx_model_facts(nx_served_model(served));
+    const struct nx_served_facts *ours = nx_served_facts(served);
     bool rows = facts->height_px == 1 && facts->width_px == 1;
     wire->params = facts->params;
-    wire->memory_bytes = facts->memory_bytes;
+    wire->memory_bytes = ours->memory_bytes;
+    wire->weights_bytes = ours->weights_bytes;
+    wire->arena_bytes = ours->arena_bytes;
+    snprintf(wire->recipe, sizeof wire->recipe, "%s", ours->recipe);
     snprintf(wire->backend, sizeof wire->backend, "%s", facts->backend);
     wire->inputs_count = wire->outputs_count = 1;
     wire->inputs[0] = (struct nx_tensor_facts){
@@ -106,31 +109,13 @@ static enum nx_status check_want(struct telling *t, size_t len, struct nx_err *e
     return t->want->input == NX_INPUT_TENSOR ? check_tensor(t, len, err) : NX_OK;
 }
 
-static enum nx_status fill_input(struct telling *t, const uint8_t *body, size_t len, uint32_t row,
-                                 struct nx_err *err)
+/* The rows from `first` on, as many as run together. A tensor's answer is the model's own output, without softmax. The
+ * body is an allocation of its own, so its floats are aligned. */
+static enum nx_status run_rows(struct telling *t, uint32_t first, struct nx_err *err)
 {
-    const struct nx_model_facts *facts = nx_model_facts(t->model);
-    if (t->want->input == NX_INPUT_PHOTO)
-        return nx_photo_to_tensor(body, len, t->recipe, facts->channels, facts->height_px,
-                                  facts->width_px, t->input, NULL, err);
-    memcpy(t->input, body + row * t->row_elements * sizeof(float), t->row_elements * sizeof(float));
-    return NX_OK;
-}
-
-/* A photo's answer follows its recipe; a tensor's is the model's own output, without softmax. */
-static enum nx_status run_row(struct telling *t, const uint8_t *body, size_t len, uint32_t row,
-                              struct nx_err *err)
-{
-    uint32_t outputs = nx_model_facts(t->model)->outputs;
-    NX_TRY(fill_input(t, body, len, row, err));
-    NX_TRY(nx_model_run(t->model, 1, t->input, t->output, err));
-    for (uint32_t i = 0; i < outputs && t->want->input == NX_INPUT_PHOTO; i++)
-        if (!isfinite(t->output[i]))
-            return nx_err_set(err, NX_INTERNAL,
-                              "output %u of the model is not finite for this photo", i);
-    if (t->want->input == NX_INPUT_PHOTO && t->recipe->softmax)
-        nx_softmax(t->output, outputs);
-    return NX_OK;
+    uint32_t left = t->rows - first, count = left < t->batch ? left : t->batch;
+    const void *rows = t->body + first * t->row_elements * sizeof(float);
+    return nx_model_run(t->model, count, rows, t->output, err);
 }
 
 static uint32_t label_of(const struct telling *t, uint32_t index, const char **label)
@@ -167,16 +152,17 @@ static void keep_best(struct telling *t)
     memcpy(t->answer->label, label, t->answer->label_bytes);
 }
 
-static enum nx_status tell_rows(struct telling *t, const uint8_t *body, size_t len,
-                                struct nx_writer *values, struct nx_writer *tops, uint32_t top,
-                                struct nx_err *err)
+static enum nx_status tell_rows(struct telling *t, struct nx_writer *values, struct nx_writer *tops,
+                                uint32_t top, struct nx_err *err)
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     for (uint32_t row = 0; row < t->rows; row++) {
-        NX_TRY(run_row(t, body, len, row, err));
+        if (t->body && row % t->batch == 0)
+            NX_TRY(run_rows(t, row, err));
+        const float *output = t->output + (size_t)(row % t->batch) * outputs;
         for (uint32_t i = 0; t->want->outputs && i < outputs; i++)
-            write_value(values, t->output[i]);
-        nx_topk(t->output, outputs, top ? top : 1, t->top);
+            write_value(values, output[i]);
+        nx_topk(output, outputs, top ? top : 1, t->top);
         write_top(t, tops, top);
         if (row == 0)
             keep_best(t);
@@ -184,8 +170,7 @@ static enum nx_status tell_rows(struct telling *t, const uint8_t *body, size_t l
     return NX_OK;
 }
 
-static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_t len,
-                                   uint8_t **payload, struct nx_err *err)
+static enum nx_status make_payload(struct telling *t, uint8_t **payload, struct nx_err *err)
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     uint32_t top = t->want->top_max < outputs ? t->want->top_max : outputs;
@@ -207,42 +192,57 @@ static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_
     nx_write_u32(&w, top);
     nx_writer_init(&at, bytes + nx_writer_used(&w), values);
     nx_writer_init(&behind, bytes + nx_writer_used(&w) + values, tops);
-    enum nx_status status = tell_rows(t, body, len, &at, &behind, top, err);
+    enum nx_status status = tell_rows(t, &at, &behind, top, err);
     if (status != NX_OK) {
         free(bytes);
         return status;
     }
     *payload = bytes;
     t->answer->payload = bytes;
-    t->answer->payload_bytes =
-        (uint32_t)(nx_writer_used(&w) + values + nx_writer_used(&behind));
+    t->answer->payload_bytes = (uint32_t)(nx_writer_used(&w) + values + nx_writer_used(&behind));
     return NX_OK;
 }
 
-static enum nx_status tell(struct telling *t, const uint8_t *body, size_t len, uint8_t **payload,
-                           struct nx_err *err)
+static enum nx_status tell(struct telling *t, size_t len, uint8_t **payload, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
     t->row_elements = (size_t)facts->channels * facts->height_px * facts->width_px;
     NX_TRY(check_want(t, len, err));
-    t->input = nx_calloc(t->row_elements, sizeof *t->input);
-    t->output = nx_calloc(facts->outputs, sizeof *t->output);
+    t->output = nx_calloc((size_t)t->batch * facts->outputs, sizeof *t->output);
     t->top = nx_calloc(t->want->top_max + 1, sizeof *t->top);
-    if (!t->input || !t->output || !t->top)
-        return nx_err_set(err, NX_NO_MEMORY, "no memory for the model's input and output");
-    return make_payload(t, body, len, payload, err);
+    if (!t->output || !t->top)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the model's output");
+    return make_payload(t, payload, err);
 }
 
 void nx_served_tell(struct nx_served *served, const struct nx_want *want, const uint8_t *body,
                     size_t len, struct nx_answer *answer, uint8_t **payload)
 {
     struct telling t = {.model = nx_served_model(served),
-                        .recipe = nx_served_recipe(served),
                         .want = want,
+                        .body = body,
+                        .batch = nx_profile_best(&nx_served_facts(served)->profile),
                         .answer = answer};
     *answer = (struct nx_answer){0};
-    answer->err.status = tell(&t, body, len, payload, &answer->err);
-    free(t.input);
+    answer->err.status = tell(&t, len, payload, &answer->err);
     free(t.output);
     free(t.top);
+}
+
+enum nx_status nx_served_tell_row(const struct nx_served *served, const struct nx_want *want,
+                                  float *row, struct nx_answer *answer, uint8_t **payload,
+                                  struct nx_err *err)
+{
+    struct telling t = {.model = nx_served_model(served),
+                        .want = want,
+                        .batch = 1,
+                        .output = row,
+                        .answer = answer};
+    NX_TRY(check_want(&t, 0, err));
+    t.top = nx_calloc(want->top_max + 1, sizeof *t.top);
+    enum nx_status status =
+        t.top ? make_payload(&t, payload, err)
+              : nx_err_set(err, NX_NO_MEMORY, "no memory for the photo's categories");
+    free(t.top);
+    return status;
 }

@@ -64,6 +64,8 @@ static const struct key keys[] = {
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
+    NUM("CATEGORIZER", "batch_max", batch_max, 1, 256, "8"),
+    FILE_NAME("CATEGORIZER", "profiles", profiles, ""),
 };
 enum { KEYS_COUNT = sizeof keys / sizeof *keys };
 

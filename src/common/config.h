@@ -40,7 +40,9 @@ struct nx_config {
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
-    uint32_t memory_mb;                 /* bound on models, installed and in transit */
+    uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
+    uint32_t batch_max; /* photos of one batch at most */
+    char profiles[NX_CONFIG_PATH_BYTES]; /* a folder of `nexus profile`'s files; empty: none */
 };
 
 /* Reads `path`, then applies argc/argv (pairs of --key value, or --key=value), then checks the whole.

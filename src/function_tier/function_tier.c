@@ -3,15 +3,17 @@
 #include "common/arena.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/route.h"
+#include "function_tier/service_control.h"
 #include "function_tier/service_demo.h"
 #include "function_tier/service_health.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS };
+enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS + NX_SERVICE_CONTROL_METHODS };
 
 static const char demo_service[] = "sospdemo.FunctionTierService";
+static const char control_service[] = "nexus.Control";
 
 struct nx_function_tier {
     struct nx_route *route;
@@ -28,6 +30,7 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     t->serving = serving;
     nx_health_set(&t->health, "", serving);
     nx_health_set(&t->health, demo_service, serving);
+    nx_health_set(&t->health, control_service, serving);
 }
 
 static enum nx_status open_parts(struct nx_function_tier *t,
@@ -43,6 +46,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
     nx_health_methods(&t->health, t->methods + NX_SERVICE_DEMO_METHODS);
+    nx_service_control_methods(t->route, t->methods + NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS);
     set_serving(t, false);
     return nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err);
 }
