@@ -151,6 +151,8 @@ static bool with_number(int kind, bool number_first, float number, struct nx_att
         [NX_BINARY_MAX] = {NX_UNARY_MAX, NX_UNARY_MAX},
         [NX_BINARY_MIN] = {NX_UNARY_MIN, NX_UNARY_MIN},
     };
+    if (kind > NX_BINARY_MIN)
+        return false;
     bool minus = kind == NX_BINARY_SUB && !number_first;
     *u = (struct nx_attr_unary){fns[kind][number_first], minus ? -number : number, 0};
     return true;
