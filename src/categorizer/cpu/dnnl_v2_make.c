@@ -26,6 +26,7 @@ static bool composed_acts(const struct nx_attr_unary *u, struct nx_dnnl_post *po
             return false;
         add_act(post, dnnl_eltwise_hardswish, 0, 0);
         return true;
+    case NX_UNARY_SWISH: add_act(post, dnnl_eltwise_swish, u->a, 0); return true;
     case NX_UNARY_ADD: add_act(post, dnnl_eltwise_linear, 1, u->a); return true;
     case NX_UNARY_RSUB: add_act(post, dnnl_eltwise_linear, -1, u->a); return true;
     case NX_UNARY_MUL: add_act(post, dnnl_eltwise_linear, u->a, 0); return true;
