@@ -248,6 +248,8 @@ static enum nx_status check_whole(struct parse *p)
 static enum nx_status parse_lines(struct parse *p)
 {
     struct nx_http_span line;
+    if (p->at < p->end && *p->at != '\r' && !is_token_byte(*p->at)) /* a TLS client, for one */
+        return refuse(p, 400, "byte 0 of the request begins no method");
     NX_TRY(take_line(p, &line));
     if (line.len == 0) /* an empty line before the request, as RFC 9112 2.2 allows */
         NX_TRY(take_line(p, &line));
