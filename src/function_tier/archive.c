@@ -67,8 +67,8 @@ static enum nx_status keep(struct nx_archive *a, const char *name, uint64_t inde
         return NX_OK;
     struct file *f = &a->files[role];
     if (f->name[0])
-        return nx_err_set(err, NX_INVALID, "%s holds both %s and %s, one of them was expected", a->url,
-                          f->name, name);
+        return nx_err_set(err, NX_INVALID, "%s holds both %s and %s, one of them was expected",
+                          a->url, f->name, name);
     if (bytes > role_bytes_max[role])
         return nx_err_set(err, NX_TOO_LARGE, "%s in %s has %llu bytes, the limit is %llu", name,
                           a->url, (unsigned long long)bytes,
@@ -125,8 +125,9 @@ static enum nx_status check_entry(struct nx_archive *a, uint64_t index, const zi
         return nx_err_set(err, NX_CORRUPT, "entry %llu of %s has no name or size",
                           (unsigned long long)index, a->url);
     if (strlen(s->name) > ENTRY_NAME_MAX)
-        return nx_err_set(err, NX_INVALID, "an entry of %s has a name of %zu bytes, the limit is %d",
-                          a->url, strlen(s->name), ENTRY_NAME_MAX);
+        return nx_err_set(err, NX_INVALID,
+                          "an entry of %s has a name of %zu bytes, the limit is %d", a->url,
+                          strlen(s->name), ENTRY_NAME_MAX);
     if (leads_out(s->name))
         return nx_err_set(err, NX_DENIED, "entry %s of %s leads out of the archive", s->name,
                           a->url);
@@ -222,9 +223,9 @@ static enum nx_status check_url(const char *url, struct nx_err *err)
         return nx_err_set(err, NX_INVALID, "Parameter url must have 1 to %d bytes.",
                           NX_ARCHIVE_URL_BYTES_MAX - 1);
     if (strstr(url, "://"))
-        return nx_err_set(err, NX_NOT_FOUND,
-                          "Invalid model url: %.100s (models are registered from the model store only)",
-                          url);
+        return nx_err_set(
+            err, NX_NOT_FOUND,
+            "Invalid model url: %.100s (models are registered from the model store only)", url);
     if (strchr(url, '/') || strchr(url, '\\') || url[0] == '.')
         return nx_err_set(err, NX_NOT_FOUND, "Relative path is not allowed in url: %.100s", url);
     return NX_OK;
@@ -272,6 +273,27 @@ enum nx_status nx_archive_open(const char *store, const char *url, struct nx_arc
     }
     *archive = a;
     return NX_OK;
+}
+
+enum nx_status nx_archive_find(const char *store, const char *name, struct nx_archive **archive,
+                               struct nx_err *err)
+{
+    static const char *const endings[] = {".mar", ".model", ""};
+    char url[NX_ARCHIVE_URL_BYTES_MAX + 8];
+    enum nx_status status = NX_NOT_FOUND;
+    if (store[0] == 0)
+        return nx_err_set(err, NX_INVALID,
+                          "models are loaded only where the key model_store names a folder");
+    for (size_t i = 0; status == NX_NOT_FOUND && i < sizeof endings / sizeof *endings; i++) {
+        snprintf(url, sizeof url, "%s%s", name, endings[i]);
+        status = nx_archive_open(store, url, archive, err);
+    }
+    if (status == NX_NOT_FOUND)
+        return nx_err_set(
+            err, NX_INVALID,
+            "failed to load '%s': no %s.mar, %s.model or folder %s in the model store", name, name,
+            name, name);
+    return status;
 }
 
 static void close_file(struct nx_archive *a)

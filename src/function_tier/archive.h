@@ -28,9 +28,13 @@ struct nx_archive;
  * NX_CORRUPT (no model), NX_TOO_LARGE. */
 enum nx_status nx_archive_open(const char *store, const char *url, struct nx_archive **archive,
                                struct nx_err *err);
+/* The model of that name in the store: NAME.mar, NAME.model, or the folder NAME. store "": NX_INVALID, there is none. */
+enum nx_status nx_archive_find(const char *store, const char *name, struct nx_archive **archive,
+                               struct nx_err *err);
 void nx_archive_close(struct nx_archive *archive);
 
-bool nx_archive_is_onnx(const struct nx_archive *archive); /* SYMBOL is then the ONNX file, PARAMS empty */
+bool nx_archive_is_onnx(
+    const struct nx_archive *archive); /* SYMBOL is then the ONNX file, PARAMS empty */
 uint64_t nx_archive_bytes(const struct nx_archive *archive, enum nx_archive_role role);
 
 /* The next bytes of synset, symbol and params, one after the other; *len 0 at the end of all. NX_CORRUPT: they are not

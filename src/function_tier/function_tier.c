@@ -1,10 +1,12 @@
 #include "function_tier/function_tier.h"
 
 #include "common/arena.h"
+#include "function_tier/audit.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/route.h"
 #include "function_tier/service_demo.h"
 #include "function_tier/service_health.h"
+#include "function_tier/service_v2.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,13 +14,18 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS };
+enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS + NX_SERVICE_V2_METHODS };
 
 static const char demo_service[] = "sospdemo.FunctionTierService";
+static const char v2_service[] = "inference.GRPCInferenceService";
+
+/* A photo of the size that is allowed, and what a message has around it. */
+static const uint32_t MESSAGE_BYTES_MAX = NX_PHOTO_BYTES_MAX + (64 << 10);
 
 struct nx_function_tier {
     struct nx_route *route;
     struct nx_service_demo *demo;
+    struct nx_service_v2 *v2;
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
@@ -34,14 +41,15 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     t->serving = serving;
     nx_health_set(&t->health, "", serving);
     nx_health_set(&t->health, demo_service, serving);
+    nx_health_set(&t->health, v2_service, serving);
+    nx_service_v2_set_ready(t->v2, serving);
     nx_rest_set_ready(t->rest, serving);
 }
 
 static void take_http(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now)
 {
     struct nx_function_tier *t = ctx;
-    bool loopback = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;
-    nx_http_adopt(nx_rest_http(t->rest), fd, peer, loopback, first, len, now);
+    nx_http_adopt(nx_rest_http(t->rest), fd, peer, nx_peer_is_loopback(peer), first, len, now);
 }
 
 static bool make_room(void *ctx)
@@ -80,13 +88,17 @@ static enum nx_status open_parts(struct nx_function_tier *t,
                                   .limits = nx_grpc_limits_default(),
                                   .neighbour = {t, take_http, make_room}};
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
+    grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
     NX_TRY(nx_service_demo_open(t->route, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
     NX_TRY(open_rest(t, config, err));
+    NX_TRY(nx_service_v2_open(&config->rest, t->route, t->metrics, &t->v2, err));
+    memcpy(t->methods + NX_SERVICE_DEMO_METHODS, nx_service_v2_methods(t->v2),
+           NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
-    nx_health_methods(&t->health, t->methods + NX_SERVICE_DEMO_METHODS);
+    nx_health_methods(&t->health, t->methods + NX_SERVICE_DEMO_METHODS + NX_SERVICE_V2_METHODS);
     set_serving(t, false);
     NX_TRY(nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err));
     nx_rest_set_grpc(t->rest, t->server);
@@ -143,6 +155,7 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
         set_serving(tier, true);
     nx_service_demo_resume(tier->demo);
     moved |= nx_rest_resume(tier->rest);
+    moved |= nx_service_v2_resume(tier->v2);
     moved |= nx_grpc_poll(tier->server, now); /* first: it hands new connections to the other */
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
@@ -172,6 +185,8 @@ void nx_function_tier_close(struct nx_function_tier *tier)
         nx_grpc_close(tier->server);
     if (tier->rest)
         nx_rest_close(tier->rest);
+    if (tier->v2)
+        nx_service_v2_close(tier->v2);
     if (tier->metrics)
         nx_metrics_close(tier->metrics);
     if (tier->epoll_fd >= 0)

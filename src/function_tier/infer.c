@@ -102,8 +102,8 @@ static enum nx_status start_part(struct nx_infer *f, const struct nx_request_hea
     if (copy) {
         if (body->len)
             memcpy(copy, body->bytes, body->len);
-        status = nx_route_ask(f->route, head, &head->tag, 1, copy, body->len, deadline, part_done, p,
-                              &p->request, err);
+        status = nx_route_ask(f->route, head, &head->tag, 1, copy, body->len, deadline, part_done,
+                              p, &p->request, err);
     } else {
         nx_err_set(err, status, "no memory for a body of %zu bytes", body->len);
     }
@@ -114,9 +114,9 @@ static enum nx_status start_part(struct nx_infer *f, const struct nx_request_hea
     return status;
 }
 
-enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask, nx_ns deadline,
-                              nx_infer_done *done, void *user, struct nx_infer **infer,
-                              struct nx_err *err)
+enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask,
+                              nx_ns deadline, nx_infer_done *done, void *user,
+                              struct nx_infer **infer, struct nx_err *err)
 {
     nx_assert(ask->bodies_count >= 1 && ask->bodies_count <= NX_INFER_PHOTOS_MAX);
     nx_assert(ask->want.outputs || ask->want.top_max > 0);
@@ -128,8 +128,7 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
     nx_head_set_name(&head, ask->model);
     for (uint32_t i = 0; i < ask->bodies_count; i++) {
         f->parts_count++;
-        enum nx_status status =
-            start_part(f, &head, &ask->bodies[i], &f->parts[i], deadline, err);
+        enum nx_status status = start_part(f, &head, &ask->bodies[i], &f->parts[i], deadline, err);
         if (status == NX_OK && f->failure.status != NX_OK) {
             *err = f->failure;
             status = err->status;

@@ -22,7 +22,7 @@ struct nx_infer_span {
 
 struct nx_infer_ask {
     char model[NX_MODEL_NAME_BYTES];
-    struct nx_want want; /* top_max or outputs is set */
+    struct nx_want want;   /* top_max or outputs is set */
     uint32_t bodies_count; /* photos; a tensor is one */
     struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
 };
@@ -38,9 +38,9 @@ struct nx_infer_result {
 typedef void nx_infer_done(void *user, const struct nx_infer_result *result);
 
 /* The bodies are copied. NX_UNAVAILABLE: over a bound of this node, or no shard. */
-enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask, nx_ns deadline,
-                              nx_infer_done *done, void *user, struct nx_infer **infer,
-                              struct nx_err *err);
+enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask,
+                              nx_ns deadline, nx_infer_done *done, void *user,
+                              struct nx_infer **infer, struct nx_err *err);
 void nx_infer_cancel(struct nx_infer *infer); /* `done` is not called */
 
 #endif

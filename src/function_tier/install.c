@@ -52,21 +52,21 @@ static enum nx_status make_head(const struct nx_archive *a, const char *name, co
     if (recipe_bytes > NX_RECIPE_BYTES_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "the recipe has %zu bytes, the limit is %d",
                           recipe_bytes, NX_RECIPE_BYTES_MAX);
-    *head = (struct nx_request_head){
-        .op = NX_REQUEST_INSTALL,
-        .format = nx_archive_is_onnx(a) ? NX_FORMAT_ONNX : NX_FORMAT_MXNET,
-        .synset_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYNSET),
-        .symbol_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYMBOL),
-        .params_bytes = nx_archive_bytes(a, NX_ARCHIVE_PARAMS),
-        .recipe_bytes = (uint32_t)recipe_bytes};
+    *head =
+        (struct nx_request_head){.op = NX_REQUEST_INSTALL,
+                                 .format = nx_archive_is_onnx(a) ? NX_FORMAT_ONNX : NX_FORMAT_MXNET,
+                                 .synset_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYNSET),
+                                 .symbol_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYMBOL),
+                                 .params_bytes = nx_archive_bytes(a, NX_ARCHIVE_PARAMS),
+                                 .recipe_bytes = (uint32_t)recipe_bytes};
     memcpy(head->recipe, recipe, recipe_bytes);
     nx_head_set_name(head, name);
     return nx_install_request_id(&head->request, err);
 }
 
-enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archive, const char *name,
-                                const char *recipe, nx_install_done *done, void *user,
-                                struct nx_install **install, struct nx_err *err)
+enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archive,
+                                const char *name, const char *recipe, nx_install_done *done,
+                                void *user, struct nx_install **install, struct nx_err *err)
 {
     struct nx_request_head head;
     NX_TRY(make_head(archive, name, recipe, &head, err));
@@ -105,8 +105,8 @@ bool nx_install_pump(struct nx_install *i)
             return false;
         if (i->at_end)
             break;
-        i->chunk_sent += nx_route_write(i->request, i->chunk + i->chunk_sent,
-                                        i->chunk_bytes - i->chunk_sent);
+        i->chunk_sent +=
+            nx_route_write(i->request, i->chunk + i->chunk_sent, i->chunk_bytes - i->chunk_sent);
         if (i->chunk_sent < i->chunk_bytes)
             break;
     }

@@ -118,24 +118,21 @@ static void write_histogram(struct nx_text *t, const char *name, const char *lab
     nx_text_printf(t, "%s_bucket{%s=\"%s\",le=\"+Inf\"} %llu\n", name, label, value,
                    (unsigned long long)sum);
     nx_text_printf(t, "%s_sum{%s=\"%s\"} %.9f\n%s_count{%s=\"%s\"} %llu\n", name, label, value,
-                   (double)h->sum_ns / (double)NX_SEC, name, label, value,
-                   (unsigned long long)sum);
+                   (double)h->sum_ns / (double)NX_SEC, name, label, value, (unsigned long long)sum);
 }
 
 static void write_requests(const struct nx_metrics *m, struct nx_text *t)
 {
     head(t, "nexus_requests_total", "counter", "Requests answered, by API and class of status.");
     for (int api = 0; api < NX_API_COUNT; api++)
-        for (int class = 1; class < CLASSES; class++)
+        for (int class = 1; class < CLASSES; class ++)
             if (m->requests[api][class] > 0 || class == 2)
                 nx_text_printf(t, "nexus_requests_total{api=\"%s\",code=\"%dxx\"} %llu\n",
-                               api_labels[api], class,
-                               (unsigned long long)m->requests[api][class]);
+                               api_labels[api], class, (unsigned long long)m->requests[api][class]);
     head(t, "nexus_request_duration_seconds", "histogram",
          "From the request's head to its answer, by API.");
     for (int api = 0; api < NX_API_COUNT; api++)
-        write_histogram(t, "nexus_request_duration_seconds", "api", api_labels[api],
-                        &m->took[api]);
+        write_histogram(t, "nexus_request_duration_seconds", "api", api_labels[api], &m->took[api]);
 }
 
 static void write_models(const struct nx_metrics *m, struct nx_text *t)
@@ -182,9 +179,9 @@ static void write_group(const struct nx_route *route, struct nx_text *t)
         return;
     head(t, "nexus_shard_replicas", "gauge", "Live replicas of each shard.");
     for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
-        nx_text_printf(t, "nexus_shard_replicas{shard=\"%u\"} %d\n", i,
-                       __builtin_popcountll(layout->shards[subgroup][i].set &
-                                            nx_group_alive(group)));
+        nx_text_printf(
+            t, "nexus_shard_replicas{shard=\"%u\"} %d\n", i,
+            __builtin_popcountll(layout->shards[subgroup][i].set & nx_group_alive(group)));
     head(t, "nexus_shard_available", "gauge", "1 if the shard has the replicas that it needs.");
     for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
         nx_text_printf(t, "nexus_shard_available{shard=\"%u\"} %d\n", i,
@@ -214,8 +211,7 @@ static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
         {"nexus_http_connections_total", "counter", "HTTP/1.1 connections accepted.", h.accepted},
         {"nexus_http_refused_total", "counter", "HTTP/1.1 connections over the bound.", h.refused},
         {"nexus_http_malformed_total", "counter", "HTTP/1.1 requests that were none.", h.abused},
-        {"nexus_http_timeouts_total", "counter", "HTTP/1.1 peers that were too slow.",
-         h.timed_out},
+        {"nexus_http_timeouts_total", "counter", "HTTP/1.1 peers that were too slow.", h.timed_out},
         {"nexus_grpc_connections", "gauge", "Open HTTP/2 connections.", g.connections},
         {"nexus_grpc_calls", "gauge", "gRPC calls under way.", g.calls},
         {"nexus_grpc_buffered_bytes", "gauge", "Memory held by gRPC calls.", g.buffered_bytes},

@@ -16,10 +16,10 @@
 enum { NX_METRICS_MODELS = 128 };
 
 /* X(constant, label) */
-#define NX_METRICS_API_LIST(X)      \
-    X(NX_API_MMS, "mms")            \
-    X(NX_API_V2_REST, "v2_rest")    \
-    X(NX_API_V2_GRPC, "v2_grpc")    \
+#define NX_METRICS_API_LIST(X)   \
+    X(NX_API_MMS, "mms")         \
+    X(NX_API_V2_REST, "v2_rest") \
+    X(NX_API_V2_GRPC, "v2_grpc") \
     X(NX_API_OPERATIONS, "operations")
 
 enum nx_api {

@@ -4,6 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum nx_status nx_model_ask(struct nx_route *route, enum nx_request op, const char *name,
+                            nx_ns deadline, nx_route_done *done, void *user,
+                            struct nx_route_request **request, struct nx_err *err)
+{
+    struct nx_request_head head = {.op = op};
+    uint32_t tags[NX_SHARDS_MAX], count = 1;
+    const struct nx_layout *layout =
+        nx_route_ready(route) ? nx_group_layout(nx_route_group(route)) : NULL;
+    if (!layout)
+        return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming");
+    if (op == NX_REQUEST_DESCRIBE)
+        nx_head_set_name(&head, name);
+    tags[0] = head.tag;
+    if (op == NX_REQUEST_LIST)
+        for (count = 0; count < layout->shards_count[nx_route_subgroup(route)]; count++)
+            tags[count] = count;
+    return nx_route_ask(route, &head, tags, count, NULL, 0, deadline, done, user, request, err);
+}
+
 static enum nx_status add(struct nx_model_list *list, uint32_t *room,
                           const struct nx_model_facts_wire *model, struct nx_err *err)
 {

@@ -2,7 +2,12 @@
 #ifndef NX_FUNCTION_TIER_MODEL_LIST_H
 #define NX_FUNCTION_TIER_MODEL_LIST_H
 
-#include "categorizer/categorizer_wire.h"
+#include "function_tier/route.h"
+
+/* A LIST of every shard, or a DESCRIBE of the model of that name; answers as of nx_route_ask. */
+enum nx_status nx_model_ask(struct nx_route *route, enum nx_request op, const char *name,
+                            nx_ns deadline, nx_route_done *done, void *user,
+                            struct nx_route_request **request, struct nx_err *err);
 
 struct nx_model_list {
     struct nx_model_facts_wire *models;

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "function_tier/model_list.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,22 +51,12 @@ static const struct nx_endpoint endpoints[] = {
     {"?/predict", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_0_4},
 };
 
-void nx_audit(const char *peer, const char *request_id, const char *format, ...)
-{
-    char what[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    nx_log_write(NX_LOG_INFO, "audit: %s, request %s: %s", peer, request_id, what);
-}
-
 /* --- errors --------------------------------------------------------------------------------------- */
 
 static enum nx_family family_of(const char *path)
 {
     return strncmp(path, "/v2", 3) == 0 && (path[3] == 0 || path[3] == '/') ? NX_FAMILY_V2
-                                                                             : NX_FAMILY_MMS;
+                                                                            : NX_FAMILY_MMS;
 }
 
 /* The Model Server's names, where it has one. */
@@ -197,7 +188,8 @@ void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err)
     int status = nx_rest_status_of(err->status);
     const char *type = status == 404 && call->model[0] ? "ModelNotFoundException" : NULL;
     if (status == 404 && call->model[0] && family_of(nx_http_ask(call->x)->path) == NX_FAMILY_V2)
-        nx_rest_refuse(call, status, type, "Request for unknown model: '%s' is not found", call->model);
+        nx_rest_refuse(call, status, type, "Request for unknown model: '%s' is not found",
+                       call->model);
     else if (status == 404 && call->model[0])
         nx_rest_refuse(call, status, type, "Model not found: %s", call->model);
     else
@@ -363,7 +355,8 @@ static void on_cancel(void *ctx, struct nx_http_exchange *x)
     (void)ctx;
     struct nx_rest_call *call = nx_http_user(x);
     if (call->install)
-        nx_audit(nx_http_ask(x)->peer, nx_http_ask(x)->id, "registering %s was given up", call->model);
+        nx_audit(nx_http_ask(x)->peer, nx_http_ask(x)->id, "registering %s was given up",
+                 call->model);
     stop_work(call);
     leave(call);
 }
@@ -392,9 +385,10 @@ static void on_reply(void *ctx, const struct nx_http_ask *ask, int status, nx_ns
 bool nx_rest_name_model(struct nx_rest_call *call, const char *name)
 {
     if (!nx_model_name_ok(name)) {
-        nx_rest_refuse(call, 404, "ModelNotFoundException",
-                       "Model not found: %.100s (a name has 1 to %d letters, digits, '.', '_', '-')",
-                       name, NX_MODEL_NAME_BYTES - 1);
+        nx_rest_refuse(
+            call, 404, "ModelNotFoundException",
+            "Model not found: %.100s (a name has 1 to %d letters, digits, '.', '_', '-')", name,
+            NX_MODEL_NAME_BYTES - 1);
         return false;
     }
     snprintf(call->model, sizeof call->model, "%s", name);
@@ -417,23 +411,10 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
                  void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
                               uint32_t count))
 {
-    struct nx_rest *r = call->rest;
-    struct nx_request_head head = {.op = op};
     struct nx_err err;
-    uint32_t tags[NX_SHARDS_MAX], count = 1;
-    const struct nx_layout *layout =
-        nx_route_ready(r->route) ? nx_group_layout(nx_route_group(r->route)) : NULL;
-    if (call->model[0])
-        nx_head_set_name(&head, call->model);
-    tags[0] = head.tag;
-    if (op == NX_REQUEST_LIST && layout)
-        for (count = 0; count < layout->shards_count[nx_route_subgroup(r->route)]; count++)
-            tags[count] = count;
     call->told = told;
-    if (!layout)
-        nx_err_set(&err, NX_UNAVAILABLE, "the group is still forming");
-    if (!layout || nx_route_ask(r->route, &head, tags, count, NULL, 0, nx_http_ask(call->x)->deadline,
-                                asked_done, call, &call->asked, &err) != NX_OK)
+    if (nx_model_ask(call->rest->route, op, call->model, nx_http_ask(call->x)->deadline, asked_done,
+                     call, &call->asked, &err) != NX_OK)
         nx_rest_fail(call, &err);
 }
 

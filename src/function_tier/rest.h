@@ -24,8 +24,8 @@ struct nx_rest_config {
     const char *model_store; /* "": models cannot be registered by url */
     bool manage_anywhere;
     enum nx_compat compat;
-    uint32_t requests_max;  /* inferences under way by HTTP */
-    uint64_t bytes_max;     /* of their bodies */
+    uint32_t requests_max; /* inferences under way by HTTP */
+    uint64_t bytes_max;    /* of their bodies */
     uint64_t body_bytes_max;
     uint64_t seed; /* of request ids */
 };
@@ -40,9 +40,5 @@ void nx_rest_set_ready(struct nx_rest *rest, bool ready);
 void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc);
 /* The group's windows may have room: installs go on. True if something moved. */
 bool nx_rest_resume(struct nx_rest *rest);
-
-/* "audit: …" on stderr at every log level: an act that changes what is served, or was refused. */
-__attribute__((format(printf, 3, 4))) void nx_audit(const char *peer, const char *request_id,
-                                                    const char *format, ...);
 
 #endif

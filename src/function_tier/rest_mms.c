@@ -21,9 +21,8 @@ static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo
     struct nx_err err;
     int parts = 0;
     bool named = false;
-    enum nx_status status =
-        nx_http_multipart_init(&m, nx_http_head_field(ask->head, "content-type"), ask->body,
-                               ask->body_bytes, &err);
+    enum nx_status status = nx_http_multipart_init(
+        &m, nx_http_head_field(ask->head, "content-type"), ask->body, ask->body_bytes, &err);
     while (status == NX_OK && !named && parts < PARTS_MAX) {
         status = nx_http_multipart_next(&m, &part, &err);
         if (status != NX_OK)
@@ -35,7 +34,8 @@ static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo
     if (status != NX_OK && status != NX_NOT_FOUND)
         nx_rest_refuse(call, 400, NULL, "%s", err.text);
     else if (!named && (parts != 1 || call->nested_reply))
-        nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.", field_name);
+        nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.",
+                       field_name);
     else
         return true;
     return false;
@@ -44,12 +44,12 @@ static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo
 static bool photo_of_body(struct nx_rest_call *call, struct nx_infer_span *photo)
 {
     const struct nx_http_ask *ask = nx_http_ask(call->x);
-    struct nx_http_span type =
-        nx_http_media_type(nx_http_head_field(ask->head, "content-type"));
+    struct nx_http_span type = nx_http_media_type(nx_http_head_field(ask->head, "content-type"));
     if (nx_http_span_is(type, "multipart/form-data"))
         return photo_of_form(call, photo);
     if (call->nested_reply) {
-        nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.", field_name);
+        nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.",
+                       field_name);
         return false;
     }
     if (nx_http_span_is(type, "application/json")) {
@@ -97,13 +97,14 @@ static void predicted(void *user, const struct nx_infer_result *result)
 
 static void predict(struct nx_rest_call *call, const char *model)
 {
-    struct nx_infer_ask ask = {.want = {.input = NX_INPUT_PHOTO, .top_max = TOP}, .bodies_count = 1};
+    struct nx_infer_ask ask = {.want = {.input = NX_INPUT_PHOTO, .top_max = TOP},
+                               .bodies_count = 1};
     if (!nx_rest_name_model(call, model) || !photo_of_body(call, &ask.bodies[0]))
         return;
     memcpy(ask.model, call->model, sizeof ask.model);
     if (ask.bodies[0].len > NX_PHOTO_BYTES_MAX)
-        nx_rest_refuse(call, 413, NULL, "the photo has %zu bytes, the limit is %d", ask.bodies[0].len,
-                       NX_PHOTO_BYTES_MAX);
+        nx_rest_refuse(call, 413, NULL, "the photo has %zu bytes, the limit is %d",
+                       ask.bodies[0].len, NX_PHOTO_BYTES_MAX);
     else
         nx_rest_infer(call, &ask, predicted);
 }

@@ -43,8 +43,7 @@ static enum nx_status parameter(const struct nx_http_ask *ask, const char *name,
     enum nx_status status = nx_http_query(ask, name, dst, cap, err);
     if (status != NX_NOT_FOUND || ask->body_bytes == 0)
         return status;
-    struct nx_http_span type =
-        nx_http_media_type(nx_http_head_field(ask->head, "content-type"));
+    struct nx_http_span type = nx_http_media_type(nx_http_head_field(ask->head, "content-type"));
     if (nx_http_span_is(type, "application/json"))
         return json_parameter(ask, name, dst, cap, err);
     struct nx_http_span form = {(const char *)ask->body, ask->body_bytes};
@@ -64,8 +63,8 @@ static enum nx_status check_numbers(const struct nx_http_ask *ask, struct nx_err
         if (status != NX_OK)
             return status;
         if (text[0] == 0 || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9)
-            return nx_err_set(err, NX_INVALID, "Parameter %s must be an integer, got '%s'", names[i],
-                              text);
+            return nx_err_set(err, NX_INVALID, "Parameter %s must be an integer, got '%s'",
+                              names[i], text);
     }
     return NX_OK;
 }
@@ -92,7 +91,8 @@ static void registered(void *user, const struct nx_err *err)
         if (v2)
             nx_text_add(&t, "{}\n");
         else
-            nx_text_printf(&t, "{\n  \"status\": \"Model \\\"%s\\\" registered\"\n}\n", call->model);
+            nx_text_printf(&t, "{\n  \"status\": \"Model \\\"%s\\\" registered\"\n}\n",
+                           call->model);
         nx_rest_reply_text(call, 200, &t);
     }
 }
@@ -104,28 +104,33 @@ static void refuse_archive(struct nx_rest_call *call, const struct nx_err *err)
         nx_rest_refuse(call, 500, NULL, "%s", err->text);
     else
         nx_rest_refuse(call, missing ? 404 : 400,
-                       missing ? "ModelNotFoundException" : "InvalidModelException", "%s", err->text);
+                       missing ? "ModelNotFoundException" : "InvalidModelException", "%s",
+                       err->text);
 }
 
-static void install(struct nx_rest_call *call, const char *url, const char *recipe)
+static void install(struct nx_rest_call *call, struct nx_archive *archive, const char *recipe)
+{
+    struct nx_err err;
+    if (nx_install_start(call->rest->route, archive, call->model, recipe, registered, call,
+                         &call->install, &err) == NX_OK)
+        return;
+    nx_archive_close(archive);
+    nx_rest_fail(call, &err);
+}
+
+static void install_url(struct nx_rest_call *call, const char *url, const char *recipe)
 {
     struct nx_rest *r = call->rest;
     struct nx_archive *archive;
     struct nx_err err;
-    if (r->model_store[0] == 0) {
-        nx_rest_refuse(call, 400, NULL,
-                       "models are registered by url only where the key model_store names a folder");
-        return;
-    }
-    if (nx_archive_open(r->model_store, url, &archive, &err) != NX_OK) {
+    if (r->model_store[0] == 0)
+        nx_rest_refuse(
+            call, 400, NULL,
+            "models are registered by url only where the key model_store names a folder");
+    else if (nx_archive_open(r->model_store, url, &archive, &err) != NX_OK)
         refuse_archive(call, &err);
-        return;
-    }
-    if (nx_install_start(r->route, archive, call->model, recipe, registered, call, &call->install,
-                         &err) == NX_OK)
-        return;
-    nx_archive_close(archive);
-    nx_rest_fail(call, &err);
+    else
+        install(call, archive, recipe);
 }
 
 static void name_of_url(const char *url, char *name, size_t cap)
@@ -149,7 +154,8 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
     enum nx_status status = parameter(ask, "url", url, sizeof url, &err);
     if (status == NX_NOT_FOUND)
         nx_err_set(&err, status = NX_INVALID, "Parameter url is required.");
-    if (status == NX_OK && (status = parameter(ask, "model_name", name, sizeof name, &err)) == NX_NOT_FOUND) {
+    if (status == NX_OK &&
+        (status = parameter(ask, "model_name", name, sizeof name, &err)) == NX_NOT_FOUND) {
         name_of_url(url, name, sizeof name);
         status = NX_OK;
     }
@@ -163,39 +169,29 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
     if (status != NX_OK)
         nx_rest_fail(call, &err);
     else if (!nx_model_name_ok(name))
-        nx_rest_refuse(call, 400, NULL,
-                       "'%.64s' cannot be a model's name: 1 to %d letters, digits, '.', '_', '-', and "
-                       "no word that begins a path (v2, models, …)",
-                       name, NX_MODEL_NAME_BYTES - 1);
+        nx_rest_refuse(
+            call, 400, NULL,
+            "'%.64s' cannot be a model's name: 1 to %d letters, digits, '.', '_', '-', and "
+            "no word that begins a path (v2, models, …)",
+            name, NX_MODEL_NAME_BYTES - 1);
     else {
         memcpy(call->model, name, sizeof name);
-        install(call, url, recipe);
+        install_url(call, url, recipe);
     }
 }
 
-/* Triton's load takes the model of that name in the repository: NAME.mar, NAME.model, or the folder NAME. */
 void nx_rest_v2_load(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    static const char *const endings[] = {".mar", ".model", ""};
     struct nx_rest *r = call->rest;
-    char url[NX_MODEL_NAME_BYTES + 8];
-    struct nx_err err = {.status = NX_NOT_FOUND};
     struct nx_archive *archive;
+    struct nx_err err;
     if (!nx_rest_name_model(call, call->words[0]))
         return;
-    for (size_t i = 0; r->model_store[0] && err.status == NX_NOT_FOUND &&
-                       i < sizeof endings / sizeof *endings; i++) {
-        snprintf(url, sizeof url, "%s%s", call->model, endings[i]);
-        err.status = NX_OK;
-        if (nx_archive_open(r->model_store, url, &archive, &err) == NX_OK)
-            nx_archive_close(archive);
-    }
-    if (r->model_store[0] && err.status == NX_NOT_FOUND)
-        nx_rest_refuse(call, 400, NULL, "failed to load '%s': no %s.mar, %s.model or folder %s in the model store",
-                       call->model, call->model, call->model, call->model);
+    if (nx_archive_find(r->model_store, call->model, &archive, &err) != NX_OK)
+        refuse_archive(call, &err);
     else
-        install(call, url, "");
+        install(call, archive, "");
 }
 
 /* --- removing ------------------------------------------------------------------------------------- */
@@ -254,7 +250,8 @@ static bool read_page(struct nx_rest_call *call, uint32_t *from, uint32_t *limit
     for (int i = 0; i < 2; i++) {
         char text[16];
         struct nx_err err;
-        enum nx_status status = nx_http_query(nx_http_ask(call->x), names[i], text, sizeof text, &err);
+        enum nx_status status =
+            nx_http_query(nx_http_ask(call->x), names[i], text, sizeof text, &err);
         if (status == NX_NOT_FOUND)
             continue;
         if (status != NX_OK || text[0] == 0 || strspn(text, "0123456789") != strlen(text) ||
@@ -281,7 +278,8 @@ static void write_page(const struct nx_model_list *list, uint32_t from, uint32_t
     for (; i < list->count && i < from + limit; i++) {
         nx_text_printf(t, "%s\n    {\n      \"modelName\": ", i > from ? "," : "");
         nx_text_json(t, list->models[i].name, strlen(list->models[i].name));
-        nx_text_printf(t, ",\n      \"modelUrl\": \"\",\n      \"tag\": %u\n    }", list->models[i].tag);
+        nx_text_printf(t, ",\n      \"modelUrl\": \"\",\n      \"tag\": %u\n    }",
+                       list->models[i].tag);
     }
     nx_text_add(t, i > from ? "\n  ]\n}\n" : "]\n}\n");
 }

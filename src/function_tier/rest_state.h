@@ -9,6 +9,7 @@
 #define NX_FUNCTION_TIER_REST_STATE_H
 
 #include "common/text.h"
+#include "function_tier/audit.h"
 #include "function_tier/infer.h"
 #include "function_tier/install.h"
 #include "function_tier/rest.h"
@@ -67,10 +68,12 @@ struct nx_rest {
 
 void nx_rest_reply(struct nx_rest_call *call, int status, const char *type, const void *body,
                    size_t len);
-void nx_rest_reply_text(struct nx_rest_call *call, int status, struct nx_text *json); /* and frees it */
+void nx_rest_reply_text(struct nx_rest_call *call, int status,
+                        struct nx_text *json); /* and frees it */
 void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err);
 __attribute__((format(printf, 4, 5))) void nx_rest_refuse(struct nx_rest_call *call, int status,
-                                                          const char *type, const char *format, ...);
+                                                          const char *type, const char *format,
+                                                          ...);
 
 /* --- what handlers ask for --- */
 

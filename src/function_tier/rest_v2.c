@@ -82,7 +82,8 @@ static void write_metadata(struct nx_text *t, const char *name, const struct nx_
 {
     nx_text_add(t, "{\"name\":");
     nx_text_json(t, name, strlen(name));
-    nx_text_printf(t, ",\"versions\":[\"1\"],\"platform\":\"%s\",\"inputs\":", nx_model_platform(m));
+    nx_text_printf(t,
+                   ",\"versions\":[\"1\"],\"platform\":\"%s\",\"inputs\":", nx_model_platform(m));
     write_tensors(t, m->inputs, m->inputs_count);
     nx_text_add(t, ",\"outputs\":");
     write_tensors(t, m->outputs, m->outputs_count);
@@ -192,8 +193,10 @@ static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *
         t,
         ",\"version\":\"1\",\"last_inference\":0,\"inference_count\":%llu,\"execution_count\":%llu,"
         "\"inference_stats\":{\"success\":{\"count\":%llu,\"ns\":%llu},\"fail\":{\"count\":%llu,"
-        "\"ns\":%llu},\"queue\":{\"count\":%llu,\"ns\":0},\"compute_input\":{\"count\":%llu,\"ns\":0},"
-        "\"compute_infer\":{\"count\":%llu,\"ns\":%llu},\"compute_output\":{\"count\":%llu,\"ns\":0}},"
+        "\"ns\":%llu},\"queue\":{\"count\":%llu,\"ns\":0},\"compute_input\":{\"count\":%llu,\"ns\":"
+        "0},"
+        "\"compute_infer\":{\"count\":%llu,\"ns\":%llu},\"compute_output\":{\"count\":%llu,\"ns\":"
+        "0}},"
         "\"batch_stats\":[]}",
         (unsigned long long)c.rows, (unsigned long long)c.rows, (unsigned long long)c.success,
         (unsigned long long)c.success_ns, (unsigned long long)c.failure,

@@ -252,11 +252,10 @@ enum nx_status nx_v2_json_read(const uint8_t *body, size_t len, size_t json_byte
 {
     if (json_bytes > len)
         return nx_err_set(err, NX_INVALID,
-                          "Inference-Header-Content-Length is %zu, the body has %zu bytes", json_bytes,
-                          len);
-    struct reading r = {.request = request,
-                        .binary = body + json_bytes,
-                        .binary_bytes = len - json_bytes};
+                          "Inference-Header-Content-Length is %zu, the body has %zu bytes",
+                          json_bytes, len);
+    struct reading r = {
+        .request = request, .binary = body + json_bytes, .binary_bytes = len - json_bytes};
     nx_json_init(&r.j, body, json_bytes, err);
     read_request(&r);
     NX_TRY(nx_json_end(&r.j));
@@ -334,7 +333,7 @@ static void write_classes(struct nx_text *t, const uint8_t *bytes, size_t len)
     }
 }
 
-struct blob { /* an output behind the JSON */
+struct blob {    /* an output behind the JSON */
     bool values; /* the result's; else `bytes` */
     uint8_t *bytes;
     size_t len;

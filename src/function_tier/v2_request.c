@@ -70,8 +70,8 @@ static enum nx_status read_photos(const struct nx_v2_input *in, struct nx_infer_
     if (in->rank == 0 || in->rank > 2 || !nx_v2_elements(in->dims, in->rank, &photos) ||
         photos == 0 || photos > NX_INFER_PHOTOS_MAX)
         return nx_err_set(err, NX_INVALID,
-                          "input '%s' of BYTES must have shape [N] or [N,1], 1 <= N <= %d", in->name,
-                          NX_INFER_PHOTOS_MAX);
+                          "input '%s' of BYTES must have shape [N] or [N,1], 1 <= N <= %d",
+                          in->name, NX_INFER_PHOTOS_MAX);
     nx_reader_init(&r, in->data, in->data_bytes);
     for (uint64_t i = 0; i < photos; i++) {
         uint32_t len = nx_read_u32(&r);
@@ -95,16 +95,17 @@ static enum nx_status read_tensor(const struct nx_v2_input *in, struct nx_infer_
 {
     uint64_t elements, expected;
     if (in->type != NX_V2_FP32)
-        return nx_err_set(err, NX_INVALID,
-                          "input '%s' has datatype %s; FP32, or BYTES of encoded photos, is expected",
-                          in->name, types[in->type].name);
+        return nx_err_set(
+            err, NX_INVALID,
+            "input '%s' has datatype %s; FP32, or BYTES of encoded photos, is expected", in->name,
+            types[in->type].name);
     if (!nx_v2_elements(in->dims, in->rank, &elements) || elements > NX_PHOTO_BYTES_MAX / 4)
         return nx_err_set(err, NX_TOO_LARGE, "input '%s' has a shape of more than %d elements",
                           in->name, NX_PHOTO_BYTES_MAX / 4);
     expected = elements * 4;
     if (in->data_bytes != expected)
-        return nx_err_set(err, NX_INVALID, "input '%s' has %zu bytes, its shape needs %llu", in->name,
-                          in->data_bytes, (unsigned long long)expected);
+        return nx_err_set(err, NX_INVALID, "input '%s' has %zu bytes, its shape needs %llu",
+                          in->name, in->data_bytes, (unsigned long long)expected);
     ask->want.input = NX_INPUT_TENSOR;
     ask->want.rank = in->rank;
     memcpy(ask->want.dims, in->dims, sizeof ask->want.dims);
@@ -156,7 +157,8 @@ enum nx_status nx_v2_check_result(const struct nx_v2_request *r,
 {
     for (uint32_t i = 0; i < r->outputs_count; i++)
         if (strcmp(r->outputs[i].name, result->output) != 0)
-            return nx_err_set(err, NX_INVALID, "unexpected inference output '%s', model '%s' has '%s'",
+            return nx_err_set(err, NX_INVALID,
+                              "unexpected inference output '%s', model '%s' has '%s'",
                               r->outputs[i].name, r->model, result->output);
     return NX_OK;
 }

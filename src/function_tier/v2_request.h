@@ -20,21 +20,21 @@ enum {
 };
 
 /* X(constant, name, bytes of an element; 0: not fixed) */
-#define NX_V2_TYPE_LIST(X)     \
-    X(NX_V2_NONE, "", 0)       \
-    X(NX_V2_BOOL, "BOOL", 1)   \
-    X(NX_V2_UINT8, "UINT8", 1) \
+#define NX_V2_TYPE_LIST(X)       \
+    X(NX_V2_NONE, "", 0)         \
+    X(NX_V2_BOOL, "BOOL", 1)     \
+    X(NX_V2_UINT8, "UINT8", 1)   \
     X(NX_V2_UINT16, "UINT16", 2) \
     X(NX_V2_UINT32, "UINT32", 4) \
     X(NX_V2_UINT64, "UINT64", 8) \
-    X(NX_V2_INT8, "INT8", 1)   \
-    X(NX_V2_INT16, "INT16", 2) \
-    X(NX_V2_INT32, "INT32", 4) \
-    X(NX_V2_INT64, "INT64", 8) \
-    X(NX_V2_FP16, "FP16", 2)   \
-    X(NX_V2_BF16, "BF16", 2)   \
-    X(NX_V2_FP32, "FP32", 4)   \
-    X(NX_V2_FP64, "FP64", 8)   \
+    X(NX_V2_INT8, "INT8", 1)     \
+    X(NX_V2_INT16, "INT16", 2)   \
+    X(NX_V2_INT32, "INT32", 4)   \
+    X(NX_V2_INT64, "INT64", 8)   \
+    X(NX_V2_FP16, "FP16", 2)     \
+    X(NX_V2_BF16, "BF16", 2)     \
+    X(NX_V2_FP32, "FP32", 4)     \
+    X(NX_V2_FP64, "FP64", 8)     \
     X(NX_V2_BYTES, "BYTES", 0)
 
 enum nx_v2_type {
@@ -72,7 +72,7 @@ struct nx_v2_request {
     struct nx_v2_output outputs[NX_V2_OUTPUTS_MAX];
 };
 
-struct nx_v2_request *nx_v2_new(void); /* NULL: no memory */
+struct nx_v2_request *nx_v2_new(void);          /* NULL: no memory */
 void nx_v2_free(struct nx_v2_request *request); /* NULL is fine */
 
 /* The only version that there is: "", "1". NX_NOT_FOUND for others. */

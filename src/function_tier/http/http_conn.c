@@ -228,8 +228,7 @@ static size_t consume_chunked(struct nx_http_conn *conn, const char *bytes, size
     const char *data_at;
     size_t used, data;
     struct nx_err err;
-    enum nx_status status =
-        nx_http_chunked_take(chunked, bytes, len, &used, &data_at, &data, &err);
+    enum nx_status status = nx_http_chunked_take(chunked, bytes, len, &used, &data_at, &data, &err);
     if (status == NX_AGAIN)
         return 0;
     if (status != NX_OK) {

@@ -12,7 +12,8 @@ enum { NUMBER_BYTES_MAX = 64, EXACT_DIGITS = 15, EXACT_EXPONENT = 22 };
 
 void nx_json_init(struct nx_json *j, const void *bytes, size_t len, struct nx_err *err)
 {
-    *j = (struct nx_json){.start = bytes, .at = bytes, .end = len ? (const char *)bytes + len : bytes, .err = err};
+    *j = (struct nx_json){
+        .start = bytes, .at = bytes, .end = len ? (const char *)bytes + len : bytes, .err = err};
 }
 
 bool nx_json_fail(struct nx_json *j, const char *format, ...)
@@ -91,7 +92,10 @@ static int hex4(const char *at)
     int value = 0;
     for (int i = 0; i < 4; i++) {
         char c = at[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0)
             return -1;
         value = value << 4 | digit;
@@ -201,7 +205,8 @@ bool nx_json_string_bytes(struct nx_json *j, void *dst, size_t cap, size_t *len)
 {
     if (!read_string(j, dst, cap, len))
         return false;
-    return *len <= cap || nx_json_fail(j, "a string of %zu bytes, at most %zu are allowed", *len, cap);
+    return *len <= cap ||
+           nx_json_fail(j, "a string of %zu bytes, at most %zu are allowed", *len, cap);
 }
 
 size_t nx_json_string_room(struct nx_json *j)
@@ -312,8 +317,10 @@ static double decimal_value(const struct decimal *d, const char *from, const cha
     }
     char text[NUMBER_BYTES_MAX];
     size_t len = (size_t)(to - from);
-    if (len >= sizeof text) { /* more digits than decide anything: those that were kept, and the exponent */
-        snprintf(text, sizeof text, "%s%llue%d", d->negative ? "-" : "", (unsigned long long)d->digits, d->exponent);
+    if (len >=
+        sizeof text) { /* more digits than decide anything: those that were kept, and the exponent */
+        snprintf(text, sizeof text, "%s%llue%d", d->negative ? "-" : "",
+                 (unsigned long long)d->digits, d->exponent);
     } else {
         memcpy(text, from, len);
         text[len] = 0;
@@ -345,7 +352,8 @@ bool nx_json_uint(struct nx_json *j, uint64_t max, uint64_t *value)
     double number;
     if (!nx_json_number(j, &number))
         return false;
-    if (number < 0 || number != floor(number) || number > 9007199254740992.0 || (uint64_t)number > max) {
+    if (number < 0 || number != floor(number) || number > 9007199254740992.0 ||
+        (uint64_t)number > max) {
         j->at = from;
         return nx_json_fail(j, "expected a whole number from 0 to %llu", (unsigned long long)max);
     }
@@ -399,9 +407,9 @@ bool nx_json_skip(struct nx_json *j)
             nx_json_enter(j, c);
         else
             skip_scalar(j);
-        while (!j->bad && j->depth > depth &&
-               !(j->closers[j->depth - 1] == '}' ? nx_json_key(j, key, sizeof key)
-                                                 : nx_json_item(j)))
+        while (
+            !j->bad && j->depth > depth &&
+            !(j->closers[j->depth - 1] == '}' ? nx_json_key(j, key, sizeof key) : nx_json_item(j)))
             continue;
     } while (!j->bad && j->depth > depth);
     return !j->bad;
@@ -426,7 +434,8 @@ bool nx_json_floats(struct nx_json *j, float *dst, size_t count)
             return nx_json_fail(j, "more than the %zu elements of the tensor's shape", count);
         dst[n++] = (float)value;
     }
-    return !j->bad && (n == count || nx_json_fail(j, "%zu elements, the tensor's shape has %zu", n, count));
+    return !j->bad &&
+           (n == count || nx_json_fail(j, "%zu elements, the tensor's shape has %zu", n, count));
 }
 
 enum nx_status nx_json_end(struct nx_json *j)

@@ -47,7 +47,7 @@ struct nx_pb_v2_input {
     const char *name, *datatype;
     uint32_t rank;
     int64_t dims[NX_PB_V2_RANK_MAX];
-    struct nx_pb_v2_bytes data; /* raw, or the fp32 contents; at NULL: none */
+    struct nx_pb_v2_bytes data;            /* raw, or the fp32 contents; at NULL: none */
     const struct nx_pb_v2_bytes *elements; /* or the bytes contents … */
     size_t elements_count;
 };

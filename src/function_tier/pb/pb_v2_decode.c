@@ -122,8 +122,8 @@ static enum nx_status read_inputs(const Inference__ModelInferRequest *m,
         in->datatype = from->datatype;
         NX_TRY(read_dims(from, in, err));
         if (infer->raw && from->contents)
-            return nx_err_set(err, NX_INVALID,
-                              "input '%s' has contents beside raw_input_contents", from->name);
+            return nx_err_set(err, NX_INVALID, "input '%s' has contents beside raw_input_contents",
+                              from->name);
         if (infer->raw) {
             const ProtobufCBinaryData *raw = &m->raw_input_contents[i];
             in->data = (struct nx_pb_v2_bytes){raw->len ? raw->data : nothing, raw->len};
@@ -142,10 +142,10 @@ static enum nx_status read_classification(
         const Inference__InferParameter *p = from->parameters[i]->value;
         if (!p || strcmp(from->parameters[i]->key, "classification") != 0)
             continue;
-        bool is_signed = p->parameter_choice_case ==
-                         INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM;
-        bool is_unsigned = p->parameter_choice_case ==
-                           INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_UINT64_PARAM;
+        bool is_signed =
+            p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM;
+        bool is_unsigned =
+            p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_UINT64_PARAM;
         if ((!is_signed && !is_unsigned) || (is_signed && p->int64_param < 0))
             return nx_err_set(err, NX_INVALID,
                               "parameter classification of output '%s' is no whole number",
@@ -176,10 +176,8 @@ enum nx_status nx_pb_v2_infer_decode(const uint8_t *bytes, size_t len, struct nx
     NX_TRY(nx_pb_unpack(&inference__model_infer_request__descriptor, "an inference request", bytes,
                         len, MESSAGE_BYTES_MAX, 2 * len + NX_PB_V2_ALLOC_EXTRA, &message, err));
     const Inference__ModelInferRequest *m = (Inference__ModelInferRequest *)message;
-    struct nx_pb_v2_infer found = {.model = m->model_name,
-                                   .version = m->model_version,
-                                   .id = m->id,
-                                   .message = message};
+    struct nx_pb_v2_infer found = {
+        .model = m->model_name, .version = m->model_version, .id = m->id, .message = message};
     enum nx_status status = read_inputs(m, &found, err);
     if (status == NX_OK)
         status = read_outputs(m, &found, err);
