@@ -50,7 +50,7 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
         snprintf(subgroup->name, sizeof subgroup->name, "S%u", s);
         subgroup->num_shards = nx_prng_chance(prng, 2, 3) ? 1 : 2;
         subgroup->min_nodes = nx_prng_chance(prng, 2, 3) ? 1 : 2;
-        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 3;
+        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 8;
     }
     config->core.members_max = config->nodes + (nx_prng_chance(prng, 1, 3) ? 2 : 0);
     config->view = (struct nx_view){.vid = 1, .members_count = config->nodes};
@@ -60,6 +60,7 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
         config->view.members[n].subgroup =
             nx_prng_chance(prng, 2, 3) ? 0 : (uint32_t)nx_prng_below(prng, spec->subgroups_count);
     }
+    nx_view_assign(NULL, spec, &config->view);
 }
 
 static void draw_sizes(struct sim_config *config, struct nx_prng *prng)
@@ -68,6 +69,9 @@ static void draw_sizes(struct sim_config *config, struct nx_prng *prng)
     config->core.mc_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
     config->core.p2p_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
     config->core.bulk_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    if (nx_prng_chance(prng, 2, 3)) /* else large ones alone are relayed: none here */
+        config->core.schedules = (struct nx_schedule_limits){
+            .binomial_bytes = scaled(prng, 16, 16384), .chain_bytes = scaled(prng, 16, 16384)};
     config->small_max = scaled(prng, 16, 4096);
     config->bulk_max = scaled(prng, 64, 6 * config->core.bulk_ring_bytes);
     config->query_max = scaled(prng, 16, 6 * config->core.p2p_ring_bytes);
@@ -100,7 +104,8 @@ static void draw_fabric(struct sim_config *config, struct nx_prng *prng)
         config->unit_bytes = atomic;
     config->tear_percent = nx_prng_chance(prng, 1, 4) ? 0 : between(prng, 5, 70);
     config->tear_ns = scaled(prng, 500, 20000);
-    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 9, 64);
+    config->lane_depth =
+        nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, NX_WRITES_PER_PEER + 1, 64);
 }
 
 static void add_fault(struct sim_config *config, struct nx_prng *prng, enum sim_fault_kind kind)

@@ -76,12 +76,22 @@ static bool within(uint64_t offset, uint64_t bytes, uint64_t area, uint64_t area
     return offset >= area && offset + bytes <= area + area_bytes;
 }
 
+/* A relay writes another sender's bytes, those that it holds, where they stand with itself. */
+static bool relays(const struct nx_region_shape *shape, const struct nx_write *write)
+{
+    uint64_t rings = (uint64_t)shape->members_max * shape->bulk_ring_bytes;
+    return write->local_offset == write->remote_offset &&
+           within(write->remote_offset, write->bytes, shape->bulk, rings);
+}
+
 /* The parts of any region that `from` may write. */
 static bool owns(const struct nx_region_shape *shape, nx_rank from, uint64_t offset, uint64_t bytes)
 {
     return within(offset, bytes, nx_row_in_offset(shape, from), NX_ROW_BYTES) ||
            within(offset, bytes, nx_mc_ring_offset(shape, from), shape->mc_ring_bytes) ||
            within(offset, bytes, nx_bulk_ring_offset(shape, from), shape->bulk_ring_bytes) ||
+           within(offset, bytes, nx_relay_in_offset(shape, from, 0),
+                  shape->members_max * sizeof(struct nx_guarded)) ||
            within(offset, bytes, nx_p2p_in_offset(shape, from), shape->p2p_ring_bytes);
 }
 
@@ -95,7 +105,8 @@ static int why_refuse(const struct sim_fabric *fabric, nx_rank from, const struc
         write->remote_offset > region - write->bytes ||
         (write->inline_bytes && write->bytes > NX_INLINE_MAX))
         return SIM_FOUL_BOUNDS;
-    if (!owns(&fabric->shape, from, write->remote_offset, write->bytes))
+    if (!owns(&fabric->shape, from, write->remote_offset, write->bytes) &&
+        !relays(&fabric->shape, write))
         return SIM_FOUL_OWNER;
     return lane(fabric, from, write->peer)->credits ? 0 : SIM_FOUL_CREDIT;
 }

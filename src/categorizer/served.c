@@ -49,6 +49,8 @@ static enum nx_status open_model(struct nx_served *s, const struct nx_request_he
 static enum nx_status fit_recipe(struct nx_served *s, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(s->model);
+    if (!facts->takes_photos)
+        return NX_OK; /* it is there for those who bring tensors */
     NX_TRY(nx_recipe_check(&s->recipe, facts->channels, facts->height_px, facts->width_px, err));
     s->input =
         nx_calloc((size_t)facts->channels * facts->height_px * facts->width_px, sizeof(float));
@@ -110,6 +112,8 @@ uint64_t nx_served_bytes(const struct nx_served *s)
 static enum nx_status run(struct nx_served *s, const uint8_t *photo, size_t len, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(s->model);
+    if (!facts->takes_photos)
+        return nx_err_set(err, NX_INVALID, "this model takes tensors, not photos");
     NX_TRY(nx_photo_to_tensor(photo, len, &s->recipe, facts->channels, facts->height_px,
                               facts->width_px, s->input, NULL, err));
     NX_TRY(nx_model_run(s->model, 1, s->input, s->output, err));

@@ -8,6 +8,7 @@
 int nx_cmd_client(int argc, char **argv);
 int nx_cmd_server(int argc, char **argv);
 int nx_cmd_log(int argc, char **argv);
+int nx_cmd_model(int argc, char **argv);
 int nx_cmd_help(int argc, char **argv); /* the usage, to stdout */
 
 #endif

@@ -161,7 +161,7 @@ static void a_cycle_and_other_bad_references(void **state)
     assert_refused(
         "{\"nodes\":[" VAR("data") "{\"op\":\"relu\",\"name\":\"a\",\"inputs\":[[0,0]]}],"
                                    "\"heads\":[[2,0]]}",
-        NX_CORRUPT, "the head is node 2 of 2");
+        NX_CORRUPT, "a head is node 2 of 2");
     assert_refused(
         "{\"nodes\":[" VAR("data") "{\"op\":\"relu\",\"name\":\"a\",\"inputs\":[[-1,0]]}],"
                                    "\"heads\":[[1,0]]}",

@@ -10,7 +10,7 @@
  * NX_OP_RESHAPE; Dropout is NX_OP_IDENTITY; _plus_scalar is NX_OP_UNARY), so that a backend has few
  * things to know. Every op's meaning is its code in cpu/cpu_ref.c.
  *
- * Shapes  row-major; images are (N, C, H, W). Dimension 0 of every graph input is the batch and
+ * Shapes  row-major; images are (N, C, H, W). Dimension 0 of every batched graph input is the batch and
  *         nothing else is known about it until nx_shape_infer(graph, batch) (shape.h), which gives
  *         every tensor its shape and makes attributes explicit: see "resolved" at each.
  * Owner   everything lives in the arena given at nx_graph_init, except the data of constants, which
@@ -30,6 +30,7 @@
 #define NX_TENSORS_MAX      60000u
 #define NX_NODE_INPUTS_MAX  1024u
 #define NX_NODE_OUTPUTS_MAX 1024u
+#define NX_PORTS_MAX        64u /* inputs, outputs of a graph */
 #define NX_RANK_MAX         6u
 #define NX_DIM_MAX          (INT64_C(1) << 31)
 #define NX_TENSOR_BYTES_MAX (UINT64_C(1) << 32) /* one tensor, at the batch it is inferred for */
@@ -37,7 +38,29 @@
 
 #define NX_NONE UINT32_MAX /* no tensor, no node */
 
-enum nx_dtype { NX_F32 };
+/* How numbers stand in a file and in a caller's input or output: X(name, code, bytes of an element).
+ * The codes are those of MXNet's .params. All that is computed is computed in f32 (see nx_port). */
+#define NX_DTYPE_LIST(X) \
+    X(F32, 0, 4)         \
+    X(F64, 1, 8)         \
+    X(F16, 2, 2)         \
+    X(U8, 3, 1)          \
+    X(I32, 4, 4)         \
+    X(I8, 5, 1)          \
+    X(I64, 6, 8)         \
+    X(BOOL, 7, 1)        \
+    X(I16, 8, 2)         \
+    X(U16, 9, 2)         \
+    X(U32, 10, 4)        \
+    X(U64, 11, 8)        \
+    X(BF16, 12, 2)
+
+enum nx_dtype {
+#define NX_DTYPE_ENUM(name, code, bytes) NX_##name = code,
+    NX_DTYPE_LIST(NX_DTYPE_ENUM)
+#undef NX_DTYPE_ENUM
+        NX_DTYPES
+};
 
 #define NX_RANK_UNKNOWN UINT32_MAX
 
@@ -55,9 +78,8 @@ enum nx_tensor_kind {
 struct nx_tensor {
     const char *name; /* from the file, for sentences; never NULL, printable or not */
     enum nx_tensor_kind kind;
-    enum nx_dtype dtype;
     struct nx_shape shape;
-    const void *data;  /* constants: dense row-major, aligned for its dtype; else NULL */
+    const void *data;  /* constants: dense row-major f32, aligned; else NULL */
     uint32_t producer; /* node index, for computed ones; else NX_NONE */
 };
 
@@ -354,11 +376,20 @@ static inline bool nx_node_has_bias(const struct nx_node *node)
     return node->n_inputs - (node->post.sum ? 1u : 0u) > 2;
 }
 
+/* A graph's input or output as its file declares it. A program takes and gives f32 whatever the dtype:
+ * who brings other types converts at the edge (model.h). */
+struct nx_port {
+    const char *name; /* the file's; lives as long as the graph's tensors' names */
+    enum nx_dtype dtype;
+    bool batched; /* dimension 0 is the batch; else the shape is the same for every batch */
+};
+
 struct nx_graph {
     struct nx_arena *arena;
     struct nx_tensor *tensors;
     struct nx_node *nodes;
     uint32_t *inputs, *outputs; /* tensor indices; an output may be an input or a constant */
+    struct nx_port *in, *out;   /* what is said of them */
     uint32_t n_tensors, n_nodes, n_inputs, n_outputs;
     uint32_t cap_tensors, cap_nodes;
     uint32_t batch; /* the batch of the shapes; 0 before inference */
@@ -378,6 +409,7 @@ enum nx_status nx_graph_add_constant(struct nx_graph *graph, const char *name,
  * and node->outputs is ignored. NX_INVALID if the number of inputs is not one the op takes. */
 enum nx_status nx_graph_add_node(struct nx_graph *graph, const struct nx_node *node,
                                  uint32_t *index, struct nx_err *err);
+/* The ports are named as the tensors are, f32 and batched; a loader that knows better says so afterwards. */
 enum nx_status nx_graph_set_io(struct nx_graph *graph, const uint32_t *inputs, uint32_t n_inputs,
                                const uint32_t *outputs, uint32_t n_outputs, struct nx_err *err);
 
@@ -397,6 +429,9 @@ uint64_t nx_tensor_bytes(const struct nx_tensor *tensor); /* of an inferred tens
 #define NX_SHAPE_TEXT_BYTES 160
 /* "(64, 3, 7, 7)", "()" or "unknown". Returns `text`. */
 const char *nx_shape_text(const struct nx_shape *shape, char text[NX_SHAPE_TEXT_BYTES]);
+
+uint32_t nx_dtype_bytes(uint32_t dtype);        /* of an element; 0: no such dtype */
+const char *nx_dtype_name(enum nx_dtype dtype); /* "F32" */
 
 const char *nx_op_name(enum nx_op op);
 const char *nx_unary_name(enum nx_unary fn);

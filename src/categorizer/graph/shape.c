@@ -391,10 +391,12 @@ static enum nx_status set_batch(struct nx_graph *graph, uint32_t batch, struct n
 {
     for (uint32_t i = 0; i < graph->n_inputs; i++) {
         struct nx_tensor *t = &graph->tensors[graph->inputs[i]];
+        bool batched = graph->in[i].batched;
         uint64_t elements;
-        if (t->shape.rank < 1 || t->shape.rank > NX_RANK_MAX)
+        if (t->shape.rank < batched || t->shape.rank > NX_RANK_MAX)
             return nx_err_set(err, NX_INVALID, "input '%s' has no shape", t->name);
-        t->shape.dims[0] = batch;
+        if (batched)
+            t->shape.dims[0] = batch;
         if (!nx_shape_elements(&t->shape, &elements) || elements == 0)
             return nx_err_set(err, NX_TOO_LARGE, "input '%s' is empty or too large at batch %u",
                               t->name, batch);

@@ -27,7 +27,7 @@ static const char *hear_delivered(struct nx_core *core, nx_rank peer)
 static const char *hear_consumed(struct nx_core *core, nx_rank peer)
 {
     uint64_t consumed = nx_table_seen(&core->table, peer, NX_COL_BULK_CONSUMED);
-    if (consumed > core->bulk_posted[peer])
+    if (consumed > core->bulk.out.head)
         return "it says it consumed bulk bytes that we never sent";
     core->consumed[peer] = consumed;
     return NULL;
@@ -44,7 +44,8 @@ static const char *hear_shard(struct nx_core *core, nx_rank peer, uint32_t chang
         why = hear_received(core, peer);
     if (!why && changed & 1u << NX_COL_MC_DELIVERED)
         why = hear_delivered(core, peer);
-    if (!why && changed & 1u << NX_COL_BULK_SENT)
+    nx_rankset otherwise = core->relayed_by_others | core->bulk.turning;
+    if (!why && (changed & 1u << NX_COL_BULK_SENT) && !(otherwise & NX_RANK_BIT(peer)))
         why =
             nx_bulk_receive(&core->bulk, peer, nx_table_seen(&core->table, peer, NX_COL_BULK_SENT));
     if (!why && changed & 1u << NX_COL_BULK_CONSUMED)
@@ -110,5 +111,6 @@ bool nx_core_listen(struct nx_core *core)
     bool moved = false;
     for (nx_rankset left = heard(core); left; left &= left - 1)
         listen_to(core, (nx_rank)__builtin_ctzll(left), &moved);
-    return moved;
+    moved |= nx_core_hear_relays(core);
+    return nx_core_feed_shard(core) || moved;
 }

@@ -146,6 +146,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     tell_receipts(core, now); /* 6 */
     nx_core_tell_change(core, now);
     nx_core_push(core, event->writable, update); /* 7 */
+    moved |= nx_core_turn_plans(core);
     update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
     if (update->busy)
         nx_core_wake(core);
