@@ -37,6 +37,11 @@ struct nx_config {
     char domain[NX_CONFIG_TEXT_BYTES];
     /* [SUBGROUP/FUNCTION_TIER], [SUBGROUP/CATEGORIZER_TIER] */
     struct nx_config_shards function_tier, categorizer_tier;
+    /* [CLIENTS] */
+    char model_store[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: none */
+    char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
+    char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
+    uint32_t requests_max, requests_mb, request_max_mb;
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
