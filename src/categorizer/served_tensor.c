@@ -1,18 +1,21 @@
-/* served_tensor.c — what a query may want beside the best category of a photo: a tensor in, all outputs, several
- * categories. The model has one input and one output, both f32; rows run one after the other. */
+/* served_tensor.c — what a query may want beside the best category of a photo: a tensor in, all of the first output,
+ * several categories. The model has one input, and both are f32; rows run one after the other. */
 #include "categorizer/served.h"
 
+#include "categorizer/graph/graph.h"
 #include "categorizer/image/photo.h"
 #include "categorizer/model/model.h"
 #include "common/arena.h"
 #include "common/codec.h"
+#include "common/utf8.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char input_name[] = "data", output_name[] = "output";
+static const char default_input[] = "data", default_output[] = "output";
 
 enum { TOP_ENTRY_BYTES = 10 + NX_LABEL_BYTES_MAX };
 
@@ -21,115 +24,154 @@ struct telling {
     const struct nx_recipe *recipe;
     const struct nx_want *want;
     uint32_t rows;
-    size_t row_elements; /* of the input */
+    size_t row_bytes; /* of a tensor */
     float *input, *output;
     struct nx_top *top;
     struct nx_answer *answer;
+    char input_name[NX_TENSOR_NAME_BYTES], output_name[NX_TENSOR_NAME_BYTES];
 };
+
+/* The file's own name, where clients can be told it. */
+static void name_port(const struct nx_model_port *port, const char *otherwise,
+                      char name[NX_TENSOR_NAME_BYTES])
+{
+    size_t len = strlen(port->name);
+    bool fits = len > 0 && len < NX_TENSOR_NAME_BYTES && nx_utf8_ok(port->name, len);
+    snprintf(name, NX_TENSOR_NAME_BYTES, "%s", fits ? port->name : otherwise);
+}
 
 bool nx_want_is_plain(const struct nx_want *want)
 {
     return want->input == NX_INPUT_PHOTO && want->top_max == 0 && !want->outputs;
 }
 
+static void describe_ports(const struct nx_model_port *ports, uint32_t count, const char *otherwise,
+                           struct nx_tensor_facts *tensors, uint32_t *told)
+{
+    *told = count < NX_MODEL_TENSORS_MAX ? count : NX_MODEL_TENSORS_MAX;
+    for (uint32_t i = 0; i < *told; i++) {
+        tensors[i] = (struct nx_tensor_facts){.rank = ports[i].shape.rank};
+        for (uint32_t k = 0; k < ports[i].shape.rank; k++)
+            tensors[i].dims[k] = k == 0 && ports[i].batched ? -1 : ports[i].shape.dims[k];
+        name_port(&ports[i], otherwise, tensors[i].name);
+    }
+}
+
 void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wire *wire)
 {
+    static_assert((unsigned)NX_TENSOR_RANK_MAX == NX_RANK_MAX, "shapes pass through");
     const struct nx_model_facts *facts = nx_model_facts(nx_served_model(served));
-    bool rows = facts->height_px == 1 && facts->width_px == 1;
     wire->params = facts->params;
     wire->memory_bytes = facts->memory_bytes;
     snprintf(wire->backend, sizeof wire->backend, "%s", facts->backend);
-    wire->inputs_count = wire->outputs_count = 1;
-    wire->inputs[0] = (struct nx_tensor_facts){
-        .rank = rows ? 2 : 4,
-        .dims = {-1, facts->channels, rows ? 0 : facts->height_px, rows ? 0 : facts->width_px}};
-    wire->outputs[0] = (struct nx_tensor_facts){.rank = 2, .dims = {-1, facts->outputs}};
-    memcpy(wire->inputs[0].name, input_name, sizeof input_name);
-    memcpy(wire->outputs[0].name, output_name, sizeof output_name);
+    describe_ports(facts->in, facts->n_in, default_input, wire->inputs, &wire->inputs_count);
+    describe_ports(facts->out, 1, default_output, wire->outputs, &wire->outputs_count);
 }
 
-static void show_shape(const uint64_t *dims, uint32_t rank, char *text, size_t cap)
+static void show_shape(const int64_t *dims, uint32_t rank, bool any_rows, char *text, size_t cap)
 {
     size_t at = (size_t)snprintf(text, cap, "[");
     for (uint32_t i = 0; i < rank && at < cap; i++)
-        at += (size_t)snprintf(text + at, cap - at, "%s%llu", i ? "," : "",
-                               (unsigned long long)dims[i]);
+        at += (size_t)snprintf(text + at, cap - at, "%s%lld", i ? "," : "",
+                               (long long)(i == 0 && any_rows ? -1 : dims[i]));
     if (at < cap)
         snprintf(text + at, cap - at, "]");
 }
 
-static enum nx_status refuse_shape(const struct nx_want *want, const struct nx_model_facts *facts,
+static enum nx_status refuse_shape(const struct telling *t, const struct nx_model_port *port,
                                    struct nx_err *err)
 {
-    char came[160];
-    show_shape(want->dims, want->rank, came, sizeof came);
-    if (facts->height_px == 1 && facts->width_px == 1)
-        return nx_err_set(err, NX_INVALID, "the input '%s' has shape %s, expected [-1,%u]",
-                          input_name, came, facts->channels);
-    return nx_err_set(err, NX_INVALID, "the input '%s' has shape %s, expected [-1,%u,%u,%u]",
-                      input_name, came, facts->channels, facts->height_px, facts->width_px);
+    char came[160], expected[160];
+    int64_t dims[NX_TENSOR_RANK_MAX];
+    for (uint32_t i = 0; i < t->want->rank; i++)
+        dims[i] = (int64_t)t->want->dims[i];
+    show_shape(dims, t->want->rank, false, came, sizeof came);
+    show_shape(port->shape.dims, port->shape.rank, port->batched, expected, sizeof expected);
+    return nx_err_set(err, NX_INVALID, "the input '%s' has shape %s, expected %s", t->input_name,
+                      came, expected);
 }
 
-static bool shape_fits(const struct nx_want *want, const struct nx_model_facts *facts)
+static bool shape_fits(const struct nx_want *want, const struct nx_model_port *port)
 {
-    bool photo = want->rank == 4 && want->dims[1] == facts->channels &&
-                 want->dims[2] == facts->height_px && want->dims[3] == facts->width_px;
-    bool row = want->rank == 2 && want->dims[1] == facts->channels && facts->height_px == 1 &&
-               facts->width_px == 1;
-    return photo || row;
+    if (want->rank != port->shape.rank)
+        return false;
+    for (uint32_t i = port->batched; i < want->rank; i++)
+        if (want->dims[i] != (uint64_t)port->shape.dims[i])
+            return false;
+    return true;
 }
 
 static enum nx_status check_tensor(struct telling *t, size_t len, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
-    uint64_t rows = t->want->dims[0], expected;
-    if (!shape_fits(t->want, facts))
-        return refuse_shape(t->want, facts, err);
+    const struct nx_model_port *port = &facts->in[0];
+    uint64_t rows = port->batched && t->want->rank ? t->want->dims[0] : 1, expected;
+    if (port->dtype != NX_F32 || facts->out[0].dtype != NX_F32)
+        return nx_err_set(err, NX_UNSUPPORTED,
+                          "the model's tensors are %s and %s, both must be F32",
+                          nx_dtype_name(port->dtype), nx_dtype_name(facts->out[0].dtype));
+    if (!shape_fits(t->want, port))
+        return refuse_shape(t, port, err);
     if (rows == 0 || rows > NX_ROWS_MAX)
         return nx_err_set(err, NX_INVALID, "the input '%s' has %llu rows, 1 to %d are allowed",
-                          input_name, (unsigned long long)rows, NX_ROWS_MAX);
-    expected = rows * t->row_elements * sizeof(float);
+                          t->input_name, (unsigned long long)rows, NX_ROWS_MAX);
+    t->row_bytes = sizeof(float);
+    for (uint32_t i = port->batched; i < port->shape.rank; i++)
+        t->row_bytes *= (size_t)port->shape.dims[i];
+    expected = rows * t->row_bytes;
     if (len != expected)
         return nx_err_set(err, NX_INVALID, "the input '%s' has %zu bytes, its shape needs %llu",
-                          input_name, len, (unsigned long long)expected);
+                          t->input_name, len, (unsigned long long)expected);
     t->rows = (uint32_t)rows;
     return NX_OK;
 }
 
 static enum nx_status check_want(struct telling *t, size_t len, struct nx_err *err)
 {
+    const struct nx_model_facts *facts = nx_model_facts(t->model);
     const char *tensor = t->want->tensor;
-    if (tensor[0] && strcmp(tensor, input_name) != 0)
+    if (facts->n_in != 1)
+        return nx_err_set(err, NX_UNSUPPORTED, "the model has %u inputs, one can be brought",
+                          facts->n_in);
+    if (tensor[0] && strcmp(tensor, t->input_name) != 0)
         return nx_err_set(err, NX_INVALID, "unexpected input '%s', the model's input is '%s'",
-                          tensor, input_name);
+                          tensor, t->input_name);
     t->rows = 1;
-    return t->want->input == NX_INPUT_TENSOR ? check_tensor(t, len, err) : NX_OK;
+    if (t->want->input == NX_INPUT_TENSOR)
+        return check_tensor(t, len, err);
+    return facts->takes_photos
+               ? NX_OK
+               : nx_err_set(err, NX_INVALID, "this model takes tensors, not photos");
 }
 
-static enum nx_status fill_input(struct telling *t, const uint8_t *body, size_t len, uint32_t row,
+/* A tensor's output is the model's own, without softmax. */
+static enum nx_status run_tensor(struct telling *t, const uint8_t *body, uint32_t row,
                                  struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
-    if (t->want->input == NX_INPUT_PHOTO)
-        return nx_photo_to_tensor(body, len, t->recipe, facts->channels, facts->height_px,
-                                  facts->width_px, t->input, NULL, err);
-    memcpy(t->input, body + row * t->row_elements * sizeof(float), t->row_elements * sizeof(float));
-    return NX_OK;
+    struct nx_tensor_in in = {.name = facts->in[0].name,
+                              .dtype = NX_F32,
+                              .shape = facts->in[0].shape, /* of a batch of 1 */
+                              .data = body + row * t->row_bytes,
+                              .bytes = t->row_bytes};
+    struct nx_tensor_out out = {
+        .name = facts->out[0].name, .data = t->output, .bytes = facts->outputs * sizeof(float)};
+    return nx_model_infer(t->model, &in, 1, &out, 1, err);
 }
 
-/* A photo's answer follows its recipe; a tensor's is the model's own output, without softmax. */
-static enum nx_status run_row(struct telling *t, const uint8_t *body, size_t len, uint32_t row,
-                              struct nx_err *err)
+static enum nx_status run_photo(struct telling *t, const uint8_t *photo, size_t len,
+                                struct nx_err *err)
 {
-    uint32_t outputs = nx_model_facts(t->model)->outputs;
-    NX_TRY(fill_input(t, body, len, row, err));
+    const struct nx_model_facts *facts = nx_model_facts(t->model);
+    NX_TRY(nx_photo_to_tensor(photo, len, t->recipe, facts->channels, facts->height_px,
+                              facts->width_px, t->input, NULL, err));
     NX_TRY(nx_model_run(t->model, 1, t->input, t->output, err));
-    for (uint32_t i = 0; i < outputs && t->want->input == NX_INPUT_PHOTO; i++)
+    for (uint32_t i = 0; i < facts->outputs; i++)
         if (!isfinite(t->output[i]))
             return nx_err_set(err, NX_INTERNAL,
                               "output %u of the model is not finite for this photo", i);
-    if (t->want->input == NX_INPUT_PHOTO && t->recipe->softmax)
-        nx_softmax(t->output, outputs);
+    if (t->recipe->softmax)
+        nx_softmax(t->output, facts->outputs);
     return NX_OK;
 }
 
@@ -173,7 +215,8 @@ static enum nx_status tell_rows(struct telling *t, const uint8_t *body, size_t l
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     for (uint32_t row = 0; row < t->rows; row++) {
-        NX_TRY(run_row(t, body, len, row, err));
+        NX_TRY(t->want->input == NX_INPUT_PHOTO ? run_photo(t, body, len, err)
+                                                : run_tensor(t, body, row, err));
         for (uint32_t i = 0; t->want->outputs && i < outputs; i++)
             write_value(values, t->output[i]);
         nx_topk(t->output, outputs, top ? top : 1, t->top);
@@ -189,7 +232,7 @@ static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     uint32_t top = t->want->top_max < outputs ? t->want->top_max : outputs;
-    size_t head = 1 + sizeof output_name + 12;
+    size_t head = 1 + strlen(t->output_name) + 12;
     size_t values = t->want->outputs ? (size_t)t->rows * outputs * sizeof(float) : 0;
     size_t tops = (size_t)t->rows * top * TOP_ENTRY_BYTES;
     if (values + tops + head > NX_PAYLOAD_BYTES_MAX)
@@ -201,7 +244,7 @@ static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_
                           head + values + tops);
     struct nx_writer w, at, behind;
     nx_writer_init(&w, bytes, head);
-    nx_write_name(&w, output_name);
+    nx_write_name(&w, t->output_name);
     nx_write_u32(&w, t->rows);
     nx_write_u32(&w, t->want->outputs ? outputs : 0);
     nx_write_u32(&w, top);
@@ -214,8 +257,7 @@ static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_
     }
     *payload = bytes;
     t->answer->payload = bytes;
-    t->answer->payload_bytes =
-        (uint32_t)(nx_writer_used(&w) + values + nx_writer_used(&behind));
+    t->answer->payload_bytes = (uint32_t)(nx_writer_used(&w) + values + nx_writer_used(&behind));
     return NX_OK;
 }
 
@@ -223,9 +265,11 @@ static enum nx_status tell(struct telling *t, const uint8_t *body, size_t len, u
                            struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
-    t->row_elements = (size_t)facts->channels * facts->height_px * facts->width_px;
+    name_port(&facts->in[0], default_input, t->input_name);
+    name_port(&facts->out[0], default_output, t->output_name);
     NX_TRY(check_want(t, len, err));
-    t->input = nx_calloc(t->row_elements, sizeof *t->input);
+    size_t photo = (size_t)facts->channels * facts->height_px * facts->width_px;
+    t->input = nx_calloc(photo + 1, sizeof *t->input);
     t->output = nx_calloc(facts->outputs, sizeof *t->output);
     t->top = nx_calloc(t->want->top_max + 1, sizeof *t->top);
     if (!t->input || !t->output || !t->top)
