@@ -72,9 +72,12 @@ class Json(HttpCase):
         tail = b"".join(struct.pack("<I", len(p)) + p for p in photos)
         return self.infer(head + tail, Inference_Header_Content_Length=str(len(head)))
 
+    def output(self):
+        return self.ask("GET", "/v2/models/1").json["outputs"][0]["name"]
+
     def test_a_photo_and_its_classes(self):
         reply = self.photos({"id": "7", "inputs": [self.photo_input(self.red)],
-                             "outputs": [{"name": "output", "parameters": {"classification": 2}}]}, self.red)
+                             "outputs": [{"name": self.output(), "parameters": {"classification": 2}}]}, self.red)
         self.assertEqual((reply.status, reply.json["id"], reply.json["model_name"]), (200, "7", "1"))
         output = reply.json["outputs"][0]
         self.assertEqual((output["datatype"], output["shape"]), ("BYTES", [1, 2]))
@@ -113,7 +116,7 @@ class Json(HttpCase):
                 ("text for numbers", {"inputs": [{**good, "data": ["a"]}]}),
                 ("another name", {"inputs": [{**good, "name": "dato"}]}),
                 ("another output", {"inputs": [good], "outputs": [{"name": "out"}]}),
-                ("an output twice", {"inputs": [good], "outputs": [{"name": "output"}] * 2}),
+                ("an output twice", {"inputs": [good], "outputs": [{"name": self.output()}] * 2}),
                 ("another shape", {"inputs": [{**good, "shape": [1, 3, 1, 1], "data": [1, 2, 3]}]}),
                 ("no data", {"inputs": [{k: v for k, v in good.items() if k != "data"}]}),
                 ("bytes that are not there", {"inputs": [self.photo_input(self.red)]}),

@@ -45,7 +45,8 @@ assert client.is_model_ready("1") and not client.is_model_ready("9")
 as_json = {} if WIRE == "http" else {"as_json": True}
 assert client.get_server_metadata(**as_json)["name"] == "nexus"
 facts = client.get_model_metadata("1", **as_json)
-assert (facts["name"], facts["inputs"][0]["name"], facts["outputs"][0]["name"]) == ("1", "data", "output"), facts
+assert (facts["name"], facts["inputs"][0]["name"]) == ("1", "data"), facts
+OUTPUT = facts["outputs"][0]["name"]
 config = client.get_model_config("1", **as_json)
 config = config.get("config", config)
 assert config["input"][0]["name"] == "data" and config["max_batch_size"] > 0, config
@@ -54,14 +55,14 @@ assert config["input"][0]["name"] == "data" and config["max_batch_size"] > 0, co
 for binary in (True, False) if WIRE == "http" else (None,):
     more = {} if binary is None else {"binary_data": binary}
     reply = client.infer("1", photos("red", "blue"), request_id="id-7",
-                         outputs=[triton.InferRequestedOutput("output", class_count=1, **more)])
-    classes = [c.decode() if isinstance(c, bytes) else c for c in reply.as_numpy("output")[:, 0]]
+                         outputs=[triton.InferRequestedOutput(OUTPUT, class_count=1, **more)])
+    classes = [c.decode() if isinstance(c, bytes) else c for c in reply.as_numpy(OUTPUT)[:, 0]]
     assert [c.split(":")[2] for c in classes] == ["red", "blue"], classes
     response = reply.get_response()
     assert (response["id"] if WIRE == "http" else response.id) == "id-7"
-    scores = client.infer("1", photos("blue"), outputs=[triton.InferRequestedOutput("output", **more)])
-    assert scores.as_numpy("output").argmax() == 2
-assert client.infer("1", photos("red")).as_numpy("output").argmax() == 0  # no output named
+    scores = client.infer("1", photos("blue"), outputs=[triton.InferRequestedOutput(OUTPUT, **more)])
+    assert scores.as_numpy(OUTPUT).argmax() == 2
+assert client.infer("1", photos("red")).as_numpy(OUTPUT).argmax() == 0  # no output named
 
 # a tensor of two rows: the mean of each channel
 shape = [2] + [int(d) for d in facts["inputs"][0]["shape"][1:]]
@@ -70,7 +71,7 @@ values[0, 1] = 3.5
 values[1, 2] = 1.25
 tensor = triton.InferInput("data", shape, "FP32")
 tensor.set_data_from_numpy(values)
-rows = client.infer("1", [tensor]).as_numpy("output")
+rows = client.infer("1", [tensor]).as_numpy(OUTPUT)
 assert rows.tolist() == [[0, 3.5, 0], [0, 0, 1.25]], rows
 
 # refusals keep their words
@@ -87,7 +88,7 @@ assert client.is_model_ready("loaded")
 index = client.get_model_repository_index(**as_json)
 names = [m["name"] for m in (index if WIRE == "http" else index["models"])]
 assert names == ["1", "loaded"], names
-assert client.infer("loaded", photos("red")).as_numpy("output").argmax() == 0
+assert client.infer("loaded", photos("red")).as_numpy(OUTPUT).argmax() == 0
 refused(lambda: client.load_model("loaded"), "already")
 client.unload_model("loaded")
 assert not client.is_model_ready("loaded")
@@ -103,7 +104,7 @@ if WIRE == "grpc":  # a stream: answers in the order of the requests, a failure 
         client.async_stream_infer(model, photos("blue"))
     got = [answers.get(timeout=20) for _ in range(3)]
     client.stop_stream()
-    assert got[0][1] is None and got[0][0].as_numpy("output").argmax() == 2
+    assert got[0][1] is None and got[0][0].as_numpy(OUTPUT).argmax() == 2
     assert "unknown model" in str(got[1][1]), got[1]
     assert got[2][1] is None
 client.close()
