@@ -74,17 +74,18 @@ void nx_core_close(struct nx_core *core)
     free(core);
 }
 
-void nx_core_begin_shard(struct nx_core *core, uint64_t base)
+void nx_core_begin_shard(struct nx_core *core)
 {
     struct nx_mc *mc = &core->mc;
     uint64_t nulls = mc->nulls_sent;
     nx_mc_init(mc, &core->layout, core->view.members[core->self].subgroup, core->self, core->region,
                &core->shape, core->send_max);
-    mc->base = base;
+    mc->base = mc->senders ? core->view.base[mc->subgroup][mc->shard] : 0;
     mc->nulls_sent = nulls;
     mc->frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
-    /* "No shard acts below its minimum": it waits for a view with more members. */
-    mc->wedged = mc->senders > 0 && !core->layout.shards[mc->subgroup][mc->shard].adequate;
+    /* "No shard acts below its minimum": it waits for members, or for their state. */
+    core->starved = mc->senders > 0 && !nx_core_is_adequate(core, mc->subgroup, mc->shard, mc->set);
+    mc->wedged = core->starved;
     for (nx_rankset left = mc->set; left; left &= left - 1) {
         nx_rank r = (nx_rank)__builtin_ctzll(left);
         core->received[r] = core->delivered[r] = core->mc_posted[r] = 0;
@@ -112,12 +113,30 @@ void nx_core_begin_change(struct nx_core *core)
                     change_mutants(core));
 }
 
-static enum nx_status install_view(struct nx_core *core, const struct nx_view *view)
+/* A joiner's first view: those of before may not be in it yet, and have bulk windows of before. */
+static void begin_among_others(struct nx_core *core)
+{
+    core->table.here = 0;
+    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_INSTALLED, core->view.vid);
+    if (core->mc.peers)
+        nx_core_cut_bulk(core, core->mc.peers);
+}
+
+/* Whether the view is the first of all of its members. */
+static bool is_first_view(const struct nx_view *view)
+{
+    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1)
+        if (view->members[__builtin_ctzll(left)].since != view->vid)
+            return false;
+    return true;
+}
+
+static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct nx_view *view)
 {
     uint8_t *region = core->region;
     if (core->has_view)
         return NX_EXISTS;
-    NX_TRY(nx_view_check(view, core->config.members_max, core->config.spec.subgroups_count, NULL));
+    NX_TRY(nx_view_check(view, core->config.members_max, &core->config.spec, NULL));
     nx_rank self = nx_view_rank_of(view, core->config.self);
     if (self == NX_RANK_NONE)
         return NX_FENCED;
@@ -127,20 +146,28 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     nx_table_init(&core->table, region, &core->shape, core->config.caps.waw, view->vid);
     core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
     nx_suspect_init(&core->suspect, self, view->members_count);
-    nx_suspect_install(&core->suspect, nx_view_ranks(view));
+    nx_suspect_install(&core->suspect, nx_view_ranks(view), 0);
+    nx_heart_begin(&core->heart, core->config.timeout_ns, self, nx_view_ranks(view), now);
+    core->heart.ignores_lateness = nx_core_mutant(core, NX_MUTANT_IGNORES_LATENESS);
     nx_core_begin_change(core);
-    nx_core_begin_shard(core, 0);
+    nx_core_begin_state(core);
+    nx_core_begin_shard(core);
+    nx_vid since = view->members[self].since;
     core->settled_before = NX_SEQ_NONE;
-    nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
-    nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);
+    nx_bulk_init(&core->bulk, &core->mc, self, since, region, &core->shape, core->heads);
+    nx_bulk_plan(&core->bulk, view->vid, &core->config.schedules);
+    nx_p2p_init(&core->p2p, self, view->members_count, since, region, &core->shape, core->asked);
     core->receipts_at = NX_NEVER;
     core->has_view = true;
+    if (!is_first_view(view))
+        begin_among_others(core);
     return NX_OK;
 }
 
-static void step_view(struct nx_core *core, const struct nx_event *event, struct nx_update *update)
+static void step_view(struct nx_core *core, nx_ns now, const struct nx_event *event,
+                      struct nx_update *update)
 {
-    update->status = install_view(core, event->view);
+    update->status = install_view(core, now, event->view);
     if (update->status != NX_OK)
         return;
     update->upcalls[update->upcalls_count++] = (struct nx_upcall){.type = NX_UP_VIEW};
@@ -150,10 +177,15 @@ static void step_view(struct nx_core *core, const struct nx_event *event, struct
 static void step_peer_down(struct nx_core *core, const struct nx_event *event,
                            struct nx_update *update)
 {
-    if (!core->has_view || event->peer >= core->view.members_count || event->peer == core->self) {
+    if (!core->has_view || event->peer >= core->config.members_max || event->peer == core->self) {
         update->status = NX_INVALID;
         return;
     }
+    if (!(nx_view_ranks(&core->view) & NX_RANK_BIT(event->peer))) {
+        core->stillborn |= core->admitted & NX_RANK_BIT(event->peer);
+        return;
+    }
+    nx_core_last_look(core, event->peer);
     nx_suspect_fail(&core->suspect, event->peer, event->why ? event->why : "its connection ended");
     update->busy = true;
 }
@@ -170,7 +202,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     update->upcalls_count = 0;
     update->writes_count = 0;
     switch (event->type) {
-    case NX_EV_VIEW: step_view(core, event, update); return;
+    case NX_EV_VIEW: step_view(core, now, event, update); return;
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
     case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
@@ -184,6 +216,9 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     case NX_EV_REPLY_OPEN:
     case NX_EV_REPLY_WRITE:
     case NX_EV_LOAD:
+    case NX_EV_ADMIT:
+    case NX_EV_JOIN:
+    case NX_EV_STATE:
     case NX_EV_LEAVE: nx_core_request(core, now, event, update); return;
     }
     update->status = NX_INVALID;
@@ -213,7 +248,7 @@ bool nx_core_has_news(const struct nx_core *core)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
             return true;
-    return false;
+    return nx_core_relays_have_news(core);
 }
 
 const struct nx_view *nx_core_view(const struct nx_core *core)
@@ -236,9 +271,29 @@ nx_rankset nx_core_alive(const struct nx_core *core)
     return core->has_view ? core->suspect.alive : 0;
 }
 
-static uint32_t members_in(nx_rankset set)
+nx_rankset nx_core_heard(const struct nx_core *core)
 {
-    return (uint32_t)__builtin_popcountll(set);
+    return nx_core_alive(core) & ~(nx_rankset)core->heart.links[core->self].broken;
+}
+
+nx_rank nx_core_leader(const struct nx_core *core)
+{
+    if (!core->has_view)
+        return NX_RANK_NONE;
+    nx_rankset stay = core->suspect.alive;
+    if (core->suspect.leaving)
+        stay &= ~NX_RANK_BIT(core->self);
+    return stay ? (nx_rank)__builtin_ctzll(stay) : NX_RANK_NONE;
+}
+
+bool nx_core_has_state(const struct nx_core *core)
+{
+    return core->has_view && core->has_state;
+}
+
+nx_rankset nx_core_lost_state(const struct nx_core *core)
+{
+    return core->has_view ? core->lost_state : 0;
 }
 
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard)
@@ -247,16 +302,16 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
         return NX_UNAVAILABLE;
     if (subgroup >= core->layout.subgroups_count || shard >= core->layout.shards_count[subgroup])
         return NX_INVALID;
-    const struct nx_shard *members = &core->layout.shards[subgroup][shard];
-    nx_rankset there = members->set & core->suspect.alive;
-    if (members_in(there) < core->config.spec.subgroups[subgroup].min_nodes)
+    if (!nx_core_is_adequate(core, subgroup, shard, core->suspect.alive))
         return NX_UNAVAILABLE;
-    return core->change.state == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
+    return nx_core_change_state(core) == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
 }
 
 enum nx_change_state nx_core_change_state(const struct nx_core *core)
 {
-    return core->has_view ? core->change.state : NX_CHANGE_STEADY;
+    if (!core->has_view)
+        return NX_CHANGE_STEADY;
+    return core->heart.isolated ? NX_CHANGE_BLOCKED : core->change.state;
 }
 
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)

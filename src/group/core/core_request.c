@@ -9,10 +9,10 @@ static enum nx_status may_send(const struct nx_core *core, uint32_t subgroup)
     return core->suspect.leaving ? NX_WEDGED : NX_OK;
 }
 
-/* While the view changes, nothing new is ordered: the caller tries again, as with a full window. */
+/* While the view changes, or we lack what was ordered before, nothing new is ordered: the caller tries again, as with a full window. */
 static enum nx_status may_order(const struct nx_core *core)
 {
-    return core->mc.wedged ? NX_AGAIN : NX_OK;
+    return core->mc.wedged || !core->has_state ? NX_AGAIN : NX_OK;
 }
 
 static enum nx_status send_message(struct nx_core *core, const struct nx_event *event)
@@ -34,6 +34,8 @@ static enum nx_status bulk_open(struct nx_core *core, const struct nx_event *eve
         return NX_INVALID;
     if (event->len > core->send_max)
         return NX_TOO_LARGE;
+    if (!core->has_state)
+        return NX_AGAIN;
     return nx_bulk_start(&core->bulk, event->total, event->bytes, event->len, &update->stream);
 }
 
@@ -53,7 +55,16 @@ static enum nx_status query_open(struct nx_core *core, const struct nx_event *ev
         return NX_PEER_DOWN;
     if (core->suspect.leaving)
         return NX_WEDGED;
-    return nx_p2p_ask(&core->p2p, event->peer, event->total, event->cookie, &update->stream);
+    return nx_p2p_ask(&core->p2p, event->peer, event->total, event->system, event->cookie,
+                      &update->stream);
+}
+
+void nx_core_tell_loads(struct nx_core *core, nx_rankset peers)
+{
+    nx_table_tell_all(&core->table, peers, NX_COL_LOAD_LOW,
+                      core->load[0] | (uint64_t)core->load[1] << 32);
+    nx_table_tell_all(&core->table, peers, NX_COL_LOAD_HIGH,
+                      core->load[2] | (uint64_t)core->load[3] << 32);
 }
 
 static enum nx_status set_load(struct nx_core *core, const struct nx_event *event)
@@ -61,10 +72,7 @@ static enum nx_status set_load(struct nx_core *core, const struct nx_event *even
     if (event->word >= NX_LOAD_WORDS)
         return NX_INVALID;
     core->load[event->word] = event->value;
-    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LOAD_LOW,
-                      core->load[0] | (uint64_t)core->load[1] << 32);
-    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LOAD_HIGH,
-                      core->load[2] | (uint64_t)core->load[3] << 32);
+    nx_core_tell_loads(core, nx_core_others(core));
     return NX_OK;
 }
 
@@ -85,6 +93,9 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
         return nx_p2p_reply_more(&core->p2p, event->stream, event->bytes, event->len,
                                  &update->taken);
     case NX_EV_LOAD: return set_load(core, event);
+    case NX_EV_ADMIT: return nx_core_admit(core, event);
+    case NX_EV_JOIN: return nx_core_join(core, event);
+    case NX_EV_STATE: return nx_core_take_state(core);
     case NX_EV_LEAVE: nx_suspect_leave(&core->suspect, now); return NX_OK;
     case NX_EV_VIEW:
     case NX_EV_POLL:
@@ -109,6 +120,7 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
     bool is_write = event->type == NX_EV_QUERY_WRITE || event->type == NX_EV_REPLY_WRITE ||
                     event->type == NX_EV_BULK_WRITE;
     bool took = update->status == NX_OK && (!is_write || update->taken > 0);
-    update->busy = took || core->p2p.postponed;
+    bool turns = event->type == NX_EV_BULK_WRITE && core->bulk.turning; /* the plan goes first */
+    update->busy = took || core->p2p.postponed || turns;
     core->p2p.postponed = false;
 }

@@ -5,6 +5,7 @@
 #include "group/core/core.h"
 #include "group/core/mutants.h"
 #include "group/membership/mb_change.h"
+#include "group/membership/mb_heart.h"
 #include "group/membership/mb_suspect.h"
 #include "group/multicast/mc_bulk.h"
 #include "group/multicast/mc_shard.h"
@@ -29,8 +30,24 @@ struct nx_core {
 
     struct nx_table table;
     struct nx_suspect suspect;
+    struct nx_heart heart;
     struct nx_change change;
     bool announced; /* our leave is in our row */
+
+    /* Who may come, by seat. */
+    struct nx_member cards[NX_MEMBERS_MAX];
+    nx_rankset admitted;                 /* seats in `cards` */
+    nx_vid admitted_in[NX_MEMBERS_MAX];  /* the view in which it was, … */
+    nx_rank admitted_by[NX_MEMBERS_MAX]; /* … and who led then */
+    nx_rankset joins;                    /* we lead: seats to propose */
+    nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
+    nx_rankset reborn; /* members that are known to be dead, since their nodes ask to join */
+
+    bool
+        has_state; /* of our shard; else nothing is delivered, and the end of a view skips what it delivers */
+    bool starved; /* our shard has too few members with state: it is wedged */
+    nx_rankset with_state, lost_state;
+
     struct nx_mc mc;
     struct nx_bulk bulk;
     struct nx_p2p p2p;
@@ -39,7 +56,9 @@ struct nx_core {
 
     /* Per rank, ours included: what each member says, checked. */
     uint64_t received[NX_MEMBERS_MAX], delivered[NX_MEMBERS_MAX], consumed[NX_MEMBERS_MAX];
-    nx_rankset orphaning;  /* lost members whose streams are not all closed yet */
+    nx_rankset orphaning; /* lost members whose streams are not all closed yet */
+    nx_rankset
+        ending; /* members, us too, whose bulk streams a cut ended, and that are not all closed yet */
     nx_rankset vacated;    /* of these, the ones that are out of the view */
     nx_seq settled_before; /* what was settled when the view was installed */
     uint8_t *saved;   /* a multicast ring: our undelivered messages, while a view is installed */
@@ -50,9 +69,15 @@ struct nx_core {
 
     /* Per peer: how far each window has been posted. */
     uint64_t mc_posted[NX_MEMBERS_MAX], bulk_posted[NX_MEMBERS_MAX], p2p_posted[NX_MEMBERS_MAX];
-    uint64_t sleep_epoch; /* odd: we said that we sleep */
-    nx_rankset unrung;    /* peers that may sleep through a write of ours */
-    nx_rankset ring;      /* peers that fell asleep before they saw our last write */
+    /* Bulk bytes of others that we pass on, or get passed on (core_relay.c). */
+    uint64_t relayed[NX_MEMBERS_MAX][NX_MEMBERS_MAX]; /* per sender and peer: how far */
+    nx_rankset relays_for, relayed_by_others;         /* senders */
+    nx_rankset turned;                    /* senders whose way to us is another than a turn ago */
+    nx_rank pass_on_from[NX_MEMBERS_MAX]; /* per peer: the sender whose turn it is */
+    uint64_t sleep_epoch;                 /* odd: we said that we sleep */
+    nx_rankset unrung;                    /* peers that may sleep through a write of ours */
+    nx_rankset ring;       /* peers that fell asleep before they saw our last write */
+    uint32_t beats_posted; /* writes of this turn that carry a beat and nothing else */
 
     uint32_t load[NX_LOAD_WORDS];
     struct nx_group_stats stats;
@@ -78,21 +103,51 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
 /* core_listen.c: takes what is new in the others' rows. True if something moved. */
-bool nx_core_listen(struct nx_core *core);
+bool nx_core_listen(struct nx_core *core, nx_ns now);
+/* The peer's connection has ended: whether the last that it said was that we are out. */
+void nx_core_last_look(struct nx_core *core, nx_rank peer);
+
+/* core_heart.c: what a row says of its writer's heart; any change in it is a sign of life. */
+void nx_core_hear_heart(struct nx_core *core, nx_rank peer, uint32_t changed, nx_ns now);
+/* Suspects who was silent for too long. True if something moved. */
+bool nx_core_judge(struct nx_core *core, nx_ns now);
+void nx_core_tell_heart(struct nx_core *core, nx_ns now);
 
 /* core_change.c: what a row says of the membership. */
 void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed);
 /* Moves the view change; wedges our shard while one is under way. True if it moved. */
 bool nx_core_change(struct nx_core *core);
 /* Installs the next view, if it is decided and the old one is delivered up to the trim. True if so. */
-bool nx_core_install(struct nx_core *core, struct nx_update *update);
+bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update);
 /* Our words of the change, for the rows. */
 void nx_core_tell_change(struct nx_core *core, nx_ns now);
 /* How far the old view is delivered; only while its end is decided. */
 uint64_t nx_core_trim(const struct nx_core *core);
 
+/* core_join.c: members that come, and the state of our shard. */
+enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event);
+enum nx_status nx_core_join(struct nx_core *core, const struct nx_event *event);
+enum nx_status nx_core_take_state(struct nx_core *core);
+nx_rankset nx_core_cards(const struct nx_core *core); /* seats admitted in this view */
+/* The view that is decided, but for its bases and shards. */
+void nx_core_next_view(const struct nx_core *core, struct nx_view *next);
+/* Of the view that is installed: everything between us and who came begins. */
+void nx_core_take_seats(struct nx_core *core, nx_rankset joined);
+void nx_core_begin_state(struct nx_core *core);
+/* Somebody, `fresh` or we, came to our shard: bulk streams end, rings begin where we say. */
+void nx_core_cut_bulk(struct nx_core *core, nx_rankset fresh);
+void nx_core_take_bases(struct nx_core *core);
+/* Members of `among` with state suffice for the shard. */
+bool nx_core_is_adequate(const struct nx_core *core, uint32_t subgroup, uint32_t shard,
+                         nx_rankset among);
+/* Unwedges a starved shard that is adequate now; true if so. */
+bool nx_core_feed_shard(struct nx_core *core);
+
+/* core_request.c: our load words, for who has just come. */
+void nx_core_tell_loads(struct nx_core *core, nx_rankset peers);
+
 /* core.c: our shard's part of a view. */
-void nx_core_begin_shard(struct nx_core *core, uint64_t base);
+void nx_core_begin_shard(struct nx_core *core);
 void nx_core_begin_change(struct nx_core *core);
 
 /* core_up.c: reports the members that are gone and closes their streams; then hands up what is due,
@@ -109,7 +164,24 @@ void nx_core_fail_self(struct nx_core *core, const char *why);
 /* When a turn is due though nothing happens; NX_NEVER mostly. */
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
 
+/* core_relay.c. Passes on to the peer what one sender's plan gives it through us. */
+void nx_core_pass_on(struct nx_core *core, struct nx_update *update, nx_rank peer);
+/* After pushing: plans whose record is with everybody whom the old plan made us pass it on to. True if one has turned. */
+bool nx_core_turn_plans(struct nx_core *core);
+/* Plans have changed: for whom we relay, and who is relayed to us. */
+void nx_core_settle_relays(struct nx_core *core);
+/* Takes what relays have passed on to us. */
+bool nx_core_hear_relays(struct nx_core *core);
+bool nx_core_relays_have_news(const struct nx_core *core);
+
 /* core_push.c: posts what the writable peers have not seen. */
+struct nx_span {
+    uint64_t from, to, ring_bytes; /* positions */
+};
+void nx_core_add_write(struct nx_core *core, struct nx_update *update, struct nx_write write);
+/* Posts the bytes of a ring: one write, or two at its end. */
+void nx_core_push_span(struct nx_core *core, struct nx_update *update, nx_rank peer,
+                       struct nx_span span, uint64_t local, uint64_t remote);
 void nx_core_tell_receipts(struct nx_core *core,
                            nx_rank peer); /* our newest, into the peer's row */
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update);

@@ -214,9 +214,11 @@ static void describe_self(struct nx_bootstrap *b, uint64_t layout_hash,
         .layout_hash = layout_hash,
         .members_max = c->members_max,
         .first_view_nodes = c->first_view_nodes,
+        .timeout_ms = (uint32_t)(c->timeout_ns / NX_MS),
         .spec = c->spec,
         .node = c->local_id,
         .subgroup = c->subgroup,
+        .gms_port = c->gms_port,
         .card = *card,
     };
     memcpy(b->mine.provider, c->provider, sizeof b->mine.provider);

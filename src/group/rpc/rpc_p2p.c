@@ -4,23 +4,37 @@
 
 static_assert(sizeof(struct nx_p2p_header) == 24, "the same at every member");
 
-void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, uint8_t *region,
-                 const struct nx_region_shape *shape, struct nx_asked *asked)
+void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, nx_vid since,
+                 uint8_t *region, const struct nx_region_shape *shape, struct nx_asked *asked)
 {
     memset(p2p, 0, sizeof *p2p);
     p2p->self = self;
     p2p->members_count = members_count;
     p2p->asked = asked;
+    p2p->opened = nx_stream_first(since);
     uint64_t ring_bytes = shape->p2p_ring_bytes;
     p2p->fragment_bytes =
         ring_bytes / 4 < NX_P2P_FRAGMENT_BYTES ? ring_bytes / 4 : NX_P2P_FRAGMENT_BYTES;
-    for (nx_rank r = 0; r < members_count; r++) {
+    for (nx_rank r = 0; r < shape->members_max; r++) {
         nx_window_init(&p2p->out[r], region + nx_p2p_out_offset(shape, r), ring_bytes);
         nx_intake_init(&p2p->in[r], region + nx_p2p_in_offset(shape, r), ring_bytes);
     }
     for (uint32_t i = 0; i < NX_QUERIES_MAX; i++)
         p2p->free_slots[i] = (uint16_t)(NX_QUERIES_MAX - 1 - i);
     p2p->free_count = NX_QUERIES_MAX;
+}
+
+void nx_p2p_take_seat(struct nx_p2p *p2p, nx_rank seat)
+{
+    uint64_t ring_bytes = p2p->out[seat].ring_bytes;
+    nx_window_init(&p2p->out[seat], p2p->out[seat].ring, ring_bytes);
+    nx_intake_init(&p2p->in[seat], p2p->in[seat].ring, ring_bytes);
+    p2p->claims[seat] = (struct nx_p2p_claim){0};
+    p2p->orphans_at[seat] = 0;
+    p2p->unread &= ~NX_RANK_BIT(seat);
+    memset(&p2p->asked[(size_t)seat * NX_QUERIES_MAX], 0, NX_QUERIES_MAX * sizeof *p2p->asked);
+    if (seat >= p2p->members_count)
+        p2p->members_count = seat + 1;
 }
 
 static bool is_large(const struct nx_p2p *p2p, const struct nx_p2p_flow *flow)
@@ -54,7 +68,9 @@ static bool put_fragment(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stre
         return false;
     size_t take = len < most ? len : most;
     struct nx_p2p_header header = {stream, flow->total, flow->sent};
-    struct nx_record record = {.len = (uint32_t)(sizeof header + take), .kind = kind};
+    struct nx_record record = {.len = (uint32_t)(sizeof header + take),
+                               .kind = kind,
+                               .flags = flow->system ? NX_REC_SYSTEM : 0};
     uint8_t *payload = nx_window_append(out, &record);
     nx_assert(payload != NULL);
     memcpy(payload, &header, sizeof header);
@@ -117,15 +133,15 @@ static struct nx_query *find_query(struct nx_p2p *p2p, nx_stream stream)
     return query->state == NX_QUERY_OPEN && query->stream == stream ? query : NULL;
 }
 
-enum nx_status nx_p2p_ask(struct nx_p2p *p2p, nx_rank peer, uint64_t total, void *cookie,
-                          nx_stream *stream)
+enum nx_status nx_p2p_ask(struct nx_p2p *p2p, nx_rank peer, uint64_t total, bool system,
+                          void *cookie, nx_stream *stream)
 {
     nx_assert(peer < p2p->members_count && peer != p2p->self);
     if (p2p->free_count == 0)
         return NX_AGAIN;
     uint32_t slot = p2p->free_slots[p2p->free_count - 1];
     nx_stream name = nx_stream_make(p2p->self, false, p2p->opened + 1, slot);
-    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn};
+    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn, .system = system};
     size_t took;
     if (total == 0 && !put_fragment(p2p, peer, NX_REC_QUERY, name, &flow, NULL, 0, &took))
         return NX_AGAIN;
@@ -193,7 +209,7 @@ enum nx_status nx_p2p_reply(struct nx_p2p *p2p, nx_stream query, uint64_t total)
         return NX_NOT_FOUND;
     if (asked->replying)
         return NX_EXISTS;
-    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn};
+    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn, .system = asked->system};
     size_t took;
     if (total == 0 && !put_fragment(p2p, asker, NX_REC_REPLY, query, &flow, NULL, 0, &took))
         return NX_AGAIN;

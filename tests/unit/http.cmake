@@ -1,0 +1,3 @@
+foreach(name IN ITEMS http_head http_chunked http_multipart)
+    nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_http)
+endforeach()
