@@ -71,7 +71,7 @@ static void run_golden(const struct nx_backend *backend, const struct golden *g,
 static const struct {
     const char *name;
     int cases;
-} files[] = {{"ops.golden", 101}, {"ops_wide.golden", 150}};
+} files[] = {{"ops.golden", 101}, {"ops_wide.golden", 159}};
 
 static void run_file(const char *name, int wanted, const struct nx_backend *backend,
                      unsigned passes)

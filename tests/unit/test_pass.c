@@ -376,9 +376,7 @@ static void spelled_out_functions_become_one(void **state)
         run_passes(&net, NX_PASS_ALL);
         assert_int_equal(net.graph.n_nodes, form < 8 ? 1 : 2);
         enum nx_unary act = net.graph.nodes[0].post.act.fn;
-        assert_int_equal(act, form < 2   ? NX_UNARY_SWISH
-                              : form < 8 ? NX_UNARY_GELU
-                                         : NX_UNARY_NONE);
+        assert_int_equal(act, form < 2 ? NX_UNARY_SWISH : form < 8 ? NX_UNARY_GELU : NX_UNARY_NONE);
         assert_int_equal(count(&net, NX_OP_LAYER_NORM), form < 8 ? 0 : 1);
         nx_net_close(&net);
     }

@@ -158,8 +158,93 @@ def two_point_zero():
     case("npi_expand_squeeze", (2, 3, 4), lambda d: mx.symbol.numpy.squeeze(mx.symbol.numpy.expand_dims(d.as_np_ndarray(), 1), 1).as_nd_ndarray() * 1)
 
 
+def nets():
+    """The zoo at reduced width, as far as make_op_goldens.py does not have it. tools/zoo_sweep.py has it at full size."""
+
+    def conv(d, name, n, k=3, s=1, g=1, bias=False):
+        return S.Convolution(d, name=name, num_filter=n, kernel=(k, k), stride=(s, s), pad=(k // 2, k // 2), num_group=g, no_bias=not bias)
+
+    def bn(d, name, fix=False):
+        return S.BatchNorm(d, name=name + "_bn", fix_gamma=fix, eps=1e-5)
+
+    relu = lambda d: S.Activation(d, act_type="relu")
+    unit = lambda d, name, n, k=3, s=1, g=1: relu(bn(conv(d, name, n, k, s, g), name))
+    pool = lambda d, kind, k=3, s=2, p=1: S.Pooling(d, kernel=(k, k), stride=(s, s), pad=(p, p), pool_type=kind)
+    head = lambda d: S.FullyConnected(S.Flatten(S.Pooling(d, kernel=(1, 1), global_pool=True, pool_type="avg")), num_hidden=5, name="fc")
+
+    def alexnet(d):
+        d = relu(S.Convolution(d, name="c0", num_filter=6, kernel=(5, 5), stride=(2, 2), pad=(2, 2)))
+        d = S.LRN(pool(d, "max", 3, 2, 0), nsize=5)
+        d = S.Flatten(pool(relu(conv(d, "c1", 6, bias=True)), "max", 2, 2, 0))
+        return S.FullyConnected(S.Dropout(relu(S.FullyConnected(d, num_hidden=8, name="f0"))), num_hidden=5, name="f1")
+
+    def vgg_bn(d):
+        for i, n in enumerate((4, 6)):
+            d = pool(relu(bn(conv(relu(bn(conv(d, "c%da" % i, n, bias=True), "c%da" % i)), "c%db" % i, n, bias=True), "c%db" % i)), "max", 2, 2, 0)
+        return S.FullyConnected(relu(S.FullyConnected(d, num_hidden=8, name="f0")), num_hidden=5, name="f1")
+
+    def densenet(d):
+        d = pool(unit(d, "c0", 4), "max")
+        for i in range(2):
+            for k in range(2):
+                y = conv(relu(bn(d, "d%d%da" % (i, k))), "d%d%da" % (i, k), 6, 1)
+                d = S.Concat(d, conv(relu(bn(y, "d%d%db" % (i, k))), "d%d%db" % (i, k), 3))
+            if i == 0:
+                d = pool(conv(relu(bn(d, "t")), "t", 4, 1), "avg", 2, 2, 0)
+        return head(relu(bn(d, "last")))
+
+    def mobilenet(d):
+        d = unit(d, "c0", 4, 3, 2)
+        for i, (n, s) in enumerate(((8, 1), (8, 2))):
+            inside = 4 if i == 0 else 8
+            d = unit(unit(d, "c%dd" % i, inside, 3, s, inside), "c%dp" % i, n, 1)
+        return head(d)
+
+    hswish = lambda d: d * S.clip(d + 3, 0, 6) / 6
+
+    def squeeze(d, name, n, hard):
+        w = S.contrib.AdaptiveAvgPooling2D(d, output_size=1)
+        w = conv(relu(conv(w, name + "_down", 2, 1, bias=True)), name + "_up", n, 1, bias=True)
+        return S.broadcast_mul(d, S.clip(w + 3, 0, 6) / 6 if hard else S.sigmoid(w))
+
+    def mobilenet_v3(d):
+        d = hswish(bn(conv(d, "c0", 4, 3, 2), "c0"))
+        y = hswish(bn(conv(d, "e", 8, 1), "e"))
+        y = squeeze(hswish(bn(conv(y, "w", 8, 5, 1, 8), "w")), "se", 8, True)
+        d = bn(conv(y, "p", 4, 1), "p") + d
+        d = S.Pooling(hswish(bn(conv(d, "l", 8, 1), "l")), kernel=(1, 1), global_pool=True, pool_type="avg")
+        return S.Flatten(conv(hswish(conv(d, "h", 6, 1, bias=True)), "o", 5, 1, bias=True))
+
+    def bottleneck(d, name, n, groups, se):
+        y = bn(conv(unit(unit(d, name + "a", n, 1), name + "b", n, 3, 1, groups), name + "c", 8, 1), name + "c")
+        return relu((squeeze(y, name, 8, False) if se else y) + bn(conv(d, name + "s", 8, 1), name + "s"))
+
+    def resnext(d):
+        return head(bottleneck(pool(unit(d, "c0", 4, 3, 2), "max"), "r", 8, 4, False))
+
+    def se_resnet(d):
+        return head(bottleneck(pool(unit(d, "c0", 4, 3, 2), "max"), "r", 4, 1, True))
+
+    def inception_bn(d):
+        d = pool(unit(d, "c0", 4), "max")
+        a = S.Concat(unit(d, "i1", 3, 1), unit(unit(d, "i3r", 2, 1), "i3", 3), unit(unit(unit(d, "id", 2, 1), "id0", 3), "id1", 3),
+                     unit(pool(d, "avg", 3, 1, 1), "ip", 2, 1))
+        return head(S.Concat(unit(unit(a, "j3r", 2, 1), "j3", 3, 3, 2), pool(a, "max")))
+
+    def inception_v3(d):
+        """Factored convolutions and average pools of padding that counts."""
+        d = unit(d, "c0", 4, 3, 2)
+        row = lambda x, name, n: relu(bn(S.Convolution(x, name=name, num_filter=n, kernel=(1, 7), pad=(0, 3), no_bias=True), name))
+        column = lambda x, name, n: relu(bn(S.Convolution(x, name=name, num_filter=n, kernel=(7, 1), pad=(3, 0), no_bias=True), name))
+        d = S.Concat(unit(d, "a", 3, 1), column(row(unit(d, "b0", 2, 1), "b1", 3), "b2", 3), unit(pool(d, "avg", 3, 1, 1), "p", 2, 1))
+        return head(S.Concat(unit(unit(d, "e", 3, 1), "e1", 3, 3, 2), S.Pooling(d, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="max")))
+
+    for build in (alexnet, vgg_bn, densenet, mobilenet, mobilenet_v3, resnext, se_resnet, inception_bn, inception_v3):
+        case("net_" + build.__name__, (2, 3, 16, 16), build)
+
+
 def main():
-    for part in (norms, products, sizes, indices, elementwise, two_point_zero):
+    for part in (norms, products, sizes, indices, elementwise, two_point_zero, nets):
         part()
     base.write(sys.argv[1])
 
