@@ -20,6 +20,7 @@ struct ears {
     struct sim_facts *facts;
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
+    size_t since[SIM_NODES_MAX][SIM_NODES_MAX]; /* of a link that is in `unlinked` */
     struct pause pauses[SIM_NODES_MAX][PAUSES_MAX];
     unsigned pauses_count[SIM_NODES_MAX];
     struct stall stalls[STALLS_MAX];
@@ -89,8 +90,8 @@ static void note_silence(struct ears *ears, unsigned at, unsigned of)
     struct sim_facts *facts = ears->facts;
     size_t after = record_at(facts->trace, heard + enough(ears));
     size_t since = after ? after - 1 : 0; /* what is recorded after it may follow from it */
-    give_up(facts, at, since);
-    give_up(facts, of, since);
+    if (!(facts->unlinked[at] >> of & 1) || since < ears->since[at][of])
+        ears->since[at][of] = ears->since[of][at] = since;
     facts->unlinked[at] |= UINT64_C(1) << of;
     facts->unlinked[of] |= UINT64_C(1) << at;
 }
@@ -157,6 +158,25 @@ static void note_record(struct ears *ears, const struct sim_record *r)
     }
 }
 
+/* All links that broke are its own, and there are several: nobody else is to go for them. */
+static bool is_star(const struct sim_facts *facts, unsigned node)
+{
+    uint64_t ends = facts->unlinked[node];
+    for (unsigned n = 0; n < facts->nodes; n++)
+        if ((ends >> n & 1) && facts->unlinked[n] != UINT64_C(1) << node)
+            return false;
+    return (ends & (ends - 1)) != 0;
+}
+
+static void blame(struct ears *ears)
+{
+    struct sim_facts *facts = ears->facts;
+    for (unsigned a = 0; a < facts->nodes; a++)
+        for (unsigned b = 0; b < facts->nodes; b++)
+            if ((facts->unlinked[a] >> b & 1) && !is_star(facts, b))
+                give_up(facts, a, ears->since[a][b]);
+}
+
 void sim_find_silence(struct sim_facts *facts)
 {
     const struct sim_trace *trace = facts->trace;
@@ -171,5 +191,6 @@ void sim_find_silence(struct sim_facts *facts)
     nx_ns end = trace->count ? trace->records[trace->count - 1].at : 0;
     for (unsigned node = 0; node < facts->nodes; node++)
         close_node(ears, node, end);
+    blame(ears);
     free(ears);
 }
