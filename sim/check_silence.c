@@ -158,14 +158,24 @@ static void note_record(struct ears *ears, const struct sim_record *r)
     }
 }
 
-/* All links that broke are its own, and there are several: nobody else is to go for them. */
-static bool is_star(const struct sim_facts *facts, unsigned node)
+/* Its links broke at one time, so many that it has no majority, and their other ends lost nobody else: nobody else is to go. */
+static bool is_silent_host(const struct ears *ears, unsigned node)
 {
+    const struct sim_facts *facts = ears->facts;
     uint64_t ends = facts->unlinked[node];
-    for (unsigned n = 0; n < facts->nodes; n++)
-        if ((ends >> n & 1) && facts->unlinked[n] != UINT64_C(1) << node)
+    nx_ns first = NX_NEVER, last = 0;
+    for (unsigned n = 0; n < facts->nodes; n++) {
+        if (!(ends >> n & 1))
+            continue;
+        if (facts->unlinked[n] != UINT64_C(1) << node)
             return false;
-    return (ends & (ends - 1)) != 0;
+        nx_ns at = facts->trace->records[ears->since[node][n]].at;
+        first = at < first ? at : first;
+        last = at > last ? at : last;
+    }
+    unsigned linked = facts->nodes - (unsigned)__builtin_popcountll(ends);
+    return (ends & (ends - 1)) != 0 && 2 * linked <= facts->nodes &&
+           last - first <= facts->limits->timeout_ns / 2;
 }
 
 static void blame(struct ears *ears)
@@ -173,7 +183,7 @@ static void blame(struct ears *ears)
     struct sim_facts *facts = ears->facts;
     for (unsigned a = 0; a < facts->nodes; a++)
         for (unsigned b = 0; b < facts->nodes; b++)
-            if ((facts->unlinked[a] >> b & 1) && !is_star(facts, b))
+            if ((facts->unlinked[a] >> b & 1) && !is_silent_host(ears, b))
                 give_up(facts, a, ears->since[a][b]);
 }
 
