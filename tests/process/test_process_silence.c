@@ -4,6 +4,7 @@
  *
  * The links are cut in a network namespace of our own, by rules that drop what one loopback address sends to another.
  * Where no namespace may be made, those tests are skipped, with a line that says so. */
+#include "check.h"
 #include "nx_test.h"
 #include "process/process_driver.h"
 
@@ -22,6 +23,9 @@ enum { TIMEOUT_MS = 1500, NODES = 3 };
 
 static const char *program;
 static bool cuts; /* links can be cut */
+static struct sim_record own[16]; /* what the driver did to the nodes */
+static unsigned own_count;
+static char prefix[] = "/tmp/nx-silence-XXXXXX";
 
 static int make_driver(void **state)
 {
@@ -32,8 +36,59 @@ static int make_driver(void **state)
     d->timeout_ms = TIMEOUT_MS;
     d->own_ips = true;
     d->port = driver_free_port();
+    own_count = 0;
     *state = d;
     return 0;
+}
+
+/* --- the simulator's judges ------------------------------------------------------------------- */
+
+static void note(enum sim_kind kind, unsigned node, nx_ns lasts)
+{
+    own[own_count++] = (struct sim_record){.at = nx_clock_now(),
+                                           .kind = (uint8_t)kind,
+                                           .node = (uint8_t)node,
+                                           .total = (uint64_t)lasts};
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct sim_record *x = a, *y = b;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+static void read_trace(struct sim_trace *trace, unsigned node)
+{
+    char path[sizeof prefix + 8], line[512];
+    snprintf(path, sizeof path, "%s%u", prefix, node);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        struct sim_record record;
+        assert_true(sim_record_parse(line, &record));
+        sim_trace_add(trace, &record);
+    }
+    fclose(file);
+    unlink(path);
+}
+
+/* All that the nodes wrote down, in one order of time. */
+static void judge(unsigned nodes)
+{
+    const struct sim_limits limits = {.timeout_ns = TIMEOUT_MS * NX_MS};
+    struct sim_trace trace;
+    struct sim_verdict verdict;
+    sim_trace_init(&trace);
+    note(SIM_END, 0, 0);
+    for (unsigned n = 0; n < nodes; n++)
+        read_trace(&trace, n);
+    for (unsigned i = 0; i < own_count; i++)
+        sim_trace_add(&trace, &own[i]);
+    qsort(trace.records, trace.count, sizeof *trace.records, by_time);
+    if (!sim_check(&trace, &limits, &verdict))
+        fail_msg("%s: %s", verdict.rule, verdict.text);
+    printf("# the simulator's judges read %zu records\n", trace.count);
+    sim_trace_free(&trace);
 }
 
 static bool shell(const char *format, unsigned a, unsigned b)
@@ -55,6 +110,8 @@ static int stop_driver(void **state)
 /* Nothing of `from` arrives at `to` any more. */
 static void cut(unsigned from, unsigned to)
 {
+    note(SIM_STALL, from, 60 * NX_SEC);
+    own[own_count - 1].peer = (uint8_t)to;
     assert_true(shell("ip rule add pref 1 from 127.0.0.%u to 127.0.0.%u blackhole", from, to));
 }
 
@@ -127,12 +184,14 @@ static void stop_one(struct driver *d, unsigned silent)
         await_delivered(d, i, 50);
     nx_ns since = nx_clock_now();
     kill(d->nodes[silent].pid, SIGSTOP);
+    note(SIM_PAUSE, silent, 60 * NX_SEC);              /* much more than it will be */
     assert_true(await_view_of_two(d, a, since) > 0.5); /* not by a connection's end */
     (void)await_view_of_two(d, b, since);
     expect_both_go_on(d, a, b, 50);
     kill(d->nodes[silent].pid, SIGCONT);
     expect_fenced(d, silent);
     expect_both_go_on(d, b, a, 70);
+    judge(NODES);
 }
 
 static void a_stopped_member_is_left_behind_and_fenced_when_it_wakes(void **state)
@@ -166,12 +225,15 @@ static void all_stopped_together_go_on_together(void **state)
     start_group(d, NODES);
     for (unsigned i = 0; i < NODES; i++)
         kill(d->nodes[i].pid, SIGSTOP);
+    for (unsigned i = 0; i < NODES; i++)
+        note(SIM_PAUSE, i, 2 * TIMEOUT_MS * NX_MS);
     poll(NULL, 0, 2 * TIMEOUT_MS);
     for (unsigned i = 0; i < NODES; i++)
         kill(d->nodes[i].pid, SIGCONT);
     driver_tell(d, 0, "send 20 300");
     for (unsigned i = 0; i < NODES; i++)
         await_delivered(d, i, 20);
+    judge(NODES);
 }
 
 static void of_two_the_other_blocks_and_goes_on_when_it_is_back(void **state)
@@ -222,6 +284,7 @@ static void cut_between_two(struct driver *d, bool there, bool back)
     (void)await_view_of_two(d, 2, since);
     expect_fenced(d, 1);
     expect_both_go_on(d, 0, 2, 0);
+    judge(NODES);
 }
 
 static void of_two_without_a_link_one_goes_on(void **state)
@@ -275,6 +338,16 @@ static void without_any_link_all_block_and_go_on_when_it_heals(void **state)
     }
 }
 
+static void remove_traces(void)
+{
+    char path[sizeof prefix + 8];
+    unlink(prefix);
+    for (unsigned n = 0; n < NODES; n++) {
+        snprintf(path, sizeof path, "%s%u", prefix, n);
+        unlink(path);
+    }
+}
+
 /* A network of our own, with rules that come before the local table. */
 static bool make_network(void)
 {
@@ -314,6 +387,11 @@ int main(int argc, char **argv)
     }
     program = argv[1];
     signal(SIGPIPE, SIG_IGN);
+    int file = mkstemp(prefix);
+    if (file < 0)
+        return 2;
+    close(file);
+    setenv("NX_TRACE_PREFIX", prefix, 1);
     cuts = can_make_network() && make_network();
     const struct CMUnitTest tests[] = {
         WITH(a_stopped_member_is_left_behind_and_fenced_when_it_wakes),
@@ -326,5 +404,7 @@ int main(int argc, char **argv)
         WITH(a_silent_host_is_left_behind),
         WITH(without_any_link_all_block_and_go_on_when_it_heals),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    remove_traces();
+    return failed;
 }
