@@ -20,6 +20,7 @@ struct ears {
     struct sim_facts *facts;
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
+    size_t since[SIM_NODES_MAX][SIM_NODES_MAX]; /* of a link that is in `unlinked` */
     struct pause pauses[SIM_NODES_MAX][PAUSES_MAX];
     unsigned pauses_count[SIM_NODES_MAX];
     struct stall stalls[STALLS_MAX];
@@ -89,8 +90,8 @@ static void note_silence(struct ears *ears, unsigned at, unsigned of)
     struct sim_facts *facts = ears->facts;
     size_t after = record_at(facts->trace, heard + enough(ears));
     size_t since = after ? after - 1 : 0; /* what is recorded after it may follow from it */
-    give_up(facts, at, since);
-    give_up(facts, of, since);
+    if (!(facts->unlinked[at] >> of & 1) || since < ears->since[at][of])
+        ears->since[at][of] = ears->since[of][at] = since;
     facts->unlinked[at] |= UINT64_C(1) << of;
     facts->unlinked[of] |= UINT64_C(1) << at;
 }
@@ -157,6 +158,35 @@ static void note_record(struct ears *ears, const struct sim_record *r)
     }
 }
 
+/* Its links broke at one time, so many that it has no majority, and their other ends lost nobody else: nobody else is to go. */
+static bool is_silent_host(const struct ears *ears, unsigned node)
+{
+    const struct sim_facts *facts = ears->facts;
+    uint64_t ends = facts->unlinked[node];
+    nx_ns first = NX_NEVER, last = 0;
+    for (unsigned n = 0; n < facts->nodes; n++) {
+        if (!(ends >> n & 1))
+            continue;
+        if (facts->unlinked[n] != UINT64_C(1) << node)
+            return false;
+        nx_ns at = facts->trace->records[ears->since[node][n]].at;
+        first = at < first ? at : first;
+        last = at > last ? at : last;
+    }
+    unsigned linked = facts->nodes - (unsigned)__builtin_popcountll(ends);
+    return (ends & (ends - 1)) != 0 && 2 * linked <= facts->nodes &&
+           last - first <= facts->limits->timeout_ns / 2;
+}
+
+static void blame(struct ears *ears)
+{
+    struct sim_facts *facts = ears->facts;
+    for (unsigned a = 0; a < facts->nodes; a++)
+        for (unsigned b = 0; b < facts->nodes; b++)
+            if ((facts->unlinked[a] >> b & 1) && !is_silent_host(ears, b))
+                give_up(facts, a, ears->since[a][b]);
+}
+
 void sim_find_silence(struct sim_facts *facts)
 {
     const struct sim_trace *trace = facts->trace;
@@ -171,5 +201,6 @@ void sim_find_silence(struct sim_facts *facts)
     nx_ns end = trace->count ? trace->records[trace->count - 1].at : 0;
     for (unsigned node = 0; node < facts->nodes; node++)
         close_node(ears, node, end);
+    blame(ears);
     free(ears);
 }
