@@ -55,7 +55,8 @@ static enum nx_status query_open(struct nx_core *core, const struct nx_event *ev
         return NX_PEER_DOWN;
     if (core->suspect.leaving)
         return NX_WEDGED;
-    return nx_p2p_ask(&core->p2p, event->peer, event->total, event->cookie, &update->stream);
+    return nx_p2p_ask(&core->p2p, event->peer, event->total, event->system, event->cookie,
+                      &update->stream);
 }
 
 void nx_core_tell_loads(struct nx_core *core, nx_rankset peers)
@@ -119,6 +120,7 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
     bool is_write = event->type == NX_EV_QUERY_WRITE || event->type == NX_EV_REPLY_WRITE ||
                     event->type == NX_EV_BULK_WRITE;
     bool took = update->status == NX_OK && (!is_write || update->taken > 0);
-    update->busy = took || core->p2p.postponed;
+    bool turns = event->type == NX_EV_BULK_WRITE && core->bulk.turning; /* the plan goes first */
+    update->busy = took || core->p2p.postponed || turns;
     core->p2p.postponed = false;
 }
