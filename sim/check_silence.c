@@ -21,6 +21,7 @@ struct ears {
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
     size_t since[SIM_NODES_MAX][SIM_NODES_MAX]; /* of a link that is in `unlinked` */
+    uint64_t mute[SIM_NODES_MAX];               /* to whom nothing came of this node */
     struct pause pauses[SIM_NODES_MAX][PAUSES_MAX];
     unsigned pauses_count[SIM_NODES_MAX];
     struct stall stalls[STALLS_MAX];
@@ -92,6 +93,7 @@ static void note_silence(struct ears *ears, unsigned at, unsigned of)
     size_t since = after ? after - 1 : 0; /* what is recorded after it may follow from it */
     if (!(facts->unlinked[at] >> of & 1) || since < ears->since[at][of])
         ears->since[at][of] = ears->since[of][at] = since;
+    ears->mute[of] |= UINT64_C(1) << at;
     facts->unlinked[at] |= UINT64_C(1) << of;
     facts->unlinked[of] |= UINT64_C(1) << at;
 }
@@ -174,7 +176,7 @@ static bool is_silent_host(const struct ears *ears, unsigned node)
         last = at > last ? at : last;
     }
     unsigned linked = facts->nodes - (unsigned)__builtin_popcountll(ends);
-    return (ends & (ends - 1)) != 0 && 2 * linked <= facts->nodes &&
+    return (ends & (ends - 1)) != 0 && ends == ears->mute[node] && 2 * linked <= facts->nodes &&
            last - first <= facts->limits->timeout_ns / 2;
 }
 
