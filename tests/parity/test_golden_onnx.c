@@ -113,8 +113,8 @@ static void run_file(const char *name, int wanted, const struct nx_backend *back
         free(g.y.values);
     }
     free(file.bytes);
-    print_message("# %s, %s%s: %d cases, off by %.1e (1 + |golden|) at most\n", name,
-                  backend->name, passes ? " with passes" : "", cases, (double)largest);
+    print_message("# %s, %s%s: %d cases, off by %.1e (1 + |golden|) at most\n", name, backend->name,
+                  passes ? " with passes" : "", cases, (double)largest);
     assert_int_equal(cases, wanted);
 }
 

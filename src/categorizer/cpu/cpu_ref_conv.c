@@ -157,8 +157,7 @@ void nx_ref_pool(const struct nx_ref_call *c)
         const float *plane = nx_ref_in(c, 0) + p * xs->dims[2] * xs->dims[3];
         for (int64_t oy = 0; oy < ys->dims[2]; oy++)
             for (int64_t ox = 0; ox < ys->dims[3]; ox++)
-                *out++ =
-                    pool_window(a, plane, xs->dims[3], window_span(a, 0, oy, xs->dims[2]),
-                                window_span(a, 1, ox, xs->dims[3]));
+                *out++ = pool_window(a, plane, xs->dims[3], window_span(a, 0, oy, xs->dims[2]),
+                                     window_span(a, 1, ox, xs->dims[3]));
     }
 }

@@ -24,7 +24,8 @@ void nx_ref_matmul(const struct nx_ref_call *c)
     int64_t a_row = m->transpose_a ? 1 : inner, a_column = m->transpose_a ? rows : 1;
     int64_t b_row = m->transpose_b ? 1 : columns, b_column = m->transpose_b ? inner : 1;
     float *y = nx_ref_out(c, 0);
-    for (int64_t n = nx_ref_product(&outer, 0, outer.rank); n > 0; n--, nx_ref_next(index, &outer)) {
+    for (int64_t n = nx_ref_product(&outer, 0, outer.rank); n > 0;
+         n--, nx_ref_next(index, &outer)) {
         const float *a = nx_ref_in(c, 0) + nx_ref_offset(index, a_steps, outer.rank) * rows * inner;
         const float *b =
             nx_ref_in(c, 1) + nx_ref_offset(index, b_steps, outer.rank) * columns * inner;
@@ -32,7 +33,8 @@ void nx_ref_matmul(const struct nx_ref_call *c)
             for (int64_t k = 0; k < columns; k++) {
                 double sum = 0;
                 for (int64_t j = 0; j < inner; j++)
-                    sum += (double)a[i * a_row + j * a_column] * (double)b[j * b_row + k * b_column];
+                    sum +=
+                        (double)a[i * a_row + j * a_column] * (double)b[j * b_row + k * b_column];
                 *y++ = (float)sum;
             }
     }
@@ -71,7 +73,8 @@ void nx_ref_layer_norm(const struct nx_ref_call *c)
             struct moments m = moments_of(x, over, inner, a->eps);
             for (int64_t k = 0; k < over; k++) {
                 double v = ((double)x[k * inner] - m.mean) * m.scale;
-                y[k * inner] = (float)(v * (gamma ? (double)gamma[k] : 1) + (beta ? (double)beta[k] : 0));
+                y[k * inner] =
+                    (float)(v * (gamma ? (double)gamma[k] : 1) + (beta ? (double)beta[k] : 0));
             }
         }
 }
@@ -83,7 +86,8 @@ void nx_ref_group_norm(const struct nx_ref_call *c)
     const struct nx_shape *xs = nx_ref_in_shape(c, 0);
     int64_t channels = xs->dims[1], inner = nx_ref_product(xs, 2, xs->rank);
     int64_t groups = a->groups ? a->groups : channels, each = channels / groups;
-    int64_t step = nx_ref_in_shape(c, 1)->dims[0] == channels ? 1 : each; /* a factor for each group */
+    int64_t step =
+        nx_ref_in_shape(c, 1)->dims[0] == channels ? 1 : each; /* a factor for each group */
     for (int64_t g = 0; g < xs->dims[0] * groups; g++) {
         const float *x = nx_ref_in(c, 0) + g * each * inner;
         float *y = nx_ref_out(c, 0) + g * each * inner;
@@ -160,9 +164,7 @@ static float place_in(const struct nx_attr_resize *a, int i, int64_t o, int64_t 
     case NX_PLACE_HALF_PIXEL: at = (at + 0.5f) * a->step[i] - 0.5f; break;
     case NX_PLACE_HALF_PIXEL_OR_ZERO: at = out > 1 ? (at + 0.5f) * a->step[i] - 0.5f : 0; break;
     case NX_PLACE_ASYMMETRIC: at = at * a->step[i]; break;
-    case NX_PLACE_ALIGN_CORNERS:
-        at = out > 1 ? at * (float)(in - 1) / (float)(out - 1) : 0;
-        break;
+    case NX_PLACE_ALIGN_CORNERS: at = out > 1 ? at * (float)(in - 1) / (float)(out - 1) : 0; break;
     }
     return at;
 }

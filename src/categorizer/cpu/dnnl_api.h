@@ -132,9 +132,8 @@ enum nx_status nx_dnnl_make_concat(struct nx_dnnl *, uint32_t axis, uint32_t n,
                                    struct nx_err *);
 /* a (…, M, K), b (…, K, N) → (…, M, N), of one rank; b as WEIGHTS. A side of … may be 1 in a or b. */
 enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *, const struct nx_dnnl_layout *a,
-                                   const struct nx_dnnl_layout *b,
-                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
-                                   struct nx_err *);
+                                   const struct nx_dnnl_layout *b, const struct nx_dnnl_layout *dst,
+                                   struct nx_dnnl_made *, struct nx_err *);
 enum nx_status nx_dnnl_make_lrn(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                 const struct nx_attr_lrn *, struct nx_dnnl_made *, struct nx_err *);
 /* Between layouts and types of one shape. */

@@ -315,9 +315,8 @@ enum nx_status nx_dnnl_make_binary(struct nx_dnnl *d, enum nx_binary kind,
 }
 
 enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *d, const struct nx_dnnl_layout *a,
-                                   const struct nx_dnnl_layout *b,
-                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *made,
-                                   struct nx_err *err)
+                                   const struct nx_dnnl_layout *b, const struct nx_dnnl_layout *dst,
+                                   struct nx_dnnl_made *made, struct nx_err *err)
 {
     dnnl_matmul_desc_t desc;
     dnnl_status_t filled = dnnl_matmul_desc_init(&desc, &a->md, &b->md, NULL, &dst->md);

@@ -336,7 +336,7 @@ struct nx_attr_pool {
     enum nx_pool_rounding rounding;
     bool global;
     bool include_pad;
-    int32_t p; /* of LP */
+    int32_t p;        /* of LP */
     int64_t cells[2]; /* 0: none */
     bool even;        /* resolved: without cells, or where these divide the sides */
     struct nx_window window;
@@ -348,7 +348,7 @@ struct nx_attr_binary {
 
 struct nx_attr_matmul {
     bool transpose_a, transpose_b; /* the last two dimensions lie the other way round */
-    bool one_matrix; /* b has to be a matrix, and a one as well if it is transposed */
+    bool one_matrix;               /* b has to be a matrix, and a one as well if it is transposed */
 };
 
 struct nx_attr_concat {
@@ -393,7 +393,7 @@ enum nx_reduce {
 
 struct nx_attr_reduce {
     enum nx_reduce kind;
-    bool keepdims, exclude;    /* exclude: over all axes but these */
+    bool keepdims, exclude; /* exclude: over all axes but these */
     bool last_index;
     uint32_t n;                /* of axes; 0: all of them */
     int32_t axes[NX_RANK_MAX]; /* maybe negative */
@@ -439,7 +439,7 @@ struct nx_attr_pad {
 
 enum nx_tile {
     NX_TILE_REPEAT, /* counts are how often; aligned with the last dimensions, as NumPy does */
-    NX_TILE_TO      /* counts are the sides of the result, of which 0 copies x's; x's others are 1 */
+    NX_TILE_TO /* counts are the sides of the result, of which 0 copies x's; x's others are 1 */
 };
 
 struct nx_attr_tile {
@@ -450,7 +450,8 @@ struct nx_attr_tile {
 
 struct nx_attr_gather {
     int32_t axis; /* resolved */
-    bool wrap;    /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
+    bool
+        wrap; /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
     bool negative_is_from_end;
 };
 

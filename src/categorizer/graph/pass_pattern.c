@@ -113,7 +113,8 @@ static uint32_t vector_beside(const struct nx_rewrite *rw, const struct nx_node 
 }
 
 /* d / sqrt(mean(d²) + eps), d = x - mean(x): the x */
-static uint32_t standardised(const struct nx_rewrite *rw, const struct nx_node *quotient, float *eps)
+static uint32_t standardised(const struct nx_rewrite *rw, const struct nx_node *quotient,
+                             float *eps)
 {
     uint32_t d = quotient->inputs[0];
     const struct nx_node *centred = binary_at(rw, d, NX_BINARY_SUB);
@@ -144,7 +145,8 @@ static void take_layer_norm(const struct nx_rewrite *rw, struct nx_node *node)
         uint32_t gamma = vector_beside(rw, product, 1 - (i >> 1), n);
         const struct nx_node *quotient = binary_at(rw, product->inputs[i >> 1], NX_BINARY_DIV);
         uint32_t x = quotient && gamma != NX_NONE ? standardised(rw, quotient, &eps) : NX_NONE;
-        uint32_t *inputs = x == NX_NONE ? NULL : nx_arena_array(rw->graph->arena, 3, sizeof *inputs);
+        uint32_t *inputs =
+            x == NX_NONE ? NULL : nx_arena_array(rw->graph->arena, 3, sizeof *inputs);
         if (!inputs) /* without memory it stays what it was */
             continue;
         inputs[0] = x;

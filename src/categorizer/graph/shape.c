@@ -297,8 +297,8 @@ static enum nx_status reduce_mask(const struct nx_rule *r, uint32_t rank)
     a->mask = a->n == 0 ? all : a->exclude ? all & ~named : named;
     bool index = a->kind == NX_REDUCE_ARGMAX || a->kind == NX_REDUCE_ARGMIN;
     if (index && (a->mask == 0 || (a->mask & (a->mask - 1)) != 0) && rank != 1)
-        return nx_err_set(r->err, NX_INVALID, "reduce '%s' gives an index along other than one axis",
-                          r->node->name);
+        return nx_err_set(r->err, NX_INVALID,
+                          "reduce '%s' gives an index along other than one axis", r->node->name);
     return NX_OK;
 }
 

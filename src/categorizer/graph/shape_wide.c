@@ -89,8 +89,9 @@ enum nx_status nx_rule_group_norm(const struct nx_rule *r)
     if (x->rank < 2)
         return nx_rule_refuse(r, x, "2 dimensions or more");
     if (a->groups < 0 || (a->groups > 0 && x->dims[1] % a->groups))
-        return nx_err_set(r->err, NX_INVALID, "group norm '%s' has %d groups of %" PRId64 " channels",
-                          r->node->name, a->groups, x->dims[1]);
+        return nx_err_set(r->err, NX_INVALID,
+                          "group norm '%s' has %d groups of %" PRId64 " channels", r->node->name,
+                          a->groups, x->dims[1]);
     struct nx_shape each = {1, {x->dims[1]}}, group = {1, {a->groups}};
     bool per_group = a->groups && nx_shape_equal(nx_rule_in(r, 1), &group);
     NX_TRY(nx_rule_param(r, 1, per_group ? &group : &each, "gamma"));

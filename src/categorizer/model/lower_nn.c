@@ -178,15 +178,12 @@ static enum nx_status lower_prelu(struct nx_lower *l)
 enum nx_status nx_lower_leaky_relu(struct nx_lower *l)
 {
     enum { LEAKY, PRELU, ELU, SELU, GELU, RRELU, GELU_ERF, GELU_TANH };
-    const char *const names[] = {"leaky", "prelu", "elu",      "selu",      "gelu",
+    const char *const names[] = {"leaky", "prelu",    "elu",       "selu", "gelu",
                                  "rrelu", "gelu_erf", "gelu_tanh", NULL};
-    static const enum nx_unary fns[] = {[LEAKY] = NX_UNARY_LEAKY,
-                                        [ELU] = NX_UNARY_ELU,
-                                        [SELU] = NX_UNARY_SELU,
-                                        [GELU] = NX_UNARY_GELU,
-                                        [RRELU] = NX_UNARY_LEAKY,
-                                        [GELU_ERF] = NX_UNARY_GELU,
-                                        [GELU_TANH] = NX_UNARY_GELU_TANH};
+    static const enum nx_unary fns[] = {
+        [LEAKY] = NX_UNARY_LEAKY,        [ELU] = NX_UNARY_ELU,     [SELU] = NX_UNARY_SELU,
+        [GELU] = NX_UNARY_GELU,          [RRELU] = NX_UNARY_LEAKY, [GELU_ERF] = NX_UNARY_GELU,
+        [GELU_TANH] = NX_UNARY_GELU_TANH};
     struct nx_node node = {.op = NX_OP_UNARY};
     float slope = 0.25f, lower = 0.125f, upper = 0.334f;
     int choice = LEAKY;

@@ -424,8 +424,7 @@ enum nx_status nx_lower_flip(struct nx_lower *l)
 static enum nx_status reshape(struct nx_lower *l, uint32_t x, const int64_t *codes, uint32_t n,
                               uint32_t *y)
 {
-    struct nx_node node = {.op = NX_OP_RESHAPE,
-                           .attr.reshape = {.kind = NX_RESHAPE_CODES, .n = n}};
+    struct nx_node node = {.op = NX_OP_RESHAPE, .attr.reshape = {.kind = NX_RESHAPE_CODES, .n = n}};
     memcpy(node.attr.reshape.codes, codes, n * sizeof *codes);
     return add(l, &node, &x, 1, y);
 }

@@ -58,7 +58,8 @@ static struct nx_reader reader_at(const struct parsing *p, uint64_t offset)
 /* The end record is the last thing in the file but for a comment. */
 static enum nx_status find_end(const struct parsing *p, uint32_t *entries, uint64_t *directory)
 {
-    size_t least = p->len > END_BYTES + COMMENT_BYTES_MAX ? p->len - END_BYTES - COMMENT_BYTES_MAX : 0;
+    size_t least =
+        p->len > END_BYTES + COMMENT_BYTES_MAX ? p->len - END_BYTES - COMMENT_BYTES_MAX : 0;
     for (size_t at = p->len < END_BYTES ? 0 : p->len - END_BYTES + 1; at-- > least;) {
         struct nx_reader r = reader_at(p, at);
         if (nx_read_u32(&r) != SIG_END)
@@ -197,7 +198,8 @@ static enum nx_status read_name(const struct parsing *p, const struct entry *e,
     if (len <= 4 || len > NX_ARRAY_NAME_BYTES_MAX || memcmp(text + len - 4, ".npy", 4) != 0)
         return refuse(p, e, NX_UNSUPPORTED, "is not an array (.npy)");
     if (memchr(text, '/', len))
-        return refuse(p, e, NX_UNSUPPORTED, "is part of a sparse array: only dense ones are supported");
+        return refuse(p, e, NX_UNSUPPORTED,
+                      "is part of a sparse array: only dense ones are supported");
     if (memchr(text, '\0', len))
         return refuse(p, e, NX_CORRUPT, "has a NUL in its name");
     array->name = nx_arena_strndup(p->arena, text, len - 4);

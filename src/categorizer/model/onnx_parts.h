@@ -212,8 +212,8 @@ enum nx_status nx_onnx_batch_norm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_group_norm(struct nx_onnx_call *c); /* detail: 0 of instances, 1 of groups */
 enum nx_status nx_onnx_layer_norm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_lp_norm(struct nx_onnx_call *c);
-enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);      /* detail: 1 = log */
-enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);       /* detail: 1 = log */
+enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c);  /* detail: nx_reduce */
 enum nx_status nx_onnx_reduce_sum_of(struct nx_onnx_call *c); /* detail: nx_unary */
 enum nx_status nx_onnx_reduce_log_sum_exp(struct nx_onnx_call *c);
 enum nx_status nx_onnx_arg_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */

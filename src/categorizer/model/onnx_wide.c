@@ -328,8 +328,7 @@ enum nx_status nx_onnx_depth_space(struct nx_onnx_call *c)
 {
     const char *const modes[] = {"DCR", "CRD", NULL};
     /* y's dimension i is the x's perm[i] of the six in between */
-    static const int32_t perms[3][6] = {
-        {0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}, {0, 3, 5, 1, 2, 4}};
+    static const int32_t perms[3][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}, {0, 3, 5, 1, 2, 4}};
     struct nx_node node = {.op = NX_OP_TRANSPOSE, .attr.transpose.n = 6};
     int64_t b = 0;
     uint32_t x, y;
@@ -346,11 +345,16 @@ enum nx_status nx_onnx_depth_space(struct nx_onnx_call *c)
         return nx_onnx_wrong(c, "its blocksize does not divide its input");
     int64_t deep = to_depth ? s.dims[1] : s.dims[1] / (b * b);
     struct nx_onnx_int batch = nx_onnx_dim(c, x, 0);
-    struct nx_onnx_int dcr[6] = {batch, number(b), number(b), number(deep), number(s.dims[2]), number(s.dims[3])};
-    struct nx_onnx_int crd[6] = {batch, number(deep), number(b), number(b), number(s.dims[2]), number(s.dims[3])};
-    struct nx_onnx_int flat[6] = {batch, number(deep), number(s.dims[2] / b), number(b), number(s.dims[3] / b), number(b)};
-    struct nx_onnx_int shallow[4] = {batch, number(deep), number(s.dims[2] * b), number(s.dims[3] * b)};
-    struct nx_onnx_int stacked[4] = {batch, number(deep * b * b), number(s.dims[2] / b), number(s.dims[3] / b)};
+    struct nx_onnx_int dcr[6] = {batch,        number(b),         number(b),
+                                 number(deep), number(s.dims[2]), number(s.dims[3])};
+    struct nx_onnx_int crd[6] = {batch,     number(deep),      number(b),
+                                 number(b), number(s.dims[2]), number(s.dims[3])};
+    struct nx_onnx_int flat[6] = {batch,     number(deep),          number(s.dims[2] / b),
+                                  number(b), number(s.dims[3] / b), number(b)};
+    struct nx_onnx_int shallow[4] = {batch, number(deep), number(s.dims[2] * b),
+                                     number(s.dims[3] * b)};
+    struct nx_onnx_int stacked[4] = {batch, number(deep * b * b), number(s.dims[2] / b),
+                                     number(s.dims[3] / b)};
     memcpy(node.attr.transpose.axes, perms[to_depth ? 2 : mode], sizeof perms[0]);
     NX_TRY(nx_onnx_reshape(c, x, to_depth ? flat : mode ? crd : dcr, 6, &y));
     NX_TRY(nx_onnx_add(c, &node, &y, 1, &y));
