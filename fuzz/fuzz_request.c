@@ -37,8 +37,21 @@ static void try_ordered(const uint8_t *bytes, size_t len)
         nx_assert(nx_ordered_encode(&message, again, sizeof again) > 0);
 }
 
+static void try_models(const uint8_t *bytes, size_t len)
+{
+    struct nx_models_memory memory;
+    struct nx_model_facts_wire model;
+    struct nx_err err;
+    size_t at = 0;
+    if (nx_models_get_memory(bytes, len, &memory, &err) != NX_OK)
+        return;
+    for (size_t before = 0; nx_models_next(bytes, len, &at, &model, &err) == NX_OK; before = at)
+        nx_assert(at > before && at <= len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+    try_models(bytes, len);
     try_request(bytes, len);
     try_answer(bytes, len);
     try_ordered(bytes, len);

@@ -35,7 +35,7 @@ struct nx_client_args {
     const char *params_path; /* NULL for a .onnx file, which holds its own */
     const char *recipe;      /* NULL unless given */
     bool replace;
-    uint32_t timeout_s;      /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
+    uint32_t timeout_s; /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
 };
 
 /* argv[0] is "client". Writes *args only on success. */

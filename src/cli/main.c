@@ -53,10 +53,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client},    {"log", nx_cmd_log},     {"model", nx_cmd_model},
-    {"profile", nx_cmd_profile},
-    {"server", nx_cmd_server},    {"--help", nx_cmd_help}, {"-h", nx_cmd_help},
-    {"--version", print_version},
+    {"client", nx_cmd_client},   {"log", nx_cmd_log},          {"model", nx_cmd_model},
+    {"profile", nx_cmd_profile}, {"server", nx_cmd_server},    {"--help", nx_cmd_help},
+    {"-h", nx_cmd_help},         {"--version", print_version},
 };
 
 static bool asks_for_help(const char *argument)
