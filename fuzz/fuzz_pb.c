@@ -2,6 +2,7 @@
 #include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_health.h"
+#include "function_tier/pb/pb_v2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,24 @@ static void check_refusal(enum nx_status status, const struct nx_err *err)
 {
     require(status == NX_CORRUPT || status == NX_TOO_LARGE);
     require(err->status == status && err->text[0] != '\0');
+}
+
+static void try_v2(const uint8_t *bytes, size_t len)
+{
+    struct nx_err err = {0};
+    struct nx_pb_v2_infer infer;
+    struct nx_pb_v2_name name;
+    if (nx_pb_v2_infer_decode(bytes, len, &infer, &err) == NX_OK) {
+        require(infer.inputs_count <= NX_PB_V2_TENSORS_MAX);
+        for (uint32_t i = 0; i < infer.inputs_count; i++)
+            require(infer.inputs[i].rank <= NX_PB_V2_RANK_MAX && infer.inputs[i].name);
+        nx_pb_v2_infer_free(&infer);
+    } else {
+        require(err.text[0] != '\0');
+    }
+    for (int which = NX_PB_V2_MODEL_READY; which <= NX_PB_V2_UNLOAD; which++)
+        if (nx_pb_v2_name_decode((enum nx_pb_v2_named)which, bytes, len, &name, &err) == NX_OK)
+            require(nx_utf8_ok(name.name, strlen(name.name)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -56,5 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         check_refusal(status, &err);
     else
         require(nx_utf8_ok(service, strlen(service)));
+    try_v2(bytes, len);
     return 0;
 }

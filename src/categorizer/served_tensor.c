@@ -1,16 +1,19 @@
-/* served_tensor.c — what a query may want beside the best category of a photo: a tensor in, all outputs, several
- * categories. The model has one input and one output, both f32; a tensor's rows run in batches of the best size. */
+/* served_tensor.c — what a query may want beside the best category of a photo: a tensor in, all of the first output,
+ * several categories. The model has one input, and both are f32; a tensor's rows run in batches of the best size. */
 #include "categorizer/served.h"
 
+#include "categorizer/graph/graph.h"
 #include "categorizer/model/model.h"
 #include "common/arena.h"
 #include "common/codec.h"
+#include "common/utf8.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char input_name[] = "data", output_name[] = "output";
+static const char default_input[] = "data", default_output[] = "output";
 
 enum { TOP_ENTRY_BYTES = 10 + NX_LABEL_BYTES_MAX };
 
@@ -18,104 +21,148 @@ struct telling {
     struct nx_model *model;
     const struct nx_want *want;
     uint32_t rows;
-    size_t row_elements; /* of the input */
+    size_t row_bytes;    /* of the input */
     const uint8_t *body; /* rows of the input; NULL: `output` is what they came to */
     uint32_t batch;      /* rows that run together */
     float *output;       /* of a batch */
     struct nx_top *top;
     struct nx_answer *answer;
+    char input_name[NX_TENSOR_NAME_BYTES], output_name[NX_TENSOR_NAME_BYTES];
 };
+
+/* The file's own name, where clients can be told it. */
+static void name_port(const struct nx_model_port *port, const char *otherwise,
+                      char name[NX_TENSOR_NAME_BYTES])
+{
+    size_t len = strlen(port->name);
+    bool fits = len > 0 && len < NX_TENSOR_NAME_BYTES && nx_utf8_ok(port->name, len);
+    snprintf(name, NX_TENSOR_NAME_BYTES, "%s", fits ? port->name : otherwise);
+}
 
 bool nx_want_is_plain(const struct nx_want *want)
 {
     return want->input == NX_INPUT_PHOTO && want->top_max == 0 && !want->outputs;
 }
 
+static void describe_ports(const struct nx_model_port *ports, uint32_t count, const char *otherwise,
+                           struct nx_tensor_facts *tensors, uint32_t *told)
+{
+    *told = count < NX_MODEL_TENSORS_MAX ? count : NX_MODEL_TENSORS_MAX;
+    for (uint32_t i = 0; i < *told; i++) {
+        tensors[i] = (struct nx_tensor_facts){.rank = ports[i].shape.rank};
+        for (uint32_t k = 0; k < ports[i].shape.rank; k++)
+            tensors[i].dims[k] = k == 0 && ports[i].batched ? -1 : ports[i].shape.dims[k];
+        name_port(&ports[i], otherwise, tensors[i].name);
+    }
+}
+
 void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wire *wire)
 {
+    static_assert((unsigned)NX_TENSOR_RANK_MAX == NX_RANK_MAX, "shapes pass through");
     const struct nx_model_facts *facts = nx_model_facts(nx_served_model(served));
     const struct nx_served_facts *ours = nx_served_facts(served);
-    bool rows = facts->height_px == 1 && facts->width_px == 1;
     wire->params = facts->params;
     wire->memory_bytes = ours->memory_bytes;
     wire->weights_bytes = ours->weights_bytes;
     wire->arena_bytes = ours->arena_bytes;
     snprintf(wire->recipe, sizeof wire->recipe, "%s", ours->recipe);
     snprintf(wire->backend, sizeof wire->backend, "%s", facts->backend);
-    wire->inputs_count = wire->outputs_count = 1;
-    wire->inputs[0] = (struct nx_tensor_facts){
-        .rank = rows ? 2 : 4,
-        .dims = {-1, facts->channels, rows ? 0 : facts->height_px, rows ? 0 : facts->width_px}};
-    wire->outputs[0] = (struct nx_tensor_facts){.rank = 2, .dims = {-1, facts->outputs}};
-    memcpy(wire->inputs[0].name, input_name, sizeof input_name);
-    memcpy(wire->outputs[0].name, output_name, sizeof output_name);
+    describe_ports(facts->in, facts->n_in, default_input, wire->inputs, &wire->inputs_count);
+    describe_ports(facts->out, 1, default_output, wire->outputs, &wire->outputs_count);
 }
 
-static void show_shape(const uint64_t *dims, uint32_t rank, char *text, size_t cap)
+static void show_shape(const int64_t *dims, uint32_t rank, bool any_rows, char *text, size_t cap)
 {
     size_t at = (size_t)snprintf(text, cap, "[");
     for (uint32_t i = 0; i < rank && at < cap; i++)
-        at += (size_t)snprintf(text + at, cap - at, "%s%llu", i ? "," : "",
-                               (unsigned long long)dims[i]);
+        at += (size_t)snprintf(text + at, cap - at, "%s%lld", i ? "," : "",
+                               (long long)(i == 0 && any_rows ? -1 : dims[i]));
     if (at < cap)
         snprintf(text + at, cap - at, "]");
 }
 
-static enum nx_status refuse_shape(const struct nx_want *want, const struct nx_model_facts *facts,
+static enum nx_status refuse_shape(const struct telling *t, const struct nx_model_port *port,
                                    struct nx_err *err)
 {
-    char came[160];
-    show_shape(want->dims, want->rank, came, sizeof came);
-    if (facts->height_px == 1 && facts->width_px == 1)
-        return nx_err_set(err, NX_INVALID, "the input '%s' has shape %s, expected [-1,%u]",
-                          input_name, came, facts->channels);
-    return nx_err_set(err, NX_INVALID, "the input '%s' has shape %s, expected [-1,%u,%u,%u]",
-                      input_name, came, facts->channels, facts->height_px, facts->width_px);
+    char came[160], expected[160];
+    int64_t dims[NX_TENSOR_RANK_MAX];
+    for (uint32_t i = 0; i < t->want->rank; i++)
+        dims[i] = (int64_t)t->want->dims[i];
+    show_shape(dims, t->want->rank, false, came, sizeof came);
+    show_shape(port->shape.dims, port->shape.rank, port->batched, expected, sizeof expected);
+    return nx_err_set(err, NX_INVALID, "the input '%s' has shape %s, expected %s", t->input_name,
+                      came, expected);
 }
 
-static bool shape_fits(const struct nx_want *want, const struct nx_model_facts *facts)
+static bool shape_fits(const struct nx_want *want, const struct nx_model_port *port)
 {
-    bool photo = want->rank == 4 && want->dims[1] == facts->channels &&
-                 want->dims[2] == facts->height_px && want->dims[3] == facts->width_px;
-    bool row = want->rank == 2 && want->dims[1] == facts->channels && facts->height_px == 1 &&
-               facts->width_px == 1;
-    return photo || row;
+    if (want->rank != port->shape.rank)
+        return false;
+    for (uint32_t i = port->batched; i < want->rank; i++)
+        if (want->dims[i] != (uint64_t)port->shape.dims[i])
+            return false;
+    return true;
 }
 
 static enum nx_status check_tensor(struct telling *t, size_t len, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
-    uint64_t rows = t->want->dims[0], expected;
-    if (!shape_fits(t->want, facts))
-        return refuse_shape(t->want, facts, err);
+    const struct nx_model_port *port = &facts->in[0];
+    uint64_t rows = port->batched && t->want->rank ? t->want->dims[0] : 1, expected;
+    if (port->dtype != NX_F32 || facts->out[0].dtype != NX_F32)
+        return nx_err_set(err, NX_UNSUPPORTED,
+                          "the model's tensors are %s and %s, both must be F32",
+                          nx_dtype_name(port->dtype), nx_dtype_name(facts->out[0].dtype));
+    if (!shape_fits(t->want, port))
+        return refuse_shape(t, port, err);
     if (rows == 0 || rows > NX_ROWS_MAX)
         return nx_err_set(err, NX_INVALID, "the input '%s' has %llu rows, 1 to %d are allowed",
-                          input_name, (unsigned long long)rows, NX_ROWS_MAX);
-    expected = rows * t->row_elements * sizeof(float);
+                          t->input_name, (unsigned long long)rows, NX_ROWS_MAX);
+    t->row_bytes = sizeof(float);
+    for (uint32_t i = port->batched; i < port->shape.rank; i++)
+        t->row_bytes *= (size_t)port->shape.dims[i];
+    expected = rows * t->row_bytes;
     if (len != expected)
         return nx_err_set(err, NX_INVALID, "the input '%s' has %zu bytes, its shape needs %llu",
-                          input_name, len, (unsigned long long)expected);
+                          t->input_name, len, (unsigned long long)expected);
     t->rows = (uint32_t)rows;
     return NX_OK;
 }
 
 static enum nx_status check_want(struct telling *t, size_t len, struct nx_err *err)
 {
+    const struct nx_model_facts *facts = nx_model_facts(t->model);
     const char *tensor = t->want->tensor;
-    if (tensor[0] && strcmp(tensor, input_name) != 0)
+    if (facts->n_in != 1)
+        return nx_err_set(err, NX_UNSUPPORTED, "the model has %u inputs, one can be brought",
+                          facts->n_in);
+    if (tensor[0] && strcmp(tensor, t->input_name) != 0)
         return nx_err_set(err, NX_INVALID, "unexpected input '%s', the model's input is '%s'",
-                          tensor, input_name);
+                          tensor, t->input_name);
     t->rows = 1;
-    return t->want->input == NX_INPUT_TENSOR ? check_tensor(t, len, err) : NX_OK;
+    if (t->want->input == NX_INPUT_TENSOR)
+        return check_tensor(t, len, err);
+    return facts->takes_photos
+               ? NX_OK
+               : nx_err_set(err, NX_INVALID, "this model takes tensors, not photos");
 }
 
-/* The rows from `first` on, as many as run together. A tensor's answer is the model's own output, without softmax. The
- * body is an allocation of its own, so its floats are aligned. */
+/* The rows from `first` on, as many as run together. A tensor's answer is the model's own output, without softmax. */
 static enum nx_status run_rows(struct telling *t, uint32_t first, struct nx_err *err)
 {
+    const struct nx_model_facts *facts = nx_model_facts(t->model);
     uint32_t left = t->rows - first, count = left < t->batch ? left : t->batch;
-    const void *rows = t->body + first * t->row_elements * sizeof(float);
-    return nx_model_run(t->model, count, rows, t->output, err);
+    struct nx_tensor_in in = {.name = facts->in[0].name,
+                              .dtype = NX_F32,
+                              .shape = facts->in[0].shape,
+                              .data = t->body + first * t->row_bytes,
+                              .bytes = count * t->row_bytes};
+    struct nx_tensor_out out = {.name = facts->out[0].name,
+                                .data = t->output,
+                                .bytes = (size_t)count * facts->outputs * sizeof(float)};
+    if (facts->in[0].batched)
+        in.shape.dims[0] = count;
+    return nx_model_infer(t->model, &in, 1, &out, 1, err);
 }
 
 static uint32_t label_of(const struct telling *t, uint32_t index, const char **label)
@@ -174,7 +221,7 @@ static enum nx_status make_payload(struct telling *t, uint8_t **payload, struct 
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     uint32_t top = t->want->top_max < outputs ? t->want->top_max : outputs;
-    size_t head = 1 + sizeof output_name + 12;
+    size_t head = 1 + strlen(t->output_name) + 12;
     size_t values = t->want->outputs ? (size_t)t->rows * outputs * sizeof(float) : 0;
     size_t tops = (size_t)t->rows * top * TOP_ENTRY_BYTES;
     if (values + tops + head > NX_PAYLOAD_BYTES_MAX)
@@ -186,7 +233,7 @@ static enum nx_status make_payload(struct telling *t, uint8_t **payload, struct 
                           head + values + tops);
     struct nx_writer w, at, behind;
     nx_writer_init(&w, bytes, head);
-    nx_write_name(&w, output_name);
+    nx_write_name(&w, t->output_name);
     nx_write_u32(&w, t->rows);
     nx_write_u32(&w, t->want->outputs ? outputs : 0);
     nx_write_u32(&w, top);
@@ -206,7 +253,8 @@ static enum nx_status make_payload(struct telling *t, uint8_t **payload, struct 
 static enum nx_status tell(struct telling *t, size_t len, uint8_t **payload, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
-    t->row_elements = (size_t)facts->channels * facts->height_px * facts->width_px;
+    name_port(&facts->in[0], default_input, t->input_name);
+    name_port(&facts->out[0], default_output, t->output_name);
     NX_TRY(check_want(t, len, err));
     t->output = nx_calloc((size_t)t->batch * facts->outputs, sizeof *t->output);
     t->top = nx_calloc(t->want->top_max + 1, sizeof *t->top);

@@ -59,6 +59,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .subgroup = strcmp(c->tier, "function") == 0 ? FUNCTION : CATEGORIZER,
         .members_max = c->first_view_nodes,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
+        .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
     };
     snprintf(g.local_ip, sizeof g.local_ip, "%s", c->local_ip);
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
@@ -71,13 +72,28 @@ static struct nx_group_config group_config(const struct nx_config *c)
     return g;
 }
 
+static struct nx_rest_config rest_config(const struct nx_config *c)
+{
+    enum nx_compat compat = strcmp(c->compat, "0.4") == 0   ? NX_COMPAT_0_4
+                            : strcmp(c->compat, "1.x") == 0 ? NX_COMPAT_1_X
+                                                            : NX_COMPAT_BOTH;
+    return (struct nx_rest_config){.model_store = c->model_store,
+                                   .manage_anywhere = strcmp(c->management, "anywhere") == 0,
+                                   .compat = compat,
+                                   .requests_max = c->requests_max,
+                                   .bytes_max = (uint64_t)c->requests_mb << 20,
+                                   .body_bytes_max = (uint64_t)c->request_max_mb << 20,
+                                   .seed = (uint64_t)nx_clock_wall() ^ c->local_id};
+}
+
 static enum nx_status open_function_tier(struct server *s, const struct nx_group_config *g,
                                          struct nx_err *err)
 {
     struct nx_function_tier_config c = {.categorizer_subgroup = CATEGORIZER,
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
-                                        .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id};
+                                        .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
+                                        .rest = rest_config(&s->config)};
     NX_TRY(nx_function_tier_open(&c, &s->function_tier, err));
     NX_TRY(nx_group_open(g, nx_function_tier_upcalls(), nx_function_tier_ctx(s->function_tier),
                          &s->group, err));

@@ -128,7 +128,8 @@ static void send_waiting(struct nx_http_conn *conn, nx_ns now)
 static void body_whole(struct nx_http_conn *conn, nx_ns now)
 {
     struct nx_http_exchange *x = conn->x;
-    x->ask.body = nx_grpc_buffer_span(&x->body);
+    static const uint8_t nothing[1];
+    x->ask.body = nx_grpc_buffer_len(&x->body) ? nx_grpc_buffer_span(&x->body) : nothing;
     x->ask.body_bytes = nx_grpc_buffer_len(&x->body);
     nx_http_conn_enter(conn, NX_HTTP_AWAIT_SERVICE);
     conn->http->service.on_request(conn->http->service.ctx, x, now);
@@ -227,8 +228,7 @@ static size_t consume_chunked(struct nx_http_conn *conn, const char *bytes, size
     const char *data_at;
     size_t used, data;
     struct nx_err err;
-    enum nx_status status =
-        nx_http_chunked_take(chunked, bytes, len, &used, &data_at, &data, &err);
+    enum nx_status status = nx_http_chunked_take(chunked, bytes, len, &used, &data_at, &data, &err);
     if (status == NX_AGAIN)
         return 0;
     if (status != NX_OK) {

@@ -14,8 +14,8 @@ struct parse {
     bool hosted;
 };
 
-__attribute__((format(printf, 3, 4))) static enum nx_status
-refuse(struct parse *p, int http_status, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static enum nx_status refuse(struct parse *p, int http_status,
+                                                                   const char *format, ...)
 {
     char text[NX_ERR_TEXT_BYTES];
     va_list args;
@@ -68,9 +68,8 @@ static enum nx_http_method method_of(struct nx_http_span name)
     static const struct {
         const char *name;
         enum nx_http_method method;
-    } known[] = {{"get", NX_HTTP_GET},       {"head", NX_HTTP_HEAD},
-                 {"post", NX_HTTP_POST},     {"put", NX_HTTP_PUT},
-                 {"delete", NX_HTTP_DELETE}, {"options", NX_HTTP_OPTIONS}};
+    } known[] = {{"get", NX_HTTP_GET}, {"head", NX_HTTP_HEAD},     {"post", NX_HTTP_POST},
+                 {"put", NX_HTTP_PUT}, {"delete", NX_HTTP_DELETE}, {"options", NX_HTTP_OPTIONS}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         bool upper = true; /* methods are case-sensitive */
         for (size_t k = 0; k < name.len; k++)
@@ -248,6 +247,8 @@ static enum nx_status check_whole(struct parse *p)
 static enum nx_status parse_lines(struct parse *p)
 {
     struct nx_http_span line;
+    if (p->at < p->end && *p->at != '\r' && !is_token_byte(*p->at)) /* a TLS client, for one */
+        return refuse(p, 400, "byte 0 of the request begins no method");
     NX_TRY(take_line(p, &line));
     if (line.len == 0) /* an empty line before the request, as RFC 9112 2.2 allows */
         NX_TRY(take_line(p, &line));

@@ -4,7 +4,7 @@
  *
  * Strict where leniency lets two servers disagree about where a request ends: line ends are CRLF, no folded lines, one
  * Host, one Content-Length of digits only, Transfer-Encoding is exactly "chunked" and excludes Content-Length.
- * Spans point into the bytes given. Nothing is allocated.
+ * Spans point into the bytes given, but for the "/" that "http://host" stands for. Nothing is allocated.
  * Source  RFC 9112; RFC 9110 for the names. */
 #ifndef NX_FUNCTION_TIER_HTTP_HEAD_H
 #define NX_FUNCTION_TIER_HTTP_HEAD_H

@@ -72,8 +72,15 @@ void nx_http_close(struct nx_http *http)
     free(http);
 }
 
+static void settle_woken(struct nx_http *http, nx_ns now)
+{
+    struct nx_http_conn *conn;
+    for (uint32_t n = http->stats.connections; n > 0 && (conn = TAILQ_FIRST(&http->woken)); n--)
+        nx_http_conn_settle(conn, now);
+}
+
 /* The longest idle first; who is in the middle of a request stays. */
-bool nx_http_evict(struct nx_http *http)
+static bool evict_idle(struct nx_http *http)
 {
     struct nx_http_conn *conn;
     TAILQ_FOREACH(conn, &http->conns, in_order)
@@ -86,6 +93,15 @@ bool nx_http_evict(struct nx_http *http)
         return true;
     }
     return false;
+}
+
+/* Those that were answered in this very turn become idle once their answer is sent. */
+bool nx_http_evict(struct nx_http *http)
+{
+    if (evict_idle(http))
+        return true;
+    settle_woken(http, http->now);
+    return evict_idle(http);
 }
 
 void nx_http_adopt(struct nx_http *http, int fd, const char *peer, bool peer_is_loopback,
@@ -134,13 +150,6 @@ static void sweep(struct nx_http *http)
             remove_conn(http, conn);
         conn = next;
     }
-}
-
-static void settle_woken(struct nx_http *http, nx_ns now)
-{
-    struct nx_http_conn *conn;
-    for (uint32_t n = http->stats.connections; n > 0 && (conn = TAILQ_FIRST(&http->woken)); n--)
-        nx_http_conn_settle(conn, now);
 }
 
 /* The phases of a turn: 1 events, 2 timers, 3 replies that services have made, 4 the dead. */
