@@ -8,26 +8,29 @@
 /* Photos per second this close to the most are as good: the smaller batch answers sooner. */
 static const double GOOD_ENOUGH = 0.97;
 
-/* From row `a` to row `b` and beyond, in us, with `stds` of the rows' standard deviations on top. A falling line is
- * measurement noise. */
-static double between(const struct nx_profile_row *a, const struct nx_profile_row *b,
-                      uint32_t batch, double stds)
+static double row_us(const struct nx_profile_row *row, double stds)
 {
-    double from = a->mean_us + stds * a->std_us, to = b->mean_us + stds * b->std_us;
-    double per_photo = (to - from) / (b->batch - a->batch);
-    return from + (per_photo > 0 ? per_photo : 0) * (batch - a->batch);
+    return row->mean_us + stds * row->std_us;
 }
 
+/* In ns, with `stds` of the rows' standard deviations on top. A row below one before it is measurement noise: a larger
+ * batch takes no less. */
 static nx_ns time_of(const struct nx_profile *p, uint32_t batch, double stds)
 {
     nx_assert(p->rows_count >= 1 && batch >= 1);
     const struct nx_profile_row *rows = p->rows;
     if (p->rows_count == 1)
-        return (nx_ns)((rows->mean_us + stds * rows->std_us) * batch / rows->batch * NX_US);
+        return (nx_ns)(row_us(rows, stds) * batch / rows->batch * NX_US);
+    double most = row_us(rows, stds);
     uint32_t i = 1;
-    while (i + 1 < p->rows_count && rows[i].batch < batch)
-        i++;
-    return (nx_ns)(between(&rows[i - 1], &rows[i], batch, stds) * NX_US);
+    for (; i + 1 < p->rows_count && rows[i].batch < batch; i++)
+        most = fmax(most, row_us(&rows[i], stds));
+    double from = row_us(&rows[i - 1], stds), to = row_us(&rows[i], stds);
+    double per_photo = (to - from) / (rows[i].batch - rows[i - 1].batch);
+    double between = from + per_photo * ((double)batch - rows[i - 1].batch);
+    if (batch <= rows[i].batch) /* rounding does not carry it past the row */
+        between = batch == rows[i].batch ? to : fmin(between, fmax(from, to));
+    return (nx_ns)(fmax(most, between) * NX_US);
 }
 
 nx_ns nx_profile_latency(const struct nx_profile *p, uint32_t batch)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double US_MAX =
+    1e9; /* of one batch: a quarter of an hour; sums stay far from overflow */
 static const char first_line[] = "nexus profile 1";
 static const char columns[] = "batch,mean(us),std(us),memory(B),repeats";
 
@@ -104,7 +106,7 @@ static bool read_row(const char *line, struct nx_profile_row *r)
         line[used])
         return false;
     return r->batch >= 1 && r->batch <= NX_PROFILE_BATCH_MAX && r->mean_us > 0 &&
-           r->mean_us < 1e12 && r->std_us >= 0 && r->std_us < 1e12;
+           r->mean_us < US_MAX && r->std_us >= 0 && r->std_us < US_MAX;
 }
 
 enum nx_status nx_profile_parse(const char *text, size_t len, struct nx_profile *profile,

@@ -28,13 +28,12 @@ struct nx_served_facts {
     enum nx_model_format format;
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
     char backend[16];
-    bool takes_photos; /* else tensors only */
-    uint64_t weights_bytes, arena_bytes,
-        memory_bytes;      /* arena: activations of a full batch; memory: all of it */
-    uint64_t tensor_bytes; /* of one photo, prepared */
+    bool takes_photos;                   /* else tensors only */
+    uint64_t weights_bytes, arena_bytes; /* arena: activations of a full batch */
+    uint64_t memory_bytes;               /* all of it */
+    uint64_t tensor_bytes;               /* of one photo, prepared */
     uint32_t threads, batch_max;
-    struct nx_profile
-        profile; /* a file's, if there is one for it, or measured while it was warmed up */
+    struct nx_profile profile; /* a file's, if there is one, or measured while it was warmed up */
     char note[NX_ERR_TEXT_BYTES / 2]; /* what whoever installs should know; "": nothing */
 };
 

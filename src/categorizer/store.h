@@ -37,7 +37,7 @@ struct nx_entry {
     nx_rankset waiting;      /* LOADING: replicas that have not voted */
     struct nx_digest digest; /* of the first vote; the others must agree */
     struct nx_err
-        failure; /* the first vote against; NX_OK with a text: the first note of a vote for it */
+        failure; /* the first vote against; NX_OK with a text: a note of the votes for it */
     bool any_vote;
     void *model; /* this replica's own; the caller puts it here and takes it out */
 };
@@ -73,9 +73,10 @@ enum nx_verdict nx_store_replace(struct nx_store *store, nx_seq seq, uint32_t ta
  * there for the caller to close. NULL: there was none. */
 struct nx_entry *nx_store_take_replaced(struct nx_store *store, const struct nx_entry *entry);
 
-/* VOTE delivered. `failure` is NX_OK if the voter can run the model; a text is then a note for the user. DONE when it was the last vote: *entry is
- * then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for the caller to close) and
- * *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING, *entry NULL). */
+/* VOTE delivered. `failure` is NX_OK if the voter can run the model; a text is then a note for the user. DONE when it
+ * was the last vote: *entry is then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for
+ * the caller to close) and *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING,
+ * *entry NULL). */
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
                               const struct nx_err *failure, const struct nx_digest *digest,
                               struct nx_entry **entry, struct nx_outcome *outcome);

@@ -29,6 +29,12 @@ static void latency_never_falls(void **state)
 {
     (void)state;
     struct nx_profile noisy = {.rows_count = 2, .rows = {{1, 900, 300, 0, 1}, {2, 1000, 0, 0, 9}}};
+    struct nx_profile dips = {
+        .rows_count = 4,
+        .rows = {{1, 900, 0, 0, 1}, {2, 500, 0, 0, 9}, {4, 2000, 0, 0, 9}, {8, 100, 0, 0, 9}}};
+    for (uint32_t b = 1; b < 20; b++)
+        assert_true(nx_profile_latency(&dips, b + 1) >= nx_profile_latency(&dips, b));
+    assert_int_equal(nx_profile_latency(&dips, 9), 2000 * NX_US);
     for (uint32_t b = 1; b < 20; b++)
         assert_true(nx_profile_latency(&noisy, b + 1) >= nx_profile_latency(&noisy, b));
 }
@@ -87,8 +93,9 @@ static void what_is_no_profile_is_refused_by_its_line(void **state)
     refuse("nexus profile 1\nmodel m\nbackend b\nthreads 0\n",
            "profile line 4: expected \"threads\" and how many");
     refuse(HEAD, "profile line 6: expected at least one row");
-    static const char *const rows[] = {"1,0,0,0,1",   "1,-5,0,0,1", "0,5,0,0,1",   "1,5,0,0",
-                                       "1,5,0,0,1,2", "x",          "1,nan,0,0,1", "1,inf,0,0,1"};
+    static const char *const rows[] = {"1,0,0,0,1",   "1,-5,0,0,1",  "0,5,0,0,1",
+                                       "1,5,0,0",     "1,5,0,0,1,2", "x",
+                                       "1,nan,0,0,1", "1,inf,0,0,1", "1,2e9,0,0,1"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         snprintf(text, sizeof text, HEAD "%s\n", rows[i]);
         snprintf(sentence, sizeof sentence, "profile line 7: expected %s", row);

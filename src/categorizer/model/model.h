@@ -52,9 +52,8 @@ struct nx_model_options {
     const char *backend; /* a name for nx_backend_find, or "auto" */
     struct nx_load_options load;
     uint32_t hint_height_px, hint_width_px; /* the recipe's size, for nets that take any; 0: 224 */
-    struct nx_budget
-        *budget; /* what the model may hold is taken from it before it is allocated, until
-                                 close; NULL: no bound */
+    /* What the model may hold is taken from it before it is allocated, until close; NULL: no bound. */
+    struct nx_budget *budget;
 };
 
 /* An input or an output, for a batch of 1. */
