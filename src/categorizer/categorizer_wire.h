@@ -34,8 +34,9 @@ enum {
     NX_MODEL_TENSORS_MAX = 8, /* inputs, and outputs, of one model */
     NX_TOP_MAX = 1000,        /* categories in one row's answer */
     NX_ROWS_MAX = 1024,       /* in one query's tensor */
-    NX_HEAD_BYTES_MAX = 256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
-    NX_LABEL_BYTES_MAX = 1024,                    /* of one category, as a line of the synset */
+    NX_HEAD_BYTES_MAX =
+        256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
+    NX_LABEL_BYTES_MAX = 1024, /* of one category, as a line of the synset */
     NX_PHOTO_BYTES_MAX = 32 * 1024 * 1024,
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX, /* without its payload */
     NX_PAYLOAD_BYTES_MAX = 64 * 1024 * 1024,
@@ -95,7 +96,7 @@ struct nx_answer {
     float value;       /* … its output, a probability if the recipe says softmax … */
     uint32_t label_bytes;
     char label[NX_LABEL_BYTES_MAX]; /* … and its line of the synset; not NUL-terminated */
-    const uint8_t *payload;         /* as the op and the want say; the sender's, or in the bytes decoded */
+    const uint8_t *payload; /* as the op and the want say; the sender's, or in the bytes decoded */
     uint32_t payload_bytes;
 };
 
@@ -117,7 +118,7 @@ void nx_head_set_name(struct nx_request_head *head, const char *name);
 
 struct nx_tensor_facts {
     char name[NX_TENSOR_NAME_BYTES];
-    uint32_t rank; /* <= NX_TENSOR_RANK_MAX; f32 */
+    uint32_t rank;                    /* <= NX_TENSOR_RANK_MAX; f32 */
     int64_t dims[NX_TENSOR_RANK_MAX]; /* -1: any */
 };
 
@@ -127,15 +128,17 @@ struct nx_model_facts_wire {
     char name[NX_MODEL_NAME_BYTES]; /* "": it was installed by tag */
     bool ready;                     /* else it is being installed */
     enum nx_model_format format;
-    uint64_t version;               /* the install's place in its shard's order */
+    uint64_t version; /* the install's place in its shard's order */
     uint64_t params, memory_bytes;
     char backend[16];
     uint32_t inputs_count, outputs_count;
     struct nx_tensor_facts inputs[NX_MODEL_TENSORS_MAX], outputs[NX_MODEL_TENSORS_MAX];
 };
 
-enum { NX_MODEL_FACTS_BYTES_MAX = 256 + NX_MODEL_NAME_BYTES +
-                                  2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64) };
+enum {
+    NX_MODEL_FACTS_BYTES_MAX =
+        256 + NX_MODEL_NAME_BYTES + 2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
+};
 
 /* u32 count, then each model. Bytes written; 0: cap is too small. */
 size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count, void *bytes,

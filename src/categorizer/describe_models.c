@@ -21,8 +21,7 @@ static bool is_asked_for(const struct nx_request_head *head, const struct nx_ent
 {
     if (e->state == NX_ENTRY_FREE)
         return false;
-    return head->op == NX_REQUEST_LIST ||
-           (e->tag == head->tag && nx_store_is_named(e, head->name));
+    return head->op == NX_REQUEST_LIST || (e->tag == head->tag && nx_store_is_named(e, head->name));
 }
 
 /* A model that is not there is told as such; a shard without models is an empty list. */
@@ -46,9 +45,9 @@ void nx_describe(struct nx_categorizer *c, struct nx_incoming *in)
         for (uint32_t i = 0; i < NX_STORE_MODELS; i++)
             if (is_asked_for(&in->head, nx_store_at(c->store, i)))
                 describe_entry(nx_store_at(c->store, i), &facts[at++]);
-        in->answer = (struct nx_answer){
-            .payload = payload,
-            .payload_bytes = (uint32_t)nx_models_encode(facts, count, payload, cap)};
+        in->answer = (struct nx_answer){.payload = payload,
+                                        .payload_bytes =
+                                            (uint32_t)nx_models_encode(facts, count, payload, cap)};
         nx_categorizer_answer(c, in);
     }
     free(facts);

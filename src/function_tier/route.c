@@ -445,7 +445,8 @@ static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
     struct leg *leg = cookie;
-    if (part->offset == 0 && !leg->reply && part->total <= NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX)
+    if (part->offset == 0 && !leg->reply &&
+        part->total <= NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX)
         leg->reply = malloc(part->total ? part->total : 1); /* filled before it is read */
     if (!leg->reply) {
         if (part->offset + part->len == part->total)
@@ -469,8 +470,7 @@ static bool send_again(struct leg *leg)
     struct nx_route_request *q = leg->request;
     struct nx_route *r = q->route;
     nx_rank peer;
-    if (is_change(q->head.op) || leg->resends == RESENDS_MAX ||
-        nx_clock_now() >= q->deadline_ns ||
+    if (is_change(q->head.op) || leg->resends == RESENDS_MAX || nx_clock_now() >= q->deadline_ns ||
         choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
     r->outstanding[leg->peer]--;

@@ -59,7 +59,8 @@ static void malformed_heads_are_refused(void **state)
     struct {
         size_t at;
         uint8_t value;
-    } flips[] = {{0, 3}, {1, 0xff}, {4, 1}, {5, 77}, {10, 3}, {27, 9}, {52, 0xff}, {53, 0x40}, {0, 0x3a}};
+    } flips[] = {{0, 3},  {1, 0xff},  {4, 1},     {5, 77},  {10, 3},
+                 {27, 9}, {52, 0xff}, {53, 0x40}, {0, 0x3a}};
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         uint8_t kept = bytes[flips[i].at];
         bytes[flips[i].at] = flips[i].value;
@@ -98,7 +99,8 @@ static void names_have_tags(void **state)
     assert_int_equal(nx_tag_of_name("0"), 0);
     assert_int_equal(nx_tag_of_name("4294967295"), UINT32_MAX);
     assert_true(nx_name_is_number("7"));
-    assert_false(nx_name_is_number("07")); /* a name: another way to write 7 would be a second one */
+    assert_false(
+        nx_name_is_number("07")); /* a name: another way to write 7 would be a second one */
     assert_false(nx_name_is_number("4294967296"));
     assert_false(nx_name_is_number("7x"));
     assert_int_equal(nx_tag_of_name("squeezenet"), nx_tag_of_name("squeezenet"));
@@ -117,11 +119,16 @@ static void names_have_tags(void **state)
 static void lists_of_models_come_back(void **state)
 {
     (void)state;
-    struct nx_model_facts_wire models[2] = {
-        {.tag = 1, .ready = true, .format = NX_FORMAT_MXNET, .version = 9, .backend = "cpu_ref",
-         .inputs_count = 1, .inputs = {{"data", 4, {-1, 3, 8, 8}}},
-         .outputs_count = 1, .outputs = {{"output", 2, {-1, 10}}}},
-        {.tag = 2, .name = "rose", .format = NX_FORMAT_ONNX}};
+    struct nx_model_facts_wire models[2] = {{.tag = 1,
+                                             .ready = true,
+                                             .format = NX_FORMAT_MXNET,
+                                             .version = 9,
+                                             .backend = "cpu_ref",
+                                             .inputs_count = 1,
+                                             .inputs = {{"data", 4, {-1, 3, 8, 8}}},
+                                             .outputs_count = 1,
+                                             .outputs = {{"output", 2, {-1, 10}}}},
+                                            {.tag = 2, .name = "rose", .format = NX_FORMAT_ONNX}};
     struct nx_model_facts_wire back;
     struct nx_err err;
     uint8_t bytes[2 * NX_MODEL_FACTS_BYTES_MAX];
@@ -140,8 +147,8 @@ static void lists_of_models_come_back(void **state)
 static void rows_are_what_they_say(void **state)
 {
     (void)state;
-    uint8_t bytes[] = {1, 'o', 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 128, 63, 0, 0, 0, 64,
-                       1, 0, 0, 0, 0, 0, 0, 64, 4, 0, 'r', 'o', 's', 'e'};
+    uint8_t bytes[] = {1, 'o', 1, 0,  0, 0, 2, 0, 0, 0, 1, 0,  0, 0, 0,   0,   128, 63,
+                       0, 0,   0, 64, 1, 0, 0, 0, 0, 0, 0, 64, 4, 0, 'r', 'o', 's', 'e'};
     struct nx_rows rows;
     struct nx_top_entry entry;
     struct nx_err err;

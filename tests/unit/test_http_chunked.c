@@ -45,8 +45,14 @@ static void chunks_are_joined(void **state)
 static void nonsense_is_refused(void **state)
 {
     (void)state;
-    const char *bad[] = {"\r\n",     "x\r\n",          "-1\r\n",  "4\nwiki",
-                         "4\r\nwikipedia\r\n", "fffffffffffffffff\r\n", "0x4\r\n", "4\r\nwiki\rx"};
+    const char *bad[] = {"\r\n",
+                         "x\r\n",
+                         "-1\r\n",
+                         "4\nwiki",
+                         "4\r\nwikipedia\r\n",
+                         "fffffffffffffffff\r\n",
+                         "0x4\r\n",
+                         "4\r\nwiki\rx"};
     char body[64];
     size_t used;
     struct nx_err err;

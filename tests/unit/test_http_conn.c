@@ -22,7 +22,7 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns at)
     heads++;
     if (strcmp(nx_http_ask(x)->path, "/refuse") == 0)
         nx_http_reply(x, 404, "text/plain", "no", 2);
-    if (strcmp(nx_http_ask(x)->path, "/small") == 0)
+    else if (strcmp(nx_http_ask(x)->path, "/small") == 0)
         nx_http_set_body_max(x, 4);
 }
 

@@ -89,10 +89,12 @@ static void every_refusal_has_its_status(void **state)
         {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
-        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+         400},
         {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
         {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-         "chunked\r\n\r\n", 400},
+         "chunked\r\n\r\n",
+         400},
         {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: h\r\nExpect: a cake\r\n\r\n", 417},
     };
@@ -145,8 +147,10 @@ static void percent_escapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_is_read),   cmocka_unit_test(other_forms),
-        cmocka_unit_test(every_refusal_has_its_status), cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(a_request_is_read),
+        cmocka_unit_test(other_forms),
+        cmocka_unit_test(every_refusal_has_its_status),
+        cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(percent_escapes),
     };
     return cmocka_run_group_tests_name("http_head", tests, NULL, NULL);

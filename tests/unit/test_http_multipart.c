@@ -16,9 +16,10 @@ static enum nx_status init(const char *type, const char *body)
 static void parts_come_in_order(void **state)
 {
     (void)state;
-    const char *body = "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"data\"; "
-                       "filename=\"a;b\\\".jpg\"\r\nContent-Type: image/jpeg\r\n\r\nby\r\ntes\r\n"
-                       "--b\r\ncontent-disposition: form-data; name=plain\r\n\r\n\r\n--b--\r\nepilogue";
+    const char *body =
+        "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"data\"; "
+        "filename=\"a;b\\\".jpg\"\r\nContent-Type: image/jpeg\r\n\r\nby\r\ntes\r\n"
+        "--b\r\ncontent-disposition: form-data; name=plain\r\n\r\n\r\n--b--\r\nepilogue";
     assert_int_equal(init("Multipart/Form-Data; charset=x; boundary=\"b\"", body), NX_OK);
     assert_int_equal(nx_http_multipart_next(&m, &part, &err), NX_OK);
     assert_string_equal(part.name, "data");
@@ -35,7 +36,10 @@ static void parts_come_in_order(void **state)
 static void types_that_are_none(void **state)
 {
     (void)state;
-    const char *bad[] = {"", "image/jpeg", "multipart/form-data", "multipart/form-data; boundary=",
+    const char *bad[] = {"",
+                         "image/jpeg",
+                         "multipart/form-data",
+                         "multipart/form-data; boundary=",
                          "multipart/form-data; boundary=\"a\x01\"",
                          "multipart/mixed; boundary=b",
                          "multipart/form-data; boundary=0123456789012345678901234567890123456789"

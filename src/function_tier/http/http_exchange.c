@@ -14,18 +14,29 @@ static const struct {
     int status;
     const char *reason;
 } reasons[] = {
-    {100, "Continue"},           {200, "OK"},
-    {202, "Accepted"},           {204, "No Content"},
-    {400, "Bad Request"},        {401, "Unauthorized"},
-    {403, "Forbidden"},          {404, "Not Found"},
-    {405, "Method Not Allowed"}, {408, "Request Timeout"},
-    {409, "Conflict"},           {413, "Content Too Large"},
-    {414, "URI Too Long"},       {415, "Unsupported Media Type"},
-    {417, "Expectation Failed"}, {429, "Too Many Requests"},
+    {100, "Continue"},
+    {200, "OK"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"}, {501, "Not Implemented"},
-    {503, "Service Unavailable"}, {504, "Gateway Timeout"},
-    {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
 };
 
 const char *nx_http_reason(int status)
@@ -63,8 +74,7 @@ static void choose_id(struct nx_http *http, struct nx_http_span given,
     uint64_t a = nx_prng_u64(&http->prng), b = nx_prng_u64(&http->prng);
     snprintf(id, NX_HTTP_REQUEST_ID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32),
              (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
-             (unsigned)(0x8000 | (b >> 48 & 0x3fff)),
-             (unsigned long long)(b & 0xffffffffffffull));
+             (unsigned)(0x8000 | (b >> 48 & 0x3fff)), (unsigned long long)(b & 0xffffffffffffull));
 }
 
 /* "/v2/models/a%2Fb" → "v2", "models", "a/b". A segment that does not decode makes the path one that nobody has. */
@@ -180,7 +190,8 @@ enum nx_status nx_http_form_value(struct nx_http_span form, const char *name, ch
         size_t skip = len > wanted ? wanted + 1 : wanted;
         if (!nx_http_decode((struct nx_http_span){at + skip, len - skip}, true, dst, cap))
             return nx_err_set(err, NX_INVALID,
-                              "Parameter %s is malformed, or longer than %zu bytes.", name, cap - 1);
+                              "Parameter %s is malformed, or longer than %zu bytes.", name,
+                              cap - 1);
         return NX_OK;
     }
     return NX_NOT_FOUND;
@@ -290,9 +301,8 @@ void nx_http_conn_refuse(struct nx_http_conn *conn, int status, const char *text
     struct nx_http *http = conn->http;
     char body[REFUSAL_BYTES], id[NX_HTTP_REQUEST_ID_BYTES];
     struct nx_http_exchange *x = conn->x;
-    const char *type =
-        http->service.refusal(http->service.ctx, x ? x->ask.path : "", status, text, body,
-                              sizeof body);
+    const char *type = http->service.refusal(http->service.ctx, x ? x->ask.path : "", status, text,
+                                             body, sizeof body);
     choose_id(http, (struct nx_http_span){NULL, 0}, id);
     conn->close_after = true;
     struct reply r = {.status = status,

@@ -62,8 +62,8 @@ bool nx_http_parameter(struct nx_http_span field, const char *name, char *dst, s
             continue;
         struct nx_http_span key = trim((struct nx_http_span){begin, (size_t)(equals - begin)});
         if (nx_http_span_is(key, name))
-            return unquote(
-                trim((struct nx_http_span){equals + 1, (size_t)(at - equals - 1)}), dst, cap);
+            return unquote(trim((struct nx_http_span){equals + 1, (size_t)(at - equals - 1)}), dst,
+                           cap);
     }
     return false;
 }
@@ -106,7 +106,8 @@ static enum nx_status skip_preamble(struct nx_http_multipart *m, struct nx_err *
         m->at += bare;
         return NX_OK;
     }
-    const uint8_t *found = memmem(m->at, (size_t)(m->end - m->at), m->delimiter, m->delimiter_bytes);
+    const uint8_t *found =
+        memmem(m->at, (size_t)(m->end - m->at), m->delimiter, m->delimiter_bytes);
     if (!found)
         return nx_err_set(err, NX_CORRUPT, "a multipart body without its boundary");
     m->at = found + m->delimiter_bytes;
