@@ -99,6 +99,7 @@ struct nx_group *bench_open_group(struct bench_run *run, const struct nx_group_u
         .spec = {1, {{"ALL", 1, nodes, nodes}}},
         .members_max = nodes,
         .join_timeout_ns = 30 * NX_SEC,
+        .timeout_ns = (nx_ns)run->options->timeout_ms * NX_MS,
     };
     /* An address per node, so that links may be shaped one by one. */
     snprintf(config.local_ip, sizeof config.local_ip, "127.0.0.%u", run->index + 1);

@@ -89,7 +89,8 @@ static void apply(const struct sim_edit *edit, struct sim_config *config, uint64
 
 static bool is_between_nodes(const struct sim_fault *fault)
 {
-    return fault->kind == SIM_FAULT_STALL || fault->kind == SIM_FAULT_CUT;
+    return fault->kind == SIM_FAULT_STALL || fault->kind == SIM_FAULT_CUT ||
+           fault->kind == SIM_FAULT_PART;
 }
 
 static void drop_faults(struct sim_config *config, uint64_t without)
@@ -112,4 +113,5 @@ void sim_edits_apply(const struct sim_edits *edits, struct sim_config *config)
     for (uint32_t i = 0; i < edits->count; i++)
         apply(&edits->list[i], config, &without);
     drop_faults(config, without);
+    nx_view_assign(NULL, &config->core.spec, &config->view);
 }

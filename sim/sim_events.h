@@ -17,6 +17,7 @@ enum sim_event_kind {
     SIM_EVENT_LANE,   /* the head of lane a → b may land, if c is still the lane's number */
     SIM_EVENT_NOTICE, /* node a learns that b is dead */
     SIM_EVENT_FAULT,  /* fault a begins */
+    SIM_EVENT_HEAL,   /* a fault ends */
 };
 
 struct sim_event {

@@ -122,6 +122,14 @@ static uint64_t quick_hash(const uint8_t *bytes, size_t len)
     return sim_hash(hash, bytes, len);
 }
 
+/* A beat alone is no work: a group at rest beats on. */
+static bool is_beat(const struct sim_fabric *fabric, nx_rank from, const struct nx_write *write)
+{
+    return write->bytes == sizeof(struct nx_guarded) &&
+           write->remote_offset == nx_row_in_offset(&fabric->shape, from) +
+                                       NX_COL_HEARTBEAT * sizeof(struct nx_guarded);
+}
+
 static void schedule(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns now)
 {
     struct sim_lane *l = lane(fabric, from, to);
@@ -130,8 +138,8 @@ static void schedule(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns 
     nx_ns at = l->ring[l->head].due;
     if (at < l->stalled_until)
         at = l->stalled_until;
-    sim_events_add(fabric->events, at > now ? at : now, SIM_EVENT_LANE, false, from, to,
-                   ++l->number);
+    sim_events_add(fabric->events, at > now ? at : now, SIM_EVENT_LANE,
+                   is_beat(fabric, from, &l->ring[l->head].write), from, to, ++l->number);
 }
 
 void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from,
@@ -260,6 +268,7 @@ static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
         struct sim_record record = {.at = now,
                                     .kind = SIM_COLUMN,
                                     .node = (uint8_t)w->write.peer,
+                                    .peer = (uint8_t)from,
                                     .offset = at,
                                     .status = laws[(at - row) / 16]};
         memcpy(&record.total, fabric->regions[w->write.peer] + at, sizeof record.total);
@@ -360,8 +369,14 @@ void sim_fabric_stall(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_ran
 {
     if (from == to)
         return;
-    lane(fabric, from, to)->stalled_until = until;
+    struct sim_lane *l = lane(fabric, from, to);
+    l->stalled_until = until > l->stalled_until ? until : l->stalled_until;
     schedule(fabric, from, to, now);
+}
+
+nx_ns sim_fabric_stalled_until(const struct sim_fabric *fabric, nx_rank from, nx_rank to)
+{
+    return lane(fabric, from, to)->stalled_until;
 }
 
 /* Leaves a prefix of the lane, the last write of it perhaps in part. */

@@ -36,6 +36,10 @@ static const struct mutant {
     {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED},
     {"reads-past-plan", NX_MUTANT_READS_PAST_PLAN},
     {"resumes-blindly", NX_MUTANT_RESUMES_BLINDLY},
+    {"wedged-heart-stops", NX_MUTANT_WEDGED_HEART_STOPS},
+    {"ignores-lateness", NX_MUTANT_IGNORES_LATENESS},
+    {"beats-when-idle", NX_MUTANT_BEATS_WHEN_IDLE},
+    {"everybody-judges", NX_MUTANT_EVERYBODY_JUDGES},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 

@@ -84,6 +84,7 @@ struct sim_node {
     nx_rankset gone; /* as the core reported it */
     nx_ns wake_at;   /* as the last poll said */
     bool due;        /* a request said that a poll is due */
+    bool idles;      /* what it wakes for is the clock or a beat: no work */
     struct nx_update update, answer;
     uint8_t bytes[SIM_BYTES_MAX];
 };
@@ -92,9 +93,10 @@ struct sim_node *sim_node_open(struct sim_world *world, nx_rank rank, struct nx_
 void sim_node_close(struct sim_node *node);
 void sim_node_start(struct sim_node *node); /* installs the first view */
 
-void sim_node_turn(struct sim_node *node);
+void sim_node_turn(struct sim_node *node, bool timer);
 void sim_node_note_place(struct sim_node *node); /* in the view that it is in */
-void sim_node_wake(struct sim_node *node);       /* something came: if asleep, take a turn soon */
+/* Something came: if asleep, take a turn soon. It may be a mere beat. */
+void sim_node_wake(struct sim_node *node, bool timer);
 void sim_node_notice(struct sim_node *node, nx_rank peer);
 void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);

@@ -23,6 +23,7 @@ static void encode_install(struct nx_writer *w, const struct nx_request_head *he
 {
     nx_write_bytes(w, head->request.bytes, NX_REQUEST_ID_BYTES);
     nx_write_u8(w, (uint8_t)head->format);
+    nx_write_u8(w, head->replace);
     nx_write_u64(w, head->synset_bytes);
     nx_write_u64(w, head->symbol_bytes);
     nx_write_u64(w, head->params_bytes);
@@ -87,6 +88,7 @@ static void decode_install(struct nx_reader *r, struct nx_request_head *head)
 {
     decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES);
     head->format = (enum nx_model_format)nx_read_u8(r);
+    head->replace = read_flag(r);
     head->synset_bytes = nx_read_u64(r);
     head->symbol_bytes = nx_read_u64(r);
     head->params_bytes = nx_read_u64(r);

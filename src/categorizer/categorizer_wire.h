@@ -5,7 +5,7 @@
  *     u32 head_bytes | u8 version | u8 op | tag, name | fields of the op | … body …
  *
  *     INFER    head: time left, what is wanted   body: the photo, or a tensor's elements
- *     INSTALL  head: request id, format, three sizes, recipe   body: synset, symbol, params
+ *     INSTALL  head: request id, format, replace, three sizes, recipe   body: synset, symbol, params
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
  *     LIST     head: nothing more                body: none    reply's payload: the shard's models
@@ -30,6 +30,7 @@ enum {
     NX_RECIPE_BYTES_MAX = 4096,
     NX_MODEL_NAME_BYTES = 128, /* the NUL included */
     NX_TENSOR_NAME_BYTES = 64, /* the NUL included */
+    NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
     NX_TENSOR_RANK_MAX = 6,
     NX_MODEL_TENSORS_MAX = 8, /* inputs, and outputs, of one model */
     NX_TOP_MAX = 1000,        /* categories in one row's answer */
@@ -75,6 +76,7 @@ struct nx_request_head {
     struct nx_want want;          /* INFER */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
+    bool replace; /* INSTALL: in place of the tag's model, if there is one */
     uint64_t synset_bytes, symbol_bytes, params_bytes;
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
@@ -128,21 +130,35 @@ struct nx_model_facts_wire {
     char name[NX_MODEL_NAME_BYTES]; /* "": it was installed by tag */
     bool ready;                     /* else it is being installed */
     enum nx_model_format format;
-    uint64_t version; /* the install's place in its shard's order */
-    uint64_t params, memory_bytes;
+    uint64_t version;              /* larger for every install of its shard */
+    uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
+    uint64_t weights_bytes, arena_bytes; /* … these are weights, and activations of a full batch */
     char backend[16];
+    char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
+    uint64_t queries;                  /* answered by this replica */
+    uint32_t batch;                    /* the best size here, and what one of it takes */
+    uint64_t batch_ns;
     uint32_t inputs_count, outputs_count;
     struct nx_tensor_facts inputs[NX_MODEL_TENSORS_MAX], outputs[NX_MODEL_TENSORS_MAX];
 };
 
 enum {
+    NX_MODELS_HEAD_BYTES = 20,
     NX_MODEL_FACTS_BYTES_MAX =
-        256 + NX_MODEL_NAME_BYTES + 2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
+        320 + NX_MODEL_NAME_BYTES + 2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
 };
 
-/* u32 count, then each model. Bytes written; 0: cap is too small. */
+/* Of a replica, for models. */
+struct nx_models_memory {
+    uint64_t used_bytes, limit_bytes;
+};
+
+/* u32 count | u64 used | u64 limit | each model. Bytes written; 0: cap is too small. The memory is 0 until it is set. */
 size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count, void *bytes,
                         size_t cap);
+void nx_models_set_memory(void *encoded, const struct nx_models_memory *memory);
+enum nx_status nx_models_get_memory(const void *bytes, size_t len, struct nx_models_memory *memory,
+                                    struct nx_err *err);
 /* The i-th call gives the i-th model. *at is 0 at first. NX_NOT_FOUND after the last, NX_CORRUPT. */
 enum nx_status nx_models_next(const void *bytes, size_t len, size_t *at,
                               struct nx_model_facts_wire *model, struct nx_err *err);

@@ -6,26 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum nx_status nx_budget_take(struct nx_budget *budget, uint64_t bytes, const char *what,
-                              struct nx_err *err)
-{
-    uint64_t left = budget->limit_bytes - budget->used_bytes;
-    if (bytes > left)
-        return nx_err_set(err, NX_NO_MEMORY,
-                          "%s of %llu bytes is over what is left of this node's model memory "
-                          "(%llu of %llu bytes)",
-                          what, (unsigned long long)bytes, (unsigned long long)left,
-                          (unsigned long long)budget->limit_bytes);
-    budget->used_bytes += bytes;
-    return NX_OK;
-}
-
-void nx_budget_give(struct nx_budget *budget, uint64_t bytes)
-{
-    nx_assert(bytes <= budget->used_bytes);
-    budget->used_bytes -= bytes;
-}
-
 static struct nx_incoming **bucket_of(struct nx_incomings *all, nx_stream stream)
 {
     uint64_t h = stream * 0x9e3779b97f4a7c15u;

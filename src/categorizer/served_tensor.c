@@ -1,16 +1,14 @@
 /* served_tensor.c — what a query may want beside the best category of a photo: a tensor in, all of the first output,
- * several categories. The model has one input, and both are f32; rows run one after the other. */
+ * several categories. The model has one input, and both are f32; a tensor's rows run in batches of the best size. */
 #include "categorizer/served.h"
 
 #include "categorizer/graph/graph.h"
-#include "categorizer/image/photo.h"
 #include "categorizer/model/model.h"
 #include "common/arena.h"
 #include "common/codec.h"
 #include "common/utf8.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +19,12 @@ enum { TOP_ENTRY_BYTES = 10 + NX_LABEL_BYTES_MAX };
 
 struct telling {
     struct nx_model *model;
-    const struct nx_recipe *recipe;
     const struct nx_want *want;
     uint32_t rows;
-    size_t row_bytes; /* of a tensor */
-    float *input, *output;
+    size_t row_bytes;    /* of the input */
+    const uint8_t *body; /* rows of the input; NULL: `output` is what they came to */
+    uint32_t batch;      /* rows that run together */
+    float *output;       /* of a batch */
     struct nx_top *top;
     struct nx_answer *answer;
     char input_name[NX_TENSOR_NAME_BYTES], output_name[NX_TENSOR_NAME_BYTES];
@@ -61,8 +60,12 @@ void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wi
 {
     static_assert((unsigned)NX_TENSOR_RANK_MAX == NX_RANK_MAX, "shapes pass through");
     const struct nx_model_facts *facts = nx_model_facts(nx_served_model(served));
+    const struct nx_served_facts *ours = nx_served_facts(served);
     wire->params = facts->params;
-    wire->memory_bytes = facts->memory_bytes;
+    wire->memory_bytes = ours->memory_bytes;
+    wire->weights_bytes = ours->weights_bytes;
+    wire->arena_bytes = ours->arena_bytes;
+    snprintf(wire->recipe, sizeof wire->recipe, "%s", ours->recipe);
     snprintf(wire->backend, sizeof wire->backend, "%s", facts->backend);
     describe_ports(facts->in, facts->n_in, default_input, wire->inputs, &wire->inputs_count);
     describe_ports(facts->out, 1, default_output, wire->outputs, &wire->outputs_count);
@@ -144,35 +147,22 @@ static enum nx_status check_want(struct telling *t, size_t len, struct nx_err *e
                : nx_err_set(err, NX_INVALID, "this model takes tensors, not photos");
 }
 
-/* A tensor's output is the model's own, without softmax. */
-static enum nx_status run_tensor(struct telling *t, const uint8_t *body, uint32_t row,
-                                 struct nx_err *err)
+/* The rows from `first` on, as many as run together. A tensor's answer is the model's own output, without softmax. */
+static enum nx_status run_rows(struct telling *t, uint32_t first, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
+    uint32_t left = t->rows - first, count = left < t->batch ? left : t->batch;
     struct nx_tensor_in in = {.name = facts->in[0].name,
                               .dtype = NX_F32,
-                              .shape = facts->in[0].shape, /* of a batch of 1 */
-                              .data = body + row * t->row_bytes,
-                              .bytes = t->row_bytes};
-    struct nx_tensor_out out = {
-        .name = facts->out[0].name, .data = t->output, .bytes = facts->outputs * sizeof(float)};
+                              .shape = facts->in[0].shape,
+                              .data = t->body + first * t->row_bytes,
+                              .bytes = count * t->row_bytes};
+    struct nx_tensor_out out = {.name = facts->out[0].name,
+                                .data = t->output,
+                                .bytes = (size_t)count * facts->outputs * sizeof(float)};
+    if (facts->in[0].batched)
+        in.shape.dims[0] = count;
     return nx_model_infer(t->model, &in, 1, &out, 1, err);
-}
-
-static enum nx_status run_photo(struct telling *t, const uint8_t *photo, size_t len,
-                                struct nx_err *err)
-{
-    const struct nx_model_facts *facts = nx_model_facts(t->model);
-    NX_TRY(nx_photo_to_tensor(photo, len, t->recipe, facts->channels, facts->height_px,
-                              facts->width_px, t->input, NULL, err));
-    NX_TRY(nx_model_run(t->model, 1, t->input, t->output, err));
-    for (uint32_t i = 0; i < facts->outputs; i++)
-        if (!isfinite(t->output[i]))
-            return nx_err_set(err, NX_INTERNAL,
-                              "output %u of the model is not finite for this photo", i);
-    if (t->recipe->softmax)
-        nx_softmax(t->output, facts->outputs);
-    return NX_OK;
 }
 
 static uint32_t label_of(const struct telling *t, uint32_t index, const char **label)
@@ -209,17 +199,17 @@ static void keep_best(struct telling *t)
     memcpy(t->answer->label, label, t->answer->label_bytes);
 }
 
-static enum nx_status tell_rows(struct telling *t, const uint8_t *body, size_t len,
-                                struct nx_writer *values, struct nx_writer *tops, uint32_t top,
-                                struct nx_err *err)
+static enum nx_status tell_rows(struct telling *t, struct nx_writer *values, struct nx_writer *tops,
+                                uint32_t top, struct nx_err *err)
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     for (uint32_t row = 0; row < t->rows; row++) {
-        NX_TRY(t->want->input == NX_INPUT_PHOTO ? run_photo(t, body, len, err)
-                                                : run_tensor(t, body, row, err));
+        if (t->body && row % t->batch == 0)
+            NX_TRY(run_rows(t, row, err));
+        const float *output = t->output + (size_t)(row % t->batch) * outputs;
         for (uint32_t i = 0; t->want->outputs && i < outputs; i++)
-            write_value(values, t->output[i]);
-        nx_topk(t->output, outputs, top ? top : 1, t->top);
+            write_value(values, output[i]);
+        nx_topk(output, outputs, top ? top : 1, t->top);
         write_top(t, tops, top);
         if (row == 0)
             keep_best(t);
@@ -227,8 +217,7 @@ static enum nx_status tell_rows(struct telling *t, const uint8_t *body, size_t l
     return NX_OK;
 }
 
-static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_t len,
-                                   uint8_t **payload, struct nx_err *err)
+static enum nx_status make_payload(struct telling *t, uint8_t **payload, struct nx_err *err)
 {
     uint32_t outputs = nx_model_facts(t->model)->outputs;
     uint32_t top = t->want->top_max < outputs ? t->want->top_max : outputs;
@@ -250,7 +239,7 @@ static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_
     nx_write_u32(&w, top);
     nx_writer_init(&at, bytes + nx_writer_used(&w), values);
     nx_writer_init(&behind, bytes + nx_writer_used(&w) + values, tops);
-    enum nx_status status = tell_rows(t, body, len, &at, &behind, top, err);
+    enum nx_status status = tell_rows(t, &at, &behind, top, err);
     if (status != NX_OK) {
         free(bytes);
         return status;
@@ -261,32 +250,47 @@ static enum nx_status make_payload(struct telling *t, const uint8_t *body, size_
     return NX_OK;
 }
 
-static enum nx_status tell(struct telling *t, const uint8_t *body, size_t len, uint8_t **payload,
-                           struct nx_err *err)
+static enum nx_status tell(struct telling *t, size_t len, uint8_t **payload, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
     name_port(&facts->in[0], default_input, t->input_name);
     name_port(&facts->out[0], default_output, t->output_name);
     NX_TRY(check_want(t, len, err));
-    size_t photo = (size_t)facts->channels * facts->height_px * facts->width_px;
-    t->input = nx_calloc(photo + 1, sizeof *t->input);
-    t->output = nx_calloc(facts->outputs, sizeof *t->output);
+    t->output = nx_calloc((size_t)t->batch * facts->outputs, sizeof *t->output);
     t->top = nx_calloc(t->want->top_max + 1, sizeof *t->top);
-    if (!t->input || !t->output || !t->top)
-        return nx_err_set(err, NX_NO_MEMORY, "no memory for the model's input and output");
-    return make_payload(t, body, len, payload, err);
+    if (!t->output || !t->top)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the model's output");
+    return make_payload(t, payload, err);
 }
 
 void nx_served_tell(struct nx_served *served, const struct nx_want *want, const uint8_t *body,
                     size_t len, struct nx_answer *answer, uint8_t **payload)
 {
     struct telling t = {.model = nx_served_model(served),
-                        .recipe = nx_served_recipe(served),
                         .want = want,
+                        .body = body,
+                        .batch = nx_profile_best(&nx_served_facts(served)->profile),
                         .answer = answer};
     *answer = (struct nx_answer){0};
-    answer->err.status = tell(&t, body, len, payload, &answer->err);
-    free(t.input);
+    answer->err.status = tell(&t, len, payload, &answer->err);
     free(t.output);
     free(t.top);
+}
+
+enum nx_status nx_served_tell_row(const struct nx_served *served, const struct nx_want *want,
+                                  float *row, struct nx_answer *answer, uint8_t **payload,
+                                  struct nx_err *err)
+{
+    struct telling t = {.model = nx_served_model(served),
+                        .want = want,
+                        .batch = 1,
+                        .output = row,
+                        .answer = answer};
+    NX_TRY(check_want(&t, 0, err));
+    t.top = nx_calloc(want->top_max + 1, sizeof *t.top);
+    enum nx_status status =
+        t.top ? make_payload(&t, payload, err)
+              : nx_err_set(err, NX_NO_MEMORY, "no memory for the photo's categories");
+    free(t.top);
+    return status;
 }

@@ -86,6 +86,8 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
     struct nx_writer w;
     nx_writer_init(&w, bytes, cap);
     nx_write_u32(&w, count);
+    nx_write_u64(&w, 0);
+    nx_write_u64(&w, 0);
     for (uint32_t i = 0; i < count; i++) {
         const struct nx_model_facts_wire *m = &models[i];
         nx_write_u32(&w, m->tag);
@@ -95,11 +97,38 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
         nx_write_u64(&w, m->version);
         nx_write_u64(&w, m->params);
         nx_write_u64(&w, m->memory_bytes);
+        nx_write_u64(&w, m->weights_bytes);
+        nx_write_u64(&w, m->arena_bytes);
         nx_write_name(&w, m->backend);
+        nx_write_name(&w, m->recipe);
+        nx_write_u64(&w, m->queries);
+        nx_write_u32(&w, m->batch);
+        nx_write_u64(&w, m->batch_ns);
         write_tensors(&w, m->inputs, m->inputs_count);
         write_tensors(&w, m->outputs, m->outputs_count);
     }
     return w.bad ? 0 : nx_writer_used(&w);
+}
+
+void nx_models_set_memory(void *encoded, const struct nx_models_memory *memory)
+{
+    struct nx_writer w;
+    nx_writer_init(&w, (uint8_t *)encoded + 4, NX_MODELS_HEAD_BYTES - 4);
+    nx_write_u64(&w, memory->used_bytes);
+    nx_write_u64(&w, memory->limit_bytes);
+}
+
+enum nx_status nx_models_get_memory(const void *bytes, size_t len, struct nx_models_memory *memory,
+                                    struct nx_err *err)
+{
+    struct nx_reader r;
+    nx_reader_init(&r, bytes, len);
+    nx_read_u32(&r);
+    struct nx_models_memory read = {.used_bytes = nx_read_u64(&r), .limit_bytes = nx_read_u64(&r)};
+    if (r.bad)
+        return nx_err_set(err, NX_CORRUPT, "a replica sent a malformed list of models");
+    *memory = read;
+    return NX_OK;
 }
 
 static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
@@ -113,7 +142,13 @@ static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
     m->version = nx_read_u64(r);
     m->params = nx_read_u64(r);
     m->memory_bytes = nx_read_u64(r);
+    m->weights_bytes = nx_read_u64(r);
+    m->arena_bytes = nx_read_u64(r);
     nx_read_name(r, m->backend, sizeof m->backend);
+    nx_read_name(r, m->recipe, sizeof m->recipe);
+    m->queries = nx_read_u64(r);
+    m->batch = nx_read_u32(r);
+    m->batch_ns = nx_read_u64(r);
     read_tensors(r, m->inputs, &m->inputs_count);
     read_tensors(r, m->outputs, &m->outputs_count);
 }
@@ -123,9 +158,7 @@ enum nx_status nx_models_next(const void *bytes, size_t len, size_t *at,
 {
     struct nx_reader r;
     nx_reader_init(&r, bytes, len);
-    nx_read_u32(&r);
-    size_t skip = *at ? *at - 4 : 0;
-    nx_read_bytes(&r, skip);
+    nx_read_bytes(&r, *at ? *at : NX_MODELS_HEAD_BYTES);
     if (!r.bad && nx_reader_left(&r) == 0)
         return NX_NOT_FOUND;
     if (!r.bad)

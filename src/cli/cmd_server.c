@@ -12,7 +12,6 @@
 #include "function_tier/function_tier.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +59,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .subgroup = strcmp(c->tier, "function") == 0 ? FUNCTION : CATEGORIZER,
         .members_max = c->first_view_nodes,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
+        .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
     };
     snprintf(g.local_ip, sizeof g.local_ip, "%s", c->local_ip);
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
@@ -107,6 +107,8 @@ static enum nx_status open_categorizer(struct server *s, const struct nx_group_c
     struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
                                       .backend = s->config.backend,
                                       .threads = s->config.threads,
+                                      .batch_max = s->config.batch_max,
+                                      .profiles = s->config.profiles,
                                       .memory_bytes = (uint64_t)s->config.memory_mb << 20};
     NX_TRY(nx_categorizer_open(&c, &s->categorizer, err));
     NX_TRY(nx_group_open(g, nx_categorizer_upcalls(), s->categorizer, &s->group, err));
@@ -311,28 +313,6 @@ static int run(struct server *s, struct nx_err *err)
     return EXIT_SUCCESS;
 }
 
-/* oneDNN's threads spin at their barriers unless this stands in the environment when the process starts: on cores
- * that are shared, or with two categorizers on one machine, that costs several times the inference itself. So a
- * categorizer starts itself once more; where that fails it goes on as it is. */
-static void wait_passively(int argc, char **argv)
-{
-    char **again = nx_calloc((size_t)argc + 2, sizeof *again);
-    if (getenv("OMP_WAIT_POLICY") || !again) {
-        free(again);
-        return;
-    }
-    again[0] = program_invocation_name;
-    memcpy(again + 1, argv, (size_t)argc * sizeof *again);
-    /* By its own path, since the process is named after it: ps and pkill know it as before. */
-    char self[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[len < 0 ? 0 : len] = 0;
-    setenv("OMP_WAIT_POLICY", "passive", 1);
-    execv(self, again);
-    nx_warn("cannot start again with OMP_WAIT_POLICY=passive: %s", strerror(errno));
-    free(again);
-}
-
 int nx_cmd_server(int argc, char **argv)
 {
     struct server s = {.epoll_fd = -1, .signal_fd = -1};
@@ -345,7 +325,7 @@ int nx_cmd_server(int argc, char **argv)
     if (nx_log_parse_level(s.config.log_level, &level))
         nx_log_set_level(level);
     if (strcmp(s.config.tier, "categorizer") == 0)
-        wait_passively(argc, argv);
+        nx_cmd_wait_passively(argc, argv);
     s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)

@@ -11,6 +11,8 @@ static const char usage[] =
     "       nexus client <function-tier-node> installmodel <tag> <synset> <model.onnx>\n"
     "       nexus client <function-tier-node> inference <tags> <photo>\n"
     "       nexus client <function-tier-node> removemodel <tag>\n"
+    "       nexus client <function-tier-node> models [--json]\n"
+    "       nexus profile <synset> <symbol> <params> | <synset> <model.onnx> [options]\n"
     "       nexus log <dir> [--verify] [--json]\n"
     "       nexus model inspect <symbol> <params> | <model.onnx> [--batch N] [--json]\n"
     "       nexus model run <symbol> <params> | <model.onnx> --input [NAME=]X.npy ... [--output "
@@ -28,7 +30,12 @@ static const char usage[] =
     "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
     "          tags  one tag or several: 1 or 1,2,3\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
-    "          --timeout SECONDS   how long to wait for the answer\n";
+    "          --replace           installmodel: in place of the tag's model, without a gap\n"
+    "          --timeout SECONDS   how long to wait for the answer\n"
+    "          models prints what every replica holds; --json as one object\n"
+    "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
+    "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
+    "          --repeats N (20)   --recipe NAME|FILE   --out FILE (the standard output)\n";
 
 int nx_cmd_help(int argc, char **argv)
 {
@@ -47,6 +54,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } modes[] = {
     {"client", nx_cmd_client},    {"log", nx_cmd_log},     {"model", nx_cmd_model},
+    {"profile", nx_cmd_profile},
     {"server", nx_cmd_server},    {"--help", nx_cmd_help}, {"-h", nx_cmd_help},
     {"--version", print_version},
 };

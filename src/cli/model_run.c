@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "categorizer/model/dtype.h"
-#include "cli/npy.h"
+#include "categorizer/model/npy.h"
 #include "common/arena.h"
 
 enum { VALUES_SHOWN = 8, PATH_BYTES_MAX = 4096 };

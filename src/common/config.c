@@ -50,6 +50,7 @@ static const struct key keys[] = {
     NUM("NEXUS", "first_view_nodes", first_view_nodes, 1, 32, NULL),
     NUM("NEXUS", "client_port", client_port, 0, 65535, "0"),
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
+    NUM("NEXUS", "heartbeat_ms", heartbeat_ms, 0, 600000, "500"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
     FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
@@ -69,6 +70,8 @@ static const struct key keys[] = {
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
+    NUM("CATEGORIZER", "batch_max", batch_max, 1, 256, "8"),
+    FILE_NAME("CATEGORIZER", "profiles", profiles, ""),
 };
 enum { KEYS_COUNT = sizeof keys / sizeof *keys };
 

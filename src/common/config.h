@@ -28,6 +28,8 @@ struct nx_config {
     uint32_t first_view_nodes;
     uint32_t client_port; /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
+    uint32_t
+        heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
@@ -43,7 +45,9 @@ struct nx_config {
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
-    uint32_t memory_mb;                 /* bound on models, installed and in transit */
+    uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
+    uint32_t batch_max; /* photos of one batch at most */
+    char profiles[NX_CONFIG_PATH_BYTES]; /* a folder of `nexus profile`'s files; empty: none */
 };
 
 /* Reads `path`, then applies argc/argv (pairs of --key value, or --key=value), then checks the whole.

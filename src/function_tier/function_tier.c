@@ -4,6 +4,7 @@
 #include "function_tier/audit.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/route.h"
+#include "function_tier/service_control.h"
 #include "function_tier/service_demo.h"
 #include "function_tier/service_health.h"
 #include "function_tier/service_v2.h"
@@ -14,9 +15,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS + NX_SERVICE_V2_METHODS };
+enum {
+    V2_METHODS_AT = NX_SERVICE_DEMO_METHODS,
+    HEALTH_METHODS_AT = V2_METHODS_AT + NX_SERVICE_V2_METHODS,
+    CONTROL_METHODS_AT = HEALTH_METHODS_AT + NX_HEALTH_METHODS,
+    METHODS = CONTROL_METHODS_AT + NX_SERVICE_CONTROL_METHODS
+};
 
 static const char demo_service[] = "sospdemo.FunctionTierService";
+static const char control_service[] = "nexus.Control";
 static const char v2_service[] = "inference.GRPCInferenceService";
 
 /* A photo of the size that is allowed, and what a message has around it. */
@@ -41,6 +48,7 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     t->serving = serving;
     nx_health_set(&t->health, "", serving);
     nx_health_set(&t->health, demo_service, serving);
+    nx_health_set(&t->health, control_service, serving);
     nx_health_set(&t->health, v2_service, serving);
     nx_service_v2_set_ready(t->v2, serving);
     nx_rest_set_ready(t->rest, serving);
@@ -95,10 +103,11 @@ static enum nx_status open_parts(struct nx_function_tier *t,
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
     NX_TRY(open_rest(t, config, err));
     NX_TRY(nx_service_v2_open(&config->rest, t->route, t->metrics, &t->v2, err));
-    memcpy(t->methods + NX_SERVICE_DEMO_METHODS, nx_service_v2_methods(t->v2),
+    memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
            NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
-    nx_health_methods(&t->health, t->methods + NX_SERVICE_DEMO_METHODS + NX_SERVICE_V2_METHODS);
+    nx_health_methods(&t->health, t->methods + HEALTH_METHODS_AT);
+    nx_service_control_methods(t->route, t->methods + CONTROL_METHODS_AT);
     set_serving(t, false);
     NX_TRY(nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err));
     nx_rest_set_grpc(t->rest, t->server);

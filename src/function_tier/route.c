@@ -22,6 +22,7 @@ struct leg {
     uint32_t resends;
     bool done;
     uint8_t *reply; /* as long as the replica said, while it comes */
+    uint32_t node;  /* of the peer, in a list */
 };
 
 struct nx_route_request {
@@ -30,6 +31,7 @@ struct nx_route_request {
     nx_route_done *done;
     void *user;
     nx_ns deadline_ns;
+    bool pinned;                 /* each leg is for its replica and no other */
     struct nx_request_head head; /* of a change; of an INFER, its op */
     uint8_t *photo;
     uint64_t body_bytes; /* the photo's, or the files' */
@@ -356,6 +358,54 @@ enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head 
     return NX_OK;
 }
 
+static nx_rankset live_replicas(const struct nx_route *r, uint32_t shard)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    return layout->shards[r->subgroup][shard].set & nx_group_alive(r->group);
+}
+
+static uint32_t aim_at_replicas(struct nx_route_request *q, uint32_t shard, uint32_t first)
+{
+    for (nx_rankset left = live_replicas(q->route, shard); left; left &= left - 1) {
+        struct leg *leg = &q->legs[first++];
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        leg->request = q;
+        leg->shard = shard;
+        leg->node = nx_group_view(q->route->group)->members[rank].node;
+        aim_leg(leg, rank);
+    }
+    return first;
+}
+
+enum nx_status nx_route_list(struct nx_route *r, nx_ns deadline_ns, nx_route_done *done, void *user,
+                             struct nx_route_request **request, struct nx_err *err)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    uint32_t shard, legs = 0, aimed = 0;
+    NX_TRY(find_shard(r, 0, &shard, err)); /* there are some at all */
+    for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
+        legs += (uint32_t)__builtin_popcountll(live_replicas(r, shard));
+    if (legs == 0)
+        return nx_err_set(err, NX_UNAVAILABLE, "no replica of any shard is alive");
+    struct nx_route_request *q = add_request(r, legs, done, user, err);
+    if (!q)
+        return err->status;
+    q->deadline_ns = deadline_ns;
+    q->head.op = NX_REQUEST_LIST;
+    q->pinned = true;
+    for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
+        aimed = aim_at_replicas(q, shard, aimed);
+    *request = q;
+    for (uint32_t i = 0; i < legs; i++)
+        push_leg(&q->legs[i]);
+    return NX_OK;
+}
+
+struct nx_route_asked nx_route_asked(const struct nx_route_request *q, uint32_t i)
+{
+    return (struct nx_route_asked){.node = q->legs[i].node, .shard = q->legs[i].shard};
+}
+
 size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t len)
 {
     struct leg *leg = &q->legs[0];
@@ -470,7 +520,8 @@ static bool send_again(struct leg *leg)
     struct nx_route_request *q = leg->request;
     struct nx_route *r = q->route;
     nx_rank peer;
-    if (is_change(q->head.op) || leg->resends == RESENDS_MAX || nx_clock_now() >= q->deadline_ns ||
+    if (is_change(q->head.op) || q->pinned || leg->resends == RESENDS_MAX ||
+        nx_clock_now() >= q->deadline_ns ||
         choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
     r->outstanding[leg->peer]--;

@@ -61,6 +61,14 @@ enum nx_status nx_route_change(struct nx_route *route, const struct nx_request_h
 /* Takes 0 … len bytes of the body; what was not taken is offered again after nx_route_poll. */
 size_t nx_route_write(struct nx_route_request *request, const uint8_t *bytes, size_t len);
 
+/* LIST, to every live replica of every shard. answers[i] is that of the i-th; who that was is to be had within `done`. */
+enum nx_status nx_route_list(struct nx_route *route, nx_ns deadline_ns, nx_route_done *done,
+                             void *user, struct nx_route_request **request, struct nx_err *err);
+struct nx_route_asked {
+    uint32_t node, shard;
+};
+struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
+
 /* Nobody waits any more: the replicas are told, `done` is not called. */
 void nx_route_cancel(struct nx_route_request *request);
 

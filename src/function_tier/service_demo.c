@@ -349,6 +349,7 @@ static enum nx_status make_install(const struct nx_pb_model *m, struct nx_reques
                           recipe_bytes, NX_RECIPE_BYTES_MAX);
     *head = (struct nx_request_head){.op = NX_REQUEST_INSTALL,
                                      .tag = m->tag,
+                                     .replace = m->replace,
                                      .synset_bytes = m->synset_bytes,
                                      .symbol_bytes = m->symbol_bytes,
                                      .params_bytes = m->params_bytes,

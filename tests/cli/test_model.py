@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
@@ -179,6 +180,19 @@ class Run(Model):
         files = [self.file("s", tiny_model.symbol()), self.file("p", tiny_model.params())]
         x = self.file("x.npy", onnx.npy("<f4", (1, 3, 224, 224), [1.0] * 50176 + [2.0] * 50176 + [3.0] * 50176))
         self.assertEqual(self.nexus("run", *files, "--input", x).stdout, "fc_output  F32  (1, 3)  1 2 3\n")
+
+    def test_params_as_mxnet_2_writes_them(self):
+        """An .npz, stored and deflated, as numpy.savez and zip tools make it."""
+        x = self.file("x.npy", onnx.npy("<f4", (1, 3, 2, 2), [1.0] * 4 + [2.0] * 4 + [3.0] * 4))
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            path = os.path.join(self.folder, "p%d.params" % method)
+            with zipfile.ZipFile(path, "w", method) as archive:
+                with archive.open("arg:fc_weight.npy", "w", force_zip64=True) as out:
+                    out.write(onnx.npy("<f4", (3, 3), (0, 0, 1, 0, 1, 0, 1, 0, 0)))
+            nodes = tiny_model.symbol_nodes()
+            nodes[0]["attrs"] = {"__shape__": "(0, 3, 2, 2)"}
+            symbol = self.file("s", tiny_model.symbol(nodes))
+            self.assertEqual(self.nexus("run", symbol, path, "--input", x).stdout, "fc_output  F32  (1, 3)  3 2 1\n")
 
     def test_not_a_tensor(self):
         bad = self.file("bad.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<c8',")

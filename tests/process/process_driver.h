@@ -25,6 +25,8 @@ struct driver {
     const char *program, *ip, *provider;
     uint16_t port;           /* the leader's */
     const char *secret_file; /* of nodes started from now on; NULL: none */
+    unsigned timeout_ms;     /* of silent members; 0: none */
+    bool own_ips;            /* node i is 127.0.0.(i + 1) */
     int log;                 /* where their standard error goes; 0: where ours does */
     struct driver_node nodes[DRIVER_NODES_MAX];
 };

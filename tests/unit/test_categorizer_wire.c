@@ -9,6 +9,7 @@ static struct nx_request_head install_head(void)
                                 .tag = 7,
                                 .request = {{1, 2, 3}},
                                 .format = NX_FORMAT_MXNET,
+                                .replace = true,
                                 .synset_bytes = 10,
                                 .symbol_bytes = 20,
                                 .params_bytes = 1ull << 33,
@@ -59,8 +60,8 @@ static void malformed_heads_are_refused(void **state)
     struct {
         size_t at;
         uint8_t value;
-    } flips[] = {{0, 3},  {1, 0xff},  {4, 1},     {5, 77},  {10, 3},
-                 {27, 9}, {52, 0xff}, {53, 0x40}, {0, 0x3a}};
+    } flips[] = {{0, 3},  {1, 0xff}, {4, 1},     {5, 77},    {10, 3},
+                 {27, 9}, {28, 2},   {53, 0xff}, {54, 0x40}, {0, 0x3a}};
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         uint8_t kept = bytes[flips[i].at];
         bytes[flips[i].at] = flips[i].value;

@@ -43,6 +43,8 @@ static struct sim_config drawn(void)
     struct sim_config config = {
         .nodes = 4, .tear_percent = 50, .delay_min_ns = 10, .delay_max_ns = 20, .faults_count = 4};
     config.view.members_count = 4;
+    config.core.spec = (struct nx_group_spec){
+        1, {{.name = "S0", .num_shards = 1, .min_nodes = 1, .max_nodes = 8}}};
     for (int n = 0; n < 4; n++)
         config.loads[n] = (struct sim_load){.ops = 10, .weights = {1, 1, 1, 1, 1}};
     config.faults[0] = (struct sim_fault){.kind = SIM_FAULT_KILL, .node = 0};

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "categorizer/cpu/cpu_ref_ops.h"
+#include "categorizer/cpu/cpu_rows.h"
 #include "categorizer/cpu/dnnl_build.h"
 #include "categorizer/graph/shape.h"
 #include "common/nx_assert.h"
@@ -199,13 +199,12 @@ static void compute_plainly(const struct nx_dnnl_variant *v, const struct nx_dnn
     const struct nx_node *node = step->node;
     if (step->kind == NX_DNNL_STEP_REF) {
         const struct nx_ref_call call = {&v->graph, node, v->rows};
-        nx_ref_kernels[node->op](&call);
+        (nx_rows_kernels[node->op] ? nx_rows_kernels : nx_ref_kernels)[node->op](&call);
         return;
     }
     float *y = v->rows[node->outputs[0]];
     size_t n = nx_tensor_bytes(&v->graph.tensors[node->outputs[0]]) / sizeof *y;
-    for (size_t i = 0; i < n; i++)
-        y[i] = nx_ref_unary(&node->post.act, y[i]);
+    nx_rows_unary(&node->post.act, y, y, (int64_t)n);
 }
 
 /* Calls of oneDNN that follow each other go to it together. */

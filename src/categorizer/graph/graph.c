@@ -319,14 +319,17 @@ static uint64_t elements_from(const struct nx_shape *shape, uint32_t first)
     return product;
 }
 
-/* Every output element of CONV and FC is a dot product with one row of the weight. */
+/* Every output element is a dot product, of CONV and FC with one row of the weight. */
 static uint64_t node_macs(const struct nx_graph *graph, const struct nx_node *node)
 {
-    if (node->op != NX_OP_CONV && node->op != NX_OP_FC)
+    if (node->op != NX_OP_CONV && node->op != NX_OP_FC && node->op != NX_OP_MATMUL)
         return 0;
     uint64_t out = elements_from(&graph->tensors[node->outputs[0]].shape, 0);
-    uint64_t row = elements_from(&graph->tensors[node->inputs[1]].shape, 1);
-    uint64_t macs;
+    uint64_t row = elements_from(&graph->tensors[node->inputs[1]].shape, 1), macs;
+    if (node->op == NX_OP_MATMUL) {
+        const struct nx_shape *a = &graph->tensors[node->inputs[0]].shape;
+        row = (uint64_t)a->dims[a->rank - (node->attr.matmul.transpose_a ? 2 : 1)];
+    }
     return __builtin_mul_overflow(out, row, &macs) ? UINT64_MAX : macs;
 }
 

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "categorizer/backend.h"
+#include "common/budget.h"
 #include "common/status.h"
 
 /* Bounds on a model's files; a larger one is NX_TOO_LARGE. */
@@ -51,6 +52,8 @@ struct nx_model_options {
     const char *backend; /* a name for nx_backend_find, or "auto" */
     struct nx_load_options load;
     uint32_t hint_height_px, hint_width_px; /* the recipe's size, for nets that take any; 0: 224 */
+    struct nx_budget *budget; /* what the model may hold is taken from it before it is allocated, until
+                                 close; NULL: no bound */
 };
 
 /* An input or an output, for a batch of 1. */
@@ -72,7 +75,11 @@ struct nx_model_facts {
     uint32_t outputs;      /* f32 per photo, of the first output */
     uint64_t params;       /* how many weights, as in the file */
     uint64_t macs;         /* multiply-adds for one photo */
-    uint64_t memory_bytes; /* everything held until close, host and device */
+    uint64_t nonfinite;    /* how many of the weights are infinite or no number, */
+    const char *nonfinite_name; /* and the tensor of the first one; NULL: none */
+    uint64_t weights_bytes;     /* of the constants after all rewriting, as f32 */
+    uint64_t activation_bytes;  /* planned for a full batch */
+    uint64_t memory_bytes;      /* everything held until close, host and device */
     const char *backend;   /* which one it runs on */
 };
 

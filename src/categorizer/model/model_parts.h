@@ -13,6 +13,7 @@ struct nx_model {
     uint32_t batch_max;
     float **room; /* per output: where those go that nobody asked for; the first has none */
     struct nx_model_facts facts;
+    struct nx_budget *budget; /* facts.memory_bytes of it are ours; NULL: none */
 };
 
 /* A model on its way from bytes to a program. */
@@ -23,6 +24,8 @@ struct nx_opening {
     struct nx_arena work; /* all that is needed only until the backend has loaded */
     struct nx_params params;
     struct nx_graph graph;
+    uint64_t reserved; /* of the budget */
+    bool is_tight;     /* the budget bounds the work */
 };
 
 /* Room to convert, fold and rewrite while a model is opened: int8 weights become f32, twice. */

@@ -209,10 +209,24 @@ enum nx_status nx_onnx_gemm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_matmul(struct nx_onnx_call *c);
 /* onnx_norm.c */
 enum nx_status nx_onnx_batch_norm(struct nx_onnx_call *c);
-enum nx_status nx_onnx_instance_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_group_norm(struct nx_onnx_call *c); /* detail: 0 of instances, 1 of groups */
 enum nx_status nx_onnx_layer_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_lp_norm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);      /* detail: 1 = log */
 enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+enum nx_status nx_onnx_reduce_sum_of(struct nx_onnx_call *c); /* detail: nx_unary */
+enum nx_status nx_onnx_reduce_log_sum_exp(struct nx_onnx_call *c);
+enum nx_status nx_onnx_arg_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+/* onnx_wide.c */
+enum nx_status nx_onnx_compare(struct nx_onnx_call *c); /* detail: nx_binary */
+enum nx_status nx_onnx_mod(struct nx_onnx_call *c);
+enum nx_status nx_onnx_where(struct nx_onnx_call *c);
+enum nx_status nx_onnx_expand(struct nx_onnx_call *c);
+enum nx_status nx_onnx_tile(struct nx_onnx_call *c);
+enum nx_status nx_onnx_resize(struct nx_onnx_call *c);
+enum nx_status nx_onnx_depth_space(struct nx_onnx_call *c); /* detail: 1 space to depth */
+enum nx_status nx_onnx_range(struct nx_onnx_call *c);
+enum nx_status nx_onnx_size(struct nx_onnx_call *c);
 /* onnx_math.c */
 enum nx_status nx_onnx_plain(struct nx_onnx_call *c);  /* detail: nx_unary, no parameter */
 enum nx_status nx_onnx_scaled(struct nx_onnx_call *c); /* detail: nx_unary with alpha, beta */
@@ -227,6 +241,8 @@ enum nx_status nx_onnx_arithmetic(struct nx_onnx_call *c); /* detail: nx_binary 
 enum nx_status nx_onnx_variadic(struct nx_onnx_call *c);   /* detail: nx_binary */
 enum nx_status nx_onnx_mean(struct nx_onnx_call *c);
 enum nx_status nx_onnx_pow(struct nx_onnx_call *c);
+enum nx_status nx_onnx_shrink(struct nx_onnx_call *c);
+enum nx_status nx_onnx_is_inf(struct nx_onnx_call *c);
 /* onnx_layout.c */
 enum nx_status nx_onnx_flatten(struct nx_onnx_call *c);
 enum nx_status nx_onnx_lower_reshape(struct nx_onnx_call *c);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "categorizer/model/dtype.h"
+#include "categorizer/model/npz.h"
 #include "common/codec.h"
 
 #define LIST_MAGIC 0x112u
@@ -124,10 +125,6 @@ static enum nx_status read_name(struct parsing *p, struct nx_array *array)
         return corrupt(p, "has a name that is cut off: the file ends in it");
     if (memchr(text, '\0', len))
         return corrupt(p, "has a NUL in its name");
-    if (len > 4 && (memcmp(text, "arg:", 4) == 0 || memcmp(text, "aux:", 4) == 0)) {
-        text += 4;
-        len -= 4;
-    }
     array->name = nx_arena_strndup(p->arena, text, len);
     if (!array->name)
         return nx_err_set(p->err, NX_NO_MEMORY, "out of memory for the params");
@@ -152,24 +149,22 @@ static enum nx_status read_names(struct parsing *p, struct nx_params *params)
     if (nx_reader_left(&p->reader))
         return nx_err_set(p->err, NX_CORRUPT, "params: %zu bytes follow the last name",
                           nx_reader_left(&p->reader));
+    return NX_OK;
+}
+
+static enum nx_status sort_by_name(struct nx_params *params, struct nx_err *err)
+{
+    for (uint32_t i = 0; i < params->n; i++) {
+        const char *name = params->arrays[i].name;
+        bool kind = strncmp(name, "arg:", 4) == 0 || strncmp(name, "aux:", 4) == 0;
+        params->arrays[i].name = kind && name[4] ? name + 4 : name;
+    }
     if (params->n)
         qsort(params->arrays, params->n, sizeof *params->arrays, by_name);
     for (uint32_t i = 1; i < params->n; i++)
         if (strcmp(params->arrays[i - 1].name, params->arrays[i].name) == 0)
-            return nx_err_set(p->err, NX_CORRUPT, "params: two arrays are named '%s'",
+            return nx_err_set(err, NX_CORRUPT, "params: two arrays are named '%s'",
                               params->arrays[i].name);
-    return NX_OK;
-}
-
-static enum nx_status check_foreign(const void *bytes, size_t len, struct nx_err *err)
-{
-    bool zip = len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
-    bool npy = len >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0;
-    if (zip || npy)
-        return nx_err_set(err, NX_UNSUPPORTED,
-                          "params: this is NumPy's %s, as MXNet 2.0 saves under np mode; save it "
-                          "with mx.nd.save or from MXNet 1.x",
-                          zip ? "npz (a zip file)" : "npy");
     return NX_OK;
 }
 
@@ -200,22 +195,34 @@ static enum nx_status read_head(struct parsing *p, uint64_t *arrays)
     return NX_OK;
 }
 
+static enum nx_status parse_list(const void *bytes, size_t len, struct nx_arena *arena,
+                                 struct nx_params *params, struct nx_err *err)
+{
+    struct parsing p = {.arena = arena, .err = err};
+    uint64_t n;
+    nx_reader_init(&p.reader, bytes, len);
+    NX_TRY(read_head(&p, &n));
+    params->n = (uint32_t)n;
+    params->arrays = nx_arena_array(arena, n, sizeof *params->arrays);
+    if (!params->arrays)
+        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the params");
+    for (p.at = 0; p.at < n; p.at++)
+        NX_TRY(read_array(&p, &params->arrays[p.at]));
+    return read_names(&p, params);
+}
+
 enum nx_status nx_params_parse(const void *bytes, size_t len, struct nx_arena *arena,
                                struct nx_params *params, struct nx_err *err)
 {
-    struct parsing p = {.arena = arena, .err = err};
     struct nx_params own;
-    uint64_t n;
-    NX_TRY(check_foreign(bytes, len, err));
-    nx_reader_init(&p.reader, bytes, len);
-    NX_TRY(read_head(&p, &n));
-    own.n = (uint32_t)n;
-    own.arrays = nx_arena_array(arena, n, sizeof *own.arrays);
-    if (!own.arrays)
-        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the params");
-    for (p.at = 0; p.at < n; p.at++)
-        NX_TRY(read_array(&p, &own.arrays[p.at]));
-    NX_TRY(read_names(&p, &own));
+    if (len >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0)
+        return nx_err_set(err, NX_UNSUPPORTED,
+                          "params: this is one array of NumPy's (npy), its name is not in it");
+    if (len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0)
+        NX_TRY(nx_npz_parse(bytes, len, arena, &own, err));
+    else
+        NX_TRY(parse_list(bytes, len, arena, &own, err));
+    NX_TRY(sort_by_name(&own, err));
     *params = own;
     return NX_OK;
 }

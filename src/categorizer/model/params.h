@@ -1,11 +1,11 @@
-/* params.h — the arrays of an MXNet `.params` file (versions 0 to 3), checked to the last byte.
+/* params.h — the arrays of an MXNet `.params` file (versions 0 to 3, and 2.0's npz), checked to the last byte.
  *
  * Layout, all little-endian, nothing aligned:  u64 0x112 | u64 0 | u64 N | N arrays | u64 N | N names.
  * An array starts with a version word (or, before 0.11, with its number of dimensions), then shape,
  * device, dtype and dense row-major data. The file must end where the last name ends.
  * Owner   arrays and names live in the arena; `data` points into the file's bytes.
- * Failure NX_CORRUPT names the array and what was wrong; NX_UNSUPPORTED: sparse arrays, and MXNet
- *         2.0's npz under the same file name; NX_TOO_LARGE; NX_NO_MEMORY.
+ * Failure NX_CORRUPT names the array and what was wrong; NX_UNSUPPORTED: sparse arrays
+ *         and what npz.h does not take; NX_TOO_LARGE; NX_NO_MEMORY.
  * Source  MXNet 1.9.1, src/ndarray/ndarray.cc: NDArray::Load, LegacyLoad. */
 #ifndef NX_CATEGORIZER_MODEL_PARAMS_H
 #define NX_CATEGORIZER_MODEL_PARAMS_H

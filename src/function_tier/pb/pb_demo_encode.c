@@ -88,6 +88,7 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
     metadata.request_id = request_id(model->has_request_id, model->request_id);
     metadata.recipe = unconst(model->recipe);
     metadata.format = unconst(model->format);
+    metadata.replace = model->replace;
     Sospdemo__InstallModelRequest message;
     sospdemo__install_model_request__init(&message);
     message.body_case = SOSPDEMO__INSTALL_MODEL_REQUEST__BODY_METADATA;

@@ -55,6 +55,7 @@ struct nx_core_config {
     uint32_t p2p_ring_bytes;  /* per ordered pair of members, power of two */
     uint32_t bulk_ring_bytes; /* bulk window per sender, power of two */
     struct nx_schedule_limits schedules; /* zeros: the defaults */
+    nx_ns timeout_ns; /* who was silent for so long is taken for failed; 0: nobody is */
     /* simulator only: seeded defects that the judges must catch; 0 = none. Bits: core/mutants.h */
     uint64_t mutants;
 };
@@ -190,6 +191,7 @@ const struct nx_view *nx_core_view(const struct nx_core *core);
 const struct nx_layout *nx_core_layout(const struct nx_core *core);
 nx_rank nx_core_rank(const struct nx_core *core);
 nx_rankset nx_core_alive(const struct nx_core *core);
+nx_rankset nx_core_heard(const struct nx_core *core); /* of these, those that are not silent */
 /* The lowest rank neither suspected nor leaving: who admits joiners. NX_RANK_NONE before the first view. */
 nx_rank nx_core_leader(const struct nx_core *core);
 bool nx_core_has_state(const struct nx_core *core); /* of our shard; true for a spare */

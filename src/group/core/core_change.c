@@ -190,7 +190,7 @@ static void next_epoch(struct nx_core *core, uint64_t saved, nx_rankset fresh)
     core->delivered_at = core->delivered_told_at = 0;
 }
 
-bool nx_core_install(struct nx_core *core, struct nx_update *update)
+bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
 {
     if (!may_install(core, update))
         return false;
@@ -206,6 +206,7 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update)
         nx_bulk_cut(&core->bulk);
     uint64_t saved = nx_mc_save(&core->mc, fresh != 0, core->saved);
     nx_suspect_install(&core->suspect, nx_view_ranks(&core->view), joined);
+    nx_heart_install(&core->heart, nx_view_ranks(&core->view), now);
     core->orphaning |= removed;
     core->vacated |= removed;
     begin_table(core, joined);

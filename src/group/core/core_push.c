@@ -1,6 +1,6 @@
 #include "group/core/core_state.h"
 
-enum { SLEEP_BIT = 1u << NX_COL_SLEEP };
+enum { SLEEP_BIT = 1u << NX_COL_SLEEP, BEAT_BIT = 1u << NX_COL_HEARTBEAT };
 
 void nx_core_add_write(struct nx_core *core, struct nx_update *update, struct nx_write write)
 {
@@ -119,6 +119,18 @@ void nx_core_tell_receipts(struct nx_core *core, nx_rank peer)
     core->owing &= ~NX_RANK_BIT(peer);
 }
 
+/* A beat alone wakes a peer that we know to sleep, but is nothing that one who falls asleep must not miss. */
+static void push_beat(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    push_row(core, update, peer, NX_BLOCK_STEADY);
+    core->beats_posted++;
+    if (core->config.caps.wakes_on_plain_write ||
+        nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0)
+        return;
+    update->writes[update->writes_count - 1].doorbell = true;
+    core->stats.doorbells++;
+}
+
 static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
     uint32_t before = update->writes_count;
@@ -127,6 +139,11 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
                   (nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT);
     if (!wanted)
         return;
+    uint32_t due = nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT;
+    if (update->writes_count == before && due == BEAT_BIT && !(core->ring & NX_RANK_BIT(peer))) {
+        push_beat(core, update, peer);
+        return;
+    }
     nx_core_tell_receipts(core, peer);
     if (core->ring & NX_RANK_BIT(peer))
         core->table.dirty[peer] |=
@@ -155,6 +172,7 @@ static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_
 
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
+    core->beats_posted = 0;
     push_farewells(core, writable, update);
     for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));

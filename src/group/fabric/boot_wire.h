@@ -40,7 +40,7 @@ enum nx_boot_kind {
 struct nx_boot_hello {
     uint32_t version;
     uint64_t layout_hash;
-    uint32_t members_max, first_view_nodes;
+    uint32_t members_max, first_view_nodes, timeout_ms;
     char provider[16];
     struct nx_group_spec spec;
     nx_node node;

@@ -60,6 +60,8 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_INSTALLED, NX_LAW_GROWS, NX_LIFE_PAIR)     /* the vid we are in, or the farewell */  \
     X(NX_COL_LOAD_LOW, NX_LAW_FREE, NX_LIFE_PAIR)       /* load words 0 and 1, first one lower */ \
     X(NX_COL_LOAD_HIGH, NX_LAW_FREE, NX_LIFE_PAIR)      /* load words 2 and 3 */                  \
+    X(NX_COL_LINKS, NX_LAW_FREE, NX_LIFE_PAIR)          /* struct nx_links, one word */           \
+    X(NX_COL_HEARTBEAT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* beats of our heart */                  \
     X(NX_COL_HAS_STATE, NX_LAW_GROWS, NX_LIFE_EPOCH)    /* 1: it lacked its state, and has it */  \
     X(NX_COL_BULK_BASE, NX_LAW_GROWS, NX_LIFE_PAIR)     /* nx_bulk_base_word: our ring begins */
 
@@ -92,6 +94,7 @@ static_assert((int)NX_COLUMNS_COUNT <= (int)NX_ROW_WORDS, "a row holds every col
 static_assert(NX_ROW_WORDS * sizeof(struct nx_guarded) == NX_ROW_BYTES, "rows have no holes");
 static_assert((int)NX_BLOCKS_COUNT * (int)NX_BLOCK_WORDS == (int)NX_ROW_WORDS, "blocks fill a row");
 static_assert((int)NX_COL_SLEEP == (int)NX_BLOCK_WORDS - 1, "the hot columns fill the first block");
+static_assert((int)NX_COL_HEARTBEAT == 2 * (int)NX_BLOCK_WORDS, "the third block begins there");
 
 struct nx_region_shape {
     uint32_t members_max, mc_ring_bytes, bulk_ring_bytes, p2p_ring_bytes;

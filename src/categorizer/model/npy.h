@@ -4,8 +4,8 @@
  * which NumPy has no name.
  * Failure  NX_CORRUPT or NX_UNSUPPORTED with a sentence.
  * Source   numpy/lib/format.py, the module's documentation. */
-#ifndef NX_CLI_NPY_H
-#define NX_CLI_NPY_H
+#ifndef NX_CATEGORIZER_MODEL_NPY_H
+#define NX_CATEGORIZER_MODEL_NPY_H
 
 #include "categorizer/graph/graph.h"
 

@@ -1,4 +1,4 @@
-#include "cli/npy.h"
+#include "categorizer/model/npy.h"
 
 #include <errno.h>
 #include <inttypes.h>
