@@ -129,10 +129,13 @@ static enum nx_status check_tensor(struct telling *t, size_t len, struct nx_err 
     return NX_OK;
 }
 
+/* Names the ports as well, for the sentences and for the answer. */
 static enum nx_status check_want(struct telling *t, size_t len, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
     const char *tensor = t->want->tensor;
+    name_port(&facts->in[0], default_input, t->input_name);
+    name_port(&facts->out[0], default_output, t->output_name);
     if (facts->n_in != 1)
         return nx_err_set(err, NX_UNSUPPORTED, "the model has %u inputs, one can be brought",
                           facts->n_in);
@@ -253,8 +256,6 @@ static enum nx_status make_payload(struct telling *t, uint8_t **payload, struct 
 static enum nx_status tell(struct telling *t, size_t len, uint8_t **payload, struct nx_err *err)
 {
     const struct nx_model_facts *facts = nx_model_facts(t->model);
-    name_port(&facts->in[0], default_input, t->input_name);
-    name_port(&facts->out[0], default_output, t->output_name);
     NX_TRY(check_want(t, len, err));
     t->output = nx_calloc((size_t)t->batch * facts->outputs, sizeof *t->output);
     t->top = nx_calloc(t->want->top_max + 1, sizeof *t->top);
