@@ -134,8 +134,7 @@ static void call_next(struct nx_bootstrap *b, nx_ns now)
 bool nx_boot_caller_say_connected(struct nx_bootstrap *b)
 {
     uint8_t frame[NX_BOOT_FRAME_MAX];
-    if (!nx_boot_conn_send(&b->caller.conn, frame,
-                           nx_boot_encode_empty(NX_BOOT_CONNECTED, frame)))
+    if (!nx_boot_conn_send(&b->caller.conn, frame, nx_boot_encode_empty(NX_BOOT_CONNECTED, frame)))
         return false;
     watch_call(b);
     return true;
@@ -180,8 +179,9 @@ static void take_redirect(struct nx_bootstrap *b, const uint8_t *payload, size_t
     }
     c->answered = true;
     if (nx_boot_is_here(b, &to)) {
-        found_none(b, now, b->leader ? "it awaits the first view, as we do"
-                                     : "it takes this node for its leader");
+        found_none(b, now,
+                   b->leader ? "it awaits the first view, as we do"
+                             : "it takes this node for its leader");
         return;
     }
     if (++c->redirects > NX_BOOT_REDIRECTS_MAX) {
@@ -212,14 +212,12 @@ static void take_view(struct nx_bootstrap *b, enum nx_boot_kind kind, const uint
     struct nx_err err = {0};
     struct nx_boot_view view;
     bool seat = kind == NX_BOOT_SEAT;
-    if (nx_boot_decode_view(payload, len, &view, &err) != NX_OK) {
+    if (nx_boot_decode_view(kind, payload, len, &view, &err) != NX_OK) {
         fail_call(b, now, err.text);
         return;
     }
-    bool member = view.rank < view.view.members_count &&
-                  !(view.view.vacant & NX_RANK_BIT(view.rank)) &&
-                  view.view.members[view.rank].node == b->config.local_id;
-    if (member == seat || view.rank >= b->config.members_max ||
+    bool ours = !seat && view.view.members[view.rank].node == b->config.local_id;
+    if (ours == seat || view.rank >= b->config.members_max ||
         view.view.members_count > b->config.members_max || b->needs_card) {
         fail_call(b, now, "the leader's view does not fit this node");
         return;
@@ -229,21 +227,25 @@ static void take_view(struct nx_bootstrap *b, enum nx_boot_kind kind, const uint
     b->joining = seat;
     b->caller.answered = true;
     b->caller.retry_ns = NX_BOOT_RETRY_MIN_NS;
-    nx_boot_enter(b, NX_BOOT_CONNECTING, now, seat ? "a seat was given" : "the leader sent the view");
+    nx_boot_enter(b, NX_BOOT_CONNECTING, now,
+                  seat ? "a seat was given" : "the leader sent the view");
+    for (int i = 0; seat && b->leader && i < NX_BOOT_GUESTS_MAX; i++)
+        if (nx_boot_is_member(&b->guests[i])) /* our first view will not be: theirs is there, too */
+            nx_boot_guest_redirect(b, &b->guests[i], &b->caller.at, now);
 }
 
 static void take_welcome(struct nx_bootstrap *b, const uint8_t *payload, size_t len, nx_ns now)
 {
     struct nx_err err = {0};
     struct nx_boot_view view;
-    if (nx_boot_decode_view(payload, len, &view, &err) != NX_OK) {
+    if (nx_boot_decode_view(NX_BOOT_WELCOME, payload, len, &view, &err) != NX_OK) {
         nx_boot_caller_hang_up(b, now, err.text);
         return;
     }
     const struct nx_member *m = &view.view.members[view.rank];
     if (view.token != b->view.token || view.rank != b->view.rank ||
-        view.view.vid <= b->view.view.vid || view.rank >= view.view.members_count ||
-        view.view.members_count > b->config.members_max || m->node != b->config.local_id) {
+        view.view.vid <= b->view.view.vid || view.view.members_count > b->config.members_max ||
+        m->node != b->config.local_id) {
         nx_boot_caller_hang_up(b, now, "the leader's view is not the one of our seat");
         return;
     }

@@ -71,11 +71,4 @@ static inline bool nx_boot_read_card(struct nx_reader *r, struct nx_fabric_card 
     return !r->bad;
 }
 
-static inline bool nx_boot_read_port(struct nx_reader *r, uint16_t *port)
-{
-    uint32_t value = nx_read_u32(r);
-    *port = (uint16_t)value;
-    return !r->bad && value <= UINT16_MAX;
-}
-
 #endif

@@ -56,11 +56,12 @@ static bool make_view(struct nx_bootstrap *b)
     b->view.view.vid = 1;
     seat(&b->view, &b->mine);
     int64_t floor = -1;
-    for (struct nx_boot_guest *g; b->view.view.members_count < b->config.first_view_nodes &&
-                                  (g = next_gathered(b, floor));
+    for (struct nx_boot_guest *g;
+         b->view.view.members_count < b->config.first_view_nodes && (g = next_gathered(b, floor));
          floor = g->hello.node)
         seat(&b->view, &g->hello);
-    (void)nx_view_assign(NULL, &b->config.spec, &b->view.view); /* nothing is lost with a first view */
+    (void)nx_view_assign(NULL, &b->config.spec,
+                         &b->view.view); /* nothing is lost with a first view */
     b->view.peers = nx_view_ranks(&b->view.view) & ~NX_RANK_BIT(0);
     return true;
 }

@@ -16,6 +16,7 @@ static void write_spec(struct nx_writer *w, const struct nx_group_spec *spec)
         nx_write_u32(w, spec->subgroups[i].num_shards);
         nx_write_u32(w, spec->subgroups[i].min_nodes);
         nx_write_u32(w, spec->subgroups[i].max_nodes);
+        nx_write_u8(w, spec->subgroups[i].persistent);
     }
 }
 
@@ -32,6 +33,10 @@ static bool read_spec(struct nx_reader *r, struct nx_group_spec *spec)
         s->num_shards = nx_read_u32(r);
         s->min_nodes = nx_read_u32(r);
         s->max_nodes = nx_read_u32(r);
+        uint8_t persistent = nx_read_u8(r);
+        if (persistent > 1)
+            return false;
+        s->persistent = persistent == 1;
     }
     return !r->bad;
 }
@@ -50,7 +55,7 @@ size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_
     nx_write_u32(&w, hello->node);
     nx_write_u32(&w, hello->subgroup);
     nx_boot_write_text(&w, hello->host);
-    nx_write_u32(&w, hello->gms_port);
+    nx_write_u16(&w, hello->gms_port);
     nx_write_u64(&w, (uint64_t)hello->clock);
     nx_boot_write_card(&w, &hello->card);
     return nx_boot_finish(&w);
@@ -71,7 +76,7 @@ size_t nx_boot_encode_redirect(const struct nx_boot_address *to, uint8_t frame[N
     struct nx_writer w;
     nx_boot_begin(&w, frame, NX_BOOT_REDIRECT);
     nx_boot_write_text(&w, to->host);
-    nx_write_u32(&w, to->port);
+    nx_write_u16(&w, to->port);
     return nx_boot_finish(&w);
 }
 
@@ -144,8 +149,7 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
     h.subgroup = nx_read_u32(&r);
     if (!nx_boot_read_text(&r, h.host, sizeof h.host))
         return malformed(err, "host");
-    if (!nx_boot_read_port(&r, &h.gms_port))
-        return malformed(err, "port");
+    h.gms_port = nx_read_u16(&r);
     h.clock = (nx_ns)nx_read_u64(&r);
     if (!nx_boot_read_card(&r, &h.card))
         return malformed(err, "fabric address");
@@ -160,12 +164,10 @@ enum nx_status nx_boot_decode_redirect(const uint8_t *payload, size_t len,
 {
     struct nx_boot_address at = {.port = 0};
     struct nx_reader r;
-    uint16_t port;
     nx_reader_init(&r, payload, len);
-    if (!nx_boot_read_text(&r, at.host, sizeof at.host) || !nx_boot_read_port(&r, &port) ||
-        port == 0 || nx_reader_left(&r) != 0)
+    if (!nx_boot_read_text(&r, at.host, sizeof at.host) || (at.port = nx_read_u16(&r)) == 0 ||
+        nx_reader_left(&r) != 0)
         return nx_err_set(err, NX_CORRUPT, "its redirect names no address");
-    at.port = port;
     *to = at;
     return NX_OK;
 }
@@ -203,6 +205,8 @@ static enum nx_status compare_subgroup(const struct nx_subgroup_spec *leader,
         return number_differs(err, "min_nodes", where, joiner->min_nodes, leader->min_nodes);
     if (leader->max_nodes != joiner->max_nodes)
         return number_differs(err, "max_nodes", where, joiner->max_nodes, leader->max_nodes);
+    if (leader->persistent != joiner->persistent)
+        return number_differs(err, "persistent", where, joiner->persistent, leader->persistent);
     return NX_OK;
 }
 
@@ -240,8 +244,8 @@ enum nx_status nx_boot_compare_clocks(const struct nx_boot_hello *joiner, nx_ns 
                                       struct nx_err *err)
 {
     bool ahead = joiner->clock > now;
-    uint64_t apart = ahead ? (uint64_t)joiner->clock - (uint64_t)now
-                           : (uint64_t)now - (uint64_t)joiner->clock;
+    uint64_t apart =
+        ahead ? (uint64_t)joiner->clock - (uint64_t)now : (uint64_t)now - (uint64_t)joiner->clock;
     if (apart <= (uint64_t)skew_max)
         return NX_OK;
     return nx_err_set(err, NX_DENIED,

@@ -75,7 +75,8 @@ struct nx_boot_view {
     nx_rank rank;     /* of who gets this */
     nx_rankset peers; /* whom its fabric connects to */
     struct nx_view view;
-    struct nx_fabric_card cards[NX_MEMBERS_MAX]; /* of the members; what a vacant rank had is none */
+    struct nx_fabric_card
+        cards[NX_MEMBERS_MAX]; /* of the members; what a vacant rank had is none */
 };
 
 /* Each fills a whole frame and returns its bytes. */
@@ -98,8 +99,8 @@ enum nx_status nx_boot_find_frame(const uint8_t *bytes, size_t len, enum nx_boot
 
 enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct nx_boot_hello *hello,
                                     struct nx_err *err);
-enum nx_status nx_boot_decode_view(const uint8_t *payload, size_t len, struct nx_boot_view *view,
-                                   struct nx_err *err);
+enum nx_status nx_boot_decode_view(enum nx_boot_kind kind, const uint8_t *payload, size_t len,
+                                   struct nx_boot_view *view, struct nx_err *err);
 enum nx_status nx_boot_decode_redirect(const uint8_t *payload, size_t len,
                                        struct nx_boot_address *to, struct nx_err *err);
 /* The reason as text, cut to fit; what is not printable is a question mark. */
