@@ -142,13 +142,17 @@ bool nx_boot_caller_say_connected(struct nx_bootstrap *b)
 
 /* --- listening -------------------------------------------------------------------------------- */
 
-/* We do not belong to it: for good. */
-static void fail_for_good(struct nx_bootstrap *b, const char *format, const char *why, nx_ns now)
+/* Who answers for the leader is none, or we do not belong to it: for good. */
+static void fail_for_good(struct nx_bootstrap *b, bool refused, const char *why, nx_ns now)
 {
     const struct nx_boot_caller *c = &b->caller;
-    char who[64];
-    snprintf(who, sizeof who, "%s:%u", c->at.host, c->at.port);
-    nx_err_set(&b->error, NX_DENIED, format, b->config.local_id, who, why);
+    if (refused)
+        nx_err_set(&b->error, NX_DENIED, "the leader %s:%u refused node %u: %s", c->at.host,
+                   c->at.port, b->config.local_id, why);
+    else
+        nx_err_set(&b->error, NX_DENIED, "node %u does not join at the leader %s:%u: %s",
+                   b->config.local_id, c->at.host, c->at.port, why);
+    nx_warn("bootstrap: %s", b->error.text);
     nx_boot_fail(b, now);
 }
 
@@ -158,7 +162,7 @@ static void take_reason(struct nx_bootstrap *b, enum nx_boot_kind kind, const ui
     char why[NX_ERR_TEXT_BYTES];
     nx_boot_decode_reason(payload, len, why, sizeof why);
     if (kind == NX_BOOT_REFUSED) {
-        fail_for_good(b, "node %u was refused by the leader %s: %s", why, now);
+        fail_for_good(b, true, why, now);
         return;
     }
     struct nx_boot_address there = b->caller.at; /* it leads: it is called again */
@@ -288,7 +292,7 @@ static bool take_frames(struct nx_bootstrap *b, nx_ns now)
             break;
         any = true;
         if (status == NX_DENIED)
-            fail_for_good(b, "node %u does not join at the leader %s: %s", err.text, now);
+            fail_for_good(b, false, err.text, now);
         else if (status != NX_OK)
             fail_call(b, now, err.text);
         else

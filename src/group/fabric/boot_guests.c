@@ -174,6 +174,7 @@ bool nx_boot_guest_tell(struct nx_bootstrap *b, struct nx_boot_guest *g, const u
         nx_boot_guest_lose(b, g, now, "it does not read");
         return false;
     }
+    nx_boot_conn_flush(&g->conn); /* another frame may follow in this turn */
     watch_guest(b, g);
     return true;
 }
@@ -194,10 +195,7 @@ void nx_boot_guest_dismiss(struct nx_bootstrap *b, struct nx_boot_guest *g, cons
         return;
     }
     nx_boot_guest_become(g, NX_GUEST_LEAVING, now);
-    bool moved;
-    struct nx_err err = {0};
-    (void)nx_boot_conn_move(&g->conn, &moved, &err); /* now, not at the next readiness; an end of
-                                                        it is seen there */
+    nx_boot_conn_flush(&g->conn); /* now, not at the next readiness */
     see_off(g);
     watch_guest(b, g);
 }

@@ -38,14 +38,14 @@ enum nx_boot_kind {
     NX_BOOT_VIEW,
     NX_BOOT_CONNECTED,
     NX_BOOT_GO,
+    NX_BOOT_BEGIN, /* this and the next two: of the handshake, see boot_auth.h */
+    NX_BOOT_CHALLENGE,
+    NX_BOOT_PROOF,
     NX_BOOT_LATER,
     NX_BOOT_REDIRECT,
     NX_BOOT_WAIT,
     NX_BOOT_SEAT,
     NX_BOOT_WELCOME,
-    NX_BOOT_BEGIN, /* this and what follows: of the handshake, see boot_auth.h */
-    NX_BOOT_CHALLENGE,
-    NX_BOOT_PROOF,
     NX_BOOT_KINDS_END,
 };
 
