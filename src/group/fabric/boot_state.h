@@ -152,7 +152,4 @@ bool nx_boot_leader_turn(struct nx_bootstrap *b, nx_ns now);
 void nx_boot_leader_start_over(struct nx_bootstrap *b, nx_ns now, const char *why);
 nx_ns nx_boot_leader_wake_at(const struct nx_bootstrap *b);
 
-/* boot_host.c: who says hello, as a member */
-struct nx_member nx_boot_member(const struct nx_boot_hello *hello);
-
 #endif

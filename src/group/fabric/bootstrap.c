@@ -216,6 +216,11 @@ void nx_bootstrap_connected(struct nx_bootstrap *b)
     b->self_connected = true;
 }
 
+bool nx_bootstrap_is_connected(const struct nx_bootstrap *b)
+{
+    return b->self_connected;
+}
+
 void nx_bootstrap_start_over(struct nx_bootstrap *b, nx_ns now, const char *why)
 {
     if (b->phase != NX_BOOT_CONNECTING)

@@ -58,6 +58,7 @@ const struct nx_err *nx_bootstrap_error(const struct nx_bootstrap *boot); /* of 
 
 /* Our fabric reaches all peers of this attempt; or it failed to, and all start over. */
 void nx_bootstrap_connected(struct nx_bootstrap *boot);
+bool nx_bootstrap_is_connected(const struct nx_bootstrap *boot); /* that was said */
 void nx_bootstrap_start_over(struct nx_bootstrap *boot, nx_ns now, const char *why);
 
 /* --- the port of a member: once INSTALLED --- */
@@ -81,6 +82,8 @@ nx_applicant nx_bootstrap_applicant(const struct nx_bootstrap *boot);
 enum nx_standing nx_bootstrap_standing(const struct nx_bootstrap *boot, nx_applicant applicant);
 const struct nx_boot_hello *nx_bootstrap_hello(const struct nx_bootstrap *boot,
                                                nx_applicant applicant); /* NULL: gone */
+/* Who says hello, as a member; its shard is not given yet. */
+struct nx_member nx_boot_member(const struct nx_boot_hello *hello);
 /* Of one that is gone: nothing. */
 void nx_bootstrap_seat(struct nx_bootstrap *boot, nx_applicant applicant,
                        const struct nx_boot_view *seat, nx_ns now);
