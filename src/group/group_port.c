@@ -75,7 +75,8 @@ static void send_answers(struct nx_group *g);
 bool nx_group_port_turn(struct nx_group *g, nx_ns now)
 {
     send_answers(g);
-    bool moved = nx_group_admit_turn(g, now); /* first: whoever came may lead from now on, and has its welcome from us */
+    bool moved = nx_group_admit_turn(
+        g, now); /* first: whoever came may lead from now on, and has its welcome from us */
     if (now >= g->port_at) {
         g->port_at = now + PORT_EVERY_NS;
         point(g, now);
@@ -123,7 +124,7 @@ void nx_group_unask(struct nx_group *g, struct nx_ask *ask)
 }
 
 /* True: it has left, or nobody waits for it any more. */
-static bool send_answer(struct nx_group *g, struct nx_answer *a)
+static bool send_answer(struct nx_group *g, struct nx_system_answer *a)
 {
     struct nx_event open = {.type = NX_EV_REPLY_OPEN, .stream = a->query, .total = a->bytes};
     struct nx_event write = {
@@ -145,8 +146,8 @@ static void send_answers(struct nx_group *g)
 void nx_group_answer(struct nx_group *g, const struct nx_part *query, enum nx_status status,
                      const char *why)
 {
-    struct nx_answer *a = &g->answers[query->peer];
-    *a = (struct nx_answer){.query = query->stream};
+    struct nx_system_answer *a = &g->answers[query->peer];
+    *a = (struct nx_system_answer){.query = query->stream};
     a->text[0] = (uint8_t)status;
     size_t len = strnlen(why, NX_ERR_TEXT_BYTES);
     memcpy(a->text + 1, why, len);

@@ -29,7 +29,7 @@ struct nx_ask {
 };
 
 /* Our reply to a member's small system query; it leaves when there is room. */
-struct nx_answer {
+struct nx_system_answer {
     nx_stream query; /* 0: none */
     bool opened;
     size_t bytes;
@@ -64,6 +64,12 @@ struct nx_group_below {
     struct nx_core *core;
 };
 
+/* A node that asks although a member with its id lives: for how long already. */
+struct nx_twin {
+    nx_node node;
+    nx_ns since, last;
+};
+
 struct nx_group {
     struct nx_group_config config;
     struct nx_group_upcalls up;
@@ -96,7 +102,8 @@ struct nx_group {
     nx_rankset
         lost; /* of these: connections that ended; the core hears of it when they are members */
     struct nx_admission admission;
-    struct nx_answer answers[NX_MEMBERS_MAX];
+    struct nx_twin twin;
+    struct nx_system_answer answers[NX_MEMBERS_MAX];
     struct nx_update update, request; /* of turns; of calls, also those made in upcalls */
 };
 
