@@ -93,9 +93,11 @@ struct nx_group {
     nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
     uint64_t wakeups;
-    nx_vid vid;                                  /* as last noted */
-    nx_rank leader;                              /* as the port was told last */
-    bool pointed;                                /* it was told */
+    nx_vid vid;     /* as last noted */
+    nx_rank leader; /* as the port was told last */
+    bool pointed;   /* it was told */
+    nx_ns probe_at; /* while BLOCKED: when the next lost member is asked for a later view */
+    nx_rank probed; /* the last that was */
     struct nx_fabric_card cards[NX_MEMBERS_MAX]; /* of members, and of those that are admitted */
     nx_rankset admitted; /* seats that the fabric awaits or has, not in the view yet */
     nx_ns admitted_at;   /* the last of them */
