@@ -8,11 +8,15 @@
 #include "nx_test.h"
 #include "process/process_driver.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *program, *ip = "127.0.0.1", *provider = "tcp";
 
@@ -297,6 +301,49 @@ static void several_join_at_once(void **state)
     query(d, 7, 0);
 }
 
+/* --- a crowd at the port ---------------------------------------------------------------------- */
+
+enum { CROWD = 10000, AT_ONCE = 400 };
+
+static int call(uint16_t port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_true(connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EINPROGRESS);
+    return fd;
+}
+
+/* Silent ones and ones with garbage, some hundreds at any time, none of which goes by itself; meanwhile the group orders
+ * its messages, and one joins. */
+static void ten_thousand_strangers_stop_nobody(void **state)
+{
+    struct driver *d = *state;
+    static int fds[AT_ONCE];
+    start_group(d, 3);
+    flood(d, 0);
+    unsigned long long before = delivered(d, 2);
+    for (int i = 0; i < CROWD; i++) {
+        int *fd = &fds[i % AT_ONCE];
+        if (i >= AT_ONCE)
+            close(*fd);
+        *fd = call(d->ports[i % 3]);
+        if (i % 2)
+            (void)send(*fd, "\x40\0\0\0\1half a hello", 17, MSG_NOSIGNAL);
+        if (i == CROWD / 2)
+            driver_start(d, 3, 3, 3, 1, 60);
+        if (i % 50 == 0)
+            poll(NULL, 0, 1); /* so that nodes see most of them */
+    }
+    assert_int_equal(await_first_view(d, 3).members, 4);
+    for (int i = 0; i < AT_ONCE; i++)
+        close(fds[i]);
+    await_more(d, 2, before + 1000);
+    await_more(d, 3, 100);
+    query(d, 1, 0);
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 /* For a while it could be a node that has moved, whose death is not known yet; then it cannot. */
@@ -355,6 +402,7 @@ int main(int argc, char **argv)
         WITH(leaders_die_while_nodes_join),
         WITH(joiners_die_while_they_join),
         WITH(several_join_at_once),
+        WITH(ten_thousand_strangers_stop_nobody),
         WITH(a_live_twin_is_not_let_in),
         WITH(a_full_group_says_so),
     };
