@@ -91,7 +91,8 @@ struct nx_group_upcalls {
     void (*reply_part)(void *ctx, void *cookie, const struct nx_part *part);
     /* Our query will have no reply: NX_PEER_DOWN, its peer is gone. */
     void (*query_failed)(void *ctx, void *cookie, enum nx_status why);
-    /* This node cannot go on in the group (no first view in time, refused by the leader, fenced out). */
+    /* This node cannot go on in the group (no view in time, refused by the leader; NX_FENCED: the others
+     * go on without it; it may close the group and open it again). */
     void (*down)(void *ctx, const struct nx_err *err);
 };
 
