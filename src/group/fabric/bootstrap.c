@@ -132,13 +132,17 @@ static void give_up(struct nx_bootstrap *b, nx_ns now)
 {
     const struct nx_boot_caller *c = &b->caller;
     double seconds = (double)b->config.join_timeout_ns / (double)NX_SEC;
-    if (c->conn.fd >= 0 || !c->trouble[0])
+    bool waits = c->conn.fd >= 0 && c->answered && !c->queued;
+    if (waits)
         nx_err_set(&b->error, NX_DEADLINE,
                    "no first view within %g s: the leader %s:%u still waits for other nodes",
                    seconds, c->at.host, c->at.port);
     else
         nx_err_set(&b->error, NX_DEADLINE, "no view within %g s: the leader %s:%u: %s", seconds,
-                   c->at.host, c->at.port, c->trouble);
+                   c->at.host, c->at.port,
+                   c->trouble[0] ? c->trouble
+                   : c->queued   ? "it had no seat for us in time"
+                                 : "it has not answered");
     nx_boot_fail(b, now);
 }
 
