@@ -47,8 +47,9 @@ struct nx_job_load {
     nx_seq version;
     uint8_t *body;
     uint64_t body_bytes;
-    struct nx_kept *kept;   /* where the body is kept; where it comes from, if `body` is NULL */
-    uint64_t arrival;       /* the one that brought it; 0: an INSTALL that was delivered here */
+    struct nx_kept *kept; /* where the body is kept; where it comes from, if `body` is NULL */
+    atomic_uint_fast64_t *wanted; /* of one that an arrival brought: which is of use now */
+    uint64_t arrival; /* the one that brought it; 0: an INSTALL that was delivered here */
     struct nx_served_options options;
     struct nx_err failure; /* set beforehand: this replica has no bytes to load */
     struct nx_digest digest;
@@ -57,14 +58,14 @@ struct nx_job_load {
 
 /* Our shard's state on its way to us. */
 struct nx_arrival {
-    bool lacking;         /* we have not got it: nothing is answered, nothing is sent */
-    uint64_t number;      /* of the attempt; what older ones loaded is of no use */
+    bool lacking;           /* we have not got it: nothing is answered, nothing is sent */
+    uint64_t number;        /* of the attempt; what older ones loaded is of no use */
     struct nx_store *store; /* being filled; NULL: the manifest is not whole */
     uint8_t *manifest;
     size_t manifest_bytes, manifest_got; /* bytes: 0 until its head is known */
     uint8_t head[NX_MANIFEST_HEAD_BYTES];
     bool files_follow[NX_STORE_MODELS];
-    uint32_t slot;         /* whose files come */
+    uint32_t slot; /* whose files come */
     uint64_t slot_got;
     uint32_t loading; /* models in use by the shard that are not loaded yet */
 };
@@ -79,6 +80,7 @@ struct nx_categorizer {
     struct nx_budget budget;
     struct nx_spool *spool; /* the files of models, for members that come later */
     struct nx_arrival arrival;
+    atomic_uint_fast64_t wanted_arrival; /* its number, for the loader to see */
     bool mark_wanted; /* a decision made at a view waits until all are in that view */
     struct nx_ordered_vote votes[NX_VOTES_MAX]; /* of ours, not sent yet */
     uint32_t votes_count;

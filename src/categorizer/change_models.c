@@ -156,8 +156,11 @@ struct nx_held_model *nx_held_make(struct nx_categorizer *c, struct nx_served *s
 static void run_load(struct nx_job *job)
 {
     struct nx_job_load *j = (struct nx_job_load *)job;
+    if (j->arrival && atomic_load_explicit(j->wanted, memory_order_relaxed) != j->arrival)
+        return; /* nobody will look at it */
     if (j->body)
-        nx_kept_fill(j->kept, nx_kept_write(j->kept, 0, j->body, j->body_bytes, &j->failure) == NX_OK);
+        nx_kept_fill(j->kept,
+                     nx_kept_write(j->kept, 0, j->body, j->body_bytes, &j->failure) == NX_OK);
     if (j->failure.status != NX_OK)
         return;
     const uint8_t *body = j->body ? j->body : nx_kept_map(j->kept, &j->failure);
@@ -366,8 +369,7 @@ void nx_change_replica_down(struct nx_categorizer *c, nx_node node)
         "node %u is gone before every replica had answered: whether this takes effect is not known",
         node);
     while ((in = nx_incoming_next(&c->incomings, in)))
-        if (!in->is_bulk &&
-            (in->state == NX_INCOMING_DECIDING || in->state == NX_INCOMING_MARKING ||
-             in->state == NX_INCOMING_SETTLING))
+        if (!in->is_bulk && (in->state == NX_INCOMING_DECIDING ||
+                             in->state == NX_INCOMING_MARKING || in->state == NX_INCOMING_SETTLING))
             nx_categorizer_refuse(c, in, &why);
 }

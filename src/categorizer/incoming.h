@@ -47,7 +47,7 @@ struct nx_incoming {
 
     nx_stream bulk; /* INSTALL at its entry replica: our own bulk message; 0 before */
     uint64_t bulk_sent;
-    bool repeated; /* the shard knows this request: only its head is ordered */
+    bool repeated;            /* the shard knows this request: only its head is ordered */
     nx_seq settle_seq;        /* SETTLING: the deciding message */
     struct nx_job_infer *job; /* RUNNING */
     struct nx_answer answer;

@@ -23,7 +23,7 @@ struct nx_kept {
     struct nx_spool *spool; /* NULL: no room was had; LOST from the start */
     uint64_t at, bytes;     /* where it lies; synset, symbol and params together */
     uint32_t uses;
-    atomic_int state; /* released by the one who fills it, acquired by nx_kept_state */
+    atomic_int state;            /* released by the one who fills it, acquired by nx_kept_state */
     struct nx_request_head head; /* of the INSTALL */
 };
 

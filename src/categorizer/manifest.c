@@ -92,12 +92,11 @@ enum nx_status nx_manifest_size(const uint8_t *head, size_t *bytes, struct nx_er
     uint16_t version = nx_read_u16(&r), zero = nx_read_u16(&r);
     uint32_t size = nx_read_u32(&r);
     if (magic != MAGIC)
-        return nx_err_set(err, NX_CORRUPT, "a shard's state begins with %08x, expected %08x",
-                          magic, MAGIC);
+        return nx_err_set(err, NX_CORRUPT, "a shard's state begins with %08x, expected %08x", magic,
+                          MAGIC);
     if (version != NX_MANIFEST_VERSION || zero != 0)
-        return nx_err_set(err, NX_UNSUPPORTED,
-                          "a shard's state has version %u, this node reads %d", version,
-                          NX_MANIFEST_VERSION);
+        return nx_err_set(err, NX_UNSUPPORTED, "a shard's state has version %u, this node reads %d",
+                          version, NX_MANIFEST_VERSION);
     if (size < NX_MANIFEST_HEAD_BYTES + NX_DIGEST_BYTES || size > NX_MANIFEST_BYTES_MAX)
         return nx_err_set(err, NX_CORRUPT, "a shard's manifest claims %u bytes, %d to %d are legal",
                           size, NX_MANIFEST_HEAD_BYTES + NX_DIGEST_BYTES, NX_MANIFEST_BYTES_MAX);
@@ -131,8 +130,7 @@ static void read_err(struct nx_reader *r, struct nx_err *err)
 static void read_op(struct nx_reader *r, struct nx_request_head *head)
 {
     size_t used;
-    if (r->bad ||
-        nx_request_decode(r->at, nx_reader_left(r), head, &used, NULL) != NX_OK ||
+    if (r->bad || nx_request_decode(r->at, nx_reader_left(r), head, &used, NULL) != NX_OK ||
         head->op != NX_REQUEST_INSTALL)
         r->bad = true;
     else

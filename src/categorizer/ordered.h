@@ -12,7 +12,12 @@
 #include "categorizer/categorizer_wire.h"
 #include "categorizer/store.h"
 
-enum nx_ordered_kind { NX_ORDERED_INSTALL = 1, NX_ORDERED_REMOVE = 2, NX_ORDERED_VOTE = 3, NX_ORDERED_MARK = 4 };
+enum nx_ordered_kind {
+    NX_ORDERED_INSTALL = 1,
+    NX_ORDERED_REMOVE = 2,
+    NX_ORDERED_VOTE = 3,
+    NX_ORDERED_MARK = 4
+};
 
 enum { NX_ORDERED_BYTES_MAX = 1 + NX_HEAD_BYTES_MAX };
 

@@ -92,7 +92,9 @@ static enum nx_status open_categorizer(struct server *s, const struct nx_group_c
     struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
                                       .backend = s->config.backend,
                                       .threads = s->config.threads,
-                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20};
+                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20,
+                                      .spool_folder = ".",
+                                      .spool_bytes = (uint64_t)s->config.memory_mb << 21};
     NX_TRY(nx_categorizer_open(&c, &s->categorizer, err));
     NX_TRY(nx_group_open(g, nx_categorizer_upcalls(), s->categorizer, &s->group, err));
     nx_categorizer_attach(s->categorizer, s->group);

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* O_TMPFILE, fallocate */
 #include "common/spool.h"
 
 #include "common/arena.h"

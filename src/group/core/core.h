@@ -83,6 +83,7 @@ enum nx_event_type {
     NX_EV_LOAD,
     NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_LEAVE,
+    NX_EV_STATE, /* this member now has its shard's state: deliveries begin */
 };
 
 struct nx_event {
