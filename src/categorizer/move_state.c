@@ -116,6 +116,7 @@ void nx_arrival_view(struct nx_categorizer *c, bool lacking)
 {
     throw_away(c);
     c->arrival.lacking = lacking;
+    nx_group_set_load(c->group, NX_LOAD_HAS_STATE, !lacking);
 }
 
 void nx_arrival_close(struct nx_categorizer *c)
@@ -145,6 +146,7 @@ static void finish(struct nx_categorizer *c)
     c->votes_count = 0; /* they were on another state */
     drop_known_bodies(c);
     nx_info("this replica has its shard's state");
+    nx_group_set_load(c->group, NX_LOAD_HAS_STATE, 1);
     nx_group_state_ready(c->group);
 }
 
