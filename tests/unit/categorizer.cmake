@@ -4,3 +4,4 @@ nexus_test(test_categorizer_wire SOURCES test_categorizer_wire.c DEPS nexus_cate
 nexus_test(test_ordered SOURCES test_ordered.c DEPS nexus_categorizer)
 nexus_test(test_incoming SOURCES test_incoming.c DEPS nexus_categorizer)
 nexus_test(test_worker SOURCES test_worker.c DEPS nexus_categorizer)
+nexus_test(test_replicas SOURCES test_replicas.c DEPS nexus_categorizer)
