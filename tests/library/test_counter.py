@@ -77,14 +77,14 @@ def check_agreement(nodes):
 
 
 def check_leaving(nodes):
-    """Each leaves by itself; those that stay see it leave, not die."""
+    """Each leaves by itself; those that stay are told who is left."""
     nodes[0].type("q\n")
     nodes[0].expect_end()
     for n in nodes[1:]:
-        n.wait_for("node 0: left$")
+        n.wait_for("2 nodes are here")
     nodes[1].process.stdin.close()
     nodes[1].expect_end()
-    nodes[2].wait_for("node 1: left$")
+    nodes[2].wait_for("1 nodes are here")
     nodes[2].type("q\n")
     nodes[2].expect_end()
 
@@ -122,7 +122,7 @@ def test_last_word(lib, program):
             nodes.append(Node(lib, program, node, port, nodes=2))
         nodes[0].type("5\n" * 500 + "q\n")
         nodes[1].wait_for("message .* total 2500$")
-        nodes[1].wait_for("node 0: left$")
+        nodes[1].wait_for("1 nodes are here")
         nodes[0].expect_end()
         nodes[1].type("1\nq\n")
         nodes[1].wait_for("1 is not added: |message .* total 2501$") # alone, or in the next view
