@@ -58,7 +58,7 @@ static void write_once(struct wire *wire, const struct nx_region_shape *shape, s
     memcpy(&value, bytes, len < sizeof value ? len : sizeof value);
     struct nx_guarded *row = (void *)(region + nx_row_in_offset(shape, 1));
     unsigned column = where % NX_COLUMNS_COUNT;
-    nx_guard_put(&row[column], value, nx_column_tag(column, 1));
+    nx_guard_put(&row[column], value, nx_column_tag(column, 1, 1));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);

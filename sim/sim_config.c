@@ -50,7 +50,7 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
         snprintf(subgroup->name, sizeof subgroup->name, "S%u", s);
         subgroup->num_shards = nx_prng_chance(prng, 2, 3) ? 1 : 2;
         subgroup->min_nodes = nx_prng_chance(prng, 2, 3) ? 1 : 2;
-        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 3;
+        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 8;
     }
     config->core.members_max = config->nodes + (nx_prng_chance(prng, 1, 3) ? 2 : 0);
     config->view = (struct nx_view){.vid = 1, .members_count = config->nodes};
@@ -101,7 +101,7 @@ static void draw_fabric(struct sim_config *config, struct nx_prng *prng)
         config->unit_bytes = atomic;
     config->tear_percent = nx_prng_chance(prng, 1, 4) ? 0 : between(prng, 5, 70);
     config->tear_ns = scaled(prng, 500, 20000);
-    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 9, 64);
+    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 10, 64);
 }
 
 static void add_fault(struct sim_config *config, struct nx_prng *prng, enum sim_fault_kind kind)

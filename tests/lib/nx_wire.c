@@ -42,6 +42,16 @@ static void give_view(struct wire *wire, const struct nx_view *view, unsigned no
     wire->busy[node] = true;
 }
 
+static void open_core(struct wire *wire, unsigned node)
+{
+    struct nx_err err;
+    wire->config.self = wire->ids[node];
+    if (nx_core_open(&wire->config, wire->regions[node], &wire->cores[node], &err) != NX_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+}
+
 struct wire *wire_open(const struct nx_core_config *config, const uint32_t *tiers, unsigned nodes)
 {
     nx_assert(nodes <= WIRE_NODES_MAX && nodes <= config->members_max);
@@ -53,13 +63,9 @@ struct wire *wire_open(const struct nx_core_config *config, const uint32_t *tier
     struct nx_view view = {.vid = 1, .members_count = nodes};
     for (unsigned n = 0; n < nodes; n++) {
         view.members[n] = (struct nx_member){.node = n + 100, .subgroup = tiers ? tiers[n] : 0};
-        wire->config.self = n + 100;
+        wire->ids[n] = n + 100;
         wire->regions[n] = take(nx_core_region_bytes(config));
-        struct nx_err err;
-        if (nx_core_open(&wire->config, wire->regions[n], &wire->cores[n], &err) != NX_OK) {
-            fprintf(stderr, "%s\n", err.text);
-            abort();
-        }
+        open_core(wire, n);
         for (unsigned m = 0; m < nodes; m++)
             wire->lanes[n][m].last = &wire->lanes[n][m].first;
     }
@@ -77,6 +83,53 @@ static void empty_lane(struct wire_lane *lane)
         free(parcel);
     }
     lane->last = &lane->first;
+}
+
+void wire_come(struct wire *wire, unsigned seat, nx_node node)
+{
+    nx_assert(seat <= wire->nodes && seat < WIRE_NODES_MAX);
+    if (seat == wire->nodes) {
+        wire->regions[seat] = take(nx_core_region_bytes(&wire->config));
+        wire->nodes++;
+    } else {
+        nx_assert(wire->dead[seat]);
+        nx_core_close(wire->cores[seat]);
+        memset(wire->regions[seat], 0, nx_core_region_bytes(&wire->config));
+    }
+    for (unsigned m = 0; m < wire->nodes; m++) {
+        struct wire_lane *lanes[] = {&wire->lanes[seat][m], &wire->lanes[m][seat]};
+        for (int i = 0; i < 2; i++)
+            *lanes[i] = (struct wire_lane){.last = &lanes[i]->first};
+    }
+    wire->ids[seat] = node;
+    wire->dead[seat] = wire->busy[seat] = false;
+    wire->waiting[seat] = true;
+    wire->wake_at[seat] = NX_NEVER;
+    open_core(wire, seat);
+}
+
+enum nx_status wire_admit(struct wire *wire, unsigned at, unsigned leader, unsigned seat)
+{
+    struct nx_member member = {.node = wire->ids[seat]};
+    return wire_ask(wire, at,
+                    (struct nx_event){.type = NX_EV_ADMIT,
+                                      .peer = leader,
+                                      .vid = nx_core_view(wire->cores[leader])->vid,
+                                      .rank = seat,
+                                      .member = &member})
+        ->status;
+}
+
+enum nx_status wire_join(struct wire *wire, unsigned leader, nx_rankset seats)
+{
+    return wire_ask(wire, leader, (struct nx_event){.type = NX_EV_JOIN, .ranks = seats})->status;
+}
+
+void wire_welcome(struct wire *wire, unsigned leader, unsigned seat)
+{
+    nx_assert(wire->waiting[seat]);
+    wire->waiting[seat] = false;
+    give_view(wire, nx_core_view(wire->cores[leader]), seat);
 }
 
 void wire_close(struct wire *wire)
@@ -266,7 +319,7 @@ static bool pass_time(struct wire *wire)
     nx_ns first = wire->now + WIRE_PATIENCE_NS;
     unsigned next = wire->nodes;
     for (unsigned n = 0; n < wire->nodes; n++)
-        if (!wire->dead[n] && wire->wake_at[n] < first) {
+        if (!wire->dead[n] && !wire->waiting[n] && wire->wake_at[n] < first) {
             first = wire->wake_at[n];
             next = n;
         }
@@ -282,7 +335,7 @@ void wire_run(struct wire *wire)
     for (unsigned round = 0; round < 100000; round++) {
         bool any = false;
         for (unsigned n = 0; n < wire->nodes; n++) {
-            if (wire->dead[n] || !wire->busy[n])
+            if (wire->dead[n] || wire->waiting[n] || !wire->busy[n])
                 continue;
             wire_turn(wire, n);
             any = true;
@@ -300,7 +353,7 @@ void wire_kill(struct wire *wire, unsigned node)
         empty_lane(&wire->lanes[node][n]);
         empty_lane(&wire->lanes[n][node]);
         wire->lanes[node][n].cut = wire->lanes[n][node].cut = true;
-        if (n == node || wire->dead[n])
+        if (n == node || wire->dead[n] || wire->waiting[n])
             continue;
         wire_ask(wire, n,
                  (struct nx_event){.type = NX_EV_PEER_DOWN, .peer = node, .why = "killed"});

@@ -37,7 +37,9 @@ struct wire {
     struct nx_core_config config;
     struct nx_core *cores[WIRE_NODES_MAX];
     uint8_t *regions[WIRE_NODES_MAX];
+    nx_node ids[WIRE_NODES_MAX];
     bool dead[WIRE_NODES_MAX], busy[WIRE_NODES_MAX];
+    bool waiting[WIRE_NODES_MAX];   /* it comes, but has no view yet */
     nx_ns wake_at[WIRE_NODES_MAX];  /* as the last update said */
     unsigned bells[WIRE_NODES_MAX]; /* doorbells that landed at the node */
     struct wire_lane lanes[WIRE_NODES_MAX][WIRE_NODES_MAX];
@@ -55,6 +57,13 @@ struct wire {
  * has run yet. */
 struct wire *wire_open(const struct nx_core_config *config, const uint32_t *tiers, unsigned nodes);
 void wire_close(struct wire *wire);
+
+/* A node comes, to a seat that nobody owns or whose owner is dead: a fresh core, region and lanes; node id `node`. */
+void wire_come(struct wire *wire, unsigned seat, nx_node node);
+/* Member `at` is asked by `leader` to admit it; the leader proposes the seats; one that is in gets the leader's view. */
+enum nx_status wire_admit(struct wire *wire, unsigned at, unsigned leader, unsigned seat);
+enum nx_status wire_join(struct wire *wire, unsigned leader, nx_rankset seats);
+void wire_welcome(struct wire *wire, unsigned leader, unsigned seat);
 
 /* A configuration with one subgroup "TIER" of one shard of 1 … 8 nodes, small rings, a tcp-like
  * fabric. */

@@ -253,7 +253,7 @@ static void forge(struct wire *wire, enum nx_column column, uint64_t value)
                                           c->bulk_ring_bytes, c->p2p_ring_bytes, NULL),
                      NX_OK);
     uint8_t *row = wire->regions[0] + nx_row_in_offset(&shape, 1);
-    nx_guard_put((struct nx_guarded *)(void *)row + column, value, nx_column_tag(column, 1));
+    nx_guard_put((struct nx_guarded *)(void *)row + column, value, nx_column_tag(column, 1, 1));
 }
 
 /* What a ring holds is looked at when it is handed up, so its offence is reported a turn later. */

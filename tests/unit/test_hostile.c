@@ -108,7 +108,7 @@ static void append_forged(struct world *world)
     struct nx_record record;
     memcpy(&record, region + rings[which] + at, sizeof record);
     uint64_t len = record.kind == NX_REC_NULLS ? 0 : record.len % 256;
-    nx_guard_put(guard, guard->value + nx_record_bytes(len), nx_column_tag(guards[which], 1));
+    nx_guard_put(guard, guard->value + nx_record_bytes(len), nx_column_tag(guards[which], 1, 1));
 }
 
 /* One dirty trick of node 1 against node 0's region. */
@@ -125,13 +125,13 @@ static void attack(struct world *world)
     case 1: forge_record(world, ring + nx_prng_below(prng, 8) * 8); break;
     case 2: {
         unsigned column = (unsigned)nx_prng_below(prng, NX_COLUMNS_COUNT);
-        nx_guard_put(&row[column], odd_value(world), nx_column_tag(column, 1));
+        nx_guard_put(&row[column], odd_value(world), nx_column_tag(column, 1, 1));
         break;
     }
     case 3: {
-        unsigned column = (unsigned)nx_prng_below(prng, NX_HOT_WORDS);
+        unsigned column = (unsigned)nx_prng_below(prng, NX_BLOCK_WORDS);
         nx_guard_put(&row[column], row[column].value + 8 * nx_prng_below(prng, 20),
-                     nx_column_tag(column, 1));
+                     nx_column_tag(column, 1, 1));
         break;
     }
     default: append_forged(world); break;

@@ -32,7 +32,8 @@ static void close_pair(struct pair *pair)
 /* Lands what node 0 pushes to node 1, and returns its length. */
 static uint32_t push(struct pair *pair, bool hot)
 {
-    struct nx_row_range range = nx_table_push(&pair->tables[0], 1, hot);
+    struct nx_row_range range =
+        nx_table_push(&pair->tables[0], 1, hot ? NX_BLOCK_HOT : NX_BLOCK_SLOW);
     memcpy(pair->regions[1] + nx_row_in_offset(&pair->shape, 0) + range.offset,
            pair->regions[0] + nx_row_out_offset(&pair->shape, 1) + range.offset, range.bytes);
     return range.bytes;
@@ -65,7 +66,7 @@ static void put_in(struct pair *pair, enum nx_column column, uint64_t value)
     nx_guard_put(
         (struct nx_guarded *)(void *)(pair->regions[1] + nx_row_in_offset(&pair->shape, 0)) +
             column,
-        value, nx_column_tag(column, 1));
+        value, nx_column_tag(column, 1, 1));
 }
 
 /* S1: a counter never goes back; the load may do what it likes. */
@@ -153,7 +154,7 @@ static void the_shape_is_checked_and_told_by_its_hash(void **state)
     struct nx_region_shape a, b;
     struct nx_err err;
     assert_int_equal(nx_region_shape_init(&a, 3, 4096, 8192, 16384, &err), NX_OK);
-    assert_int_equal(a.bytes, 3 * (2 * 256 + 4096 + 8192 + 2 * 16384));
+    assert_int_equal(a.bytes, 3 * (2 * 384 + 4096 + 8192 + 2 * 16384));
     assert_true(nx_p2p_out_offset(&a, 2) + 16384 == a.bytes);
     assert_int_equal(nx_region_shape_init(&b, 3, 4096, 8192, 32768, &err), NX_OK);
     assert_true(nx_region_shape_hash(&a) != nx_region_shape_hash(&b));

@@ -83,8 +83,9 @@ void nx_core_begin_shard(struct nx_core *core)
     mc->base = mc->senders ? core->view.base[mc->subgroup][mc->shard] : 0;
     mc->nulls_sent = nulls;
     mc->frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
-    /* "No shard acts below its minimum": it waits for a view with more members. */
-    mc->wedged = mc->senders > 0 && !core->layout.shards[mc->subgroup][mc->shard].adequate;
+    /* "No shard acts below its minimum": it waits for members, or for their state. */
+    core->starved = mc->senders > 0 && !nx_core_is_adequate(core, mc->subgroup, mc->shard, mc->set);
+    mc->wedged = core->starved;
     for (nx_rankset left = mc->set; left; left &= left - 1) {
         nx_rank r = (nx_rank)__builtin_ctzll(left);
         core->received[r] = core->delivered[r] = core->mc_posted[r] = 0;
@@ -112,6 +113,24 @@ void nx_core_begin_change(struct nx_core *core)
                     change_mutants(core));
 }
 
+/* A joiner's first view: those of before may not be in it yet, and have bulk windows of before. */
+static void begin_among_others(struct nx_core *core)
+{
+    core->table.here = 0;
+    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_INSTALLED, core->view.vid);
+    if (core->mc.peers)
+        nx_core_cut_bulk(core, core->mc.peers);
+}
+
+/* Whether the view is the first of all of its members. */
+static bool is_first_view(const struct nx_view *view)
+{
+    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1)
+        if (view->members[__builtin_ctzll(left)].since != view->vid)
+            return false;
+    return true;
+}
+
 static enum nx_status install_view(struct nx_core *core, const struct nx_view *view)
 {
     uint8_t *region = core->region;
@@ -127,14 +146,18 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     nx_table_init(&core->table, region, &core->shape, core->config.caps.waw, view->vid);
     core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
     nx_suspect_init(&core->suspect, self, view->members_count);
-    nx_suspect_install(&core->suspect, nx_view_ranks(view));
+    nx_suspect_install(&core->suspect, nx_view_ranks(view), 0);
     nx_core_begin_change(core);
+    nx_core_begin_state(core);
     nx_core_begin_shard(core);
+    nx_vid since = view->members[self].since;
     core->settled_before = NX_SEQ_NONE;
-    nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
-    nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);
+    nx_bulk_init(&core->bulk, &core->mc, self, since, region, &core->shape, core->heads);
+    nx_p2p_init(&core->p2p, self, view->members_count, since, region, &core->shape, core->asked);
     core->receipts_at = NX_NEVER;
     core->has_view = true;
+    if (!is_first_view(view))
+        begin_among_others(core);
     return NX_OK;
 }
 
@@ -150,8 +173,12 @@ static void step_view(struct nx_core *core, const struct nx_event *event, struct
 static void step_peer_down(struct nx_core *core, const struct nx_event *event,
                            struct nx_update *update)
 {
-    if (!core->has_view || event->peer >= core->view.members_count || event->peer == core->self) {
+    if (!core->has_view || event->peer >= core->config.members_max || event->peer == core->self) {
         update->status = NX_INVALID;
+        return;
+    }
+    if (!(nx_view_ranks(&core->view) & NX_RANK_BIT(event->peer))) {
+        core->stillborn |= core->admitted & NX_RANK_BIT(event->peer);
         return;
     }
     nx_suspect_fail(&core->suspect, event->peer, event->why ? event->why : "its connection ended");
@@ -184,8 +211,10 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     case NX_EV_REPLY_OPEN:
     case NX_EV_REPLY_WRITE:
     case NX_EV_LOAD:
-    case NX_EV_LEAVE:
-    case NX_EV_STATE: nx_core_request(core, now, event, update); return;
+    case NX_EV_ADMIT:
+    case NX_EV_JOIN:
+    case NX_EV_STATE:
+    case NX_EV_LEAVE: nx_core_request(core, now, event, update); return;
     }
     update->status = NX_INVALID;
 }
@@ -237,9 +266,24 @@ nx_rankset nx_core_alive(const struct nx_core *core)
     return core->has_view ? core->suspect.alive : 0;
 }
 
-static uint32_t members_in(nx_rankset set)
+nx_rank nx_core_leader(const struct nx_core *core)
 {
-    return (uint32_t)__builtin_popcountll(set);
+    if (!core->has_view)
+        return NX_RANK_NONE;
+    nx_rankset stay = core->suspect.alive;
+    if (core->suspect.leaving)
+        stay &= ~NX_RANK_BIT(core->self);
+    return stay ? (nx_rank)__builtin_ctzll(stay) : NX_RANK_NONE;
+}
+
+bool nx_core_has_state(const struct nx_core *core)
+{
+    return core->has_view && core->has_state;
+}
+
+nx_rankset nx_core_lost_state(const struct nx_core *core)
+{
+    return core->has_view ? core->lost_state : 0;
 }
 
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard)
@@ -248,9 +292,7 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
         return NX_UNAVAILABLE;
     if (subgroup >= core->layout.subgroups_count || shard >= core->layout.shards_count[subgroup])
         return NX_INVALID;
-    const struct nx_shard *members = &core->layout.shards[subgroup][shard];
-    nx_rankset there = members->set & core->suspect.alive;
-    if (members_in(there) < core->config.spec.subgroups[subgroup].min_nodes)
+    if (!nx_core_is_adequate(core, subgroup, shard, core->suspect.alive))
         return NX_UNAVAILABLE;
     return core->change.state == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
 }

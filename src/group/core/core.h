@@ -33,7 +33,7 @@
 #include "group/group.h"
 #include "group/membership/mb_change.h"
 
-enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 8, NX_UPCALLS_PER_STEP = 256 };
+enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 9, NX_UPCALLS_PER_STEP = 256 };
 
 /* What the fabric is like. The core asks these, never a provider's name. */
 struct nx_fabric_caps {
@@ -68,9 +68,24 @@ enum nx_status nx_core_open(const struct nx_core_config *config, void *region,
 void nx_core_close(struct nx_core *core);
 
 enum nx_event_type {
-    NX_EV_VIEW,      /* bootstrap agreed on the first view; all members are connected */
+    /* Our first view: the group's first, agreed at bootstrap, all members connected; or the one in which we joined, all
+     * members connected, since their leader said that it is installed. Deaths seen before are handed over after it. */
+    NX_EV_VIEW,
     NX_EV_POLL,      /* memory may have changed, time has passed, these peers are writable */
     NX_EV_PEER_DOWN, /* the fabric saw a peer die; its upcalls come with the next POLL */
+    /* Member `peer`, who leads and is in view `vid`, prepares seat `rank` for `member`: until the next view we accept it
+     * there. Before, the caller has closed the connection of the seat's former owner; after, it lets the new one in.
+     * Replaces what `peer` prepared there before. NX_EXISTS: the seat is taken, or the node is a member that lives;
+     * NX_AGAIN: we are in another view or follow another, or the seat is given away in this view: try another. A node that asks although it is a suspected member proves that its former
+     * self is dead, which counts for the majority. */
+    NX_EV_ADMIT,
+    /* We lead, and every member that we do not suspect said yes to ADMIT of these seats in this view, and is connected to
+     * their new owners: propose them. NX_AGAIN: we do not lead, a member leaves, or the change under way is proposed; NX_NOT_FOUND:
+     * not admitted in this view; NX_EXISTS: its node is a member. Holds until the next view. */
+    NX_EV_JOIN,
+    /* Our tier has the state of our shard as of the view's start: deliveries begin. NX_AGAIN: the view is ending: only the
+     * state as of the next one will do; NX_EXISTS: it had it. */
+    NX_EV_STATE,
     NX_EV_SEND,
     NX_EV_BULK_OPEN,
     NX_EV_BULK_WRITE,
@@ -83,18 +98,21 @@ enum nx_event_type {
     NX_EV_LOAD,
     NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_LEAVE,
-    NX_EV_STATE, /* this member now has its shard's state: deliveries begin */
 };
 
 struct nx_event {
     enum nx_event_type type;
-    const struct nx_view *view; /* VIEW */
-    nx_rankset writable;        /* POLL, SLEEP: peers that can take NX_WRITES_PER_PEER writes */
-    nx_rank peer;               /* PEER_DOWN, QUERY_OPEN */
-    uint32_t subgroup;          /* SEND, BULK_OPEN */
-    nx_stream stream;           /* BULK_WRITE … REPLY_WRITE */
-    uint64_t total;             /* *_OPEN */
-    const void *bytes;          /* SEND, *_WRITE; BULK_OPEN: the head */
+    const struct nx_view *view;     /* VIEW */
+    nx_rankset writable;            /* POLL, SLEEP: peers that can take NX_WRITES_PER_PEER writes */
+    nx_rank peer;                   /* PEER_DOWN, QUERY_OPEN; ADMIT: who leads */
+    nx_rank rank;                   /* ADMIT */
+    nx_vid vid;                     /* ADMIT */
+    const struct nx_member *member; /* ADMIT: its shard and `since` do not matter */
+    nx_rankset ranks;               /* JOIN */
+    uint32_t subgroup;              /* SEND, BULK_OPEN */
+    nx_stream stream;               /* BULK_WRITE … REPLY_WRITE */
+    uint64_t total;                 /* *_OPEN */
+    const void *bytes;              /* SEND, *_WRITE; BULK_OPEN: the head */
     size_t len;
     void *cookie;         /* QUERY_OPEN */
     bool system;          /* QUERY_OPEN: between the shell's own layers; its parts are flagged */
@@ -104,11 +122,14 @@ struct nx_event {
 
 /* Only the named fields of an upcall are filled in. */
 enum nx_upcall_type {
-    NX_UP_VIEW, /* nx_core_view, nx_core_layout: a view is installed; all of the old one is delivered */
-    NX_UP_MEMBER_DOWN,  /* rank, clean, why */
-    NX_UP_DELIVER,      /* delivery */
-    NX_UP_BULK_PART,    /* part, subgroup, head, head_len */
-    NX_UP_BULK_ABORTED, /* part.peer, part.stream */
+    /* nx_core_view, nx_core_layout: a view is installed; all of the old one is delivered, nothing of the new one. A member
+     * that lacks the state (nx_core_has_state) is handed no deliveries until NX_EV_STATE. One that lacked it and now is not
+     * in the view's `stateless` begins with the empty state: nobody has another. */
+    NX_UP_VIEW,
+    NX_UP_MEMBER_DOWN, /* rank, clean, why */
+    NX_UP_DELIVER,     /* delivery */
+    NX_UP_BULK_PART,   /* part, subgroup, head, head_len */
+    NX_UP_BULK_ABORTED, /* part.peer, part.stream; ours: a view in which somebody came to the shard has ended it */
     NX_UP_QUERY_PART,   /* part */
     NX_UP_QUERY_GONE,   /* part.peer, part.stream, part.system */
     NX_UP_REPLY_PART,   /* part, cookie */
@@ -167,6 +188,11 @@ const struct nx_view *nx_core_view(const struct nx_core *core);
 const struct nx_layout *nx_core_layout(const struct nx_core *core);
 nx_rank nx_core_rank(const struct nx_core *core);
 nx_rankset nx_core_alive(const struct nx_core *core);
+/* The lowest rank neither suspected nor leaving: who admits joiners. NX_RANK_NONE before the first view. */
+nx_rank nx_core_leader(const struct nx_core *core);
+bool nx_core_has_state(const struct nx_core *core); /* of our shard; true for a spare */
+/* Members of which the view's start lost the state: nobody of their shard that had it goes on. A joiner does not know. */
+nx_rankset nx_core_lost_state(const struct nx_core *core);
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup);
 size_t nx_core_send_max(const struct nx_core *core);

@@ -22,7 +22,7 @@ static void hear_wedged(struct nx_core *core, nx_rank peer)
 {
     uint64_t word = nx_table_seen(&core->table, peer, NX_COL_WEDGED);
     bool ours = (core->mc.peers & NX_RANK_BIT(peer)) != 0;
-    if (ours && word <= core->received[peer])
+    if (word < nx_wedged_word(ours ? core->received[peer] : 0, false))
         nx_suspect_fail(&core->suspect, peer, "it froze fewer messages than it received");
     else
         nx_change_hear_wedged(&core->change, peer, word);
@@ -38,6 +38,8 @@ void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
         nx_suspect_hear_leave(&core->suspect, peer);
     if (changed & 1u << NX_COL_INSTALLED)
         hear_installed(core, peer);
+    if (changed & 1u << NX_COL_HAS_STATE)
+        core->with_state |= NX_RANK_BIT(peer);
 }
 
 static void hear_decisions(struct nx_core *core)
@@ -58,7 +60,7 @@ static bool is_fenced(const struct nx_core *core)
 bool nx_core_change(struct nx_core *core)
 {
     struct nx_suspect *suspect = &core->suspect;
-    if (core->change.removal)
+    if (core->change.changed)
         hear_decisions(core);
     if (is_fenced(core)) {
         suspect->left = suspect->leaving;
@@ -69,7 +71,14 @@ bool nx_core_change(struct nx_core *core)
     nx_rankset leavers = suspect->leaves_seen;
     if (core->announced)
         leavers |= NX_RANK_BIT(core->self);
-    bool moved = nx_change_turn(&core->change, suspect->suspected, leavers, core->mc.received);
+    struct nx_change_facts facts = {.suspected = suspect->suspected,
+                                    .leavers = leavers,
+                                    .joins = core->joins,
+                                    .cards = nx_core_cards(core),
+                                    .reborn = core->reborn,
+                                    .held = core->mc.received,
+                                    .has_state = core->has_state};
+    bool moved = nx_change_turn(&core->change, &facts);
     /* A leave that we only hear of from the leader is one, too. */
     for (nx_rankset left = core->change.leavers & ~NX_RANK_BIT(core->self) & ~suspect->leaves_seen;
          left; left &= left - 1)
@@ -111,7 +120,7 @@ static bool may_install(const struct nx_core *core, const struct nx_update *upda
            update->upcalls_count < NX_UPCALLS_PER_STEP;
 }
 
-/* "Whoever accepted R has seen the counts of all who go on": of every shard, so all know where each one's order goes on.
+/* "Whoever accepted C has seen the counts of all who go on": of every shard, so all know where each one's order goes on.
  * One that nobody goes on in starts again where its last view did. */
 static void add_trims(const struct nx_core *core, struct nx_view *next)
 {
@@ -123,18 +132,26 @@ static void add_trims(const struct nx_core *core, struct nx_view *next)
         }
 }
 
-static void next_view(struct nx_core *core)
+/* Returns who is new in our shard of it, all of its members if we are; 0: nobody. */
+static nx_rankset next_view(struct nx_core *core)
 {
-    add_trims(core, &core->view);
-    core->view.vid++;
-    core->view.vacant |= core->change.decided;
+    struct nx_view next;
+    nx_core_next_view(core, &next);
+    add_trims(core, &next);
+    core->lost_state = nx_view_assign(&core->view, &core->config.spec, &next);
+    core->view = next;
     nx_layout_compute(&core->view, &core->config.spec, &core->layout);
+    uint32_t shard, subgroup = core->view.members[core->self].subgroup;
+    if (!nx_layout_shard_of(&core->layout, subgroup, core->self, &shard))
+        return 0;
+    return core->layout.shards[subgroup][shard].set & ~core->mc.set;
 }
 
 /* Whoever installed before us is here; of the others we shall hear. */
-static void begin_table(struct nx_core *core)
+static void begin_table(struct nx_core *core, nx_rankset joined)
 {
     nx_table_begin_epoch(&core->table, core->view.vid);
+    nx_core_take_seats(core, joined);
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         if (nx_table_seen(&core->table, peer, NX_COL_INSTALLED) == core->view.vid)
@@ -143,29 +160,43 @@ static void begin_table(struct nx_core *core)
     }
 }
 
-bool nx_core_install(struct nx_core *core, struct nx_update *update)
+/* The new epoch of our shard: our undelivered messages are appended again; streams go on, or are cut. */
+static void next_epoch(struct nx_core *core, uint64_t saved, nx_rankset fresh)
 {
-    if (!may_install(core, update))
-        return false;
-    nx_rankset removal = core->change.decided;
-    core->settled_before = nx_core_settled(core, core->mc.subgroup);
-    update->disconnect = removal & ~core->suspect.reachable;
-    if (nx_core_mutant(core, NX_MUTANT_EVICTED_WRITES))
-        update->disconnect = 0;
-    nx_core_tell_change(core, 0);
-    uint64_t saved = nx_mc_save(&core->mc, core->saved);
-    next_view(core);
-    nx_suspect_install(&core->suspect, nx_view_ranks(&core->view));
-    core->orphaning |= removal;
-    core->vacated |= removal;
-    begin_table(core);
-    nx_core_begin_change(core);
     nx_core_begin_shard(core);
+    core->bulk.cut = false;
+    core->bulk.awaited &= core->mc.peers;
     if (!nx_core_mutant(core, NX_MUTANT_FORGETS_UNDELIVERED))
         nx_mc_restore(&core->mc, core->saved, saved);
     if (core->mc.senders)
         nx_bulk_begin_epoch(&core->bulk);
+    if (fresh)
+        nx_core_cut_bulk(core, fresh & core->mc.peers);
     core->delivered_at = core->delivered_told_at = 0;
+}
+
+bool nx_core_install(struct nx_core *core, struct nx_update *update)
+{
+    if (!may_install(core, update))
+        return false;
+    nx_rankset before = nx_view_ranks(&core->view);
+    nx_rankset removed = core->change.decided & before, joined = core->change.decided & ~before;
+    core->settled_before = nx_core_settled(core, core->mc.subgroup);
+    update->disconnect = removed & ~core->suspect.reachable;
+    if (nx_core_mutant(core, NX_MUTANT_EVICTED_WRITES))
+        update->disconnect = 0;
+    nx_core_tell_change(core, 0);
+    nx_rankset fresh = next_view(core);
+    if (fresh)
+        nx_bulk_cut(&core->bulk);
+    uint64_t saved = nx_mc_save(&core->mc, fresh != 0, core->saved);
+    nx_suspect_install(&core->suspect, nx_view_ranks(&core->view), joined);
+    core->orphaning |= removed;
+    core->vacated |= removed;
+    begin_table(core, joined);
+    nx_core_begin_change(core);
+    nx_core_begin_state(core);
+    next_epoch(core, saved, fresh);
     (void)nx_core_change(core); /* what is known already ends this view, too */
     nx_core_add_upcall(update, NX_UP_VIEW);
     return true;
@@ -225,7 +256,8 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now)
     if (change->wedged) {
         nx_table_tell_all(&core->table, others, NX_COL_STANCE,
                           nx_stance_word(nx_change_stance(change)));
-        nx_table_tell_all(&core->table, others, NX_COL_WEDGED, change->count + 1);
+        nx_table_tell_all(&core->table, others, NX_COL_WEDGED,
+                          nx_wedged_word(change->count, change->stateful >> core->self & 1));
     }
     if (change->decided)
         nx_table_tell_all(&core->table, others, NX_COL_COMMITTED,

@@ -110,5 +110,5 @@ bool nx_core_listen(struct nx_core *core)
     bool moved = false;
     for (nx_rankset left = heard(core); left; left &= left - 1)
         listen_to(core, (nx_rank)__builtin_ctzll(left), &moved);
-    return moved;
+    return nx_core_feed_shard(core) || moved;
 }

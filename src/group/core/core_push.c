@@ -45,7 +45,8 @@ static void push_payload(struct nx_core *core, struct nx_update *update, nx_rank
             push_window(core, update, peer, &core->mc.out, &core->mc_posted[peer], mc, mc))
             nx_table_tell(&core->table, peer, NX_COL_MC_SENT, core->mc.out.head);
         uint64_t bulk = nx_bulk_ring_offset(shape, core->self);
-        if ((core->suspect.alive & NX_RANK_BIT(peer)) &&
+        bool may_have = !core->bulk.cut || (core->table.here & NX_RANK_BIT(peer));
+        if ((core->suspect.alive & NX_RANK_BIT(peer)) && may_have &&
             push_window(core, update, peer, &core->bulk.out, &core->bulk_posted[peer], bulk, bulk))
             nx_table_tell(&core->table, peer, NX_COL_BULK_SENT, core->bulk.out.head);
     }
@@ -55,9 +56,10 @@ static void push_payload(struct nx_core *core, struct nx_update *update, nx_rank
 }
 
 /* One block of our row for the peer, as one inline write: after the payload that it guards. */
-static void push_row(struct nx_core *core, struct nx_update *update, nx_rank peer, bool hot)
+static void push_row(struct nx_core *core, struct nx_update *update, nx_rank peer,
+                     enum nx_row_block block)
 {
-    struct nx_row_range range = nx_table_push(&core->table, peer, hot);
+    struct nx_row_range range = nx_table_push(&core->table, peer, block);
     if (range.bytes)
         add_write(core, update,
                   (struct nx_write){
@@ -119,10 +121,11 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     if (core->ring & NX_RANK_BIT(peer))
         core->table.dirty[peer] |=
             SLEEP_BIT; /* something must be written for the bell to ride on */
-    push_row(core, update, peer, true);
+    push_row(core, update, peer, NX_BLOCK_HOT);
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         put_last_first(update, before);
-    push_row(core, update, peer, false);
+    push_row(core, update, peer, NX_BLOCK_SLOW);
+    push_row(core, update, peer, NX_BLOCK_STEADY);
     nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
     ring_peer(core, update, peer);
 }
@@ -134,7 +137,7 @@ static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_
     for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         nx_table_tell(&core->table, peer, NX_COL_INSTALLED, NX_FAREWELL);
-        push_row(core, update, peer, false);
+        push_row(core, update, peer, NX_BLOCK_SLOW);
         update->writes[update->writes_count - 1].doorbell = !core->config.caps.wakes_on_plain_write;
     }
     core->suspect.untold &= ~writable;
@@ -156,7 +159,7 @@ static void say_good_night(struct nx_core *core, struct nx_update *update, nx_ra
     if (rings)
         core->table.dirty[peer] |=
             SLEEP_BIT; /* it knows that we sleep, but the bell needs a write */
-    push_row(core, update, peer, true);
+    push_row(core, update, peer, NX_BLOCK_HOT);
     if (rings) {
         update->writes[update->writes_count - 1].doorbell = true;
         core->stats.doorbells++;

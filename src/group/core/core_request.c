@@ -9,10 +9,10 @@ static enum nx_status may_send(const struct nx_core *core, uint32_t subgroup)
     return core->suspect.leaving ? NX_WEDGED : NX_OK;
 }
 
-/* While the view changes, nothing new is ordered: the caller tries again, as with a full window. */
+/* While the view changes, or we lack what was ordered before, nothing new is ordered: the caller tries again, as with a full window. */
 static enum nx_status may_order(const struct nx_core *core)
 {
-    return core->mc.wedged ? NX_AGAIN : NX_OK;
+    return core->mc.wedged || !core->has_state ? NX_AGAIN : NX_OK;
 }
 
 static enum nx_status send_message(struct nx_core *core, const struct nx_event *event)
@@ -34,6 +34,8 @@ static enum nx_status bulk_open(struct nx_core *core, const struct nx_event *eve
         return NX_INVALID;
     if (event->len > core->send_max)
         return NX_TOO_LARGE;
+    if (!core->has_state)
+        return NX_AGAIN;
     return nx_bulk_start(&core->bulk, event->total, event->bytes, event->len, &update->stream);
 }
 
@@ -57,15 +59,20 @@ static enum nx_status query_open(struct nx_core *core, const struct nx_event *ev
                       &update->stream);
 }
 
+void nx_core_tell_loads(struct nx_core *core, nx_rankset peers)
+{
+    nx_table_tell_all(&core->table, peers, NX_COL_LOAD_LOW,
+                      core->load[0] | (uint64_t)core->load[1] << 32);
+    nx_table_tell_all(&core->table, peers, NX_COL_LOAD_HIGH,
+                      core->load[2] | (uint64_t)core->load[3] << 32);
+}
+
 static enum nx_status set_load(struct nx_core *core, const struct nx_event *event)
 {
     if (event->word >= NX_LOAD_WORDS)
         return NX_INVALID;
     core->load[event->word] = event->value;
-    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LOAD_LOW,
-                      core->load[0] | (uint64_t)core->load[1] << 32);
-    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_LOAD_HIGH,
-                      core->load[2] | (uint64_t)core->load[3] << 32);
+    nx_core_tell_loads(core, nx_core_others(core));
     return NX_OK;
 }
 
@@ -86,8 +93,10 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
         return nx_p2p_reply_more(&core->p2p, event->stream, event->bytes, event->len,
                                  &update->taken);
     case NX_EV_LOAD: return set_load(core, event);
+    case NX_EV_ADMIT: return nx_core_admit(core, event);
+    case NX_EV_JOIN: return nx_core_join(core, event);
+    case NX_EV_STATE: return nx_core_take_state(core);
     case NX_EV_LEAVE: nx_suspect_leave(&core->suspect, now); return NX_OK;
-    case NX_EV_STATE: return NX_OK; /* nobody comes without it: there are no joins yet */
     case NX_EV_VIEW:
     case NX_EV_POLL:
     case NX_EV_SLEEP:

@@ -31,6 +31,21 @@ struct nx_core {
     struct nx_suspect suspect;
     struct nx_change change;
     bool announced; /* our leave is in our row */
+
+    /* Who may come, by seat. */
+    struct nx_member cards[NX_MEMBERS_MAX];
+    nx_rankset admitted;                 /* seats in `cards` */
+    nx_vid admitted_in[NX_MEMBERS_MAX];  /* the view in which it was, … */
+    nx_rank admitted_by[NX_MEMBERS_MAX]; /* … and who led then */
+    nx_rankset joins;                    /* we lead: seats to propose */
+    nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
+    nx_rankset reborn; /* members that are known to be dead, since their nodes ask to join */
+
+    bool
+        has_state; /* of our shard; else nothing is delivered, and the end of a view skips what it delivers */
+    bool starved; /* our shard has too few members with state: it is wedged */
+    nx_rankset with_state, lost_state;
+
     struct nx_mc mc;
     struct nx_bulk bulk;
     struct nx_p2p p2p;
@@ -39,7 +54,9 @@ struct nx_core {
 
     /* Per rank, ours included: what each member says, checked. */
     uint64_t received[NX_MEMBERS_MAX], delivered[NX_MEMBERS_MAX], consumed[NX_MEMBERS_MAX];
-    nx_rankset orphaning;  /* lost members whose streams are not all closed yet */
+    nx_rankset orphaning; /* lost members whose streams are not all closed yet */
+    nx_rankset
+        ending; /* members, us too, whose bulk streams a cut ended, and that are not all closed yet */
     nx_rankset vacated;    /* of these, the ones that are out of the view */
     nx_seq settled_before; /* what was settled when the view was installed */
     uint8_t *saved;   /* a multicast ring: our undelivered messages, while a view is installed */
@@ -90,6 +107,28 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update);
 void nx_core_tell_change(struct nx_core *core, nx_ns now);
 /* How far the old view is delivered; only while its end is decided. */
 uint64_t nx_core_trim(const struct nx_core *core);
+
+/* core_join.c: members that come, and the state of our shard. */
+enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event);
+enum nx_status nx_core_join(struct nx_core *core, const struct nx_event *event);
+enum nx_status nx_core_take_state(struct nx_core *core);
+nx_rankset nx_core_cards(const struct nx_core *core); /* seats admitted in this view */
+/* The view that is decided, but for its bases and shards. */
+void nx_core_next_view(const struct nx_core *core, struct nx_view *next);
+/* Of the view that is installed: everything between us and who came begins. */
+void nx_core_take_seats(struct nx_core *core, nx_rankset joined);
+void nx_core_begin_state(struct nx_core *core);
+/* Somebody, `fresh` or we, came to our shard: bulk streams end, rings begin where we say. */
+void nx_core_cut_bulk(struct nx_core *core, nx_rankset fresh);
+void nx_core_take_bases(struct nx_core *core);
+/* Members of `among` with state suffice for the shard. */
+bool nx_core_is_adequate(const struct nx_core *core, uint32_t subgroup, uint32_t shard,
+                         nx_rankset among);
+/* Unwedges a starved shard that is adequate now; true if so. */
+bool nx_core_feed_shard(struct nx_core *core);
+
+/* core_request.c: our load words, for who has just come. */
+void nx_core_tell_loads(struct nx_core *core, nx_rankset peers);
 
 /* core.c: our shard's part of a view. */
 void nx_core_begin_shard(struct nx_core *core);

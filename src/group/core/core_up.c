@@ -68,10 +68,33 @@ static void close_streams(struct nx_core *core, struct nx_update *update)
     }
 }
 
+/* One bulk stream that a cut has ended, ours or a peer's; 0: none of this member is left. */
+static nx_stream ended_stream(struct nx_core *core, nx_rank rank)
+{
+    return rank == core->self ? nx_bulk_next_lost(&core->bulk)
+                              : nx_bulk_orphan(&core->bulk, rank, true);
+}
+
+static void end_bulks(struct nx_core *core, struct nx_update *update)
+{
+    for (nx_rankset left = core->ending; left && has_room(update);) {
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        struct nx_part part = {.peer = rank, .stream = ended_stream(core, rank)};
+        if (part.stream) {
+            nx_core_add_upcall(update, NX_UP_BULK_ABORTED)->part = part;
+        } else {
+            left &= ~NX_RANK_BIT(rank);
+            core->ending &= ~NX_RANK_BIT(rank);
+        }
+    }
+}
+
 void nx_core_lose(struct nx_core *core, struct nx_update *update)
 {
     report_losses(core, update);
     close_streams(core, update);
+    end_bulks(core, update);
+    nx_core_take_bases(core);
 }
 
 /* --- 5: hand up --- */
@@ -106,11 +129,20 @@ static uint64_t frontier_of(const struct nx_core *core)
                : nx_stability_frontier(core->received, core->mc.set);
 }
 
+/* "A member that lacks the state skips what the view ends with": it is in the state that it will get. */
+static void skip(const struct nx_delivery *delivery, struct nx_update *update)
+{
+    if (delivery->bulk)
+        nx_core_add_upcall(update, NX_UP_BULK_ABORTED)->part =
+            (struct nx_part){.peer = delivery->sender, .stream = delivery->bulk};
+}
+
 /* True if there may be more. */
 static bool deliver_messages(struct nx_core *core, struct nx_update *update)
 {
     struct nx_mc *mc = &core->mc;
-    if (mc->senders == 0 || (mc->wedged && !mc->trimming) || mc->delivered == mc->received)
+    if (mc->senders == 0 || (mc->wedged && !mc->trimming) || mc->delivered == mc->received ||
+        (!core->has_state && !mc->trimming))
         return false;
     uint64_t frontier = frontier_of(core);
     while (has_room(update)) {
@@ -122,6 +154,10 @@ static bool deliver_messages(struct nx_core *core, struct nx_update *update)
         if (got == NX_DELIVER_CORRUPT || !accept_delivery(core, &delivery)) {
             distrust_sender(core, delivery.sender, why);
             return true;
+        }
+        if (!core->has_state) {
+            skip(&delivery, update);
+            continue;
         }
         nx_core_add_upcall(update, NX_UP_DELIVER)->delivery = delivery;
         core->stats.delivered++;
@@ -214,6 +250,6 @@ bool nx_core_hand_up(struct nx_core *core, struct nx_update *update)
         take_streams(core, update);
     }
     core->delivered[core->self] = core->mc.delivered;
-    return more || core->p2p.unread || core->bulk.unread || core->orphaning ||
+    return more || core->p2p.unread || core->bulk.unread || core->orphaning || core->ending ||
            core->suspect.unreported;
 }

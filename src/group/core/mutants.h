@@ -19,6 +19,11 @@ enum nx_mutant {
     NX_MUTANT_ANYBODY_PROPOSES = 1u << 8,    /* everybody leads (V1) */
     NX_MUTANT_MINORITY_GOES_ON = 1u << 10,   /* agrees without a majority (V1, V2) */
     NX_MUTANT_FORGETS_UNDELIVERED = 1u << 9, /* does not send again what the trim left over (D6) */
+    NX_MUTANT_SEAT_GIVEN_TWICE = 1u << 16,   /* takes a seat's card from two leaders (V1) */
+    NX_MUTANT_SEAT_NOT_CLEARED = 1u << 17,   /* believes what a seat's former owner wrote (V5) */
+    NX_MUTANT_STATELESS_ADEQUATE = 1u << 18, /* counts members that lack the state (T2) */
+    NX_MUTANT_SNAPSHOT_BEFORE_TRIM =
+        1u << 19, /* the tier's: hands over the state as of the wedge (T1) */
 };
 
 #endif

@@ -16,15 +16,16 @@ static const unsigned successors[] = {
     [NX_CHANGE_AWAIT_PROPOSAL] =
         TO(AWAIT_WEDGES) | TO(AWAIT_PROMISES) | TO(AWAIT_STANCES) | TO(BLOCKED) | TO(DELIVERING),
     [NX_CHANGE_AWAIT_STANCES] = TO(BLOCKED) | TO(DELIVERING),
-    [NX_CHANGE_BLOCKED] = TO(DELIVERING),
+    [NX_CHANGE_BLOCKED] = TO(AWAIT_WEDGES) | TO(AWAIT_PROMISES) | TO(AWAIT_PROPOSAL) |
+                          TO(AWAIT_STANCES) | TO(DELIVERING),
     [NX_CHANGE_DELIVERING] = 0,
 };
 
-static void check_invariant(const struct nx_change *change)
+static void check_invariant(const struct nx_change *change, nx_rankset cards)
 {
-    nx_assert(!(change->removal & ~change->members));
-    nx_assert(change->decided == 0 || change->decided == change->removal);
-    nx_assert(change->removal == 0 || change->wedged);
+    nx_assert(!(change->changed & ~change->members & ~cards));
+    nx_assert(change->decided == 0 || change->decided == change->changed);
+    nx_assert(change->changed == 0 || change->wedged);
     nx_assert((change->state == NX_CHANGE_STEADY) == !change->wedged);
     nx_assert((change->state == NX_CHANGE_DELIVERING) == (change->decided != 0));
 }
@@ -56,69 +57,81 @@ void nx_change_hear_stance(struct nx_change *change, nx_rank rank, uint64_t word
 
 void nx_change_hear_wedged(struct nx_change *change, nx_rank rank, uint64_t word)
 {
-    if (word == 0 || (change->wedges & NX_RANK_BIT(rank)))
+    if (word >> 1 == 0 || (change->wedges & NX_RANK_BIT(rank)))
         return;
     change->wedges |= NX_RANK_BIT(rank);
-    change->counts[rank] = word - 1;
+    change->stateful |= word & 1 ? NX_RANK_BIT(rank) : 0;
+    change->counts[rank] = (word >> 1) - 1;
 }
 
 void nx_change_hear_decision(struct nx_change *change, uint64_t word)
 {
-    if (change->decided == 0 && change->removal != 0 &&
-        word == nx_decision_word(change->vid + 1, change->removal))
-        change->decided = change->removal;
+    if (change->decided == 0 && change->changed != 0 &&
+        word == nx_decision_word(change->vid + 1, change->changed))
+        change->decided = change->changed;
 }
 
-static void wedge(struct nx_change *change, uint64_t held)
+static void wedge(struct nx_change *change, const struct nx_change_facts *facts)
 {
     change->wedged = true;
-    change->count = held;
+    change->count = facts->held;
     change->wedges |= NX_RANK_BIT(change->self);
-    change->counts[change->self] = held;
+    change->stateful |= facts->has_state ? NX_RANK_BIT(change->self) : 0;
+    change->counts[change->self] = facts->held;
 }
 
-static bool is_majority(const struct nx_change *change, nx_rankset counted)
+/* More than half of the view; or half of it, if one of the others is known to be dead: then they are no half. */
+static bool is_majority(const struct nx_change *change, nx_rankset counted, nx_rankset reborn)
 {
     if (change->mutants & NX_CHANGE_MINORITY)
         return true;
-    return 2 * __builtin_popcountll(counted) > __builtin_popcountll(change->members);
+    int members = __builtin_popcountll(change->members);
+    reborn &= change->suspected;
+    return 2 * __builtin_popcountll(counted | reborn) > members &&
+           2 * __builtin_popcountll(counted) >= members;
 }
 
 static enum nx_change_state awaited(const struct nx_change *change, nx_rankset counted,
-                                    nx_rank leader)
+                                    bool majority, nx_rank leader)
 {
     if (change->decided != 0)
         return NX_CHANGE_DELIVERING;
-    if (!is_majority(change, counted))
+    if (!majority)
         return NX_CHANGE_BLOCKED;
-    if (change->removal != 0)
+    if (change->changed != 0)
         return NX_CHANGE_AWAIT_STANCES;
-    if (leader == change->self)
-        return counted & ~change->wedges ? NX_CHANGE_AWAIT_WEDGES : NX_CHANGE_AWAIT_PROMISES;
-    return counted & ~change->wedges ? NX_CHANGE_AWAIT_WEDGES : NX_CHANGE_AWAIT_PROPOSAL;
+    if (counted & ~change->wedges)
+        return NX_CHANGE_AWAIT_WEDGES;
+    return leader == change->self ? NX_CHANGE_AWAIT_PROMISES : NX_CHANGE_AWAIT_PROPOSAL;
 }
 
-bool nx_change_turn(struct nx_change *change, nx_rankset suspected, nx_rankset leavers,
-                    uint64_t held)
+static bool is_wanted(const struct nx_change *change, nx_rankset counted,
+                      const struct nx_change_facts *facts)
 {
-    nx_assert(!(suspected & NX_RANK_BIT(change->self)));
-    change->suspected |= suspected & change->members;
+    return (change->suspected | (facts->leavers & change->members) | facts->joins |
+            (change->wedges & counted)) != 0;
+}
+
+bool nx_change_turn(struct nx_change *change, const struct nx_change_facts *facts)
+{
+    nx_assert(!(facts->suspected & NX_RANK_BIT(change->self)));
+    change->suspected |= facts->suspected & change->members;
     nx_rankset counted = change->members & ~change->suspected;
-    leavers &= change->members;
-    if (!change->wedged && (change->suspected | leavers | (change->wedges & counted)))
-        wedge(change, held);
+    if (!change->wedged && is_wanted(change, counted, facts))
+        wedge(change, facts);
     if (!change->wedged)
         return false;
     nx_rank leader = (nx_rank)__builtin_ctzll(counted);
     if (change->mutants & NX_CHANGE_ANYBODY_PROPOSES)
         leader = change->self;
-    if (change->decided == 0 && is_majority(change, counted)) {
+    bool majority = is_majority(change, counted, facts->reborn);
+    if (change->decided == 0 && majority) {
         if (leader == change->self)
-            nx_propose_as_leader(change, counted, leavers);
+            nx_propose_as_leader(change, counted, facts);
         else
-            nx_propose_follow(change, leader);
+            nx_propose_follow(change, leader, facts->cards);
     }
-    bool moved = move(change, awaited(change, counted, leader));
-    check_invariant(change);
+    bool moved = move(change, awaited(change, counted, majority, leader));
+    check_invariant(change, facts->cards);
     return moved;
 }

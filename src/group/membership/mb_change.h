@@ -1,16 +1,18 @@
 /* mb_change.h — how the members of one view agree on the next one: docs/view-change.md §2–§7.
  *
- *   decided(R) at one member  =>  no other removal is ever decided in this view, and every member of the view
- *                                 without R froze its count before, and knows those of the others
+ *   decided(C) at one member  =>  no other change is ever decided in this view, and every member of the view that
+ *                                 goes on froze its count before, and knows those of the others
+ *   C is a set of ranks: those of members go, the others come, and whom they are is the same at all
  *
  *   STEADY ─▶ AWAIT_WEDGES ─▶ AWAIT_PROPOSAL (a follower) ─▶ AWAIT_STANCES ─▶ DELIVERING ─▶ the next view
  *                       └───▶ AWAIT_PROMISES (the leader) ──────▲
- *   from each but DELIVERING: BLOCKED, when no majority is left
+ *   from each but DELIVERING: BLOCKED, while there is no majority
  *
  * A turn takes what the others' rows say and what we suspect; the caller publishes the stance, the frozen count and
  * the decision after it. Nothing here waits. Owner  a value. Thread  group thread only
  * Source  Derecho, ACM TOCS 2019, the view change. Departure: suspicions and the accepted removal are one word, the
- *         leader commits when all whom it counts on show its own; the trim needs no message. */
+ *         leader commits when all whom it counts on show its own; the trim needs no message; who comes is in
+ *         the same word as who goes. */
 #ifndef NX_GROUP_MB_CHANGE_H
 #define NX_GROUP_MB_CHANGE_H
 
@@ -36,27 +38,45 @@ enum nx_change_mutant {
     NX_CHANGE_MINORITY = 1u << 4,
 };
 
-/* NX_COL_STANCE: {removal, suspected}. */
+/* NX_COL_STANCE: {changed, suspected}. */
 struct nx_stance {
-    uint32_t suspected, removal;
+    uint32_t suspected, changed;
 };
 static_assert((int)NX_MEMBERS_MAX <= 32, "two sets fit into one word");
 
 static inline uint64_t nx_stance_word(struct nx_stance stance)
 {
-    return (uint64_t)stance.removal << 32 | stance.suspected;
+    return (uint64_t)stance.changed << 32 | stance.suspected;
 }
 
 static inline struct nx_stance nx_stance_of(uint64_t word)
 {
-    return (struct nx_stance){.suspected = (uint32_t)word, .removal = (uint32_t)(word >> 32)};
+    return (struct nx_stance){.suspected = (uint32_t)word, .changed = (uint32_t)(word >> 32)};
 }
 
-/* NX_COL_COMMITTED: the view's number and whom it is without. */
-static inline uint64_t nx_decision_word(nx_vid vid, nx_rankset removal)
+/* NX_COL_WEDGED: how many places of its shard's order the writer holds, and whether it has the state before them. */
+static inline uint64_t nx_wedged_word(uint64_t held, bool has_state)
 {
-    return vid << 32 | removal;
+    return (held + 1) << 1 | has_state;
 }
+
+/* NX_COL_COMMITTED: the view's number and the ranks that differ from the one before. */
+static inline uint64_t nx_decision_word(nx_vid vid, nx_rankset changed)
+{
+    return vid << 32 | changed;
+}
+
+/* What a member knows by itself in a turn. */
+struct nx_change_facts {
+    nx_rankset suspected; /* only grows */
+    nx_rankset leavers;   /* members that announced that they go */
+    nx_rankset joins;     /* we lead: seats whose new owners are ready to come */
+    nx_rankset cards; /* seats whose new owner we learnt in this view, each from one leader alone */
+    nx_rankset
+        reborn;     /* suspected members that are known to be dead: their nodes ask to join again */
+    uint64_t held;  /* places of our shard's order that we hold */
+    bool has_state; /* of our shard */
+};
 
 struct nx_change {
     enum nx_change_state state;
@@ -66,11 +86,13 @@ struct nx_change {
     nx_rankset members;   /* of it */
     nx_rankset suspected; /* as of the last turn */
     bool wedged;
-    uint64_t count;     /* once wedged: places that we hold */
-    nx_rankset removal; /* what we accepted, or proposed; 0: nothing */
-    nx_rankset decided; /* 0: not yet */
-    nx_rankset leavers; /* whom a proposal removes though nobody suspects them: they leave */
-    nx_rankset wedges;  /* whose frozen count we know */
+    uint64_t count;      /* once wedged: places that we hold */
+    nx_rankset changed;  /* what we accepted, or proposed; 0: nothing */
+    nx_rankset decided;  /* 0: not yet */
+    nx_rankset leavers;  /* whom a proposal removes though nobody suspects them: they leave */
+    nx_rankset made;     /* joins that we proposed ourselves */
+    nx_rankset wedges;   /* whose frozen count we know, … */
+    nx_rankset stateful; /* … and who of them has its shard's state */
     uint64_t counts[NX_MEMBERS_MAX];
     struct nx_stance stances[NX_MEMBERS_MAX];
 };
@@ -84,19 +106,24 @@ void nx_change_hear_wedged(struct nx_change *change, nx_rank rank, uint64_t word
 /* The word of a decision: takes it if it is the one of this view that we accepted. */
 void nx_change_hear_decision(struct nx_change *change, uint64_t word);
 
-/* One turn of the rules. `suspected` only grows, `leavers` announced that they go, `held` places of our shard's order
- * are held now. True if the state moved. */
-bool nx_change_turn(struct nx_change *change, nx_rankset suspected, nx_rankset leavers,
-                    uint64_t held);
+/* One turn of the rules. True if the state moved. */
+bool nx_change_turn(struct nx_change *change, const struct nx_change_facts *facts);
 
 static inline struct nx_stance nx_change_stance(const struct nx_change *change)
 {
-    return (struct nx_stance){(uint32_t)change->suspected, (uint32_t)change->removal};
+    return (struct nx_stance){(uint32_t)change->suspected, (uint32_t)change->changed};
+}
+
+/* Who comes, as far as we accepted it. */
+static inline nx_rankset nx_change_joins(const struct nx_change *change)
+{
+    return change->changed & ~change->members;
 }
 
 /* mb_propose.c: the rules of §4. `counted`: members we do not suspect, a majority; the lowest of them leads. */
-void nx_propose_as_leader(struct nx_change *change, nx_rankset counted, nx_rankset leavers);
-void nx_propose_follow(struct nx_change *change, nx_rank leader);
+void nx_propose_as_leader(struct nx_change *change, nx_rankset counted,
+                          const struct nx_change_facts *facts);
+void nx_propose_follow(struct nx_change *change, nx_rank leader, nx_rankset cards);
 
 /* mb_trim.c: how many places of the shard's order the old view delivers. Once decided; `shard` are its members in the
  * old view, ours among them, and at least one of them goes on. */

@@ -1,5 +1,5 @@
-/* The rules by which a removal is proposed, accepted and decided: docs/view-change.md §4, which also says why two leaders cannot
- * decide differently. */
+/* The rules by which a change is proposed, accepted and decided: docs/view-change.md §4, which also says why two leaders
+ * cannot decide differently, nor give one seat to two. */
 #include "group/membership/mb_change.h"
 
 #include "common/nx_assert.h"
@@ -29,13 +29,13 @@ static bool all_promised(const struct nx_change *change, nx_rankset counted)
     return true;
 }
 
-/* Whether all show our removal already: then it may be decided, and we must not leave it. */
+/* Whether all show what we accepted already: then it may be decided, and we must not leave it. */
 static bool must_keep(const struct nx_change *change, nx_rankset counted)
 {
-    if (change->removal == 0)
+    if (change->changed == 0)
         return false;
     for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
-        if (change->stances[__builtin_ctzll(left)].removal != change->removal)
+        if (change->stances[__builtin_ctzll(left)].changed != change->changed)
             return false;
     return true;
 }
@@ -45,39 +45,43 @@ static bool all_show_ours(const struct nx_change *change, nx_rankset counted)
     struct nx_stance ours = nx_change_stance(change);
     for (nx_rankset left = others_of(change, counted); left; left &= left - 1) {
         struct nx_stance theirs = change->stances[__builtin_ctzll(left)];
-        if (theirs.suspected != ours.suspected || theirs.removal != ours.removal)
+        if (theirs.suspected != ours.suspected || theirs.changed != ours.changed)
             return false;
     }
     return true;
 }
 
-static void propose(struct nx_change *change, nx_rankset counted, nx_rankset leavers)
+/* A leader makes its own joins alone: another's, which not all accepted, are dropped. */
+static void propose(struct nx_change *change, nx_rankset counted,
+                    const struct nx_change_facts *facts)
 {
-    nx_rankset removal = change->removal | change->suspected | leavers;
+    nx_rankset removal = change->changed | change->suspected | facts->leavers;
     for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
-        removal |= change->stances[__builtin_ctzll(left)].removal;
-    change->removal = removal & change->members;
+        removal |= change->stances[__builtin_ctzll(left)].changed;
+    change->made |= facts->joins & ~change->members;
+    change->changed = (removal & change->members) | change->made;
 }
 
-void nx_propose_as_leader(struct nx_change *change, nx_rankset counted, nx_rankset leavers)
+void nx_propose_as_leader(struct nx_change *change, nx_rankset counted,
+                          const struct nx_change_facts *facts)
 {
     bool frozen = !(counted & ~change->wedges) || (change->mutants & NX_CHANGE_BEFORE_WEDGE);
     bool promised = all_promised(change, counted) || (change->mutants & NX_CHANGE_ANYBODY_PROPOSES);
     if (frozen && promised && !must_keep(change, counted))
-        propose(change, counted, leavers);
-    if (change->removal != 0 && all_show_ours(change, counted))
-        change->decided = change->removal;
+        propose(change, counted, facts);
+    if (change->changed != 0 && all_show_ours(change, counted))
+        change->decided = change->changed;
 }
 
-void nx_propose_follow(struct nx_change *change, nx_rank leader)
+void nx_propose_follow(struct nx_change *change, nx_rank leader, nx_rankset cards)
 {
     struct nx_stance theirs = change->stances[leader];
-    if (theirs.removal == 0 || (theirs.removal & ~change->members) ||
-        !has_promised(change, leader, leader))
+    nx_rankset joins = theirs.changed & ~change->members;
+    if (theirs.changed == 0 || (joins & ~cards) || !has_promised(change, leader, leader))
         return;
-    nx_rankset going_on = change->members & ~(nx_rankset)theirs.removal;
+    nx_rankset going_on = change->members & ~(nx_rankset)theirs.changed;
     if (!(going_on & ~change->wedges) || (change->mutants & NX_CHANGE_BEFORE_WEDGE)) {
-        change->removal = theirs.removal;
-        change->leavers |= theirs.removal & ~theirs.suspected;
+        change->changed = theirs.changed;
+        change->leavers |= theirs.changed & change->members & ~theirs.suspected;
     }
 }

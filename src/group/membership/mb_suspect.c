@@ -35,14 +35,17 @@ void nx_suspect_fail(struct nx_suspect *suspect, nx_rank rank, const char *why)
     lose(suspect, rank, why);
 }
 
-void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members)
+void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members, nx_rankset joined)
 {
-    nx_assert(!(members & ~suspect->members) && (members & NX_RANK_BIT(suspect->self)));
+    nx_assert(!(members & ~(suspect->members | joined)) && (members & NX_RANK_BIT(suspect->self)));
+    nx_assert(!(joined & suspect->members) && !(joined & suspect->unreported));
+    nx_rankset stay = members & ~joined;
     suspect->members = members;
-    suspect->alive &= members;
-    suspect->reachable &= members;
-    suspect->suspected &= members;
-    suspect->leaves_seen &= members;
+    suspect->alive = (suspect->alive & stay) | joined;
+    suspect->reachable = (suspect->reachable & stay) | joined;
+    suspect->suspected &= stay;
+    suspect->leaves_seen &= stay;
+    suspect->untold &= stay;
 }
 
 void nx_suspect_hear(struct nx_suspect *suspect, nx_rankset suspected)

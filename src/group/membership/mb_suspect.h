@@ -1,6 +1,6 @@
 /* mb_suspect.h — which members are still there, as far as this node knows.
  *
- *   alive ⊆ reachable ⊆ members, both only shrink within a view
+ *   alive ⊆ reachable ⊆ members, all three only shrink within a view
  *   suspected = members \ reachable, only grows within a view
  *
  * A member fails by the fabric's death notice, by nonsense in what it wrote, or because another
@@ -37,8 +37,14 @@ void nx_suspect_init(struct nx_suspect *suspect, nx_rank self, uint32_t members_
  * those gone already. */
 void nx_suspect_fail(struct nx_suspect *suspect, nx_rank rank, const char *why);
 
-/* A view is installed: `members` are left. What is suspected of them stays so. */
-void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members);
+/* A view is installed, of `members`, of whom `joined` are new. What is suspected of the others stays so. */
+void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members, nx_rankset joined);
+
+/* Who leads: the lowest that is not suspected. */
+static inline nx_rank nx_suspect_leader(const struct nx_suspect *suspect)
+{
+    return (nx_rank)__builtin_ctzll(suspect->members & ~suspect->suspected);
+}
 
 /* Another member's suspicions, and its announcement. */
 void nx_suspect_hear(struct nx_suspect *suspect, nx_rankset suspected);

@@ -1,7 +1,7 @@
 #include "common/nx_assert.h"
 #include "group/membership/mb_change.h"
 
-/* "trim = min over the shard's members in V(k) \ R of their frozen received counts" */
+/* "trim = min over the shard's members in V(k) \ C of their frozen received counts" */
 uint64_t nx_trim_compute(const struct nx_change *change, nx_rankset shard)
 {
     nx_assert(change->decided != 0);

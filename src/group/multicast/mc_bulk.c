@@ -7,10 +7,11 @@
 static_assert(sizeof(struct nx_bulk_header) == 32, "the same at every member");
 static_assert((int)NX_BULKS_MAX <= (int)NX_STREAM_SLOTS, "a slot fits into a stream's name");
 
-void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, uint8_t *region,
-                  const struct nx_region_shape *shape, uint8_t *heads)
+void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, nx_vid since,
+                  uint8_t *region, const struct nx_region_shape *shape, uint8_t *heads)
 {
     memset(bulk, 0, sizeof *bulk);
+    bulk->opened = nx_stream_first(since);
     bulk->mc = mc;
     bulk->heads = heads;
     uint64_t ring_bytes = shape->bulk_ring_bytes;
@@ -115,7 +116,9 @@ enum nx_status nx_bulk_put(struct nx_bulk *bulk, nx_stream stream, const void *b
 void nx_bulk_give_up(struct nx_bulk *bulk, nx_stream stream)
 {
     struct nx_bulk_own *own = find_own(bulk, stream);
-    if (own && own->state <= NX_BULK_DRAINING)
+    if (own && own->state == NX_BULK_LOST)
+        own->state = NX_BULK_FREE; /* nobody is to be told any more */
+    if (own && own->state <= NX_BULK_DRAINING && own->state != NX_BULK_FREE)
         own->state = own->taken > 0 && bulk->mc->peers ? NX_BULK_ABORTING : NX_BULK_FREE;
 }
 
@@ -163,9 +166,66 @@ bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered)
     return moved;
 }
 
+void nx_bulk_cut(struct nx_bulk *bulk)
+{
+    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
+        struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
+        bool delivered =
+            own->state == NX_BULK_COMMITTED && !nx_mc_find_commit(bulk->mc, own->stream);
+        if (own->state == NX_BULK_ABORTING)
+            own->state = NX_BULK_FREE; /* the others are told by the cut */
+        else if (own->state != NX_BULK_FREE && !delivered)
+            own->state = NX_BULK_LOST;
+    }
+}
+
+void nx_bulk_await_bases(struct nx_bulk *bulk, nx_vid vid, uint8_t *region,
+                         const struct nx_region_shape *shape, nx_rankset fresh)
+{
+    bulk->cut = true;
+    bulk->cut_vid = vid;
+    bulk->awaited = bulk->mc->peers;
+    bulk->unread &= ~bulk->awaited;
+    for (nx_rankset left = fresh; left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        nx_intake_init(&bulk->in[r], region + nx_bulk_ring_offset(shape, r),
+                       shape->bulk_ring_bytes);
+        memset(bulk->theirs[r], 0, sizeof bulk->theirs[r]);
+    }
+}
+
+const char *nx_bulk_take_base(struct nx_bulk *bulk, nx_rank peer, uint64_t word, uint64_t sent)
+{
+    struct nx_intake *in = &bulk->in[peer];
+    if (word >> NX_BULK_BASE_BITS < bulk->cut_vid)
+        return NULL;
+    uint64_t base = (word & (((uint64_t)1 << NX_BULK_BASE_BITS) - 1)) * 8;
+    if (base < in->read)
+        return "its bulk window went back";
+    bulk->awaited &= ~NX_RANK_BIT(peer);
+    in->read = in->sent = base;
+    return sent > base ? nx_bulk_receive(bulk, peer, sent) : NULL;
+}
+
+nx_stream nx_bulk_next_lost(struct nx_bulk *bulk)
+{
+    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
+        unsigned slot = (unsigned)__builtin_ctzll(left);
+        struct nx_bulk_own *own = &bulk->own[slot];
+        if (own->state != NX_BULK_LOST)
+            continue;
+        own->state = NX_BULK_FREE;
+        bulk->busy &= ~((uint64_t)1 << slot);
+        return own->stream;
+    }
+    return 0;
+}
+
 const char *nx_bulk_receive(struct nx_bulk *bulk, nx_rank peer, uint64_t sent)
 {
     nx_assert(bulk->mc->peers & NX_RANK_BIT(peer));
+    if (bulk->awaited & NX_RANK_BIT(peer))
+        return NULL; /* nx_bulk_take_base comes back to it */
     if (!nx_intake_extend(&bulk->in[peer], sent))
         return "it claims more bulk bytes than its window holds";
     bulk->unread |= NX_RANK_BIT(peer);

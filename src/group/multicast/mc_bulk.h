@@ -11,6 +11,10 @@
  *
  *   own:   free → taking → draining → committed → free
  *             ↖ aborting ← taking, draining
+ *             ↖ lost ← any but free: a cut
+ *
+ * A member that comes to the shard has nothing of what is under way, so the view in which one comes *cuts*: all
+ * streams that are not delivered end, at both ends, and each ring begins at a base that its sender names.
  *
  * A slot stays committed until every member has delivered the commit, since it is the slot of the
  * receivers' tables, too.
@@ -42,7 +46,8 @@ enum nx_bulk_state {
     NX_BULK_TAKING,
     NX_BULK_DRAINING,
     NX_BULK_COMMITTED,
-    NX_BULK_ABORTING
+    NX_BULK_ABORTING,
+    NX_BULK_LOST, /* a view that a member comes in ended it; its owner is still to be told */
 };
 
 struct nx_bulk_own {
@@ -53,6 +58,13 @@ struct nx_bulk_own {
                      committed: the place behind the commit in the order */
     uint32_t head_len;
 };
+
+/* NX_COL_BULK_BASE: since the cut at the start of view `vid` the sender's ring begins at `base`. */
+enum { NX_BULK_BASE_BITS = 40 };
+static inline uint64_t nx_bulk_base_word(nx_vid vid, uint64_t base)
+{
+    return vid << NX_BULK_BASE_BITS | base / 8;
+}
 
 struct nx_bulk_theirs {
     nx_stream stream; /* 0: none */
@@ -68,14 +80,31 @@ struct nx_bulk {
     bool
         keeps_slots; /* an epoch begins: a member may still have to deliver commits of the last one */
     struct nx_window out;
+    bool cut;       /* this view began with one: what is sent goes only to those who are in it */
+    nx_vid cut_vid; /* the last view that did */
+    nx_rankset awaited; /* peers whose base is not known yet: nothing of their rings is read */
     struct nx_intake in[NX_MEMBERS_MAX]; /* per rank */
     nx_rankset unread;                   /* ranks whose intake may hold records */
     struct nx_bulk_own own[NX_BULKS_MAX];
     struct nx_bulk_theirs theirs[NX_MEMBERS_MAX][NX_BULKS_MAX]; /* per rank */
 };
 
-void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, uint8_t *region,
-                  const struct nx_region_shape *shape, uint8_t *heads);
+/* `since`: as for nx_p2p_init. */
+void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, nx_vid since,
+                  uint8_t *region, const struct nx_region_shape *shape, uint8_t *heads);
+
+/* --- a view in which somebody comes to the shard --- */
+
+/* Before the new epoch, at a member that goes on: our streams that are not delivered are lost. */
+void nx_bulk_cut(struct nx_bulk *bulk);
+/* After it: nothing is read of the peers until their bases are known; `fresh` of them are new here. */
+void nx_bulk_await_bases(struct nx_bulk *bulk, nx_vid vid, uint8_t *region,
+                         const struct nx_region_shape *shape, nx_rankset fresh);
+/* If peer's word is of the cut that we await: its ring begins there, and is readable up to `sent` if that is beyond it.
+ * Its old streams are closed. NULL, or why the peer is not believed. */
+const char *nx_bulk_take_base(struct nx_bulk *bulk, nx_rank peer, uint64_t word, uint64_t sent);
+/* One of our lost streams, freed; 0: none is left. */
+nx_stream nx_bulk_next_lost(struct nx_bulk *bulk);
 
 /* --- the sender's side; the caller checked that the shard may send --- */
 

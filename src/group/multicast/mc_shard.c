@@ -70,7 +70,7 @@ static struct nx_intake undelivered(const struct nx_mc *mc)
     return walk;
 }
 
-uint64_t nx_mc_save(const struct nx_mc *mc, uint8_t *room)
+uint64_t nx_mc_save(const struct nx_mc *mc, bool cut, uint8_t *room)
 {
     if (mc->senders == 0)
         return 0;
@@ -79,7 +79,7 @@ uint64_t nx_mc_save(const struct nx_mc *mc, uint8_t *room)
     const uint8_t *payload;
     uint64_t bytes = 0;
     while (nx_intake_next(&walk, &record, &payload) == NX_INTAKE_RECORD) {
-        if (record.kind == NX_REC_NULLS)
+        if (record.kind == NX_REC_NULLS || (cut && record.kind == NX_REC_COMMIT))
             continue;
         memcpy(room + bytes, &record, sizeof record);
         memcpy(room + bytes + sizeof record, payload, record.len);

@@ -51,9 +51,9 @@ struct nx_mc {
 void nx_mc_init(struct nx_mc *mc, const struct nx_layout *layout, uint32_t subgroup, nx_rank self,
                 uint8_t *region, const struct nx_region_shape *shape, size_t send_max);
 
-/* The end of an epoch: copies our own undelivered messages, in order, without nulls. `room` takes a ring. Returns their
- * bytes. */
-uint64_t nx_mc_save(const struct nx_mc *mc, uint8_t *room);
+/* The end of an epoch: copies our own undelivered messages, in order, without nulls, nor commits if the bulk streams are
+ * cut. `room` takes a ring. Returns their bytes. */
+uint64_t nx_mc_save(const struct nx_mc *mc, bool cut, uint8_t *room);
 
 /* The beginning of the next one, after nx_mc_init: appends them again, also to a wedged shard. */
 void nx_mc_restore(struct nx_mc *mc, const uint8_t *room, uint64_t bytes);

@@ -3,8 +3,8 @@
  *   | rank + 1: 8 bits | bulk: 1 bit | count: 45 bits | slot: 10 bits |
  *
  * The member that opens the stream names it; `slot` is its place in that member's table, and in its
- * peers' tables of that member's streams. `count` only grows, so no name comes back within 2^45
- * streams. */
+ * peers' tables of that member's streams. `count` only grows, and begins with the view in which the
+ * member came, so no name comes back within 2^24 streams of a member that is gone. */
 #ifndef NX_GROUP_MC_STREAM_H
 #define NX_GROUP_MC_STREAM_H
 
@@ -16,6 +16,12 @@ static inline nx_stream nx_stream_make(nx_rank rank, bool bulk, uint64_t count, 
 {
     return (uint64_t)(rank + 1) << 56 | (uint64_t)bulk << 55 |
            (count << NX_STREAM_SLOT_BITS & (((uint64_t)1 << 55) - 1)) | slot;
+}
+
+/* The count before the first stream of a member that came in view `since`. */
+static inline uint64_t nx_stream_first(nx_vid since)
+{
+    return (since - 1) << 24;
 }
 
 static inline uint32_t nx_stream_slot(nx_stream stream)

@@ -4,23 +4,37 @@
 
 static_assert(sizeof(struct nx_p2p_header) == 24, "the same at every member");
 
-void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, uint8_t *region,
-                 const struct nx_region_shape *shape, struct nx_asked *asked)
+void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, nx_vid since,
+                 uint8_t *region, const struct nx_region_shape *shape, struct nx_asked *asked)
 {
     memset(p2p, 0, sizeof *p2p);
     p2p->self = self;
     p2p->members_count = members_count;
     p2p->asked = asked;
+    p2p->opened = nx_stream_first(since);
     uint64_t ring_bytes = shape->p2p_ring_bytes;
     p2p->fragment_bytes =
         ring_bytes / 4 < NX_P2P_FRAGMENT_BYTES ? ring_bytes / 4 : NX_P2P_FRAGMENT_BYTES;
-    for (nx_rank r = 0; r < members_count; r++) {
+    for (nx_rank r = 0; r < shape->members_max; r++) {
         nx_window_init(&p2p->out[r], region + nx_p2p_out_offset(shape, r), ring_bytes);
         nx_intake_init(&p2p->in[r], region + nx_p2p_in_offset(shape, r), ring_bytes);
     }
     for (uint32_t i = 0; i < NX_QUERIES_MAX; i++)
         p2p->free_slots[i] = (uint16_t)(NX_QUERIES_MAX - 1 - i);
     p2p->free_count = NX_QUERIES_MAX;
+}
+
+void nx_p2p_take_seat(struct nx_p2p *p2p, nx_rank seat)
+{
+    uint64_t ring_bytes = p2p->out[seat].ring_bytes;
+    nx_window_init(&p2p->out[seat], p2p->out[seat].ring, ring_bytes);
+    nx_intake_init(&p2p->in[seat], p2p->in[seat].ring, ring_bytes);
+    p2p->claims[seat] = (struct nx_p2p_claim){0};
+    p2p->orphans_at[seat] = 0;
+    p2p->unread &= ~NX_RANK_BIT(seat);
+    memset(&p2p->asked[(size_t)seat * NX_QUERIES_MAX], 0, NX_QUERIES_MAX * sizeof *p2p->asked);
+    if (seat >= p2p->members_count)
+        p2p->members_count = seat + 1;
 }
 
 static bool is_large(const struct nx_p2p *p2p, const struct nx_p2p_flow *flow)

@@ -89,8 +89,13 @@ struct nx_p2p {
     uint32_t orphans_at[NX_MEMBERS_MAX]; /* how far nx_p2p_orphan has looked */
 };
 
-void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, uint8_t *region,
-                 const struct nx_region_shape *shape, struct nx_asked *asked);
+/* `since`: the view in which we came; our streams' names begin there, so that none of a former owner of our rank comes
+ * back. */
+void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, nx_vid since,
+                 uint8_t *region, const struct nx_region_shape *shape, struct nx_asked *asked);
+
+/* A rank has a new owner, the former one's streams are closed: both directions begin. */
+void nx_p2p_take_seat(struct nx_p2p *p2p, nx_rank seat);
 
 /* --- sending; the caller checked that the peer is a live member other than ourselves --- */
 

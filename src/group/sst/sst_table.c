@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { HOT_MASK = (1u << NX_HOT_WORDS) - 1 };
+static uint32_t block_mask(enum nx_row_block block)
+{
+    return ((1u << NX_BLOCK_WORDS) - 1) << (unsigned)block * NX_BLOCK_WORDS;
+}
 
 static const uint8_t laws[] = {
 #define NX_COLUMN_LAW(column, law, life) law,
@@ -17,9 +20,9 @@ enum {
 #undef NX_COLUMN_EPOCH
 };
 
-static uint64_t tag_of(const struct nx_table *table, unsigned c)
+static uint64_t tag_of(const struct nx_table *table, nx_rank peer, unsigned c)
 {
-    return (unsigned)EPOCH_MASK >> c & 1 ? table->epoch : 0;
+    return (unsigned)EPOCH_MASK >> c & 1 ? table->epoch : table->pair[peer];
 }
 
 void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_region_shape *shape,
@@ -31,6 +34,22 @@ void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_regi
     table->region = region;
     table->shape = shape;
     table->ordered = ordered;
+    for (nx_rank peer = 0; peer < NX_MEMBERS_MAX; peer++)
+        table->pair[peer] = epoch;
+}
+
+void nx_table_clear_seat(struct nx_table *table, nx_rank seat)
+{
+    memset(table->region + nx_row_in_offset(table->shape, seat), 0, NX_ROW_BYTES);
+    memset(table->region + nx_row_out_offset(table->shape, seat), 0, NX_ROW_BYTES);
+}
+
+void nx_table_take_seat(struct nx_table *table, nx_rank seat, nx_vid since)
+{
+    table->pair[seat] = since;
+    table->dirty[seat] = 0;
+    memset(table->seen[seat], 0, sizeof table->seen[seat]);
+    memset(table->told[seat], 0, sizeof table->told[seat]);
 }
 
 static bool lawful(enum nx_column column, uint64_t old, uint64_t new)
@@ -79,7 +98,7 @@ static bool is_news(const struct nx_table *table, nx_rank peer, unsigned c, uint
     const struct nx_guarded *word = (const void *)(row + c * sizeof *word);
     uint64_t seen = table->seen[peer][c];
     return nx_remote_load(&word->value) != seen &&
-           read_word(table, word, tag_of(table, c), value) && *value != seen;
+           read_word(table, word, tag_of(table, peer, c), value) && *value != seen;
 }
 
 uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
@@ -127,16 +146,16 @@ void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column 
         nx_table_tell(table, (nx_rank)__builtin_ctzll(left), column, value);
 }
 
-struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, bool hot)
+struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, enum nx_row_block block)
 {
-    uint32_t dirty = nx_table_due(table, peer) & (hot ? HOT_MASK : ~(uint32_t)HOT_MASK);
+    uint32_t dirty = nx_table_due(table, peer) & block_mask(block);
     if (!dirty)
         return (struct nx_row_range){0, 0};
     uint8_t *row = table->region + nx_row_out_offset(table->shape, peer);
     for (uint32_t left = dirty; left; left &= left - 1) {
         unsigned c = (unsigned)__builtin_ctz(left);
         nx_guard_put((struct nx_guarded *)(void *)(row + c * sizeof(struct nx_guarded)),
-                     table->told[peer][c], tag_of(table, c));
+                     table->told[peer][c], tag_of(table, peer, c));
     }
     table->dirty[peer] &= ~dirty;
     unsigned first = (unsigned)__builtin_ctz(dirty);

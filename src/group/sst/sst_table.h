@@ -3,6 +3,7 @@
  *   seen(peer, column)  the newest value that arrived whole; changes only as the column's law says
  *   dirty(peer)         columns whose value for `peer` is newer than the last push to it
  *   epoch words         count in one view alone, and reach a peer only while it is in that view
+ *   pair words          count between two members alone: the next owner of a seat does not see them
  *
  * A push carries the newest values, so counters coalesce and nothing queues. A stale row makes us
  * late, never wrong. A row that breaks its law is reported by its scan, once per offence.
@@ -20,19 +21,27 @@ struct nx_table {
     bool believes_torn;             /* a mutant: guards are not checked */
     bool ordered;                   /* writes of a lane land in order: a regress is an offence */
     nx_vid epoch;                   /* the tag of epoch words */
+    nx_vid pair[NX_MEMBERS_MAX];    /* the tag of pair words: the view in which the younger came */
     nx_rankset here;                /* peers in our epoch: only they get our epoch words */
     uint32_t dirty[NX_MEMBERS_MAX]; /* bit c: column c */
     uint64_t seen[NX_MEMBERS_MAX][NX_COLUMNS_COUNT];
     uint64_t told[NX_MEMBERS_MAX][NX_COLUMNS_COUNT]; /* newest value for that peer */
 };
 
-/* Epoch words are of view `epoch`; every member is in it. */
+/* Epoch words are of view `epoch`; every member is in it, and the youngest of it came there: the first view of a group,
+ * or one's own first. */
 void nx_table_init(struct nx_table *table, uint8_t *region, const struct nx_region_shape *shape,
                    bool ordered, nx_vid epoch);
 
 /* A new epoch: its words are unsaid and unheard. Those of the old one stay as they are in the memory of a peer until
  * it is `here`, too. */
 void nx_table_begin_epoch(struct nx_table *table, nx_vid epoch);
+
+/* A seat gets a new owner. First, while nobody writes there: nothing of the old one is left in the region. … */
+void nx_table_clear_seat(struct nx_table *table, nx_rank seat);
+/* … Then, once the owner is a member, since view `since`: nothing is said or heard yet. What it has written meanwhile
+ * counts. */
+void nx_table_take_seat(struct nx_table *table, nx_rank seat, nx_vid since);
 
 /* Columns with news for the peer that may be pushed now. */
 uint32_t nx_table_due(const struct nx_table *table, nx_rank peer);
@@ -61,6 +70,6 @@ void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column 
 struct nx_row_range {
     uint32_t offset, bytes;
 };
-struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, bool hot);
+struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, enum nx_row_block block);
 
 #endif
