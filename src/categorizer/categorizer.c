@@ -311,6 +311,7 @@ static bool take_finished(struct nx_categorizer *c)
 bool nx_categorizer_poll(struct nx_categorizer *c)
 {
     bool any = take_finished(c);
+    any |= nx_arrival_poll(c);
     any |= nx_change_send_votes(c);
     any |= advance_all(c);
     return any;

@@ -58,6 +58,7 @@ struct nx_job_load {
 
 /* Our shard's state on its way to us. */
 struct nx_arrival {
+    bool finished;          /* the tier is ready, and the group has not taken our word for it yet */
     bool lacking;           /* we have not got it: nothing is answered, nothing is sent */
     uint64_t number;        /* of the attempt; what older ones loaded is of no use */
     struct nx_store *store; /* being filled; NULL: the manifest is not whole */
@@ -129,6 +130,8 @@ void nx_change_drop_load(struct nx_categorizer *c, struct nx_job_load *job);
 
 /* A view says whether we lack our state; what came of an older one is thrown away. */
 void nx_arrival_view(struct nx_categorizer *c, bool lacking);
+/* The group may have taken our word that we are ready: then we answer. True if it just did. */
+bool nx_arrival_poll(struct nx_categorizer *c);
 void nx_arrival_loaded(struct nx_categorizer *c, struct nx_job_load *job);
 void nx_arrival_close(struct nx_categorizer *c);
 

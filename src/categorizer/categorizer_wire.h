@@ -47,9 +47,8 @@ struct nx_request_head {
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
 };
 
-/* Words of a replica's SST row that the function tier reads: photos that wait there; 1 once it is about to leave; 1 once it
- * has the state that it lacked when its view began. */
-enum { NX_LOAD_QUEUED, NX_LOAD_LEAVING, NX_LOAD_HAS_STATE };
+/* Words of a replica's SST row that the function tier reads: photos that wait there, and 1 once it is about to leave. */
+enum { NX_LOAD_QUEUED, NX_LOAD_LEAVING };
 
 /* Bytes written, at most NX_HEAD_BYTES_MAX; 0 if cap is too small. */
 size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t cap);

@@ -114,9 +114,16 @@ static void throw_away(struct nx_categorizer *c)
 
 void nx_arrival_view(struct nx_categorizer *c, bool lacking)
 {
+    bool lost = c->arrival.lacking && !lacking;
     throw_away(c);
     c->arrival.lacking = lacking;
-    nx_group_set_load(c->group, NX_LOAD_HAS_STATE, !lacking);
+    if (!lost)
+        return;
+    nx_warn("nobody has the state of this shard any more: it begins without models");
+    for (uint32_t i = 0; i < NX_STORE_MODELS; i++)
+        nx_change_retire(c, nx_store_at(c->store, i));
+    nx_store_clear(c->store);
+    c->votes_count = 0;
 }
 
 void nx_arrival_close(struct nx_categorizer *c)
@@ -142,12 +149,20 @@ static void finish(struct nx_categorizer *c)
     close_store(c, c->store);
     c->store = a->store;
     a->store = NULL;
-    a->lacking = false;
+    a->finished = true;
     c->votes_count = 0; /* they were on another state */
     drop_known_bodies(c);
-    nx_info("this replica has its shard's state");
-    nx_group_set_load(c->group, NX_LOAD_HAS_STATE, 1);
     nx_group_state_ready(c->group);
+}
+
+bool nx_arrival_poll(struct nx_categorizer *c)
+{
+    struct nx_arrival *a = &c->arrival;
+    if (!a->finished || !(nx_group_with_state(c->group) & NX_RANK_BIT(nx_group_rank(c->group))))
+        return false;
+    a->finished = a->lacking = false;
+    nx_info("this replica has its shard's state");
+    return true;
 }
 
 /* False: the loader is still busy with what came before. */

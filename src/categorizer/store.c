@@ -22,6 +22,11 @@ void nx_store_close(struct nx_store *store)
     free(store);
 }
 
+void nx_store_clear(struct nx_store *store)
+{
+    memset(store, 0, sizeof *store);
+}
+
 struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i)
 {
     nx_assert(i < NX_STORE_MODELS);

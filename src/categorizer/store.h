@@ -53,6 +53,7 @@ struct nx_store;
 
 struct nx_store *nx_store_open(void); /* NULL: no memory */
 void nx_store_close(struct nx_store *store);
+void nx_store_clear(struct nx_store *store); /* as opened */
 
 /* INSTALL delivered at `seq`. PENDING: *entry is LOADING and waits for a vote from each of `replicas`. DONE:
  * *outcome says why not, or what it was the first time. */

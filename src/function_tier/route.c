@@ -108,23 +108,12 @@ static nx_rankset leaving(const struct nx_route *r, nx_rankset ranks)
     return found;
 }
 
-/* Those that lacked the state at the view's start, and have not said yet that they have it. */
-static nx_rankset lacking(const struct nx_route *r, const struct nx_shard *shard)
-{
-    nx_rankset found = shard->stateless;
-    for (nx_rankset left = found; left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
-        if (nx_group_load(r->group, rank, NX_LOAD_HAS_STATE))
-            found &= ~NX_RANK_BIT(rank);
-    }
-    return found;
-}
-
 static enum nx_status choose_replica(struct nx_route *r, uint32_t shard, nx_rankset avoid,
                                      nx_rank *rank, struct nx_err *err)
 {
-    const struct nx_shard *s = &nx_group_layout(r->group)->shards[r->subgroup][shard];
-    nx_rankset live = s->set & ~lacking(r, s) & nx_group_alive(r->group) & ~avoid;
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    nx_rankset live = layout->shards[r->subgroup][shard].set & nx_group_with_state(r->group) &
+                      nx_group_alive(r->group) & ~avoid;
     nx_rankset staying = live & ~leaving(r, live);
     live = staying ? staying : live;
     uint32_t count = (uint32_t)__builtin_popcountll(live);

@@ -393,7 +393,7 @@ static bool core_turn(struct nx_group *g, nx_ns now)
         g->requested = false;
         step(g, now, &event);
         busy |= g->update.busy;
-        busy |= nx_group_transfer_poll(g->transfer);
+        busy |= nx_group_transfer_poll(g->transfer, g->core);
         if (!g->requested)
             break;
     }
@@ -580,6 +580,11 @@ nx_rank nx_group_rank(const struct nx_group *g)
 nx_rankset nx_group_alive(const struct nx_group *g)
 {
     return nx_core_alive(g->core);
+}
+
+nx_rankset nx_group_with_state(const struct nx_group *g)
+{
+    return nx_core_with_state(g->core);
 }
 
 enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup, uint32_t shard)

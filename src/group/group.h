@@ -112,6 +112,9 @@ const struct nx_layout *nx_group_layout(const struct nx_group *group); /* NULL b
 nx_rank nx_group_rank(const struct nx_group *group);                   /* ours in the view */
 nx_rankset nx_group_alive(const struct nx_group *group);               /* members not suspected */
 
+/* Members that are known to have the state of their shard by now; the others came without it and are still given it. */
+nx_rankset nx_group_with_state(const struct nx_group *group);
+
 /* Why ordered sends into a shard are refused now: NX_OK (they are not, or only until the view
  * has changed), NX_UNAVAILABLE (inadequate), NX_WEDGED (no primary partition). */
 enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subgroup,
@@ -158,7 +161,8 @@ enum { NX_LOAD_WORDS = 4 };
 void nx_group_set_load(struct nx_group *group, unsigned word, uint32_t value);
 uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word);
 
-/* The tier can serve from the state that came (all parts of it; loading may have taken a while): deliveries begin. */
+/* The tier can serve from the state that came (all parts of it; loading may have taken a while). Deliveries begin, and
+ * nx_group_with_state has this member; unless the view is ending: then the state of the next one will come. */
 void nx_group_state_ready(struct nx_group *group);
 
 /* Announces a clean departure; poll until it says true (all peers know, or 1 s has passed). */

@@ -189,8 +189,9 @@ bool nx_group_transfer_upcall(struct nx_group_transfer *t, const struct nx_upcal
     return false;
 }
 
-bool nx_group_transfer_poll(struct nx_group_transfer *t)
+bool nx_group_transfer_poll(struct nx_group_transfer *t, const struct nx_core *core)
 {
+    nx_transfer_lacking(t->transfer, ~nx_core_with_state(core));
     return nx_transfer_poll(t->transfer);
 }
 

@@ -27,7 +27,8 @@ void nx_group_transfer_close(struct nx_group_transfer *transfer); /* NULL: nothi
 void nx_group_transfer_view(struct nx_group_transfer *transfer, const struct nx_core *core);
 /* True if this upcall was the transfer's. */
 bool nx_group_transfer_upcall(struct nx_group_transfer *transfer, const struct nx_upcall *upcall);
-bool nx_group_transfer_poll(struct nx_group_transfer *transfer); /* true if something moved */
+/* True if something moved. */
+bool nx_group_transfer_poll(struct nx_group_transfer *transfer, const struct nx_core *core);
 void nx_group_transfer_ready(struct nx_group_transfer *transfer);
 
 #endif

@@ -33,6 +33,7 @@ static struct {
     struct message list[MESSAGES];
     uint32_t listed;
     bool wedged;
+    nx_rankset with_state;
     struct bulk {
         nx_rank sender;
         uint8_t head[NX_ORDERED_BYTES_MAX], body[BULK_MAX];
@@ -174,6 +175,13 @@ void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
 void nx_group_state_ready(struct nx_group *g)
 {
     g->readies++;
+    world.with_state |= NX_RANK_BIT(g->rank);
+}
+
+nx_rankset nx_group_with_state(const struct nx_group *g)
+{
+    (void)g;
+    return world.with_state;
 }
 
 /* --- what the tests do ---------------------------------------------------------------------------- */
@@ -195,6 +203,7 @@ static void open_member(nx_rank r, uint64_t spool_bytes)
 
 static void view(nx_vid vid, nx_rankset set, nx_rankset stateless)
 {
+    world.with_state = set & ~stateless;
     for (nx_rank r = 0; r < REPLICAS; r++) {
         struct nx_group *g = &world.members[r];
         g->out = !(set & NX_RANK_BIT(r));
@@ -392,7 +401,6 @@ static void who_joins_serves_what_the_others_serve(void **state)
     (void)state;
     install_two();
     view(2, 7, 4);
-    assert_int_equal(world.members[2].load[NX_LOAD_HAS_STATE], 0);
     nx_stream early = photo(2, 7), early_install = install(2, 9, 3);
     run(7);
     assert_answer(early, NX_UNAVAILABLE, "still receiving its state");
@@ -401,7 +409,6 @@ static void who_joins_serves_what_the_others_serve(void **state)
     assert_int_equal(world.members[2].readies, 0); /* nothing is loaded yet */
     run(7);
     assert_int_equal(world.members[2].readies, 1);
-    assert_int_equal(world.members[2].load[NX_LOAD_HAS_STATE], 1);
     assert_serves(2, 7);
     assert_serves(2, 8);
     nx_stream late = photo(2, 7), next = install(2, 9, 3);
@@ -463,6 +470,21 @@ static void a_state_that_ends_early_is_followed_by_another(void **state)
     assert_serves(2, 8);
 }
 
+static void a_shard_that_nobody_knows_any_more_is_empty(void **state)
+{
+    (void)state;
+    install_two();
+    view(2, 7, 4);
+    assert_int_equal(move_state(0, 2, 100, UINT32_MAX), NX_OK);
+    view(3, 4, 0); /* the others are gone */
+    run(7);
+    assert_null(nx_store_find(world.members[2].c->store, 7));
+    nx_stream a = install(2, 7, 1);
+    run(7);
+    assert_answer(a, NX_OK, "install model successfully.");
+    assert_serves(2, 7);
+}
+
 static void a_joiner_without_room_says_so(void **state)
 {
     (void)state;
@@ -522,6 +544,7 @@ int main(void)
         TEST(request_ids_come_with_the_state),
         TEST(an_install_under_way_waits_for_who_joins),
         TEST(a_state_that_ends_early_is_followed_by_another),
+        TEST(a_shard_that_nobody_knows_any_more_is_empty),
         TEST(a_joiner_without_room_says_so),
         TEST(a_bulk_that_a_join_aborts_is_sent_again_once),
         TEST(a_decision_of_a_view_waits_for_all),

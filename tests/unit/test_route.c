@@ -17,7 +17,7 @@ struct nx_group {
     nx_rankset alive;
     enum nx_status shard_status[2];
     uint32_t load[8];
-    nx_rankset leaving, has_state;
+    nx_rankset leaving, with_state;
     bool refuse_opens;
     struct {
         nx_rank peer;
@@ -53,10 +53,13 @@ enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup
     return g->shard_status[shard];
 }
 
+nx_rankset nx_group_with_state(const struct nx_group *g)
+{
+    return g->with_state;
+}
+
 uint32_t nx_group_load(const struct nx_group *g, nx_rank rank, unsigned word)
 {
-    if (word == NX_LOAD_HAS_STATE)
-        return (g->has_state >> rank) & 1;
     return word == NX_LOAD_LEAVING ? (g->leaving >> rank) & 1 : g->load[rank];
 }
 
@@ -112,7 +115,7 @@ static void done(void *user, const struct nx_answer *a, uint32_t count)
 static int set_up(void **state)
 {
     (void)state;
-    group = (struct nx_group){.formed = true, .alive = 0x1f, .room = SIZE_MAX};
+    group = (struct nx_group){.formed = true, .alive = 0x1f, .with_state = 0x1f, .room = SIZE_MAX};
     group.layout.shards_count[TIER] = 2; /* shard 0: ranks 1, 2; shard 1: ranks 3, 4 */
     group.layout.shards[TIER][0].set = 0x06;
     group.layout.shards[TIER][1].set = 0x18;
@@ -352,12 +355,12 @@ static void who_lacks_the_state_is_asked_when_it_has_it(void **state)
 {
     (void)state;
     uint32_t tag = 2;
-    group.layout.shards[TIER][0].stateless = NX_RANK_BIT(2);
+    group.with_state &= ~NX_RANK_BIT(2);
     for (int i = 0; i < 10; i++)
         ask(&tag, 1);
     for (nx_stream s = 1; s <= group.streams_count; s++)
         assert_int_equal(group.streams[s].peer, 1);
-    group.has_state = NX_RANK_BIT(2);
+    group.with_state |= NX_RANK_BIT(2);
     group.load[1] = 100;
     ask(&tag, 1);
     assert_int_equal(group.streams[group.streams_count].peer, 2);
