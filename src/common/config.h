@@ -11,10 +11,15 @@
 
 #include <stdint.h>
 
-enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256 };
+enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256, NX_CONFIG_CONTACTS_MAX = 8 };
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
+};
+
+struct nx_config_contact {
+    char ip[NX_CONFIG_TEXT_BYTES];
+    uint32_t port;
 };
 
 struct nx_config {
@@ -26,7 +31,13 @@ struct nx_config {
     uint32_t gms_port;
     char tier[NX_CONFIG_TEXT_BYTES]; /* "function" or "categorizer" */
     uint32_t first_view_nodes;
-    uint32_t client_port; /* function tier: gRPC; 0 in the file: 28000 + local_id */
+    uint32_t members_max;                /* 0 in the file: twice first_view_nodes, at most 32 */
+    char contacts[NX_CONFIG_PATH_BYTES]; /* "IP:PORT, IP:PORT", … */
+    struct nx_config_contact contact[NX_CONFIG_CONTACTS_MAX]; /* … one by one */
+    uint32_t contacts_count;
+    uint32_t clock_skew_s;
+    char rejoin[NX_CONFIG_TEXT_BYTES]; /* "yes" or "no" */
+    uint32_t client_port;              /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
     char log_level[NX_CONFIG_TEXT_BYTES];
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */

@@ -63,7 +63,7 @@ struct nx_route {
 static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_t *shard,
                                  struct nx_err *err)
 {
-    const struct nx_layout *layout = nx_group_layout(r->group);
+    const struct nx_layout *layout = r->group ? nx_group_layout(r->group) : NULL;
     if (!layout)
         return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming");
     *shard = tag % layout->shards_count[r->subgroup];
@@ -576,11 +576,25 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
 void nx_route_attach(struct nx_route *route, struct nx_group *group)
 {
     route->group = group;
+    route->down = (struct nx_err){0};
+}
+
+void nx_route_detach(struct nx_route *r, const struct nx_err *why)
+{
+    r->group = NULL;
+    while (r->requests) {
+        struct nx_route_request *q = r->requests;
+        for (uint32_t i = 0, left = q->legs_count - q->legs_done; left > 0; i++)
+            if (!q->legs[i].done) {
+                left--;
+                fail_leg(&q->legs[i], why); /* the last one ends the request */
+            }
+    }
 }
 
 bool nx_route_ready(const struct nx_route *route)
 {
-    return nx_group_view(route->group) != NULL;
+    return route->group && nx_group_view(route->group) != NULL;
 }
 
 const struct nx_err *nx_route_down(const struct nx_route *route)

@@ -38,6 +38,8 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
 const struct nx_group_upcalls *nx_route_upcalls(
     void); /* for nx_group_open, with the route as ctx */
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
+/* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
+void nx_route_detach(struct nx_route *route, const struct nx_err *why);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
 /* Room for a photo before its bytes come: NX_UNAVAILABLE over the bound. Give back what infer did not take. */

@@ -159,12 +159,7 @@ void nx_group_transfer_view(struct nx_group_transfer *t, const struct nx_core *c
 bool nx_group_transfer_upcall(struct nx_group_transfer *t, const struct nx_upcall *u)
 {
     switch (u->type) {
-    case NX_UP_QUERY_PART:
-        if (!u->part.system ||
-            (u->part.offset == 0 && (u->part.len == 0 || u->part.bytes[0] != NX_SYSTEM_STATE)))
-            return false;
-        nx_transfer_query_part(t->transfer, &u->part);
-        return u->part.offset == 0; /* a later piece of another's query is passed over here */
+    case NX_UP_QUERY_PART: return u->part.system && nx_transfer_query_part(t->transfer, &u->part);
     case NX_UP_QUERY_GONE:
         if (u->part.system)
             nx_transfer_query_gone(t->transfer, u->part.stream);
