@@ -2,8 +2,9 @@
 """kill -9 of any one node under load, seen from the clients: no request that had a live function-tier node fails.
 
 Clients infer, install and remove without a pause, at both function-tier nodes. One that finds its node dead goes to the
-other and sends the same request again, under the same id, as a client would. Each case prints what was sent, answered and
-failed.
+other and sends the same request again, under the same id, as a client would. The dead node is started again and comes back;
+then the one that did its work meanwhile is killed, so that what is answered from there on, the newcomer answers. Each case
+prints what was sent, answered and failed.
 """
 
 import random
@@ -19,7 +20,7 @@ import tiny_model
 from harness import Group, Wire
 
 PHOTO_CLIENTS, CHANGE_CLIENTS = 4, 3
-BEFORE_S, AFTER_S = 0.6, 1.0  # of load, before and after the death
+CALM_S = 0.6  # of load before, between and after the deaths
 ANSWER_S = 15  # a bound for a busy machine; answers take milliseconds
 SERVED = (1, 2)  # tags that photos ask for; of both shards, where there are two
 WORDS = {"inference": "red", "install": "install model successfully.", "remove": "remove model successfully."}
@@ -52,12 +53,13 @@ class Client(threading.Thread):
         """Sends it, and once more at the other node if this one is dead."""
         self.sent += 1
         for attempt in range(2):
+            deaths = self.load.deaths[self.at]
             try:
                 told = call()
                 break
             except grpc.RpcError as error:
                 told = "%s at node %d: %s" % (error.code().name, self.at, error.details())
-                if self.load.group.nodes[self.at].running and self.at != self.load.victim:
+                if not self.load.may_be_dead(self.at, deaths):
                     break
                 self.move()
         if told == WORDS[what]:
@@ -107,21 +109,32 @@ class ChangeClient(Client):
 class Load:
     def __init__(self, group, photo, files):
         self.group, self.photo, self.files = group, photo, files
-        self.victim = None
+        self.deaths = [0] * group.count
+        self.dying = None
         self.over = threading.Event()
         self.clients = [PhotoClient(self, k) for k in range(PHOTO_CLIENTS)]
         self.clients += [ChangeClient(self, PHOTO_CLIENTS + k) for k in range(CHANGE_CLIENTS)]
 
-    def run(self, victim):
+    def __enter__(self):
         for client in self.clients:
             client.start()
-        time.sleep(BEFORE_S)
-        self.victim = victim
-        self.group.nodes[victim].kill()
-        time.sleep(AFTER_S)
+        return self
+
+    def __exit__(self, *_):
         self.over.set()
         for client in self.clients:
             client.join(4 * ANSWER_S)
+
+    def kill(self, node):
+        self.dying = node
+        self.deaths[node] += 1
+        self.group.nodes[node].kill()
+        self.dying = None
+        time.sleep(CALM_S)
+
+    def may_be_dead(self, node, deaths):
+        """Now, or since it had died so often."""
+        return self.dying == node or self.deaths[node] != deaths or not self.group.nodes[node].running
 
     def failures(self):
         hung = ["client %d hangs" % c.number for c in self.clients if c.is_alive()]
@@ -137,6 +150,9 @@ class KillCase(unittest.TestCase):
     def serve(self, count):
         self.group = Group(count)
         self.addCleanup(self.group.close)
+        others = ", ".join("127.0.0.1:%d" % port for port in self.group.gms_ports)
+        for k in range(count):
+            harness.edit_config(self.group.config(k), contacts=others)
         self.group.start()
         self.files = tiny_model.synset(), tiny_model.symbol(), tiny_model.params()
         self.photo = tiny_model.png()
@@ -144,16 +160,39 @@ class KillCase(unittest.TestCase):
             for tag in SERVED:
                 self.assertEqual(calls.install(tag, *self.files)[0], 0)
 
-    def kill(self, count, victim, what):
+    def bring_back(self, node):
+        """Until it is a member, and, since a change is answered when all have it, knows what the others know."""
+        self.group.start_node(node)
+        self.group.nodes[node].wait_line(harness.READY)
+        at = node if self.group.is_function_tier(node) else 0
+        with Wire(self.group.address(at)) as calls:
+            for tag in (50, 51):  # one of each shard
+                self.assertEqual(calls.install(tag, *self.files)[0], 0)
+
+    def partner(self, count, node):
+        """Who does the same work: the other function-tier node, or the other replica of its shard."""
+        if node < 2:
+            return 1 - node
+        return 5 - node if count == 4 else 2 + (node - 2 + 2) % 4
+
+    def run_case(self, count, victim, what):
         self.serve(count)
+        partner = self.partner(count, victim)
         load = Load(self.group, self.photo, self.files)
-        load.run(victim)
-        failures = load.failures()
-        print("# %d nodes, kill -9 of n%d (%s): %s" % (count, victim, what, load.summary()), flush=True)
+        try:
+            with load:
+                time.sleep(CALM_S)
+                load.kill(victim)
+                self.bring_back(victim)
+                load.kill(partner)
+        finally:
+            failures = load.failures()
+            print("# %d nodes, kill -9 of n%d (%s), back, kill -9 of n%d: %s" % (
+                count, victim, what, partner, load.summary()), flush=True)
         stories = ["n%d: %s" % (k, node.story()) for k, node in enumerate(self.group.nodes)]
         self.assertEqual(failures, [], "\n".join(failures[:20] + (stories if failures else [])))
         self.assertGreater(min(client.answered for client in load.clients), 10, load.summary())
-        self.assertTrue(all(node.running for k, node in enumerate(self.group.nodes) if k != victim))
+        self.assertTrue(all(node.running for k, node in enumerate(self.group.nodes) if k != partner))
 
 
 def add_cases():
@@ -163,8 +202,8 @@ def add_cases():
             what = "leader, function tier" if victim == 0 else "function tier" if victim == 1 else "replica"
 
             def case(self, count=count, victim=victim, what=what):
-                self.kill(count, victim, what)
-            setattr(KillCase, "test_%d_nodes_kill_n%d" % (count, victim), case)
+                self.run_case(count, victim, what)
+            setattr(KillCase, "test_%d_nodes_n%d" % (count, victim), case)
 
 
 add_cases()
