@@ -61,7 +61,7 @@ static enum nx_status ask_core(struct nx_group *g, nx_rank leader, const struct 
                                const struct nx_member *member)
 {
     struct nx_event event = {
-        .type = NX_EV_ADMIT, .peer = leader, .rank = a->seat, .member = member};
+        .type = NX_EV_ADMIT, .peer = leader, .rank = a->seat, .member = member, .vid = a->vid};
     nx_core_step(g->core, nx_clock_now(), &event, &g->request);
     g->requested |= g->request.busy;
     return g->request.status;

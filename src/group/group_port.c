@@ -75,16 +75,16 @@ static void send_answers(struct nx_group *g);
 bool nx_group_port_turn(struct nx_group *g, nx_ns now)
 {
     send_answers(g);
-    bool moved = false;
+    bool moved = nx_group_admit_turn(g, now); /* first: whoever came may lead from now on, and has its welcome from us */
     if (now >= g->port_at) {
         g->port_at = now + PORT_EVERY_NS;
         point(g, now);
-        moved = nx_bootstrap_poll(g->boot, now);
+        moved |= nx_bootstrap_poll(g->boot, now);
     }
     if (g->admitted && g->admission.state == NX_ADMIT_IDLE &&
         now >= g->admitted_at + SEAT_PATIENCE_NS)
         release_seats(g);
-    return nx_group_admit_turn(g, now) || moved;
+    return moved;
 }
 
 nx_ns nx_group_port_wake_at(const struct nx_group *g)

@@ -121,6 +121,8 @@ static void run(struct work *w)
 
 int main(int argc, char **argv)
 {
+    if (getenv("NX_DEBUG"))
+        nx_log_set_level(NX_LOG_DEBUG);
     if (argc != 11)
         return 2;
     struct nx_group_config config = {

@@ -46,13 +46,18 @@ static void watch_call(struct nx_bootstrap *b)
 
 /* --- pauses ----------------------------------------------------------------------------------- */
 
-/* Half of the pause is chance: nodes that were cut off together do not come back together. */
+/* After a round of all targets. Half of the pause is chance: nodes that were cut off together do not
+ * come back together. */
 static void rest(struct nx_bootstrap *b, nx_ns now)
 {
     struct nx_boot_caller *c = &b->caller;
     nx_boot_conn_close(&c->conn);
     c->there.port = 0;
     c->redirects = 0;
+    c->retry_at = now;
+    if (b->phase == NX_BOOT_GATHERING && c->next < c->targets_count && !c->group_seen)
+        return;
+    c->next = 0;
     c->retry_at = now + c->retry_ns / 2 + (nx_ns)nx_prng_below(&b->prng, (uint64_t)c->retry_ns);
     c->retry_ns = 2 * c->retry_ns < NX_BOOT_RETRY_MAX_NS ? 2 * c->retry_ns : NX_BOOT_RETRY_MAX_NS;
 }
@@ -118,7 +123,7 @@ static void call_next(struct nx_bootstrap *b, nx_ns now)
     if (c->there.port)
         c->at = c->there;
     else
-        c->at = c->targets[c->next++ % c->targets_count];
+        c->at = c->targets[c->next++];
     c->there.port = 0;
     c->said_hello = c->answered = c->queued = false;
     c->called_at = now;

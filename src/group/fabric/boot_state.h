@@ -36,8 +36,9 @@ static_assert(NX_BOOT_GUESTS_MAX >= 2 * NX_MEMBERS_MAX, "strangers never crowd o
 #define NX_BOOT_LEAVE_TIMEOUT_NS (1 * NX_SEC) /* a refused node reads its reason within */
 #define NX_BOOT_CONNECT_TIMEOUT_NS \
     (5 * NX_SEC) /* all fabrics are connected within, or all start over */
-#define NX_BOOT_RETRY_MIN_NS      (50 * NX_MS) /* between two calls, at first; doubled at each, … */
-#define NX_BOOT_RETRY_MAX_NS      (500 * NX_MS) /* … up to this; half of it more or less by chance */
+#define NX_BOOT_RETRY_MIN_NS \
+    (50 * NX_MS) /* between two rounds of calls, at first; doubled each time, … */
+#define NX_BOOT_RETRY_MAX_NS      (400 * NX_MS) /* … up to this; half of it more or less by chance */
 #define NX_BOOT_QUEUE_TIMEOUT_NS  (15 * NX_SEC) /* who waits for a seat is answered within */
 #define NX_BOOT_ANSWER_TIMEOUT_NS (2 * NX_SEC)  /* who is called proves itself and answers within */
 
