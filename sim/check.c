@@ -22,10 +22,16 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
     if (r->node >= facts->nodes)
         facts->nodes = r->node + 1u;
     switch (r->kind) {
-    case SIM_MEMBER: /* of the first view: who stays keeps its shard */
+    case SIM_VIEW: facts->vid[r->node] = r->id; break;
+    case SIM_COMES:
+        if (r->peer != r->node)
+            facts->came_back[r->peer] = at;
+        break;
+    case SIM_MEMBER: /* who stays keeps its shard */
         if (facts->serves[r->node])
             break;
         facts->serves[r->node] = true;
+        facts->late[r->node] = facts->vid[r->node] > 1;
         facts->sub[r->node] = r->sub;
         facts->shard[r->node] = r->shard;
         facts->members[r->node] = r->mask;
@@ -48,7 +54,8 @@ void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
 {
     *facts = (struct sim_facts){.trace = trace, .limits = limits};
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        facts->killed[n] = facts->leaving[n] = facts->left[n] = facts->given_up[n] = trace->count;
+        facts->killed[n] = facts->leaving[n] = facts->left[n] = facts->given_up[n] =
+            facts->came_back[n] = trace->count;
     for (size_t at = 0; at < trace->count; at++)
         note_record(facts, &trace->records[at], at);
 }
@@ -82,6 +89,10 @@ bool sim_majority_lost(const struct sim_facts *facts)
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 {
     size_t end = facts->trace->count;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (facts->late[n] && facts->sub[n] == facts->sub[node] &&
+            facts->shard[n] == facts->shard[node])
+            return false;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         if (n != but && (facts->members[node] >> n & 1) &&
             (!sim_alive(facts, n, end) || facts->leaving[n] < end || sim_given_up(facts, n, end)))

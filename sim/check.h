@@ -32,6 +32,8 @@
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
  *       cancelled
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
+ *   T1  a member that gets the state of its shard gets that of those who have it, at the view's start
+ *   T2  no shard delivers with fewer members with state than it needs
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages of
  *       that member
@@ -72,7 +74,10 @@ struct sim_facts {
     uint32_t nodes;
     bool serves[SIM_NODES_MAX];
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
-    uint64_t members[SIM_NODES_MAX]; /* of the node's shard */
+    uint64_t members[SIM_NODES_MAX]; /* of the node's shard, when it began to serve there */
+    bool late[SIM_NODES_MAX];        /* it did so after the first view */
+    size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
+    uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
     bool stopped; /* at the end a shard takes no sends: the group may have lost its majority */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
@@ -87,7 +92,7 @@ bool sim_given_up(const struct sim_facts *facts, unsigned node, size_t at);
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at);
 /* So many died that there may be no majority: what needs one is not owed. */
 bool sim_majority_lost(const struct sim_facts *facts);
-/* All members of this node's shard live, and stay, to the end; but for `but`, if that is one. */
+/* All members of this node's shard live, and stay, to the end, and nobody came; but for `but`, if that is one. */
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);
 
 /* Records the verdict and returns false, so that a finding is one statement. */

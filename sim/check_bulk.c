@@ -12,7 +12,7 @@ struct bulk {
     unsigned sender;
     uint64_t members, total, hash; /* hash: of all its bytes, once handed over */
     uint64_t holds;                /* members that were given every part */
-    bool ended, quit;
+    bool ended, quit, cut;         /* cut: a join ended it */
 };
 
 /* One bulk coming in at one node. */
@@ -100,6 +100,18 @@ static bool takes_part(struct court *court, const struct sim_record *r, size_t a
                     r->peer);
 }
 
+/* A join ends it at all. Who installs first is told first, so whether the sender was is looked up in the whole trace; one
+ * that lacks the state is told instead of a delivery. */
+static bool is_cut(const struct court *court, const struct bulk *bulk)
+{
+    const struct sim_facts *facts = court->facts;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (facts->late[n] && facts->sub[n] == facts->sub[bulk->sender] &&
+            facts->shard[n] == facts->shard[bulk->sender])
+            return true;
+    return false;
+}
+
 static bool aborts(struct court *court, const struct sim_record *r, size_t at,
                    struct sim_verdict *verdict)
 {
@@ -111,6 +123,8 @@ static bool aborts(struct court *court, const struct sim_record *r, size_t at,
     in->aborted = true;
     const struct sim_facts *facts = court->facts;
     unsigned sender = in->bulk->sender;
+    if (is_cut(court, in->bulk))
+        return true;
     if (in->bulk->quit || !sim_alive(facts, sender, at) || facts->leaving[sender] < at ||
         sim_given_up(facts, sender, at))
         return true;
@@ -128,13 +142,14 @@ static bool is_delivered(struct court *court, const struct sim_record *r, size_t
     if (r->node != bulk->sender && (!in || in->bulk != bulk || !in->whole))
         return sim_find(verdict, "B1", at, "n%u delivered a bulk of n%u before all its parts",
                         r->node, r->peer);
-    if (bulk->quit || (in && r->node != bulk->sender && in->aborted))
+    if (bulk->quit || bulk->cut || (in && r->node != bulk->sender && in->aborted))
         return sim_find(verdict, "B2", at, "n%u delivered a bulk of n%u that was aborted", r->node,
                         r->peer);
     uint64_t others = bulk->members & ~(UINT64_C(1) << bulk->sender);
     uint64_t lack = sim_alive_of(court->facts, others, at) & ~bulk->holds;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        if (court->facts->leaving[n] < at || sim_given_up(court->facts, n, at))
+        if (court->facts->leaving[n] < at || sim_given_up(court->facts, n, at) ||
+            court->facts->late[n])
             lack &= ~(UINT64_C(1) << n);
     return !lack || sim_find(verdict, "D5", at,
                              "n%u delivered a bulk of n%u, of which members %" PRIx64 " lack parts",
@@ -151,6 +166,7 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_PART: return takes_part(court, r, at, verdict);
     case SIM_ABORTED: return aborts(court, r, at, verdict);
     case SIM_DELIVER: return is_delivered(court, r, at, verdict);
+    case SIM_BULK_CUT:
     case SIM_BULK_END:
     case SIM_BULK_QUIT: mine = bulk_of(court, &court->by_sender, r->node, r->id); break;
     default: break;
@@ -158,6 +174,8 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     if (mine && r->kind == SIM_BULK_END) {
         mine->ended = true;
         mine->hash = r->hash;
+    } else if (mine && r->kind == SIM_BULK_CUT) {
+        mine->cut = true;
     } else if (mine) {
         mine->quit = true;
     }

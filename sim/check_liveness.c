@@ -1,6 +1,7 @@
 /* D7, L2, Q1, A1: what was accepted is delivered, in time; work ends; what must be refused is
  * refused. */
 #include "check.h"
+#include "sim_map.h"
 
 #include "common/nx_assert.h"
 
@@ -13,6 +14,7 @@ struct court {
     size_t sent_count[SIM_NODES_MAX];
     size_t taken[SIM_NODES_MAX][SIM_NODES_MAX]; /* [receiver][sender] small deliveries */
     size_t bulks_ended[SIM_NODES_MAX];
+    struct sim_map ended; /* 1 for these */
     size_t bulks_taken[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
     uint64_t load[SIM_NODES_MAX][8];
@@ -39,13 +41,20 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = &court->facts->trace->records[at];
+    bool fresh;
     switch (r->kind) {
     case SIM_SEND:
         if (!r->status)
             court->sent[r->node][court->sent_count[r->node]++] = at;
         return true;
     case SIM_DELIVER: return in_time(court, at, verdict);
-    case SIM_BULK_END: court->bulks_ended[r->node]++; return true;
+    case SIM_BULK_END:
+        court->bulks_ended[r->node]++;
+        *sim_map_at(&court->ended, r->node, r->id, &fresh) = 1;
+        return true;
+    case SIM_BULK_CUT:
+        court->bulks_ended[r->node] -= *sim_map_at(&court->ended, r->node, r->id, &fresh);
+        return true;
     case SIM_LOAD: court->load[r->node][r->id & 7] = r->total; return true;
     case SIM_LOADS:
         if (sim_alive(court->facts, r->peer, at) && !sim_given_up(court->facts, r->peer, at) &&
@@ -69,13 +78,13 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     }
 }
 
-/* It lives, stays, was never cut off, and its shard takes sends. */
+/* It lives, stays, was never cut off, and its shard takes sends. Of who came later check_order knows what it has. */
 static bool goes_on(const struct court *court, unsigned node)
 {
     const struct sim_facts *facts = court->facts;
     size_t end = facts->trace->count;
     return facts->serves[node] && sim_alive(facts, node, end) && facts->leaving[node] == end &&
-           !sim_given_up(facts, node, end) && !(court->stopped >> node & 1);
+           !sim_given_up(facts, node, end) && !(court->stopped >> node & 1) && !facts->late[node];
 }
 
 static bool all_is_delivered(const struct court *court, struct sim_verdict *verdict)
@@ -144,6 +153,7 @@ bool check_liveness(const struct sim_facts *facts, struct sim_verdict *verdict)
          is_quiet(court, verdict);
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         free(court->sent[n]);
+    sim_map_free(&court->ended);
     free(court);
     return ok;
 }

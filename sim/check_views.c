@@ -8,6 +8,7 @@ enum { VIEWS_MAX = 64 };
 struct court {
     const struct sim_facts *facts;
     uint64_t chain[VIEWS_MAX]; /* members by vid; 0: not installed */
+    uint64_t hash[VIEWS_MAX];  /* all that the view says */
     uint64_t vid[SIM_NODES_MAX];
     uint64_t out; /* nodes that said that they are out */
 };
@@ -17,30 +18,37 @@ static unsigned count(uint64_t set)
     return (unsigned)__builtin_popcountll(set);
 }
 
-/* Leavers consent to the view without them. */
+/* Leavers consent to the view without them. Half suffices, if one of the others is dead: its node came again. */
 static bool has_majority(const struct court *court, size_t at, uint64_t before, uint64_t after)
 {
-    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+    uint64_t reborn = 0;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++) {
         if ((before >> n & 1) && court->facts->leaving[n] < at)
             after |= UINT64_C(1) << n;
-    return 2 * count(before & after) > count(before);
+        if (court->facts->came_back[n] < at)
+            reborn |= UINT64_C(1) << n;
+    }
+    return 2 * count(before & (after | reborn)) > count(before) &&
+           2 * count(before & after) >= count(before);
 }
 
 static bool joins_chain(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = &court->facts->trace->records[at];
     uint64_t vid = r->id;
-    if (vid == 0 || vid >= VIEWS_MAX || vid != court->vid[r->node] + 1 || !(r->mask >> r->node & 1))
+    bool follows = vid == court->vid[r->node] + 1 || court->vid[r->node] == 0;
+    if (vid == 0 || vid >= VIEWS_MAX || !follows || !(r->mask >> r->node & 1))
         return sim_find(verdict, "V3", at,
                         "n%u installed view %" PRIu64 " of members %" PRIx64 " after view %" PRIu64,
                         r->node, vid, r->mask, court->vid[r->node]);
     court->vid[r->node] = vid;
-    if (court->chain[vid] && court->chain[vid] != r->mask)
+    if (court->chain[vid] && (court->chain[vid] != r->mask || court->hash[vid] != r->hash))
         return sim_find(verdict, "V1", at,
                         "n%u installed view %" PRIu64 " with members %" PRIx64
                         ", another with %" PRIx64,
                         r->node, vid, r->mask, court->chain[vid]);
     court->chain[vid] = r->mask;
+    court->hash[vid] = r->hash;
     if (vid > 1 && !has_majority(court, at, court->chain[vid - 1], r->mask))
         return sim_find(verdict, "V2", at,
                         "n%u installed view %" PRIu64 " of %u members, no majority of %u", r->node,

@@ -50,7 +50,7 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
         snprintf(subgroup->name, sizeof subgroup->name, "S%u", s);
         subgroup->num_shards = nx_prng_chance(prng, 2, 3) ? 1 : 2;
         subgroup->min_nodes = nx_prng_chance(prng, 2, 3) ? 1 : 2;
-        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 8;
+        subgroup->max_nodes = nx_prng_chance(prng, 4, 5) ? 8 : 3;
     }
     config->core.members_max = config->nodes + (nx_prng_chance(prng, 1, 3) ? 2 : 0);
     config->view = (struct nx_view){.vid = 1, .members_count = config->nodes};
@@ -168,6 +168,23 @@ static void draw_deafness(struct sim_config *config, struct nx_prng *prng)
         death->some_are_deaf = nx_prng_chance(prng, 1, 3);
 }
 
+static void draw_joins(struct sim_config *config, struct nx_prng *prng)
+{
+    config->transfer_ns = scaled(prng, 1000, 2000000);
+    if (nx_prng_chance(prng, 1, 2))
+        return;
+    config->calm = false;
+    config->core.members_max += between(prng, 0, 2);
+    for (uint32_t i = 0; i < config->faults_count; i++)
+        if (config->faults[i].kind <= SIM_FAULT_LEAVE && nx_prng_chance(prng, 2, 3))
+            config->faults[i].comes_back_ns =
+                nx_prng_between(prng, 1000, scaled(prng, 2000, 2000000));
+    for (uint32_t i = between(prng, 0, 3); i > 0; i--)
+        add_fault(config, prng, SIM_FAULT_JOIN);
+    config->murders_max = nx_prng_chance(prng, 1, 2) ? between(prng, 1, 3) : 0;
+    config->rejoin_ns = nx_prng_chance(prng, 1, 2) ? nx_prng_between(prng, 1000, 1000000) : 0;
+}
+
 void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
 {
     struct nx_prng prng;
@@ -183,6 +200,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     draw_fabric(config, &prng);
     draw_faults(config, &prng);
     draw_deafness(config, &prng);
+    draw_joins(config, &prng);
     /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost
      * doorbell. */
     nx_ns hop = config->delay_max_ns + 8 * config->tear_ns;
@@ -195,15 +213,20 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
 
 static void print_fault(const struct sim_fault *fault, FILE *out)
 {
-    static const char *const names[] = {"kill", "leave", "pause", "stall", "cut"};
+    static const char *const names[] = {"kill", "leave", "pause", "stall", "cut", "join"};
     fprintf(out, "#   at %" PRId64 " ns %s n%u", fault->at, names[fault->kind], fault->node);
     if (fault->kind == SIM_FAULT_STALL || fault->kind == SIM_FAULT_CUT)
         fprintf(out, " -> n%u", fault->peer);
-    if (fault->kind >= SIM_FAULT_PAUSE)
+    if (fault->kind == SIM_FAULT_JOIN)
+        fprintf(out, "'s tier\n");
+    else if (fault->kind >= SIM_FAULT_PAUSE)
         fprintf(out, " for %" PRId64 " ns\n", fault->lasts_ns);
     else
-        fprintf(out, " after %u more writes, noticed%s within %" PRId64 " ns\n",
-                fault->after_writes, fault->some_are_deaf ? " by some" : "", fault->notice_ns);
+        fprintf(out,
+                " after %u more writes, noticed%s within %" PRId64 " ns, back after %" PRId64
+                " ns\n",
+                fault->after_writes, fault->some_are_deaf ? " by some" : "", fault->notice_ns,
+                fault->comes_back_ns);
 }
 
 void sim_config_print(const struct sim_config *config, FILE *out)

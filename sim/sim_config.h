@@ -14,7 +14,8 @@ enum sim_fault_kind {
     SIM_FAULT_LEAVE,
     SIM_FAULT_PAUSE,
     SIM_FAULT_STALL,
-    SIM_FAULT_CUT
+    SIM_FAULT_CUT,
+    SIM_FAULT_JOIN /* a new node comes, of the tier of `node` */
 };
 
 struct sim_fault {
@@ -24,6 +25,7 @@ struct sim_fault {
     nx_ns lasts_ns;        /* PAUSE, STALL */
     uint32_t after_writes; /* KILL: dies while posting, after so many writes of its next turns */
     nx_ns notice_ns;       /* KILL, LEAVE: the longest until a peer's fabric says so */
+    nx_ns comes_back_ns;   /* KILL, LEAVE: until the node comes again, as a new process; 0: never */
     bool some_are_deaf; /* KILL, LEAVE: only some fabrics notice; others must hear it from them */
 };
 
@@ -55,7 +57,10 @@ struct sim_config {
     uint32_t lane_depth;   /* writes in flight to one peer */
     struct sim_fault faults[SIM_FAULTS_MAX];
     uint32_t faults_count;
-    bool calm; /* nobody dies, leaves, pauses or is slow, no lane stalls */
+    uint32_t murders_max; /* of those who let somebody in, or are let in */
+    nx_ns rejoin_ns;      /* until a node that was put out comes again; 0: never */
+    nx_ns transfer_ns;    /* the longest that a shard's state takes to a member that lacks it */
+    bool calm;            /* nobody dies, leaves, pauses or is slow, no lane stalls */
     struct sim_limits limits;
 };
 

@@ -17,6 +17,9 @@ enum sim_event_kind {
     SIM_EVENT_LANE,   /* the head of lane a → b may land, if c is still the lane's number */
     SIM_EVENT_NOTICE, /* node a learns that b is dead */
     SIM_EVENT_FAULT,  /* fault a begins */
+    SIM_EVENT_JOIN,   /* joiner a takes a step b, if c is still its try */
+    SIM_EVENT_COME,   /* a process comes, of the node of process a; a new node if there is none */
+    SIM_EVENT_STATE,  /* what node a asked of its donor for view b comes */
 };
 
 struct sim_event {

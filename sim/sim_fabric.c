@@ -27,16 +27,41 @@ enum nx_status sim_fabric_open(struct sim_fabric *fabric, const struct sim_confi
     NX_TRY(nx_region_shape_init(&fabric->shape, core->members_max, core->mc_ring_bytes,
                                 core->bulk_ring_bytes, core->p2p_ring_bytes, err));
     nx_prng_init(&fabric->prng, config->seed ^ UINT64_C(0xfab41c));
-    for (uint32_t n = 0; n < config->nodes; n++)
-        fabric->regions[n] = map_region(fabric->shape.bytes);
-    fabric->lanes = calloc((size_t)config->nodes * SIM_NODES_MAX, sizeof *fabric->lanes);
+    for (; fabric->nodes < config->nodes; fabric->nodes++) {
+        fabric->regions[fabric->nodes] = map_region(fabric->shape.bytes);
+        fabric->seats[fabric->nodes] = fabric->nodes;
+    }
+    fabric->lanes = calloc((size_t)SIM_NODES_MAX * SIM_NODES_MAX, sizeof *fabric->lanes);
     nx_assert(fabric->lanes != NULL && config->lane_depth <= SIM_DEPTH_MAX);
     return NX_OK;
 }
 
+void sim_fabric_add(struct sim_fabric *fabric, unsigned node)
+{
+    nx_assert(node == fabric->nodes && node < SIM_NODES_MAX);
+    fabric->regions[fabric->nodes++] = map_region(fabric->shape.bytes);
+    for (unsigned n = 0; n < node; n++)
+        lane(fabric, n, node)->dead = lane(fabric, node, n)->dead = true;
+}
+
+void sim_fabric_connect(struct sim_fabric *fabric, unsigned a, unsigned b)
+{
+    struct sim_lane *lanes[] = {lane(fabric, a, b), lane(fabric, b, a)};
+    for (int i = 0; i < 2; i++) {
+        uint32_t number = lanes[i]->number + 1; /* what was scheduled is void */
+        *lanes[i] = (struct sim_lane){.number = number};
+    }
+}
+
+bool sim_fabric_connected(const struct sim_fabric *fabric, unsigned a, unsigned b)
+{
+    const struct sim_lane *there = lane(fabric, a, b), *back = lane(fabric, b, a);
+    return !there->dead && !there->cut && !back->dead && !back->cut;
+}
+
 void sim_fabric_close(struct sim_fabric *fabric)
 {
-    for (uint32_t n = 0; n < fabric->config->nodes; n++)
+    for (uint32_t n = 0; n < fabric->nodes; n++)
         munmap(fabric->regions[n], fabric->shape.bytes);
     free(fabric->lanes);
 }
@@ -46,10 +71,10 @@ static bool has_room(const struct sim_fabric *fabric, const struct sim_lane *l)
     return l->count + NX_WRITES_PER_PEER <= fabric->config->lane_depth;
 }
 
-nx_rankset sim_fabric_writable(struct sim_fabric *fabric, nx_rank node)
+uint64_t sim_fabric_writable(struct sim_fabric *fabric, nx_rank node)
 {
-    nx_rankset set = 0;
-    for (nx_rank peer = 0; peer < fabric->config->nodes; peer++) {
+    uint64_t set = 0;
+    for (nx_rank peer = 0; peer < fabric->nodes; peer++) {
         struct sim_lane *to = lane(fabric, node, peer);
         to->credits = peer != node && has_room(fabric, to) ? NX_WRITES_PER_PEER : 0;
         if (to->credits)
@@ -89,13 +114,13 @@ static bool owns(const struct nx_region_shape *shape, nx_rank from, uint64_t off
 static int why_refuse(const struct sim_fabric *fabric, nx_rank from, const struct nx_write *write)
 {
     uint64_t region = fabric->shape.bytes;
-    if (write->peer >= fabric->config->nodes || write->peer == from)
+    if (write->peer >= fabric->nodes || write->peer == from)
         return SIM_FOUL_PEER;
     if (!write->bytes || write->bytes > region || write->local_offset > region - write->bytes ||
         write->remote_offset > region - write->bytes ||
         (write->inline_bytes && write->bytes > NX_INLINE_MAX))
         return SIM_FOUL_BOUNDS;
-    if (!owns(&fabric->shape, from, write->remote_offset, write->bytes))
+    if (!owns(&fabric->shape, fabric->seats[from], write->remote_offset, write->bytes))
         return SIM_FOUL_OWNER;
     return lane(fabric, from, write->peer)->credits ? 0 : SIM_FOUL_CREDIT;
 }
@@ -123,7 +148,7 @@ static void schedule(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns 
                    ++l->number);
 }
 
-void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from,
+void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, unsigned from,
                      const struct nx_write *write)
 {
     int why = why_refuse(fabric, from, write);
@@ -241,7 +266,7 @@ static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
         NX_COLUMN_LIST(SIM_COLUMN_LAW)
 #undef SIM_COLUMN_LAW
     };
-    uint64_t row = nx_row_in_offset(&fabric->shape, from),
+    uint64_t row = nx_row_in_offset(&fabric->shape, fabric->seats[from]),
              end = w->write.remote_offset + w->write.bytes;
     if (!within(w->write.remote_offset, w->write.bytes, row, NX_ROW_BYTES))
         return;
@@ -326,7 +351,7 @@ void sim_fabric_progress(struct sim_fabric *fabric, nx_ns now, nx_rank node)
 {
     if (!fabric->config->core.caps.needs_target_progress)
         return;
-    for (nx_rank from = 0; from < fabric->config->nodes; from++) {
+    for (nx_rank from = 0; from < fabric->nodes; from++) {
         struct sim_lane *l = lane(fabric, from, node);
         if (l->count && l->ring[l->head].due <= now && now >= l->stalled_until)
             land_due(fabric, now, from, node);
@@ -337,7 +362,7 @@ bool sim_fabric_waits(const struct sim_fabric *fabric, nx_ns now, nx_rank node)
 {
     if (!fabric->config->core.caps.needs_target_progress)
         return false;
-    for (nx_rank from = 0; from < fabric->config->nodes; from++) {
+    for (nx_rank from = 0; from < fabric->nodes; from++) {
         const struct sim_lane *l = lane(fabric, from, node);
         if (l->count && !l->dead && l->ring[l->head].due <= now && now >= l->stalled_until)
             return true;
@@ -371,7 +396,7 @@ static void cut_lane(struct sim_fabric *fabric, nx_rank from, nx_rank to)
 
 void sim_fabric_cut(struct sim_fabric *fabric, nx_rank node)
 {
-    for (nx_rank peer = 0; peer < fabric->config->nodes; peer++) {
+    for (nx_rank peer = 0; peer < fabric->nodes; peer++) {
         if (peer == node)
             continue;
         cut_lane(fabric, node, peer);

@@ -47,8 +47,10 @@ struct sim_fabric {
     uint8_t
         *regions[SIM_NODES_MAX];  /* stay mapped after a node's death: its last writes read them */
     struct nx_region_shape shape; /* of the regions: who may write where, which words are columns */
-    struct sim_lane *lanes;       /* [from][to] */
-    nx_rankset roomy; /* nodes that could not write to a peer and now can: completions wake them */
+    struct sim_lane *lanes;       /* [from][to], by process */
+    unsigned nodes;               /* processes */
+    nx_rank seats[SIM_NODES_MAX]; /* of each process: what it may write */
+    uint64_t roomy; /* nodes that could not write to a peer and now can: completions wake them */
 };
 
 /* What a landing means to its target. */
@@ -62,10 +64,15 @@ enum nx_status sim_fabric_open(struct sim_fabric *fabric, const struct sim_confi
                                struct sim_trace *trace, struct sim_events *events,
                                struct nx_err *err);
 void sim_fabric_close(struct sim_fabric *fabric);
+/* One more process, connected to nobody. */
+void sim_fabric_add(struct sim_fabric *fabric, unsigned node);
+void sim_fabric_connect(struct sim_fabric *fabric, unsigned a, unsigned b);
+bool sim_fabric_connected(const struct sim_fabric *fabric, unsigned a, unsigned b); /* both ways */
 
-/* Peers that can take NX_WRITES_PER_PEER writes; these become the credits. */
-nx_rankset sim_fabric_writable(struct sim_fabric *fabric, nx_rank node);
-void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, nx_rank from,
+/* Processes that can take NX_WRITES_PER_PEER writes; these become the credits. */
+uint64_t sim_fabric_writable(struct sim_fabric *fabric, nx_rank node);
+/* write->peer: a process. */
+void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, unsigned from,
                      const struct nx_write *write);
 
 /* A LANE event: lands what is due, or leaves it to the target's turn. */

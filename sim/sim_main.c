@@ -34,6 +34,10 @@ static const struct mutant {
     {"anybody-proposes", NX_MUTANT_ANYBODY_PROPOSES},
     {"minority-goes-on", NX_MUTANT_MINORITY_GOES_ON},
     {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED},
+    {"seat-given-twice", NX_MUTANT_SEAT_GIVEN_TWICE},
+    {"seat-not-cleared", NX_MUTANT_SEAT_NOT_CLEARED},
+    {"stateless-adequate", NX_MUTANT_STATELESS_ADEQUATE},
+    {"snapshot-before-trim", NX_MUTANT_SNAPSHOT_BEFORE_TRIM},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 
@@ -114,9 +118,10 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
     const uint64_t *k = tally->kinds;
     printf("%" PRIu64 " seeds held: %" PRIu64 " sends, %" PRIu64 " deliveries, %" PRIu64
            " bulks, %" PRIu64 " queries, %" PRIu64 " deaths, %" PRIu64 " leaves, %" PRIu64
-           " views, %" PRIu64 " cuts, %" PRIu64 " writes, %" PRIu64 " waits for room\n",
+           " views, %" PRIu64 " comers, %" PRIu64 " states, %" PRIu64 " cuts, %" PRIu64
+           " writes, %" PRIu64 " waits for room\n",
            seeds, k[SIM_SEND], k[SIM_DELIVER], k[SIM_BULK], k[SIM_QUERY], k[SIM_KILL], k[SIM_LEFT],
-           k[SIM_VIEW], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL]);
+           k[SIM_VIEW], k[SIM_COMES], k[SIM_STATE], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL]);
 }
 
 static bool run_seeds(const struct options *options, struct sim_trace *trace)

@@ -1,6 +1,7 @@
 #include "sim_node.h"
 
 #include "common/nx_assert.h"
+#include "group/core/mutants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +18,40 @@ static void schedule_turn(struct sim_node *node, nx_ns at, bool timer)
     sim_events_add(&node->world->events, at, SIM_EVENT_TURN, timer, node->rank, ++node->turn, 0);
 }
 
-struct sim_node *sim_node_open(struct sim_world *world, nx_rank rank, struct nx_err *err)
+unsigned sim_node_who(const struct sim_node *node, nx_rank seat)
+{
+    return seat < NX_MEMBERS_MAX ? node->at[seat] : SIM_NOBODY;
+}
+
+uint64_t sim_node_whose(const struct sim_node *node, nx_rankset seats)
+{
+    uint64_t set = 0;
+    for (; seats; seats &= seats - 1) {
+        unsigned who = node->at[__builtin_ctzll(seats)];
+        set |= who < SIM_NODES_MAX ? UINT64_C(1) << who : 0;
+    }
+    return set;
+}
+
+/* Seats that the fabric takes writes to. */
+static nx_rankset writable(struct sim_node *node)
+{
+    uint64_t set = sim_fabric_writable(&node->world->fabric, node->rank);
+    nx_rankset seats = 0;
+    for (nx_rank seat = 0; seat < NX_MEMBERS_MAX; seat++)
+        if (node->at[seat] < SIM_NODES_MAX && node->at[seat] != node->rank &&
+            (set >> node->at[seat] & 1))
+            seats |= NX_RANK_BIT(seat);
+    return seats;
+}
+
+struct sim_node *sim_node_open(struct sim_world *world, unsigned rank, nx_node id,
+                               uint32_t subgroup, struct nx_err *err)
 {
     struct sim_node *node = calloc(1, sizeof *node);
     nx_assert(node != NULL);
     struct nx_core_config config = world->config->core;
-    config.self = world->config->view.members[rank].node;
+    config.self = id;
     if (nx_core_open(&config, world->fabric.regions[rank], &node->core, err) != NX_OK) {
         free(node);
         return NULL;
@@ -30,7 +59,13 @@ struct sim_node *sim_node_open(struct sim_world *world, nx_rank rank, struct nx_
     nx_assert(nx_core_send_max(node->core) < sizeof node->bytes);
     node->world = world;
     node->rank = rank;
-    node->load = &world->config->loads[rank];
+    node->seat = rank;
+    node->id = id;
+    node->subgroup = subgroup;
+    for (unsigned seat = 0; seat < NX_MEMBERS_MAX; seat++)
+        node->at[seat] = seat < world->config->nodes ? (uint8_t)seat : SIM_NOBODY;
+    node->state.hash = SIM_HASH_EMPTY;
+    node->load = &world->config->loads[rank % world->config->nodes];
     node->ops_left = node->load->ops;
     nx_prng_init(&node->prng, world->config->seed * 64 + rank + 1);
     return node;
@@ -44,6 +79,10 @@ static void die(struct sim_node *node, enum sim_kind kind)
     node->life = SIM_DEAD;
     node->turn++;
     sim_world_bury(node->world, node->rank);
+    sim_join_bereaved(node->world, node->rank);
+    if (node->comes_back_ns)
+        sim_events_add(&node->world->events, node->world->now + node->comes_back_ns, SIM_EVENT_COME,
+                       false, node->rank, 0, 0);
 }
 
 void sim_node_close(struct sim_node *node)
@@ -61,18 +100,29 @@ static bool post_writes(struct sim_node *node)
             die(node, SIM_KILL);
             return false;
         }
-        sim_fabric_post(&node->world->fabric, node->world->now, node->rank,
-                        &node->update.writes[i]);
+        struct nx_write write = node->update.writes[i];
+        write.peer = sim_node_who(node, write.peer);
+        sim_fabric_post(&node->world->fabric, node->world->now, node->rank, &write);
     }
     return true;
 }
 
+/* What the mutant hands over: the state before what the view ends with. */
+static void note_wedge(struct sim_node *node)
+{
+    bool wedged = nx_core_change_state(node->core) != NX_CHANGE_STEADY;
+    if (!wedged)
+        node->at_wedge = node->state;
+}
+
 bool sim_node_step(struct sim_node *node, const struct nx_event *event)
 {
+    note_wedge(node);
     nx_core_step(node->core, node->world->now, event, &node->update);
     nx_assert(node->update.upcalls_count <= NX_UPCALLS_PER_STEP);
     for (nx_rankset left = node->update.disconnect; left; left &= left - 1)
-        sim_world_disconnect(node->world, node->rank, (nx_rank)__builtin_ctzll(left));
+        sim_world_disconnect(node->world, node->rank,
+                             sim_node_who(node, (nx_rank)__builtin_ctzll(left)));
     for (uint32_t i = 0; i < node->update.upcalls_count; i++) {
         if (!nx_core_upcall_wanted(node->core, &node->update.upcalls[i]))
             continue;
@@ -106,31 +156,89 @@ void sim_node_note_place(struct sim_node *node)
 {
     const struct nx_layout *layout = nx_core_layout(node->core);
     struct sim_record record = {.mask = 0};
-    node->subgroup = node->world->config->view.members[node->rank].subgroup;
-    node->serves = nx_layout_shard_of(layout, node->subgroup, node->rank, &node->shard);
+    node->serves = nx_layout_shard_of(layout, node->subgroup, node->seat, &node->shard);
     if (node->serves) {
+        const struct nx_shard *shard = &layout->shards[node->subgroup][node->shard];
         record.sub = (uint8_t)node->subgroup;
         record.shard = (uint8_t)node->shard;
-        record.mask = layout->shards[node->subgroup][node->shard].set;
+        record.mask = sim_node_whose(node, shard->set);
+        record.id = sim_node_whose(node, shard->stateless);
+        record.total = node->world->config->core.spec.subgroups[node->subgroup].min_nodes;
     }
     sim_note(node->world, node->rank, node->serves ? SIM_MEMBER : SIM_SPARE, record);
 }
 
-void sim_node_start(struct sim_node *node)
+static void hand_over_state(struct sim_node *node, nx_vid vid)
 {
-    struct nx_event event = {.type = NX_EV_VIEW, .view = &node->world->config->view};
-    sim_node_step(node, &event);
+    struct sim_world *world = node->world;
+    nx_ns at = world->now + nx_prng_between(&world->prng, 1000, world->config->transfer_ns);
+    sim_events_add(&world->events, at, SIM_EVENT_STATE, false, node->rank, (uint32_t)vid, 0);
+}
+
+/* A view begins: who lacks the state asks for it; who has it keeps what the others will ask for. */
+static void begin_state(struct sim_node *node)
+{
+    const struct nx_view *view = nx_core_view(node->core);
+    bool lacked = node->lacks;
+    node->lacks = (view->stateless & NX_RANK_BIT(node->seat)) != 0;
+    node->snapshot_vid = 0;
+    if (node->lacks)
+        hand_over_state(node, view->vid);
+    else if (lacked)
+        node->state = (struct sim_state){.hash = SIM_HASH_EMPTY}; /* nobody has another */
+    if (!node->serves || node->lacks ||
+        !nx_core_layout(node->core)->shards[node->subgroup][node->shard].stateless)
+        return;
+    bool early = (node->world->config->core.mutants & NX_MUTANT_SNAPSHOT_BEFORE_TRIM) != 0;
+    node->snapshot = early ? node->at_wedge : node->state;
+    node->snapshot_vid = view->vid;
+}
+
+void sim_node_take_state(struct sim_node *node, nx_vid vid)
+{
+    if (node->life == SIM_DEAD || nx_core_view(node->core)->vid != vid || !node->lacks)
+        return;
+    nx_rank donor_seat = nx_core_layout(node->core)->shards[node->subgroup][node->shard].donor;
+    unsigned who = sim_node_who(node, donor_seat);
+    const struct sim_node *donor = who < SIM_NODES_MAX ? node->world->nodes[who] : NULL;
+    if (!donor || donor->life == SIM_DEAD || nx_core_view(donor->core)->vid > vid)
+        return; /* the next view brings another */
+    if (nx_core_view(donor->core)->vid < vid) {
+        hand_over_state(node, vid);
+        return;
+    }
+    nx_assert(donor->snapshot_vid == vid);
+    if (sim_node_request(node, (struct nx_event){.type = NX_EV_STATE}) != NX_OK)
+        return;
+    node->lacks = false;
+    node->state = donor->snapshot;
+    sim_note(node->world, node->rank, SIM_STATE,
+             (struct sim_record){.id = vid, .hash = node->state.hash});
+    sim_node_wake(node);
+}
+
+void sim_node_begin_view(struct sim_node *node)
+{
     sim_node_note_place(node);
-    node->next_op_at = nx_prng_between(&node->prng, 0, node->load->gap_ns + 1);
-    schedule_turn(node, nx_prng_between(&node->prng, 0, 5000), false);
+    begin_state(node);
+    sim_join_viewed(node->world, node->rank);
+}
+
+void sim_node_start(struct sim_node *node, const struct nx_view *view)
+{
+    struct nx_event event = {.type = NX_EV_VIEW, .view = view};
+    sim_node_step(node, &event);
+    nx_assert(node->update.status == NX_OK);
+    nx_ns now = node->world->now;
+    node->next_op_at = now + nx_prng_between(&node->prng, 0, node->load->gap_ns + 1);
+    schedule_turn(node, now + nx_prng_between(&node->prng, 0, 5000), false);
 }
 
 /* Says so in its row, looks once more, and blocks, if nothing is to do. */
 static void go_to_sleep(struct sim_node *node)
 {
     struct sim_world *world = node->world;
-    struct nx_event sleep = {.type = NX_EV_SLEEP,
-                             .writable = sim_fabric_writable(&world->fabric, node->rank)};
+    struct nx_event sleep = {.type = NX_EV_SLEEP, .writable = writable(node)};
     if (!sim_node_step(node, &sleep))
         return;
     if (node->update.status == NX_AGAIN || node->update.busy || node->due ||
@@ -149,13 +257,16 @@ static void go_to_sleep(struct sim_node *node)
 
 static void hand_over_deaths(struct sim_node *node)
 {
-    for (nx_rank peer = 0; node->notices; peer++) {
-        if (!(node->notices & NX_RANK_BIT(peer)))
+    for (unsigned peer = 0; node->notices; peer++) {
+        if (!(node->notices >> peer & 1))
             continue;
-        node->notices &= ~NX_RANK_BIT(peer);
+        node->notices &= ~(UINT64_C(1) << peer);
+        nx_rank seat = node->world->nodes[peer]->seat;
+        if (sim_node_who(node, seat) != peer)
+            continue; /* another has it by now */
         sim_note(node->world, node->rank, SIM_NOTICE, (struct sim_record){.peer = (uint8_t)peer});
         sim_node_request(node, (struct nx_event){.type = NX_EV_PEER_DOWN,
-                                                 .peer = peer,
+                                                 .peer = seat,
                                                  .why = "its connection ended"});
     }
 }
@@ -166,8 +277,7 @@ static bool look_around(struct sim_node *node, bool *busy)
     struct sim_world *world = node->world;
     sim_fabric_progress(&world->fabric, world->now, node->rank);
     hand_over_deaths(node);
-    struct nx_event poll = {.type = NX_EV_POLL,
-                            .writable = sim_fabric_writable(&world->fabric, node->rank)};
+    struct nx_event poll = {.type = NX_EV_POLL, .writable = writable(node)};
     node->due = false;
     if (!sim_node_step(node, &poll))
         return false;
@@ -181,6 +291,8 @@ static bool has_left(struct sim_node *node)
 {
     if (!nx_core_left(node->core))
         return false;
+    if (!node->leaving)
+        node->comes_back_ns = node->world->config->rejoin_ns;
     die(node, node->leaving ? SIM_LEFT : SIM_KILL);
     return true;
 }
@@ -212,18 +324,21 @@ void sim_node_wake(struct sim_node *node)
     schedule_turn(node, node->world->now + turn_gap(node), false);
 }
 
-void sim_node_notice(struct sim_node *node, nx_rank peer)
+void sim_node_notice(struct sim_node *node, unsigned peer)
 {
-    if (node->life == SIM_DEAD)
+    /* A connection that was made since is another. */
+    if (node->life == SIM_DEAD || (node->world->nodes[peer]->life != SIM_DEAD &&
+                                   sim_fabric_connected(&node->world->fabric, peer, node->rank) &&
+                                   node->world->nodes[peer]->waiting))
         return;
-    node->notices |= NX_RANK_BIT(peer);
+    node->notices |= UINT64_C(1) << peer;
     sim_fabric_sever(&node->world->fabric, peer, node->rank);
     sim_node_wake(node);
 }
 
 void sim_node_pause(struct sim_node *node, nx_ns until)
 {
-    if (node->life == SIM_DEAD)
+    if (node->life == SIM_DEAD || node->waiting)
         return;
     sim_note(node->world, node->rank, SIM_PAUSE, (struct sim_record){0});
     node->paused_until = until;
@@ -233,7 +348,7 @@ void sim_node_pause(struct sim_node *node, nx_ns until)
 
 void sim_node_leave(struct sim_node *node)
 {
-    if (node->life == SIM_DEAD || node->leaving)
+    if (node->life == SIM_DEAD || node->leaving || node->waiting)
         return;
     node->leaving = true;
     node->ops_left = 0;
@@ -248,18 +363,21 @@ void sim_node_kill(struct sim_node *node, uint32_t after_writes)
         return;
     node->dying = true;
     node->writes_to_live = after_writes;
-    if (after_writes == 0 || node->life == SIM_ASLEEP)
+    if (after_writes == 0 || node->life == SIM_ASLEEP || node->waiting)
         die(node, SIM_KILL);
 }
 
 static void read_loads(struct sim_node *node)
 {
-    for (nx_rank peer = 0; peer < node->world->config->nodes; peer++)
-        for (unsigned word = 0; peer != node->rank && word < NX_LOAD_WORDS; word++)
+    nx_rankset others = nx_view_ranks(nx_core_view(node->core)) & ~NX_RANK_BIT(node->seat);
+    for (; others; others &= others - 1) {
+        nx_rank seat = (nx_rank)__builtin_ctzll(others);
+        for (unsigned word = 0; word < NX_LOAD_WORDS; word++)
             sim_note(node->world, node->rank, SIM_LOADS,
-                     (struct sim_record){.peer = (uint8_t)peer,
+                     (struct sim_record){.peer = (uint8_t)sim_node_who(node, seat),
                                          .id = word,
-                                         .total = nx_core_load(node->core, peer, word)});
+                                         .total = nx_core_load(node->core, seat, word)});
+    }
 }
 
 void sim_node_last_words(struct sim_node *node)
@@ -267,11 +385,13 @@ void sim_node_last_words(struct sim_node *node)
     if (node->life == SIM_DEAD)
         return;
     struct sim_world *world = node->world;
-    uint64_t stuck = node->pending.op == SIM_OP_NONE ? 0 : 1 + (uint64_t)node->pending.op;
+    bool pends = !node->waiting && node->pending.op != SIM_OP_NONE;
+    uint64_t stuck = pends ? 1 + (uint64_t)node->pending.op : 0;
     for (size_t i = 0; i < SIM_BULKS; i++)
         stuck |= node->bulks[i].used ? 0x100 : 0;
     for (size_t i = 0; i < SIM_SERVED; i++)
         stuck |= node->served[i].used && node->served[i].ready ? 0x200 : 0;
+    stuck |= sim_join_is_stuck(world, node->rank) ? 0x400 : 0;
     if (stuck)
         sim_note(world, node->rank, SIM_STUCK, (struct sim_record){.id = stuck});
     if (node->serves)
@@ -280,5 +400,6 @@ void sim_node_last_words(struct sim_node *node)
                                      .shard = (uint8_t)node->shard,
                                      .status = (uint8_t)nx_core_shard_status(
                                          node->core, node->subgroup, node->shard)});
-    read_loads(node);
+    if (!node->waiting)
+        read_loads(node);
 }

@@ -8,9 +8,16 @@
 #ifndef SIM_NODE_H
 #define SIM_NODE_H
 
+#include "sim_join.h"
 #include "sim_run.h"
 
-enum { SIM_BULKS = 3, SIM_QUERIES = 48, SIM_SERVED = 512, SIM_BYTES_MAX = 20 << 10 };
+enum {
+    SIM_INFLOWS = 6,
+    SIM_BULKS = 3,
+    SIM_QUERIES = 48,
+    SIM_SERVED = 512,
+    SIM_BYTES_MAX = 20 << 10
+};
 
 enum sim_life { SIM_AWAKE, SIM_ASLEEP, SIM_DEAD };
 
@@ -40,6 +47,11 @@ struct sim_served {
     uint32_t wait;                /* turns until it is answered */
 };
 
+/* What a tier keeps: what it delivered, in order. */
+struct sim_state {
+    uint64_t hash, count;
+};
+
 /* Somebody else's bulk, as far as its running hash goes. */
 struct sim_inflow {
     bool used;
@@ -59,16 +71,25 @@ struct sim_pending {
 struct sim_node {
     struct sim_world *world;
     const struct sim_load *load;
-    nx_rank rank;
+    unsigned rank; /* which process of the run: its name in the trace */
+    nx_rank seat;  /* its rank in its group */
+    nx_node id;
+    uint8_t at[NX_MEMBERS_MAX]; /* seat → process, as it is connected; SIM_NOBODY */
     uint32_t subgroup, shard;
-    bool serves;
+    bool serves, waiting; /* waiting: it has no view yet */
+    struct sim_joiner join;
+    nx_ns comes_back_ns; /* after its death; 0: never */
+    struct sim_state state, at_wedge, snapshot;
+    bool lacks; /* the state of its shard */
+    bool wedged;
+    nx_vid snapshot_vid; /* of what it hands to those who lack it; 0: nothing */
     struct nx_core *core;
     struct nx_prng prng;
     enum sim_life life;
     uint32_t turn;  /* number of the scheduled turn; older events are void */
     uint64_t turns; /* taken so far */
     nx_ns paused_until;
-    nx_rankset notices; /* deaths to hand over */
+    uint64_t notices; /* deaths to hand over, by process */
     bool leaving;
     uint32_t ops_left, spins;
     nx_ns next_op_at;
@@ -80,7 +101,7 @@ struct sim_node {
     struct sim_query queries[SIM_QUERIES];
     struct sim_served served[SIM_SERVED];
     size_t served_high; /* above it, none is used */
-    struct sim_inflow inflows[SIM_NODES_MAX * SIM_BULKS * 2];
+    struct sim_inflow inflows[NX_MEMBERS_MAX * SIM_INFLOWS];
     nx_rankset gone; /* as the core reported it */
     nx_ns wake_at;   /* as the last poll said */
     bool due;        /* a request said that a poll is due */
@@ -88,14 +109,22 @@ struct sim_node {
     uint8_t bytes[SIM_BYTES_MAX];
 };
 
-struct sim_node *sim_node_open(struct sim_world *world, nx_rank rank, struct nx_err *err);
+struct sim_node *sim_node_open(struct sim_world *world, unsigned rank, nx_node id,
+                               uint32_t subgroup, struct nx_err *err);
 void sim_node_close(struct sim_node *node);
-void sim_node_start(struct sim_node *node); /* installs the first view */
+void sim_node_start(struct sim_node *node, const struct nx_view *view); /* its first */
+
+/* The process at a seat, the processes at seats, as the node knows them. */
+unsigned sim_node_who(const struct sim_node *node, nx_rank seat);
+uint64_t sim_node_whose(const struct sim_node *node, nx_rankset seats);
+/* What was asked of its donor comes; or not, or later. */
+void sim_node_take_state(struct sim_node *node, nx_vid vid);
 
 void sim_node_turn(struct sim_node *node);
 void sim_node_note_place(struct sim_node *node); /* in the view that it is in */
+void sim_node_begin_view(struct sim_node *node); /* its tier's part of one that is installed */
 void sim_node_wake(struct sim_node *node);       /* something came: if asleep, take a turn soon */
-void sim_node_notice(struct sim_node *node, nx_rank peer);
+void sim_node_notice(struct sim_node *node, unsigned peer);
 void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);
 void sim_node_kill(struct sim_node *node, uint32_t after_writes);

@@ -1,6 +1,7 @@
 #include "sim_run.h"
 
 #include "sim_faults.h"
+#include "sim_join.h"
 #include "sim_node.h"
 
 #include "common/nx_assert.h"
@@ -14,7 +15,7 @@ static const nx_ns grace_ns =
     50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
 static const nx_ns idle_ns = 2 * NX_SEC; /* of rest, in which only heartbeats may be written */
 
-void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct sim_record record)
+void sim_note(struct sim_world *world, unsigned node, enum sim_kind kind, struct sim_record record)
 {
     record.at = world->now;
     record.node = (uint8_t)node;
@@ -22,14 +23,18 @@ void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct 
     sim_trace_add(world->trace, &record);
 }
 
-void sim_world_bury(struct sim_world *world, nx_rank node)
+void sim_world_bury(struct sim_world *world, unsigned node)
 {
     static const struct sim_fault of_itself = {.notice_ns = NX_MS}; /* the core gave up */
     const struct sim_fault *death = world->death ? world->death : &of_itself;
     bool noticed = false;
+    uint64_t connected = 0;
+    for (unsigned peer = 0; peer < world->count; peer++)
+        if (peer != node && sim_fabric_connected(&world->fabric, node, peer))
+            connected |= UINT64_C(1) << peer;
     sim_fabric_cut(&world->fabric, node);
-    for (nx_rank peer = 0; peer < world->config->nodes; peer++) {
-        if (peer == node || world->nodes[peer]->life == SIM_DEAD)
+    for (unsigned peer = 0; peer < world->count; peer++) {
+        if (!(connected >> peer & 1) || world->nodes[peer]->life == SIM_DEAD)
             continue;
         if (noticed && death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
             continue;
@@ -54,7 +59,7 @@ void sim_world_cut(struct sim_world *world, const struct sim_fault *fault)
     sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, b, a, 0);
 }
 
-void sim_world_disconnect(struct sim_world *world, nx_rank node, nx_rank peer)
+void sim_world_disconnect(struct sim_world *world, unsigned node, unsigned peer)
 {
     sim_fabric_sever(&world->fabric, node, peer);
     sim_fabric_sever(&world->fabric, peer, node);
@@ -63,7 +68,7 @@ void sim_world_disconnect(struct sim_world *world, nx_rank node, nx_rank peer)
         sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
 }
 
-uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,
+uint64_t sim_world_holders(const struct sim_world *world, unsigned node, const uint8_t *bytes,
                            size_t len, uint64_t mask)
 {
     const uint8_t *region = world->fabric.regions[node];
@@ -71,7 +76,7 @@ uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const ui
         return mask;
     size_t offset = (size_t)(bytes - region);
     uint64_t holders = 0;
-    for (nx_rank peer = 0; peer < world->config->nodes; peer++)
+    for (unsigned peer = 0; peer < world->count; peer++)
         if (memcmp(world->fabric.regions[peer] + offset, bytes, len) == 0)
             holders |= UINT64_C(1) << peer;
     return holders & mask;
@@ -94,11 +99,18 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     }
     case SIM_EVENT_NOTICE: sim_node_notice(world->nodes[event->a], event->b); break;
     case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
+    case SIM_EVENT_JOIN: sim_join_step(world, event); break;
+    case SIM_EVENT_STATE: sim_node_take_state(world->nodes[event->a], event->b); break;
+    case SIM_EVENT_COME: {
+        const struct sim_node *former = world->nodes[event->a];
+        sim_join_come(world, former->id, former->subgroup, event->a);
+        break;
     }
-    for (nx_rank n = 0; world->fabric.roomy; n++) {
-        if (world->fabric.roomy & NX_RANK_BIT(n))
+    }
+    for (unsigned n = 0; world->fabric.roomy; n++) {
+        if (world->fabric.roomy >> n & 1)
             sim_node_wake(world->nodes[n]);
-        world->fabric.roomy &= ~NX_RANK_BIT(n);
+        world->fabric.roomy &= ~(UINT64_C(1) << n);
     }
 }
 
@@ -138,15 +150,15 @@ static bool run_idle(struct sim_world *world)
 
 static void run_to_the_end(struct sim_world *world)
 {
-    for (nx_rank n = 0; n < world->config->nodes; n++)
-        sim_node_start(world->nodes[n]);
+    for (unsigned n = 0; n < world->count; n++)
+        sim_node_start(world->nodes[n], &world->config->view);
     sim_faults_schedule(world);
     bool rests = run_until_rest(world, grace_ns);
     if (rests) {
         sim_note(world, 0, SIM_IDLE, (struct sim_record){0});
         rests = run_idle(world);
     }
-    for (nx_rank n = 0; n < world->config->nodes; n++)
+    for (unsigned n = 0; n < world->count; n++)
         sim_node_last_words(world->nodes[n]);
     sim_note(world, 0, SIM_END, (struct sim_record){.status = !rests});
 }
@@ -160,13 +172,16 @@ enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
     NX_TRY(sim_fabric_open(&world.fabric, config, trace, &world.events, err));
     nx_assert(nx_core_region_bytes(&config->core) == world.fabric.shape.bytes);
     for (nx_rank n = 0; n < config->nodes && status == NX_OK; n++) {
-        world.nodes[n] = sim_node_open(&world, n, err);
+        const struct nx_member *member = &config->view.members[n];
+        world.nodes[n] = sim_node_open(&world, n, member->node, member->subgroup, err);
         if (!world.nodes[n])
             status = NX_INVALID;
+        else
+            world.count++;
     }
     if (status == NX_OK)
         run_to_the_end(&world);
-    for (nx_rank n = 0; n < config->nodes; n++)
+    for (unsigned n = 0; n < world.count; n++)
         sim_node_close(world.nodes[n]);
     sim_fabric_close(&world.fabric);
     sim_events_free(&world.events);

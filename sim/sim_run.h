@@ -15,13 +15,15 @@ struct sim_world {
     struct sim_events events;
     struct sim_fabric fabric;
     struct sim_node *nodes[SIM_NODES_MAX];
+    unsigned count;   /* processes, in the order of coming */
+    uint32_t murders; /* of those who let somebody in */
     struct nx_prng prng;
     nx_ns now;
     const struct sim_fault *death; /* the latest */
 };
 
 /* Adds a record of `kind` at this node and time; the caller has filled the rest. */
-void sim_note(struct sim_world *world, nx_rank node, enum sim_kind kind, struct sim_record record);
+void sim_note(struct sim_world *world, unsigned node, enum sim_kind kind, struct sim_record record);
 
 /* Runs to rest, or until the run is too long; the judges say what that means. NX_INVALID: the core
  * refuses the configuration, with why. */
@@ -29,17 +31,17 @@ enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
                        struct nx_err *err);
 
 /* A node has died or left: its lanes are cut, the others learn of it one by one. */
-void sim_world_bury(struct sim_world *world, nx_rank node);
+void sim_world_bury(struct sim_world *world, unsigned node);
 
 /* The connection of two live nodes fails. */
 void sim_world_cut(struct sim_world *world, const struct sim_fault *fault);
 
 /* `node` closes its connection to `peer`, which learns of it. */
-void sim_world_disconnect(struct sim_world *world, nx_rank node, nx_rank peer);
+void sim_world_disconnect(struct sim_world *world, unsigned node, unsigned peer);
 
 /* Members of `mask` whose memory holds these bytes where `node`'s has them; all, if they are not
  * in its region. */
-uint64_t sim_world_holders(const struct sim_world *world, nx_rank node, const uint8_t *bytes,
+uint64_t sim_world_holders(const struct sim_world *world, unsigned node, const uint8_t *bytes,
                            size_t len, uint64_t mask);
 
 #endif

@@ -180,3 +180,9 @@ uint64_t sim_hash(uint64_t hash, const void *bytes, size_t len)
         hash = (hash ^ at[i]) * UINT64_C(1099511628211);
     return hash;
 }
+
+uint64_t sim_state_hash(uint64_t state, int64_t seq, uint64_t len, uint64_t hash)
+{
+    uint64_t facts[] = {(uint64_t)seq, len, hash};
+    return sim_hash(state, facts, sizeof facts);
+}

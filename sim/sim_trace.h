@@ -21,48 +21,54 @@
 
 /* X(KIND, name, fields). Hashes are running ones: of all bytes of the thing up to and including
  * this piece. */
-#define SIM_KINDS(X)                                                                              \
-    X(MEMBER, "member", "sub shard mask") /* n serves in this shard, whose members are mask */    \
-    X(SPARE, "spare", "")                 /* n serves in no shard */                              \
-    X(VIEW, "view", "id mask")            /* n installed view id with these members */            \
-    X(SEND, "send", "sub shard len hash status")                                                  \
-    X(DELIVER, "deliver", "sub shard peer seq len hash id mask")                                  \
-    X(BULK, "bulk", "sub shard id total len hash status") /* n opens a bulk; head's len, hash */  \
-    X(BULK_END, "bulkend", "id hash")                     /* n handed over its last byte */       \
-    X(BULK_QUIT, "bulkquit", "id")                        /* n called abort */                    \
-    X(BULK_LOST, "bulklost", "id status")                 /* n was refused further bytes */       \
-    X(HEAD, "head", "peer id len hash")                   /* a bulk begins to come in */          \
-    X(PART, "part", "peer id offset len total hash")                                              \
-    X(ABORTED, "aborted", "id")                                                                   \
-    X(QUERY, "query", "peer id total status")                                                     \
-    X(QUERY_END, "queryend", "id hash")     /* n handed over its query's last byte */             \
-    X(QUERY_LOST, "querylost", "id status") /* n was refused further bytes */                     \
-    X(CANCEL, "cancel", "id")                                                                     \
-    X(ASKED, "asked", "peer id offset len total hash") /* a piece of somebody's query */          \
-    X(GONE, "gone", "id")                                                                         \
-    X(REPLY, "reply", "id total hash status") /* n announces a reply; hash of what will follow */ \
-    X(ANSWER, "answer", "peer id offset len total hash") /* a piece of the reply to query id */   \
-    X(FAILED, "failed", "id status")                                                              \
-    X(LOAD, "load", "id total")        /* n sets its word id to total */                          \
-    X(LOADS, "loads", "peer id total") /* n reads peer's word id, at the end */                   \
-    X(LEAVE, "leave", "")                                                                         \
-    X(LEFT, "left", "") /* n's leave is known to all; it closes */                                \
-    X(KILL, "kill", "")                                                                           \
-    X(PAUSE, "pause", "")                                                                         \
-    X(RESUME, "resume", "")                                                                       \
-    X(STALL, "stall", "peer")             /* the lane n → peer stands still for a while */      \
-    X(CUT, "cut", "peer")                 /* the connection of n and peer fails, both live */     \
-    X(NOTICE, "notice", "peer")           /* the fabric told n that peer is dead */               \
-    X(DOWN, "down", "peer status")        /* n's upcall: peer is gone; status 1 = clean */        \
-    X(OUT, "out", "status")               /* n's upcall: it cannot go on in the group */          \
-    X(SHARD, "shard", "sub shard status") /* what n says of its shard, at the end */              \
-    X(FULL, "full", "id")                 /* a request finds no room, and is made again later */  \
-    X(STUCK, "stuck", "id")               /* n still waits for room, at the end; id: for what */  \
-    X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */    \
-    X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */        \
-    X(FOUL, "foul", "peer id offset len") /* n broke the fabric's contract; id: enum sim_foul */  \
-    X(COLUMN, "column", "offset total status id") /* a guarded word has landed; law, tag */       \
-    X(IDLE, "idle", "")                           /* from now on there is no work */              \
+#define SIM_KINDS(X)                                                                                    \
+    /* n serves in this shard: mask its members, id those without its state, total how many it needs */ \
+    X(MEMBER, "member", "sub shard mask id total")                                                      \
+    X(SPARE, "spare", "") /* n serves in no shard */                                                    \
+    X(VIEW, "view",                                                                                     \
+      "id mask hash") /* n installed view id with these members; hash: all it says */                   \
+    X(COMES, "comes",                                                                                   \
+      "peer id") /* n is a process of node id; peer was its last one, or n itself */                    \
+    X(STATE, "state", "id hash") /* n has the state of its shard as of the start of view id */          \
+    X(BULK_CUT, "bulkcut", "id") /* a join ended n's bulk */                                            \
+    X(SEND, "send", "sub shard len hash status")                                                        \
+    X(DELIVER, "deliver", "sub shard peer seq len hash id mask")                                        \
+    X(BULK, "bulk", "sub shard id total len hash status") /* n opens a bulk; head's len, hash */        \
+    X(BULK_END, "bulkend", "id hash")                     /* n handed over its last byte */             \
+    X(BULK_QUIT, "bulkquit", "id")                        /* n called abort */                          \
+    X(BULK_LOST, "bulklost", "id status")                 /* n was refused further bytes */             \
+    X(HEAD, "head", "peer id len hash")                   /* a bulk begins to come in */                \
+    X(PART, "part", "peer id offset len total hash")                                                    \
+    X(ABORTED, "aborted", "id")                                                                         \
+    X(QUERY, "query", "peer id total status")                                                           \
+    X(QUERY_END, "queryend", "id hash")     /* n handed over its query's last byte */                   \
+    X(QUERY_LOST, "querylost", "id status") /* n was refused further bytes */                           \
+    X(CANCEL, "cancel", "id")                                                                           \
+    X(ASKED, "asked", "peer id offset len total hash") /* a piece of somebody's query */                \
+    X(GONE, "gone", "id")                                                                               \
+    X(REPLY, "reply", "id total hash status") /* n announces a reply; hash of what will follow */       \
+    X(ANSWER, "answer", "peer id offset len total hash") /* a piece of the reply to query id */         \
+    X(FAILED, "failed", "id status")                                                                    \
+    X(LOAD, "load", "id total")        /* n sets its word id to total */                                \
+    X(LOADS, "loads", "peer id total") /* n reads peer's word id, at the end */                         \
+    X(LEAVE, "leave", "")                                                                               \
+    X(LEFT, "left", "") /* n's leave is known to all; it closes */                                      \
+    X(KILL, "kill", "")                                                                                 \
+    X(PAUSE, "pause", "")                                                                               \
+    X(RESUME, "resume", "")                                                                             \
+    X(STALL, "stall", "peer")             /* the lane n → peer stands still for a while */            \
+    X(CUT, "cut", "peer")                 /* the connection of n and peer fails, both live */           \
+    X(NOTICE, "notice", "peer")           /* the fabric told n that peer is dead */                     \
+    X(DOWN, "down", "peer status")        /* n's upcall: peer is gone; status 1 = clean */              \
+    X(OUT, "out", "status")               /* n's upcall: it cannot go on in the group */                \
+    X(SHARD, "shard", "sub shard status") /* what n says of its shard, at the end */                    \
+    X(FULL, "full", "id")                 /* a request finds no room, and is made again later */        \
+    X(STUCK, "stuck", "id")               /* n still waits for room, at the end; id: for what */        \
+    X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */          \
+    X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */              \
+    X(FOUL, "foul", "peer id offset len") /* n broke the fabric's contract; id: enum sim_foul */        \
+    X(COLUMN, "column", "offset total status id") /* a guarded word has landed; law, tag */             \
+    X(IDLE, "idle", "")                           /* from now on there is no work */                    \
     X(END, "end", "status") /* 0: the run came to rest; 1: it did not in time */
 
 enum sim_kind {
@@ -110,5 +116,7 @@ bool sim_record_parse(const char *line, struct sim_record *record);
 /* FNV-1a, continued from `hash`; start with SIM_HASH_EMPTY. */
 #define SIM_HASH_EMPTY UINT64_C(14695981039346656037)
 uint64_t sim_hash(uint64_t hash, const void *bytes, size_t len);
+/* What a tier keeps in the simulator, after one more delivery. */
+uint64_t sim_state_hash(uint64_t state, int64_t seq, uint64_t len, uint64_t hash);
 
 #endif

@@ -11,15 +11,19 @@ static void take_delivery(struct sim_node *node, const struct nx_delivery *d)
 {
     uint64_t members = 0;
     if (node->serves)
-        members = nx_core_layout(node->core)->shards[node->subgroup][node->shard].set;
+        members = sim_node_whose(
+            node, nx_core_layout(node->core)->shards[node->subgroup][node->shard].set);
+    uint64_t hash = sim_hash(SIM_HASH_EMPTY, d->bytes, d->len);
+    node->state.hash = sim_state_hash(node->state.hash, d->seq, d->len, hash);
+    node->state.count++;
     note(node, SIM_DELIVER,
          (struct sim_record){
              .sub = (uint8_t)d->subgroup,
              .shard = (uint8_t)d->shard,
-             .peer = (uint8_t)d->sender,
+             .peer = (uint8_t)sim_node_who(node, d->sender),
              .seq = d->seq,
              .len = d->len,
-             .hash = sim_hash(SIM_HASH_EMPTY, d->bytes, d->len),
+             .hash = hash,
              .id = d->bulk,
              .mask = sim_world_holders(node->world, node->rank, d->bytes, d->len, members)});
 }
@@ -41,9 +45,10 @@ static struct sim_inflow *inflow_of(struct sim_node *node, nx_stream stream, boo
     return room;
 }
 
-static struct sim_record part_record(const struct nx_part *part, uint64_t id, uint64_t hash)
+static struct sim_record part_record(const struct sim_node *node, const struct nx_part *part,
+                                     uint64_t id, uint64_t hash)
 {
-    return (struct sim_record){.peer = (uint8_t)part->peer,
+    return (struct sim_record){.peer = (uint8_t)sim_node_who(node, part->peer),
                                .id = id,
                                .offset = part->offset,
                                .len = part->len,
@@ -56,15 +61,24 @@ static void take_bulk_part(struct sim_node *node, const struct nx_upcall *upcall
     const struct nx_part *part = &upcall->part;
     if (part->offset == 0)
         note(node, SIM_HEAD,
-             (struct sim_record){.peer = (uint8_t)part->peer,
+             (struct sim_record){.peer = (uint8_t)sim_node_who(node, part->peer),
                                  .id = part->stream,
                                  .len = upcall->head_len,
                                  .hash = sim_hash(SIM_HASH_EMPTY, upcall->head, upcall->head_len)});
     struct sim_inflow *in = inflow_of(node, part->stream, true);
     in->hash = sim_hash(in->hash, part->bytes, part->len);
-    note(node, SIM_PART, part_record(part, part->stream, in->hash));
+    note(node, SIM_PART, part_record(node, part, part->stream, in->hash));
     if (part->offset + part->len == part->total)
         in->used = false;
+}
+
+/* Ours: a view in which somebody came ended it. */
+static void lose_own_bulk(struct sim_node *node, nx_stream stream)
+{
+    for (size_t i = 0; i < SIM_BULKS; i++)
+        if (node->bulks[i].used && node->bulks[i].stream == stream)
+            node->bulks[i].used = false;
+    note(node, SIM_BULK_CUT, (struct sim_record){.id = stream});
 }
 
 static void lose_bulk(struct sim_node *node, nx_stream stream)
@@ -105,7 +119,7 @@ static void take_query_part(struct sim_node *node, const struct nx_part *part)
     if (!served)
         served = serve(node, part);
     served->hash = sim_hash(served->hash, part->bytes, part->len);
-    note(node, SIM_ASKED, part_record(part, part->stream, served->hash));
+    note(node, SIM_ASKED, part_record(node, part, part->stream, served->hash));
     bool whole = part->offset + part->len == part->total;
     if (served->ready || (!whole && !nx_prng_chance(&node->prng, 1, 20)))
         return;
@@ -137,7 +151,7 @@ static void take_reply_part(struct sim_node *node, uint64_t cookie, const struct
 {
     struct sim_query *query = query_of(node, cookie);
     uint64_t hash = sim_hash(query ? query->reply_hash : SIM_HASH_EMPTY, part->bytes, part->len);
-    note(node, SIM_ANSWER, part_record(part, cookie, hash));
+    note(node, SIM_ANSWER, part_record(node, part, cookie, hash));
     if (!query)
         return; /* R1 sees it */
     query->reply_hash = hash;
@@ -160,15 +174,32 @@ static void lose_member(struct sim_node *node, nx_rank rank, bool clean)
     for (size_t i = 0; i < SIM_SERVED; i++)
         if (node->served[i].peer == rank && !node->served[i].ready)
             node->served[i].used = false;
-    note(node, SIM_DOWN, (struct sim_record){.peer = (uint8_t)rank, .status = clean});
+    note(node, SIM_DOWN,
+         (struct sim_record){.peer = (uint8_t)sim_node_who(node, rank), .status = clean});
+}
+
+/* All that a view says, but for addresses. */
+static uint64_t view_hash(const struct nx_view *view)
+{
+    uint64_t hash = sim_hash(SIM_HASH_EMPTY, &view->stateless, sizeof view->stateless);
+    hash = sim_hash(hash, view->base, sizeof view->base);
+    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
+        const struct nx_member *member = &view->members[__builtin_ctzll(left)];
+        uint64_t facts[] = {(uint64_t)__builtin_ctzll(left), member->node, member->subgroup,
+                            member->shard, member->since};
+        hash = sim_hash(hash, facts, sizeof facts);
+    }
+    return hash;
 }
 
 static void install(struct sim_node *node)
 {
     const struct nx_view *view = nx_core_view(node->core);
-    note(node, SIM_VIEW, (struct sim_record){.id = view->vid, .mask = nx_view_ranks(view)});
-    if (view->vid > 1)
-        sim_node_note_place(node);
+    note(node, SIM_VIEW,
+         (struct sim_record){.id = view->vid,
+                             .mask = sim_node_whose(node, nx_view_ranks(view)),
+                             .hash = view_hash(view)});
+    sim_node_begin_view(node);
 }
 
 void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)
@@ -179,7 +210,12 @@ void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)
     case NX_UP_MEMBER_DOWN: lose_member(node, upcall->rank, upcall->clean); break;
     case NX_UP_DELIVER: take_delivery(node, &upcall->delivery); break;
     case NX_UP_BULK_PART: take_bulk_part(node, upcall); break;
-    case NX_UP_BULK_ABORTED: lose_bulk(node, upcall->part.stream); break;
+    case NX_UP_BULK_ABORTED:
+        if (upcall->part.peer == node->seat)
+            lose_own_bulk(node, upcall->part.stream);
+        else
+            lose_bulk(node, upcall->part.stream);
+        break;
     case NX_UP_QUERY_PART: take_query_part(node, &upcall->part); break;
     case NX_UP_QUERY_GONE: forget_query(node, upcall->part.stream); break;
     case NX_UP_REPLY_PART: take_reply_part(node, cookie, &upcall->part); break;

@@ -45,10 +45,16 @@ static uint64_t draw_size(struct sim_node *node, uint64_t max)
     return nx_prng_chance(&node->prng, 1, 24) ? max : size;
 }
 
+/* The seat of another member of the view; NX_RANK_NONE: we are alone. */
 static nx_rank draw_peer(struct sim_node *node)
 {
-    nx_rank peer = (nx_rank)nx_prng_below(&node->prng, node->world->config->nodes - 1);
-    return peer + (peer >= node->rank);
+    nx_rankset others = nx_view_ranks(nx_core_view(node->core)) & ~NX_RANK_BIT(node->seat);
+    if (!others)
+        return NX_RANK_NONE;
+    for (uint64_t skip = nx_prng_below(&node->prng, (uint64_t)__builtin_popcountll(others));
+         skip > 0; skip--)
+        others &= others - 1;
+    return (nx_rank)__builtin_ctzll(others);
 }
 
 static enum sim_op draw_op(struct sim_node *node)
@@ -79,10 +85,9 @@ static void draw(struct sim_node *node)
         p->len = WORD + nx_prng_below(&node->prng, max < 80 ? max - WORD + 1 : 73);
     } else if (p->op == SIM_OP_QUERY) {
         p->total = draw_size(node, config->query_max);
-        if (config->nodes == 1)
+        p->peer = draw_peer(node);
+        if (p->peer == NX_RANK_NONE)
             p->op = SIM_OP_NONE;
-        else
-            p->peer = draw_peer(node);
     }
     if (!node->serves && (p->op == SIM_OP_SEND || p->op == SIM_OP_BULK))
         p->op = SIM_OP_NONE;
@@ -160,9 +165,10 @@ static enum nx_status try_query(struct sim_node *node)
                              .peer = p->peer,
                              .total = p->total,
                              .cookie = (void *)(uintptr_t)p->id};
-    enum nx_status status =
-        sim_node_ask(node, event, SIM_QUERY,
-                     (struct sim_record){.peer = (uint8_t)p->peer, .id = p->id, .total = p->total});
+    enum nx_status status = sim_node_ask(
+        node, event, SIM_QUERY,
+        (struct sim_record){
+            .peer = (uint8_t)sim_node_who(node, p->peer), .id = p->id, .total = p->total});
     if (status != NX_OK)
         return status;
     *query = (struct sim_query){.used = true,
@@ -200,9 +206,9 @@ static enum nx_status try_odd(struct sim_node *node)
         {.type = NX_EV_SEND, .subgroup = node->subgroup, .len = too_long},
         {.type = NX_EV_BULK_OPEN, .subgroup = NX_SUBGROUPS_MAX + 3, .total = 10, .len = 8},
         {.type = NX_EV_BULK_WRITE, .stream = nobody, .len = 8},
-        {.type = NX_EV_QUERY_OPEN, .peer = config->nodes, .total = 10},
+        {.type = NX_EV_QUERY_OPEN, .peer = NX_MEMBERS_MAX - 1, .total = 10},
         {.type = NX_EV_REPLY_OPEN, .stream = nobody, .total = 10},
-        {.type = NX_EV_QUERY_OPEN, .peer = node->rank, .total = 10},
+        {.type = NX_EV_QUERY_OPEN, .peer = node->seat, .total = 10},
         {.type = NX_EV_BULK_OPEN, .subgroup = node->subgroup, .total = 0, .len = 8},
     };
     odd[pick].bytes = node->bytes;
