@@ -293,13 +293,6 @@ static void note_change(struct nx_group *g)
     g->change = state;
 }
 
-/* Nothing is moved to who comes into a shard: its deliveries begin with its view. */
-static void begin_without_state(struct nx_group *g)
-{
-    if (g->installed && !nx_core_has_state(g->core))
-        (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_STATE});
-}
-
 /* Steps the core with an event that may make upcalls and writes, and carries them out. */
 void nx_group_step(struct nx_group *g, nx_ns now, struct nx_event *event)
 {
@@ -310,7 +303,6 @@ void nx_group_step(struct nx_group *g, nx_ns now, struct nx_event *event)
     note_change(g);
     nx_group_note_view(g, now);
     make_upcalls(g);
-    begin_without_state(g);
     post_writes(g);
 }
 
