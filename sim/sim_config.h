@@ -59,7 +59,7 @@ struct sim_config {
     uint32_t faults_count;
     uint32_t murders_max; /* of those who let somebody in, or are let in */
     nx_ns rejoin_ns;      /* until a node that was put out comes again; 0: never */
-    nx_ns transfer_ns;    /* the longest that a shard's state takes to a member that lacks it */
+    nx_ns load_ns;        /* the longest that a tier takes to load the state that came */
     bool calm;            /* nobody dies, leaves, pauses or is slow, no lane stalls */
     struct sim_limits limits;
 };
