@@ -55,12 +55,24 @@ static void check_redirect(const uint8_t *payload, size_t len)
     nx_assert(memcmp(frame + NX_BOOT_HEAD_BYTES, payload, len) == 0);
 }
 
+static void check_probe(const uint8_t *payload, size_t len)
+{
+    struct nx_boot_probe probe;
+    struct nx_err err = {0};
+    if (nx_boot_decode_probe(payload, len, &probe, &err) != NX_OK)
+        return;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    nx_assert(nx_boot_encode_probe(NX_BOOT_PROBED, &probe, frame) == len + NX_BOOT_HEAD_BYTES);
+    nx_assert(memcmp(frame + NX_BOOT_HEAD_BYTES, payload, len) == 0);
+}
+
 static void check_all(const uint8_t *payload, size_t len)
 {
     check_hello(payload, len);
     check_view(NX_BOOT_WELCOME, payload, len);
     check_view(NX_BOOT_SEAT, payload, len);
     check_redirect(payload, len);
+    check_probe(payload, len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -13,7 +13,10 @@
 #include <string.h>
 
 #define STEP_PATIENCE_NS (5 * NX_SEC) /* for the members' answers; for the joiner's fabric */
-#define LOOK_EVERY_NS    (20 * NX_MS) /* what has no room, or is not possible now, is tried again */
+#define TWIN_PATIENCE_NS \
+    (5 * NX_SEC) /* a death may be known so late; then who asks is another with the same id */
+#define TWIN_FORGET_NS (2 * NX_SEC) /* who has not asked for so long asks anew */
+#define LOOK_EVERY_NS  (20 * NX_MS) /* what has no room, or is not possible now, is tried again */
 
 /* --- the query -------------------------------------------------------------------------------- */
 
@@ -181,19 +184,35 @@ static void ask_members(struct nx_group *g)
 
 /* --- whether there is a seat -- */
 
+/* Whoever asks from where a member listens is that member's next self. From elsewhere it may have moved after a death that is
+ * not known yet; a member that outlives the question is another node. */
+static bool is_live_twin(struct nx_group *g, nx_ns now, const struct nx_boot_hello *hello,
+                         const struct nx_member *m)
+{
+    struct nx_twin *t = &g->twin;
+    if (strcmp(m->host, hello->host) == 0 && m->gms_port == hello->gms_port)
+        return false;
+    if (t->node != hello->node || t->since == 0 || now >= t->last + TWIN_FORGET_NS)
+        *t = (struct nx_twin){.node = hello->node, .since = now};
+    t->last = now;
+    return now >= t->since + TWIN_PATIENCE_NS;
+}
+
 /* A node id comes back when its former self is gone: out of the view, or dead beyond doubt in a group that cannot go on
  * without it. That a node listens where its former self did proves that; from elsewhere it may be another. */
-static enum nx_status check_former_self(const struct nx_group *g, const struct nx_boot_hello *hello,
-                                        struct nx_err *err)
+static enum nx_status check_former_self(struct nx_group *g, nx_ns now,
+                                        const struct nx_boot_hello *hello, struct nx_err *err)
 {
     const struct nx_view *view = nx_core_view(g->core);
     nx_rank rank = nx_view_rank_of(view, hello->node);
     if (rank == NX_RANK_NONE)
         return NX_OK;
     const struct nx_member *m = &view->members[rank];
-    if (rank == nx_core_rank(g->core))
-        return nx_err_set(err, NX_EXISTS, "node id %u is taken by %s", hello->node, m->host);
-    if (nx_core_alive(g->core) & NX_RANK_BIT(rank))
+    bool lives = (nx_core_alive(g->core) & NX_RANK_BIT(rank)) != 0;
+    if (rank == nx_core_rank(g->core) || (lives && is_live_twin(g, now, hello, m)))
+        return nx_err_set(err, NX_EXISTS, "node id %u is taken by the member at %s:%u", hello->node,
+                          m->host, m->gms_port);
+    if (lives)
         return nx_err_set(
             err, NX_AGAIN,
             "node %u is a member of the group, at %s:%u: your former self, or another "
@@ -231,7 +250,7 @@ static enum nx_status begin(struct nx_group *g, nx_ns now, const struct nx_boot_
 {
     struct nx_admission *a = &g->admission;
     struct admit admit = {.vid = nx_core_view(g->core)->vid, .hello = *hello};
-    NX_TRY(check_former_self(g, hello, err));
+    NX_TRY(check_former_self(g, now, hello, err));
     if (!nx_bootstrap_token(&admit.token))
         return nx_err_set(err, NX_AGAIN, "the leader has no random bytes now");
     NX_TRY(find_seat(g, &admit, err));

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PORT_EVERY_NS (20 * NX_MS) /* how often the port is looked at while we are busy */
+#define PORT_EVERY_NS  (20 * NX_MS) /* how often the port is looked at while we are busy */
+#define PROBE_EVERY_NS NX_SEC
 #define SEAT_PATIENCE_NS \
     (15 * NX_SEC) /* a seat whose owner was admitted is kept so long without a view */
 
@@ -41,6 +42,7 @@ void nx_group_note_view(struct nx_group *g, nx_ns now)
     if (view->vid == g->vid)
         return;
     g->vid = view->vid;
+    nx_bootstrap_note_view(g->boot, view);
     g->port_at = 0;
     nx_rankset came = g->admitted & nx_view_ranks(view);
     g->admitted &= ~came;
@@ -70,16 +72,49 @@ static void point(struct nx_group *g, nx_ns now)
     g->leader = leader;
 }
 
+/* A member that lost the majority looks for it at the members that it lost, one after the other: whether they are dead
+ * or went on without us, nobody else can tell. */
+static void seek_majority(struct nx_group *g, nx_ns now)
+{
+    if (nx_core_change_state(g->core) != NX_CHANGE_BLOCKED || nx_core_left(g->core) ||
+        now < g->probe_at)
+        return;
+    const struct nx_view *view = nx_core_view(g->core);
+    nx_rankset lost = nx_view_ranks(view) & ~nx_core_alive(g->core);
+    nx_rankset later = lost & ~(NX_RANK_BIT(g->probed + 1) - 1);
+    if (!lost)
+        return;
+    g->probe_at = now + PROBE_EVERY_NS;
+    g->probed = (nx_rank)__builtin_ctzll(later ? later : lost);
+    struct nx_boot_address at = {.port = view->members[g->probed].gms_port};
+    memcpy(at.host, view->members[g->probed].host, sizeof at.host);
+    nx_bootstrap_probe(g->boot, &at, now);
+}
+
+static void note_left_behind(struct nx_group *g)
+{
+    nx_vid vid = nx_bootstrap_left_behind(g->boot);
+    struct nx_err err = {0};
+    if (vid <= nx_core_view(g->core)->vid)
+        return;
+    nx_err_set(&err, NX_FENCED, "the group went on without this node: it is in view %llu",
+               (unsigned long long)vid);
+    nx_group_tell_down(g, &err);
+}
+
 static void send_answers(struct nx_group *g);
 
 bool nx_group_port_turn(struct nx_group *g, nx_ns now)
 {
     send_answers(g);
-    bool moved = nx_group_admit_turn(g, now); /* first: whoever came may lead from now on, and has its welcome from us */
+    bool moved = nx_group_admit_turn(
+        g, now); /* first: whoever came may lead from now on, and has its welcome from us */
     if (now >= g->port_at) {
         g->port_at = now + PORT_EVERY_NS;
         point(g, now);
         moved |= nx_bootstrap_poll(g->boot, now);
+        seek_majority(g, now);
+        note_left_behind(g);
     }
     if (g->admitted && g->admission.state == NX_ADMIT_IDLE &&
         now >= g->admitted_at + SEAT_PATIENCE_NS)
@@ -90,6 +125,8 @@ bool nx_group_port_turn(struct nx_group *g, nx_ns now)
 nx_ns nx_group_port_wake_at(const struct nx_group *g)
 {
     nx_ns at = nx_group_admit_wake_at(g);
+    if (nx_core_change_state(g->core) == NX_CHANGE_BLOCKED && g->probe_at < at)
+        at = g->probe_at;
     for (nx_rank r = 0; r < NX_MEMBERS_MAX; r++)
         if (g->answers[r].query)
             return g->port_at; /* its window was full */
@@ -123,7 +160,7 @@ void nx_group_unask(struct nx_group *g, struct nx_ask *ask)
 }
 
 /* True: it has left, or nobody waits for it any more. */
-static bool send_answer(struct nx_group *g, struct nx_answer *a)
+static bool send_answer(struct nx_group *g, struct nx_system_answer *a)
 {
     struct nx_event open = {.type = NX_EV_REPLY_OPEN, .stream = a->query, .total = a->bytes};
     struct nx_event write = {
@@ -145,8 +182,8 @@ static void send_answers(struct nx_group *g)
 void nx_group_answer(struct nx_group *g, const struct nx_part *query, enum nx_status status,
                      const char *why)
 {
-    struct nx_answer *a = &g->answers[query->peer];
-    *a = (struct nx_answer){.query = query->stream};
+    struct nx_system_answer *a = &g->answers[query->peer];
+    *a = (struct nx_system_answer){.query = query->stream};
     a->text[0] = (uint8_t)status;
     size_t len = strnlen(why, NX_ERR_TEXT_BYTES);
     memcpy(a->text + 1, why, len);

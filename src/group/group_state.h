@@ -31,7 +31,7 @@ struct nx_ask {
 };
 
 /* Our reply to a member's small system query; it leaves when there is room. */
-struct nx_answer {
+struct nx_system_answer {
     nx_stream query; /* 0: none */
     bool opened;
     size_t bytes;
@@ -66,6 +66,12 @@ struct nx_group_below {
     struct nx_core *core;
 };
 
+/* A node that asks although a member with its id lives: for how long already. */
+struct nx_twin {
+    nx_node node;
+    nx_ns since, last;
+};
+
 struct nx_group {
     struct nx_group_config config;
     struct nx_group_upcalls up;
@@ -90,16 +96,19 @@ struct nx_group {
     nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
     uint64_t wakeups;
-    nx_vid vid;                                  /* as last noted */
-    nx_rank leader;                              /* as the port was told last */
-    bool pointed;                                /* it was told */
+    nx_vid vid;     /* as last noted */
+    nx_rank leader; /* as the port was told last */
+    bool pointed;   /* it was told */
+    nx_ns probe_at; /* while BLOCKED: when the next lost member is asked for a later view */
+    nx_rank probed; /* the last that was */
     struct nx_fabric_card cards[NX_MEMBERS_MAX]; /* of members, and of those that are admitted */
     nx_rankset admitted; /* seats that the fabric awaits or has, not in the view yet */
     nx_ns admitted_at;   /* the last of them */
     nx_rankset
         lost; /* of these: connections that ended; the core hears of it when they are members */
     struct nx_admission admission;
-    struct nx_answer answers[NX_MEMBERS_MAX];
+    struct nx_twin twin;
+    struct nx_system_answer answers[NX_MEMBERS_MAX];
     struct nx_update update, request; /* of turns; of calls, also those made in upcalls */
 };
 

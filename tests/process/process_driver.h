@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { DRIVER_NODES_MAX = 8, DRIVER_LINE_BYTES = 512 };
+enum { DRIVER_NODES_MAX = 9, DRIVER_LINE_BYTES = 512 };
 
 struct driver_node {
     pid_t pid; /* 0: not running */

@@ -8,11 +8,15 @@
 #include "nx_test.h"
 #include "process/process_driver.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *program, *ip = "127.0.0.1", *provider = "tcp";
 
@@ -186,7 +190,8 @@ static void kill_and_restart(struct driver *d, unsigned times)
 {
     start_group(d, 3);
     flood(d, 2);
-    for (unsigned n = 0; n < times; n++) { /* no pause: its death may not be known when it is back */
+    for (unsigned n = 0; n < times;
+         n++) { /* no pause: its death may not be known when it is back */
         driver_kill(d, 1);
         driver_start(d, 1, 1, 3, 1, 60);
         struct first_view v = await_first_view(d, 1);
@@ -214,7 +219,7 @@ static void one_of_two_is_reborn(void **state)
         driver_await(d, lives, "down");
         driver_start(d, dies, dies, 2, 1, 60);
         struct first_view v = await_first_view(d, dies);
-        assert_true(v.members == 2 && v.rank == 2);
+        assert_int_equal(v.members, 2);
         assert_int_equal(await_members(d, lives, 2).members, 2);
         driver_tell(d, dies, "send 100 1000");
         await_more(d, lives, 199);
@@ -244,7 +249,7 @@ static void a_join_goes_through_any_member(void **state)
 /* At any moment of the join: the next leader takes over, and the joiner finds it. */
 static void leaders_die_while_nodes_join(void **state)
 {
-    static const int after_ms[] = {0, 1, 3, 6, 10, 20, 40};
+    static const int after_ms[] = {0, 5, 10, 15, 20, 25, 30, 40};
     for (size_t i = 0; i < sizeof after_ms / sizeof *after_ms; i++) {
         struct driver *d = *state;
         start_group(d, 4);
@@ -296,16 +301,59 @@ static void several_join_at_once(void **state)
     query(d, 7, 0);
 }
 
+/* --- a crowd at the port ---------------------------------------------------------------------- */
+
+enum { CROWD = 10000, AT_ONCE = 400 };
+
+static int call(uint16_t port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_true(connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EINPROGRESS);
+    return fd;
+}
+
+/* Silent ones and ones with garbage, some hundreds at any time, none of which goes by itself; meanwhile the group orders
+ * its messages, and one joins. */
+static void ten_thousand_strangers_stop_nobody(void **state)
+{
+    struct driver *d = *state;
+    static int fds[AT_ONCE];
+    start_group(d, 3);
+    flood(d, 0);
+    unsigned long long before = delivered(d, 2);
+    for (int i = 0; i < CROWD; i++) {
+        int *fd = &fds[i % AT_ONCE];
+        if (i >= AT_ONCE)
+            close(*fd);
+        *fd = call(d->ports[i % 3]);
+        if (i % 2)
+            (void)send(*fd, "\x40\0\0\0\1half a hello", 17, MSG_NOSIGNAL);
+        if (i == CROWD / 2)
+            driver_start(d, 3, 3, 3, 1, 60);
+        if (i % 50 == 0)
+            poll(NULL, 0, 1); /* so that nodes see most of them */
+    }
+    assert_int_equal(await_first_view(d, 3).members, 4);
+    for (int i = 0; i < AT_ONCE; i++)
+        close(fds[i]);
+    await_more(d, 2, before + 1000);
+    await_more(d, 3, 100);
+    query(d, 1, 0);
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
+/* For a while it could be a node that has moved, whose death is not known yet; then it cannot. */
 static void a_live_twin_is_not_let_in(void **state)
 {
     struct driver *d = *state;
     start_group(d, 3);
-    driver_start(d, 3, 1, 3, 1, 1.5);
+    driver_start(d, 3, 1, 3, 1, 60);
     const char *line = driver_await(d, 3, "failed");
-    assert_non_null(strstr(line, "no view within 1.5 s: the leader"));
-    assert_non_null(strstr(line, "node 1 is a member of the group, at 127.0.0.1:"));
+    assert_non_null(strstr(line, "refused node 1: node id 1 is taken by the member at 127.0.0.1:"));
     assert_int_equal(driver_await_exit(d, 3), 3);
     query(d, 0, 1);
 }
@@ -314,17 +362,15 @@ static void a_full_group_says_so(void **state)
 {
     struct driver *d = *state;
     start_group(d, 8); /* as many as a test node's members_max */
-    d->nodes[0].used = 0;
-    driver_kill(d, 7); /* the driver has no more room than the group */
-    await_members(d, 0, 7);
-    driver_start(d, 7, 7, 8, 1, 60);
-    await_first_view(d, 7);
-    struct driver_node keep = d->nodes[6];
-    driver_start(d, 6, 99, 8, 1, 60); /* a ninth */
-    const char *line = driver_await(d, 6, "failed");
+    driver_start(d, 8, 8, 8, 1, 60);
+    const char *line = driver_await(d, 8, "failed");
     assert_non_null(strstr(line, "the group is full: it has 8 members (members_max)"));
-    assert_int_equal(driver_await_exit(d, 6), 3);
-    d->nodes[6] = keep;
+    assert_int_equal(driver_await_exit(d, 8), 3);
+    driver_kill(d, 7);
+    await_members(d, 0, 7);
+    driver_start(d, 8, 8, 8, 1, 60); /* there is a seat now */
+    assert_int_equal(await_first_view(d, 8).members, 8);
+    query(d, 0, 7);
 }
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, make_driver, stop_driver)
@@ -356,6 +402,7 @@ int main(int argc, char **argv)
         WITH(leaders_die_while_nodes_join),
         WITH(joiners_die_while_they_join),
         WITH(several_join_at_once),
+        WITH(ten_thousand_strangers_stop_nobody),
         WITH(a_live_twin_is_not_let_in),
         WITH(a_full_group_says_so),
     };

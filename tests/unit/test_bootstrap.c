@@ -361,6 +361,43 @@ static void a_leader_whose_contacts_know_of_no_group_forms_one(void **state)
     POLL_UNTIL(f, installed(f));
 }
 
+/* Node 2 lost the others; they went on, to a view without it. */
+static void who_was_left_behind_finds_out(void **state)
+{
+    struct fixture *f = *state;
+    install_all(f);
+    struct nx_boot_address at = {"127.0.0.1", f->port};
+    for (int i = 0; i < NODES; i++)
+        nx_bootstrap_note_view(f->boots[i], &nx_bootstrap_view(f->boots[i])->view);
+    nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+    for (int i = 0; i < 2000; i++)
+        turn_all(f);
+    assert_int_equal(nx_bootstrap_left_behind(f->boots[2]), 0); /* the same view, with it */
+    struct nx_view next = nx_bootstrap_view(f->boots[0])->view;
+    next.vid = 5;
+    nx_bootstrap_note_view(f->boots[0], &next);
+    nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+    for (int i = 0; i < 2000; i++)
+        turn_all(f);
+    assert_int_equal(nx_bootstrap_left_behind(f->boots[2]), 0); /* a later one, with it */
+    next.vacant = NX_RANK_BIT(nx_bootstrap_view(f->boots[2])->rank);
+    next.group_id[0]++;
+    nx_bootstrap_note_view(f->boots[0], &next);
+    nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+    for (int i = 0; i < 2000; i++)
+        turn_all(f);
+    assert_int_equal(nx_bootstrap_left_behind(f->boots[2]), 0); /* another group's */
+    next.group_id[0]--;
+    nx_bootstrap_note_view(f->boots[0], &next);
+    nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+    POLL_UNTIL(f, nx_bootstrap_left_behind(f->boots[2]) == 5);
+    at.port = free_port(); /* nobody there */
+    nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+    for (int i = 0; i < 2000; i++)
+        turn_all(f);
+    assert_true(installed(f));
+}
+
 static void a_clock_far_off_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -538,6 +575,7 @@ int main(void)
         WITH(a_lost_leader_is_sought_again),
         WITH(a_leader_that_comes_back_finds_its_group),
         WITH(a_leader_whose_contacts_know_of_no_group_forms_one),
+        WITH(who_was_left_behind_finds_out),
         WITH(a_clock_far_off_is_refused),
         WITH(a_node_lost_while_connecting_lets_the_others_start_over),
         WITH(a_node_whose_fabric_fails_makes_all_start_over),

@@ -4,7 +4,7 @@
  *        ▲                     │ silence, an end, later   │                       │
  *        └─────────────────────┴───── hang up ────────────┴───────────────────────┘
  *
- * The configured leader calls too, but only its contacts: they may have a group. */
+ * The configured leader calls too, but only its contacts: they may have a group. A member calls only to probe. */
 #include "group/fabric/boot_state.h"
 
 #include "common/log.h"
@@ -95,7 +95,9 @@ static void found_none(struct nx_bootstrap *b, nx_ns now, const char *why)
  * again. */
 static void fail_call(struct nx_bootstrap *b, nx_ns now, const char *why)
 {
-    if (b->phase == NX_BOOT_GATHERING && !b->caller.answered)
+    if (b->phase == NX_BOOT_INSTALLED)
+        nx_boot_conn_close(&b->caller.conn);
+    else if (b->phase == NX_BOOT_GATHERING && !b->caller.answered)
         found_none(b, now, why);
     else
         nx_boot_caller_hang_up(b, now, why);
@@ -110,20 +112,23 @@ static void say_hello(struct nx_bootstrap *b, nx_ns now)
     if (c->said_hello || c->conn.fd < 0 || !nx_boot_conn_settled(&c->conn))
         return;
     uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_boot_probe probe = {.group_id = {b->running.group_id[0], b->running.group_id[1]},
+                                  .vid = b->running.vid,
+                                  .node = b->mine.node};
     b->mine.clock = nx_clock_wall();
-    c->said_hello = nx_boot_conn_send(&c->conn, frame, nx_boot_encode_hello(&b->mine, frame));
+    size_t bytes = b->phase == NX_BOOT_INSTALLED
+                       ? nx_boot_encode_probe(NX_BOOT_PROBE, &probe, frame)
+                       : nx_boot_encode_hello(&b->mine, frame);
+    c->said_hello = nx_boot_conn_send(&c->conn, frame, bytes);
     if (!c->said_hello)
         fail_call(b, now, "the hello could not be sent");
 }
 
-static void call_next(struct nx_bootstrap *b, nx_ns now)
+static void call_at(struct nx_bootstrap *b, const struct nx_boot_address *at, nx_ns now)
 {
     struct nx_boot_caller *c = &b->caller;
     struct nx_err err = {0};
-    if (c->there.port)
-        c->at = c->there;
-    else
-        c->at = c->targets[c->next++];
+    c->at = *at;
     c->there.port = 0;
     c->said_hello = c->answered = c->queued = false;
     c->called_at = now;
@@ -134,6 +139,18 @@ static void call_next(struct nx_bootstrap *b, nx_ns now)
     }
     say_hello(b, now);
     watch_call(b);
+}
+
+static void call_next(struct nx_bootstrap *b, nx_ns now)
+{
+    struct nx_boot_caller *c = &b->caller;
+    struct nx_boot_address at = c->there.port ? c->there : c->targets[c->next++];
+    call_at(b, &at, now);
+}
+
+void nx_boot_caller_probe(struct nx_bootstrap *b, const struct nx_boot_address *at, nx_ns now)
+{
+    call_at(b, at, now);
 }
 
 bool nx_boot_caller_say_connected(struct nx_bootstrap *b)
@@ -262,9 +279,27 @@ static void take_welcome(struct nx_bootstrap *b, const uint8_t *payload, size_t 
     nx_boot_enter(b, NX_BOOT_INSTALLED, now, "the group has us");
 }
 
+/* Our group, a later view, and we are not in it: the majority went on. */
+static void take_probed(struct nx_bootstrap *b, const uint8_t *payload, size_t len)
+{
+    struct nx_boot_probe there;
+    struct nx_err err = {0};
+    if (nx_boot_decode_probe(payload, len, &there, &err) == NX_OK && !there.member &&
+        memcmp(there.group_id, b->running.group_id, sizeof there.group_id) == 0 &&
+        there.vid > b->running.vid)
+        b->left_behind = there.vid;
+    nx_boot_conn_close(&b->caller.conn);
+}
+
 static void take_frame(struct nx_bootstrap *b, enum nx_boot_kind kind, const uint8_t *payload,
                        size_t len, nx_ns now)
 {
+    if (b->phase == NX_BOOT_INSTALLED) {
+        if (kind == NX_BOOT_PROBED)
+            take_probed(b, payload, len);
+        nx_boot_conn_close(&b->caller.conn); /* whatever else: nothing was found */
+        return;
+    }
     bool gathering = b->phase == NX_BOOT_GATHERING;
     bool connected = b->phase == NX_BOOT_CONNECTING && b->self_connected;
     if (kind == NX_BOOT_REFUSED || kind == NX_BOOT_LATER)
@@ -287,7 +322,7 @@ static bool take_frames(struct nx_bootstrap *b, nx_ns now)
 {
     struct nx_boot_conn *conn = &b->caller.conn;
     bool any = false;
-    while (conn->fd >= 0 && b->phase <= NX_BOOT_CONNECTING) {
+    while (conn->fd >= 0 && b->phase != NX_BOOT_FAILED) {
         enum nx_boot_kind kind;
         const uint8_t *payload;
         size_t len;
@@ -296,7 +331,9 @@ static bool take_frames(struct nx_bootstrap *b, nx_ns now)
         if (status == NX_AGAIN)
             break;
         any = true;
-        if (status == NX_DENIED)
+        if (status != NX_OK && b->phase == NX_BOOT_INSTALLED)
+            nx_boot_conn_close(conn);
+        else if (status == NX_DENIED)
             fail_for_good(b, false, err.text, now);
         else if (status != NX_OK)
             fail_call(b, now, err.text);
@@ -317,13 +354,14 @@ bool nx_boot_caller_event(struct nx_bootstrap *b, nx_ns now)
     struct nx_err err = {0};
     if (conn->fd < 0)
         return false;
+    bool was_installed = b->phase == NX_BOOT_INSTALLED;
     enum nx_status status = nx_boot_conn_move(conn, &moved, &err);
     moved |= take_frames(b, now);
     say_hello(b, now);
-    if (status != NX_OK && conn->fd >= 0 && b->phase <= NX_BOOT_CONNECTING)
+    if (status != NX_OK && conn->fd >= 0)
         fail_call(b, now, err.text);
-    if (b->phase == NX_BOOT_INSTALLED)
-        nx_boot_conn_close(conn);
+    if (b->phase == NX_BOOT_INSTALLED && !was_installed)
+        nx_boot_conn_close(conn); /* the call has brought us in */
     watch_call(b);
     return moved || status != NX_OK;
 }
@@ -334,8 +372,10 @@ bool nx_boot_caller_event(struct nx_bootstrap *b, nx_ns now)
 static nx_ns silent_at(const struct nx_bootstrap *b)
 {
     const struct nx_boot_caller *c = &b->caller;
-    if (c->conn.fd < 0 || b->phase > NX_BOOT_CONNECTING)
+    if (c->conn.fd < 0 || b->phase == NX_BOOT_FAILED)
         return NX_NEVER;
+    if (b->phase == NX_BOOT_INSTALLED)
+        return c->called_at + NX_BOOT_ANSWER_TIMEOUT_NS;
     if (b->phase == NX_BOOT_CONNECTING)
         return b->leader && !b->joining ? NX_NEVER
                                         : b->phase_since + 2 * NX_BOOT_CONNECT_TIMEOUT_NS;

@@ -292,6 +292,8 @@ static void take_frame(struct nx_bootstrap *b, struct nx_boot_guest *g, enum nx_
 {
     if (kind == NX_BOOT_HELLO && g->state == NX_GUEST_STRANGER)
         take_hello(b, g, payload, len, now);
+    else if (kind == NX_BOOT_PROBE && g->state == NX_GUEST_STRANGER)
+        nx_boot_host_probed(b, g, payload, len, now);
     else if (kind == NX_BOOT_CONNECTED && g->state == NX_GUEST_VIEWED)
         nx_boot_guest_become(g, NX_GUEST_READY, now);
     else

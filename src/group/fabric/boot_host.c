@@ -29,6 +29,40 @@ void nx_bootstrap_point_to(struct nx_bootstrap *b, const struct nx_boot_address 
             nx_boot_guest_redirect(b, &b->guests[i], &b->current, now);
 }
 
+void nx_bootstrap_note_view(struct nx_bootstrap *b, const struct nx_view *view)
+{
+    b->running = *view;
+}
+
+void nx_bootstrap_probe(struct nx_bootstrap *b, const struct nx_boot_address *at, nx_ns now)
+{
+    nx_assert(b->phase == NX_BOOT_INSTALLED);
+    if (b->caller.conn.fd < 0 && !nx_boot_is_here(b, at))
+        nx_boot_caller_probe(b, at, now);
+}
+
+nx_vid nx_bootstrap_left_behind(const struct nx_bootstrap *b)
+{
+    return b->left_behind;
+}
+
+void nx_boot_host_probed(struct nx_bootstrap *b, struct nx_boot_guest *g, const uint8_t *payload,
+                         size_t len, nx_ns now)
+{
+    struct nx_boot_probe probe;
+    struct nx_err err = {0};
+    if (nx_boot_decode_probe(payload, len, &probe, &err) != NX_OK) {
+        nx_boot_guest_lose(b, g, now, err.text);
+        return;
+    }
+    const struct nx_view *view = &b->running;
+    struct nx_boot_probe answer = {
+        .group_id = {view->group_id[0], view->group_id[1]}, .vid = view->vid, .node = b->mine.node};
+    answer.member = view->vid != 0 && nx_view_rank_of(view, probe.node) != NX_RANK_NONE;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_probe(NX_BOOT_PROBED, &answer, frame), now);
+}
+
 static struct nx_boot_guest *find(const struct nx_bootstrap *b, nx_applicant applicant)
 {
     for (int i = 0; applicant != 0 && i < NX_BOOT_GUESTS_MAX; i++)

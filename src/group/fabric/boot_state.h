@@ -4,7 +4,7 @@
  *   boot_caller.c   our own call: to the leader, to contacts, to where they send us
  *   boot_guests.c   the port: who calls us, what they may say, how they are sent away
  *   boot_leader.c   the first view: the configured leader gathers its nodes and lets them go
- *   boot_host.c     the port of a member: applicants for a seat in the running group
+ *   boot_host.c     the port of a member: applicants for a seat in the running group; probes
  *
  * A guest is a connection to our port:
  *
@@ -103,6 +103,8 @@ struct nx_bootstrap {
     /* of a member */
     bool leads;                     /* the running group, now */
     struct nx_boot_address current; /* its leader, if that is another; port 0: not known */
+    struct nx_view running;         /* the view that we are in; vid 0: none */
+    nx_vid left_behind;             /* a later one without us */
 };
 
 /* bootstrap.c */
@@ -116,6 +118,7 @@ void nx_boot_caller_open(struct nx_bootstrap *b, nx_ns now);
 bool nx_boot_caller_event(struct nx_bootstrap *b, nx_ns now);
 bool nx_boot_caller_turn(struct nx_bootstrap *b, nx_ns now);
 void nx_boot_caller_hang_up(struct nx_bootstrap *b, nx_ns now, const char *why);
+void nx_boot_caller_probe(struct nx_bootstrap *b, const struct nx_boot_address *at, nx_ns now);
 bool nx_boot_caller_say_connected(struct nx_bootstrap *b);
 /* Nobody whom we call has a group: the first view may form here. */
 bool nx_boot_caller_found_none(const struct nx_bootstrap *b);
@@ -145,6 +148,10 @@ void nx_boot_guest_redirect(struct nx_bootstrap *b, struct nx_boot_guest *g,
 void nx_boot_guest_drop(struct nx_boot_guest *g);
 void nx_boot_guest_lose(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns now,
                         const char *why);
+
+/* boot_host.c */
+void nx_boot_host_probed(struct nx_bootstrap *b, struct nx_boot_guest *g, const uint8_t *payload,
+                         size_t len, nx_ns now);
 
 /* boot_leader.c */
 enum nx_status nx_boot_leader_check(const struct nx_bootstrap *b, const struct nx_boot_hello *hello,

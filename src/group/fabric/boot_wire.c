@@ -159,6 +159,37 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
     return NX_OK;
 }
 
+size_t nx_boot_encode_probe(enum nx_boot_kind kind, const struct nx_boot_probe *p,
+                            uint8_t frame[NX_BOOT_FRAME_MAX])
+{
+    struct nx_writer w;
+    nx_boot_begin(&w, frame, kind);
+    nx_write_u64(&w, p->group_id[0]);
+    nx_write_u64(&w, p->group_id[1]);
+    nx_write_u64(&w, p->vid);
+    nx_write_u32(&w, p->node);
+    nx_write_u8(&w, p->member);
+    return nx_boot_finish(&w);
+}
+
+enum nx_status nx_boot_decode_probe(const uint8_t *payload, size_t len, struct nx_boot_probe *probe,
+                                    struct nx_err *err)
+{
+    struct nx_boot_probe p = {.vid = 0};
+    struct nx_reader r;
+    nx_reader_init(&r, payload, len);
+    p.group_id[0] = nx_read_u64(&r);
+    p.group_id[1] = nx_read_u64(&r);
+    p.vid = nx_read_u64(&r);
+    p.node = nx_read_u32(&r);
+    uint8_t member = nx_read_u8(&r);
+    if (r.bad || member > 1 || nx_reader_left(&r) != 0)
+        return nx_err_set(err, NX_CORRUPT, "the probe is malformed");
+    p.member = member == 1;
+    *probe = p;
+    return NX_OK;
+}
+
 enum nx_status nx_boot_decode_redirect(const uint8_t *payload, size_t len,
                                        struct nx_boot_address *to, struct nx_err *err)
 {

@@ -15,6 +15,10 @@
  *     connected      ──▶           once its fabric reaches them
  *                    ◀──  welcome  the view with you is installed: begin in it
  *
+ *   of a member that lost the others, instead of a hello:
+ *     probe          ──▶           group, view, node
+ *                    ◀──  probed   the view there; a later one, without you: it went on
+ *
  * A frame is {u32 bytes that follow, u8 kind, payload}, little-endian; nothing is longer than
  * NX_BOOT_FRAME_MAX. boot_view.c has the frames that carry a view. Where the group has a secret, the handshake of boot_auth.h comes first and all
  * that follows is sealed.
@@ -46,6 +50,8 @@ enum nx_boot_kind {
     NX_BOOT_WAIT,
     NX_BOOT_SEAT,
     NX_BOOT_WELCOME,
+    NX_BOOT_PROBE,
+    NX_BOOT_PROBED,
     NX_BOOT_KINDS_END,
 };
 
@@ -79,6 +85,14 @@ struct nx_boot_view {
         cards[NX_MEMBERS_MAX]; /* of the members; what a vacant rank had is none */
 };
 
+/* PROBE: of whom asks. PROBED: of the one that answers, and whether it has the asker for a member. */
+struct nx_boot_probe {
+    uint64_t group_id[2];
+    nx_vid vid; /* 0: no view yet, or none any more */
+    nx_node node;
+    bool member;
+};
+
 /* Each fills a whole frame and returns its bytes. */
 size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_BOOT_FRAME_MAX]);
 /* NX_BOOT_REFUSED or NX_BOOT_LATER */
@@ -101,6 +115,10 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
                                     struct nx_err *err);
 enum nx_status nx_boot_decode_view(enum nx_boot_kind kind, const uint8_t *payload, size_t len,
                                    struct nx_boot_view *view, struct nx_err *err);
+size_t nx_boot_encode_probe(enum nx_boot_kind kind, const struct nx_boot_probe *probe,
+                            uint8_t frame[NX_BOOT_FRAME_MAX]);
+enum nx_status nx_boot_decode_probe(const uint8_t *payload, size_t len, struct nx_boot_probe *probe,
+                                    struct nx_err *err);
 enum nx_status nx_boot_decode_redirect(const uint8_t *payload, size_t len,
                                        struct nx_boot_address *to, struct nx_err *err);
 /* The reason as text, cut to fit; what is not printable is a question mark. */

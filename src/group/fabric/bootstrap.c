@@ -147,8 +147,7 @@ static bool turn(struct nx_bootstrap *b, nx_ns now)
     bool moved = nx_boot_guests_turn(b, now);
     if (b->leader && !b->joining && b->phase <= NX_BOOT_CONNECTING)
         moved |= nx_boot_leader_turn(b, now);
-    if (b->phase <= NX_BOOT_CONNECTING)
-        moved |= nx_boot_caller_turn(b, now);
+    moved |= nx_boot_caller_turn(b, now);
     if (b->phase <= NX_BOOT_CONNECTING && now >= b->deadline) {
         give_up(b, now);
         moved = true;
@@ -258,10 +257,9 @@ static nx_ns earlier(nx_ns a, nx_ns b)
 
 nx_ns nx_bootstrap_wake_at(const struct nx_bootstrap *b)
 {
-    nx_ns at = nx_boot_guests_wake_at(b);
+    nx_ns at = earlier(nx_boot_guests_wake_at(b), nx_boot_caller_wake_at(b));
     if (b->phase >= NX_BOOT_INSTALLED)
         return at;
     at = earlier(at, b->deadline);
-    at = earlier(at, nx_boot_caller_wake_at(b));
     return b->leader && !b->joining ? earlier(at, nx_boot_leader_wake_at(b)) : at;
 }
