@@ -78,12 +78,22 @@ uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
     return mask;
 }
 
+static bool is_half_dead(const struct sim_facts *facts, uint64_t members)
+{
+    uint64_t killed = 0;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        killed |= facts->killed[n] < facts->trace->count ? UINT64_C(1) << n : 0;
+    return 2 * __builtin_popcountll(members & killed) >= __builtin_popcountll(members);
+}
+
 bool sim_majority_lost(const struct sim_facts *facts)
 {
-    unsigned killed = 0;
-    for (unsigned n = 0; n < facts->nodes; n++)
-        killed += facts->killed[n] < facts->trace->count;
-    return 2 * killed >= facts->nodes;
+    uint64_t all = facts->nodes < 64 ? (UINT64_C(1) << facts->nodes) - 1 : ~UINT64_C(0);
+    bool lost = is_half_dead(facts, all);
+    for (size_t at = 0; at < facts->trace->count && !lost; at++)
+        if (facts->trace->records[at].kind == SIM_VIEW)
+            lost = is_half_dead(facts, facts->trace->records[at].mask);
+    return lost;
 }
 
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)

@@ -90,7 +90,7 @@ bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at);
 /* A connection between it and another was cut before record `at`: it may be put out. */
 bool sim_given_up(const struct sim_facts *facts, unsigned node, size_t at);
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at);
-/* So many died that there may be no majority: what needs one is not owed. */
+/* So many of a view died that there may be no majority: what needs one is not owed. */
 bool sim_majority_lost(const struct sim_facts *facts);
 /* All members of this node's shard live, and stay, to the end, and nobody came; but for `but`, if that is one. */
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);

@@ -59,6 +59,11 @@ bool sim_fabric_connected(const struct sim_fabric *fabric, unsigned a, unsigned 
     return !there->dead && !there->cut && !back->dead && !back->cut;
 }
 
+bool sim_fabric_linked(const struct sim_fabric *fabric, unsigned a, unsigned b)
+{
+    return !lane(fabric, a, b)->dead || !lane(fabric, b, a)->dead;
+}
+
 void sim_fabric_close(struct sim_fabric *fabric)
 {
     for (uint32_t n = 0; n < fabric->nodes; n++)

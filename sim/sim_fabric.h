@@ -68,6 +68,7 @@ void sim_fabric_close(struct sim_fabric *fabric);
 void sim_fabric_add(struct sim_fabric *fabric, unsigned node);
 void sim_fabric_connect(struct sim_fabric *fabric, unsigned a, unsigned b);
 bool sim_fabric_connected(const struct sim_fabric *fabric, unsigned a, unsigned b); /* both ways */
+bool sim_fabric_linked(const struct sim_fabric *fabric, unsigned a, unsigned b); /* at least one */
 
 /* Processes that can take NX_WRITES_PER_PEER writes; these become the credits. */
 uint64_t sim_fabric_writable(struct sim_fabric *fabric, nx_rank node);

@@ -188,12 +188,27 @@ static void welcome(struct sim_world *world, unsigned joiner)
     struct sim_node *x = world->nodes[joiner];
     const struct sim_node *l = world->nodes[x->join.leader];
     for (unsigned seat = 0; seat < NX_MEMBERS_MAX; seat++)
-        if (x->at[seat] == SIM_NOBODY)
+        if (x->at[seat] == SIM_NOBODY && l->at[seat] != joiner)
             x->at[seat] = l->at[seat];
     x->at[x->seat] = (uint8_t)joiner;
     x->join.active = false;
     x->waiting = false;
     sim_node_start(x, &x->join.view);
+}
+
+/* Too long for a try. Once it is proposed only its own end is certain; a leader without a majority may wait for ever. */
+static void give_up(struct sim_world *world, unsigned joiner)
+{
+    struct sim_node *x = world->nodes[joiner];
+    const struct sim_node *l = world->nodes[x->join.leader];
+    if (!x->join.proposed) {
+        start_over(world, joiner);
+    } else if (nx_core_change_state(l->core) == NX_CHANGE_BLOCKED) {
+        x->comes_back_ns = 200 * NX_US;
+        sim_node_kill(x, 0);
+    } else if (!x->join.welcomed) {
+        later(world, joiner, GIVE_UP, 0, 20 * NX_MS);
+    }
 }
 
 /* Sometimes somebody who takes part dies of it. */
@@ -234,10 +249,7 @@ void sim_join_step(struct sim_world *world, const struct sim_event *event)
     case NO: start_over(world, joiner); break;
     case PROPOSE: propose(world, joiner); break;
     case WELCOME: welcome(world, joiner); break;
-    case GIVE_UP:
-        if (!x->join.proposed)
-            start_over(world, joiner);
-        break;
+    case GIVE_UP: give_up(world, joiner); break;
     }
     if (x->life != SIM_DEAD && x->join.active)
         murder(world, joiner);
@@ -303,8 +315,8 @@ void sim_join_come(struct sim_world *world, nx_node id, uint32_t subgroup, unsig
 bool sim_join_is_stuck(const struct sim_world *world, unsigned joiner)
 {
     const struct sim_node *x = world->nodes[joiner];
-    if (!lives(world, joiner) || !x->waiting || world->count == SIM_NODES_MAX)
-        return false;
+    if (!lives(world, joiner) || !x->waiting || world->count == SIM_NODES_MAX || world->cuts)
+        return false; /* the cut off may believe for long that they lead */
     for (unsigned n = 0; n < world->count; n++) {
         const struct sim_node *l = world->nodes[n];
         if (!is_member(world, n) || nx_core_leader(l->core) != l->seat ||

@@ -125,9 +125,12 @@ bool sim_node_step(struct sim_node *node, const struct nx_event *event)
     note_wedge(node);
     nx_core_step(node->core, node->world->now, event, &node->update);
     nx_assert(node->update.upcalls_count <= NX_UPCALLS_PER_STEP);
-    for (nx_rankset left = node->update.disconnect; left; left &= left - 1)
-        sim_world_disconnect(node->world, node->rank,
-                             sim_node_who(node, (nx_rank)__builtin_ctzll(left)));
+    for (nx_rankset left = node->update.disconnect; left; left &= left - 1) {
+        nx_rank seat = (nx_rank)__builtin_ctzll(left);
+        unsigned who = sim_node_who(node, seat);
+        if (who < SIM_NODES_MAX && who != node->rank && node->world->nodes[who]->seat == seat)
+            sim_world_disconnect(node->world, node->rank, who);
+    }
     for (uint32_t i = 0; i < node->update.upcalls_count; i++) {
         if (!nx_core_upcall_wanted(node->core, &node->update.upcalls[i]))
             continue;

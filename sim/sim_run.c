@@ -30,7 +30,7 @@ void sim_world_bury(struct sim_world *world, unsigned node)
     bool noticed = false;
     uint64_t connected = 0;
     for (unsigned peer = 0; peer < world->count; peer++)
-        if (peer != node && sim_fabric_connected(&world->fabric, node, peer))
+        if (peer != node && sim_fabric_linked(&world->fabric, node, peer))
             connected |= UINT64_C(1) << peer;
     sim_fabric_cut(&world->fabric, node);
     for (unsigned peer = 0; peer < world->count; peer++) {
@@ -49,6 +49,7 @@ void sim_world_cut(struct sim_world *world, const struct sim_fault *fault)
     nx_rank a = fault->node, b = fault->peer;
     if (a == b || world->nodes[a]->life == SIM_DEAD || world->nodes[b]->life == SIM_DEAD)
         return;
+    world->cuts++;
     sim_note(world, a, SIM_CUT, (struct sim_record){.peer = (uint8_t)b});
     sim_fabric_sever(&world->fabric, b, a);
     sim_events_add(&world->events, world->now + 1000, SIM_EVENT_NOTICE, false, a, b, 0);
@@ -61,6 +62,8 @@ void sim_world_cut(struct sim_world *world, const struct sim_fault *fault)
 
 void sim_world_disconnect(struct sim_world *world, unsigned node, unsigned peer)
 {
+    if (peer >= world->count || !sim_fabric_linked(&world->fabric, node, peer))
+        return;
     sim_fabric_sever(&world->fabric, node, peer);
     sim_fabric_sever(&world->fabric, peer, node);
     nx_ns delay = nx_prng_between(&world->prng, 1000, 100 * NX_US);

@@ -17,6 +17,7 @@ struct sim_world {
     struct sim_node *nodes[SIM_NODES_MAX];
     unsigned count;   /* processes, in the order of coming */
     uint32_t murders; /* of those who let somebody in */
+    uint32_t cuts;
     struct nx_prng prng;
     nx_ns now;
     const struct sim_fault *death; /* the latest */

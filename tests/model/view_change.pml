@@ -1,4 +1,6 @@
-/* view_change.pml — one view change of docs/view-change.md §2–§6 as a model: N members of V(k) = {0 … N-1}, one ordered message.
+/* view_change.pml — one view change of docs/view-change.md §2–§6 as a model: N members of V(k) = {0 … N-1}, one ordered message, and
+ * with JOINER one seat, N, that each leader may give to a node of its own choice: it gets a yes of every member that it does not suspect,
+ * then it proposes the seat.
  *
  * Every member may crash at any step, and SUSPECTS members may be suspected though they live. Words of a row travel on their own:
  * a reader sees each at some past value, never going back. With PIPE a stance travels through a lane of one place, so that an old
@@ -7,12 +9,13 @@
  * read.
  *
  * Asserted at each install
- *   V1  all install the same view           V2  with a majority of V(k) behind it
+ *   V1  all install the same view, and know the same node at the seat    V2  with a majority of V(k) behind it
  *   D5  what anybody delivered is delivered D4  all who go on delivered the same; and they hold what they deliver
  * and, when nothing can move any more: a majority none of which suspects another has installed (V6).
  *
- * Options  N, PIPE, LEAVER (that rank may leave), CRASHES, SUSPECTS
- * Mutants  TRIM_MAX, NO_MAJORITY, NO_PROMISE, NO_KEEP, FROZEN_LATE: each breaks one rule; pan must find an error */
+ * Options  N, PIPE, LEAVER (that rank may leave), JOINER, CRASHES, SUSPECTS
+ * Mutants  TRIM_MAX, NO_MAJORITY, NO_PROMISE, NO_KEEP, FROZEN_LATE; with JOINER: GIVEN_TWICE (a card is taken from two leaders):
+ *          each breaks one rule; pan must find an error */
 #ifndef N
 #define N 3
 #endif
@@ -32,6 +35,7 @@
 #define STEADY(i) (UP(i) && committed[i] == 0)
 #define LISTENS(i, j) ((j) < N && (i) != (j) && !(S[i] & BIT(j)))
 #define BELOW(i) (BIT(i) - 1)
+#define SEAT BIT(N) /* in R: the seat is given away */
 #define MAJORITY(set) (2 * (((set) & 1) + ((set) >> 1 & 1) + ((set) >> 2 & 1) + ((set) >> 3 & 1)) > N)
 
 byte S[N], R[N];                 /* each member's own stance, */
@@ -48,6 +52,15 @@ byte committed[N];     /* R, once known to be decided */
 byte todo;             /* set: read something since its last turn */
 byte crashes, suspects;
 byte chosen, trim_chosen = 9;
+#ifdef JOINER
+byte card[N];     /* the leader whose node each member lets have the seat, + 1; 0: nobody's */
+byte said_yes[N]; /* by leader: members that took its card */
+byte joins;       /* set: leaders that propose theirs */
+byte seated;      /* the card behind the view that was installed */
+#endif
+
+/* What a new leader takes over of others' proposals: not their joins. */
+#define OLD(set) ((set) & ALL)
 
 /* i takes no part any more: what it read makes no difference. */
 inline forget(i)
@@ -86,7 +99,7 @@ inline try_propose(i)
 {
     ok = true;
     same = (R[i] != 0);
-    news = R[i] | S[i] | seenL[i] | (left & BIT(i));
+    news = OLD(R[i]) | S[i] | seenL[i] | (left & BIT(i));
     k = 0;
     do
     :: k == N -> break
@@ -99,9 +112,12 @@ inline try_propose(i)
         ok = ok && (seenS[AT(i, k)] & BELOW(i)) == BELOW(i);
 #endif
         same = same && seenR[AT(i, k)] == R[i];
-        news = news | seenR[AT(i, k)];
+        news = news | OLD(seenR[AT(i, k)]);
         k++
     od;
+#ifdef JOINER
+    news = news | ((joins & BIT(i)) -> SEAT : 0);
+#endif
 #ifdef NO_KEEP
     same = false;
 #endif
@@ -137,6 +153,9 @@ inline try_commit(i)
 inline try_accept(i, l)
 {
     ok = seenR[AT(i, l)] != 0 && (seenS[AT(i, l)] & BELOW(l)) == BELOW(l);
+#ifdef JOINER
+    ok = ok && (!(seenR[AT(i, l)] & SEAT) || card[i] != 0);
+#endif
 #ifndef FROZEN_LATE
     k = 0;
     do
@@ -174,6 +193,10 @@ inline install(i)
     od;
     assert(chosen == 0 || chosen == news);           /* V1 */
     chosen = news;
+#ifdef JOINER
+    assert(!(news & SEAT) || seated == 0 || seated == card[i]); /* V1: and the same node */
+    seated = ((news & SEAT) -> card[i] : seated);
+#endif
     assert(MAJORITY(ALL & ~(news & ~left)));         /* V2 */
     assert(!same || (holds & BIT(i)));               /* it holds what it delivers */
     assert(same || delivered == 0);                  /* D5 */
@@ -182,11 +205,17 @@ inline install(i)
     delivered = delivered | (same << i)
 }
 
+#ifdef JOINER
+#define JOINS(i) (joins & BIT(i))
+#else
+#define JOINS(i) 0
+#endif
+
 inline act(i)
 {
     todo = todo & ~BIT(i);
     if
-    :: (S[i] | seenL[i] | (left & BIT(i)) | seenW[i]) -> wedged = wedged | BIT(i)
+    :: (S[i] | seenL[i] | (left & BIT(i)) | seenW[i] | JOINS(i)) -> wedged = wedged | BIT(i)
     :: else
     fi;
     if
@@ -205,6 +234,23 @@ inline act(i)
     fi;
     k = 0; l = 0; news = 0; ok = false; same = false
 }
+
+/* Leader i asks member j, who takes the card if it follows i, no other leader's, and its accepted change does not hold the seat. Then i
+ * proposes the seat once all whom it does not suspect said yes. */
+#ifdef JOINER
+#ifdef GIVEN_TWICE
+#define FREE(i, j) (card[(j) % N] != (i) + 1)
+#else
+#define FREE(i, j) (card[(j) % N] == 0)
+#endif
+#define ADMIT(j) \
+    :: d_step { STEADY(i) && (j) < N && STEADY((j) % N) && (S[i] & BELOW(i)) == BELOW(i) && !(S[i] & BIT(j)) && \
+                !(joins & BIT(i)) && (S[(j) % N] & BIT(i)) == 0 && (S[(j) % N] & BELOW(i)) == BELOW(i) && \
+                FREE(i, j) && !(R[(j) % N] & SEAT) -> \
+                card[(j) % N] = i + 1; said_yes[i] = said_yes[i] | BIT(j) }
+#else
+#define ADMIT(j)
+#endif
 
 #ifdef PIPE
 #define SEND(j) \
@@ -229,6 +275,7 @@ inline act(i)
     :: d_step { STEADY(i) && LISTENS(i, j) && (left & BIT(j)) && !(seenL[i] & BIT(j)) -> \
                 seenL[i] = seenL[i] | BIT(j); todo = todo | BIT(i) } \
     SEND(j) \
+    ADMIT(j) \
     :: d_step { STEADY(i) && LISTENS(i, j) && NEWS(j) -> \
                 TAKE(j); \
                 if \
@@ -253,6 +300,11 @@ end:
     PAIR(1)
     PAIR(2)
     PAIR(3)
+#ifdef JOINER
+    :: d_step { STEADY(i) && !(joins & BIT(i)) && R[i] == 0 && (S[i] & BELOW(i)) == BELOW(i) && said_yes[i] != 0 && \
+                (ALL & ~S[i] & ~said_yes[i]) == 0 -> \
+                joins = joins | BIT(i); todo = todo | BIT(i) }
+#endif
     :: d_step { UP(i) && (todo & BIT(i)) -> act(i) }
     :: d_step { UP(i) && crashes < CRASHES -> crashes++; gone = gone | BIT(i); forget(i) }
     od

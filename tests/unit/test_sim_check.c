@@ -4,6 +4,8 @@
 
 #include "nx_test.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct sim_limits limits = {.deliver_ns = 1000, .leave_ns = 1000, .idle_writes = 2};
@@ -280,6 +282,50 @@ static void q1_rest(void **state)
                 "n0 end");
 }
 
+/* n0 serves alone and has delivered one message; n1 comes in view 2. */
+#define COMES                                                                   \
+    "n0 view id=1 mask=1", "n0 member mask=1 total=1", "n0 send len=5 hash=a1", \
+        "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=1", "n1 comes peer=1 id=9", \
+        "n0 view id=2 mask=3 hash=7", "n0 member mask=3 id=2 total=1",          \
+        "n1 view id=2 mask=3 hash=7", "n1 member mask=3 id=2 total=1"
+
+static void t1_a_joiner_gets_the_state_of_the_views_start(void **state)
+{
+    (void)state;
+    char right[64], wrong[64];
+    uint64_t hash = sim_state_hash(SIM_HASH_EMPTY, 0, 5, 0xa1);
+    snprintf(right, sizeof right, "n1 state id=2 hash=%" PRIx64, hash);
+    snprintf(wrong, sizeof wrong, "n1 state id=2 hash=%" PRIx64, SIM_HASH_EMPTY);
+    assert_rule("", COMES, right, "n0 end");
+    assert_rule("T1", COMES, wrong);
+    assert_rule("T1", COMES, "n0 send len=5 hash=a2",
+                "n1 deliver peer=0 seq=1 len=5 hash=a2 mask=3");
+    assert_rule("", COMES, right, "n0 send len=5 hash=a2",
+                "n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3",
+                "n1 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n0 end");
+    assert_rule("D6", COMES, right, "n0 send len=5 hash=a2",
+                "n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n0 end");
+    assert_rule("V1", COMES, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
+}
+
+static void t2_a_shard_waits_for_enough_members_with_state(void **state)
+{
+    (void)state;
+    assert_rule("T2", "n0 view id=1 mask=1", "n0 member mask=1 total=1", "n1 comes peer=1 id=9",
+                "n0 view id=2 mask=3", "n0 member mask=3 id=2 total=2", "n0 send len=5 hash=a1",
+                "n0 deliver peer=0 seq=0 len=5 hash=a1 mask=3");
+}
+
+/* Half a view is a majority if one of the others is known to be dead. */
+static void v2_a_half_needs_one_that_came_back(void **state)
+{
+    (void)state;
+    assert_rule("V2", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 kill",
+                "n0 view id=2 mask=1");
+    assert_rule("", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 kill",
+                "n2 comes peer=1 id=9", "n0 down peer=1", "n0 view id=2 mask=1");
+}
+
 static void a1_odd_requests_are_refused(void **state)
 {
     (void)state;
@@ -309,6 +355,9 @@ int main(void)
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
         cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
         cmocka_unit_test(q1_rest),
+        cmocka_unit_test(t1_a_joiner_gets_the_state_of_the_views_start),
+        cmocka_unit_test(t2_a_shard_waits_for_enough_members_with_state),
+        cmocka_unit_test(v2_a_half_needs_one_that_came_back),
         cmocka_unit_test(a1_odd_requests_are_refused),
     };
     return cmocka_run_group_tests_name("sim_check", tests, NULL, NULL);

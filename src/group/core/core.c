@@ -166,6 +166,10 @@ static void step_view(struct nx_core *core, const struct nx_event *event, struct
     update->status = install_view(core, event->view);
     if (update->status != NX_OK)
         return;
+    /* Whoever let us in was perhaps in the view before alone. */
+    if (!is_first_view(&core->view))
+        update->disconnect =
+            (NX_RANK_BIT(core->config.members_max) - 1) & ~nx_view_ranks(&core->view);
     update->upcalls[update->upcalls_count++] = (struct nx_upcall){.type = NX_UP_VIEW};
     update->busy = true;
 }

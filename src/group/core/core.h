@@ -80,7 +80,8 @@ enum nx_event_type {
      * self is dead, which counts for the majority. */
     NX_EV_ADMIT,
     /* We lead, and every member that we do not suspect said yes to ADMIT of these seats in this view, and is connected to
-     * their new owners: propose them. NX_AGAIN: we do not lead, a member leaves, or the change under way is proposed; NX_NOT_FOUND:
+     * their new owners: propose them. NX_AGAIN: we do not lead, have no majority, a member
+     * leaves, or the change under way is proposed; NX_NOT_FOUND:
      * not admitted in this view; NX_EXISTS: its node is a member. Holds until the next view. */
     NX_EV_JOIN,
     /* Our tier has the state of our shard as of the view's start: deliveries begin. NX_AGAIN: the view is ending: only the
@@ -163,9 +164,10 @@ struct nx_update {
     enum nx_status status; /* of the request the event carried */
     nx_stream stream;      /* BULK_OPEN, QUERY_OPEN */
     size_t taken;          /* *_WRITE */
-    nx_rankset disconnect; /* members that are out: close their connections before anything else */
-    bool busy;             /* something was done; poll again before sleeping */
-    nx_ns wake_at;         /* the latest time of the next POLL; NX_NEVER if only events matter */
+    nx_rankset
+        disconnect; /* seats: close their connections, if there are any, before anything else */
+    bool busy;      /* something was done; poll again before sleeping */
+    nx_ns wake_at;  /* the latest time of the next POLL; NX_NEVER if only events matter */
     uint32_t upcalls_count, writes_count;
     struct nx_upcall upcalls[NX_UPCALLS_PER_STEP];
     struct nx_write writes[NX_MEMBERS_MAX * NX_WRITES_PER_PEER];

@@ -94,7 +94,8 @@ enum nx_status nx_core_join(struct nx_core *core, const struct nx_event *event)
         return NX_EXISTS;
     /* Who leaves takes part, but does not answer any more: it may not know the card. */
     bool parting = suspect->leaving || (suspect->leaves_seen & suspect->reachable);
-    if (nx_suspect_leader(suspect) != core->self || parting || core->change.changed)
+    if (nx_suspect_leader(suspect) != core->self || parting || core->change.changed ||
+        core->change.state == NX_CHANGE_BLOCKED)
         return NX_AGAIN;
     core->joins |= event->ranks;
     return NX_OK;
