@@ -196,6 +196,19 @@ static void core_is_down(struct nx_group *g, const struct nx_upcall *u)
     nx_group_tell_down(g, &err);
 }
 
+/* "A shard in which nobody has the state begins with the empty one": that is worth a line. */
+static void note_lost_state(const struct nx_group *g)
+{
+    nx_rankset lost = nx_core_lost_state(g->core);
+    const struct nx_view *view = nx_core_view(g->core);
+    for (; lost; lost &= lost - 1) {
+        const struct nx_member *member = &view->members[__builtin_ctzll(lost)];
+        nx_warn("view %llu: node %u begins shard %u of %s empty: nobody has its state",
+                (unsigned long long)view->vid, member->node, member->shard,
+                g->config.spec.subgroups[member->subgroup].name);
+    }
+}
+
 /* An upcall that the owner left out is skipped. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
@@ -204,6 +217,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
         return;
     switch (u->type) {
     case NX_UP_VIEW:
+        note_lost_state(g);
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
         nx_group_transfer_view(g->transfer, g->core);

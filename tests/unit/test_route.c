@@ -441,6 +441,37 @@ static void a_cancelled_request_is_silent(void **state)
     assert_int_equal(nx_route_reserve(route, 1, &e), NX_UNAVAILABLE);
 }
 
+/* The group is closed and another is attached: nobody waits for ever, and nothing is asked of the one that is gone. */
+static void a_detached_route_answers_unavailable(void **state)
+{
+    (void)state;
+    struct nx_err why = {NX_UNAVAILABLE, "this node is joining its group again"};
+    struct nx_route_request *request;
+    ask((uint32_t[]){2, 3, 4}, 3);
+    ask((uint32_t[]){3}, 1);
+    reply(2, "rose"); /* of tag 3, the second of the first */
+    nx_route_detach(route, &why);
+    assert_int_equal(dones, 2);
+    assert_int_equal(answers_count, 3); /* the older request ends last */
+    assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
+    assert_string_equal(answers[2].err.text, why.text);
+    assert_int_equal(answers[1].err.status, NX_OK);
+    assert_false(nx_route_ready(route));
+    assert_false(nx_route_poll(route));
+    uint8_t *bytes = photo(100);
+    assert_int_equal(nx_route_infer(route, (uint32_t[]){2}, 1, bytes, 100, NX_NEVER, done, &dones,
+                                    &request, &err),
+                     NX_UNAVAILABLE);
+    assert_string_equal(err.text, "the group is still forming");
+    nx_route_unreserve(route, 100);
+    free(bytes);
+    nx_route_attach(route, &group);
+    ask((uint32_t[]){2}, 1);
+    reply(group.streams_count, "beagle");
+    assert_int_equal(dones, 3);
+    assert_int_equal(nx_route_reserve(route, NX_ROUTE_BYTES_MAX, &err), NX_OK); /* all came back */
+}
+
 static void nonsense_from_a_replica_is_an_answer_too(void **state)
 {
     (void)state;
@@ -477,6 +508,7 @@ int main(void)
         each(a_full_window_only_delays),
         each(an_install_streams_behind_its_head),
         each(a_cancelled_request_is_silent),
+        each(a_detached_route_answers_unavailable),
         each(nonsense_from_a_replica_is_an_answer_too),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
