@@ -173,7 +173,7 @@ static void draw_deafness(struct sim_config *config, struct nx_prng *prng)
 
 static void draw_joins(struct sim_config *config, struct nx_prng *prng)
 {
-    config->transfer_ns = scaled(prng, 1000, 2000000);
+    config->load_ns = scaled(prng, 1000, 2000000);
     if (nx_prng_chance(prng, 1, 2))
         return;
     config->calm = false;

@@ -118,7 +118,9 @@ static enum nx_status open_categorizer(struct server *s, struct nx_err *err)
                                       .threads = s->config.threads,
                                       .batch_max = s->config.batch_max,
                                       .profiles = s->config.profiles,
-                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20};
+                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20,
+                                      .spool_folder = ".",
+                                      .spool_bytes = (uint64_t)s->config.memory_mb << 21};
     return nx_categorizer_open(&c, &s->categorizer, err);
 }
 

@@ -106,9 +106,32 @@ static enum nx_status watch_bootstrap(struct nx_group *g, struct nx_err *err)
     return NX_OK;
 }
 
+static enum nx_status lend_request(void *group, const struct nx_event *event)
+{
+    return nx_group_request(group, event);
+}
+
+static void lend_down(void *group, const struct nx_err *err)
+{
+    nx_group_tell_down(group, err);
+}
+
+static enum nx_status open_transfer(struct nx_group *g, struct nx_err *err)
+{
+    struct nx_group_loan loan = {.group = g,
+                                 .request = lend_request,
+                                 .answer = &g->request,
+                                 .down = lend_down,
+                                 .up = &g->up,
+                                 .ctx = g->ctx};
+    g->transfer = nx_group_transfer_open(&loan, g->config.members_max);
+    return g->transfer ? NX_OK : nx_err_set(err, NX_NO_MEMORY, "no memory for the group");
+}
+
 static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
 {
     NX_TRY(check_config(&g->config, err));
+    NX_TRY(open_transfer(g, err));
     g->core_config = (struct nx_core_config){
         .self = g->config.local_id,
         .spec = g->config.spec,
@@ -152,6 +175,7 @@ enum nx_status nx_group_open(const struct nx_group_config *config,
 void nx_group_close(struct nx_group *g)
 {
     nx_assert(!g->in_upcall);
+    nx_group_transfer_close(g->transfer); /* its snapshot goes back to the tier */
     if (g->boot)
         nx_bootstrap_close(g->boot);
     nx_group_close_below(&g->below, g->region_bytes);
@@ -195,11 +219,14 @@ static void note_lost_state(const struct nx_group *g)
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
     const struct nx_group_upcalls *up = &g->up;
+    if (nx_group_transfer_upcall(g->transfer, u))
+        return;
     switch (u->type) {
     case NX_UP_VIEW:
         note_lost_state(g);
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
+        nx_group_transfer_view(g->transfer, g->core);
         return;
     case NX_UP_MEMBER_DOWN:
         if (up->member_down)
@@ -286,13 +313,6 @@ static void note_change(struct nx_group *g)
     g->change = state;
 }
 
-/* Nothing is moved to who comes into a shard: its deliveries begin with its view. */
-static void begin_without_state(struct nx_group *g)
-{
-    if (g->installed && !nx_core_has_state(g->core))
-        (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_STATE});
-}
-
 /* Steps the core with an event that may make upcalls and writes, and carries them out. */
 void nx_group_step(struct nx_group *g, nx_ns now, struct nx_event *event)
 {
@@ -303,7 +323,6 @@ void nx_group_step(struct nx_group *g, nx_ns now, struct nx_event *event)
     note_change(g);
     nx_group_note_view(g, now);
     make_upcalls(g);
-    begin_without_state(g);
     post_writes(g);
 }
 
@@ -331,6 +350,7 @@ static bool core_turn(struct nx_group *g, nx_ns now)
         g->requested = false;
         nx_group_step(g, now, &event);
         busy |= g->update.busy;
+        busy |= nx_group_transfer_poll(g->transfer, g->core);
         if (!g->requested)
             break;
     }

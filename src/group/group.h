@@ -2,7 +2,7 @@
  *
  * Call order      open, then poll in a loop; everything else between polls or inside upcalls; close at the end.
  * Thread          one thread owns a group and makes every call here. Upcalls run on it, inside nx_group_poll.
- * Upcalls         may call send, bulk_*, query_*, reply_*, set_load and leave; never poll or close.
+ * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll or close.
  * Bytes           handed to an upcall are valid until it returns. Bytes handed to a call are copied, or not
  *                 taken at all, before it returns.
  * Back-pressure   a call that finds its window full says NX_AGAIN (or takes fewer bytes) and changes nothing;
@@ -20,6 +20,9 @@
  * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
  *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
  *                 of the message's size: receivers take parts as they come.
+ * State           a member that comes into a shard whose others have a state begins with theirs, as it was when its view
+ *                 began: one of them (the donor) takes a snapshot there and is read, in pieces, while the shard goes on; the
+ *                 joiner's deliveries begin when it said nx_group_state_ready. A new view before that: from the start.
  * Point-to-point  a query goes to one member and is answered by one reply, both of any size, many outstanding;
  *                 replies may overtake one another. A query whose peer dies ends in `query_failed`. */
 #ifndef NX_GROUP_H
@@ -95,6 +98,19 @@ struct nx_group_upcalls {
     void (*reply_part)(void *ctx, void *cookie, const struct nx_part *part);
     /* Our query will have no reply: NX_PEER_DOWN, its peer is gone. */
     void (*query_failed)(void *ctx, void *cookie, enum nx_status why);
+    /* The state of this member's shard; all NULL: there is none to move, members that join are ready at once.
+     *
+     * snapshot: right after `view`, at the donor: a cut of the state as it is now, and its size. Cheap: references, copied
+     * on write; it is read while the tier goes on. NULL: no memory. At most one is there at a time.
+     * read: up to cap bytes at `offset`. 0: not yet, it is asked again; NX_STATE_BROKEN: never.
+     * release: nobody reads it any more.
+     * part: at the joiner, in order; offset 0: throw away what you have, also what came before of another snapshot. What it
+     * refuses is asked for again, a few times. An empty state is one part of no bytes. */
+    void *(*state_snapshot)(void *ctx, uint32_t subgroup, uint64_t *bytes);
+    size_t (*state_read)(void *ctx, void *snapshot, uint64_t offset, void *buf, size_t cap);
+    void (*state_release)(void *ctx, void *snapshot);
+    enum nx_status (*state_part)(void *ctx, uint32_t subgroup, uint64_t total, uint64_t offset,
+                                 const void *bytes, size_t len, struct nx_err *err);
     /* This node cannot go on in the group (no view in time, refused by the leader; NX_FENCED: the others
      * go on without it; it may close the group and open it again). */
     void (*down)(void *ctx, const struct nx_err *err);
@@ -116,6 +132,9 @@ const struct nx_view *nx_group_view(const struct nx_group *group);     /* NULL b
 const struct nx_layout *nx_group_layout(const struct nx_group *group); /* NULL before the first */
 nx_rank nx_group_rank(const struct nx_group *group);                   /* ours in the view */
 nx_rankset nx_group_alive(const struct nx_group *group);               /* members not suspected */
+
+/* Members that are known to have the state of their shard by now; the others came without it and are still given it. */
+nx_rankset nx_group_with_state(const struct nx_group *group);
 
 /* Why ordered sends into a shard are refused now: NX_OK (they are not, or only until the view
  * has changed), NX_UNAVAILABLE (inadequate), NX_WEDGED (no primary partition). */
@@ -162,6 +181,10 @@ enum { NX_LOAD_WORDS = 4 };
 /* Words of our own row that other members may read: what the tier wants routing to know. Any value. */
 void nx_group_set_load(struct nx_group *group, unsigned word, uint32_t value);
 uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word);
+
+/* The tier can serve from the state that came (all parts of it; loading may have taken a while). Deliveries begin, and
+ * nx_group_with_state has this member; unless the view is ending: then the state of the next one will come. */
+void nx_group_state_ready(struct nx_group *group);
 
 /* Announces a clean departure; poll until it says true (all peers know, or 1 s has passed). */
 bool nx_group_leave(struct nx_group *group);

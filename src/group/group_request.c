@@ -87,6 +87,11 @@ void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
     (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_LOAD, .word = word, .value = value});
 }
 
+void nx_group_state_ready(struct nx_group *g)
+{
+    nx_group_transfer_ready(g->transfer);
+}
+
 bool nx_group_leave(struct nx_group *g)
 {
     if (!g->installed)
@@ -120,6 +125,11 @@ nx_rank nx_group_rank(const struct nx_group *g)
 nx_rankset nx_group_alive(const struct nx_group *g)
 {
     return nx_core_alive(g->core);
+}
+
+nx_rankset nx_group_with_state(const struct nx_group *g)
+{
+    return g->installed ? nx_core_with_state(g->core) : 0;
 }
 
 enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup, uint32_t shard)

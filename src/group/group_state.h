@@ -4,6 +4,7 @@
  *   group_form.c     until the first view: the bootstrap, the fabric, a fresh start after an attempt that failed
  *   group_port.c     afterwards: what the port is told, seats and their connections, system queries and their replies
  *   group_admit.c    the leader's admission of a joiner; the members' part in it
+ *   group_transfer.c between the state transfer and the core and tier
  *   group_request.c  what the tier asks */
 #ifndef NX_GROUP_STATE_H
 #define NX_GROUP_STATE_H
@@ -12,10 +13,11 @@
 #include "group/fabric/bootstrap.h"
 #include "group/fabric/fabric.h"
 #include "group/group.h"
+#include "group/group_transfer.h"
 
 /* A system query's first byte says what it asks. */
 enum nx_system_query {
-    NX_SYSTEM_ADMIT = 1, /* group_admit.c */
+    NX_SYSTEM_ADMIT = 1, /* group_admit.c; transfer/ has NX_SYSTEM_STATE */
 };
 
 enum { NX_ADMIT_BYTES_MAX = 2048, NX_ADMIT_REPLY_BYTES = 1 + NX_ERR_TEXT_BYTES };
@@ -84,6 +86,7 @@ struct nx_group {
         struct nx_group_below below;
     };
     struct nx_bootstrap *boot;
+    struct nx_group_transfer *transfer;
     size_t region_bytes;
     int epoll_fd;        /* over the fabric and the bootstrap */
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */

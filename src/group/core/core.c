@@ -295,6 +295,11 @@ bool nx_core_has_state(const struct nx_core *core)
     return core->has_view && core->has_state;
 }
 
+nx_rankset nx_core_with_state(const struct nx_core *core)
+{
+    return core->has_view ? core->with_state : 0;
+}
+
 nx_rankset nx_core_lost_state(const struct nx_core *core)
 {
     return core->has_view ? core->lost_state : 0;

@@ -197,6 +197,8 @@ nx_rankset nx_core_heard(const struct nx_core *core); /* of these, those that ar
 /* The lowest rank neither suspected nor leaving: who admits joiners. NX_RANK_NONE before the first view. */
 nx_rank nx_core_leader(const struct nx_core *core);
 bool nx_core_has_state(const struct nx_core *core); /* of our shard; true for a spare */
+nx_rankset nx_core_with_state(
+    const struct nx_core *core); /* members that are known to have theirs */
 /* Members of which the view's start lost the state: nobody of their shard that had it goes on. A joiner does not know. */
 nx_rankset nx_core_lost_state(const struct nx_core *core);
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);
