@@ -27,6 +27,7 @@ struct bench_options {
     bool block;    /* sleep when there is nothing to do, instead of polling on */
     bool all_send; /* every node sends, not only the first */
     char provider[16];
+    unsigned timeout_ms; /* of silent members; 0: none */
 };
 
 struct bench_figures {
@@ -46,7 +47,8 @@ struct bench_shared {
     struct nx_fabric_card cards[NX_MEMBERS_MAX];
     atomic_uint cards_ready, ready, stop, finished;
     atomic_bool failed;
-    uint16_t port; /* of the leader's bootstrap */
+    atomic_int victim; /* the process that is stopped */
+    uint16_t port;     /* of the leader's bootstrap */
     struct bench_node_result nodes[NX_MEMBERS_MAX];
     uint32_t samples_count;
     uint32_t samples_ns[BENCH_SAMPLES_MAX];
@@ -117,5 +119,6 @@ int bench_main_multicast(const struct bench_options *options);
 int bench_main_bulk(const struct bench_options *options);
 int bench_main_p2p(const struct bench_options *options);
 int bench_main_idle(const struct bench_options *options);
+int bench_main_silence(const struct bench_options *options);
 
 #endif

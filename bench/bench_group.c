@@ -92,7 +92,6 @@ struct nx_group *bench_open_group(struct bench_run *run, const struct nx_group_u
     unsigned nodes = run->options->nodes;
     struct nx_group_config config = {
         .local_id = run->index,
-        .local_ip = "127.0.0.1",
         .gms_port = run->index == 0 ? run->shared->port : 0,
         .leader_ip = "127.0.0.1",
         .leader_gms_port = run->shared->port,
@@ -100,7 +99,10 @@ struct nx_group *bench_open_group(struct bench_run *run, const struct nx_group_u
         .spec = {1, {{"ALL", 1, nodes, nodes}}},
         .members_max = nodes,
         .join_timeout_ns = 30 * NX_SEC,
+        .timeout_ns = (nx_ns)run->options->timeout_ms * NX_MS,
     };
+    /* An address per node, so that links may be shaped one by one. */
+    snprintf(config.local_ip, sizeof config.local_ip, "127.0.0.%u", run->index + 1);
     memcpy(config.provider, run->options->provider, sizeof config.provider);
     struct nx_group *group = NULL;
     struct nx_err err = {0};

@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 #ifdef NX_BENCH_INFER
 #include "bench/bench_infer.h"
+#include "bench/bench_serve.h"
 #endif
 
 #include <getopt.h>
@@ -10,9 +11,10 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: nexus-bench raw|multicast|bulk|p2p|idle [options]\n"
+    "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence [options]\n"
 #ifdef NX_BENCH_INFER
     "       nexus-bench infer …\n"
+    "       nexus-bench serve …\n"
 #endif
     "  --nodes N      processes, 2 to 32                       (3; p2p: 2)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
@@ -22,18 +24,20 @@ static const char usage[] =
     "  --rounds R     measurements of each kind, interleaved   (3)\n"
     "  --spin|--block poll without end, or sleep when idle     (--spin)\n"
     "  --senders one|all                                       (one)\n"
-    "  --provider P   libfabric's                              (tcp)\n";
+    "  --provider P   libfabric's                              (tcp)\n"
+    "  --timeout MS   of silent members; 0: none               (1500)\n";
 
 static const struct {
     const char *name;
     int (*run)(const struct bench_options *options);
     struct bench_options defaults;
 } modes[] = {
-    {"raw", bench_main_raw, {3, 4096, 3, 100, 16, 1, false, false, "tcp"}},
-    {"multicast", bench_main_multicast, {3, 4096, 3, 100, 16, 1, false, false, "tcp"}},
-    {"bulk", bench_main_bulk, {3, 1, 3, 100000000, 16, 0, false, false, "tcp"}},
-    {"p2p", bench_main_p2p, {2, 64, 3, 100, 16, 1, false, false, "tcp"}},
-    {"idle", bench_main_idle, {2, 1, 1, 0, 0, 3, true, false, "tcp"}},
+    {"raw", bench_main_raw, {3, 4096, 3, 100, 16, 1, false, false, "tcp", 1500}},
+    {"multicast", bench_main_multicast, {3, 4096, 3, 100, 16, 1, false, false, "tcp", 1500}},
+    {"bulk", bench_main_bulk, {3, 1, 3, 100000000, 16, 0, false, false, "tcp", 1500}},
+    {"p2p", bench_main_p2p, {2, 64, 3, 100, 16, 1, false, false, "tcp", 1500}},
+    {"idle", bench_main_idle, {2, 1, 1, 0, 0, 3, true, false, "tcp", 1500}},
+    {"silence", bench_main_silence, {3, 1, 5, 0, 0, 0, true, false, "tcp", 1500}},
 };
 
 static int complain(const char *what, const char *value)
@@ -59,7 +63,8 @@ enum {
     OPT_SPIN,
     OPT_BLOCK,
     OPT_SENDERS,
-    OPT_PROVIDER
+    OPT_PROVIDER,
+    OPT_TIMEOUT
 };
 
 static bool apply(struct bench_options *o, int option, const char *arg)
@@ -79,6 +84,8 @@ static bool apply(struct bench_options *o, int option, const char *arg)
         o->all_send = strcmp(arg, "all") == 0;
         return o->all_send || strcmp(arg, "one") == 0;
     case OPT_PROVIDER: snprintf(o->provider, sizeof o->provider, "%s", arg); return true;
+    case OPT_TIMEOUT:
+        return parse_number(arg, 0, 3600000, &v) && (o->timeout_ms = (unsigned)v, true);
     default: return false;
     }
 }
@@ -86,17 +93,12 @@ static bool apply(struct bench_options *o, int option, const char *arg)
 static int run_mode(size_t mode, int argc, char **argv)
 {
     static const struct option table[] = {
-        {"nodes", 1, NULL, OPT_NODES},
-        {"size", 1, NULL, OPT_SIZE},
-        {"reply", 1, NULL, OPT_REPLY},
-        {"window", 1, NULL, OPT_WINDOW},
-        {"seconds", 1, NULL, OPT_SECONDS},
-        {"rounds", 1, NULL, OPT_ROUNDS},
-        {"spin", 0, NULL, OPT_SPIN},
-        {"block", 0, NULL, OPT_BLOCK},
-        {"senders", 1, NULL, OPT_SENDERS},
-        {"provider", 1, NULL, OPT_PROVIDER},
-        {NULL, 0, NULL, 0},
+        {"nodes", 1, NULL, OPT_NODES},     {"size", 1, NULL, OPT_SIZE},
+        {"reply", 1, NULL, OPT_REPLY},     {"window", 1, NULL, OPT_WINDOW},
+        {"seconds", 1, NULL, OPT_SECONDS}, {"rounds", 1, NULL, OPT_ROUNDS},
+        {"spin", 0, NULL, OPT_SPIN},       {"block", 0, NULL, OPT_BLOCK},
+        {"senders", 1, NULL, OPT_SENDERS}, {"provider", 1, NULL, OPT_PROVIDER},
+        {"timeout", 1, NULL, OPT_TIMEOUT}, {NULL, 0, NULL, 0},
     };
     struct bench_options o = modes[mode].defaults;
     int option;
@@ -115,6 +117,8 @@ int main(int argc, char **argv)
 #ifdef NX_BENCH_INFER
     if (strcmp(argv[1], "infer") == 0)
         return nx_bench_infer(argc - 1, argv + 1);
+    if (strcmp(argv[1], "serve") == 0)
+        return nx_bench_serve(argc - 1, argv + 1);
 #endif
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[1], modes[i].name) == 0)

@@ -1,7 +1,8 @@
 /* Every protobuf message that a stranger may send to the function tier. */
+#include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_health.h"
-#include "function_tier/pb/pb_walk.h"
+#include "function_tier/pb/pb_v2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,24 @@ static void check_refusal(enum nx_status status, const struct nx_err *err)
     require(err->status == status && err->text[0] != '\0');
 }
 
+static void try_v2(const uint8_t *bytes, size_t len)
+{
+    struct nx_err err = {0};
+    struct nx_pb_v2_infer infer;
+    struct nx_pb_v2_name name;
+    if (nx_pb_v2_infer_decode(bytes, len, &infer, &err) == NX_OK) {
+        require(infer.inputs_count <= NX_PB_V2_TENSORS_MAX);
+        for (uint32_t i = 0; i < infer.inputs_count; i++)
+            require(infer.inputs[i].rank <= NX_PB_V2_RANK_MAX && infer.inputs[i].name);
+        nx_pb_v2_infer_free(&infer);
+    } else {
+        require(err.text[0] != '\0');
+    }
+    for (int which = NX_PB_V2_MODEL_READY; which <= NX_PB_V2_UNLOAD; which++)
+        if (nx_pb_v2_name_decode((enum nx_pb_v2_named)which, bytes, len, &name, &err) == NX_OK)
+            require(nx_utf8_ok(name.name, strlen(name.name)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static struct nx_pb_model model;
@@ -47,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         check_refusal(status, &err);
     else
         check_part(&part, bytes, len);
-    require(nx_pb_text_ok(model.recipe, strlen(model.recipe)));
+    require(nx_utf8_ok(model.recipe, strlen(model.recipe)));
     status = nx_pb_removal_decode(bytes, len, &removal, &err);
     if (status != NX_OK)
         check_refusal(status, &err);
@@ -55,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (status != NX_OK)
         check_refusal(status, &err);
     else
-        require(nx_pb_text_ok(service, strlen(service)));
+        require(nx_utf8_ok(service, strlen(service)));
+    try_v2(bytes, len);
     return 0;
 }

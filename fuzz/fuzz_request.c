@@ -37,10 +37,31 @@ static void try_ordered(const uint8_t *bytes, size_t len)
         nx_assert(nx_ordered_encode(&message, again, sizeof again) > 0);
 }
 
+static void try_payloads(const uint8_t *bytes, size_t len)
+{
+    struct nx_models_memory memory;
+    struct nx_model_facts_wire model;
+    struct nx_top_entry entry;
+    struct nx_rows rows;
+    struct nx_err err;
+    size_t at = 0, count = 0;
+    if (nx_models_get_memory(bytes, len, &memory, &err) != NX_OK)
+        nx_assert(err.text[0] != 0);
+    for (size_t before = 0; nx_models_next(bytes, len, &at, &model, &err) == NX_OK; before = at)
+        nx_assert(at > before && at <= len && memchr(model.name, 0, sizeof model.name));
+    if (nx_rows_decode(bytes, len, &rows, &err) != NX_OK)
+        return;
+    nx_assert(rows.values + 4 * (size_t)rows.rows * rows.columns <= bytes + len);
+    for (at = 0; nx_rows_next_top(&rows, &at, &entry); count++)
+        continue;
+    nx_assert(count == (size_t)rows.rows * rows.top);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     try_request(bytes, len);
     try_answer(bytes, len);
     try_ordered(bytes, len);
+    try_payloads(bytes, len);
     return 0;
 }

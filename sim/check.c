@@ -39,6 +39,7 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
     case SIM_KILL: facts->killed[r->node] = at; break;
     case SIM_SHARD: facts->stopped |= r->status != 0; break;
     case SIM_OUT: facts->stopped = true; break;
+    case SIM_BLOCKED: facts->blocked |= UINT64_C(1) << r->node; break;
     case SIM_LEAVE: facts->leaving[r->node] = at; break;
     case SIM_LEFT: facts->left[r->node] = at; break;
     case SIM_CUT:
@@ -58,6 +59,8 @@ void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
             facts->came_back[n] = trace->count;
     for (size_t at = 0; at < trace->count; at++)
         note_record(facts, &trace->records[at], at);
+    if (limits->timeout_ns)
+        sim_find_silence(facts);
 }
 
 bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at)
@@ -113,8 +116,8 @@ bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 bool sim_check(const struct sim_trace *trace, const struct sim_limits *limits,
                struct sim_verdict *verdict)
 {
-    static sim_judge *const judges[] = {check_fabric,  check_order, check_bulk,    check_p2p,
-                                        check_members, check_views, check_liveness};
+    static sim_judge *const judges[] = {check_fabric,  check_order, check_bulk,  check_p2p,
+                                        check_members, check_views, check_links, check_liveness};
     struct sim_facts facts;
     *verdict = (struct sim_verdict){0};
     sim_facts_collect(&facts, trace, limits);

@@ -19,9 +19,12 @@
  *       fault-free run within limits.deliver_ns, whoever idles
  *   W1  after a member is reported down, a node accepts no sends until the next view
  *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
- *       put out
+ *       put out. Wrongly given up: a connection of it was cut; or for the timeout nothing of it landed at another, or
+ *       nothing of another at it, not counting that other's own
+ *       pauses, and this because it was paused or the lane stalled
  *   V6  each death is reported to every live member; where a majority of a view lives, it installs
  *       one without the dead
+ *       links: where all went on hearing one another but for one incident, a majority goes on after it
  *   S1  no guarded word regresses at any copy
  *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's
  *       source stays as it is until it has landed
@@ -30,7 +33,7 @@
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
  *       is never delivered
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
- *       cancelled
+ *       cancelled; or waits at a member that lacks a majority, for one that died without a notice
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
  *   T1  a member that gets the state of its shard gets that of those who have it, at the view's start
  *   T2  no shard delivers with fewer members with state than it needs
@@ -53,6 +56,9 @@ struct sim_limits {
     nx_ns deliver_ns;     /* 0: no bound */
     nx_ns leave_ns;       /* 0: no bound */
     uint64_t idle_writes; /* per ordered pair of nodes, between IDLE and END */
+    nx_ns timeout_ns;     /* who is silent for so long may be put out; 0: nobody */
+    bool
+        one_incident; /* one thing went wrong without a notice, and nothing else: the group goes on */
 };
 
 struct sim_verdict {
@@ -79,10 +85,15 @@ struct sim_facts {
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
     uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
-    bool stopped; /* at the end a shard takes no sends: the group may have lost its majority */
+    uint64_t blocked; /* nodes that lack a majority at the end, and say so */
+    bool stopped;     /* at the end a shard takes no sends: the group may have lost its majority */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
+    uint64_t unlinked
+        [SIM_NODES_MAX]; /* nodes from which nothing came for the timeout, or to which nothing went */
 };
 
+/* Who was silent for longer than the timeout: given up, with whoever heard nothing. */
+void sim_find_silence(struct sim_facts *facts);
 void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
                        const struct sim_limits *limits);
 /* Neither killed nor gone before record `at`. */
@@ -100,7 +111,7 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
                                                     size_t at, const char *format, ...);
 
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
-sim_judge check_fabric, check_order, check_bulk, check_p2p, check_members, check_views,
+sim_judge check_fabric, check_order, check_bulk, check_p2p, check_members, check_views, check_links,
     check_liveness;
 
 #endif

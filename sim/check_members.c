@@ -46,6 +46,9 @@ static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_ve
 {
     const struct sim_record *r = &facts->trace->records[at];
     nx_ns took = r->at - facts->trace->records[facts->leaving[r->node]].at;
+    for (unsigned n = 0; n < facts->nodes; n++)
+        if (facts->unlinked[n])
+            return true; /* it takes longer where somebody is silent */
     if (facts->stopped || sim_majority_lost(facts) || sim_given_up(facts, r->node, at))
         return true; /* without a majority nobody can let it go */
     if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)
@@ -70,6 +73,19 @@ static bool judge_record(const struct sim_facts *facts, struct told *told, size_
     }
 }
 
+/* Silence alone tells of a death only where a majority is left, and only those who were never given up. */
+static bool must_be_told(const struct sim_facts *facts, unsigned node, uint64_t members)
+{
+    size_t end = facts->trace->count;
+    if (!facts->limits->timeout_ns)
+        return true;
+    uint64_t live = sim_alive_of(facts, members, end);
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (sim_given_up(facts, n, end))
+            live &= ~(UINT64_C(1) << n);
+    return (live >> node & 1) && 2 * __builtin_popcountll(live) > __builtin_popcountll(members);
+}
+
 static bool all_are_told(const struct sim_facts *facts, const struct told *told,
                          struct sim_verdict *verdict)
 {
@@ -77,7 +93,8 @@ static bool all_are_told(const struct sim_facts *facts, const struct told *told,
     for (unsigned n = 0; n < facts->nodes; n++)
         for (unsigned peer = 0; peer < facts->nodes; peer++)
             if (n != peer && sim_alive(facts, n, end) && !sim_alive(facts, peer, end) &&
-                (told[n].members >> peer & 1) && !told[n].out && !(told[n].down >> peer & 1))
+                (told[n].members >> peer & 1) && !told[n].out && !(told[n].down >> peer & 1) &&
+                must_be_told(facts, n, told[n].members))
                 return sim_find(verdict, "V6", end, "n%u was never told that n%u is gone", n, peer);
     for (unsigned n = 0; n < facts->nodes; n++)
         if (facts->leaving[n] < end && sim_alive(facts, n, end) && !told[n].out)

@@ -220,7 +220,9 @@ static bool all_are_over(const struct court *court, struct sim_verdict *verdict)
     size_t end = court->facts->trace->count;
     for (size_t i = 0; i < court->queries_count; i++) {
         const struct query *q = &court->queries[i];
-        if (!q->over && sim_alive(court->facts, q->asker, end))
+        bool waits =
+            (court->facts->blocked >> q->asker & 1) && !sim_alive(court->facts, q->peer, end);
+        if (!q->over && sim_alive(court->facts, q->asker, end) && !waits)
             return sim_find(verdict, "R1", end,
                             "query %" PRIx64 " of n%u to n%u never had an outcome", q->cookie,
                             q->asker, q->peer);

@@ -60,7 +60,6 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
         config->view.members[n].subgroup =
             nx_prng_chance(prng, 2, 3) ? 0 : (uint32_t)nx_prng_below(prng, spec->subgroups_count);
     }
-    nx_view_assign(NULL, spec, &config->view);
 }
 
 static void draw_sizes(struct sim_config *config, struct nx_prng *prng)
@@ -69,6 +68,9 @@ static void draw_sizes(struct sim_config *config, struct nx_prng *prng)
     config->core.mc_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
     config->core.p2p_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
     config->core.bulk_ring_bytes = power_of_two(prng, 12, tiny ? 12 : 16);
+    if (nx_prng_chance(prng, 2, 3)) /* else large ones alone are relayed: none here */
+        config->core.schedules = (struct nx_schedule_limits){
+            .binomial_bytes = scaled(prng, 16, 16384), .chain_bytes = scaled(prng, 16, 16384)};
     config->small_max = scaled(prng, 16, 4096);
     config->bulk_max = scaled(prng, 64, 6 * config->core.bulk_ring_bytes);
     config->query_max = scaled(prng, 16, 6 * config->core.p2p_ring_bytes);
@@ -101,7 +103,8 @@ static void draw_fabric(struct sim_config *config, struct nx_prng *prng)
         config->unit_bytes = atomic;
     config->tear_percent = nx_prng_chance(prng, 1, 4) ? 0 : between(prng, 5, 70);
     config->tear_ns = scaled(prng, 500, 20000);
-    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 10, 64);
+    config->lane_depth =
+        nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, NX_WRITES_PER_PEER + 1, 64);
 }
 
 static void add_fault(struct sim_config *config, struct nx_prng *prng, enum sim_fault_kind kind)
@@ -174,6 +177,7 @@ static void draw_joins(struct sim_config *config, struct nx_prng *prng)
     if (nx_prng_chance(prng, 1, 2))
         return;
     config->calm = false;
+    config->comes = true;
     config->core.members_max += between(prng, 0, 2);
     for (uint32_t i = 0; i < config->faults_count; i++)
         if (config->faults[i].kind <= SIM_FAULT_LEAVE && nx_prng_chance(prng, 2, 3))
@@ -183,6 +187,74 @@ static void draw_joins(struct sim_config *config, struct nx_prng *prng)
         add_fault(config, prng, SIM_FAULT_JOIN);
     config->murders_max = nx_prng_chance(prng, 1, 2) ? between(prng, 1, 3) : 0;
     config->rejoin_ns = nx_prng_chance(prng, 1, 2) ? nx_prng_between(prng, 1000, 1000000) : 0;
+}
+
+static struct sim_fault *add_silence(struct sim_config *config, struct nx_prng *prng,
+                                     enum sim_fault_kind kind, nx_ns at)
+{
+    nx_ns timeout = config->core.timeout_ns;
+    add_fault(config, prng, kind);
+    struct sim_fault *fault = &config->faults[config->faults_count - 1];
+    fault->at = at;
+    fault->lasts_ns = timeout / 10 * scaled(prng, 1, 100);
+    return fault;
+}
+
+/* One thing that goes wrong without a notice. The links of a LINKS fail and come back together. */
+static void add_incident(struct sim_config *config, struct nx_prng *prng)
+{
+    enum { PAUSES, FREEZE, LINK, LINKS, HOST, DEATH, INCIDENTS };
+    nx_ns at = nx_prng_between(prng, 1000, 3 * config->core.timeout_ns);
+    uint32_t pick = (uint32_t)nx_prng_below(prng, INCIDENTS);
+    uint32_t count = pick == PAUSES || pick == LINKS ? between(prng, 1, 4) : 1;
+    nx_ns lasts = config->core.timeout_ns / 10 * scaled(prng, 1, 100);
+    bool together = nx_prng_chance(prng, 1, 2);
+    for (uint32_t i = 0; i < count; i++) {
+        static const enum sim_fault_kind kinds[] = {SIM_FAULT_PAUSE, SIM_FAULT_FREEZE,
+                                                    SIM_FAULT_PART,  SIM_FAULT_PART,
+                                                    SIM_FAULT_HUSH,  SIM_FAULT_KILL};
+        struct sim_fault *fault = add_silence(config, prng, kinds[pick], at);
+        if (pick == LINKS || together)
+            fault->lasts_ns = lasts;
+        if ((pick == LINK || pick == LINKS) && nx_prng_chance(prng, 1, 3))
+            fault->kind = SIM_FAULT_STALL;
+        fault->unnoticed = pick == DEATH;
+    }
+}
+
+/* Some work for several timeouts, of which many members hear nothing. */
+static void draw_trickle(struct sim_config *config, bool asks)
+{
+    config->core.caps.wakes_on_plain_write =
+        true; /* so sleep needs no word, which all would hear */
+    for (uint32_t n = 0; n < config->nodes; n++) {
+        struct sim_load *load = &config->loads[n];
+        config->view.members[n].subgroup = n % config->core.spec.subgroups_count;
+        load->ops = load->ops > 90 ? 90 : load->ops;
+        load->burst = 1;
+        load->gap_ns = config->core.timeout_ns / 9;
+        load->weights[SIM_OP_LOAD] = load->weights[SIM_OP_BULK] = 0;
+        load->weights[SIM_OP_QUERY] *= asks;
+    }
+}
+
+/* A stream of its own, so that what else a seed draws does not depend on it. */
+static void draw_silence(struct sim_config *config)
+{
+    struct nx_prng prng;
+    nx_prng_init(&prng, config->seed ^ UINT64_C(0x6ea47));
+    config->idle_ns = 2 * NX_SEC;
+    if (nx_prng_chance(&prng, 1, 3) || config->comes)
+        return;
+    bool alone = config->faults_count == 0;
+    config->core.timeout_ns = between(&prng, 10, 40) * NX_MS;
+    config->idle_ns = 1200 * NX_MS; /* a leaver's patience ends within */
+    if (nx_prng_chance(&prng, 1, 6))
+        draw_trickle(config, nx_prng_chance(&prng, 1, 3));
+    uint32_t incidents = nx_prng_chance(&prng, 1, 3) ? 0 : between(&prng, 1, 3);
+    for (uint32_t i = 0; i < incidents && config->faults_count + 4 <= SIM_FAULTS_MAX; i++)
+        add_incident(config, &prng);
+    config->limits.one_incident = alone && incidents == 1;
 }
 
 void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
@@ -201,21 +273,27 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     draw_faults(config, &prng);
     draw_deafness(config, &prng);
     draw_joins(config, &prng);
+    draw_silence(config);
+    nx_view_assign(NULL, &config->core.spec, &config->view);
     /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost
      * doorbell. */
     nx_ns hop = config->delay_max_ns + 8 * config->tear_ns;
-    config->limits = (struct sim_limits){
-        .deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0,
-        .leave_ns = 250 * NX_MS, /* half of the leaver's patience: it is not to end by that */
-        .idle_writes = 2 * 24,   /* two seconds */
-    };
+    nx_ns timeout = config->core.timeout_ns;
+    config->limits.deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0;
+    config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
+    config->limits.idle_writes = 2 * 24;   /* two seconds */
+    config->limits.timeout_ns = timeout;
+    if (timeout) /* three beats, a little early sometimes */
+        config->limits.idle_writes += (uint64_t)(config->idle_ns * 4 / timeout);
 }
 
 static void print_fault(const struct sim_fault *fault, FILE *out)
 {
-    static const char *const names[] = {"kill", "leave", "pause", "stall", "cut", "join"};
+    static const char *const names[] = {"kill", "leave", "pause",  "stall", "cut",
+                                        "part", "hush",  "freeze", "join"};
     fprintf(out, "#   at %" PRId64 " ns %s n%u", fault->at, names[fault->kind], fault->node);
-    if (fault->kind == SIM_FAULT_STALL || fault->kind == SIM_FAULT_CUT)
+    if (fault->kind == SIM_FAULT_STALL || fault->kind == SIM_FAULT_CUT ||
+        fault->kind == SIM_FAULT_PART)
         fprintf(out, " -> n%u", fault->peer);
     if (fault->kind == SIM_FAULT_JOIN)
         fprintf(out, "'s tier\n");
@@ -225,8 +303,11 @@ static void print_fault(const struct sim_fault *fault, FILE *out)
         fprintf(out,
                 " after %u more writes, noticed%s within %" PRId64 " ns, back after %" PRId64
                 " ns\n",
-                fault->after_writes, fault->some_are_deaf ? " by some" : "", fault->notice_ns,
-                fault->comes_back_ns);
+                fault->after_writes,
+                fault->unnoticed       ? " by nobody"
+                : fault->some_are_deaf ? " by some"
+                                       : "",
+                fault->notice_ns, fault->comes_back_ns);
 }
 
 void sim_config_print(const struct sim_config *config, FILE *out)
@@ -234,6 +315,8 @@ void sim_config_print(const struct sim_config *config, FILE *out)
     const struct nx_core_config *core = &config->core;
     fprintf(out, "# seed %" PRIu64 ": %u nodes (of %u), %s, mutants %" PRIx64 "\n", config->seed,
             config->nodes, core->members_max, config->profile, core->mutants);
+    if (core->timeout_ns)
+        fprintf(out, "#   who is silent for %" PRId64 " ns is out\n", core->timeout_ns);
     for (uint32_t s = 0; s < core->spec.subgroups_count; s++)
         fprintf(out, "#   subgroup %u: %u shards of %u to %u\n", s,
                 core->spec.subgroups[s].num_shards, core->spec.subgroups[s].min_nodes,

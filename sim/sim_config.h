@@ -8,24 +8,30 @@
 
 enum { SIM_FAULTS_MAX = 24 };
 
-/* CUT: the connection of two live nodes fails; at least one of them learns of it. */
+/* CUT: the connection of two live nodes fails; at least one of them learns of it.
+ * STALL, PART, HUSH: nothing lands and nobody learns of it: from one node at another, between two, to and from one. What was
+ * written lands afterwards, as over a connection that repeats what was lost. FREEZE: all nodes are paused. */
 enum sim_fault_kind {
     SIM_FAULT_KILL,
     SIM_FAULT_LEAVE,
     SIM_FAULT_PAUSE,
     SIM_FAULT_STALL,
     SIM_FAULT_CUT,
+    SIM_FAULT_PART,
+    SIM_FAULT_HUSH,
+    SIM_FAULT_FREEZE,
     SIM_FAULT_JOIN /* a new node comes, of the tier of `node` */
 };
 
 struct sim_fault {
     enum sim_fault_kind kind;
-    nx_rank node, peer; /* peer: STALL, CUT */
+    nx_rank node, peer; /* peer: STALL, CUT, PART */
     nx_ns at;
-    nx_ns lasts_ns;        /* PAUSE, STALL */
+    nx_ns lasts_ns;        /* all but KILL, LEAVE, CUT */
     uint32_t after_writes; /* KILL: dies while posting, after so many writes of its next turns */
     nx_ns notice_ns;       /* KILL, LEAVE: the longest until a peer's fabric says so */
     nx_ns comes_back_ns;   /* KILL, LEAVE: until the node comes again, as a new process; 0: never */
+    bool unnoticed;        /* KILL: no fabric ever says so */
     bool some_are_deaf; /* KILL, LEAVE: only some fabrics notice; others must hear it from them */
 };
 
@@ -60,7 +66,9 @@ struct sim_config {
     uint32_t murders_max; /* of those who let somebody in, or are let in */
     nx_ns rejoin_ns;      /* until a node that was put out comes again; 0: never */
     nx_ns transfer_ns;    /* the longest that a shard's state takes to a member that lacks it */
+    bool comes;           /* nodes come, and come back */
     bool calm;            /* nobody dies, leaves, pauses or is slow, no lane stalls */
+    nx_ns idle_ns;        /* how long the rest is watched */
     struct sim_limits limits;
 };
 

@@ -106,12 +106,22 @@ static bool within(uint64_t offset, uint64_t bytes, uint64_t area, uint64_t area
     return offset >= area && offset + bytes <= area + area_bytes;
 }
 
+/* A relay writes another sender's bytes, those that it holds, where they stand with itself. */
+static bool relays(const struct nx_region_shape *shape, const struct nx_write *write)
+{
+    uint64_t rings = (uint64_t)shape->members_max * shape->bulk_ring_bytes;
+    return write->local_offset == write->remote_offset &&
+           within(write->remote_offset, write->bytes, shape->bulk, rings);
+}
+
 /* The parts of any region that `from` may write. */
 static bool owns(const struct nx_region_shape *shape, nx_rank from, uint64_t offset, uint64_t bytes)
 {
     return within(offset, bytes, nx_row_in_offset(shape, from), NX_ROW_BYTES) ||
            within(offset, bytes, nx_mc_ring_offset(shape, from), shape->mc_ring_bytes) ||
            within(offset, bytes, nx_bulk_ring_offset(shape, from), shape->bulk_ring_bytes) ||
+           within(offset, bytes, nx_relay_in_offset(shape, from, 0),
+                  shape->members_max * sizeof(struct nx_guarded)) ||
            within(offset, bytes, nx_p2p_in_offset(shape, from), shape->p2p_ring_bytes);
 }
 
@@ -125,7 +135,8 @@ static int why_refuse(const struct sim_fabric *fabric, nx_rank from, const struc
         write->remote_offset > region - write->bytes ||
         (write->inline_bytes && write->bytes > NX_INLINE_MAX))
         return SIM_FOUL_BOUNDS;
-    if (!owns(&fabric->shape, fabric->seats[from], write->remote_offset, write->bytes))
+    if (!owns(&fabric->shape, fabric->seats[from], write->remote_offset, write->bytes) &&
+        !relays(&fabric->shape, write))
         return SIM_FOUL_OWNER;
     return lane(fabric, from, write->peer)->credits ? 0 : SIM_FOUL_CREDIT;
 }
@@ -141,6 +152,14 @@ static uint64_t quick_hash(const uint8_t *bytes, size_t len)
     return sim_hash(hash, bytes, len);
 }
 
+/* A beat alone is no work: a group at rest beats on. */
+static bool is_beat(const struct sim_fabric *fabric, nx_rank from, const struct nx_write *write)
+{
+    return write->bytes == sizeof(struct nx_guarded) &&
+           write->remote_offset == nx_row_in_offset(&fabric->shape, fabric->seats[from]) +
+                                       NX_COL_HEARTBEAT * sizeof(struct nx_guarded);
+}
+
 static void schedule(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns now)
 {
     struct sim_lane *l = lane(fabric, from, to);
@@ -149,8 +168,8 @@ static void schedule(struct sim_fabric *fabric, nx_rank from, nx_rank to, nx_ns 
     nx_ns at = l->ring[l->head].due;
     if (at < l->stalled_until)
         at = l->stalled_until;
-    sim_events_add(fabric->events, at > now ? at : now, SIM_EVENT_LANE, false, from, to,
-                   ++l->number);
+    sim_events_add(fabric->events, at > now ? at : now, SIM_EVENT_LANE,
+                   is_beat(fabric, from, &l->ring[l->head].write), from, to, ++l->number);
 }
 
 void sim_fabric_post(struct sim_fabric *fabric, nx_ns now, unsigned from,
@@ -279,6 +298,7 @@ static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
         struct sim_record record = {.at = now,
                                     .kind = SIM_COLUMN,
                                     .node = (uint8_t)w->write.peer,
+                                    .peer = (uint8_t)from,
                                     .offset = at,
                                     .status = laws[(at - row) / 16]};
         memcpy(&record.total, fabric->regions[w->write.peer] + at, sizeof record.total);
@@ -379,8 +399,14 @@ void sim_fabric_stall(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_ran
 {
     if (from == to)
         return;
-    lane(fabric, from, to)->stalled_until = until;
+    struct sim_lane *l = lane(fabric, from, to);
+    l->stalled_until = until > l->stalled_until ? until : l->stalled_until;
     schedule(fabric, from, to, now);
+}
+
+nx_ns sim_fabric_stalled_until(const struct sim_fabric *fabric, nx_rank from, nx_rank to)
+{
+    return lane(fabric, from, to)->stalled_until;
 }
 
 /* Leaves a prefix of the lane, the last write of it perhaps in part. */

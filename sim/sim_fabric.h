@@ -85,6 +85,7 @@ void sim_fabric_progress(struct sim_fabric *fabric, nx_ns now, nx_rank node);
 bool sim_fabric_waits(const struct sim_fabric *fabric, nx_ns now, nx_rank node);
 
 void sim_fabric_stall(struct sim_fabric *fabric, nx_ns now, nx_rank from, nx_rank to, nx_ns until);
+nx_ns sim_fabric_stalled_until(const struct sim_fabric *fabric, nx_rank from, nx_rank to);
 /* The node is gone: a random part of each of its lanes still lands; what flies to it is lost. */
 void sim_fabric_cut(struct sim_fabric *fabric, nx_rank node);
 /* The target knows: nothing of the lane lands any more. */

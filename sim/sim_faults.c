@@ -19,6 +19,41 @@ static struct sim_node *victim_of(struct sim_world *world, const struct sim_faul
     return world->nodes[n];
 }
 
+/* Until it is over the run has work. */
+static nx_ns heals_at(struct sim_world *world, const struct sim_fault *fault)
+{
+    nx_ns at = world->now + fault->lasts_ns;
+    sim_events_add(&world->events, at, SIM_EVENT_HEAL, false, 0, 0, 0);
+    return at;
+}
+
+static void stall(struct sim_world *world, nx_rank from, nx_rank to, nx_ns until)
+{
+    if (from == to)
+        return;
+    sim_note(world, from, SIM_STALL,
+             (struct sim_record){.peer = (uint8_t)to, .total = (uint64_t)(until - world->now)});
+    sim_fabric_stall(&world->fabric, world->now, from, to, until);
+}
+
+static void part(struct sim_world *world, nx_rank a, nx_rank b, nx_ns until)
+{
+    stall(world, a, b, until);
+    stall(world, b, a, until);
+}
+
+/* They wake one after the other, within a quarter of the pause or of the timeout. */
+static void freeze(struct sim_world *world, const struct sim_fault *fault)
+{
+    nx_ns spread =
+        (fault->lasts_ns < world->config->core.timeout_ns ? fault->lasts_ns
+                                                          : world->config->core.timeout_ns) /
+        4;
+    nx_ns until = heals_at(world, fault);
+    for (unsigned n = 0; n < world->count; n++)
+        sim_node_pause(world->nodes[n], until + nx_prng_between(&world->prng, 0, spread));
+}
+
 void sim_faults_apply(struct sim_world *world, uint32_t index)
 {
     const struct sim_fault *fault = &world->config->faults[index];
@@ -43,10 +78,12 @@ void sim_faults_apply(struct sim_world *world, uint32_t index)
         world->death = fault; /* who is put out dies of it */
         sim_world_cut(world, fault);
         break;
-    case SIM_FAULT_STALL:
-        sim_note(world, fault->node, SIM_STALL, (struct sim_record){.peer = (uint8_t)fault->peer});
-        sim_fabric_stall(&world->fabric, world->now, fault->node, fault->peer,
-                         world->now + fault->lasts_ns);
+    case SIM_FAULT_STALL: stall(world, fault->node, fault->peer, heals_at(world, fault)); break;
+    case SIM_FAULT_PART: part(world, fault->node, fault->peer, heals_at(world, fault)); break;
+    case SIM_FAULT_HUSH:
+        for (nx_rank peer = 0; peer < world->config->nodes; peer++)
+            part(world, fault->node, peer, heals_at(world, fault));
         break;
+    case SIM_FAULT_FREEZE: freeze(world, fault); break;
     }
 }

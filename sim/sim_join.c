@@ -106,7 +106,7 @@ static bool admit(struct sim_world *world, unsigned at, unsigned joiner, nx_rank
     node->at[seat] = (uint8_t)joiner;
     x->at[node->seat] = (uint8_t)at;
     sim_fabric_connect(&world->fabric, at, joiner);
-    sim_node_wake(node);
+    sim_node_wake(node, false);
     return true;
 }
 
@@ -180,7 +180,7 @@ static void propose(struct sim_world *world, unsigned joiner)
         return;
     }
     x->join.proposed = true;
-    sim_node_wake(l);
+    sim_node_wake(l, false);
 }
 
 static void welcome(struct sim_world *world, unsigned joiner)
@@ -234,7 +234,7 @@ void sim_join_step(struct sim_world *world, const struct sim_event *event)
     unsigned joiner = event->a, member = event->b & 255;
     struct sim_node *x = world->nodes[joiner];
     enum step step = (enum step)(event->b >> 8);
-    if (x->life == SIM_DEAD || !x->waiting || event->c != x->join.attempt)
+    if (x->life == SIM_DEAD || !x->waiting || event->c != x->join.attempt || world->rests)
         return;
     if (step != CALL && !lives(world, x->join.leader))
         return; /* it was bereaved */

@@ -217,7 +217,7 @@ void sim_node_take_state(struct sim_node *node, nx_vid vid)
     node->state = donor->snapshot;
     sim_note(node->world, node->rank, SIM_STATE,
              (struct sim_record){.id = vid, .hash = node->state.hash});
-    sim_node_wake(node);
+    sim_node_wake(node, false);
 }
 
 void sim_node_begin_view(struct sim_node *node)
@@ -246,7 +246,7 @@ static void go_to_sleep(struct sim_node *node)
         return;
     if (node->update.status == NX_AGAIN || node->update.busy || node->due ||
         sim_fabric_waits(&world->fabric, world->now, node->rank)) {
-        schedule_turn(node, world->now + turn_gap(node), false);
+        schedule_turn(node, world->now + turn_gap(node), node->idles);
         return;
     }
     node->life = SIM_ASLEEP;
@@ -300,14 +300,16 @@ static bool has_left(struct sim_node *node)
     return true;
 }
 
-void sim_node_turn(struct sim_node *node)
+void sim_node_turn(struct sim_node *node, bool timer)
 {
     bool busy;
+    node->idles = timer;
     node->life = SIM_AWAKE;
     node->turns++;
     if (!look_around(node, &busy) || has_left(node))
         return;
     busy |= sim_work(node);
+    node->idles = node->idles && !busy && !node->due;
     if (busy || node->due)
         node->spins = node->load->spins;
     else if (node->spins > 0)
@@ -316,15 +318,15 @@ void sim_node_turn(struct sim_node *node)
         go_to_sleep(node);
         return;
     }
-    schedule_turn(node, node->world->now + turn_gap(node), false);
+    schedule_turn(node, node->world->now + turn_gap(node), node->idles);
 }
 
-void sim_node_wake(struct sim_node *node)
+void sim_node_wake(struct sim_node *node, bool timer)
 {
     if (node->life != SIM_ASLEEP)
         return;
     node->life = SIM_AWAKE;
-    schedule_turn(node, node->world->now + turn_gap(node), false);
+    schedule_turn(node, node->world->now + turn_gap(node), timer);
 }
 
 void sim_node_notice(struct sim_node *node, unsigned peer)
@@ -336,14 +338,17 @@ void sim_node_notice(struct sim_node *node, unsigned peer)
         return;
     node->notices |= UINT64_C(1) << peer;
     sim_fabric_sever(&node->world->fabric, peer, node->rank);
-    sim_node_wake(node);
+    sim_node_wake(node, false);
 }
 
 void sim_node_pause(struct sim_node *node, nx_ns until)
 {
     if (node->life == SIM_DEAD || node->waiting)
         return;
-    sim_note(node->world, node->rank, SIM_PAUSE, (struct sim_record){0});
+    if (until <= node->paused_until)
+        return;
+    sim_note(node->world, node->rank, SIM_PAUSE,
+             (struct sim_record){.total = (uint64_t)(until - node->world->now)});
     node->paused_until = until;
     node->life = SIM_AWAKE;
     schedule_turn(node, until, false);
@@ -355,7 +360,7 @@ void sim_node_leave(struct sim_node *node)
         return;
     node->leaving = true;
     node->ops_left = 0;
-    sim_node_wake(node);
+    sim_node_wake(node, false);
     sim_note(node->world, node->rank, SIM_LEAVE, (struct sim_record){0});
     sim_node_request(node, (struct nx_event){.type = NX_EV_LEAVE});
 }
@@ -403,6 +408,9 @@ void sim_node_last_words(struct sim_node *node)
                                      .shard = (uint8_t)node->shard,
                                      .status = (uint8_t)nx_core_shard_status(
                                          node->core, node->subgroup, node->shard)});
-    if (!node->waiting)
-        read_loads(node);
+    if (node->waiting)
+        return;
+    if (nx_core_change_state(node->core) == NX_CHANGE_BLOCKED)
+        sim_note(world, node->rank, SIM_BLOCKED, (struct sim_record){0});
+    read_loads(node);
 }

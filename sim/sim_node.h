@@ -105,6 +105,7 @@ struct sim_node {
     nx_rankset gone; /* as the core reported it */
     nx_ns wake_at;   /* as the last poll said */
     bool due;        /* a request said that a poll is due */
+    bool idles;      /* what it wakes for is the clock or a beat: no work */
     struct nx_update update, answer;
     uint8_t bytes[SIM_BYTES_MAX];
 };
@@ -120,10 +121,11 @@ uint64_t sim_node_whose(const struct sim_node *node, nx_rankset seats);
 /* What was asked of its donor comes; or not, or later. */
 void sim_node_take_state(struct sim_node *node, nx_vid vid);
 
-void sim_node_turn(struct sim_node *node);
+void sim_node_turn(struct sim_node *node, bool timer);
 void sim_node_note_place(struct sim_node *node); /* in the view that it is in */
 void sim_node_begin_view(struct sim_node *node); /* its tier's part of one that is installed */
-void sim_node_wake(struct sim_node *node);       /* something came: if asleep, take a turn soon */
+/* Something came: if asleep, take a turn soon. It may be a mere beat. */
+void sim_node_wake(struct sim_node *node, bool timer);
 void sim_node_notice(struct sim_node *node, unsigned peer);
 void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);

@@ -13,7 +13,6 @@ static const nx_ns longest_run_ns = 20 * NX_SEC;
 enum { EVENTS_MAX = 2000000 };
 static const nx_ns grace_ns =
     50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
-static const nx_ns idle_ns = 2 * NX_SEC; /* of rest, in which only heartbeats may be written */
 
 void sim_note(struct sim_world *world, unsigned node, enum sim_kind kind, struct sim_record record)
 {
@@ -33,6 +32,8 @@ void sim_world_bury(struct sim_world *world, unsigned node)
         if (peer != node && sim_fabric_linked(&world->fabric, node, peer))
             connected |= UINT64_C(1) << peer;
     sim_fabric_cut(&world->fabric, node);
+    if (death->unnoticed)
+        return;
     for (unsigned peer = 0; peer < world->count; peer++) {
         if (!(connected >> peer & 1) || world->nodes[peer]->life == SIM_DEAD)
             continue;
@@ -67,8 +68,10 @@ void sim_world_disconnect(struct sim_world *world, unsigned node, unsigned peer)
     sim_fabric_sever(&world->fabric, node, peer);
     sim_fabric_sever(&world->fabric, peer, node);
     nx_ns delay = nx_prng_between(&world->prng, 1000, 100 * NX_US);
+    nx_ns at = sim_fabric_stalled_until(&world->fabric, node, peer); /* the news stall, too */
+    at = at > world->now ? at : world->now;
     if (world->nodes[peer]->life != SIM_DEAD)
-        sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
+        sim_events_add(&world->events, at + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
 }
 
 uint64_t sim_world_holders(const struct sim_world *world, unsigned node, const uint8_t *bytes,
@@ -92,16 +95,17 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     case SIM_EVENT_TURN:
         node = world->nodes[event->a];
         if (event->b == node->turn && node->life != SIM_DEAD)
-            sim_node_turn(node);
+            sim_node_turn(node, event->timer);
         break;
     case SIM_EVENT_LANE: {
         struct sim_landing landing = sim_fabric_due(&world->fabric, world->now, event);
         if (landing.doorbell || (landing.moved && world->config->core.caps.wakes_on_plain_write))
-            sim_node_wake(world->nodes[event->b]);
+            sim_node_wake(world->nodes[event->b], event->timer);
         break;
     }
     case SIM_EVENT_NOTICE: sim_node_notice(world->nodes[event->a], event->b); break;
     case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
+    case SIM_EVENT_HEAL: break;
     case SIM_EVENT_JOIN: sim_join_step(world, event); break;
     case SIM_EVENT_STATE: sim_node_take_state(world->nodes[event->a], event->b); break;
     case SIM_EVENT_COME: {
@@ -112,7 +116,7 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     }
     for (unsigned n = 0; world->fabric.roomy; n++) {
         if (world->fabric.roomy >> n & 1)
-            sim_node_wake(world->nodes[n]);
+            sim_node_wake(world->nodes[n], event->timer);
         world->fabric.roomy &= ~(UINT64_C(1) << n);
     }
 }
@@ -139,9 +143,9 @@ static bool run_until_rest(struct sim_world *world, nx_ns quiet_ns)
 
 static bool run_idle(struct sim_world *world)
 {
-    nx_ns until = world->now + idle_ns;
+    nx_ns until = world->now + world->config->idle_ns;
     struct sim_event event;
-    for (uint32_t i = 0; i < EVENTS_MAX / 10; i++) {
+    for (uint32_t i = 0; i < EVENTS_MAX / 2; i++) {
         if (!world->events.count || world->events.heap[0].at > until)
             return true;
         sim_events_next(&world->events, &event);
@@ -156,8 +160,9 @@ static void run_to_the_end(struct sim_world *world)
     for (unsigned n = 0; n < world->count; n++)
         sim_node_start(world->nodes[n], &world->config->view);
     sim_faults_schedule(world);
-    bool rests = run_until_rest(world, grace_ns);
+    bool rests = run_until_rest(world, grace_ns + 4 * world->config->core.timeout_ns);
     if (rests) {
+        world->rests = true;
         sim_note(world, 0, SIM_IDLE, (struct sim_record){0});
         rests = run_idle(world);
     }

@@ -18,6 +18,7 @@ struct sim_world {
     unsigned count;   /* processes, in the order of coming */
     uint32_t murders; /* of those who let somebody in */
     uint32_t cuts;
+    bool rests; /* nobody comes any more */
     struct nx_prng prng;
     nx_ns now;
     const struct sim_fault *death; /* the latest */

@@ -54,22 +54,24 @@
     X(LEAVE, "leave", "")                                                                               \
     X(LEFT, "left", "") /* n's leave is known to all; it closes */                                      \
     X(KILL, "kill", "")                                                                                 \
-    X(PAUSE, "pause", "")                                                                               \
+    X(PAUSE, "pause", "total") /* n stands still for so long */                                         \
     X(RESUME, "resume", "")                                                                             \
-    X(STALL, "stall", "peer")             /* the lane n → peer stands still for a while */            \
+    X(STALL, "stall", "peer total")       /* the lane n → peer stands still for so long */            \
     X(CUT, "cut", "peer")                 /* the connection of n and peer fails, both live */           \
     X(NOTICE, "notice", "peer")           /* the fabric told n that peer is dead */                     \
     X(DOWN, "down", "peer status")        /* n's upcall: peer is gone; status 1 = clean */              \
     X(OUT, "out", "status")               /* n's upcall: it cannot go on in the group */                \
     X(SHARD, "shard", "sub shard status") /* what n says of its shard, at the end */                    \
+    X(BLOCKED, "blocked", "")             /* n lacks a majority, at the end */                          \
     X(FULL, "full", "id")                 /* a request finds no room, and is made again later */        \
     X(STUCK, "stuck", "id")               /* n still waits for room, at the end; id: for what */        \
     X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */          \
     X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */              \
     X(FOUL, "foul", "peer id offset len") /* n broke the fabric's contract; id: enum sim_foul */        \
-    X(COLUMN, "column", "offset total status id") /* a guarded word has landed; law, tag */             \
-    X(IDLE, "idle", "")                           /* from now on there is no work */                    \
-    X(END, "end", "status") /* 0: the run came to rest; 1: it did not in time */
+    X(COLUMN, "column",                                                                                 \
+      "peer offset total status id") /* a guarded word of peer has landed at n */                       \
+    X(IDLE, "idle", "")              /* from now on there is no work */                                 \
+    X(END, "end", "status")          /* 0: the run came to rest; 1: it did not in time */
 
 enum sim_kind {
 #define SIM_KIND_ENUM(kind, name, fields) SIM_##kind,

@@ -11,20 +11,19 @@ static void set_load(struct nx_categorizer *c, int change)
     nx_group_set_load(c->group, NX_LOAD_QUEUED, c->queued);
 }
 
-static void close_model(struct nx_categorizer *c, struct nx_held_model *m)
+static void close_model(struct nx_held_model *m)
 {
     nx_served_close(m->served);
-    nx_budget_give(&c->budget, m->bytes);
     free(m);
 }
 
-void nx_held_release(struct nx_categorizer *c, struct nx_held_model *m)
+void nx_held_release(struct nx_held_model *m)
 {
     if (--m->uses == 0 && m->removed)
-        close_model(c, m);
+        close_model(m);
 }
 
-void nx_held_retire(struct nx_categorizer *c, struct nx_entry *e)
+void nx_held_retire(struct nx_entry *e)
 {
     struct nx_held_model *m = e->model;
     e->model = NULL;
@@ -32,68 +31,148 @@ void nx_held_retire(struct nx_categorizer *c, struct nx_entry *e)
         return;
     m->removed = true;
     if (m->uses == 0)
-        close_model(c, m);
+        close_model(m);
 }
 
-static void run_infer(struct nx_job *job)
+/* --- on the device's threads ---------------------------------------------------------------------- */
+
+static struct nx_job_infer *infer_of(struct nx_device_job *job)
 {
-    struct nx_job_infer *j = (struct nx_job_infer *)job;
-    if (atomic_load_explicit(&j->cancelled, memory_order_relaxed))
-        nx_err_set(&j->answer.err, NX_CANCELLED, "nobody waits for this photo any more");
-    else if (nx_clock_now() > j->deadline_ns)
-        nx_err_set(&j->answer.err, NX_DEADLINE, "the deadline passed while the photo was queued");
-    else
-        nx_served_classify(j->model->served, j->photo, j->photo_bytes, &j->answer);
+    return (struct nx_job_infer *)job; /* its first member */
 }
 
-static struct nx_job_infer *make_infer(struct nx_incoming *in, struct nx_held_model *model)
+static bool is_photo(const struct nx_want *want)
 {
-    struct nx_job_infer *j = nx_calloc(1, sizeof *j);
-    if (!j)
+    return want->input == NX_INPUT_PHOTO;
+}
+
+/* The photo is as small as it came until here, and the tensor is only there while it waits for its batch. */
+static enum nx_status prepare(struct nx_device_job *job, struct nx_err *err)
+{
+    struct nx_job_infer *j = infer_of(job);
+    struct nx_served *served = j->model->served;
+    if (!is_photo(&j->want))
+        return NX_OK;
+    j->tensor = malloc(nx_served_facts(served)->tensor_bytes); /* filled before it is read */
+    if (!j->tensor)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a photo's tensor");
+    return nx_served_prepare(served, j->photo, j->photo_bytes, j->tensor, err);
+}
+
+static void run_photos(struct nx_device_job *const *jobs, uint32_t count)
+{
+    struct nx_served_photo photos[NX_BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        struct nx_job_infer *j = infer_of(jobs[i]);
+        photos[i] = (struct nx_served_photo){j->tensor, &j->want, &j->answer, &j->payload};
+    }
+    nx_served_run(infer_of(jobs[0])->model->served, photos, count);
+}
+
+/* A lane is of photos or of tensors. */
+static void run(struct nx_device_job *const *jobs, uint32_t count)
+{
+    if (is_photo(&infer_of(jobs[0])->want)) {
+        run_photos(jobs, count);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct nx_job_infer *j = infer_of(jobs[i]);
+        nx_served_tell(j->model->served, &j->want, j->photo, j->photo_bytes, &j->answer,
+                       &j->payload);
+    }
+}
+
+static const struct nx_device_ops ops = {.prepare = prepare, .run = run};
+
+/* --- on the loop thread ----------------------------------------------------------------------------- */
+
+static void free_infer(struct nx_categorizer *c, struct nx_job_infer *j)
+{
+    nx_budget_give(&c->budget, j->budget_bytes);
+    free(j->payload);
+    free(j->photo);
+    free(j->tensor);
+    free(j);
+}
+
+/* The photo's bytes are in the budget already. */
+static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incoming *in,
+                                       struct nx_held_model *model, nx_ns now, struct nx_err *err)
+{
+    uint64_t tensor_bytes =
+        is_photo(&in->head.want) ? nx_served_facts(model->served)->tensor_bytes : 0;
+    nx_ns left = in->head.time_left_ns;
+    if (nx_budget_take(&c->budget, tensor_bytes, "a photo's tensor", err) != NX_OK)
         return NULL;
-    nx_ns now = nx_clock_now(), left = in->head.time_left_ns;
-    j->job.run = run_infer;
+    struct nx_job_infer *j = nx_calloc(1, sizeof *j);
+    if (!j) {
+        nx_budget_give(&c->budget, tensor_bytes);
+        nx_err_set(err, NX_NO_MEMORY, "no memory for a photo's job");
+        return NULL;
+    }
+    j->job.ops = &ops;
+    j->job.item.deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
+    j->job.item.bytes = in->body_bytes + tensor_bytes;
     j->in = in;
     j->tag = in->head.tag;
     j->model = model;
-    j->deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
-    j->photo = in->body; /* set before the worker can see it; ours to free once it is submitted */
+    j->want = in->head.want;
+    j->photo =
+        in->body; /* set before other threads can see it; ours to free once it is submitted */
     j->photo_bytes = in->body_bytes;
-    atomic_init(&j->cancelled, false);
+    j->budget_bytes = tensor_bytes;
     return j;
+}
+
+static enum nx_status submit(struct nx_categorizer *c, struct nx_incoming *in,
+                             struct nx_held_model *model, struct nx_err *err)
+{
+    nx_ns now = nx_clock_now();
+    struct nx_job_infer *j = make_infer(c, in, model, now, err);
+    if (!j)
+        return err->status;
+    struct nx_lane *lane = is_photo(&j->want) ? &model->photos : &model->tensors;
+    if (nx_device_submit(c->device, lane, &j->job, now, err) != NX_OK) {
+        j->photo = NULL; /* still the operation's */
+        free_infer(c, j);
+        return err->status;
+    }
+    nx_incoming_take_body(in); /* its thread may read it already; nobody frees it before finish */
+    j->budget_bytes += j->photo_bytes;
+    model->uses++;
+    in->job = j;
+    in->state = NX_INCOMING_RUNNING;
+    set_load(c, 1);
+    return NX_OK;
 }
 
 void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
 {
     struct nx_err err = {0};
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
-    struct nx_job_infer *j = NULL;
-    if (!e || e->state != NX_ENTRY_READY)
-        nx_err_set(&err, NX_NOT_FOUND, "tag %u is not installed", in->head.tag);
+    if (!e || e->state != NX_ENTRY_READY || !nx_store_is_named(e, in->head.name))
+        nx_store_say_missing(in->head.tag, in->head.name, &err);
     else if (in->body_bytes == 0)
-        nx_err_set(&err, NX_INVALID, "the photo is empty");
-    else if (!(j = make_infer(in, e->model)))
-        nx_err_set(&err, NX_NO_MEMORY, "no memory for a photo's job");
-    else if (nx_worker_submit(c->device, &j->job) != NX_OK)
-        nx_err_set(&err, NX_UNAVAILABLE, "%d photos wait at this replica already",
-                   NX_DEVICE_QUEUE_MAX);
-    if (err.status != NX_OK) {
-        free(j);
-        nx_categorizer_refuse(c, in, &err);
+        nx_err_set(&err, NX_INVALID, "the %s is empty",
+                   is_photo(&in->head.want) ? "photo" : "tensor");
+    else if (submit(c, in, e->model, &err) == NX_OK)
         return;
-    }
-    nx_incoming_take_body(in);
-    j->model->uses++;
-    in->job = j;
-    in->state = NX_INCOMING_RUNNING;
-    set_load(c, 1);
+    nx_categorizer_refuse(c, in, &err);
+}
+
+void nx_photo_drop(struct nx_categorizer *c, struct nx_job_infer *j)
+{
+    nx_held_release(j->model);
+    free_infer(c, j);
 }
 
 void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
 {
     set_load(c, -1);
-    nx_budget_give(&c->budget, j->photo_bytes);
-    nx_held_release(c, j->model);
+    if (j->job.err.status != NX_OK)
+        j->answer = (struct nx_answer){.err = j->job.err};
+    j->model->queries += j->answer.err.status == NX_OK;
     nx_debug("tag %u: a photo of %llu bytes: %s%.*s", j->tag, (unsigned long long)j->photo_bytes,
              j->answer.err.text, (int)j->answer.label_bytes, j->answer.label);
     if (j->in) {
@@ -101,6 +180,13 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
         j->in->job = NULL;
         nx_categorizer_answer(c, j->in);
     }
-    free(j->photo);
-    free(j);
+    nx_photo_drop(c, j);
+}
+
+void nx_photo_cancel(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    struct nx_job_infer *j = in->job;
+    in->job = NULL;
+    j->in = NULL;
+    nx_device_cancel(c->device, &j->job);
 }

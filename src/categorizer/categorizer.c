@@ -12,11 +12,14 @@
 
 void nx_categorizer_answer(struct nx_categorizer *c, struct nx_incoming *in)
 {
+    size_t room = NX_ANSWER_BYTES_MAX + (size_t)in->answer.payload_bytes;
     in->state = NX_INCOMING_REPLYING;
     nx_incoming_drop_body(&c->incomings, in);
-    in->reply = nx_calloc(1, NX_ANSWER_BYTES_MAX);
+    in->reply = nx_calloc(1, room);
     if (in->reply)
-        in->reply_bytes = nx_answer_encode(&in->answer, in->reply, NX_ANSWER_BYTES_MAX);
+        in->reply_bytes = nx_answer_encode(&in->answer, in->reply, room);
+    in->answer.payload = NULL; /* the caller's; encoded now */
+    in->answer.payload_bytes = 0;
 }
 
 void nx_categorizer_refuse(struct nx_categorizer *c, struct nx_incoming *in,
@@ -51,6 +54,8 @@ static void start(struct nx_categorizer *c, struct nx_incoming *in)
 {
     if (in->head.op == NX_REQUEST_INFER)
         nx_photo_start(c, in);
+    else if (in->head.op == NX_REQUEST_LIST || in->head.op == NX_REQUEST_DESCRIBE)
+        nx_describe(c, in);
     else if (in->head.op == NX_REQUEST_INSTALL && in->body_bytes == 0)
         nx_categorizer_refuse(c, in, &(struct nx_err){NX_INVALID, "the model's files are empty"});
     else {
@@ -189,10 +194,8 @@ static void on_query_gone(void *ctx, nx_stream stream)
     if (!in || in->is_bulk)
         return;
     in->gone = true;
-    if (in->job) {
-        atomic_store_explicit(&in->job->cancelled, true, memory_order_relaxed);
-        in->job->in = NULL;
-    }
+    if (in->job)
+        nx_photo_cancel(c, in);
     bool decided_elsewhere = in->state == NX_INCOMING_DECIDING && in->head.op == NX_REQUEST_INSTALL;
     if (decided_elsewhere)
         return; /* its body is wanted at its delivery */
@@ -272,11 +275,12 @@ static bool take_finished(struct nx_categorizer *c)
     uint64_t rung;
     ssize_t n = read(c->done_fd, &rung, sizeof rung);
     (void)n; /* EAGAIN: nothing has rung */
-    struct nx_job *job;
-    while ((job = nx_worker_finished(c->device))) {
-        nx_photo_finish(c, (struct nx_job_infer *)job);
+    struct nx_device_job *photo;
+    while ((photo = nx_device_finished(c->device))) {
+        nx_photo_finish(c, (struct nx_job_infer *)photo);
         any = true;
     }
+    struct nx_job *job;
     while ((job = nx_worker_finished(c->loader))) {
         nx_change_loaded(c, (struct nx_job_load *)job);
         any = true;
@@ -320,6 +324,15 @@ void nx_categorizer_attach(struct nx_categorizer *c, struct nx_group *group)
     c->group = group;
 }
 
+/* Decoding is a few per cent of a small network's work: some cores' worth keeps any device busy. */
+static uint32_t preparers(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1                         ? 1
+           : cores > NX_DEVICE_PREPARERS_MAX ? NX_DEVICE_PREPARERS_MAX
+                                             : (uint32_t)cores;
+}
+
 static enum nx_status open_parts(struct nx_categorizer *c, struct nx_err *err)
 {
     c->done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -329,7 +342,11 @@ static enum nx_status open_parts(struct nx_categorizer *c, struct nx_err *err)
     if (!c->store)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the store");
     NX_TRY(nx_worker_open("nexus-load", NX_STORE_MODELS, c->done_fd, &c->loader, err));
-    return nx_worker_open("nexus-device", NX_DEVICE_QUEUE_MAX, c->done_fd, &c->device, err);
+    struct nx_device_options device = {.preparers = preparers(),
+                                       .items_max = NX_PHOTOS_MAX,
+                                       .bytes_max = NX_PHOTOS_BYTES_MAX,
+                                       .done_fd = c->done_fd};
+    return nx_device_open(&device, &c->device, err);
 }
 
 enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
@@ -353,43 +370,43 @@ enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
     return NX_OK;
 }
 
-static void drop_jobs(struct nx_categorizer *c)
+static void drop_photos(struct nx_categorizer *c)
+{
+    struct nx_incoming *in = NULL;
+    struct nx_device_job *photo;
+    while ((in = nx_incoming_next(&c->incomings, in)))
+        if (in->job)
+            nx_photo_cancel(c, in);
+    nx_device_stop(c->device);
+    while ((photo = nx_device_finished(c->device)))
+        nx_photo_drop(c, (struct nx_job_infer *)photo);
+    nx_device_close(c->device);
+}
+
+static void drop_loads(struct nx_categorizer *c)
 {
     struct nx_job *job;
-    while (c->device && (job = nx_worker_finished(c->device))) {
-        struct nx_job_infer *j = (struct nx_job_infer *)job;
-        nx_budget_give(&c->budget, j->photo_bytes);
-        nx_held_release(c, j->model);
-        free(j->photo);
-        free(j);
-    }
-    while (c->loader && (job = nx_worker_finished(c->loader))) {
+    nx_worker_drain(c->loader);
+    while ((job = nx_worker_finished(c->loader))) {
         struct nx_job_load *j = (struct nx_job_load *)job;
         nx_served_close(j->served);
         free(j->body);
         free(j);
     }
+    nx_worker_close(c->loader);
 }
 
 void nx_categorizer_close(struct nx_categorizer *c)
 {
-    struct nx_incoming *in = NULL;
-    while ((in = nx_incoming_next(&c->incomings, in)))
-        if (in->job)
-            atomic_store_explicit(&in->job->cancelled, true, memory_order_relaxed);
+    struct nx_incoming *in;
     if (c->device)
-        nx_worker_drain(c->device);
+        drop_photos(c);
     if (c->loader)
-        nx_worker_drain(c->loader);
-    drop_jobs(c);
+        drop_loads(c);
     while ((in = nx_incoming_next(&c->incomings, NULL)))
         nx_incoming_drop(&c->incomings, in);
     for (uint32_t i = 0; c->store && i < NX_STORE_MODELS; i++)
-        nx_held_retire(c, nx_store_at(c->store, i));
-    if (c->device)
-        nx_worker_close(c->device);
-    if (c->loader)
-        nx_worker_close(c->loader);
+        nx_held_retire(nx_store_at(c->store, i));
     if (c->store)
         nx_store_close(c->store);
     if (c->done_fd >= 0)

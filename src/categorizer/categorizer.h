@@ -1,12 +1,12 @@
 /* categorizer.h — a replica of a shard: takes operations from the function tier, keeps its models, answers.
  *
- *   INFER    photo → a job for the device thread → answer
+ *   INFER    photo → prepared beside others → a batch (batcher.h) → answer; refused at once if it would come too late
  *   INSTALL  the entry replica multicasts it while it still comes in; every replica loads it aside and votes,
  *            in order; the answer goes out when every replica has applied the last vote, so whoever asks any
  *            replica after it sees the model (linearizable)
  *   REMOVE   one ordered message; answered when every replica has applied it
  *
- * Thread  the loop thread, which owns the group; loading and inference run on two worker threads.
+ * Thread  the loop thread, which owns the group; loading, preparing photos and inference run on threads of their own.
  * Idle    nothing runs; nx_categorizer_fd rings when a worker has finished. */
 #ifndef NX_CATEGORIZER_H
 #define NX_CATEGORIZER_H
@@ -18,7 +18,9 @@ struct nx_categorizer;
 struct nx_categorizer_config {
     uint32_t subgroup;     /* of the categorizer tier in the group's spec */
     const char *backend;   /* cpu_dnnl, cpu_ref */
-    uint32_t threads;      /* of one inference; 0: one per core */
+    uint32_t threads;      /* of one batch; 0: one per core */
+    uint32_t batch_max;    /* photos of one batch at most */
+    const char *profiles;  /* a folder with what `nexus profile` wrote; "": none */
     uint64_t memory_bytes; /* bound on models, in use and in transit */
 };
 

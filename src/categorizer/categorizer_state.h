@@ -2,12 +2,14 @@
  *
  *   categorizer.c       the group's upcalls, one turn, open and close
  *   categorize_photo.c  INFER: a photo through the device
+ *   describe_models.c   LIST and DESCRIBE
  *   change_models.c     INSTALL and REMOVE: from the entry replica through the order to the answer
  */
 #ifndef NX_CATEGORIZER_STATE_H
 #define NX_CATEGORIZER_STATE_H
 
 #include "categorizer/categorizer.h"
+#include "categorizer/device.h"
 #include "categorizer/incoming.h"
 #include "categorizer/ordered.h"
 #include "categorizer/served.h"
@@ -15,28 +17,30 @@
 #include "categorizer/worker.h"
 #include "common/clock.h"
 
-#include <stdatomic.h>
-
-enum { NX_DEVICE_QUEUE_MAX = 256, NX_VOTES_MAX = NX_STORE_MODELS };
+enum { NX_PHOTOS_MAX = 1024, NX_VOTES_MAX = NX_STORE_MODELS };
+#define NX_PHOTOS_BYTES_MAX (UINT64_C(512) << 20) /* photos and their tensors */
 
 /* A model with the number of jobs that use it; removed from the store it lives until the last one is done. */
 struct nx_held_model {
     struct nx_served *served;
-    uint64_t bytes; /* counted in the budget */
+    struct nx_lane photos, tensors; /* the device's, while there are uses */
     uint32_t uses;
     bool removed;
+    uint64_t queries; /* answered with a category */
 };
 
 struct nx_job_infer {
-    struct nx_job job;      /* first: the worker knows only this */
-    struct nx_incoming *in; /* NULL once nobody waits */
+    struct nx_device_job job; /* first: the device knows only this */
+    struct nx_incoming *in;   /* NULL once nobody waits */
     uint32_t tag;
     struct nx_held_model *model;
     uint8_t *photo;
     uint64_t photo_bytes;
-    nx_ns deadline_ns;
-    atomic_bool cancelled;
+    struct nx_want want;
+    float *tensor;         /* of a photo */
+    uint64_t budget_bytes; /* photo and tensor */
     struct nx_answer answer;
+    uint8_t *payload; /* the answer's, owned */
 };
 
 struct nx_job_load {
@@ -55,7 +59,8 @@ struct nx_categorizer {
     struct nx_categorizer_config config;
     struct nx_group *group;
     struct nx_store *store;
-    struct nx_worker *loader, *device;
+    struct nx_worker *loader;
+    struct nx_device *device;
     int done_fd;
     struct nx_incomings incomings;
     struct nx_budget budget;
@@ -75,9 +80,16 @@ void nx_categorizer_refuse(struct nx_categorizer *c, struct nx_incoming *in,
 void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in);
 void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *job);
 
-void nx_held_release(struct nx_categorizer *c, struct nx_held_model *model);
+void nx_photo_drop(struct nx_categorizer *c,
+                   struct nx_job_infer *job); /* the same, without an answer */
+void nx_photo_cancel(struct nx_categorizer *c, struct nx_incoming *in); /* nobody waits for it */
+
+/* Answers with what this replica knows of its models. */
+void nx_describe(struct nx_categorizer *c, struct nx_incoming *in);
+
+void nx_held_release(struct nx_held_model *model);
 /* Takes the model out of a freed entry; it is closed when its last photo is done. */
-void nx_held_retire(struct nx_categorizer *c, struct nx_entry *entry);
+void nx_held_retire(struct nx_entry *entry);
 
 /* The head of an INSTALL is known: true if it is refused at once. */
 bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in);

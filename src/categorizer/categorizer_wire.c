@@ -6,10 +6,24 @@
 
 enum { LENGTH_BYTES = 4 };
 
+static void encode_infer(struct nx_writer *w, const struct nx_request_head *head)
+{
+    const struct nx_want *want = &head->want;
+    nx_write_u64(w, (uint64_t)head->time_left_ns);
+    nx_write_u8(w, (uint8_t)want->input);
+    nx_write_name(w, want->tensor);
+    nx_write_u8(w, (uint8_t)want->rank);
+    for (uint32_t i = 0; i < want->rank; i++)
+        nx_write_u64(w, want->dims[i]);
+    nx_write_u32(w, want->top_max);
+    nx_write_u8(w, want->outputs);
+}
+
 static void encode_install(struct nx_writer *w, const struct nx_request_head *head)
 {
     nx_write_bytes(w, head->request.bytes, NX_REQUEST_ID_BYTES);
     nx_write_u8(w, (uint8_t)head->format);
+    nx_write_u8(w, head->replace);
     nx_write_u64(w, head->synset_bytes);
     nx_write_u64(w, head->symbol_bytes);
     nx_write_u64(w, head->params_bytes);
@@ -25,10 +39,13 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
     nx_write_u8(&w, NX_WIRE_VERSION);
     nx_write_u8(&w, (uint8_t)head->op);
     nx_write_u32(&w, head->tag);
+    nx_write_name(&w, head->name);
     switch (head->op) {
-    case NX_REQUEST_INFER: nx_write_u64(&w, (uint64_t)head->time_left_ns); break;
+    case NX_REQUEST_INFER: encode_infer(&w, head); break;
     case NX_REQUEST_INSTALL: encode_install(&w, head); break;
     case NX_REQUEST_REMOVE: nx_write_bytes(&w, head->request.bytes, NX_REQUEST_ID_BYTES); break;
+    case NX_REQUEST_LIST:
+    case NX_REQUEST_DESCRIBE: break;
     }
     if (w.bad)
         return 0;
@@ -45,10 +62,33 @@ static void decode_bytes(struct nx_reader *r, void *to, size_t len)
         memcpy(to, bytes, len);
 }
 
+static bool read_flag(struct nx_reader *r)
+{
+    uint8_t flag = nx_read_u8(r);
+    r->bad |= flag > 1;
+    return flag == 1;
+}
+
+static void decode_infer(struct nx_reader *r, struct nx_request_head *head)
+{
+    struct nx_want *want = &head->want;
+    head->time_left_ns = (nx_ns)nx_read_u64(r);
+    want->input = (enum nx_input)nx_read_u8(r);
+    nx_read_name(r, want->tensor, sizeof want->tensor);
+    want->rank = nx_read_u8(r);
+    r->bad |= want->input > NX_INPUT_TENSOR || want->rank > NX_TENSOR_RANK_MAX;
+    for (uint32_t i = 0; !r->bad && i < want->rank; i++)
+        want->dims[i] = nx_read_u64(r);
+    want->top_max = nx_read_u32(r);
+    want->outputs = read_flag(r);
+    r->bad |= want->top_max > NX_TOP_MAX;
+}
+
 static void decode_install(struct nx_reader *r, struct nx_request_head *head)
 {
     decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES);
     head->format = (enum nx_model_format)nx_read_u8(r);
+    head->replace = read_flag(r);
     head->synset_bytes = nx_read_u64(r);
     head->symbol_bytes = nx_read_u64(r);
     head->params_bytes = nx_read_u64(r);
@@ -62,10 +102,13 @@ static void decode_install(struct nx_reader *r, struct nx_request_head *head)
 static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
 {
     head->tag = nx_read_u32(r);
+    nx_read_name(r, head->name, sizeof head->name);
     switch (head->op) {
-    case NX_REQUEST_INFER: head->time_left_ns = (nx_ns)nx_read_u64(r); break;
+    case NX_REQUEST_INFER: decode_infer(r, head); break;
     case NX_REQUEST_INSTALL: decode_install(r, head); break;
     case NX_REQUEST_REMOVE: decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES); break;
+    case NX_REQUEST_LIST:
+    case NX_REQUEST_DESCRIBE: break;
     default: r->bad = true;
     }
 }
@@ -121,6 +164,9 @@ size_t nx_answer_encode(const struct nx_answer *answer, void *bytes, size_t cap)
     nx_write_u32(&w, value);
     nx_write_u32(&w, answer->label_bytes);
     nx_write_bytes(&w, answer->label, answer->label_bytes);
+    nx_write_u32(&w, answer->payload_bytes);
+    if (answer->payload_bytes)
+        nx_write_bytes(&w, answer->payload, answer->payload_bytes);
     return w.bad ? 0 : nx_writer_used(&w);
 }
 
@@ -145,6 +191,8 @@ enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer 
         decode_bytes(&r, decoded.label, decoded.label_bytes);
     else
         r.bad = true;
+    decoded.payload_bytes = nx_read_u32(&r);
+    decoded.payload = nx_read_bytes(&r, decoded.payload_bytes);
     if (r.bad || nx_reader_left(&r) != 0 || version != NX_WIRE_VERSION || status >= NX_STATUS_COUNT)
         return nx_err_set(err, NX_CORRUPT, "a replica sent a malformed answer of %zu bytes", len);
     *answer = decoded;

@@ -2,13 +2,17 @@
  *
  * A query is a head followed by a body; its first 4 bytes say how long the head is, so that the body can stream:
  *
- *     u32 head_bytes | u8 version | u8 op | fields of the op | … body …
+ *     u32 head_bytes | u8 version | u8 op | tag, name | fields of the op | … body …
  *
- *     INFER    head: tag, time left        body: the photo
- *     INSTALL  head: request id, tag, format, three sizes, recipe   body: synset, symbol, params
- *     REMOVE   head: request id, tag       body: none
+ *     INFER    head: time left, what is wanted   body: the photo, or a tensor's elements
+ *     INSTALL  head: request id, format, replace, three sizes, recipe   body: synset, symbol, params
+ *     REMOVE   head: request id                  body: none
+ *     DESCRIBE head: nothing more                body: none    reply's payload: one model
+ *     LIST     head: nothing more                body: none    reply's payload: the shard's models
  *
- * A reply is one struct nx_answer: a status with a sentence, and what was seen on the photo.
+ * A model is known by its tag. It may have a name as well: its tag is then nx_tag_of_name(name), so that a name is routed
+ * as a tag is. Who asks by name gets the model of that name only; who asks by tag (name empty) gets the tag's model.
+ * A reply is one struct nx_answer: a status with a sentence, what was seen on the photo, and a payload.
  * All integers little-endian. Both directions are decoded as input from outside. */
 #ifndef NX_CATEGORIZER_WIRE_H
 #define NX_CATEGORIZER_WIRE_H
@@ -16,32 +20,63 @@
 #include "common/clock.h"
 #include "common/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
-    NX_WIRE_VERSION = 1,
+    NX_WIRE_VERSION = 2,
     NX_REQUEST_ID_BYTES = 16,
     NX_RECIPE_BYTES_MAX = 4096,
-    NX_HEAD_BYTES_MAX = 64 + NX_RECIPE_BYTES_MAX, /* the length word included */
-    NX_LABEL_BYTES_MAX = 1024,                    /* of one category, as a line of the synset */
+    NX_MODEL_NAME_BYTES = 128, /* the NUL included */
+    NX_TENSOR_NAME_BYTES = 64, /* the NUL included */
+    NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
+    NX_TENSOR_RANK_MAX = 6,
+    NX_MODEL_TENSORS_MAX = 8, /* inputs, and outputs, of one model */
+    NX_TOP_MAX = 1000,        /* categories in one row's answer */
+    NX_ROWS_MAX = 1024,       /* in one query's tensor */
+    NX_HEAD_BYTES_MAX =
+        256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
+    NX_LABEL_BYTES_MAX = 1024, /* of one category, as a line of the synset */
     NX_PHOTO_BYTES_MAX = 32 * 1024 * 1024,
-    NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX,
+    NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX, /* without its payload */
+    NX_PAYLOAD_BYTES_MAX = 64 * 1024 * 1024,
 };
 
-enum nx_request { NX_REQUEST_INFER = 1, NX_REQUEST_INSTALL = 2, NX_REQUEST_REMOVE = 3 };
+enum nx_request {
+    NX_REQUEST_INFER = 1,
+    NX_REQUEST_INSTALL = 2,
+    NX_REQUEST_REMOVE = 3,
+    NX_REQUEST_LIST = 4,
+    NX_REQUEST_DESCRIBE = 5,
+};
 enum nx_model_format { NX_FORMAT_MXNET = 1, NX_FORMAT_ONNX = 2 };
 
 struct nx_request_id {
     uint8_t bytes[NX_REQUEST_ID_BYTES];
 };
 
+enum nx_input { NX_INPUT_PHOTO = 0, NX_INPUT_TENSOR = 1 };
+
+/* What an INFER brings, and what it wants told beside the best category. */
+struct nx_want {
+    enum nx_input input;
+    char tensor[NX_TENSOR_NAME_BYTES]; /* the input that it is for; "": the model's only one */
+    uint32_t rank;                     /* TENSOR: f32, little-endian, row-major … */
+    uint64_t dims[NX_TENSOR_RANK_MAX]; /* … of this shape; dims[0] rows */
+    uint32_t top_max;                  /* so many categories of each row, the likeliest first */
+    bool outputs;                      /* all of the output */
+};
+
 struct nx_request_head {
     enum nx_request op;
     uint32_t tag;
+    char name[NX_MODEL_NAME_BYTES]; /* "": by tag alone */
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
+    struct nx_want want;          /* INFER */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
+    bool replace; /* INSTALL: in place of the tag's model, if there is one */
     uint64_t synset_bytes, symbol_bytes, params_bytes;
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
@@ -63,10 +98,91 @@ struct nx_answer {
     float value;       /* … its output, a probability if the recipe says softmax … */
     uint32_t label_bytes;
     char label[NX_LABEL_BYTES_MAX]; /* … and its line of the synset; not NUL-terminated */
+    const uint8_t *payload; /* as the op and the want say; the sender's, or in the bytes decoded */
+    uint32_t payload_bytes;
 };
 
 size_t nx_answer_encode(const struct nx_answer *answer, void *bytes, size_t cap);
 enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer *answer,
                                 struct nx_err *err);
+
+/* The tag of a name: its number if it is one ("7", without leading zeros), else a hash. The same name always has the same
+ * tag; two names may share one, then the second cannot be installed while the first is. */
+uint32_t nx_tag_of_name(const char *name);
+/* Whether `name` can be a model's: 1 to NX_MODEL_NAME_BYTES - 1 bytes of letters, digits, '.', '_', '-', and not one of the
+ * words that begin paths ("v2", "models", …). */
+bool nx_model_name_ok(const char *name);
+bool nx_name_is_number(const char *name); /* of a tag */
+/* Aims a head at the model of that name: tag, and name unless it is a number. */
+void nx_head_set_name(struct nx_request_head *head, const char *name);
+
+/* --- payloads -------------------------------------------------------------------------------------------- */
+
+struct nx_tensor_facts {
+    char name[NX_TENSOR_NAME_BYTES];
+    uint32_t rank;                    /* <= NX_TENSOR_RANK_MAX; f32 */
+    int64_t dims[NX_TENSOR_RANK_MAX]; /* -1: any */
+};
+
+/* One model, as DESCRIBE and LIST tell it. */
+struct nx_model_facts_wire {
+    uint32_t tag;
+    char name[NX_MODEL_NAME_BYTES]; /* "": it was installed by tag */
+    bool ready;                     /* else it is being installed */
+    enum nx_model_format format;
+    uint64_t version;              /* larger for every install of its shard */
+    uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
+    uint64_t weights_bytes, arena_bytes; /* … these are weights, and activations of a full batch */
+    char backend[16];
+    char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
+    uint64_t queries;                  /* answered by this replica */
+    uint32_t batch;                    /* the best size here, and what one of it takes */
+    uint64_t batch_ns;
+    uint32_t inputs_count, outputs_count;
+    struct nx_tensor_facts inputs[NX_MODEL_TENSORS_MAX], outputs[NX_MODEL_TENSORS_MAX];
+};
+
+enum {
+    NX_MODELS_HEAD_BYTES = 20,
+    NX_MODEL_FACTS_BYTES_MAX =
+        320 + NX_MODEL_NAME_BYTES + 2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
+};
+
+/* Of a replica, for models. */
+struct nx_models_memory {
+    uint64_t used_bytes, limit_bytes;
+};
+
+/* u32 count | u64 used | u64 limit | each model. Bytes written; 0: cap is too small. The memory is 0 until it is set. */
+size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count, void *bytes,
+                        size_t cap);
+void nx_models_set_memory(void *encoded, const struct nx_models_memory *memory);
+enum nx_status nx_models_get_memory(const void *bytes, size_t len, struct nx_models_memory *memory,
+                                    struct nx_err *err);
+/* The i-th call gives the i-th model. *at is 0 at first. NX_NOT_FOUND after the last, NX_CORRUPT. */
+enum nx_status nx_models_next(const void *bytes, size_t len, size_t *at,
+                              struct nx_model_facts_wire *model, struct nx_err *err);
+
+/* What an INFER that wants more than the best category is told. */
+struct nx_rows {
+    char output[NX_TENSOR_NAME_BYTES];
+    uint32_t rows, columns;   /* of the output; columns 0 unless `outputs` was wanted */
+    uint32_t top;             /* categories per row */
+    const uint8_t *values;    /* rows x columns f32, little-endian, any alignment */
+    const uint8_t *top_bytes; /* rows x top: u32 index | f32 value | u16 label bytes | label */
+    size_t top_len;
+};
+
+struct nx_top_entry {
+    uint32_t index;
+    float value;
+    const char *label; /* not NUL-terminated */
+    uint32_t label_bytes;
+};
+
+enum nx_status nx_rows_decode(const void *bytes, size_t len, struct nx_rows *rows,
+                              struct nx_err *err);
+/* The next of rows x top entries, row by row; *at is 0 at first. False: there are no more. */
+bool nx_rows_next_top(const struct nx_rows *rows, size_t *at, struct nx_top_entry *entry);
 
 #endif

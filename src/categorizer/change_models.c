@@ -11,7 +11,8 @@
 bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in)
 {
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
-    if (!e || memcmp(&e->request, &in->head.request, sizeof e->request) == 0)
+    if (!e || memcmp(&e->request, &in->head.request, sizeof e->request) == 0 ||
+        (in->head.replace && e->state == NX_ENTRY_READY))
         return false;
     nx_store_say_taken(e, &in->refused);
     nx_incoming_drop_body(&c->incomings, in);
@@ -98,19 +99,20 @@ static void settle(struct nx_categorizer *c, const struct nx_outcome *outcome, n
 
 /* --- the ordered messages: the same at every replica --- */
 
-static struct nx_held_model *hold_model(struct nx_categorizer *c, struct nx_served *served,
-                                        struct nx_err *err)
+static struct nx_held_model *hold_model(struct nx_served *served, struct nx_err *err)
 {
     struct nx_held_model *m = nx_calloc(1, sizeof *m);
-    enum nx_status status =
-        m ? nx_budget_take(&c->budget, nx_served_bytes(served), "a loaded model", err)
-          : nx_err_set(err, NX_NO_MEMORY, "no memory for a model");
-    if (status != NX_OK) {
+    if (!m) {
+        nx_err_set(err, NX_NO_MEMORY, "no memory for a model");
         nx_served_close(served);
-        free(m);
         return NULL;
     }
-    *m = (struct nx_held_model){.served = served, .bytes = nx_served_bytes(served)};
+    m->served = served;
+    nx_lane_init(&m->photos, &nx_served_facts(served)->profile);
+    nx_lane_init(&m->tensors, &nx_served_facts(served)->profile);
+    m->tensors.best = m->tensors.size_max = 1; /* each has rows of its own to run together */
+    if (nx_served_facts(served)->note[0])
+        nx_err_set(err, NX_OK, "%s", nx_served_facts(served)->note);
     return m;
 }
 
@@ -142,7 +144,11 @@ static void start_load(struct nx_categorizer *c, struct nx_entry *e,
     j->job.run = run_load;
     j->version = e->version;
     j->head = *head;
-    j->options = (struct nx_served_options){c->config.backend, c->config.threads};
+    j->options = (struct nx_served_options){.backend = c->config.backend,
+                                            .threads = c->config.threads,
+                                            .batch_max = c->config.batch_max,
+                                            .budget = &c->budget,
+                                            .profiles = c->config.profiles};
     if (!in)
         nx_err_set(&j->failure, NX_NO_MEMORY, "a replica could not take the files in");
     else if (in->refused.status != NX_OK)
@@ -162,7 +168,7 @@ void nx_change_loaded(struct nx_categorizer *c, struct nx_job_load *j)
     free(j->body);
     nx_budget_give(&c->budget, j->body_bytes);
     if (j->failure.status == NX_OK)
-        e->model = hold_model(c, j->served, &j->failure);
+        e->model = hold_model(j->served, &j->failure);
     c->votes[c->votes_count++] =
         (struct nx_ordered_vote){.version = j->version, .failure = j->failure, .digest = j->digest};
     free(j);
@@ -191,10 +197,16 @@ static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
     struct nx_incoming *body = find_body(c, d);
     struct nx_entry *entry;
     struct nx_outcome outcome;
-    enum nx_verdict verdict =
-        nx_store_install(c->store, d->seq, head->tag, &head->request, replicas, &entry, &outcome);
-    if (verdict == NX_VERDICT_PENDING)
+    enum nx_verdict verdict = head->replace
+                                  ? nx_store_replace(c->store, d->seq, head->tag, head->name,
+                                                     &head->request, replicas, &entry, &outcome)
+                                  : nx_store_install(c->store, d->seq, head->tag, &head->request,
+                                                     replicas, &entry, &outcome);
+    if (verdict == NX_VERDICT_PENDING) {
+        memcpy(entry->name, head->name, sizeof entry->name);
+        entry->format = head->format;
         start_load(c, entry, head, body);
+    }
     if (body && body->is_bulk)
         nx_incoming_drop(&c->incomings, body);
     else if (body)
@@ -207,8 +219,10 @@ static void take_decision(struct nx_categorizer *c, struct nx_entry *entry,
                           const struct nx_outcome *outcome, nx_seq seq)
 {
     nx_info("tag %u: %s", entry->tag, outcome->err.text);
-    if (entry->state == NX_ENTRY_FREE)
-        nx_held_retire(c, entry);
+    struct nx_entry *gone =
+        entry->state == NX_ENTRY_FREE ? entry : nx_store_take_replaced(c->store, entry);
+    if (gone)
+        nx_held_retire(gone); /* photos that wait for it still get its answer */
     settle(c, outcome, seq);
 }
 
@@ -237,10 +251,10 @@ static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,
 {
     struct nx_entry *removed;
     struct nx_outcome outcome;
-    nx_store_remove(c->store, head->tag, &head->request, &removed, &outcome);
+    nx_store_remove(c->store, head->tag, head->name, &head->request, &removed, &outcome);
     nx_info("tag %u: %s", head->tag, outcome.err.text);
     if (removed)
-        nx_held_retire(c, removed);
+        nx_held_retire(removed);
     settle(c, &outcome, d->seq);
 }
 

@@ -6,26 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum nx_status nx_budget_take(struct nx_budget *budget, uint64_t bytes, const char *what,
-                              struct nx_err *err)
-{
-    uint64_t left = budget->limit_bytes - budget->used_bytes;
-    if (bytes > left)
-        return nx_err_set(err, NX_NO_MEMORY,
-                          "%s of %llu bytes is over what is left of this node's model memory "
-                          "(%llu of %llu bytes)",
-                          what, (unsigned long long)bytes, (unsigned long long)left,
-                          (unsigned long long)budget->limit_bytes);
-    budget->used_bytes += bytes;
-    return NX_OK;
-}
-
-void nx_budget_give(struct nx_budget *budget, uint64_t bytes)
-{
-    nx_assert(bytes <= budget->used_bytes);
-    budget->used_bytes -= bytes;
-}
-
 static struct nx_incoming **bucket_of(struct nx_incomings *all, nx_stream stream)
 {
     uint64_t h = stream * 0x9e3779b97f4a7c15u;
@@ -102,7 +82,7 @@ static uint64_t announced_body(const struct nx_request_head *head, uint64_t left
     uint64_t sum;
     if (head->op == NX_REQUEST_INFER)
         return left;
-    if (head->op == NX_REQUEST_REMOVE)
+    if (head->op != NX_REQUEST_INSTALL)
         return 0;
     if (__builtin_add_overflow(head->synset_bytes, head->symbol_bytes, &sum) ||
         __builtin_add_overflow(sum, head->params_bytes, &sum))
@@ -117,7 +97,8 @@ static enum nx_status check_body(const struct nx_incoming *in, uint64_t left, st
         return nx_err_set(err, NX_INVALID, "the files are announced as %llu bytes, %llu came",
                           (unsigned long long)announced, (unsigned long long)left);
     if (in->head.op == NX_REQUEST_INFER && left > NX_PHOTO_BYTES_MAX)
-        return nx_err_set(err, NX_TOO_LARGE, "the photo has %llu bytes, the limit is %d",
+        return nx_err_set(err, NX_TOO_LARGE, "the %s has %llu bytes, the limit is %d",
+                          in->head.want.input == NX_INPUT_PHOTO ? "photo" : "tensor",
                           (unsigned long long)left, NX_PHOTO_BYTES_MAX);
     return NX_OK;
 }

@@ -12,6 +12,7 @@
 #define NX_CATEGORIZER_INCOMING_H
 
 #include "categorizer/categorizer_wire.h"
+#include "common/budget.h"
 #include "group/group.h"
 
 enum { NX_INCOMING_MAX = 4096, NX_INCOMING_BUCKETS = 1024 };
@@ -52,10 +53,6 @@ struct nx_incoming {
     bool reply_opened;
 };
 
-struct nx_budget {
-    uint64_t used_bytes, limit_bytes;
-};
-
 struct nx_incomings {
     struct nx_incoming *buckets[NX_INCOMING_BUCKETS];
     uint32_t count;
@@ -81,9 +78,5 @@ void nx_incoming_set_head(struct nx_incomings *all, struct nx_incoming *in,
 
 /* Next after `in` (NULL: the first) in some order; safe if `in` itself is not dropped meanwhile. */
 struct nx_incoming *nx_incoming_next(struct nx_incomings *all, const struct nx_incoming *in);
-
-enum nx_status nx_budget_take(struct nx_budget *budget, uint64_t bytes, const char *what,
-                              struct nx_err *err);
-void nx_budget_give(struct nx_budget *budget, uint64_t bytes);
 
 #endif

@@ -10,6 +10,7 @@ struct nx_store {
     struct nx_entry entries[NX_STORE_MODELS];
     struct nx_outcome outcomes[NX_STORE_OUTCOMES]; /* a ring, newest at outcomes_count - 1 */
     uint64_t outcomes_count;
+    uint64_t installs_count; /* that were begun: the source of generations */
 };
 
 struct nx_store *nx_store_open(void)
@@ -28,12 +29,19 @@ struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i)
     return &store->entries[i];
 }
 
-struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag)
+static struct nx_entry *find_in_state(struct nx_store *store, uint32_t tag,
+                                      enum nx_entry_state state)
 {
     for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
-        if (e->state != NX_ENTRY_FREE && e->tag == tag)
+        if (e->state == state && e->tag == tag)
             return e;
     return NULL;
+}
+
+struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag)
+{
+    struct nx_entry *ready = find_in_state(store, tag, NX_ENTRY_READY);
+    return ready ? ready : find_in_state(store, tag, NX_ENTRY_LOADING);
 }
 
 struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version)
@@ -106,40 +114,55 @@ static void record(struct nx_store *store, const struct nx_outcome *outcome)
 enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
 {
     return nx_err_set(err, NX_EXISTS,
-                      e->state == NX_ENTRY_LOADING ? "tag %u is being installed"
-                                                   : "tag %u is installed already; remove it first",
-                      e->tag);
+                      e->state == NX_ENTRY_LOADING
+                          ? "tag %u%s%s is being installed"
+                          : "tag %u%s%s is installed already; remove it first",
+                      e->tag, e->name[0] ? ", model " : "", e->name);
 }
 
-static void begin(struct nx_entry *e, nx_seq seq, uint32_t tag, const struct nx_request_id *request,
-                  nx_rankset replicas)
+bool nx_store_is_named(const struct nx_entry *e, const char *name)
+{
+    return name[0] == 0 || strcmp(e->name, name) == 0;
+}
+
+enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_err *err)
+{
+    if (name[0])
+        return nx_err_set(err, NX_NOT_FOUND, "model %s is not installed", name);
+    return nx_err_set(err, NX_NOT_FOUND, "tag %u is not installed", tag);
+}
+
+static void begin(struct nx_entry *e, uint64_t generation, nx_seq seq, uint32_t tag,
+                  const struct nx_request_id *request, nx_rankset replicas)
 {
     nx_assert(replicas != 0);
     *e = (struct nx_entry){.state = NX_ENTRY_LOADING,
                            .tag = tag,
                            .version = seq,
+                           .generation = generation,
                            .request = *request,
                            .waiting = replicas};
 }
 
-enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t tag,
-                                 const struct nx_request_id *request, nx_rankset replicas,
-                                 struct nx_entry **entry, struct nx_outcome *outcome)
+/* `taken` is the entry that stands in the way, or NULL. */
+static enum nx_verdict install(struct nx_store *store, nx_seq seq, uint32_t tag,
+                               const struct nx_entry *taken, const struct nx_request_id *request,
+                               nx_rankset replicas, struct nx_entry **entry,
+                               struct nx_outcome *outcome)
 {
     *entry = NULL;
     *outcome = (struct nx_outcome){.request = *request, .op = NX_REQUEST_INSTALL, .tag = tag};
     if (recall(store, outcome))
         return NX_VERDICT_DONE;
-    struct nx_entry *same = find_request(store, request);
+    struct nx_entry *same = find_request(store, request), *fresh = find_free(store);
     if (same && same->tag == tag)
         return NX_VERDICT_DUPLICATE;
-    struct nx_entry *taken = nx_store_find(store, tag), *fresh = find_free(store);
     if (same) {
         say_reused(NX_REQUEST_INSTALL, same->tag, outcome);
         return NX_VERDICT_DONE;
     }
     if (!taken && fresh) {
-        begin(fresh, seq, tag, request, replicas);
+        begin(fresh, ++store->installs_count, seq, tag, request, replicas);
         *entry = fresh;
         return NX_VERDICT_PENDING;
     }
@@ -152,10 +175,39 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
     return NX_VERDICT_DONE;
 }
 
+enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t tag,
+                                 const struct nx_request_id *request, nx_rankset replicas,
+                                 struct nx_entry **entry, struct nx_outcome *outcome)
+{
+    return install(store, seq, tag, nx_store_find(store, tag), request, replicas, entry, outcome);
+}
+
+enum nx_verdict nx_store_replace(struct nx_store *store, nx_seq seq, uint32_t tag, const char *name,
+                                 const struct nx_request_id *request, nx_rankset replicas,
+                                 struct nx_entry **entry, struct nx_outcome *outcome)
+{
+    const struct nx_entry *ready = find_in_state(store, tag, NX_ENTRY_READY);
+    const struct nx_entry *taken = find_in_state(store, tag, NX_ENTRY_LOADING);
+    if (!taken && ready && strcmp(ready->name, name) != 0)
+        taken = ready; /* two names with one tag are two models */
+    return install(store, seq, tag, taken, request, replicas, entry, outcome);
+}
+
+struct nx_entry *nx_store_take_replaced(struct nx_store *store, const struct nx_entry *entry)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_READY && e->tag == entry->tag && e != entry) {
+            e->state = NX_ENTRY_FREE;
+            return e;
+        }
+    return NULL;
+}
+
 static void count_vote(struct nx_entry *e, const struct nx_err *failure,
                        const struct nx_digest *digest)
 {
-    if (e->failure.status == NX_OK && failure->status != NX_OK)
+    bool is_first_note = failure->status == NX_OK && e->failure.text[0] == 0;
+    if (e->failure.status == NX_OK && (failure->status != NX_OK || is_first_note))
         e->failure = *failure;
     if (failure->status != NX_OK)
         return;
@@ -172,7 +224,8 @@ static void decide(struct nx_store *store, struct nx_entry *e, struct nx_outcome
         .request = e->request, .op = NX_REQUEST_INSTALL, .tag = e->tag, .err = e->failure};
     if (e->failure.status == NX_OK) {
         e->state = NX_ENTRY_READY;
-        nx_err_set(&outcome->err, NX_OK, "install model successfully.");
+        nx_err_set(&outcome->err, NX_OK, "install model successfully.%s%s",
+                   e->failure.text[0] ? " " : "", e->failure.text);
     } else {
         e->state = NX_ENTRY_FREE;
     }
@@ -213,8 +266,9 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
     return false;
 }
 
-void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
-                     struct nx_entry **removed, struct nx_outcome *outcome)
+void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
+                     const struct nx_request_id *request, struct nx_entry **removed,
+                     struct nx_outcome *outcome)
 {
     *removed = NULL;
     *outcome = (struct nx_outcome){.request = *request, .op = NX_REQUEST_REMOVE, .tag = tag};
@@ -226,9 +280,9 @@ void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_reque
         return;
     }
     struct nx_entry *e = nx_store_find(store, tag);
-    if (!e)
-        nx_err_set(&outcome->err, NX_NOT_FOUND, "tag %u is not installed", tag);
-    else if (e->state == NX_ENTRY_LOADING)
+    if (!e || !nx_store_is_named(e, name))
+        nx_store_say_missing(tag, name, &outcome->err);
+    else if (find_in_state(store, tag, NX_ENTRY_LOADING))
         nx_err_set(&outcome->err, NX_AGAIN, "tag %u is being installed", tag);
     else {
         nx_err_set(&outcome->err, NX_OK, "remove model successfully.");

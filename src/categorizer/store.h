@@ -29,11 +29,15 @@ enum nx_entry_state { NX_ENTRY_FREE, NX_ENTRY_LOADING, NX_ENTRY_READY };
 struct nx_entry {
     enum nx_entry_state state;
     uint32_t tag;
-    nx_seq version; /* the INSTALL's place in the order; names the install to voters */
+    char name[NX_MODEL_NAME_BYTES]; /* "": none */
+    enum nx_model_format format;
+    nx_seq version;      /* the INSTALL's place in the order; names the install to voters */
+    uint64_t generation; /* the how manieth install of the shard: what users see as the version */
     struct nx_request_id request;
     nx_rankset waiting;      /* LOADING: replicas that have not voted */
     struct nx_digest digest; /* of the first vote; the others must agree */
-    struct nx_err failure;   /* the first vote against */
+    struct nx_err
+        failure; /* the first vote against; NX_OK with a text: a note of the votes for it */
     bool any_vote;
     void *model; /* this replica's own; the caller puts it here and takes it out */
 };
@@ -59,9 +63,20 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
                                  const struct nx_request_id *request, nx_rankset replicas,
                                  struct nx_entry **entry, struct nx_outcome *outcome);
 
-/* VOTE delivered. `failure` is NX_OK if the voter can run the model. DONE when it was the last vote: *entry is
- * then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for the caller to close) and
- * *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING, *entry NULL). */
+/* The same, in place of the tag's READY model if it has that name and no other install of the tag is under way: that
+ * model goes on answering until the new one is decided. */
+enum nx_verdict nx_store_replace(struct nx_store *store, nx_seq seq, uint32_t tag, const char *name,
+                                 const struct nx_request_id *request, nx_rankset replicas,
+                                 struct nx_entry **entry, struct nx_outcome *outcome);
+
+/* To be called when an install is decided and READY: frees the entry in whose place it came, with its model pointer
+ * there for the caller to close. NULL: there was none. */
+struct nx_entry *nx_store_take_replaced(struct nx_store *store, const struct nx_entry *entry);
+
+/* VOTE delivered. `failure` is NX_OK if the voter can run the model; a text is then a note for the user. DONE when it
+ * was the last vote: *entry is then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for
+ * the caller to close) and *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING,
+ * *entry NULL). */
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
                               const struct nx_err *failure, const struct nx_digest *digest,
                               struct nx_entry **entry, struct nx_outcome *outcome);
@@ -72,13 +87,19 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
                           struct nx_outcome *outcome);
 
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
-void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
-                     struct nx_entry **removed, struct nx_outcome *outcome);
+void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
+                     const struct nx_request_id *request, struct nx_entry **removed,
+                     struct nx_outcome *outcome);
 
 /* NX_EXISTS, and whether the tag is installed or about to be. */
 enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *err);
 
-/* The entry of a tag in any state but FREE, or NULL. */
+/* Whether who asks by this name ("": by tag) means this entry, found by its tag. */
+bool nx_store_is_named(const struct nx_entry *entry, const char *name);
+/* NX_NOT_FOUND, with the name, or the tag if there is none. */
+enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_err *err);
+
+/* The entry of a tag: READY if there is such a one, else LOADING, or NULL. */
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);
 /* The entry that an install made, or NULL. */
 struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version);

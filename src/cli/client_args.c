@@ -17,6 +17,7 @@ static const struct verb {
      "<tag> <synset> <symbol> <params>, or <tag> <synset> <model.onnx>", INSTALL_TIMEOUT_S},
     {"inference", NX_CLIENT_INFER, 2, 2, "<tags> <photo>", OTHER_TIMEOUT_S},
     {"removemodel", NX_CLIENT_REMOVE, 1, 1, "<tag>", OTHER_TIMEOUT_S},
+    {"models", NX_CLIENT_MODELS, 0, 0, "nothing", OTHER_TIMEOUT_S},
 };
 
 bool nx_client_parse_u32(const char *text, uint32_t *value)
@@ -102,10 +103,9 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
                                     struct nx_err *err)
 {
     static const struct option options[] = {
-        {"recipe", required_argument, NULL, 'r'},
-        {"timeout", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"recipe", required_argument, NULL, 'r'}, {"timeout", required_argument, NULL, 't'},
+        {"replace", no_argument, NULL, 'p'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     optind = 0; /* glibc: start over, whatever was parsed before */
     opterr = 0;
@@ -113,6 +113,8 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
         switch (option) {
         case 'r': args->recipe = optarg; break;
         case 't': NX_TRY(parse_timeout(optarg, args, err)); break;
+        case 'p': args->replace = true; break;
+        case 'j': args->json = true; break;
         case 'h': args->help = true; return NX_OK;
         case ':': return nx_err_set(err, NX_INVALID, "%s needs a value", argv[optind - 1]);
         default:
@@ -166,6 +168,7 @@ static enum nx_status take_operands(const struct verb *verb, char **operands, in
     case NX_CLIENT_INSTALL: return take_install(operands, count, args, err);
     case NX_CLIENT_INFER: args->photo_path = operands[1]; return parse_tags(operands[0], args, err);
     case NX_CLIENT_REMOVE: return parse_tag(operands[0], args, err);
+    case NX_CLIENT_MODELS: return NX_OK;
     }
     return NX_OK;
 }
@@ -176,12 +179,13 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
 {
     if (count < OPERANDS_AT)
         return nx_err_set(err, NX_INVALID, "missing argument: %s",
-                          count ? "installmodel, inference or removemodel"
+                          count ? "installmodel, inference, removemodel or models"
                                 : "a function tier node, as in 127.0.0.1:28000");
     const struct verb *verb = find_verb(operands[VERB_AT]);
     if (!verb)
         return nx_err_set(err, NX_INVALID,
-                          "unknown command \"%s\"; there are installmodel, inference, removemodel",
+                          "unknown command \"%s\"; there are installmodel, inference, "
+                          "removemodel, models",
                           operands[VERB_AT]);
     args->verb = verb->verb;
     args->node = operands[0];
@@ -190,6 +194,11 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
     if (args->recipe && verb->verb != NX_CLIENT_INSTALL)
         return nx_err_set(err, NX_INVALID, "--recipe belongs to installmodel, not to %s",
                           verb->name);
+    if (args->replace && verb->verb != NX_CLIENT_INSTALL)
+        return nx_err_set(err, NX_INVALID, "--replace belongs to installmodel, not to %s",
+                          verb->name);
+    if (args->json && verb->verb != NX_CLIENT_MODELS)
+        return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
     NX_TRY(take_operands(verb, operands + OPERANDS_AT, count - OPERANDS_AT, args, err));
     return check_node(args->node, err);
 }

@@ -19,20 +19,23 @@
 #define NX_CLIENT_TIMEOUT_S_MAX  86400
 #define NX_CLIENT_NODE_BYTES_MAX 255
 
-enum nx_client_verb { NX_CLIENT_INSTALL, NX_CLIENT_INFER, NX_CLIENT_REMOVE };
+enum nx_client_verb { NX_CLIENT_INSTALL, NX_CLIENT_INFER, NX_CLIENT_REMOVE, NX_CLIENT_MODELS };
 
 struct nx_client_args {
     enum nx_client_verb verb;
-    bool help;                         /* only the usage was asked for; nothing else is filled */
-    const char *node;                  /* host:port, or [v6 address]:port */
-    uint32_t tags[NX_CLIENT_TAGS_MAX]; /* in the order given; one, except for inference */
+    bool help;        /* only the usage was asked for; nothing else is filled */
+    const char *node; /* host:port, or [v6 address]:port */
+    uint32_t
+        tags[NX_CLIENT_TAGS_MAX]; /* in the order given; one, except for inference and models */
     uint32_t tag_count;
+    bool json;               /* models */
     const char *photo_path;  /* inference */
     const char *synset_path; /* install, from here on */
     const char *model_path;  /* the symbol file, or the .onnx file */
     const char *params_path; /* NULL for a .onnx file, which holds its own */
     const char *recipe;      /* NULL unless given */
-    uint32_t timeout_s;      /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
+    bool replace;
+    uint32_t timeout_s; /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
 };
 
 /* argv[0] is "client". Writes *args only on success. */

@@ -8,6 +8,13 @@
 int nx_cmd_client(int argc, char **argv);
 int nx_cmd_server(int argc, char **argv);
 int nx_cmd_log(int argc, char **argv);
+int nx_cmd_model(int argc, char **argv);
+int nx_cmd_profile(int argc, char **argv);
 int nx_cmd_help(int argc, char **argv); /* the usage, to stdout */
+
+/* oneDNN's threads spin at their barriers unless OMP_WAIT_POLICY says otherwise when the process starts: on cores that
+ * are shared, or with two categorizers on one machine, that costs several times the inference itself. So a subcommand
+ * that runs models starts the process once more with it; where that fails it goes on as it is. */
+void nx_cmd_wait_passively(int argc, char **argv);
 
 #endif

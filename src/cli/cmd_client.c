@@ -5,6 +5,7 @@
 #include "cli/client_args.h"
 #include "cli/client_call.h"
 #include "cli/client_file.h"
+#include "cli/client_models.h"
 #include "cli/client_text.h"
 #include "cli/client_upload.h"
 #include "cli/cmd.h"
@@ -40,6 +41,7 @@ static void catch_signals(void)
 static const char install_method[] = "/sospdemo.FunctionTierService/InstallModel";
 static const char infer_method[] = "/sospdemo.FunctionTierService/Whatsthis";
 static const char remove_method[] = "/sospdemo.FunctionTierService/RemoveModel";
+static const char models_method[] = "/nexus.Control/ListModels";
 
 /* What a command sends: a first message, then files as chunks. */
 struct request {
@@ -94,6 +96,7 @@ static enum nx_status prepare_install(struct request *request, struct nx_err *er
     model->symbol_bytes = request->files[1].size_bytes;
     model->params_bytes = args->params_path ? request->files[2].size_bytes : 0;
     model->has_request_id = true;
+    model->replace = args->replace;
     snprintf(model->format, sizeof model->format, "%s", args->params_path ? "" : "onnx");
     request->method = install_method;
     take_first(request, nx_pb_model_encode(model, request->first, sizeof request->first,
@@ -122,6 +125,13 @@ static enum nx_status prepare_remove(struct request *request, struct nx_err *err
     request->method = remove_method;
     take_first(request, nx_pb_removal_encode(&removal, request->first, sizeof request->first,
                                              &request->first_bytes));
+    return NX_OK;
+}
+
+static enum nx_status prepare_models(struct request *request, struct nx_err *err)
+{
+    (void)err; /* the question has no words */
+    request->method = models_method;
     return NX_OK;
 }
 
@@ -177,6 +187,13 @@ static enum nx_status print_description(const struct request *request, const str
     return NX_OK;
 }
 
+static enum nx_status print_models(const struct request *request, const struct reply *reply,
+                                   char *text, struct nx_err *err)
+{
+    (void)text;
+    return nx_client_models_print(reply->bytes, reply->len, request->args->json, err);
+}
+
 static const struct {
     enum nx_status (*prepare)(struct request *request, struct nx_err *err);
     enum nx_status (*print)(const struct request *request, const struct reply *reply, char *text,
@@ -185,6 +202,7 @@ static const struct {
     [NX_CLIENT_INSTALL] = {prepare_install, print_outcome},
     [NX_CLIENT_INFER] = {prepare_infer, print_description},
     [NX_CLIENT_REMOVE] = {prepare_remove, print_outcome},
+    [NX_CLIENT_MODELS] = {prepare_models, print_models},
 };
 
 static enum nx_status run(struct request *request, struct nx_err *err)
@@ -192,7 +210,8 @@ static enum nx_status run(struct request *request, struct nx_err *err)
     static char text[TEXT_BYTES];
     struct reply reply = {0};
     NX_TRY(commands[request->args->verb].prepare(request, err));
-    printf("Use function tier node: %s\n", request->args->node);
+    if (!request->args->json)
+        printf("Use function tier node: %s\n", request->args->node);
     fflush(stdout);
     NX_TRY(exchange(request, &reply, err));
     enum nx_status status = commands[request->args->verb].print(request, &reply, text, err);

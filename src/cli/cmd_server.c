@@ -14,7 +14,6 @@
 #include "function_tier/function_tier.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +67,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .subgroup = strcmp(c->tier, "function") == 0 ? FUNCTION : CATEGORIZER,
         .members_max = c->members_max,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
+        .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
         .clock_skew_ns = (nx_ns)c->clock_skew_s * NX_SEC,
         .contacts_count = c->contacts_count,
     };
@@ -86,13 +86,28 @@ static struct nx_group_config group_config(const struct nx_config *c)
     return g;
 }
 
+static struct nx_rest_config rest_config(const struct nx_config *c)
+{
+    enum nx_compat compat = strcmp(c->compat, "0.4") == 0   ? NX_COMPAT_0_4
+                            : strcmp(c->compat, "1.x") == 0 ? NX_COMPAT_1_X
+                                                            : NX_COMPAT_BOTH;
+    return (struct nx_rest_config){.model_store = c->model_store,
+                                   .manage_anywhere = strcmp(c->management, "anywhere") == 0,
+                                   .compat = compat,
+                                   .requests_max = c->requests_max,
+                                   .bytes_max = (uint64_t)c->requests_mb << 20,
+                                   .body_bytes_max = (uint64_t)c->request_max_mb << 20,
+                                   .seed = (uint64_t)nx_clock_wall() ^ c->local_id};
+}
+
 /* Clients reach it from the start, also while the node has no group. */
 static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
 {
     struct nx_function_tier_config c = {.categorizer_subgroup = CATEGORIZER,
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
-                                        .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id};
+                                        .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
+                                        .rest = rest_config(&s->config)};
     return nx_function_tier_open(&c, &s->function_tier, err);
 }
 
@@ -101,6 +116,8 @@ static enum nx_status open_categorizer(struct server *s, struct nx_err *err)
     struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
                                       .backend = s->config.backend,
                                       .threads = s->config.threads,
+                                      .batch_max = s->config.batch_max,
+                                      .profiles = s->config.profiles,
                                       .memory_bytes = (uint64_t)s->config.memory_mb << 20};
     return nx_categorizer_open(&c, &s->categorizer, err);
 }
@@ -388,28 +405,6 @@ static int run(struct server *s, struct nx_err *err)
     return EXIT_SUCCESS;
 }
 
-/* oneDNN's threads spin at their barriers unless this stands in the environment when the process starts: on cores
- * that are shared, or with two categorizers on one machine, that costs several times the inference itself. So a
- * categorizer starts itself once more; where that fails it goes on as it is. */
-static void wait_passively(int argc, char **argv)
-{
-    char **again = nx_calloc((size_t)argc + 2, sizeof *again);
-    if (getenv("OMP_WAIT_POLICY") || !again) {
-        free(again);
-        return;
-    }
-    again[0] = program_invocation_name;
-    memcpy(again + 1, argv, (size_t)argc * sizeof *again);
-    /* By its own path, since the process is named after it: ps and pkill know it as before. */
-    char self[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[len < 0 ? 0 : len] = 0;
-    setenv("OMP_WAIT_POLICY", "passive", 1);
-    execv(self, again);
-    nx_warn("cannot start again with OMP_WAIT_POLICY=passive: %s", strerror(errno));
-    free(again);
-}
-
 int nx_cmd_server(int argc, char **argv)
 {
     struct server s = {.epoll_fd = -1, .signal_fd = -1};
@@ -422,7 +417,8 @@ int nx_cmd_server(int argc, char **argv)
     if (nx_log_parse_level(s.config.log_level, &level))
         nx_log_set_level(level);
     if (strcmp(s.config.tier, "categorizer") == 0)
-        wait_passively(argc, argv);
+        nx_cmd_wait_passively(argc, argv);
+    s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)
         fprintf(stderr, "nexus server: %s\n", err.text);

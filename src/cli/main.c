@@ -11,7 +11,12 @@ static const char usage[] =
     "       nexus client <function-tier-node> installmodel <tag> <synset> <model.onnx>\n"
     "       nexus client <function-tier-node> inference <tags> <photo>\n"
     "       nexus client <function-tier-node> removemodel <tag>\n"
+    "       nexus client <function-tier-node> models [--json]\n"
+    "       nexus profile <synset> <symbol> <params> | <synset> <model.onnx> [options]\n"
     "       nexus log <dir> [--verify] [--json]\n"
+    "       nexus model inspect <symbol> <params> | <model.onnx> [--batch N] [--json]\n"
+    "       nexus model run <symbol> <params> | <model.onnx> --input [NAME=]X.npy ... [--output "
+    "DIR]\n"
     "       nexus --help | --version\n"
     "\n"
     "server    runs a node from ./nexus.cfg; a key given here overrides the file's,\n"
@@ -19,10 +24,18 @@ static const char usage[] =
     "log       prints a shard's durable log and checks it; exit status 1 if it is wrong,\n"
     "          3 if only its tail is torn (the next start cuts it)\n"
     "          --verify  without the records   --json  one object\n"
+    "model     inspect prints a model's graph, size and cost, and what of it cannot run (exit "
+    "status 1)\n"
+    "          run     puts tensors through it, without a service\n"
     "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
     "          tags  one tag or several: 1 or 1,2,3\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
-    "          --timeout SECONDS   how long to wait for the answer\n";
+    "          --replace           installmodel: in place of the tag's model, without a gap\n"
+    "          --timeout SECONDS   how long to wait for the answer\n"
+    "          models prints what every replica holds; --json as one object\n"
+    "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
+    "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
+    "          --repeats N (20)   --recipe NAME|FILE   --out FILE (the standard output)\n";
 
 int nx_cmd_help(int argc, char **argv)
 {
@@ -40,8 +53,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client}, {"log", nx_cmd_log}, {"server", nx_cmd_server},
-    {"--help", nx_cmd_help},   {"-h", nx_cmd_help}, {"--version", print_version},
+    {"client", nx_cmd_client},   {"log", nx_cmd_log},          {"model", nx_cmd_model},
+    {"profile", nx_cmd_profile}, {"server", nx_cmd_server},    {"--help", nx_cmd_help},
+    {"-h", nx_cmd_help},         {"--version", print_version},
 };
 
 static bool asks_for_help(const char *argument)

@@ -105,3 +105,26 @@ void nx_write_u64(struct nx_writer *w, uint64_t v)
 {
     write_le(w, v, 8);
 }
+
+void nx_read_name(struct nx_reader *r, char *dst, size_t cap)
+{
+    size_t len = nx_read_u8(r);
+    const uint8_t *bytes = len < cap ? nx_read_bytes(r, len) : NULL;
+    if (r->bad || !bytes || memchr(bytes, 0, len)) {
+        r->bad = true;
+        return;
+    }
+    memcpy(dst, bytes, len);
+    dst[len] = 0;
+}
+
+void nx_write_name(struct nx_writer *w, const char *text)
+{
+    size_t len = strlen(text);
+    if (len > UINT8_MAX) {
+        w->bad = true;
+        return;
+    }
+    nx_write_u8(w, (uint8_t)len);
+    nx_write_bytes(w, text, len);
+}

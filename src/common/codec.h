@@ -24,6 +24,8 @@ uint64_t nx_read_u64(struct nx_reader *r);
 /* The next `len` bytes in place; NULL (and bad) if fewer are left. len 0 gives a non-NULL pointer.
  */
 const uint8_t *nx_read_bytes(struct nx_reader *r, size_t len);
+/* u8 length, then as many bytes, none of them NUL; bad if they and a NUL do not fit in cap. */
+void nx_read_name(struct nx_reader *r, char *dst, size_t cap);
 
 struct nx_writer {
     uint8_t *start, *at, *end;
@@ -37,5 +39,6 @@ void nx_write_u16(struct nx_writer *w, uint16_t v);
 void nx_write_u32(struct nx_writer *w, uint32_t v);
 void nx_write_u64(struct nx_writer *w, uint64_t v);
 void nx_write_bytes(struct nx_writer *w, const void *bytes, size_t len);
+void nx_write_name(struct nx_writer *w, const char *text); /* of at most 255 bytes */
 
 #endif

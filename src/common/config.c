@@ -54,6 +54,7 @@ static const struct key keys[] = {
     STR("NEXUS", "rejoin", rejoin, "yes", " yes no "),
     NUM("NEXUS", "client_port", client_port, 0, 65535, "0"),
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
+    NUM("NEXUS", "heartbeat_ms", heartbeat_ms, 0, 600000, "500"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
     FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
@@ -64,9 +65,17 @@ static const struct key keys[] = {
     NUM(CATEGORIZER, "num_shards", categorizer_tier.num_shards, 1, 32, "1"),
     NUM(CATEGORIZER, "min_nodes", categorizer_tier.min_nodes, 1, 32, "1"),
     NUM(CATEGORIZER, "max_nodes", categorizer_tier.max_nodes, 1, 32, "32"),
+    FILE_NAME("CLIENTS", "model_store", model_store, ""),
+    STR("CLIENTS", "management", management, "loopback", " loopback anywhere "),
+    STR("CLIENTS", "compat", compat, "both", " both 0.4 1.x "),
+    NUM("CLIENTS", "requests_max", requests_max, 1, 100000, "512"),
+    NUM("CLIENTS", "requests_mb", requests_mb, 1, 65536, "256"),
+    NUM("CLIENTS", "request_max_mb", request_max_mb, 1, 256, "64"),
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
+    NUM("CATEGORIZER", "batch_max", batch_max, 1, 256, "8"),
+    FILE_NAME("CATEGORIZER", "profiles", profiles, ""),
 };
 enum { KEYS_COUNT = sizeof keys / sizeof *keys };
 

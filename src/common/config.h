@@ -39,6 +39,8 @@ struct nx_config {
     char rejoin[NX_CONFIG_TEXT_BYTES]; /* "yes" or "no" */
     uint32_t client_port;              /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
+    uint32_t
+        heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
@@ -46,10 +48,17 @@ struct nx_config {
     char domain[NX_CONFIG_TEXT_BYTES];
     /* [SUBGROUP/FUNCTION_TIER], [SUBGROUP/CATEGORIZER_TIER] */
     struct nx_config_shards function_tier, categorizer_tier;
+    /* [CLIENTS] */
+    char model_store[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: none */
+    char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
+    char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
+    uint32_t requests_max, requests_mb, request_max_mb;
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
-    uint32_t memory_mb;                 /* bound on models, installed and in transit */
+    uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
+    uint32_t batch_max; /* photos of one batch at most */
+    char profiles[NX_CONFIG_PATH_BYTES]; /* a folder of `nexus profile`'s files; empty: none */
 };
 
 /* Reads `path`, then applies argc/argv (pairs of --key value, or --key=value), then checks the whole.

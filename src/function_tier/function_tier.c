@@ -1,24 +1,44 @@
 #include "function_tier/function_tier.h"
 
 #include "common/arena.h"
+#include "function_tier/audit.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/route.h"
+#include "function_tier/service_control.h"
 #include "function_tier/service_demo.h"
 #include "function_tier/service_health.h"
+#include "function_tier/service_v2.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
-enum { METHODS = NX_SERVICE_DEMO_METHODS + NX_HEALTH_METHODS };
+enum {
+    V2_METHODS_AT = NX_SERVICE_DEMO_METHODS,
+    HEALTH_METHODS_AT = V2_METHODS_AT + NX_SERVICE_V2_METHODS,
+    CONTROL_METHODS_AT = HEALTH_METHODS_AT + NX_HEALTH_METHODS,
+    METHODS = CONTROL_METHODS_AT + NX_SERVICE_CONTROL_METHODS
+};
 
 static const char demo_service[] = "sospdemo.FunctionTierService";
+static const char control_service[] = "nexus.Control";
+static const char v2_service[] = "inference.GRPCInferenceService";
+
+/* A photo of the size that is allowed, and what a message has around it. */
+static const uint32_t MESSAGE_BYTES_MAX = NX_PHOTO_BYTES_MAX + (64 << 10);
 
 struct nx_function_tier {
     struct nx_route *route;
     struct nx_service_demo *demo;
+    struct nx_service_v2 *v2;
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
+    struct nx_metrics *metrics;
+    struct nx_rest *rest;
+    int epoll_fd; /* of the two wires' */
     bool serving, draining;
 };
 
@@ -28,6 +48,44 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     t->serving = serving;
     nx_health_set(&t->health, "", serving);
     nx_health_set(&t->health, demo_service, serving);
+    nx_health_set(&t->health, control_service, serving);
+    nx_health_set(&t->health, v2_service, serving);
+    nx_service_v2_set_ready(t->v2, serving);
+    nx_rest_set_ready(t->rest, serving);
+}
+
+static void take_http(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now)
+{
+    struct nx_function_tier *t = ctx;
+    nx_http_adopt(nx_rest_http(t->rest), fd, peer, nx_peer_is_loopback(peer), first, len, now);
+}
+
+static bool make_room(void *ctx)
+{
+    struct nx_function_tier *t = ctx;
+    return nx_http_evict(nx_rest_http(t->rest));
+}
+
+static enum nx_status watch(struct nx_function_tier *t, int fd, struct nx_err *err)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return nx_err_set(err, NX_IO, "epoll: %s", strerror(errno));
+    return NX_OK;
+}
+
+/* Before the gRPC server, which hands connections to it. */
+static enum nx_status open_rest(struct nx_function_tier *t,
+                                const struct nx_function_tier_config *config, struct nx_err *err)
+{
+    t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (t->epoll_fd < 0)
+        return nx_err_set(err, NX_IO, "epoll: %s", strerror(errno));
+    t->metrics = nx_metrics_open();
+    if (!t->metrics)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for metrics");
+    NX_TRY(nx_rest_open(&config->rest, t->route, t->metrics, &t->rest, err));
+    return watch(t, nx_http_fd(nx_rest_http(t->rest)), err);
 }
 
 static enum nx_status open_parts(struct nx_function_tier *t,
@@ -35,16 +93,25 @@ static enum nx_status open_parts(struct nx_function_tier *t,
 {
     struct nx_grpc_config grpc = {.address = config->local_ip,
                                   .port = config->client_port,
-                                  .limits = nx_grpc_limits_default()};
+                                  .limits = nx_grpc_limits_default(),
+                                  .neighbour = {t, take_http, make_room}};
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
+    grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
     NX_TRY(nx_service_demo_open(t->route, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
+    NX_TRY(open_rest(t, config, err));
+    NX_TRY(nx_service_v2_open(&config->rest, t->route, t->metrics, &t->v2, err));
+    memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
+           NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
-    nx_health_methods(&t->health, t->methods + NX_SERVICE_DEMO_METHODS);
+    nx_health_methods(&t->health, t->methods + HEALTH_METHODS_AT);
+    nx_service_control_methods(t->route, t->methods + CONTROL_METHODS_AT);
     set_serving(t, false);
-    return nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err);
+    NX_TRY(nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err));
+    nx_rest_set_grpc(t->rest, t->server);
+    return watch(t, nx_grpc_fd(t->server), err);
 }
 
 enum nx_status nx_function_tier_open(const struct nx_function_tier_config *config,
@@ -53,6 +120,7 @@ enum nx_status nx_function_tier_open(const struct nx_function_tier_config *confi
     struct nx_function_tier *t = nx_calloc(1, sizeof *t);
     if (!t)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a function tier");
+    t->epoll_fd = -1;
     enum nx_status status = open_parts(t, config, err);
     if (status != NX_OK) {
         nx_function_tier_close(t);
@@ -87,12 +155,14 @@ void nx_function_tier_detach(struct nx_function_tier *tier, const char *why)
 
 int nx_function_tier_fd(const struct nx_function_tier *tier)
 {
-    return nx_grpc_fd(tier->server);
+    return tier->epoll_fd;
 }
 
 nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
 {
-    return nx_grpc_next_timer(tier->server);
+    nx_ns grpc = nx_grpc_next_timer(tier->server);
+    nx_ns http = nx_http_next_timer(nx_rest_http(tier->rest));
+    return grpc < http ? grpc : http;
 }
 
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
@@ -101,7 +171,10 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     if (!tier->serving && !tier->draining && nx_route_ready(tier->route))
         set_serving(tier, true);
     nx_service_demo_resume(tier->demo);
-    return nx_grpc_poll(tier->server, now) || moved;
+    moved |= nx_rest_resume(tier->rest);
+    moved |= nx_service_v2_resume(tier->v2);
+    moved |= nx_grpc_poll(tier->server, now); /* first: it hands new connections to the other */
+    return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
 
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
@@ -110,11 +183,12 @@ void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
     set_serving(tier, false);
     nx_health_end_watches(&tier->health);
     nx_grpc_drain(tier->server, now);
+    nx_http_drain(nx_rest_http(tier->rest), now);
 }
 
 bool nx_function_tier_drained(const struct nx_function_tier *tier)
 {
-    return nx_grpc_drained(tier->server);
+    return nx_grpc_drained(tier->server) && nx_http_drained(nx_rest_http(tier->rest));
 }
 
 const struct nx_err *nx_function_tier_down(const struct nx_function_tier *tier)
@@ -126,6 +200,14 @@ void nx_function_tier_close(struct nx_function_tier *tier)
 {
     if (tier->server)
         nx_grpc_close(tier->server);
+    if (tier->rest)
+        nx_rest_close(tier->rest);
+    if (tier->v2)
+        nx_service_v2_close(tier->v2);
+    if (tier->metrics)
+        nx_metrics_close(tier->metrics);
+    if (tier->epoll_fd >= 0)
+        close(tier->epoll_fd);
     if (tier->demo)
         nx_service_demo_close(tier->demo);
     if (tier->route)

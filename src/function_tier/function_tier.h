@@ -1,10 +1,12 @@
-/* function_tier.h — a node of the function tier: takes clients' requests by gRPC and routes them to the shards.
+/* function_tier.h — a node of the function tier: takes clients' requests by gRPC and HTTP, on one port, and routes them to
+ * the shards.
  *
  * Thread  the loop thread, which owns the group; no other is started.
  * Idle    nothing runs; wait on nx_function_tier_fd and on the timer. */
 #ifndef NX_FUNCTION_TIER_H
 #define NX_FUNCTION_TIER_H
 
+#include "function_tier/rest.h"
 #include "group/group.h"
 
 /* An upload that sends nothing for so long is given up: it holds room that others wait for. */
@@ -15,8 +17,9 @@ struct nx_function_tier;
 struct nx_function_tier_config {
     uint32_t categorizer_subgroup; /* in the group's spec */
     const char *local_ip;          /* clients' address … */
-    uint16_t client_port;          /* … and port: gRPC */
+    uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
     uint64_t seed;                 /* of the replica choice */
+    struct nx_rest_config rest;
 };
 
 /* Listens at once; requests are answered "the group is still forming" until the first view. */

@@ -21,8 +21,8 @@ struct leg {
     uint64_t sent; /* of head and photo together */
     uint32_t resends;
     bool done;
-    uint8_t reply[NX_ANSWER_BYTES_MAX];
-    size_t reply_bytes;
+    uint8_t *reply; /* as long as the replica said, while it comes */
+    uint32_t node;  /* of the peer, in a list */
 };
 
 struct nx_route_request {
@@ -31,6 +31,7 @@ struct nx_route_request {
     nx_route_done *done;
     void *user;
     nx_ns deadline_ns;
+    bool pinned;                 /* each leg is for its replica and no other */
     struct nx_request_head head; /* of a change; of an INFER, its op */
     uint8_t *photo;
     uint64_t body_bytes; /* the photo's, or the files' */
@@ -62,6 +63,11 @@ static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_
     return NX_OK;
 }
 
+static bool is_change(enum nx_request op)
+{
+    return op == NX_REQUEST_INSTALL || op == NX_REQUEST_REMOVE;
+}
+
 /* An inadequate shard serves nobody; a group without majority answers photos but takes no changes. */
 static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum nx_request op,
                                   struct nx_err *err)
@@ -70,7 +76,7 @@ static enum nx_status check_shard(const struct nx_route *r, uint32_t shard, enum
     if (status == NX_UNAVAILABLE)
         return nx_err_set(err, NX_UNAVAILABLE,
                           "shard %u is unavailable: too few of its replicas are alive", shard);
-    if (status == NX_WEDGED && op != NX_REQUEST_INFER)
+    if (status == NX_WEDGED && is_change(op))
         return nx_err_set(err, NX_UNAVAILABLE,
                           "shard %u is unavailable for changes: the group has lost its majority",
                           shard);
@@ -157,6 +163,8 @@ static void drop_request(struct nx_route_request *q)
     r->queries_count -= q->legs_count;
     if (q->photo)
         nx_route_unreserve(r, q->body_bytes);
+    for (uint32_t i = 0; i < q->legs_count; i++)
+        free(q->legs[i].reply);
     free(q->photo);
     free(q->answers);
     free(q);
@@ -200,7 +208,8 @@ static void aim_leg(struct leg *leg, nx_rank peer)
     leg->peer = peer;
     leg->stream = 0;
     leg->sent = 0;
-    leg->reply_bytes = 0;
+    free(leg->reply);
+    leg->reply = NULL;
     q->route->outstanding[peer]++;
 }
 
@@ -292,6 +301,17 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
                               nx_route_done *done, void *user, struct nx_route_request **request,
                               struct nx_err *err)
 {
+    struct nx_request_head head = {.op = NX_REQUEST_INFER};
+    return nx_route_ask(r, &head, tags, tags_count, photo, photo_bytes, deadline_ns, done, user,
+                        request, err);
+}
+
+enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
+                            const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
+                            uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
+                            void *user, struct nx_route_request **request, struct nx_err *err)
+{
+    nx_assert(!is_change(head->op));
     nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
     struct nx_route_request *q = add_request(r, tags_count, done, user, err);
     if (!q)
@@ -299,7 +319,7 @@ enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t
     q->deadline_ns = deadline_ns;
     q->photo = photo;
     q->body_bytes = photo_bytes;
-    q->head.op = NX_REQUEST_INFER;
+    q->head = *head;
     for (uint32_t i = 0; i < tags_count; i++) {
         enum nx_status status = aim_at_shard(&q->legs[i], q, tags[i], err);
         if (status != NX_OK) {
@@ -336,6 +356,54 @@ enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head 
     *request = q;
     push_leg(&q->legs[0]);
     return NX_OK;
+}
+
+static nx_rankset live_replicas(const struct nx_route *r, uint32_t shard)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    return layout->shards[r->subgroup][shard].set & nx_group_alive(r->group);
+}
+
+static uint32_t aim_at_replicas(struct nx_route_request *q, uint32_t shard, uint32_t first)
+{
+    for (nx_rankset left = live_replicas(q->route, shard); left; left &= left - 1) {
+        struct leg *leg = &q->legs[first++];
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        leg->request = q;
+        leg->shard = shard;
+        leg->node = nx_group_view(q->route->group)->members[rank].node;
+        aim_leg(leg, rank);
+    }
+    return first;
+}
+
+enum nx_status nx_route_list(struct nx_route *r, nx_ns deadline_ns, nx_route_done *done, void *user,
+                             struct nx_route_request **request, struct nx_err *err)
+{
+    const struct nx_layout *layout = nx_group_layout(r->group);
+    uint32_t shard, legs = 0, aimed = 0;
+    NX_TRY(find_shard(r, 0, &shard, err)); /* there are some at all */
+    for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
+        legs += (uint32_t)__builtin_popcountll(live_replicas(r, shard));
+    if (legs == 0)
+        return nx_err_set(err, NX_UNAVAILABLE, "no replica of any shard is alive");
+    struct nx_route_request *q = add_request(r, legs, done, user, err);
+    if (!q)
+        return err->status;
+    q->deadline_ns = deadline_ns;
+    q->head.op = NX_REQUEST_LIST;
+    q->pinned = true;
+    for (shard = 0; shard < layout->shards_count[r->subgroup]; shard++)
+        aimed = aim_at_replicas(q, shard, aimed);
+    *request = q;
+    for (uint32_t i = 0; i < legs; i++)
+        push_leg(&q->legs[i]);
+    return NX_OK;
+}
+
+struct nx_route_asked nx_route_asked(const struct nx_route_request *q, uint32_t i)
+{
+    return (struct nx_route_asked){.node = q->legs[i].node, .shard = q->legs[i].shard};
 }
 
 size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t len)
@@ -427,7 +495,10 @@ static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
     struct leg *leg = cookie;
-    if (part->total > sizeof leg->reply) {
+    if (part->offset == 0 && !leg->reply &&
+        part->total <= NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX)
+        leg->reply = malloc(part->total ? part->total : 1); /* filled before it is read */
+    if (!leg->reply) {
         if (part->offset + part->len == part->total)
             fail_leg(leg,
                      &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
@@ -449,7 +520,7 @@ static bool send_again(struct leg *leg)
     struct nx_route_request *q = leg->request;
     struct nx_route *r = q->route;
     nx_rank peer;
-    if (q->head.op != NX_REQUEST_INFER || leg->resends == RESENDS_MAX ||
+    if (is_change(q->head.op) || q->pinned || leg->resends == RESENDS_MAX ||
         nx_clock_now() >= q->deadline_ns ||
         choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
@@ -470,9 +541,9 @@ static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
     if (why == NX_PEER_DOWN)
         nx_err_set(&err, NX_UNAVAILABLE, "shard %u is unavailable: its replica is gone%s",
                    leg->shard,
-                   leg->request->head.op == NX_REQUEST_INFER
-                       ? ""
-                       : " before it answered: whether this takes effect is not known");
+                   is_change(leg->request->head.op)
+                       ? " before it answered: whether this takes effect is not known"
+                       : "");
     else
         nx_err_set(&err, why, "a replica of shard %u refused the request: %s", leg->shard,
                    nx_status_text(why));
@@ -531,6 +602,22 @@ void nx_route_detach(struct nx_route *r, const struct nx_err *why)
                 fail_leg(&q->legs[i], why); /* the last one ends the request */
             }
     }
+}
+
+struct nx_group *nx_route_group(const struct nx_route *route)
+{
+    return route->group;
+}
+
+uint32_t nx_route_subgroup(const struct nx_route *route)
+{
+    return route->subgroup;
+}
+
+void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t *bytes)
+{
+    *queries = route->queries_count;
+    *bytes = route->bytes;
 }
 
 bool nx_route_ready(const struct nx_route *route)

@@ -49,12 +49,27 @@ enum nx_status nx_route_infer(struct nx_route *route, const uint32_t *tags, uint
                               nx_route_done *done, void *user, struct nx_route_request **request,
                               struct nx_err *err);
 
+/* The same for a head of the caller's: INFER with a name and a want, DESCRIBE, LIST. Each of `tags` is asked with it; a LIST
+ * of shard i is a question to tag i. `body` may be NULL. */
+enum nx_status nx_route_ask(struct nx_route *route, const struct nx_request_head *head,
+                            const uint32_t *tags, uint32_t tags_count, uint8_t *body,
+                            uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,
+                            struct nx_route_request **request, struct nx_err *err);
+
 /* INSTALL or REMOVE. An INSTALL's body is then written as it comes. */
 enum nx_status nx_route_change(struct nx_route *route, const struct nx_request_head *head,
                                nx_route_done *done, void *user, struct nx_route_request **request,
                                struct nx_err *err);
 /* Takes 0 … len bytes of the body; what was not taken is offered again after nx_route_poll. */
 size_t nx_route_write(struct nx_route_request *request, const uint8_t *bytes, size_t len);
+
+/* LIST, to every live replica of every shard. answers[i] is that of the i-th; who that was is to be had within `done`. */
+enum nx_status nx_route_list(struct nx_route *route, nx_ns deadline_ns, nx_route_done *done,
+                             void *user, struct nx_route_request **request, struct nx_err *err);
+struct nx_route_asked {
+    uint32_t node, shard;
+};
+struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
 
 /* Nobody waits any more: the replicas are told, `done` is not called. */
 void nx_route_cancel(struct nx_route_request *request);
@@ -63,6 +78,12 @@ void nx_route_cancel(struct nx_route_request *request);
 bool nx_route_poll(struct nx_route *route);
 
 bool nx_route_ready(const struct nx_route *route); /* there is a view */
+
+/* For whoever tells about the group: the group itself (NULL before attach), the categorizers' subgroup in it, and what is
+ * under way here. */
+struct nx_group *nx_route_group(const struct nx_route *route);
+uint32_t nx_route_subgroup(const struct nx_route *route);
+void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t *bytes);
 
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_route_down(const struct nx_route *route);

@@ -2,9 +2,11 @@
 
 #include "common/arena.h"
 #include "common/nx_assert.h"
+#include "function_tier/audit.h"
 #include "function_tier/pb/pb_demo.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -32,6 +34,10 @@ struct upload {
     uint8_t last;
     uint8_t *photo;
     struct nx_pb_photo tags;
+    /* of a change, for the audit */
+    enum nx_request op;
+    uint32_t tag;
+    struct nx_request_id request_id;
 };
 
 /* --- the call's own state ----------------------------------------------------------------------- */
@@ -273,10 +279,27 @@ static void end_photo(struct nx_call *call, nx_ns now)
 
 /* --- InstallModel, RemoveModel -------------------------------------------------------------------- */
 
+static void keep_for_audit(struct upload *u, const struct nx_request_head *head)
+{
+    u->op = head->op;
+    u->tag = head->tag;
+    u->request_id = head->request;
+}
+
+static void audit(const struct upload *u, const struct nx_err *err)
+{
+    char id[2 * NX_REQUEST_ID_BYTES + 1];
+    for (int i = 0; i < NX_REQUEST_ID_BYTES; i++)
+        snprintf(id + 2 * (size_t)i, 3, "%02x", u->request_id.bytes[i]);
+    nx_audit(nx_call_peer(u->call), id, "%s tag %u: %s",
+             u->op == NX_REQUEST_INSTALL ? "install" : "remove", u->tag, err->text);
+}
+
 static void change_done(void *user, const struct nx_answer *answers, uint32_t count)
 {
     struct upload *u = user;
     const struct nx_err *err = &answers[0].err;
+    audit(u, err);
     uint8_t bytes[NX_ERR_TEXT_BYTES + 64];
     size_t len;
     nx_assert(count == 1);
@@ -326,6 +349,7 @@ static enum nx_status make_install(const struct nx_pb_model *m, struct nx_reques
                           recipe_bytes, NX_RECIPE_BYTES_MAX);
     *head = (struct nx_request_head){.op = NX_REQUEST_INSTALL,
                                      .tag = m->tag,
+                                     .replace = m->replace,
                                      .synset_bytes = m->synset_bytes,
                                      .symbol_bytes = m->symbol_bytes,
                                      .params_bytes = m->params_bytes,
@@ -341,7 +365,10 @@ static void start_install(struct upload *u, const struct nx_pb_model *model)
     struct nx_err err;
     u->started = true;
     u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes;
-    if (make_install(model, &head, &err) != NX_OK ||
+    enum nx_status status = make_install(model, &head, &err);
+    if (status == NX_OK)
+        keep_for_audit(u, &head);
+    if (status != NX_OK ||
         nx_route_change(u->service->route, &head, change_done, u, &u->request, &err) != NX_OK)
         fail(u, &err);
 }
@@ -412,6 +439,7 @@ static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes
         status = choose_request_id(removal.has_request_id, removal.request_id, &head.request, &err);
     if (status == NX_OK) {
         head.tag = removal.tag;
+        keep_for_audit(u, &head);
         status = nx_route_change(u->service->route, &head, change_done, u, &u->request, &err);
     }
     if (status != NX_OK)

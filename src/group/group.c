@@ -29,6 +29,7 @@ enum {
     P2P_RING_BYTES = 1 << 20,  /* queries and replies under way, per pair */
     PASSES_PER_TURN = 2,
 };
+#define TIMEOUT_MAX_NS (3600 * NX_SEC)
 
 /* --- open and close --------------------------------------------------------------------------- */
 
@@ -47,6 +48,10 @@ static enum nx_status check_config(const struct nx_group_config *c, struct nx_er
     if (c->first_view_nodes < 1 || c->first_view_nodes > c->members_max)
         return nx_err_set(err, NX_INVALID, "the first view has %u nodes, expected 1 to %u",
                           c->first_view_nodes, c->members_max);
+    if (c->timeout_ns < 0 || c->timeout_ns > TIMEOUT_MAX_NS || c->timeout_ns % NX_MS != 0)
+        return nx_err_set(err, NX_INVALID,
+                          "timeout_ns is %lld, expected whole milliseconds, an hour at most",
+                          (long long)c->timeout_ns);
     return NX_OK;
 }
 
@@ -111,6 +116,7 @@ static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
         .mc_ring_bytes = MC_RING_BYTES,
         .p2p_ring_bytes = P2P_RING_BYTES,
         .bulk_ring_bytes = BULK_RING_BYTES,
+        .timeout_ns = g->config.timeout_ns,
     };
     g->region_bytes = nx_core_region_bytes(&g->core_config);
     g->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -271,8 +277,8 @@ static void note_change(struct nx_group *g)
     if (state == g->change)
         return;
     if (state == NX_CHANGE_BLOCKED)
-        nx_warn("no primary partition: %d of %d members of view %llu are reachable",
-                __builtin_popcountll(nx_core_alive(g->core)),
+        nx_warn("no primary partition: %d of %d members of view %llu are heard",
+                __builtin_popcountll(nx_core_heard(g->core)),
                 __builtin_popcountll(nx_view_ranks(nx_core_view(g->core))),
                 (unsigned long long)nx_core_view(g->core)->vid);
     else

@@ -14,7 +14,8 @@
  *   - when a member dies or leaves, the others install the next view; until then sends answer NX_AGAIN. What was
  *     delivered anywhere is delivered by all who go on, before `view`; what a survivor sent and was not delivered is
  *     delivered after it, once. Bulk and queries between survivors go on. seq only grows, also across views
- *   - without a majority of the last view (`no primary partition`) nothing is ordered: sends answer NX_WEDGED
+ *   - without a majority of the last view (`no primary partition`) nothing is ordered: sends answer NX_WEDGED. A
+ *     member that merely does not hear the others for a while is in this state until it hears them again
  * Ranks          stay with their members; a rank is vacant once its member is out of the view
  * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
  *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
@@ -61,6 +62,9 @@ struct nx_group_config {
     uint32_t
         members_max; /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
+    /* A member of whom nothing was heard for so long is taken for failed; 0: never, only broken connections tell. The same
+     * at all members, a whole number of milliseconds. */
+    nx_ns timeout_ns;
     nx_ns
         clock_skew_ns; /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by

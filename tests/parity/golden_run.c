@@ -26,16 +26,20 @@ void nx_golden_check(const struct nx_backend *backend, const struct nx_graph *gr
     struct nx_load_options options = {.batch_max = batch, .threads = 1};
     if (backend->load(graph, &options, &program, &err) != NX_OK)
         fail_msg("%s, %s: %s", run->name, run->how, err.text);
-    float *out = calloc(y_row * batch, sizeof *out);
-    assert_int_equal(backend->run(program, batch, &run->input, &out, &err), NX_OK);
+    float *outs[NX_PORTS_MAX]; /* only the first is compared */
+    for (uint32_t i = 0; i < graph->n_outputs; i++)
+        outs[i] = malloc(nx_tensor_bytes(&graph->tensors[graph->outputs[i]]));
+    float *out = outs[0];
+    assert_int_equal(backend->run(program, batch, &run->input, outs, &err), NX_OK);
     compare(run, "all photos", out, run->want, y_row * batch);
     for (uint32_t i = 0; i < batch; i++) {
         const float *one = run->input + i * x_row;
-        assert_int_equal(backend->run(program, 1, &one, &out, &err), NX_OK);
+        assert_int_equal(backend->run(program, 1, &one, outs, &err), NX_OK);
         compare(run, "one photo", out, run->want + i * y_row, y_row);
     }
-    assert_int_equal(backend->run(program, batch + 1, &run->input, &out, &err), NX_INVALID);
+    assert_int_equal(backend->run(program, batch + 1, &run->input, outs, &err), NX_INVALID);
     assert_true(backend->memory_bytes(program) > y_row * batch * sizeof *out);
     backend->free(program);
-    free(out);
+    for (uint32_t i = 0; i < graph->n_outputs; i++)
+        free(outs[i]);
 }

@@ -39,9 +39,9 @@ uint16_t driver_free_port(void)
 static void become_node(const struct driver *d, const int in[2], const int out[2], unsigned index,
                         unsigned id, unsigned nodes, unsigned min_nodes, double join_timeout_s)
 {
-    char args[6][24], contacts[8 * DRIVER_NODES_MAX] = "";
+    char args[8][24], contacts[8 * DRIVER_NODES_MAX] = "";
     for (unsigned i = 0; i < DRIVER_NODES_MAX; i++)
-        if (i != index && d->ports[i])
+        if (i != index && d->ports[i] && !d->own_ips)
             snprintf(contacts + strlen(contacts), sizeof contacts - strlen(contacts), "%u ",
                      d->ports[i]);
     dup2(in[0], STDIN_FILENO);
@@ -54,8 +54,11 @@ static void become_node(const struct driver *d, const int in[2], const int out[2
     snprintf(args[3], sizeof args[3], "%u", nodes);
     snprintf(args[4], sizeof args[4], "%u", min_nodes);
     snprintf(args[5], sizeof args[5], "%.3f", join_timeout_s);
-    execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5], d->ip,
-          d->provider, d->secret_file ? d->secret_file : "", contacts, NULL);
+    snprintf(args[6], sizeof args[6], "%u", d->timeout_ms);
+    snprintf(args[7], sizeof args[7], "127.0.0.%u", index + 1);
+    execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5],
+          d->own_ips ? args[7] : d->ip, d->provider, d->secret_file ? d->secret_file : "", args[6],
+          d->ip, contacts, NULL);
     _exit(127);
 }
 

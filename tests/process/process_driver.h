@@ -27,6 +27,8 @@ struct driver {
     /* Where the others listen, by index; 0: anywhere. Those that have one are each other's contacts. */
     uint16_t ports[DRIVER_NODES_MAX];
     const char *secret_file; /* of nodes started from now on; NULL: none */
+    unsigned timeout_ms;     /* of silent members; 0: none */
+    bool own_ips;            /* node i is 127.0.0.(i + 1) */
     int log;                 /* where their standard error goes; 0: where ours does */
     struct driver_node nodes[DRIVER_NODES_MAX];
 };

@@ -3,7 +3,7 @@
  * output.
  *
  *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S IP \
- *                PROVIDER SECRET_FILE CONTACTS
+ *                PROVIDER SECRET_FILE TIMEOUT_MS LEADER_IP CONTACTS
  *   CONTACTS: gms_ports at the same IP, "23580 23581 "
  *   send COUNT SIZE_MAX | bulk BYTES | query RANK COUNT SIZE OUTSTANDING | silent | report | leave */
 #include "common/log.h"
@@ -121,9 +121,7 @@ static void run(struct work *w)
 
 int main(int argc, char **argv)
 {
-    if (getenv("NX_DEBUG"))
-        nx_log_set_level(NX_LOG_DEBUG);
-    if (argc != 11)
+    if (argc != 13)
         return 2;
     struct nx_group_config config = {
         .local_id = (nx_node)atoi(argv[1]),
@@ -133,12 +131,13 @@ int main(int argc, char **argv)
         .spec = {1, {{"ALL", 1, (uint32_t)atoi(argv[5]), 8}}},
         .members_max = 8,
         .join_timeout_ns = (nx_ns)(atof(argv[6]) * NX_SEC),
+        .timeout_ns = atoi(argv[10]) * NX_MS,
     };
     snprintf(config.local_ip, sizeof config.local_ip, "%s", argv[7]);
-    snprintf(config.leader_ip, sizeof config.leader_ip, "%s", argv[7]);
+    snprintf(config.leader_ip, sizeof config.leader_ip, "%s", argv[11]);
     snprintf(config.provider, sizeof config.provider, "%s", argv[8]);
     snprintf(config.secret_file, sizeof config.secret_file, "%s", argv[9]);
-    char *rest = argv[10];
+    char *rest = argv[12];
     for (unsigned long port; (port = strtoul(rest, &rest, 10)) != 0;) {
         struct nx_contact *contact = &config.contacts[config.contacts_count++];
         snprintf(contact->ip, sizeof contact->ip, "%s", argv[7]);

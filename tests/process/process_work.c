@@ -1,5 +1,7 @@
 #include "process/process_work.h"
 
+#include "process/process_trace.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,8 +88,8 @@ static void meet_members(struct work *w, const struct nx_view *view)
 static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
 {
     struct work *w = ctx;
-    (void)layout;
     w->rank = nx_group_rank(w->group);
+    trace_view(w->rank, view, layout);
     meet_members(w, view);
     const uint8_t *a =
         view->members[w->rank].address; /* a sockaddr_in: its port, for the driver's garbage */
@@ -108,6 +110,7 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
 static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 {
     struct work *w = ctx;
+    trace_down(w->rank, rank, clean);
     work_say("down %u clean %d at %lld status %s why %s", rank, clean, (long long)nx_clock_now(),
              nx_status_name(nx_group_shard_status(w->group, 0, 0)), why);
 }
@@ -122,6 +125,7 @@ static void on_deliver(void *ctx, const struct nx_delivery *m)
         w->bulk_got[m->sender] = 0;
         return;
     }
+    trace_deliver(w->rank, m, nx_group_layout(w->group));
     if (w->unheard & NX_RANK_BIT(m->sender) && m->len >= 8) {
         memcpy(&w->next_number[m->sender], m->bytes, 8);
         w->unheard &= ~NX_RANK_BIT(m->sender);
@@ -214,7 +218,8 @@ static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
 
 static void on_down(void *ctx, const struct nx_err *err)
 {
-    (void)ctx;
+    const struct work *w = ctx;
+    trace_out(w->rank, err->status);
     work_say("failed %s", err->text);
     _exit(3);
 }
@@ -245,7 +250,10 @@ static bool push_messages(struct work *w)
         size_t len = 8 + (size_t)(w->sent * 7919 % (w->size_max - 7));
         memcpy(bytes, &w->sent, 8);
         make_bytes(bytes + 8, w->sent * 3 + w->rank, 8, len - 8);
+        nx_ns now = nx_clock_now();
         enum nx_status status = nx_group_send(w->group, 0, bytes, len);
+        if (status == NX_OK)
+            trace_send(w->rank, now, bytes, len);
         if (status == NX_AGAIN)
             return moved;
         if (status != NX_OK) {

@@ -249,6 +249,9 @@ static void the_first_difference_is_named(void **state)
     h.members_max = 4;
     expect_difference(&h, "members is 4 at your node and 8 at the leader");
     h = sample_hello();
+    h.timeout_ms = 7;
+    expect_difference(&h, "(heartbeat_ms) is 7 at your node and 0 at the leader");
+    h = sample_hello();
     strcpy(h.provider, "verbs");
     expect_difference(&h, "provider is verbs at your node and tcp at the leader");
     h = sample_hello();

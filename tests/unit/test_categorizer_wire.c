@@ -9,6 +9,7 @@ static struct nx_request_head install_head(void)
                                 .tag = 7,
                                 .request = {{1, 2, 3}},
                                 .format = NX_FORMAT_MXNET,
+                                .replace = true,
                                 .synset_bytes = 10,
                                 .symbol_bytes = 20,
                                 .params_bytes = 1ull << 33,
@@ -23,9 +24,19 @@ static void every_operation_comes_back(void **state)
     struct nx_request_head heads[] = {
         {.op = NX_REQUEST_INFER, .tag = 4000000000u, .time_left_ns = NX_NEVER},
         install_head(),
-        {.op = NX_REQUEST_REMOVE, .tag = 0, .request = {{9}}},
+        {.op = NX_REQUEST_REMOVE, .tag = 0, .name = "flowers", .request = {{9}}},
+        {.op = NX_REQUEST_LIST},
+        {.op = NX_REQUEST_DESCRIBE, .tag = 5, .name = "x"},
+        {.op = NX_REQUEST_INFER,
+         .time_left_ns = 1,
+         .want = {.input = NX_INPUT_TENSOR,
+                  .tensor = "data",
+                  .rank = 4,
+                  .dims = {1, 3, 224, 224},
+                  .top_max = 5,
+                  .outputs = true}},
     };
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         uint8_t bytes[NX_HEAD_BYTES_MAX + 3];
         size_t len = nx_request_encode(&heads[i], bytes, sizeof bytes), used;
         struct nx_request_head back;
@@ -49,7 +60,8 @@ static void malformed_heads_are_refused(void **state)
     struct {
         size_t at;
         uint8_t value;
-    } flips[] = {{0, 3}, {1, 0xff}, {4, 2}, {5, 77}, {26, 9}, {51, 0xff}, {52, 0x40}, {0, 0x3a}};
+    } flips[] = {{0, 3},  {1, 0xff}, {4, 1},     {5, 77},    {10, 3},
+                 {27, 9}, {28, 2},   {53, 0xff}, {54, 0x40}, {0, 0x3a}};
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         uint8_t kept = bytes[flips[i].at];
         bytes[flips[i].at] = flips[i].value;
@@ -81,12 +93,88 @@ static void answers_come_back_and_nonsense_does_not(void **state)
     assert_int_equal(nx_answer_decode(bytes, len, &back, &err), NX_CORRUPT);
 }
 
+static void names_have_tags(void **state)
+{
+    (void)state;
+    struct nx_request_head head = {0};
+    assert_int_equal(nx_tag_of_name("0"), 0);
+    assert_int_equal(nx_tag_of_name("4294967295"), UINT32_MAX);
+    assert_true(nx_name_is_number("7"));
+    assert_false(
+        nx_name_is_number("07")); /* a name: another way to write 7 would be a second one */
+    assert_false(nx_name_is_number("4294967296"));
+    assert_false(nx_name_is_number("7x"));
+    assert_int_equal(nx_tag_of_name("squeezenet"), nx_tag_of_name("squeezenet"));
+    nx_head_set_name(&head, "7");
+    assert_int_equal(head.tag, 7);
+    assert_string_equal(head.name, "");
+    nx_head_set_name(&head, "rose");
+    assert_int_equal(head.tag, nx_tag_of_name("rose"));
+    assert_string_equal(head.name, "rose");
+    assert_true(nx_model_name_ok("resnet-50_v1.5"));
+    const char *bad[] = {"", "v2", "models", "..", "a/b", "a b", "\xc3\xa4", "metrics"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(nx_model_name_ok(bad[i]));
+}
+
+static void lists_of_models_come_back(void **state)
+{
+    (void)state;
+    struct nx_model_facts_wire models[2] = {{.tag = 1,
+                                             .ready = true,
+                                             .format = NX_FORMAT_MXNET,
+                                             .version = 9,
+                                             .backend = "cpu_ref",
+                                             .inputs_count = 1,
+                                             .inputs = {{"data", 4, {-1, 3, 8, 8}}},
+                                             .outputs_count = 1,
+                                             .outputs = {{"output", 2, {-1, 10}}}},
+                                            {.tag = 2, .name = "rose", .format = NX_FORMAT_ONNX}};
+    struct nx_model_facts_wire back;
+    struct nx_err err;
+    uint8_t bytes[2 * NX_MODEL_FACTS_BYTES_MAX];
+    size_t len = nx_models_encode(models, 2, bytes, sizeof bytes), at = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(nx_models_next(bytes, len, &at, &back, &err), NX_OK);
+        assert_memory_equal(&back, &models[i], sizeof back);
+    }
+    assert_int_equal(nx_models_next(bytes, len, &at, &back, &err), NX_NOT_FOUND);
+    at = 0;
+    assert_int_equal(nx_models_next(bytes, len - 1, &at, &back, &err), NX_OK);
+    assert_int_equal(nx_models_next(bytes, len - 1, &at, &back, &err), NX_CORRUPT);
+    assert_int_equal(nx_models_encode(models, 2, bytes, len - 1), 0);
+}
+
+static void rows_are_what_they_say(void **state)
+{
+    (void)state;
+    uint8_t bytes[] = {1, 'o', 1, 0,  0, 0, 2, 0, 0, 0, 1, 0,  0, 0, 0,   0,   128, 63,
+                       0, 0,   0, 64, 1, 0, 0, 0, 0, 0, 0, 64, 4, 0, 'r', 'o', 's', 'e'};
+    struct nx_rows rows;
+    struct nx_top_entry entry;
+    struct nx_err err;
+    size_t at = 0;
+    assert_int_equal(nx_rows_decode(bytes, sizeof bytes, &rows, &err), NX_OK);
+    assert_int_equal(rows.columns, 2);
+    assert_true(nx_rows_next_top(&rows, &at, &entry));
+    assert_memory_equal(entry.label, "rose", 4);
+    assert_true(entry.value == 2.0f && entry.index == 1);
+    assert_false(nx_rows_next_top(&rows, &at, &entry));
+    for (size_t cut = 0; cut < sizeof bytes; cut++)
+        assert_int_equal(nx_rows_decode(bytes, cut, &rows, &err), NX_CORRUPT);
+    bytes[2] = 2; /* rows */
+    assert_int_equal(nx_rows_decode(bytes, sizeof bytes, &rows, &err), NX_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_comes_back),
         cmocka_unit_test(malformed_heads_are_refused),
         cmocka_unit_test(answers_come_back_and_nonsense_does_not),
+        cmocka_unit_test(names_have_tags),
+        cmocka_unit_test(lists_of_models_come_back),
+        cmocka_unit_test(rows_are_what_they_say),
     };
     return cmocka_run_group_tests_name("categorizer_wire", tests, NULL, NULL);
 }

@@ -60,6 +60,17 @@ static void options_stand_anywhere(void **state)
     }
 }
 
+static void models_takes_a_node_and_perhaps_json(void **state)
+{
+    (void)state;
+    struct nx_client_args args;
+    assert_int_equal(parse("h:1 models", &args, NULL), NX_OK);
+    assert_int_equal(args.verb, NX_CLIENT_MODELS);
+    assert_false(args.json);
+    assert_int_equal(parse("h:1 models --json", &args, NULL), NX_OK);
+    assert_true(args.json);
+}
+
 static void tags_keep_their_order(void **state)
 {
     (void)state;
@@ -112,7 +123,7 @@ static void a_refusal_names_the_value_and_writes_nothing(void **state)
         const char *line, *words;
     } rows[] = {
         {"", "a function tier node"},
-        {"h:1", "installmodel, inference or removemodel"},
+        {"h:1", "installmodel, inference, removemodel or models"},
         {"h:1 install 1", "unknown command \"install\""},
         {"h:1 removemodel x", "tag \"x\""},
         {"h:1 removemodel 1 2", "superfluous argument \"2\""},
@@ -125,6 +136,9 @@ static void a_refusal_names_the_value_and_writes_nothing(void **state)
         {"h:65536 removemodel 1", "\"h:65536\" is not host:port"},
         {"[]:1 removemodel 1", "\"[]:1\" is not host:port"},
         {"h:1 removemodel 1 --recipe r", "--recipe belongs to installmodel"},
+        {"h:1 removemodel 1 --replace", "--replace belongs to installmodel"},
+        {"h:1 removemodel 1 --json", "--json belongs to models"},
+        {"h:1 models 1", "superfluous argument \"1\": models takes nothing"},
         {"h:1 removemodel 1 --timeout 0", "--timeout \"0\""},
         {"h:1 removemodel 1 --timeout", "--timeout needs a value"},
         {"h:1 removemodel 1 --frob", "unknown option --frob"},
@@ -156,6 +170,7 @@ int main(void)
         cmocka_unit_test(an_install_names_three_files),
         cmocka_unit_test(an_onnx_model_needs_no_params),
         cmocka_unit_test(options_stand_anywhere),
+        cmocka_unit_test(models_takes_a_node_and_perhaps_json),
         cmocka_unit_test(tags_keep_their_order),
         cmocka_unit_test(as_many_tags_as_allowed_and_no_more),
         cmocka_unit_test(numbers_are_digits_of_32_bits),

@@ -1,7 +1,8 @@
 #include "common/arena.h"
+#include "common/utf8.h"
+#include "function_tier/pb/pb_control.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_health.h"
-#include "function_tier/pb/pb_walk.h"
 #include "nx_test.h"
 
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static void text_is_utf8_without_nul(void **state)
         {"\xe2\x82x", 3, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(nx_pb_text_ok(cases[i].text, cases[i].len), cases[i].ok);
+        assert_int_equal(nx_utf8_ok(cases[i].text, cases[i].len), cases[i].ok);
 }
 
 /* Written by hand from the protocol's numbers, not by our encoder. */
@@ -309,6 +310,50 @@ static void health_messages(void **state)
     assert_memory_equal(reply, "\x08\x02", 2);
 }
 
+static unsigned replicas_seen, models_seen;
+
+static void check_listed(void *ctx, const struct nx_pb_replica *r, const struct nx_pb_model_row *m)
+{
+    const struct nx_pb_replica *sent = (const struct nx_pb_replica *)ctx + r->node;
+    assert_string_equal(r->error, sent->error);
+    assert_int_equal(r->shard, sent->shard);
+    assert_int_equal(r->models_count, sent->models_count);
+    assert_int_equal(r->memory_limit_bytes, sent->memory_limit_bytes);
+    if (!m) {
+        replicas_seen++;
+        return;
+    }
+    models_seen++;
+    const struct nx_pb_model_row *row = &sent->models[m->tag];
+    assert_string_equal(m->name, row->name);
+    assert_string_equal(m->recipe, row->recipe);
+    assert_string_equal(m->device, row->device);
+    assert_string_equal(m->state, row->state);
+    assert_int_equal(m->version, row->version);
+    assert_int_equal(m->batch_us, row->batch_us);
+    assert_int_equal(m->memory_bytes, row->memory_bytes);
+}
+
+static void both_sides_agree_on_lists(void **state)
+{
+    (void)state;
+    static const struct nx_pb_model_row models[2] = {
+        {0, 1ull << 40, "a-name", "ready", "mxnet", "imagenet", "cpu_dnnl", 1, 2, 3, 4, 5, 6},
+        {1, 7, "", "loading", "", "", "", 0, 0, 0, 0, 0, 0}};
+    struct nx_pb_replica replicas[2] = {{0, 3, "", 10, 20, models, 2},
+                                        {1, 4, "gone", 0, 0, NULL, 0}};
+    uint8_t *bytes;
+    size_t len;
+    assert_int_equal(nx_pb_list_encode(replicas, 2, &bytes, &len, &err), NX_OK);
+    assert_int_equal(nx_pb_list_decode(bytes, len, check_listed, replicas, &err), NX_OK);
+    assert_int_equal(replicas_seen, 2);
+    assert_int_equal(models_seen, 2);
+    assert_int_equal(nx_pb_list_decode(bytes, len - 1, check_listed, replicas, &err), NX_CORRUPT);
+    free(bytes);
+    assert_int_equal(nx_pb_list_request_decode((const uint8_t *)"", 0, &err), NX_OK);
+    assert_int_equal(nx_pb_list_request_decode((const uint8_t *)"\xff", 1, &err), NX_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +370,7 @@ int main(void)
         cmocka_unit_test(both_sides_agree_on_requests),
         cmocka_unit_test(both_sides_agree_on_replies),
         cmocka_unit_test(health_messages),
+        cmocka_unit_test(both_sides_agree_on_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -377,6 +377,52 @@ static void nonsense_from_a_replica_is_an_answer_too(void **state)
     assert_int_equal(answers[0].err.status, NX_CORRUPT);
 }
 
+static struct nx_route_request *listing;
+
+/* Of the replica on rank r: a payload of r bytes. */
+static void reply_with_list(nx_stream s)
+{
+    uint8_t bytes[NX_ANSWER_BYTES_MAX + 8], payload[8];
+    struct nx_answer a = {.payload = payload, .payload_bytes = group.streams[s].peer};
+    memset(payload, (int)group.streams[s].peer, sizeof payload);
+    size_t len = nx_answer_encode(&a, bytes, sizeof bytes);
+    struct nx_part part = {.stream = s, .total = len, .bytes = bytes, .len = len};
+    nx_route_upcalls()->reply_part(route, group.streams[s].cookie, &part);
+}
+
+static void listed(void *user, const struct nx_answer *a, uint32_t count)
+{
+    done(user, a, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct nx_route_asked asked = nx_route_asked(listing, i);
+        uint32_t rank = asked.node - 100;
+        assert_int_equal(asked.shard, rank <= 2 ? 0 : 1);
+        assert_int_equal(a[i].payload_bytes, a[i].err.status == NX_OK ? rank : 0);
+        for (size_t k = 0; k < a[i].payload_bytes; k++)
+            assert_int_equal(a[i].payload[k], rank);
+    }
+}
+
+static void every_live_replica_is_asked_for_its_list(void **state)
+{
+    (void)state;
+    group.alive &= ~NX_RANK_BIT(1);
+    assert_int_equal(nx_route_list(route, NX_NEVER, listed, &dones, &listing, &err), NX_OK);
+    assert_int_equal(group.streams_count, 3);
+    reply_with_list(2);
+    nx_route_upcalls()->query_failed(route, group.streams[1].cookie, NX_PEER_DOWN);
+    assert_int_equal(group.streams_count, 3); /* a dead one's list is nobody else's */
+    assert_int_equal(dones, 0);
+    reply_with_list(3);
+    assert_int_equal(dones, 1);
+    assert_int_equal(answers_count, 3);
+    assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
+    assert_string_equal(answers[0].err.text, "shard 0 is unavailable: its replica is gone");
+    group.alive = 1;
+    assert_int_equal(nx_route_list(route, NX_NEVER, listed, &dones, &listing, &err),
+                     NX_UNAVAILABLE);
+}
+
 #define each(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -394,6 +440,7 @@ int main(void)
         each(a_cancelled_request_is_silent),
         each(a_detached_route_answers_unavailable),
         each(nonsense_from_a_replica_is_an_answer_too),
+        each(every_live_replica_is_asked_for_its_list),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
 static const struct sim_limits limits = {.deliver_ns = 1000, .leave_ns = 1000, .idle_writes = 2};
 
 /* The rule that the lines break; "" if none. */
-static const char *judge(const char *const *lines)
+static const char *judge_with(const struct sim_limits *with, const char *const *lines)
 {
     static struct sim_verdict verdict;
     struct sim_trace trace;
@@ -24,9 +24,14 @@ static const char *judge(const char *const *lines)
             fail_msg("not a trace line: %s", line);
         sim_trace_add(&trace, &record);
     }
-    sim_check(&trace, &limits, &verdict);
+    sim_check(&trace, with, &verdict);
     sim_trace_free(&trace);
     return verdict.rule;
+}
+
+static const char *judge(const char *const *lines)
+{
+    return judge_with(&limits, lines);
 }
 
 /* Two members of one shard, then the lines. */
@@ -250,6 +255,54 @@ static void v5_and_v6_deaths_are_told_and_only_deaths(void **state)
     assert_rule("V6", SHARD, "n0 view id=1 mask=3", "n1 kill", "n0 end");
 }
 
+/* A timeout of 960; three members; what is heard of n2 at n0 until 1000. */
+#define TRIO                                                                         \
+    "[1] n0 view id=1 mask=7", "[1] n1 view id=1 mask=7", "[1] n2 view id=1 mask=7", \
+        "[1000] n0 column peer=2 offset=0 total=1 status=2",                         \
+        "[1000] n1 column peer=2 offset=0 total=1 status=2",                         \
+        "[1000] n0 column peer=1 offset=0 total=1 status=2",                         \
+        "[1000] n1 column peer=0 offset=0 total=1 status=2",                         \
+        "[1000] n2 column peer=0 offset=0 total=1 status=2",                         \
+        "[1000] n2 column peer=1 offset=0 total=1 status=2"
+#define assert_silence(rule, ...)                                \
+    do {                                                         \
+        const char *const lines_[] = {TRIO, __VA_ARGS__, NULL};  \
+        assert_string_equal(judge_with(&silence, lines_), rule); \
+    } while (0)
+
+static void v5_silence_excuses_what_it_must(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* paused for long enough */
+    assert_silence("", "[1100] n2 pause total=5000", "[2100] n0 down peer=2",
+                   "[2101] n1 down peer=2", "[2200] n0 view id=2 mask=3",
+                   "[2201] n1 view id=2 mask=3", "[6100] n2 out status=17", "[6200] n0 end");
+    /* silent, but nothing hindered it: its heart has stopped */
+    assert_silence("V5", "[2100] n0 down peer=2");
+    /* put out before the timeout was over */
+    assert_silence("V5", "[1100] n2 pause total=5000", "[1500] n0 down peer=2");
+    /* all stood still: it was n0 that did not listen */
+    assert_silence("V5", "[1100] n0 pause total=5000", "[1100] n1 pause total=5000",
+                   "[1100] n2 pause total=4950", "[6150] n0 down peer=2");
+    /* a link that stood still: one of its ends may go */
+    assert_silence("", "[1100] n2 stall peer=0 total=5000", "[2100] n0 down peer=2");
+    /* a host that all find silent is no reason for another to go */
+    assert_silence("V5", "[1100] n2 pause total=5000", "[2100] n0 down peer=2",
+                   "[2101] n1 down peer=2", "[2102] n0 down peer=1");
+}
+
+static void v6_after_one_silence_a_majority_goes_on(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960, .one_incident = true};
+    assert_silence("", "[6100] n0 end");
+    assert_silence("V6", "[6000] n0 blocked", "[6000] n1 blocked", "[6100] n0 end");
+    assert_silence("V6", "[1100] n2 stall peer=1 total=5000", "[1100] n1 stall peer=2 total=5000",
+                   "[2100] n0 down peer=2", "[2100] n0 down peer=1", "[2150] n1 out status=17",
+                   "[2150] n2 out status=17", "[6000] n0 blocked", "[6100] n0 end");
+}
+
 static void l1_a_leave_is_clean_and_quick(void **state)
 {
     (void)state;
@@ -352,6 +405,8 @@ int main(void)
         cmocka_unit_test(v1_to_v4_views_are_one_chain),
         cmocka_unit_test(d4_and_d5_survivors_end_a_view_alike),
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
+        cmocka_unit_test(v5_silence_excuses_what_it_must),
+        cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
         cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
         cmocka_unit_test(q1_rest),

@@ -30,7 +30,7 @@ static enum nx_verdict vote(nx_seq version, nx_rank voter, const struct nx_err *
 static void remove_tag(uint32_t tag, uint8_t request)
 {
     struct nx_request_id r = id(request);
-    nx_store_remove(store, tag, &r, &entry, &outcome);
+    nx_store_remove(store, tag, "", &r, &entry, &outcome);
 }
 
 static void a_model_is_ready_when_every_replica_says_so(void **state)
@@ -46,6 +46,89 @@ static void a_model_is_ready_when_every_replica_says_so(void **state)
     assert_int_equal(outcome.err.status, NX_OK);
     assert_string_equal(outcome.err.text, "install model successfully.");
     assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
+}
+
+static void versions_only_grow(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    for (uint8_t i = 0; i < 5; i++) {
+        assert_int_equal(install(10 + i, 7, (uint8_t)(2 * i)), NX_VERDICT_PENDING);
+        assert_true(entry->generation > last);
+        last = entry->generation;
+        vote(10 + i, 1, &fine, 5);
+        assert_int_equal(vote(10 + i, 2, &fine, 5), NX_VERDICT_DONE);
+        remove_tag(7, (uint8_t)(2 * i + 1));
+    }
+}
+
+static enum nx_verdict replace(nx_seq seq, uint32_t tag, const char *name, uint8_t request)
+{
+    struct nx_request_id r = id(request);
+    return nx_store_replace(store, seq, tag, name, &r, 0x6, &entry, &outcome);
+}
+
+static void a_model_is_replaced_when_the_new_one_is_ready(void **state)
+{
+    (void)state;
+    int old, fresh;
+    assert_int_equal(replace(10, 7, "", 1),
+                     NX_VERDICT_PENDING); /* nothing to replace: an install */
+    entry->model = &old;
+    vote(10, 1, &fine, 5);
+    assert_int_equal(vote(10, 2, &fine, 5), NX_VERDICT_DONE);
+    assert_null(nx_store_take_replaced(store, entry));
+    assert_int_equal(replace(11, 7, "", 2), NX_VERDICT_PENDING);
+    entry->model = &fresh;
+    assert_ptr_equal(nx_store_find(store, 7)->model, &old); /* it goes on */
+    assert_int_equal(replace(12, 7, "", 3), NX_VERDICT_DONE);
+    assert_string_equal(outcome.err.text, "tag 7 is being installed");
+    remove_tag(7, 4);
+    assert_int_equal(outcome.err.status, NX_AGAIN);
+    vote(11, 1, &fine, 6);
+    assert_int_equal(vote(11, 2, &fine, 6), NX_VERDICT_DONE);
+    struct nx_entry *gone = nx_store_take_replaced(store, entry);
+    assert_ptr_equal(gone->model, &old);
+    assert_int_equal(gone->state, NX_ENTRY_FREE);
+    assert_ptr_equal(nx_store_find(store, 7)->model, &fresh);
+    assert_null(nx_store_take_replaced(store, entry));
+}
+
+static void what_cannot_be_loaded_replaces_nothing(void **state)
+{
+    (void)state;
+    struct nx_err against = {NX_NO_MEMORY, "it does not fit"};
+    int old;
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    entry->model = &old;
+    vote(10, 1, &fine, 5);
+    vote(10, 2, &fine, 5);
+    assert_int_equal(replace(11, 7, "another-name", 2), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_EXISTS);
+    assert_int_equal(replace(12, 7, "", 3), NX_VERDICT_PENDING);
+    vote(12, 1, &fine, 6);
+    assert_int_equal(vote(12, 2, &against, 6), NX_VERDICT_DONE);
+    assert_int_equal(entry->state, NX_ENTRY_FREE);
+    assert_ptr_equal(nx_store_find(store, 7)->model, &old);
+    assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
+}
+
+static void a_note_of_a_replica_reaches_the_user(void **state)
+{
+    (void)state;
+    struct nx_err note = {NX_OK, "Note: one weight is not a number."};
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    assert_int_equal(vote(10, 1, &fine, 5), NX_VERDICT_PENDING);
+    assert_int_equal(vote(10, 2, &note, 5), NX_VERDICT_DONE);
+    assert_int_equal(outcome.err.status, NX_OK);
+    assert_string_equal(outcome.err.text,
+                        "install model successfully. Note: one weight is not a number.");
+    assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
+    struct nx_err against = {NX_INVALID, "no"};
+    assert_int_equal(install(11, 8, 2), NX_VERDICT_PENDING);
+    assert_int_equal(vote(11, 1, &note, 5), NX_VERDICT_PENDING);
+    assert_int_equal(vote(11, 2, &against, 5), NX_VERDICT_DONE);
+    assert_string_equal(outcome.err.text, "no");
 }
 
 static void a_dead_replicas_vote_is_not_awaited(void **state)
@@ -185,6 +268,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         each(a_model_is_ready_when_every_replica_says_so),
         each(a_dead_replicas_vote_is_not_awaited),
+        each(versions_only_grow),
+        each(a_model_is_replaced_when_the_new_one_is_ready),
+        each(what_cannot_be_loaded_replaces_nothing),
+        each(a_note_of_a_replica_reaches_the_user),
         each(one_replica_that_cannot_keeps_it_from_all),
         each(different_bytes_are_never_ready),
         each(of_two_installs_the_first_in_the_order_wins),

@@ -218,10 +218,8 @@ def record(out, blob):
     out.write(blob)
 
 
-def main():
-    ops()
-    nets()
-    with open(sys.argv[1], "wb") as out:
+def write(path):
+    with open(path, "wb") as out:
         out.write(b"NXGOLD1\0")
         for seed, (name, shape, build, low, high) in enumerate(CASES):
             rng = np.random.RandomState(seed)
@@ -236,6 +234,12 @@ def main():
             record(out, json.dumps(json.loads(symbol.tojson()), separators=(",", ":")).encode())
             record(out, params_bytes(arrays))
     print("%d cases, mxnet %s" % (len(CASES), mx.__version__))
+
+
+def main():
+    ops()
+    nets()
+    write(sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "categorizer/cpu/cpu_ref_ops.h"
+#include "categorizer/cpu/cpu_rows.h"
 #include "categorizer/cpu/dnnl_build.h"
 #include "categorizer/graph/shape.h"
 #include "common/nx_assert.h"
@@ -156,9 +156,19 @@ static void *unconst(const float *p)
     return u.write;
 }
 
-static size_t row_floats(const struct nx_dnnl_variant *v, uint32_t tensor)
+/* How far the caller's array moves on with each photo: what has no batch stays. */
+static size_t row_floats(const struct nx_dnnl_variant *v, const struct nx_port *port,
+                         uint32_t tensor)
 {
+    if (!port->batched)
+        return 0;
     return nx_tensor_bytes(&v->graph.tensors[tensor]) / sizeof(float) / v->batch;
+}
+
+static const float *input_at(const struct nx_dnnl_variant *v, uint32_t k, uint32_t done,
+                             const float *const *inputs)
+{
+    return inputs[k] + done * row_floats(v, &v->graph.in[k], v->graph.inputs[k]);
 }
 
 /* Rows from `done` on of the caller's arrays. */
@@ -169,19 +179,18 @@ static void bind_outside(struct nx_dnnl_variant *v, uint32_t done, const float *
         const struct nx_dnnl_buffer *buffer = &v->buffers[v->values[i].buffer];
         uint32_t k = buffer->index;
         if (buffer->place == NX_DNNL_IN_INPUT)
-            nx_dnnl_rebind(v->values[i].memory,
-                           unconst(inputs[k] + done * row_floats(v, v->graph.inputs[k])));
+            nx_dnnl_rebind(v->values[i].memory, unconst(input_at(v, k, done, inputs)));
         else if (buffer->place == NX_DNNL_IN_OUTPUT)
             nx_dnnl_rebind(v->values[i].memory,
-                           outputs[k] + done * row_floats(v, v->graph.outputs[k]));
+                           outputs[k] +
+                               done * row_floats(v, &v->graph.out[k], v->graph.outputs[k]));
     }
     for (uint32_t t = 0; t < v->graph.n_tensors; t++) {
         if (v->rows_value[t] == NX_NONE)
             continue;
         const struct nx_dnnl_buffer *buffer = &v->buffers[v->values[v->rows_value[t]].buffer];
         if (buffer->place == NX_DNNL_IN_INPUT)
-            v->rows[t] = unconst(inputs[buffer->index] +
-                                 done * row_floats(v, v->graph.inputs[buffer->index]));
+            v->rows[t] = unconst(input_at(v, buffer->index, done, inputs));
     }
 }
 
@@ -190,13 +199,12 @@ static void compute_plainly(const struct nx_dnnl_variant *v, const struct nx_dnn
     const struct nx_node *node = step->node;
     if (step->kind == NX_DNNL_STEP_REF) {
         const struct nx_ref_call call = {&v->graph, node, v->rows};
-        nx_ref_kernels[node->op](&call);
+        (nx_rows_kernels[node->op] ? nx_rows_kernels : nx_ref_kernels)[node->op](&call);
         return;
     }
     float *y = v->rows[node->outputs[0]];
     size_t n = nx_tensor_bytes(&v->graph.tensors[node->outputs[0]]) / sizeof *y;
-    for (size_t i = 0; i < n; i++)
-        y[i] = nx_ref_unary(&node->post.act, y[i]);
+    nx_rows_unary(&node->post.act, y, y, (int64_t)n);
 }
 
 /* Calls of oneDNN that follow each other go to it together. */

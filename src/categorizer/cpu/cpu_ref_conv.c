@@ -1,6 +1,7 @@
 #include "categorizer/cpu/cpu_ref_ops.h"
 
 #include <float.h>
+#include <math.h>
 
 /* What hangs on output element `at`: the residual and the activation. */
 static float post(const struct nx_ref_call *c, int64_t at, float y)
@@ -111,8 +112,14 @@ struct span {
     int64_t from, to, extent;
 };
 
-static struct span window_span(const struct nx_window *w, int i, int64_t at, int64_t in)
+static struct span window_span(const struct nx_attr_pool *a, int i, int64_t at, int64_t in)
 {
+    const struct nx_window *w = &a->window;
+    if (!a->even) { /* a cell, its bounds rounded outwards */
+        int64_t cells = a->cells[i], first = at * in / cells;
+        int64_t end = ((at + 1) * in + cells - 1) / cells;
+        return (struct span){first, end, end - first};
+    }
     int64_t from = at * w->stride[i] - w->before[i], to = from + w->kernel[i];
     to = to < in + w->after[i] ? to : in + w->after[i];
     struct span s = {from < 0 ? 0 : from, to < in ? to : in, to - from};
@@ -122,17 +129,20 @@ static struct span window_span(const struct nx_window *w, int i, int64_t at, int
 static float pool_window(const struct nx_attr_pool *a, const float *plane, int64_t width,
                          struct span y, struct span x)
 {
-    double sum = 0;
+    double sum = 0, powers = 0;
     float most = -FLT_MAX;
     int64_t count = 0;
     for (int64_t iy = y.from; iy < y.to; iy++)
         for (int64_t ix = x.from; ix < x.to; ix++, count++) {
             float v = plane[iy * width + ix];
             sum += (double)v;
+            powers += a->kind == NX_POOL_LP ? pow(fabs((double)v), a->p) : 0;
             most = v > most ? v : most;
         }
     if (a->kind == NX_POOL_MAX)
         return most;
+    if (a->kind == NX_POOL_LP)
+        return (float)pow(powers, 1 / (double)a->p);
     if (a->kind == NX_POOL_SUM || count == 0)
         return (float)sum;
     return (float)(sum / (double)(a->include_pad ? y.extent * x.extent : count));
@@ -147,8 +157,7 @@ void nx_ref_pool(const struct nx_ref_call *c)
         const float *plane = nx_ref_in(c, 0) + p * xs->dims[2] * xs->dims[3];
         for (int64_t oy = 0; oy < ys->dims[2]; oy++)
             for (int64_t ox = 0; ox < ys->dims[3]; ox++)
-                *out++ =
-                    pool_window(a, plane, xs->dims[3], window_span(&a->window, 0, oy, xs->dims[2]),
-                                window_span(&a->window, 1, ox, xs->dims[3]));
+                *out++ = pool_window(a, plane, xs->dims[3], window_span(a, 0, oy, xs->dims[2]),
+                                     window_span(a, 1, ox, xs->dims[3]));
     }
 }

@@ -6,6 +6,7 @@
 #define UNARY_FN(fn, name, expression)                 \
     static float apply_##fn(float x, float a, float b) \
     {                                                  \
+        (void)x;                                       \
         (void)a;                                       \
         (void)b;                                       \
         return expression;                             \
@@ -88,21 +89,27 @@ void nx_ref_prelu(const struct nx_ref_call *c)
                 *y++ = *x > 0 ? *x : slope[one ? 0 : ch] * *x;
 }
 
-static float combine(enum nx_binary kind, float a, float b)
+float nx_mod(float a, float b)
 {
-    switch (kind) {
-    case NX_BINARY_ADD: return a + b;
-    case NX_BINARY_SUB: return a - b;
-    case NX_BINARY_MUL: return a * b;
-    case NX_BINARY_DIV: return a / b;
-    case NX_BINARY_MAX: return a > b ? a : b;
-    case NX_BINARY_MIN: return a < b ? a : b;
-    }
-    return NAN;
+    float m = b == 0 ? 0 : fmodf(a, b);
+    return m != 0 && (m < 0) != (b < 0) ? m + b : m;
 }
 
-/* How far one step along each of y's dimensions moves in x; 0 where x is broadcast. */
-static void broadcast_steps(const struct nx_shape *x, const struct nx_shape *y, int64_t *steps)
+#define BINARY_FN(kind, name, expression)       \
+    static float apply_##kind(float a, float b) \
+    {                                           \
+        return expression;                      \
+    }
+NX_BINARY_LIST(BINARY_FN)
+#undef BINARY_FN
+
+static float (*const binary_fns[])(float a, float b) = {
+#define BINARY_ROW(kind, name, expression) apply_##kind,
+    NX_BINARY_LIST(BINARY_ROW)
+#undef BINARY_ROW
+};
+
+void nx_ref_steps(const struct nx_shape *x, const struct nx_shape *y, int64_t *steps)
 {
     int64_t step = 1;
     for (uint32_t i = 0; i < y->rank; i++) {
@@ -112,7 +119,7 @@ static void broadcast_steps(const struct nx_shape *x, const struct nx_shape *y, 
     }
 }
 
-static int64_t offset_of(const int64_t *index, const int64_t *steps, uint32_t rank)
+int64_t nx_ref_offset(const int64_t *index, const int64_t *steps, uint32_t rank)
 {
     int64_t at = 0;
     for (uint32_t i = 0; i < rank; i++)
@@ -120,7 +127,7 @@ static int64_t offset_of(const int64_t *index, const int64_t *steps, uint32_t ra
     return at;
 }
 
-static void next_index(int64_t *index, const struct nx_shape *shape)
+void nx_ref_next(int64_t *index, const struct nx_shape *shape)
 {
     for (uint32_t i = shape->rank; i-- > 0;) {
         if (++index[i] < shape->dims[i])
@@ -134,13 +141,13 @@ void nx_ref_binary(const struct nx_ref_call *c)
     const struct nx_shape *ys = nx_ref_out_shape(c, 0);
     int64_t a_steps[NX_RANK_MAX], b_steps[NX_RANK_MAX], index[NX_RANK_MAX] = {0};
     int64_t n = nx_ref_product(ys, 0, ys->rank);
-    broadcast_steps(nx_ref_in_shape(c, 0), ys, a_steps);
-    broadcast_steps(nx_ref_in_shape(c, 1), ys, b_steps);
-    for (int64_t i = 0; i < n; i++, next_index(index, ys)) {
-        float a = nx_ref_in(c, 0)[offset_of(index, a_steps, ys->rank)];
-        float b = nx_ref_in(c, 1)[offset_of(index, b_steps, ys->rank)];
+    nx_ref_steps(nx_ref_in_shape(c, 0), ys, a_steps);
+    nx_ref_steps(nx_ref_in_shape(c, 1), ys, b_steps);
+    for (int64_t i = 0; i < n; i++, nx_ref_next(index, ys)) {
+        float a = nx_ref_in(c, 0)[nx_ref_offset(index, a_steps, ys->rank)];
+        float b = nx_ref_in(c, 1)[nx_ref_offset(index, b_steps, ys->rank)];
         nx_ref_out(c, 0)[i] =
-            nx_ref_unary(&c->node->post.act, combine(c->node->attr.binary.kind, a, b));
+            nx_ref_unary(&c->node->post.act, binary_fns[c->node->attr.binary.kind](a, b));
     }
 }
 
@@ -174,20 +181,34 @@ void nx_ref_softmax(const struct nx_ref_call *c)
 }
 
 /* The part of x that one element of y stands for: a corner and the extents of the reduced axes. */
-static float reduce_part(enum nx_reduce kind, const float *corner, const struct nx_shape *part,
-                         const int64_t *steps)
+static float reduce_part(const struct nx_attr_reduce *a, const float *corner,
+                         const struct nx_shape *part, const int64_t *steps)
 {
-    int64_t index[NX_RANK_MAX] = {0}, n = nx_ref_product(part, 0, part->rank);
-    double sum = 0;
-    float most = -INFINITY;
-    for (int64_t i = 0; i < n; i++, next_index(index, part)) {
-        float v = corner[offset_of(index, steps, part->rank)];
+    int64_t index[NX_RANK_MAX] = {0}, n = nx_ref_product(part, 0, part->rank), where = 0;
+    double sum = 0, product = 1, squares = 0;
+    float most = -INFINITY, least = INFINITY;
+    bool down = a->kind == NX_REDUCE_ARGMIN;
+    for (int64_t i = 0; i < n; i++, nx_ref_next(index, part)) {
+        float v = corner[nx_ref_offset(index, steps, part->rank)];
+        bool better = down ? v < least : v > most, equal = down ? v == least : v == most;
+        where = better || (equal && a->last_index) ? i : where;
         sum += (double)v;
+        product *= (double)v;
+        squares += (double)v * (double)v;
         most = v > most ? v : most;
+        least = v < least ? v : least;
     }
-    if (kind == NX_REDUCE_MAX)
-        return most;
-    return (float)(kind == NX_REDUCE_MEAN ? sum / (double)n : sum);
+    switch (a->kind) {
+    case NX_REDUCE_MEAN: return (float)(sum / (double)n);
+    case NX_REDUCE_SUM: return (float)sum;
+    case NX_REDUCE_MAX: return most;
+    case NX_REDUCE_MIN: return least;
+    case NX_REDUCE_PROD: return (float)product;
+    case NX_REDUCE_NORM: return (float)sqrt(squares);
+    case NX_REDUCE_ARGMAX:
+    case NX_REDUCE_ARGMIN: return (float)where;
+    }
+    return NAN;
 }
 
 void nx_ref_reduce(const struct nx_ref_call *c)
@@ -196,13 +217,13 @@ void nx_ref_reduce(const struct nx_ref_call *c)
     const struct nx_shape *xs = nx_ref_in_shape(c, 0);
     struct nx_shape kept = *xs, part = *xs;
     int64_t steps[NX_RANK_MAX], index[NX_RANK_MAX] = {0};
-    broadcast_steps(xs, xs, steps);
+    nx_ref_steps(xs, xs, steps);
     for (uint32_t i = 0; i < xs->rank; i++)
         (a->mask >> i & 1 ? &kept : &part)->dims[i] = 1;
     int64_t n = nx_ref_product(&kept, 0, kept.rank);
-    for (int64_t i = 0; i < n; i++, next_index(index, &kept)) {
-        const float *corner = nx_ref_in(c, 0) + offset_of(index, steps, xs->rank);
-        nx_ref_out(c, 0)[i] = reduce_part(a->kind, corner, &part, steps);
+    for (int64_t i = 0; i < n; i++, nx_ref_next(index, &kept)) {
+        const float *corner = nx_ref_in(c, 0) + nx_ref_offset(index, steps, xs->rank);
+        nx_ref_out(c, 0)[i] = reduce_part(a, corner, &part, steps);
     }
 }
 

@@ -49,6 +49,13 @@ extern const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT]; /* one for each op */
 
 float nx_ref_unary(const struct nx_attr_unary *unary, float x);
 
+float nx_mod(float a, float b); /* see graph.h */
+
+/* How far one step along each of y's dimensions moves in x; 0 where x is broadcast. */
+void nx_ref_steps(const struct nx_shape *x, const struct nx_shape *y, int64_t *steps);
+int64_t nx_ref_offset(const int64_t *index, const int64_t *steps, uint32_t rank);
+void nx_ref_next(int64_t *index, const struct nx_shape *shape); /* in row-major order */
+
 /* cpu_ref_conv.c: dot products and windows */
 void nx_ref_conv(const struct nx_ref_call *c);
 void nx_ref_fc(const struct nx_ref_call *c);
@@ -64,6 +71,15 @@ void nx_ref_softmax(const struct nx_ref_call *c);
 void nx_ref_reduce(const struct nx_ref_call *c);
 void nx_ref_lrn(const struct nx_ref_call *c);
 void nx_ref_l2_norm(const struct nx_ref_call *c);
+
+/* cpu_ref_wide.c */
+void nx_ref_matmul(const struct nx_ref_call *c);
+void nx_ref_layer_norm(const struct nx_ref_call *c);
+void nx_ref_group_norm(const struct nx_ref_call *c);
+void nx_ref_where(const struct nx_ref_call *c);
+void nx_ref_tile(const struct nx_ref_call *c);
+void nx_ref_gather(const struct nx_ref_call *c);
+void nx_ref_resize(const struct nx_ref_call *c);
 
 /* cpu_ref_layout.c: elements moved, nothing computed */
 void nx_ref_concat(const struct nx_ref_call *c);

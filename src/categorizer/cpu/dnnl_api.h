@@ -52,6 +52,12 @@ const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, ui
  * for some convolutions and blocks for Winograd's, with reorders between. */
 const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                               const int64_t *dims);
+/* f32, element (i, j, …) at i strides[0] + j strides[1] + … */
+const struct nx_dnnl_layout *nx_dnnl_strided(struct nx_dnnl *, uint32_t rank, const int64_t *dims,
+                                             const int64_t *strides);
+/* The part of `whole`, dense rows, that begins at first[] and has dims[]: for the whole's address. */
+const struct nx_dnnl_layout *nx_dnnl_part(struct nx_dnnl *, const struct nx_dnnl_layout *whole,
+                                          uint32_t rank, const int64_t *dims, const int64_t *first);
 bool nx_dnnl_same(const struct nx_dnnl_layout *, const struct nx_dnnl_layout *);
 size_t nx_dnnl_bytes(const struct nx_dnnl_layout *);
 enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *);
@@ -124,6 +130,10 @@ enum nx_status nx_dnnl_make_concat(struct nx_dnnl *, uint32_t axis, uint32_t n,
                                    const struct nx_dnnl_layout *const *srcs,
                                    const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
                                    struct nx_err *);
+/* a (…, M, K), b (…, K, N) → (…, M, N), of one rank; b as WEIGHTS. A side of … may be 1 in a or b. */
+enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *, const struct nx_dnnl_layout *a,
+                                   const struct nx_dnnl_layout *b, const struct nx_dnnl_layout *dst,
+                                   struct nx_dnnl_made *, struct nx_err *);
 enum nx_status nx_dnnl_make_lrn(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                 const struct nx_attr_lrn *, struct nx_dnnl_made *, struct nx_err *);
 /* Between layouts and types of one shape. */

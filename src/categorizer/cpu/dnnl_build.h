@@ -38,7 +38,7 @@ struct nx_dnnl_value {
 
 enum nx_dnnl_step_kind {
     NX_DNNL_STEP_CALL, /* a primitive */
-    NX_DNNL_STEP_REF,  /* a node computed by cpu_ref */
+    NX_DNNL_STEP_REF,  /* a node computed on dense rows, by cpu_rows or cpu_ref */
     NX_DNNL_STEP_ACT   /* an elementwise function over one value of dense rows, in place */
 };
 
@@ -159,6 +159,11 @@ enum nx_status nx_dnnl_lower_prelu(struct nx_dnnl_build *b, const struct nx_node
 enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_concat(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_lrn(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_transpose(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_slice(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_split(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_reduce(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_matmul(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_view(struct nx_dnnl_build *b, const struct nx_node *node);
 
 /* Gives every buffer its place in an arena of *bytes. */

@@ -37,6 +37,8 @@ enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node 
 {
     const struct nx_attr_pool *a = &node->attr.pool;
     const int64_t *x = shape_of(b, node->inputs[0])->dims, *y = shape_of(b, node->outputs[0])->dims;
+    if (a->kind == NX_POOL_SUM || a->kind == NX_POOL_LP || !a->even)
+        return NX_UNSUPPORTED;
     struct nx_dnnl_pool p = {.max = a->kind == NX_POOL_MAX, .include_pad = a->include_pad};
     for (int side = 0; side < 2; side++) {
         p.kernel[side] = a->window.kernel[side];
@@ -45,8 +47,6 @@ enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node 
         if (!window_fits(&p, a, side, x[2 + side], y[2 + side], &p.after[side]))
             return NX_UNSUPPORTED;
     }
-    if (a->kind == NX_POOL_SUM)
-        return NX_UNSUPPORTED;
     uint32_t src;
     NX_TRY(nx_dnnl_value_native(b, node->inputs[0], &src));
     p.src = b->v->values[src].layout;
@@ -142,6 +142,8 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
 {
     uint32_t operands[2], a, second, dst, out = node->outputs[0];
     struct nx_dnnl_post post = {0};
+    if (node->attr.binary.kind > NX_BINARY_MIN) /* of arithmetic that oneDNN does not have */
+        return NX_UNSUPPORTED;
     if (!order_operands(b, node, operands))
         return NX_UNSUPPORTED;
     bool act_left = !nx_dnnl_acts(&node->post.act, &post);

@@ -134,6 +134,32 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *d, enum nx_dnnl_type t
     return nx_dnnl_keep(d, &md);
 }
 
+const struct nx_dnnl_layout *nx_dnnl_strided(struct nx_dnnl *d, uint32_t rank, const int64_t *dims,
+                                             const int64_t *strides)
+{
+    nx_assert(rank >= 1 && rank <= NX_RANK_MAX);
+    dnnl_dims_t sides, steps;
+    widen(sides, rank, dims);
+    widen(steps, rank, strides);
+    dnnl_memory_desc_t md;
+    if (dnnl_memory_desc_init_by_strides(&md, (int)rank, sides, dnnl_f32, steps) != dnnl_success)
+        return NULL;
+    return nx_dnnl_keep(d, &md);
+}
+
+const struct nx_dnnl_layout *nx_dnnl_part(struct nx_dnnl *d, const struct nx_dnnl_layout *whole,
+                                          uint32_t rank, const int64_t *dims, const int64_t *first)
+{
+    nx_assert(rank >= 1 && rank <= NX_RANK_MAX);
+    dnnl_dims_t sides, offsets;
+    widen(sides, rank, dims);
+    widen(offsets, rank, first);
+    dnnl_memory_desc_t md;
+    if (dnnl_memory_desc_init_submemory(&md, &whole->md, sides, offsets) != dnnl_success)
+        return NULL;
+    return nx_dnnl_keep(d, &md);
+}
+
 static const struct nx_dnnl_layout *tagged(struct nx_dnnl *d, enum nx_dnnl_type type, uint32_t rank,
                                            const int64_t *dims, dnnl_format_tag_t tag)
 {

@@ -26,6 +26,7 @@ static bool composed_acts(const struct nx_attr_unary *u, struct nx_dnnl_post *po
             return false;
         add_act(post, dnnl_eltwise_hardswish, 0, 0);
         return true;
+    case NX_UNARY_SWISH: add_act(post, dnnl_eltwise_swish, u->a, 0); return true;
     case NX_UNARY_ADD: add_act(post, dnnl_eltwise_linear, 1, u->a); return true;
     case NX_UNARY_RSUB: add_act(post, dnnl_eltwise_linear, -1, u->a); return true;
     case NX_UNARY_MUL: add_act(post, dnnl_eltwise_linear, u->a, 0); return true;
@@ -311,6 +312,15 @@ enum nx_status nx_dnnl_make_binary(struct nx_dnnl *d, enum nx_binary kind,
     dnnl_binary_desc_t desc;
     dnnl_status_t filled = dnnl_binary_desc_init(&desc, kinds[kind], &a->md, &second, &dst->md);
     return make(d, filled, &desc, post, made, err);
+}
+
+enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *d, const struct nx_dnnl_layout *a,
+                                   const struct nx_dnnl_layout *b, const struct nx_dnnl_layout *dst,
+                                   struct nx_dnnl_made *made, struct nx_err *err)
+{
+    dnnl_matmul_desc_t desc;
+    dnnl_status_t filled = dnnl_matmul_desc_init(&desc, &a->md, &b->md, NULL, &dst->md);
+    return make(d, filled, &desc, NULL, made, err);
 }
 
 enum nx_status nx_dnnl_make_lrn(struct nx_dnnl *d, const struct nx_dnnl_layout *x,

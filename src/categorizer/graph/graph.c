@@ -21,6 +21,26 @@ static const char *const unary_names[] = {
 #undef UNARY_ROW
 };
 
+static const struct {
+    const char *name;
+    uint32_t bytes;
+} dtypes[NX_DTYPES] = {
+#define DTYPE_ROW(name, code, bytes) [code] = {#name, bytes},
+    NX_DTYPE_LIST(DTYPE_ROW)
+#undef DTYPE_ROW
+};
+
+uint32_t nx_dtype_bytes(uint32_t dtype)
+{
+    return dtype < NX_DTYPES ? dtypes[dtype].bytes : 0;
+}
+
+const char *nx_dtype_name(enum nx_dtype dtype)
+{
+    nx_assert((unsigned)dtype < NX_DTYPES);
+    return dtypes[dtype].name;
+}
+
 const char *nx_op_name(enum nx_op op)
 {
     nx_assert((unsigned)op < NX_OP_COUNT);
@@ -139,6 +159,14 @@ enum nx_status nx_graph_add_node(struct nx_graph *graph, const struct nx_node *n
     return NX_OK;
 }
 
+static struct nx_port *make_ports(const struct nx_graph *graph, const uint32_t *tensors, uint32_t n)
+{
+    struct nx_port *ports = nx_arena_array(graph->arena, n, sizeof *ports);
+    for (uint32_t i = 0; ports && i < n; i++)
+        ports[i] = (struct nx_port){.name = graph->tensors[tensors[i]].name, .batched = true};
+    return ports;
+}
+
 static uint32_t *copy_indices(struct nx_arena *arena, const uint32_t *from, uint32_t n)
 {
     uint32_t *copy = nx_arena_array(arena, n, sizeof *copy);
@@ -152,10 +180,14 @@ enum nx_status nx_graph_set_io(struct nx_graph *graph, const uint32_t *inputs, u
 {
     uint32_t *in = copy_indices(graph->arena, inputs, n_inputs);
     uint32_t *out = copy_indices(graph->arena, outputs, n_outputs);
-    if (!in || !out)
+    struct nx_port *in_ports = make_ports(graph, inputs, n_inputs);
+    struct nx_port *out_ports = make_ports(graph, outputs, n_outputs);
+    if (!in || !out || !in_ports || !out_ports)
         return no_memory(err);
     graph->inputs = in;
     graph->outputs = out;
+    graph->in = in_ports;
+    graph->out = out_ports;
     graph->n_inputs = n_inputs;
     graph->n_outputs = n_outputs;
     return NX_OK;
@@ -190,6 +222,10 @@ enum nx_status nx_graph_clone(const struct nx_graph *src, struct nx_arena *arena
         memcpy(own.tensors, src->tensors, src->n_tensors * sizeof *own.tensors);
     NX_TRY(clone_nodes(src, &own, err));
     NX_TRY(nx_graph_set_io(&own, src->inputs, src->n_inputs, src->outputs, src->n_outputs, err));
+    for (uint32_t i = 0; i < src->n_inputs; i++)
+        own.in[i] = src->in[i];
+    for (uint32_t i = 0; i < src->n_outputs; i++)
+        own.out[i] = src->out[i];
     *dst = own;
     return NX_OK;
 }
@@ -283,14 +319,17 @@ static uint64_t elements_from(const struct nx_shape *shape, uint32_t first)
     return product;
 }
 
-/* Every output element of CONV and FC is a dot product with one row of the weight. */
+/* Every output element is a dot product, of CONV and FC with one row of the weight. */
 static uint64_t node_macs(const struct nx_graph *graph, const struct nx_node *node)
 {
-    if (node->op != NX_OP_CONV && node->op != NX_OP_FC)
+    if (node->op != NX_OP_CONV && node->op != NX_OP_FC && node->op != NX_OP_MATMUL)
         return 0;
     uint64_t out = elements_from(&graph->tensors[node->outputs[0]].shape, 0);
-    uint64_t row = elements_from(&graph->tensors[node->inputs[1]].shape, 1);
-    uint64_t macs;
+    uint64_t row = elements_from(&graph->tensors[node->inputs[1]].shape, 1), macs;
+    if (node->op == NX_OP_MATMUL) {
+        const struct nx_shape *a = &graph->tensors[node->inputs[0]].shape;
+        row = (uint64_t)a->dims[a->rank - (node->attr.matmul.transpose_a ? 2 : 1)];
+    }
     return __builtin_mul_overflow(out, row, &macs) ? UINT64_MAX : macs;
 }
 

@@ -10,7 +10,7 @@
  * NX_OP_RESHAPE; Dropout is NX_OP_IDENTITY; _plus_scalar is NX_OP_UNARY), so that a backend has few
  * things to know. Every op's meaning is its code in cpu/cpu_ref.c.
  *
- * Shapes  row-major; images are (N, C, H, W). Dimension 0 of every graph input is the batch and
+ * Shapes  row-major; images are (N, C, H, W). Dimension 0 of every batched graph input is the batch and
  *         nothing else is known about it until nx_shape_infer(graph, batch) (shape.h), which gives
  *         every tensor its shape and makes attributes explicit: see "resolved" at each.
  * Owner   everything lives in the arena given at nx_graph_init, except the data of constants, which
@@ -30,6 +30,7 @@
 #define NX_TENSORS_MAX      60000u
 #define NX_NODE_INPUTS_MAX  1024u
 #define NX_NODE_OUTPUTS_MAX 1024u
+#define NX_PORTS_MAX        64u /* inputs, outputs of a graph */
 #define NX_RANK_MAX         6u
 #define NX_DIM_MAX          (INT64_C(1) << 31)
 #define NX_TENSOR_BYTES_MAX (UINT64_C(1) << 32) /* one tensor, at the batch it is inferred for */
@@ -37,7 +38,29 @@
 
 #define NX_NONE UINT32_MAX /* no tensor, no node */
 
-enum nx_dtype { NX_F32 };
+/* How numbers stand in a file and in a caller's input or output: X(name, code, bytes of an element).
+ * The codes are those of MXNet's .params. All that is computed is computed in f32 (see nx_port). */
+#define NX_DTYPE_LIST(X) \
+    X(F32, 0, 4)         \
+    X(F64, 1, 8)         \
+    X(F16, 2, 2)         \
+    X(U8, 3, 1)          \
+    X(I32, 4, 4)         \
+    X(I8, 5, 1)          \
+    X(I64, 6, 8)         \
+    X(BOOL, 7, 1)        \
+    X(I16, 8, 2)         \
+    X(U16, 9, 2)         \
+    X(U32, 10, 4)        \
+    X(U64, 11, 8)        \
+    X(BF16, 12, 2)
+
+enum nx_dtype {
+#define NX_DTYPE_ENUM(name, code, bytes) NX_##name = code,
+    NX_DTYPE_LIST(NX_DTYPE_ENUM)
+#undef NX_DTYPE_ENUM
+        NX_DTYPES
+};
 
 #define NX_RANK_UNKNOWN UINT32_MAX
 
@@ -55,9 +78,8 @@ enum nx_tensor_kind {
 struct nx_tensor {
     const char *name; /* from the file, for sentences; never NULL, printable or not */
     enum nx_tensor_kind kind;
-    enum nx_dtype dtype;
     struct nx_shape shape;
-    const void *data;  /* constants: dense row-major, aligned for its dtype; else NULL */
+    const void *data;  /* constants: dense row-major f32, aligned; else NULL */
     uint32_t producer; /* node index, for computed ones; else NX_NONE */
 };
 
@@ -68,10 +90,16 @@ struct nx_tensor {
  *   BATCH_NORM   x, gamma (C), beta (C), mean (C), var (C)
  *                y = gamma (x - mean) / sqrt(var + eps) + beta, C = x.dims[axis]
  *   SCALE_SHIFT  x, scale (C), shift (C);  y = x scale + shift, C = x.dims[axis]
+ *   LAYER_NORM   x, [gamma, [beta]], these of the dimensions first … last;
+ *                y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over these dimensions
+ *   GROUP_NORM   x (N,C,…), gamma and beta (C), or both (groups); the same over C/groups channels and all
+ *                that is behind them
  *   POOL         x (N,C,H,W)
  *   UNARY        x; elementwise, see nx_unary
  *   PRELU        x, slope (1) or (C = x.dims[1]);  y = x > 0 ? x : slope x
  *   BINARY       a, b; elementwise with NumPy broadcasting
+ *   WHERE        c, a, b; elementwise c != 0 ? a : b with NumPy broadcasting
+ *   MATMUL       a (…, M, K), b (…, K, N), or transposed; … with NumPy broadcasting → (…, M, N)
  *   CONCAT       x0, x1, … along axis
  *   RESHAPE      x; the same elements in row-major order
  *   SOFTMAX      x; along axis, of x / temperature
@@ -80,6 +108,9 @@ struct nx_tensor {
  *   SLICE        x; x[begin : end : step] in each dimension
  *   TRANSPOSE    x
  *   PAD          x
+ *   TILE         x, repeated along each dimension
+ *   GATHER       x, indices of any shape; x's slices along axis, in the indices' order and shape
+ *   RESIZE       x (N,C,H,W)
  *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over `size` channels)^-beta
  *   L2_NORM      x;  y = x / sqrt(sum x² + eps), the sum over what mode says
  *   IDENTITY     x */
@@ -88,10 +119,14 @@ struct nx_tensor {
     X(NX_OP_FC,          "fully connected",      2, 4, fc)          \
     X(NX_OP_BATCH_NORM,  "batch norm",           5, 5, batch_norm)  \
     X(NX_OP_SCALE_SHIFT, "scale-shift",          3, 3, scale_shift) \
+    X(NX_OP_LAYER_NORM,  "layer norm",           1, 3, layer_norm)  \
+    X(NX_OP_GROUP_NORM,  "group norm",           3, 3, group_norm)  \
     X(NX_OP_POOL,        "pooling",              1, 1, pool)        \
     X(NX_OP_UNARY,       "elementwise function", 1, 1, unary)       \
     X(NX_OP_PRELU,       "prelu",                2, 2, none)        \
     X(NX_OP_BINARY,      "binary",               2, 2, binary)      \
+    X(NX_OP_WHERE,       "where",                3, 3, none)        \
+    X(NX_OP_MATMUL,      "matrix product",       2, 2, matmul)      \
     X(NX_OP_CONCAT,      "concat",               1, NX_NODE_INPUTS_MAX, concat) \
     X(NX_OP_RESHAPE,     "reshape",              1, 1, reshape)     \
     X(NX_OP_SOFTMAX,     "softmax",              1, 1, softmax)     \
@@ -100,6 +135,9 @@ struct nx_tensor {
     X(NX_OP_SLICE,       "slice",                1, 1, slice)       \
     X(NX_OP_TRANSPOSE,   "transpose",            1, 1, transpose)   \
     X(NX_OP_PAD,         "pad",                  1, 1, pad)         \
+    X(NX_OP_TILE,        "tile",                 1, 1, tile)        \
+    X(NX_OP_GATHER,      "gather",               2, 2, gather)      \
+    X(NX_OP_RESIZE,      "resize",               1, 1, resize)      \
     X(NX_OP_LRN,         "local response norm",  1, 1, lrn)         \
     X(NX_OP_L2_NORM,     "l2 norm",              1, 1, l2_norm)     \
     X(NX_OP_IDENTITY,    "identity",             1, 1, none)
@@ -147,7 +185,52 @@ enum nx_op {
     X(NX_UNARY_LOG,          "log",                  logf(x))               \
     X(NX_UNARY_SQRT,         "sqrt",                 sqrtf(x))              \
     X(NX_UNARY_SQUARE,       "square",               x * x)                 \
-    X(NX_UNARY_ABS,          "abs",                  fabsf(x))
+    X(NX_UNARY_ABS,          "abs",                  fabsf(x))              \
+    X(NX_UNARY_SIGN,         "sign",                 (float)((x > 0) - (x < 0))) \
+    X(NX_UNARY_FLOOR,        "floor",                floorf(x))             \
+    X(NX_UNARY_CEIL,         "ceil",                 ceilf(x))              \
+    X(NX_UNARY_TRUNC,        "truncate",             truncf(x))             \
+    X(NX_UNARY_ROUND,        "round, halves away from 0", roundf(x))        \
+    X(NX_UNARY_RINT,         "round, halves to even",  rintf(x))            \
+    X(NX_UNARY_RINT_DOWN,    "round, halves down",   x - floorf(x) <= ceilf(x) - x ? floorf(x) : ceilf(x)) \
+    X(NX_UNARY_RSQRT,        "reciprocal square root", 1 / sqrtf(x))        \
+    X(NX_UNARY_CBRT,         "cube root",            cbrtf(x))              \
+    X(NX_UNARY_RCBRT,        "reciprocal cube root", 1 / cbrtf(x))          \
+    X(NX_UNARY_EXPM1,        "exp minus 1",          expm1f(x))             \
+    X(NX_UNARY_LOG1P,        "log of 1 plus",        log1pf(x))             \
+    X(NX_UNARY_LOG2,         "log to 2",             log2f(x))              \
+    X(NX_UNARY_LOG10,        "log to 10",            log10f(x))             \
+    X(NX_UNARY_SIN,          "sine",                 sinf(x))               \
+    X(NX_UNARY_COS,          "cosine",               cosf(x))               \
+    X(NX_UNARY_TAN,          "tangent",              tanf(x))               \
+    X(NX_UNARY_ASIN,         "arc sine",             asinf(x))              \
+    X(NX_UNARY_ACOS,         "arc cosine",           acosf(x))              \
+    X(NX_UNARY_ATAN,         "arc tangent",          atanf(x))              \
+    X(NX_UNARY_SINH,         "hyperbolic sine",      sinhf(x))              \
+    X(NX_UNARY_COSH,         "hyperbolic cosine",    coshf(x))              \
+    X(NX_UNARY_ASINH,        "inverse hyperbolic sine", asinhf(x))          \
+    X(NX_UNARY_ACOSH,        "inverse hyperbolic cosine", acoshf(x))        \
+    X(NX_UNARY_ATANH,        "inverse hyperbolic tangent", atanhf(x))       \
+    X(NX_UNARY_CONSTANT,     "constant",             a)                     \
+    X(NX_UNARY_SWISH,        "swish",                x / (1 + expf(-a * x))) \
+    X(NX_UNARY_CELU,         "celu",                 x > 0 ? x : a * expm1f(x / a)) \
+    X(NX_UNARY_THRESHOLD,    "thresholded relu",     x > a ? x : 0)         \
+    X(NX_UNARY_SHRINK,       "shrink",               x < -a ? x + b : x > a ? x - b : 0) \
+    X(NX_UNARY_SMOOTH_L1,    "smooth l1",            fabsf(x) < 1 / (a * a) \
+      ? 0.5f * a * a * x * x : fabsf(x) - 0.5f / (a * a))                   \
+    X(NX_UNARY_RPOW,         "power of scalar",      powf(a, x))            \
+    X(NX_UNARY_MOD,          "modulo scalar",        nx_mod(x, a))          \
+    X(NX_UNARY_RMOD,         "scalar modulo",        nx_mod(a, x))          \
+    X(NX_UNARY_HYPOT,        "hypotenuse with scalar", hypotf(x, a))        \
+    X(NX_UNARY_EQ,           "equal to scalar",      (float)(x == a))       \
+    X(NX_UNARY_NE,           "not equal to scalar",  (float)(x != a))       \
+    X(NX_UNARY_GT,           "greater than scalar",  (float)(x > a))        \
+    X(NX_UNARY_GE,           "scalar or greater",    (float)(x >= a))       \
+    X(NX_UNARY_LT,           "less than scalar",     (float)(x < a))        \
+    X(NX_UNARY_LE,           "scalar or less",       (float)(x <= a))       \
+    X(NX_UNARY_NOT,          "not",                  (float)(x == 0))       \
+    X(NX_UNARY_IS_NAN,       "is not a number",      (float)(x != x))       \
+    X(NX_UNARY_IS_INF,       "is infinite",          (float)(fabsf(x) > 3.402823466e38f))
 /* clang-format on */
 
 enum nx_unary {
@@ -162,13 +245,37 @@ struct nx_attr_unary {
     float a, b;
 };
 
+/* clang-format off */
+/* X(enum, name, y as an expression of float a, b) */
+#define NX_BINARY_LIST(X)                                            \
+    X(NX_BINARY_ADD,   "add",              a + b)                    \
+    X(NX_BINARY_SUB,   "subtract",         a - b)                    \
+    X(NX_BINARY_MUL,   "multiply",         a * b)                    \
+    X(NX_BINARY_DIV,   "divide",           a / b)                    \
+    X(NX_BINARY_MAX,   "maximum",          a > b ? a : b)            \
+    X(NX_BINARY_MIN,   "minimum",          a < b ? a : b)            \
+    X(NX_BINARY_POW,   "power",            powf(a, b))               \
+    X(NX_BINARY_MOD,   "modulo",           nx_mod(a, b))             \
+    X(NX_BINARY_FMOD,  "remainder",        fmodf(a, b))              \
+    X(NX_BINARY_HYPOT, "hypotenuse",       hypotf(a, b))             \
+    X(NX_BINARY_ATAN2, "arc tangent of 2", atan2f(a, b))             \
+    X(NX_BINARY_EQ,    "equal",            (float)(a == b))          \
+    X(NX_BINARY_NE,    "not equal",        (float)(a != b))          \
+    X(NX_BINARY_GT,    "greater",          (float)(a > b))           \
+    X(NX_BINARY_GE,    "greater or equal", (float)(a >= b))          \
+    X(NX_BINARY_LT,    "less",             (float)(a < b))           \
+    X(NX_BINARY_LE,    "less or equal",    (float)(a <= b))          \
+    X(NX_BINARY_AND,   "and",              (float)(a != 0 && b != 0)) \
+    X(NX_BINARY_OR,    "or",               (float)(a != 0 || b != 0)) \
+    X(NX_BINARY_XOR,   "exclusive or",     (float)((a != 0) != (b != 0)))
+/* clang-format on */
+
+/* nx_mod (cpu_ref_ops.h): the remainder with the divisor's sign, as Python's %; 0 for a divisor of 0. */
 enum nx_binary {
-    NX_BINARY_ADD,
-    NX_BINARY_SUB,
-    NX_BINARY_MUL,
-    NX_BINARY_DIV,
-    NX_BINARY_MAX,
-    NX_BINARY_MIN
+#define NX_BINARY_ENUM(kind, name, expression) kind,
+    NX_BINARY_LIST(NX_BINARY_ENUM)
+#undef NX_BINARY_ENUM
+        NX_BINARY_COUNT
 };
 
 /* [0] is along H, [1] along W. A convolution's output is
@@ -195,11 +302,21 @@ struct nx_attr_batch_norm {
     int32_t axis;   /* resolved: 0 … rank-1 */
 };
 
+struct nx_attr_layer_norm {
+    float eps;
+    int32_t first, last; /* resolved; first <= last */
+};
+
+struct nx_attr_group_norm {
+    float eps;
+    int32_t groups; /* 0: as many as channels */
+};
+
 struct nx_attr_scale_shift {
     int32_t axis; /* resolved */
 };
 
-enum nx_pool { NX_POOL_MAX, NX_POOL_AVG, NX_POOL_SUM };
+enum nx_pool { NX_POOL_MAX, NX_POOL_AVG, NX_POOL_SUM, NX_POOL_LP };
 
 enum nx_pool_rounding {
     NX_ROUND_DOWN, /* MXNet "valid": floor((in + before + after - kernel) / stride) + 1 */
@@ -211,17 +328,27 @@ enum nx_pool_rounding {
 /* The window of output o covers [o stride - before, min(that + kernel, in + after)) and is then cut
  * to [0, in). AVG divides by the first extent with include_pad, else by the second. An empty window
  * gives 0 (SUM, AVG) or -FLT_MAX (MAX). Resolved: a global pool has kernel = (H, W), no padding,
- * stride 1; `rounding` has been used up in the output's shape. dilate is 1. */
+ * stride 1; `rounding` has been used up in the output's shape. dilate is 1. LP is (sum |x|^p)^(1/p).
+ * With cells[] the output has that many, AVG alone: cell o covers [o in / cells, (o + 1) in / cells), its bounds
+ * rounded outwards. Resolved: where cells divide both sides, the window is set as well. */
 struct nx_attr_pool {
     enum nx_pool kind;
     enum nx_pool_rounding rounding;
     bool global;
     bool include_pad;
+    int32_t p;        /* of LP */
+    int64_t cells[2]; /* 0: none */
+    bool even;        /* resolved: without cells, or where these divide the sides */
     struct nx_window window;
 };
 
 struct nx_attr_binary {
     enum nx_binary kind;
+};
+
+struct nx_attr_matmul {
+    bool transpose_a, transpose_b; /* the last two dimensions lie the other way round */
+    bool one_matrix;               /* b has to be a matrix, and a one as well if it is transposed */
 };
 
 struct nx_attr_concat {
@@ -252,11 +379,22 @@ struct nx_attr_softmax {
 };
 #define NX_AXIS_REST INT32_MAX
 
-enum nx_reduce { NX_REDUCE_MEAN, NX_REDUCE_SUM, NX_REDUCE_MAX };
+/* NORM is sqrt(sum x²). ARGMAX and ARGMIN are the first index (last_index: the last) along one axis. */
+enum nx_reduce {
+    NX_REDUCE_MEAN,
+    NX_REDUCE_SUM,
+    NX_REDUCE_MAX,
+    NX_REDUCE_MIN,
+    NX_REDUCE_PROD,
+    NX_REDUCE_NORM,
+    NX_REDUCE_ARGMAX,
+    NX_REDUCE_ARGMIN
+};
 
 struct nx_attr_reduce {
     enum nx_reduce kind;
-    bool keepdims, exclude;    /* exclude: over all axes but these */
+    bool keepdims, exclude; /* exclude: over all axes but these */
+    bool last_index;
     uint32_t n;                /* of axes; 0: all of them */
     int32_t axes[NX_RANK_MAX]; /* maybe negative */
     uint32_t mask;             /* resolved: bit i set = dimension i is reduced */
@@ -299,6 +437,46 @@ struct nx_attr_pad {
     int64_t before[NX_RANK_MAX], after[NX_RANK_MAX];
 };
 
+enum nx_tile {
+    NX_TILE_REPEAT, /* counts are how often; aligned with the last dimensions, as NumPy does */
+    NX_TILE_TO /* counts are the sides of the result, of which 0 copies x's; x's others are 1 */
+};
+
+struct nx_attr_tile {
+    enum nx_tile kind;
+    uint32_t n; /* of counts */
+    int64_t counts[NX_RANK_MAX];
+};
+
+struct nx_attr_gather {
+    int32_t axis; /* resolved */
+    bool
+        wrap; /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
+    bool negative_is_from_end;
+};
+
+enum nx_resize { NX_RESIZE_NEAREST, NX_RESIZE_LINEAR };
+
+/* Where does place o of the output lie in the input? (in, out: sides; scale: out / in, or as given) */
+enum nx_resize_place {
+    NX_PLACE_HALF_PIXEL,         /* (o + 0.5) / scale - 0.5 */
+    NX_PLACE_HALF_PIXEL_OR_ZERO, /* the same, and 0 where the output is 1 wide */
+    NX_PLACE_ASYMMETRIC,         /* o / scale */
+    NX_PLACE_ALIGN_CORNERS       /* o (in - 1) / (out - 1) */
+};
+
+enum nx_resize_round { NX_ROUND_FLOOR, NX_ROUND_CEIL, NX_ROUND_HALF_DOWN, NX_ROUND_HALF_UP };
+
+/* NEAREST takes the place rounded, LINEAR weighs the four around it; both are cut to the image first. */
+struct nx_attr_resize {
+    enum nx_resize kind;
+    enum nx_resize_place place;
+    enum nx_resize_round round;
+    int64_t size[2]; /* of the output; 0: from scale */
+    float scale[2];  /* size is in * scale, rounded down; 0: from size */
+    float step[2];   /* resolved: 1 / scale, or in / out where there is none */
+};
+
 struct nx_attr_lrn {
     int32_t size; /* odd */
     float alpha, beta, knorm;
@@ -330,6 +508,12 @@ struct nx_node {
         struct nx_attr_conv conv;
         struct nx_attr_fc fc;
         struct nx_attr_batch_norm batch_norm;
+        struct nx_attr_layer_norm layer_norm;
+        struct nx_attr_group_norm group_norm;
+        struct nx_attr_matmul matmul;
+        struct nx_attr_tile tile;
+        struct nx_attr_gather gather;
+        struct nx_attr_resize resize;
         struct nx_attr_scale_shift scale_shift;
         struct nx_attr_pool pool;
         struct nx_attr_unary unary;
@@ -354,11 +538,20 @@ static inline bool nx_node_has_bias(const struct nx_node *node)
     return node->n_inputs - (node->post.sum ? 1u : 0u) > 2;
 }
 
+/* A graph's input or output as its file declares it. A program takes and gives f32 whatever the dtype:
+ * who brings other types converts at the edge (model.h). */
+struct nx_port {
+    const char *name; /* the file's; lives as long as the graph's tensors' names */
+    enum nx_dtype dtype;
+    bool batched; /* dimension 0 is the batch; else the shape is the same for every batch */
+};
+
 struct nx_graph {
     struct nx_arena *arena;
     struct nx_tensor *tensors;
     struct nx_node *nodes;
     uint32_t *inputs, *outputs; /* tensor indices; an output may be an input or a constant */
+    struct nx_port *in, *out;   /* what is said of them */
     uint32_t n_tensors, n_nodes, n_inputs, n_outputs;
     uint32_t cap_tensors, cap_nodes;
     uint32_t batch; /* the batch of the shapes; 0 before inference */
@@ -378,6 +571,7 @@ enum nx_status nx_graph_add_constant(struct nx_graph *graph, const char *name,
  * and node->outputs is ignored. NX_INVALID if the number of inputs is not one the op takes. */
 enum nx_status nx_graph_add_node(struct nx_graph *graph, const struct nx_node *node,
                                  uint32_t *index, struct nx_err *err);
+/* The ports are named as the tensors are, f32 and batched; a loader that knows better says so afterwards. */
 enum nx_status nx_graph_set_io(struct nx_graph *graph, const uint32_t *inputs, uint32_t n_inputs,
                                const uint32_t *outputs, uint32_t n_outputs, struct nx_err *err);
 
@@ -398,10 +592,13 @@ uint64_t nx_tensor_bytes(const struct nx_tensor *tensor); /* of an inferred tens
 /* "(64, 3, 7, 7)", "()" or "unknown". Returns `text`. */
 const char *nx_shape_text(const struct nx_shape *shape, char text[NX_SHAPE_TEXT_BYTES]);
 
+uint32_t nx_dtype_bytes(uint32_t dtype);        /* of an element; 0: no such dtype */
+const char *nx_dtype_name(enum nx_dtype dtype); /* "F32" */
+
 const char *nx_op_name(enum nx_op op);
 const char *nx_unary_name(enum nx_unary fn);
 
-/* Multiply-adds of CONV and FC at the inferred batch; saturates. */
+/* Multiply-adds of CONV, FC and MATMUL at the inferred batch; saturates. */
 uint64_t nx_graph_macs(const struct nx_graph *graph);
 
 /* The same, with an element read or written by any other op counted as one: what a run costs at most,

@@ -167,6 +167,8 @@ enum nx_status nx_pass_run(struct nx_graph *graph, unsigned passes,
         NX_TRY(drop_no_ops(graph, err));
     if (passes & NX_PASS_CONSTANTS)
         NX_TRY(fold_constants(graph, evaluator, err));
+    if (passes & NX_PASS_PATTERNS)
+        NX_TRY(nx_pass_patterns(graph, err));
     if (passes & NX_PASS_PAD)
         NX_TRY(nx_pass_pad(graph, err));
     if (passes & NX_PASS_FOLD_BN)

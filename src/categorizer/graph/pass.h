@@ -7,7 +7,8 @@
  *
  *   NX_PASS_NO_OPS       drops IDENTITY, RESHAPE to the same shape, PAD by nothing, CONCAT of one,
  * and the Flatten before an FC that flattens by itself NX_PASS_CONSTANTS    nodes with only
- * constant inputs are computed now, by `evaluator` NX_PASS_PAD          a PAD with zeros in H and W
+ * constant inputs are computed now, by `evaluator` NX_PASS_PATTERNS x sigmoid(x), GELU and layer norms that are
+ * spelled out in small ops become one (rounds) NX_PASS_PAD          a PAD with zeros in H and W
  * goes into its CONV NX_PASS_FOLD_BN      BATCH_NORM or SCALE_SHIFT after CONV or FC: into weights
  * and bias (rounds) NX_PASS_SCALE_SHIFT  what BATCH_NORM is left becomes SCALE_SHIFT (rounds).
  * Never folded forward into a convolution: zero padding comes after the shift NX_PASS_SUM CONV or
@@ -27,7 +28,8 @@ enum nx_pass {
     NX_PASS_SCALE_SHIFT = 1u << 4,
     NX_PASS_SUM = 1u << 5,
     NX_PASS_ACTIVATION = 1u << 6,
-    NX_PASS_ALL = (1u << 7) - 1
+    NX_PASS_PATTERNS = 1u << 7,
+    NX_PASS_ALL = (1u << 8) - 1
 };
 
 /* Runs the passes whose bit is set, in the order that makes them meet, then compacts. `evaluator`

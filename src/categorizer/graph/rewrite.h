@@ -34,6 +34,7 @@ static inline const float *nx_rewrite_data(const struct nx_rewrite *rw, uint32_t
     return rw->graph->tensors[tensor].data;
 }
 
+enum nx_status nx_pass_patterns(struct nx_graph *graph, struct nx_err *err);
 enum nx_status nx_pass_pad(struct nx_graph *graph, struct nx_err *err);
 enum nx_status nx_pass_fold_bn(struct nx_graph *graph, struct nx_err *err);
 enum nx_status nx_pass_scale_shift(struct nx_graph *graph, struct nx_err *err);

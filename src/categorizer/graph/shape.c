@@ -216,11 +216,32 @@ static int64_t pooled(const struct nx_attr_pool *a, int i, int64_t in)
     return 0;
 }
 
+/* Cells of one size are an ordinary pooling. */
+static enum nx_status rule_cells(const struct nx_rule *r)
+{
+    const struct nx_shape *x = nx_rule_in(r, 0);
+    struct nx_attr_pool *a = &r->node->attr.pool;
+    struct nx_shape y = {4, {x->dims[0], x->dims[1], a->cells[0], a->cells[1]}};
+    if (a->cells[0] < 1 || a->cells[1] < 1 || x->dims[2] > WINDOW_MAX || x->dims[3] > WINDOW_MAX)
+        return nx_rule_refuse(r, x, "at least one cell, and at most 65536 x 65536 pixels");
+    a->even = x->dims[2] % a->cells[0] == 0 && x->dims[3] % a->cells[1] == 0;
+    a->window = (struct nx_window){.kernel = {1, 1}, .stride = {1, 1}, .dilate = {1, 1}};
+    for (int i = 0; i < 2 && a->even; i++)
+        a->window.kernel[i] = a->window.stride[i] = (int32_t)(x->dims[2 + i] / a->cells[i]);
+    return nx_rule_out(r, 0, &y);
+}
+
 static enum nx_status rule_pool(const struct nx_rule *r)
 {
     const struct nx_shape *x = nx_rule_in(r, 0);
     struct nx_attr_pool *a = &r->node->attr.pool;
     NX_TRY(rule_image(r));
+    if (a->cells[0] || a->cells[1])
+        return rule_cells(r);
+    a->even = true;
+    if (a->kind == NX_POOL_LP && (a->p < 1 || a->p > 64))
+        return nx_err_set(r->err, NX_INVALID, "pooling '%s' has p = %d, 1 to 64 are possible",
+                          r->node->name, a->p);
     if (a->global) {
         if (x->dims[2] > WINDOW_MAX || x->dims[3] > WINDOW_MAX)
             return nx_rule_refuse(r, x, "at most 65536 x 65536 pixels");
@@ -246,28 +267,6 @@ static enum nx_status rule_prelu(const struct nx_rule *r)
     if (!nx_shape_equal(slope, &one))
         NX_TRY(nx_rule_param(r, 1, &channels, "slope"));
     return rule_same(r);
-}
-
-/* Dimension i counted from the right; 1 where there is none. */
-static int64_t dim_from_right(const struct nx_shape *shape, uint32_t i)
-{
-    return i < shape->rank ? shape->dims[shape->rank - 1 - i] : 1;
-}
-
-static enum nx_status rule_binary(const struct nx_rule *r)
-{
-    const struct nx_shape *a = nx_rule_in(r, 0), *b = nx_rule_in(r, 1);
-    struct nx_shape y = {.rank = a->rank > b->rank ? a->rank : b->rank};
-    for (uint32_t i = 0; i < y.rank; i++) {
-        int64_t p = dim_from_right(a, i), q = dim_from_right(b, i);
-        if (p != q && p != 1 && q != 1) {
-            char left[NX_SHAPE_TEXT_BYTES], right[NX_SHAPE_TEXT_BYTES];
-            return nx_err_set(r->err, NX_INVALID, "binary '%s' cannot combine %s with %s",
-                              r->node->name, nx_shape_text(a, left), nx_shape_text(b, right));
-        }
-        y.dims[y.rank - 1 - i] = p == 1 ? q : p;
-    }
-    return nx_rule_out(r, 0, &y);
 }
 
 static enum nx_status rule_softmax(const struct nx_rule *r)
@@ -296,6 +295,10 @@ static enum nx_status reduce_mask(const struct nx_rule *r, uint32_t rank)
         named |= 1u << axis;
     }
     a->mask = a->n == 0 ? all : a->exclude ? all & ~named : named;
+    bool index = a->kind == NX_REDUCE_ARGMAX || a->kind == NX_REDUCE_ARGMIN;
+    if (index && (a->mask == 0 || (a->mask & (a->mask - 1)) != 0) && rank != 1)
+        return nx_err_set(r->err, NX_INVALID,
+                          "reduce '%s' gives an index along other than one axis", r->node->name);
     return NX_OK;
 }
 
@@ -345,7 +348,14 @@ static const rule rules[NX_OP_COUNT] = {
     [NX_OP_POOL] = rule_pool,
     [NX_OP_UNARY] = rule_same,
     [NX_OP_PRELU] = rule_prelu,
-    [NX_OP_BINARY] = rule_binary,
+    [NX_OP_BINARY] = nx_rule_binary,
+    [NX_OP_WHERE] = nx_rule_where,
+    [NX_OP_MATMUL] = nx_rule_matmul,
+    [NX_OP_LAYER_NORM] = nx_rule_layer_norm,
+    [NX_OP_GROUP_NORM] = nx_rule_group_norm,
+    [NX_OP_TILE] = nx_rule_tile,
+    [NX_OP_GATHER] = nx_rule_gather,
+    [NX_OP_RESIZE] = nx_rule_resize,
     [NX_OP_CONCAT] = nx_rule_concat,
     [NX_OP_RESHAPE] = nx_rule_reshape,
     [NX_OP_SOFTMAX] = rule_softmax,
@@ -367,6 +377,8 @@ static uint32_t shaped_inputs(const struct nx_node *node)
     case NX_OP_FC:
     case NX_OP_BATCH_NORM:
     case NX_OP_SCALE_SHIFT:
+    case NX_OP_LAYER_NORM:
+    case NX_OP_GROUP_NORM:
     case NX_OP_PRELU: return 1;
     default: return node->n_inputs;
     }
@@ -391,10 +403,12 @@ static enum nx_status set_batch(struct nx_graph *graph, uint32_t batch, struct n
 {
     for (uint32_t i = 0; i < graph->n_inputs; i++) {
         struct nx_tensor *t = &graph->tensors[graph->inputs[i]];
+        bool batched = graph->in[i].batched;
         uint64_t elements;
-        if (t->shape.rank < 1 || t->shape.rank > NX_RANK_MAX)
+        if (t->shape.rank < batched || t->shape.rank > NX_RANK_MAX)
             return nx_err_set(err, NX_INVALID, "input '%s' has no shape", t->name);
-        t->shape.dims[0] = batch;
+        if (batched)
+            t->shape.dims[0] = batch;
         if (!nx_shape_elements(&t->shape, &elements) || elements == 0)
             return nx_err_set(err, NX_TOO_LARGE, "input '%s' is empty or too large at batch %u",
                               t->name, batch);

@@ -41,4 +41,14 @@ enum nx_status nx_rule_slice(const struct nx_rule *r);
 enum nx_status nx_rule_transpose(const struct nx_rule *r);
 enum nx_status nx_rule_pad(const struct nx_rule *r);
 
+/* shape_wide.c: ops of several inputs, and those that give more than they take. */
+enum nx_status nx_rule_binary(const struct nx_rule *r);
+enum nx_status nx_rule_where(const struct nx_rule *r);
+enum nx_status nx_rule_matmul(const struct nx_rule *r);
+enum nx_status nx_rule_layer_norm(const struct nx_rule *r);
+enum nx_status nx_rule_group_norm(const struct nx_rule *r);
+enum nx_status nx_rule_tile(const struct nx_rule *r);
+enum nx_status nx_rule_gather(const struct nx_rule *r);
+enum nx_status nx_rule_resize(const struct nx_rule *r);
+
 #endif

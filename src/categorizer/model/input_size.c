@@ -132,10 +132,11 @@ static bool other_sizes_fit(struct nx_graph *graph)
 enum nx_status nx_input_size_choose(struct nx_graph *graph, const struct nx_size_hint *hint,
                                     bool *size_is_free, struct nx_err *err)
 {
-    nx_assert(graph->n_inputs == 1);
     struct nx_shape declared = graph->tensors[graph->inputs[0]].shape;
     struct needs needs = read_needs(graph);
     *size_is_free = false;
+    if (graph->n_inputs > 1) /* each of them declares its shape (symbol.h) */
+        return nx_shape_infer(graph, TRIAL_BATCH, err);
     if (declared.rank != NX_RANK_UNKNOWN)
         return try_shape(graph, &declared, err);
     if (needs.row)

@@ -86,6 +86,39 @@ enum nx_status nx_lower_softmax(struct nx_lower *l); /* detail: 1 = log */
 enum nx_status nx_lower_reduce(struct nx_lower *l);  /* detail: nx_reduce */
 enum nx_status nx_lower_identity(struct nx_lower *l);
 enum nx_status nx_lower_cast(struct nx_lower *l);
+enum nx_status nx_lower_reciprocal(struct nx_lower *l);
+enum nx_status nx_lower_constant_like(struct nx_lower *l); /* detail: the value */
+enum nx_status nx_lower_angle(struct nx_lower *l);         /* detail: 1 to degrees */
+
+/* The attributes axis, keepdims and exclude. */
+enum nx_status nx_lower_reduce_attr(struct nx_lower *l, struct nx_attr_reduce *a);
+
+/* lower_wide.c */
+enum nx_status nx_lower_layer_norm(struct nx_lower *l);
+enum nx_status nx_lower_group_norm(struct nx_lower *l); /* detail: 0 of instances, 1 of groups */
+enum nx_status nx_lower_matmul(struct nx_lower *l);     /* detail: 0 dot, 1 batch_dot, 2 gemm2 */
+enum nx_status nx_lower_adaptive_pooling(struct nx_lower *l);
+enum nx_status nx_lower_up_sampling(struct nx_lower *l);
+enum nx_status nx_lower_bilinear_resize(struct nx_lower *l);
+enum nx_status nx_lower_tile(struct nx_lower *l);
+enum nx_status nx_lower_broadcast_to(struct nx_lower *l);
+enum nx_status nx_lower_broadcast_like(struct nx_lower *l);
+enum nx_status nx_lower_take(struct nx_lower *l);
+enum nx_status nx_lower_embedding(struct nx_lower *l);
+enum nx_status nx_lower_where(struct nx_lower *l);
+enum nx_status nx_lower_arg_reduce(struct nx_lower *l); /* detail: nx_reduce */
+enum nx_status nx_lower_filled(struct nx_lower *l);     /* detail: the value, -1: an attribute */
+enum nx_status nx_lower_arange(struct nx_lower *l);
+enum nx_status nx_lower_one_hot(struct nx_lower *l);
+enum nx_status nx_lower_softmin(struct nx_lower *l);
+enum nx_status nx_lower_stack(struct nx_lower *l);
+enum nx_status nx_lower_repeat(struct nx_lower *l);
+enum nx_status nx_lower_flip(struct nx_lower *l);
+enum nx_status nx_lower_depth_space(struct nx_lower *l); /* detail: 1 space to depth */
+enum nx_status nx_lower_norm(struct nx_lower *l);
+enum nx_status nx_lower_split_v2(struct nx_lower *l);
+enum nx_status nx_lower_pass_all(struct nx_lower *l);
+enum nx_status nx_lower_npx_reshape(struct nx_lower *l); /* detail: 1 NumPy's codes only */
 
 /* lower_layout.c */
 enum nx_status nx_lower_concat(struct nx_lower *l);

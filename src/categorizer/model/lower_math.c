@@ -125,23 +125,28 @@ enum nx_status nx_lower_softmax(struct nx_lower *l)
     return add_softmax(l, (int32_t)axis, l->alias->detail != 0, temperature);
 }
 
-enum nx_status nx_lower_reduce(struct nx_lower *l)
+enum nx_status nx_lower_reduce_attr(struct nx_lower *l, struct nx_attr_reduce *a)
 {
-    struct nx_node node = {.op = NX_OP_REDUCE};
-    struct nx_attr_reduce *a = &node.attr.reduce;
     struct nx_tuple axes = {.n = 0};
     NX_TRY(nx_lower_tuple(l, "axis", &axes));
     NX_TRY(nx_lower_bool(l, "keepdims", &a->keepdims));
     NX_TRY(nx_lower_bool(l, "exclude", &a->exclude));
     if (axes.n > NX_RANK_MAX)
         return nx_lower_unsupported(l, "an axis list of more than 6");
-    a->kind = (enum nx_reduce)l->alias->detail;
     a->n = axes.n;
     for (uint32_t i = 0; i < axes.n; i++) {
         if (axes.items[i] < -(int64_t)NX_RANK_MAX || axes.items[i] >= (int64_t)NX_RANK_MAX)
             return nx_lower_unsupported(l, "such an axis");
         a->axes[i] = (int32_t)axes.items[i];
     }
+    return NX_OK;
+}
+
+enum nx_status nx_lower_reduce(struct nx_lower *l)
+{
+    struct nx_node node = {.op = NX_OP_REDUCE};
+    NX_TRY(nx_lower_reduce_attr(l, &node.attr.reduce));
+    node.attr.reduce.kind = (enum nx_reduce)l->alias->detail;
     return nx_lower_simple(l, &node);
 }
 
@@ -151,12 +156,30 @@ enum nx_status nx_lower_identity(struct nx_lower *l)
     return nx_lower_simple(l, &node);
 }
 
-/* Between floating point types a cast changes nothing here: all is computed in f32. */
+/* Between floating point types a cast changes nothing here: all is computed in f32. To an integer it cuts. */
 enum nx_status nx_lower_cast(struct nx_lower *l)
 {
-    const char *const floats[] = {"float32", "float16", "float64", "bfloat16", NULL};
-    int ignored;
+    const char *const types[] = {"float32", "float16", "float64", "bfloat16", "int8",
+                                 "uint8",   "int32",   "int64",   NULL};
+    enum { FIRST_INTEGER = 4 };
+    int type = 0;
     NX_TRY(nx_lower_required(l, "dtype"));
-    NX_TRY(nx_lower_choice(l, "dtype", floats, &ignored));
-    return nx_lower_identity(l);
+    NX_TRY(nx_lower_choice(l, "dtype", types, &type));
+    return type < FIRST_INTEGER ? nx_lower_identity(l) : add_unary(l, NX_UNARY_TRUNC, 0, 0);
+}
+
+enum nx_status nx_lower_reciprocal(struct nx_lower *l)
+{
+    return add_unary(l, NX_UNARY_RDIV, 1, 0);
+}
+
+enum nx_status nx_lower_constant_like(struct nx_lower *l)
+{
+    return add_unary(l, NX_UNARY_CONSTANT, (float)l->alias->detail, 0);
+}
+
+enum nx_status nx_lower_angle(struct nx_lower *l)
+{
+    const double degrees = 57.29577951308232;
+    return add_unary(l, NX_UNARY_MUL, (float)(l->alias->detail ? degrees : 1 / degrees), 0);
 }

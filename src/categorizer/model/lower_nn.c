@@ -126,13 +126,16 @@ enum nx_status nx_lower_batch_norm(struct nx_lower *l)
 
 enum nx_status nx_lower_pooling(struct nx_lower *l)
 {
-    const char *const kinds[] = {"max", "avg", "sum", NULL};
+    const char *const kinds[] = {"max", "avg", "sum", "lp", NULL};
+    int64_t p = 2;
     const char *const roundings[] = {"valid", "full", "same", NULL};
     struct nx_node node = {.op = NX_OP_POOL, .attr.pool.include_pad = true};
     struct nx_attr_pool *a = &node.attr.pool;
     int kind = 0, rounding = 0;
     NX_TRY(check_layout(l));
     NX_TRY(nx_lower_choice(l, "pool_type", kinds, &kind));
+    NX_TRY(nx_lower_int(l, "p_value", 1, 64, &p));
+    a->p = (int32_t)p;
     NX_TRY(nx_lower_choice(l, "pooling_convention", roundings, &rounding));
     NX_TRY(nx_lower_bool(l, "global_pool", &a->global));
     NX_TRY(nx_lower_bool(l, "count_include_pad", &a->include_pad));
@@ -174,13 +177,13 @@ static enum nx_status lower_prelu(struct nx_lower *l)
 
 enum nx_status nx_lower_leaky_relu(struct nx_lower *l)
 {
-    enum { LEAKY, PRELU, ELU, SELU, GELU, RRELU };
-    const char *const names[] = {"leaky", "prelu", "elu", "selu", "gelu", "rrelu", NULL};
-    static const enum nx_unary fns[] = {[LEAKY] = NX_UNARY_LEAKY,
-                                        [ELU] = NX_UNARY_ELU,
-                                        [SELU] = NX_UNARY_SELU,
-                                        [GELU] = NX_UNARY_GELU,
-                                        [RRELU] = NX_UNARY_LEAKY};
+    enum { LEAKY, PRELU, ELU, SELU, GELU, RRELU, GELU_ERF, GELU_TANH };
+    const char *const names[] = {"leaky", "prelu",    "elu",       "selu", "gelu",
+                                 "rrelu", "gelu_erf", "gelu_tanh", NULL};
+    static const enum nx_unary fns[] = {
+        [LEAKY] = NX_UNARY_LEAKY,        [ELU] = NX_UNARY_ELU,     [SELU] = NX_UNARY_SELU,
+        [GELU] = NX_UNARY_GELU,          [RRELU] = NX_UNARY_LEAKY, [GELU_ERF] = NX_UNARY_GELU,
+        [GELU_TANH] = NX_UNARY_GELU_TANH};
     struct nx_node node = {.op = NX_OP_UNARY};
     float slope = 0.25f, lower = 0.125f, upper = 0.334f;
     int choice = LEAKY;

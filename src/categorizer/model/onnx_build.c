@@ -1,15 +1,12 @@
 /* From the nodes of the file to the nodes of the graph.
  *
- * Every node is inferred as soon as it is added, for BATCH photos in the graph's own shapes and for
- * OTHER_BATCH in o->other, so that a lowering knows of each dimension how it depends on the batch. */
+ * Every node is inferred as soon as it is added, for two batches (onnx_parts.h), so that a lowering knows of each dimension how it depends on the batch. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "categorizer/graph/shape.h"
 #include "categorizer/model/onnx_parts.h"
 #include "common/nx_assert.h"
-
-enum { BATCH = 2, OTHER_BATCH = 3 };
 
 enum nx_status nx_onnx_refuse(const struct nx_onnx_call *c, const char *what)
 {
@@ -65,6 +62,13 @@ static enum nx_status room_for_other(struct nx_onnx *o)
     return NX_OK;
 }
 
+enum nx_status nx_onnx_note_other(struct nx_onnx *o, uint32_t tensor, const struct nx_shape *shape)
+{
+    NX_TRY(room_for_other(o));
+    o->other[tensor] = *shape;
+    return NX_OK;
+}
+
 static enum nx_status infer_other(struct nx_onnx *o, uint32_t at)
 {
     const struct nx_node *node = &o->graph->nodes[at];
@@ -94,7 +98,7 @@ struct nx_onnx_int nx_onnx_dim(const struct nx_onnx_call *c, uint32_t tensor, ui
 {
     int64_t here = nx_onnx_tensor(c, tensor)->shape.dims[dim];
     int64_t per_photo = c->o->other[tensor].dims[dim] - here;
-    return (struct nx_onnx_int){here - BATCH * per_photo, per_photo};
+    return (struct nx_onnx_int){here - NX_ONNX_BATCH * per_photo, per_photo};
 }
 
 enum nx_status nx_onnx_within_photo(const struct nx_onnx_call *c, uint32_t tensor, uint32_t dim)
@@ -160,9 +164,7 @@ enum nx_status nx_onnx_add_constant(struct nx_onnx_call *c, const struct nx_shap
                                     const float *data, uint32_t *tensor)
 {
     NX_TRY(nx_graph_add_constant(c->o->graph, c->node->name, shape, data, tensor, c->o->err));
-    NX_TRY(room_for_other(c->o));
-    c->o->other[*tensor] = *shape;
-    return NX_OK;
+    return nx_onnx_note_other(c->o, *tensor, shape);
 }
 
 enum nx_status nx_onnx_new_constant(struct nx_onnx_call *c, const struct nx_shape *shape,
@@ -284,9 +286,7 @@ static enum nx_status read_weight(struct nx_onnx_call *c, struct nx_onnx_value *
     NX_TRY(nx_array_to_f32(&array, c->o->graph->arena, &values, c->o->err));
     NX_TRY(
         nx_graph_add_constant(c->o->graph, v->name, &array.shape, values, &v->tensor, c->o->err));
-    NX_TRY(room_for_other(c->o));
-    c->o->other[v->tensor] = array.shape;
-    return NX_OK;
+    return nx_onnx_note_other(c->o, v->tensor, &array.shape);
 }
 
 static enum nx_status read_input(struct nx_onnx_call *c, uint32_t i, struct nx_onnx_value **value)
@@ -377,79 +377,6 @@ enum nx_status nx_onnx_constant_float(struct nx_onnx_call *c, uint32_t i, float 
 
 /* --- the whole --- */
 
-/* Nodes stand in an order in which they can run, so one walk from the end finds all the head needs. */
-static void mark_needed(struct nx_onnx *o)
-{
-    uint32_t at = o->values[o->head].writer;
-    if (at != NX_NONE)
-        o->nodes[at].needed = true;
-    for (uint32_t i = o->n_nodes; i-- > 0;) {
-        const struct nx_onnx_node *node = &o->nodes[i];
-        for (uint32_t k = 0; node->needed && k < node->n_inputs; k++) {
-            uint32_t value = node->inputs[k];
-            uint32_t writer = value == NX_NONE ? NX_NONE : o->values[value].writer;
-            if (writer != NX_NONE)
-                o->nodes[writer].needed = true;
-        }
-    }
-}
-
-static enum nx_status note_data(struct nx_onnx *o, uint32_t value)
-{
-    const struct nx_onnx_value *v = &o->values[value];
-    if (v->initializer.bytes || v->writer != NX_NONE || value == o->data)
-        return NX_OK;
-    if (o->data != NX_NONE)
-        return nx_err_set(o->err, NX_INVALID,
-                          "onnx: the model reads the inputs '%s' and '%s': one is expected",
-                          o->values[o->data].name, v->name);
-    o->data = value;
-    return NX_OK;
-}
-
-static enum nx_status find_data(struct nx_onnx *o)
-{
-    for (uint32_t i = 0; i < o->n_nodes; i++)
-        for (uint32_t k = 0; o->nodes[i].needed && k < o->nodes[i].n_inputs; k++)
-            if (o->nodes[i].inputs[k] != NX_NONE)
-                NX_TRY(note_data(o, o->nodes[i].inputs[k]));
-    if (o->data == NX_NONE)
-        return nx_err_set(o->err, NX_INVALID, "onnx: the first output reads no input of the graph");
-    return nx_onnx_make_input(o);
-}
-
-static enum nx_status set_batches(struct nx_onnx *o)
-{
-    uint32_t input = o->input;
-    struct nx_shape *shape = &o->graph->tensors[input].shape;
-    NX_TRY(room_for_other(o));
-    o->other[input] = *shape;
-    o->other[input].dims[0] = OTHER_BATCH;
-    shape->dims[0] = BATCH;
-    uint64_t elements;
-    if (!nx_shape_elements(&o->other[input], &elements))
-        return nx_err_set(o->err, NX_TOO_LARGE, "onnx: the input '%s' is too large",
-                          o->values[o->data].name);
-    return NX_OK;
-}
-
-static enum nx_status present_channels_last(struct nx_onnx *o)
-{
-    struct nx_onnx_value *data = &o->values[o->data];
-    struct nx_node node = {.op = NX_OP_TRANSPOSE,
-                           .name = data->name,
-                           .n_inputs = 1,
-                           .n_outputs = 1,
-                           .inputs = &o->input,
-                           .attr.transpose = {.n = 4, .axes = {0, 2, 3, 1}}};
-    uint32_t index;
-    if (!o->channels_last)
-        return NX_OK;
-    NX_TRY(nx_graph_add_node(o->graph, &node, &index, o->err));
-    data->tensor = o->graph->nodes[index].outputs[0];
-    return infer_both(o, index);
-}
-
 static enum nx_status lower(struct nx_onnx *o, struct nx_onnx_node *node)
 {
     struct nx_onnx_call c = {.o = o, .node = node};
@@ -464,29 +391,32 @@ static enum nx_status lower(struct nx_onnx *o, struct nx_onnx_node *node)
     return op->lower(&c);
 }
 
-static enum nx_status finish(struct nx_onnx *o)
+static enum nx_status build(struct nx_onnx *o, const void *bytes, size_t len)
 {
-    const struct nx_onnx_value *head = &o->values[o->head];
-    if (head->tensor == NX_NONE || o->graph->tensors[head->tensor].kind != NX_TENSOR_COMPUTED)
-        return nx_err_set(o->err, NX_INVALID, "onnx: the output '%s' is not computed from photos",
-                          head->name);
-    NX_TRY(nx_graph_set_io(o->graph, &o->input, 1, &head->tensor, 1, o->err));
-    return nx_shape_infer(o->graph, BATCH, o->err);
+    NX_TRY(nx_onnx_read(o, bytes, len));
+    NX_TRY(nx_onnx_check_versions(o));
+    nx_onnx_mark_needed(o);
+    NX_TRY(nx_onnx_begin(o));
+    for (uint32_t i = 0; i < o->n_nodes; i++)
+        if (o->nodes[i].needed)
+            NX_TRY(lower(o, &o->nodes[i]));
+    return nx_onnx_end(o);
 }
 
+/* A file whose sizes are all fixed may have no batch at all: then what works across its first dimension
+ * is what it means. Its second reading decides; the sentence is the first's. */
 enum nx_status nx_onnx_build(const void *bytes, size_t len, const struct nx_size_hint *hint,
                              struct nx_graph *graph, bool *size_is_free, struct nx_err *err)
 {
-    struct nx_onnx o = {.graph = graph, .err = err, .hint = hint, .data = NX_NONE};
-    NX_TRY(nx_onnx_read(&o, bytes, len));
-    mark_needed(&o);
-    NX_TRY(find_data(&o));
-    NX_TRY(set_batches(&o));
-    NX_TRY(present_channels_last(&o));
-    for (uint32_t i = 0; i < o.n_nodes; i++)
-        if (o.nodes[i].needed)
-            NX_TRY(lower(&o, &o.nodes[i]));
-    NX_TRY(finish(&o));
+    struct nx_onnx o = {.graph = graph, .err = err, .hint = hint};
+    struct nx_onnx fixed = {.graph = graph, .hint = hint, .unbatched = true};
+    enum nx_status status = build(&o, bytes, len);
+    bool retry = (status == NX_UNSUPPORTED || status == NX_INVALID) && nx_onnx_all_fixed(&o);
+    if (retry) {
+        nx_graph_init(graph, graph->arena);
+        status = build(&fixed, bytes, len) == NX_OK ? NX_OK : status;
+    }
+    NX_TRY(status);
     *size_is_free = o.size_is_free;
     return NX_OK;
 }

@@ -124,20 +124,24 @@ enum nx_status nx_onnx_constant_of_shape(struct nx_onnx_call *c)
     return nx_onnx_set(c, 0, tensor);
 }
 
-/* Between floating point types a cast changes nothing here: all is computed in f32. Integers that are
- * known stay what they are. */
+/* Between floating point types a cast changes nothing here: all is computed in f32. To an integer it cuts, to a
+ * bool it asks. Integers that are known stay what they are. */
 enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
 {
-    enum { FLOAT = 1, INT32 = 6, INT64 = 7, FLOAT16 = 10, DOUBLE = 11, BFLOAT16 = 16 };
     const struct nx_onnx_ints *ints;
-    int64_t to = 0;
+    enum nx_dtype to;
+    int64_t code = 0;
+    uint32_t x, y;
     NX_TRY(nx_onnx_arity(c, 1, 1));
-    NX_TRY(nx_onnx_attr_int(c, "to", &to));
+    NX_TRY(nx_onnx_attr_int(c, "to", &code));
     NX_TRY(nx_onnx_known(c, 0, &ints));
-    bool real = to == FLOAT || to == FLOAT16 || to == DOUBLE || to == BFLOAT16;
-    if (ints && (to == INT32 || to == INT64))
+    if (code < 0 || !nx_onnx_dtype((uint64_t)code, &to))
+        return nx_onnx_refuse(c, "a cast to such a type");
+    if (ints && (to == NX_I32 || to == NX_I64))
         return nx_onnx_set_ints(c, 0, ints->scalar, ints->items, ints->n);
-    if (!real)
-        return nx_onnx_refuse(c, "a cast to other than a floating point type");
-    return nx_onnx_identity(c, 0);
+    if (to == NX_F32 || to == NX_F16 || to == NX_F64 || to == NX_BF16)
+        return nx_onnx_identity(c, 0);
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(nx_onnx_unary(c, to == NX_BOOL ? NX_UNARY_NE : NX_UNARY_TRUNC, 0, 0, x, &y));
+    return nx_onnx_set(c, 0, y);
 }

@@ -112,14 +112,53 @@ enum nx_status nx_onnx_gemm(struct nx_onnx_call *c)
     return nx_onnx_set(c, 0, y);
 }
 
+/* A vector is a matrix of one row, or of one column. */
+static enum nx_status as_matrix(struct nx_onnx_call *c, uint32_t x, int64_t at, uint32_t *y)
+{
+    struct nx_node node = {.op = NX_OP_RESHAPE,
+                           .attr.reshape = {.kind = NX_RESHAPE_EXPAND, .n = 1, .codes = {at}}};
+    *y = x;
+    return rank_of(c, x) == 1 ? nx_onnx_add(c, &node, &x, 1, y) : NX_OK;
+}
+
+static enum nx_status without(struct nx_onnx_call *c, uint32_t x, int64_t at, uint32_t *y)
+{
+    struct nx_node node = {.op = NX_OP_RESHAPE,
+                           .attr.reshape = {.kind = NX_RESHAPE_SQUEEZE, .n = 1, .codes = {at}}};
+    return nx_onnx_add(c, &node, &x, 1, y);
+}
+
+/* Of two activations. What is summed over, and b's columns, are within a photo. */
+static enum nx_status multiply(struct nx_onnx_call *c, const uint32_t *given)
+{
+    struct nx_node node = {.op = NX_OP_MATMUL};
+    uint32_t in[2], y;
+    bool row = rank_of(c, given[0]) == 1, column = rank_of(c, given[1]) == 1;
+    NX_TRY(as_matrix(c, given[0], 0, &in[0]));
+    NX_TRY(as_matrix(c, given[1], 1, &in[1]));
+    NX_TRY(nx_onnx_within_photo(c, in[0], rank_of(c, in[0]) - 1));
+    NX_TRY(nx_onnx_within_photo(c, in[1], rank_of(c, in[1]) - 1));
+    NX_TRY(nx_onnx_within_photo(c, in[1], rank_of(c, in[1]) - 2));
+    NX_TRY(nx_onnx_add(c, &node, in, 2, &y));
+    if (column)
+        NX_TRY(without(c, y, -1, &y));
+    if (row)
+        NX_TRY(without(c, y, column ? -1 : -2, &y));
+    return nx_onnx_set(c, 0, y);
+}
+
 enum nx_status nx_onnx_matmul(struct nx_onnx_call *c)
 {
     uint32_t inputs[2], y;
     NX_TRY(nx_onnx_arity(c, 2, 2));
     NX_TRY(nx_onnx_data(c, 0, &inputs[0]));
     NX_TRY(nx_onnx_data(c, 1, &inputs[1]));
-    if (rank_of(c, inputs[0]) < 2 || rank_of(c, inputs[1]) != 2)
-        return nx_onnx_refuse(c, "a product of other than (…, K) and a matrix (K, O)");
+    uint32_t rank = rank_of(c, inputs[0]);
+    if (rank < 1 || rank_of(c, inputs[1]) < 1)
+        return nx_onnx_wrong(c, "a number is no matrix");
+    if (rank < 2 || rank_of(c, inputs[1]) != 2 || !nx_onnx_values(c, inputs[1]))
+        return multiply(c, inputs);
+    NX_TRY(nx_onnx_within_photo(c, inputs[0], rank - 1));
     NX_TRY(prepare(c, inputs[1], true, 1, &inputs[1]));
     NX_TRY(add_fc(c, inputs, 2, &y));
     return nx_onnx_set(c, 0, y);

@@ -56,7 +56,7 @@ enum nx_status nx_onnx_concat(struct nx_onnx_call *c)
     return nx_onnx_finish(c, &node, inputs, c->node->n_inputs);
 }
 
-/* --- Gather: of a shape, or one place of an axis --- */
+/* --- Gather: of a shape, one place of an axis, or many --- */
 
 static enum nx_status gather_ints(struct nx_onnx_call *c, const struct nx_onnx_ints *from,
                                   const struct nx_onnx_ints *at)
@@ -88,6 +88,16 @@ static enum nx_status slice_once(struct nx_onnx_call *c, uint32_t x, uint32_t ax
     return nx_onnx_add(c, &node, &x, 1, y);
 }
 
+/* Many places, or places that are computed: -1 is the last. */
+static enum nx_status gather_data(struct nx_onnx_call *c, uint32_t x, uint32_t axis)
+{
+    struct nx_node node = {.op = NX_OP_GATHER,
+                           .attr.gather = {.axis = (int32_t)axis, .negative_is_from_end = true}};
+    uint32_t inputs[2] = {x};
+    NX_TRY(nx_onnx_data(c, 1, &inputs[1]));
+    return nx_onnx_finish(c, &node, inputs, 2);
+}
+
 enum nx_status nx_onnx_gather(struct nx_onnx_call *c)
 {
     const struct nx_onnx_ints *from, *places;
@@ -98,12 +108,12 @@ enum nx_status nx_onnx_gather(struct nx_onnx_call *c)
     NX_TRY(nx_onnx_known(c, 1, &places));
     if (from && places && !from->scalar)
         return gather_ints(c, from, places);
-    if (!places || places->n != 1 || places->items[0].per_photo)
-        return nx_onnx_refuse(c, "gathering other than one place, known while loading,");
     NX_TRY(nx_onnx_data(c, 0, &x));
     NX_TRY(nx_onnx_attr_int(c, "axis", &axis));
     NX_TRY(nx_onnx_axis(c, axis, rank_of(c, x), &at));
     NX_TRY(nx_onnx_within_photo(c, x, at));
+    if (!places || places->n != 1 || places->items[0].per_photo)
+        return gather_data(c, x, at);
     NX_TRY(nx_onnx_axis(c, places->items[0].base, (uint32_t)nx_onnx_tensor(c, x)->shape.dims[at],
                         &place));
     NX_TRY(slice_once(c, x, at, place, (int64_t)place + 1, &y));

@@ -1,4 +1,4 @@
-/* ValueInfoProto of the data: what one photo is. */
+/* ValueInfoProto of the inputs: what one photo is, and where the batch stands. */
 #include <inttypes.h>
 
 #include "categorizer/model/input_size.h"
@@ -42,34 +42,62 @@ static int64_t dim_value(const struct nx_proto_field *dim)
     return value < 0 ? 0 : value;
 }
 
-static enum nx_status refuse(const struct nx_onnx *o, const char *what)
+static const char *name_of(const struct nx_onnx *o, const struct nx_onnx_input *input)
 {
-    return nx_err_set(o->err, NX_UNSUPPORTED, "onnx: the input '%s' %s", o->values[o->data].name,
-                      what);
+    return o->values[input->value].name;
 }
 
-static enum nx_status read_shape(const struct nx_onnx *o, struct nx_shape *shape)
+static enum nx_status refuse(const struct nx_onnx *o, const struct nx_onnx_input *input,
+                             const char *what)
 {
+    return nx_err_set(o->err, NX_UNSUPPORTED, "onnx: the input '%s' %s", name_of(o, input), what);
+}
+
+/* Field TENSOR_ELEMENT: absent it is 0, which no type has. */
+static uint64_t element_code(struct nx_onnx_bytes tensor)
+{
+    struct nx_reader r;
+    struct nx_proto_field f;
+    uint64_t code = 0;
+    nx_reader_init(&r, tensor.bytes, tensor.len);
+    while (nx_proto_next(&r, &f))
+        if (nx_proto_is_varint(&f, TENSOR_ELEMENT))
+            code = f.value;
+    return code;
+}
+
+bool nx_onnx_info_dtype(struct nx_onnx_bytes info, enum nx_dtype *dtype)
+{
+    struct nx_onnx_bytes type, tensor;
+    return inner(info, INFO_TYPE, &type) && type.bytes && inner(type, TYPE_TENSOR, &tensor) &&
+           tensor.bytes && nx_onnx_dtype(element_code(tensor), dtype);
+}
+
+static enum nx_status read_type(const struct nx_onnx *o, struct nx_onnx_input *input)
+{
+    struct nx_shape *shape = &input->shape;
     struct nx_onnx_bytes type, tensor, dims;
     struct nx_reader r;
     struct nx_proto_field f;
     *shape = (struct nx_shape){.rank = 0};
-    if (!inner(o->values[o->data].info, INFO_TYPE, &type) || !type.bytes ||
+    if (!inner(o->values[input->value].info, INFO_TYPE, &type) || !type.bytes ||
         !inner(type, TYPE_TENSOR, &tensor) || !tensor.bytes ||
         !inner(tensor, TENSOR_SHAPE, &dims) || !dims.bytes)
-        return refuse(o, "is not a tensor whose number of dimensions is said");
+        return refuse(o, input, "is not a tensor whose number of dimensions is said");
     nx_reader_init(&r, dims.bytes, dims.len);
     while (nx_proto_next(&r, &f)) {
         if (!nx_proto_is_bytes(&f, SHAPE_DIM))
             continue;
         if (shape->rank >= NX_RANK_MAX)
-            return refuse(o, "has more than 6 dimensions");
+            return refuse(o, input, "has more than 6 dimensions");
         shape->dims[shape->rank++] = dim_value(&f);
     }
     if (r.bad)
         return nx_err_set(o->err, NX_CORRUPT, "onnx: the type of the input '%s' is malformed",
-                          o->values[o->data].name);
-    return shape->rank ? NX_OK : refuse(o, "is a scalar");
+                          name_of(o, input));
+    if (!nx_onnx_dtype(element_code(tensor), &input->dtype))
+        return refuse(o, input, "does not take numbers of a type that is known");
+    return NX_OK;
 }
 
 static bool may_be_side(int64_t dim)
@@ -85,39 +113,64 @@ static bool is_channels_last(const struct nx_shape *s)
 }
 
 /* What the file leaves open of one photo. */
-static enum nx_status choose_open_dims(struct nx_onnx *o, struct nx_shape *shape)
+static enum nx_status choose_open_dims(struct nx_onnx *o, const struct nx_onnx_input *input,
+                                       struct nx_shape *shape)
 {
     const int64_t usual[4] = {0, DEFAULT_CHANNELS,
                               o->hint->height_px ? o->hint->height_px : DEFAULT_SIDE_PX,
                               o->hint->width_px ? o->hint->width_px : DEFAULT_SIDE_PX};
-    for (uint32_t i = 1; i < shape->rank; i++) {
+    for (uint32_t i = input->batched; i < shape->rank; i++) {
         if (shape->dims[i] > NX_DIM_MAX)
             return nx_err_set(o->err, NX_TOO_LARGE,
-                              "onnx: the input '%s' has a dimension of %" PRId64,
-                              o->values[o->data].name, shape->dims[i]);
+                              "onnx: the input '%s' has a dimension of %" PRId64, name_of(o, input),
+                              shape->dims[i]);
         if (shape->dims[i])
             continue;
-        if (shape->rank != 4)
-            return refuse(o, "leaves open how large it is");
+        if (shape->rank != 4 || i == 0)
+            return refuse(o, input, "leaves open how large it is");
         shape->dims[i] = usual[i];
         o->size_is_free |= i >= 2;
     }
     return NX_OK;
 }
 
-enum nx_status nx_onnx_make_input(struct nx_onnx *o)
+/* The batch is dimension 0 of every input that leaves it open. Where none does, one input has it there, and
+ * of several those that agree with the first. */
+static void choose_batched(struct nx_onnx *o)
 {
-    struct nx_shape shape;
-    struct nx_onnx_value *v = &o->values[o->data];
-    NX_TRY(read_shape(o, &shape));
-    o->channels_last = is_channels_last(&shape);
-    if (o->channels_last)
+    bool open = false;
+    const struct nx_shape *first = &o->inputs[0].shape;
+    for (uint32_t i = 0; i < o->n_inputs; i++)
+        open |= o->inputs[i].shape.rank > 0 && o->inputs[i].shape.dims[0] == 0;
+    for (uint32_t i = 0; i < o->n_inputs && !o->unbatched; i++) {
+        const struct nx_shape *shape = &o->inputs[i].shape;
+        bool same = first->rank > 0 && shape->rank > 0 && shape->dims[0] == first->dims[0];
+        o->inputs[i].batched = open ? shape->rank > 0 && shape->dims[0] == 0 : same;
+    }
+    o->declared_batch = open || o->unbatched ? 0 : first->dims[0];
+}
+
+static enum nx_status make_input(struct nx_onnx *o, struct nx_onnx_input *input)
+{
+    struct nx_shape shape = input->shape;
+    struct nx_onnx_value *v = &o->values[input->value];
+    input->channels_last = o->n_inputs == 1 && !o->unbatched && is_channels_last(&shape);
+    if (input->channels_last)
         shape = (struct nx_shape){4, {shape.dims[0], shape.dims[3], shape.dims[1], shape.dims[2]}};
-    NX_TRY(choose_open_dims(o, &shape));
-    o->declared_batch = shape.dims[0];
-    NX_TRY(nx_graph_add_tensor(o->graph, NX_TENSOR_INPUT, v->name, &o->input, o->err));
-    o->graph->tensors[o->input].shape = shape;
-    v->tensor = o->input;
+    NX_TRY(choose_open_dims(o, input, &shape));
+    NX_TRY(nx_graph_add_tensor(o->graph, NX_TENSOR_INPUT, v->name, &input->tensor, o->err));
+    o->graph->tensors[input->tensor].shape = shape;
+    v->tensor = input->tensor;
     v->ready = true;
+    return NX_OK;
+}
+
+enum nx_status nx_onnx_make_inputs(struct nx_onnx *o)
+{
+    for (uint32_t i = 0; i < o->n_inputs; i++)
+        NX_TRY(read_type(o, &o->inputs[i]));
+    choose_batched(o);
+    for (uint32_t i = 0; i < o->n_inputs; i++)
+        NX_TRY(make_input(o, &o->inputs[i]));
     return NX_OK;
 }

@@ -21,7 +21,8 @@ enum nx_status nx_onnx_plain(struct nx_onnx_call *c)
 enum nx_status nx_onnx_scaled(struct nx_onnx_call *c)
 {
     enum nx_unary fn = (enum nx_unary)c->detail;
-    float alpha = fn == NX_UNARY_LEAKY ? 0.01f : fn == NX_UNARY_ELU ? 1.0f : 0.2f, beta = 0.5f;
+    float alpha = fn == NX_UNARY_LEAKY ? 0.01f : fn == NX_UNARY_HARD_SIGMOID ? 0.2f : 1.0f;
+    float beta = 0.5f;
     NX_TRY(nx_onnx_arity(c, 1, 1));
     NX_TRY(nx_onnx_attr_float(c, "alpha", &alpha));
     NX_TRY(nx_onnx_attr_float(c, "beta", &beta));
@@ -151,6 +152,8 @@ static bool with_number(int kind, bool number_first, float number, struct nx_att
         [NX_BINARY_MAX] = {NX_UNARY_MAX, NX_UNARY_MAX},
         [NX_BINARY_MIN] = {NX_UNARY_MIN, NX_UNARY_MIN},
     };
+    if (kind > NX_BINARY_MIN)
+        return false;
     bool minus = kind == NX_BINARY_SUB && !number_first;
     *u = (struct nx_attr_unary){fns[kind][number_first], minus ? -number : number, 0};
     return true;
@@ -275,13 +278,38 @@ enum nx_status nx_onnx_mean(struct nx_onnx_call *c)
 
 enum nx_status nx_onnx_pow(struct nx_onnx_call *c)
 {
-    float exponent = 1;
-    bool there;
+    uint32_t x, exponent, y;
     NX_TRY(nx_onnx_arity(c, 2, 2));
-    NX_TRY(nx_onnx_constant_float(c, 1, &exponent, &there));
-    if (exponent == 2)
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(nx_onnx_data(c, 1, &exponent));
+    const float *value = nx_onnx_values(c, exponent);
+    if (!value || nx_tensor_bytes(nx_onnx_tensor(c, exponent)) != sizeof *value) {
+        NX_TRY(nx_onnx_binary(c, NX_BINARY_POW, x, exponent, &y));
+        return nx_onnx_set(c, 0, y);
+    }
+    if (*value == 2)
         return unary(c, NX_UNARY_SQUARE, 0, 0);
-    if (exponent == 0.5f)
+    if (*value == 0.5f)
         return unary(c, NX_UNARY_SQRT, 0, 0);
-    return unary(c, NX_UNARY_POW, exponent, 0);
+    return unary(c, NX_UNARY_POW, *value, 0);
+}
+
+enum nx_status nx_onnx_shrink(struct nx_onnx_call *c)
+{
+    float lambda = 0.5f, bias = 0;
+    NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(nx_onnx_attr_float(c, "lambd", &lambda));
+    NX_TRY(nx_onnx_attr_float(c, "bias", &bias));
+    return unary(c, NX_UNARY_SHRINK, lambda, bias);
+}
+
+enum nx_status nx_onnx_is_inf(struct nx_onnx_call *c)
+{
+    bool negative = true, positive = true;
+    NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(nx_onnx_attr_bool(c, "detect_negative", &negative));
+    NX_TRY(nx_onnx_attr_bool(c, "detect_positive", &positive));
+    if (!negative || !positive)
+        return nx_onnx_refuse(c, "one sign only");
+    return unary(c, NX_UNARY_IS_INF, 0, 0);
 }

@@ -48,16 +48,32 @@ struct nx_onnx_node {
     bool needed;
 };
 
+/* An input of the file that its outputs depend on. */
+struct nx_onnx_input {
+    uint32_t value, tensor; /* tensor: the graph's input, (N, C, H, W) where channels_last */
+    struct nx_shape shape;  /* as declared, 0 where the file leaves a dimension open */
+    enum nx_dtype dtype;
+    bool batched, channels_last; /* channels_last: the file takes it as (N, H, W, C) */
+};
+
+struct nx_onnx_head {
+    uint32_t value;
+    enum nx_dtype dtype;
+};
+
 struct nx_onnx {
     struct nx_graph *graph;
     struct nx_err *err;
     struct nx_onnx_value *values; /* sorted by name */
     struct nx_onnx_node *nodes;
     uint32_t n_values, n_nodes;
-    uint32_t data, head; /* values */
-    uint32_t input;      /* tensor: the data as (N, C, H, W) */
-    bool channels_last;  /* the file takes it as (N, H, W, C) */
+    struct nx_onnx_input inputs[NX_PORTS_MAX]; /* in the file's order */
+    struct nx_onnx_head heads[NX_PORTS_MAX];
+    uint32_t n_inputs, n_heads;
+    bool unbatched; /* all is of one size, and no dimension is the batch */
     int64_t opset, ir;
+    bool has_functions;
+    const char *producer, *producer_version;
     int64_t declared_batch; /* 0: the file leaves it open */
     const struct nx_size_hint *hint;
     bool size_is_free;
@@ -84,6 +100,8 @@ const struct nx_onnx_op *nx_onnx_find_op(const char *name);
 
 /* onnx_read.c: the file's structure, without its meaning. */
 enum nx_status nx_onnx_read(struct nx_onnx *o, const void *bytes, size_t len);
+/* NX_UNSUPPORTED: an IR version or an opset out of range, or functions of the model's own. */
+enum nx_status nx_onnx_check_versions(const struct nx_onnx *o);
 enum nx_status nx_onnx_no_memory(const struct nx_onnx *o);
 
 /* onnx_tensor.c: TensorProto. Refuses external data, strings, segments, what is cut off. */
@@ -93,8 +111,19 @@ enum nx_status nx_onnx_tensor_read(const struct nx_onnx *o, const char *name,
 enum nx_status nx_onnx_tensor_ints(const struct nx_onnx *o, const struct nx_array *array,
                                    const struct nx_onnx_ints **ints);
 
-/* onnx_input.c: the type of the graph's data input. */
-enum nx_status nx_onnx_make_input(struct nx_onnx *o);
+/* The dtype of a code of TensorProto.DataType. False: none that numbers have here. */
+bool nx_onnx_dtype(uint64_t code, enum nx_dtype *dtype);
+
+/* onnx_input.c: the types of the graph's inputs, and which of them have a batch. */
+enum nx_status nx_onnx_make_inputs(struct nx_onnx *o);
+/* The element type that a ValueInfoProto says; false if it says none that is known. */
+bool nx_onnx_info_dtype(struct nx_onnx_bytes info, enum nx_dtype *dtype);
+
+/* onnx_io.c: which nodes the outputs need and which inputs these read; then the graph's own ports. */
+void nx_onnx_mark_needed(struct nx_onnx *o);
+enum nx_status nx_onnx_begin(struct nx_onnx *o);
+enum nx_status nx_onnx_end(struct nx_onnx *o);
+bool nx_onnx_all_fixed(const struct nx_onnx *o); /* no input leaves a dimension open */
 
 /* onnx_attr.c. Absent: the default stands. Of another type: NX_INVALID with a sentence. */
 bool nx_onnx_attr(const struct nx_onnx_call *c, const char *key, struct nx_onnx_bytes *attribute);
@@ -112,7 +141,12 @@ enum nx_status nx_onnx_attr_tensor(const struct nx_onnx_call *c, const char *key
                                    struct nx_onnx_bytes *message);
 enum nx_status nx_onnx_attrs_check(const struct nx_onnx_call *c); /* well-formed, no subgraph */
 
-/* onnx_build.c: inputs and outputs of a call. */
+/* onnx_build.c: while loading every tensor has its shape for NX_ONNX_BATCH photos in the graph, and its
+ * shape for NX_ONNX_OTHER_BATCH in o->other. */
+enum { NX_ONNX_BATCH = 2, NX_ONNX_OTHER_BATCH = 3 };
+enum nx_status nx_onnx_note_other(struct nx_onnx *o, uint32_t tensor, const struct nx_shape *shape);
+
+/* Inputs and outputs of a call. */
 enum nx_status nx_onnx_refuse(const struct nx_onnx_call *c, const char *what); /* NX_UNSUPPORTED */
 enum nx_status nx_onnx_wrong(const struct nx_onnx_call *c, const char *what);  /* NX_INVALID */
 enum nx_status nx_onnx_arity(const struct nx_onnx_call *c, uint32_t least, uint32_t most);
@@ -175,10 +209,24 @@ enum nx_status nx_onnx_gemm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_matmul(struct nx_onnx_call *c);
 /* onnx_norm.c */
 enum nx_status nx_onnx_batch_norm(struct nx_onnx_call *c);
-enum nx_status nx_onnx_instance_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_group_norm(struct nx_onnx_call *c); /* detail: 0 of instances, 1 of groups */
 enum nx_status nx_onnx_layer_norm(struct nx_onnx_call *c);
-enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);      /* detail: 1 = log */
-enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+enum nx_status nx_onnx_lp_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);       /* detail: 1 = log */
+enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c);  /* detail: nx_reduce */
+enum nx_status nx_onnx_reduce_sum_of(struct nx_onnx_call *c); /* detail: nx_unary */
+enum nx_status nx_onnx_reduce_log_sum_exp(struct nx_onnx_call *c);
+enum nx_status nx_onnx_arg_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+/* onnx_wide.c */
+enum nx_status nx_onnx_compare(struct nx_onnx_call *c); /* detail: nx_binary */
+enum nx_status nx_onnx_mod(struct nx_onnx_call *c);
+enum nx_status nx_onnx_where(struct nx_onnx_call *c);
+enum nx_status nx_onnx_expand(struct nx_onnx_call *c);
+enum nx_status nx_onnx_tile(struct nx_onnx_call *c);
+enum nx_status nx_onnx_resize(struct nx_onnx_call *c);
+enum nx_status nx_onnx_depth_space(struct nx_onnx_call *c); /* detail: 1 space to depth */
+enum nx_status nx_onnx_range(struct nx_onnx_call *c);
+enum nx_status nx_onnx_size(struct nx_onnx_call *c);
 /* onnx_math.c */
 enum nx_status nx_onnx_plain(struct nx_onnx_call *c);  /* detail: nx_unary, no parameter */
 enum nx_status nx_onnx_scaled(struct nx_onnx_call *c); /* detail: nx_unary with alpha, beta */
@@ -193,6 +241,8 @@ enum nx_status nx_onnx_arithmetic(struct nx_onnx_call *c); /* detail: nx_binary 
 enum nx_status nx_onnx_variadic(struct nx_onnx_call *c);   /* detail: nx_binary */
 enum nx_status nx_onnx_mean(struct nx_onnx_call *c);
 enum nx_status nx_onnx_pow(struct nx_onnx_call *c);
+enum nx_status nx_onnx_shrink(struct nx_onnx_call *c);
+enum nx_status nx_onnx_is_inf(struct nx_onnx_call *c);
 /* onnx_layout.c */
 enum nx_status nx_onnx_flatten(struct nx_onnx_call *c);
 enum nx_status nx_onnx_lower_reshape(struct nx_onnx_call *c);

@@ -1,12 +1,20 @@
 /* The file's structure: which names there are, who writes and who reads them. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "categorizer/model/onnx_parts.h"
 
 /* ModelProto, GraphProto, NodeProto, ValueInfoProto, OperatorSetIdProto: field numbers of onnx.proto. */
-enum { MODEL_IR = 1, MODEL_GRAPH = 7, MODEL_OPSET = 8, MODEL_FUNCTION = 25 };
+enum {
+    MODEL_IR = 1,
+    MODEL_PRODUCER = 2,
+    MODEL_PRODUCER_VERSION = 3,
+    MODEL_GRAPH = 7,
+    MODEL_OPSET = 8,
+    MODEL_FUNCTION = 25
+};
 enum { OPSET_DOMAIN = 1, OPSET_VERSION = 2 };
 enum {
     GRAPH_NODE = 1,
@@ -79,7 +87,7 @@ static enum nx_status read_opset(struct nx_onnx *o, struct nx_onnx_bytes message
     return NX_OK;
 }
 
-static enum nx_status check_versions(const struct nx_onnx *o)
+enum nx_status nx_onnx_check_versions(const struct nx_onnx *o)
 {
     if (o->ir < NX_ONNX_IR_MIN)
         return nx_err_set(o->err, o->ir ? NX_UNSUPPORTED : NX_CORRUPT,
@@ -88,6 +96,8 @@ static enum nx_status check_versions(const struct nx_onnx *o)
     if (o->opset < NX_ONNX_OPSET_MIN || o->opset > NX_ONNX_OPSET_MAX)
         return nx_err_set(o->err, NX_UNSUPPORTED, "onnx: opset %" PRId64 ", %d to %d are supported",
                           o->opset, NX_ONNX_OPSET_MIN, NX_ONNX_OPSET_MAX);
+    if (o->has_functions)
+        return nx_err_set(o->err, NX_UNSUPPORTED, "onnx: the model has functions of its own");
     return NX_OK;
 }
 
@@ -102,8 +112,7 @@ static enum nx_status read_model(struct nx_onnx *o, const void *bytes, size_t le
             o->ir = (int64_t)f.value;
         if (nx_proto_is_bytes(&f, MODEL_OPSET))
             NX_TRY(read_opset(o, (struct nx_onnx_bytes){f.bytes, f.len}));
-        if (nx_proto_is_bytes(&f, MODEL_FUNCTION))
-            return nx_err_set(o->err, NX_UNSUPPORTED, "onnx: the model has functions of its own");
+        o->has_functions |= nx_proto_is_bytes(&f, MODEL_FUNCTION);
         if (!nx_proto_is_bytes(&f, MODEL_GRAPH))
             continue;
         if (graph->bytes)
@@ -112,7 +121,9 @@ static enum nx_status read_model(struct nx_onnx *o, const void *bytes, size_t le
     }
     if (r.bad)
         return malformed(o, "ModelProto");
-    NX_TRY(check_versions(o));
+    struct nx_onnx_bytes model = {bytes, len};
+    NX_TRY(string_of(o, model, MODEL_PRODUCER, "ModelProto", &o->producer));
+    NX_TRY(string_of(o, model, MODEL_PRODUCER_VERSION, "ModelProto", &o->producer_version));
     if (!graph->bytes)
         return nx_err_set(o->err, NX_CORRUPT, "onnx: the model has no graph");
     return NX_OK;
@@ -302,6 +313,18 @@ static enum nx_status make_room(struct nx_onnx *o, struct nx_onnx_node *node)
     return node->inputs && node->outputs ? NX_OK : nx_onnx_no_memory(o);
 }
 
+/* An op of another domain is known under no name here: "com.microsoft.QLinearAdd". */
+static enum nx_status prefix_domain(const struct nx_onnx *o, const char *domain, const char **op)
+{
+    size_t room = strlen(domain) + strlen(*op) + 2;
+    char *text = nx_arena_alloc(o->graph->arena, room);
+    if (!text)
+        return nx_onnx_no_memory(o);
+    snprintf(text, room, "%s.%s", domain, *op);
+    *op = text;
+    return NX_OK;
+}
+
 static enum nx_status read_node(struct nx_onnx *o, struct nx_onnx_node *node)
 {
     struct nx_reader r;
@@ -317,26 +340,34 @@ static enum nx_status read_node(struct nx_onnx *o, struct nx_onnx_node *node)
             NX_TRY(read_link(o, node, &f));
     if (!*node->name && node->n_outputs && node->outputs[0] != NX_NONE)
         node->name = o->values[node->outputs[0]].name; /* as its result is called */
-    if (!is_default_domain(domain))
-        return nx_err_set(o->err, NX_UNSUPPORTED, "onnx: node '%s' is of unknown op '%s.%s'",
-                          node->name, domain, node->op);
+    return is_default_domain(domain) ? NX_OK : prefix_domain(o, domain, &node->op);
+}
+
+static enum nx_status read_head(struct nx_onnx *o, struct nx_onnx_bytes info)
+{
+    const char *name;
+    struct nx_onnx_head head = {.dtype = NX_F32};
+    if (o->n_heads == NX_PORTS_MAX)
+        return nx_err_set(o->err, NX_TOO_LARGE, "onnx: the graph has more than %u outputs",
+                          NX_PORTS_MAX);
+    NX_TRY(string_of(o, info, INFO_NAME, "list of outputs", &name));
+    NX_TRY(find_value(o, name, "an output", &head.value));
+    nx_onnx_info_dtype(info, &head.dtype);
+    o->heads[o->n_heads++] = head;
     return NX_OK;
 }
 
-static enum nx_status read_head(struct nx_onnx *o, struct nx_onnx_bytes graph)
+static enum nx_status read_heads(struct nx_onnx *o, struct nx_onnx_bytes graph)
 {
     struct nx_reader r;
     struct nx_proto_field f;
-    const char *name;
     nx_reader_init(&r, graph.bytes, graph.len);
-    while (nx_proto_next(&r, &f)) {
-        if (!nx_proto_is_bytes(&f, GRAPH_OUTPUT))
-            continue;
-        NX_TRY(string_of(o, (struct nx_onnx_bytes){f.bytes, f.len}, INFO_NAME, "list of outputs",
-                         &name));
-        return find_value(o, name, "the first output", &o->head);
-    }
-    return nx_err_set(o->err, NX_CORRUPT, "onnx: the graph has no outputs");
+    while (nx_proto_next(&r, &f))
+        if (nx_proto_is_bytes(&f, GRAPH_OUTPUT))
+            NX_TRY(read_head(o, (struct nx_onnx_bytes){f.bytes, f.len}));
+    if (o->n_heads == 0)
+        return nx_err_set(o->err, NX_CORRUPT, "onnx: the graph has no outputs");
+    return NX_OK;
 }
 
 enum nx_status nx_onnx_read(struct nx_onnx *o, const void *bytes, size_t len)
@@ -357,5 +388,5 @@ enum nx_status nx_onnx_read(struct nx_onnx *o, const void *bytes, size_t len)
     NX_TRY(merge_names(o));
     for (uint32_t i = 0; i < o->n_nodes; i++)
         NX_TRY(read_node(o, &o->nodes[i]));
-    return read_head(o, graph);
+    return read_heads(o, graph);
 }

@@ -23,14 +23,22 @@ static const struct {
     bool known;
     uint32_t dtype, field;
 } types[] = {
-    [1] = {true, NX_ARRAY_F32, T_FLOATS},   [2] = {true, NX_ARRAY_U8, T_INT32S},
-    [3] = {true, NX_ARRAY_I8, T_INT32S},    [4] = {true, NX_ARRAY_U16, T_INT32S},
-    [5] = {true, NX_ARRAY_I16, T_INT32S},   [6] = {true, NX_ARRAY_I32, T_INT32S},
-    [7] = {true, NX_ARRAY_I64, T_INT64S},   [9] = {true, NX_ARRAY_BOOL, T_INT32S},
-    [10] = {true, NX_ARRAY_F16, T_INT32S},  [11] = {true, NX_ARRAY_F64, T_DOUBLES},
-    [12] = {true, NX_ARRAY_U32, T_UINT64S}, [13] = {true, NX_ARRAY_U64, T_UINT64S},
-    [16] = {true, NX_ARRAY_BF16, T_INT32S},
+    [1] = {true, NX_F32, T_FLOATS},   [2] = {true, NX_U8, T_INT32S},
+    [3] = {true, NX_I8, T_INT32S},    [4] = {true, NX_U16, T_INT32S},
+    [5] = {true, NX_I16, T_INT32S},   [6] = {true, NX_I32, T_INT32S},
+    [7] = {true, NX_I64, T_INT64S},   [9] = {true, NX_BOOL, T_INT32S},
+    [10] = {true, NX_F16, T_INT32S},  [11] = {true, NX_F64, T_DOUBLES},
+    [12] = {true, NX_U32, T_UINT64S}, [13] = {true, NX_U64, T_UINT64S},
+    [16] = {true, NX_BF16, T_INT32S},
 };
+
+bool nx_onnx_dtype(uint64_t code, enum nx_dtype *dtype)
+{
+    if (code >= sizeof types / sizeof *types || !types[code].known)
+        return false;
+    *dtype = (enum nx_dtype)types[code].dtype;
+    return true;
+}
 
 static enum nx_status corrupt(const struct nx_onnx *o, const char *name, const char *what)
 {
@@ -136,7 +144,7 @@ static bool put_packed(struct gathering *g, const struct nx_proto_field *f, bool
 static enum nx_status gather_typed(const struct nx_onnx *o, struct nx_onnx_bytes message,
                                    uint32_t field, struct nx_array *a)
 {
-    struct gathering g = {.wanted = a->elements, .width = nx_array_dtype_bytes(a->dtype)};
+    struct gathering g = {.wanted = a->elements, .width = nx_dtype_bytes(a->dtype)};
     bool fixed = field == T_FLOATS || field == T_DOUBLES, fits = true;
     struct nx_reader r;
     struct nx_proto_field f;
@@ -170,11 +178,11 @@ enum nx_status nx_onnx_tensor_read(const struct nx_onnx *o, const char *name,
     if (!raw.bytes) {
         NX_TRY(gather_typed(o, message, types[type].field, &a));
     } else {
-        if (raw.len != a.elements * nx_array_dtype_bytes(a.dtype))
+        if (raw.len != a.elements * nx_dtype_bytes(a.dtype))
             return nx_err_set(o->err, NX_CORRUPT,
                               "onnx: the weight '%s' has %zu bytes, its dimensions and type say "
                               "%" PRIu64,
-                              name, raw.len, a.elements * nx_array_dtype_bytes(a.dtype));
+                              name, raw.len, a.elements * nx_dtype_bytes(a.dtype));
         a.data = raw.bytes;
     }
     *array = a;
@@ -183,14 +191,14 @@ enum nx_status nx_onnx_tensor_read(const struct nx_onnx *o, const char *name,
 
 static int64_t int_at(const struct nx_array *a, uint64_t i)
 {
-    uint32_t width = nx_array_dtype_bytes(a->dtype);
+    uint32_t width = nx_dtype_bytes(a->dtype);
     uint64_t bits = 0;
     for (uint32_t k = 0; k < width; k++)
         bits |= (uint64_t)a->data[i * width + k] << (8 * k);
     switch (a->dtype) {
-    case NX_ARRAY_I8: return (int8_t)bits;
-    case NX_ARRAY_I16: return (int16_t)bits;
-    case NX_ARRAY_I32: return (int32_t)bits;
+    case NX_I8: return (int8_t)bits;
+    case NX_I16: return (int16_t)bits;
+    case NX_I32: return (int32_t)bits;
     default: return (int64_t)bits;
     }
 }
@@ -198,8 +206,8 @@ static int64_t int_at(const struct nx_array *a, uint64_t i)
 enum nx_status nx_onnx_tensor_ints(const struct nx_onnx *o, const struct nx_array *array,
                                    const struct nx_onnx_ints **ints)
 {
-    bool integer = array->dtype != NX_ARRAY_F32 && array->dtype != NX_ARRAY_F64 &&
-                   array->dtype != NX_ARRAY_F16 && array->dtype != NX_ARRAY_BF16;
+    bool integer = array->dtype != NX_F32 && array->dtype != NX_F64 && array->dtype != NX_F16 &&
+                   array->dtype != NX_BF16;
     *ints = NULL;
     if (!integer || array->shape.rank > 1 || array->elements > NX_ONNX_INTS_MAX)
         return NX_OK;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "categorizer/model/dtype.h"
+#include "categorizer/model/npz.h"
 #include "common/codec.h"
 
 #define LIST_MAGIC 0x112u
@@ -12,17 +14,6 @@
 #define MAGIC_V3   0xF993FACAu
 
 enum { FILE_RANK_MAX = 8, STORAGE_DENSE = 0, STORAGE_UNDEFINED = -1 };
-
-static const uint8_t dtype_bytes[] = {
-#define DTYPE_BYTES(name, code, bytes) [code] = bytes,
-    NX_ARRAY_DTYPE_LIST(DTYPE_BYTES)
-#undef DTYPE_BYTES
-};
-
-uint32_t nx_array_dtype_bytes(uint32_t dtype)
-{
-    return dtype < NX_ARRAY_DTYPES ? dtype_bytes[dtype] : 0;
-}
 
 struct parsing {
     struct nx_reader reader;
@@ -72,15 +63,15 @@ static enum nx_status read_data(struct parsing *p, struct nx_array *array)
     array->dtype = nx_read_u32(&p->reader);
     if (p->reader.bad)
         return cut_off(p);
-    if (array->dtype >= NX_ARRAY_DTYPES)
+    if (array->dtype >= NX_DTYPES)
         return nx_err_set(p->err, NX_CORRUPT,
                           "params: array %" PRIu64 " has dtype %" PRIu32 ", 0 to %d are known",
-                          p->at, array->dtype, NX_ARRAY_DTYPES - 1);
+                          p->at, array->dtype, NX_DTYPES - 1);
     if (!nx_shape_elements(&array->shape, &array->elements))
         return nx_err_set(p->err, NX_TOO_LARGE,
                           "params: array %" PRIu64 " would be over %" PRIu64 " bytes", p->at,
                           NX_TENSOR_BYTES_MAX);
-    array->data = nx_read_bytes(&p->reader, array->elements * dtype_bytes[array->dtype]);
+    array->data = nx_read_bytes(&p->reader, array->elements * nx_dtype_bytes(array->dtype));
     return array->data ? NX_OK : cut_off(p);
 }
 
@@ -134,10 +125,6 @@ static enum nx_status read_name(struct parsing *p, struct nx_array *array)
         return corrupt(p, "has a name that is cut off: the file ends in it");
     if (memchr(text, '\0', len))
         return corrupt(p, "has a NUL in its name");
-    if (len > 4 && (memcmp(text, "arg:", 4) == 0 || memcmp(text, "aux:", 4) == 0)) {
-        text += 4;
-        len -= 4;
-    }
     array->name = nx_arena_strndup(p->arena, text, len);
     if (!array->name)
         return nx_err_set(p->err, NX_NO_MEMORY, "out of memory for the params");
@@ -162,24 +149,22 @@ static enum nx_status read_names(struct parsing *p, struct nx_params *params)
     if (nx_reader_left(&p->reader))
         return nx_err_set(p->err, NX_CORRUPT, "params: %zu bytes follow the last name",
                           nx_reader_left(&p->reader));
+    return NX_OK;
+}
+
+static enum nx_status sort_by_name(struct nx_params *params, struct nx_err *err)
+{
+    for (uint32_t i = 0; i < params->n; i++) {
+        const char *name = params->arrays[i].name;
+        bool kind = strncmp(name, "arg:", 4) == 0 || strncmp(name, "aux:", 4) == 0;
+        params->arrays[i].name = kind && name[4] ? name + 4 : name;
+    }
     if (params->n)
         qsort(params->arrays, params->n, sizeof *params->arrays, by_name);
     for (uint32_t i = 1; i < params->n; i++)
         if (strcmp(params->arrays[i - 1].name, params->arrays[i].name) == 0)
-            return nx_err_set(p->err, NX_CORRUPT, "params: two arrays are named '%s'",
+            return nx_err_set(err, NX_CORRUPT, "params: two arrays are named '%s'",
                               params->arrays[i].name);
-    return NX_OK;
-}
-
-static enum nx_status check_foreign(const void *bytes, size_t len, struct nx_err *err)
-{
-    bool zip = len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
-    bool npy = len >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0;
-    if (zip || npy)
-        return nx_err_set(err, NX_UNSUPPORTED,
-                          "params: this is NumPy's %s, as MXNet 2.0 saves under np mode; save it "
-                          "with mx.nd.save or from MXNet 1.x",
-                          zip ? "npz (a zip file)" : "npy");
     return NX_OK;
 }
 
@@ -210,22 +195,34 @@ static enum nx_status read_head(struct parsing *p, uint64_t *arrays)
     return NX_OK;
 }
 
+static enum nx_status parse_list(const void *bytes, size_t len, struct nx_arena *arena,
+                                 struct nx_params *params, struct nx_err *err)
+{
+    struct parsing p = {.arena = arena, .err = err};
+    uint64_t n;
+    nx_reader_init(&p.reader, bytes, len);
+    NX_TRY(read_head(&p, &n));
+    params->n = (uint32_t)n;
+    params->arrays = nx_arena_array(arena, n, sizeof *params->arrays);
+    if (!params->arrays)
+        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the params");
+    for (p.at = 0; p.at < n; p.at++)
+        NX_TRY(read_array(&p, &params->arrays[p.at]));
+    return read_names(&p, params);
+}
+
 enum nx_status nx_params_parse(const void *bytes, size_t len, struct nx_arena *arena,
                                struct nx_params *params, struct nx_err *err)
 {
-    struct parsing p = {.arena = arena, .err = err};
     struct nx_params own;
-    uint64_t n;
-    NX_TRY(check_foreign(bytes, len, err));
-    nx_reader_init(&p.reader, bytes, len);
-    NX_TRY(read_head(&p, &n));
-    own.n = (uint32_t)n;
-    own.arrays = nx_arena_array(arena, n, sizeof *own.arrays);
-    if (!own.arrays)
-        return nx_err_set(err, NX_NO_MEMORY, "out of memory for the params");
-    for (p.at = 0; p.at < n; p.at++)
-        NX_TRY(read_array(&p, &own.arrays[p.at]));
-    NX_TRY(read_names(&p, &own));
+    if (len >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0)
+        return nx_err_set(err, NX_UNSUPPORTED,
+                          "params: this is one array of NumPy's (npy), its name is not in it");
+    if (len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0)
+        NX_TRY(nx_npz_parse(bytes, len, arena, &own, err));
+    else
+        NX_TRY(parse_list(bytes, len, arena, &own, err));
+    NX_TRY(sort_by_name(&own, err));
     *params = own;
     return NX_OK;
 }
@@ -242,55 +239,6 @@ const struct nx_array *nx_params_find(const struct nx_params *params, const char
     return bsearch(name, params->arrays, params->n, sizeof *params->arrays, name_against);
 }
 
-static uint64_t read_le(const uint8_t *bytes, uint32_t len)
-{
-    uint64_t v = 0;
-    for (uint32_t i = 0; i < len; i++)
-        v |= (uint64_t)bytes[i] << (8 * i);
-    return v;
-}
-
-static float float_of_bits(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-/* IEEE half: 1 sign, 5 exponent (bias 15), 10 fraction. Subnormals are fraction x 2^-24. */
-static float half_to_float(uint32_t half)
-{
-    uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
-    if (exponent == 0) {
-        float small = (float)fraction * 0x1p-24f;
-        return sign ? -small : small;
-    }
-    uint32_t wide = exponent == 0x1f ? 0xff : exponent + 112;
-    return float_of_bits(sign | wide << 23 | fraction << 13);
-}
-
-static float element(uint32_t dtype, uint64_t bits)
-{
-    double d;
-    switch ((enum nx_array_dtype)dtype) {
-    case NX_ARRAY_F32: return float_of_bits((uint32_t)bits);
-    case NX_ARRAY_F64: memcpy(&d, &bits, sizeof d); return (float)d;
-    case NX_ARRAY_F16: return half_to_float((uint32_t)bits);
-    case NX_ARRAY_BF16: return float_of_bits((uint32_t)bits << 16);
-    case NX_ARRAY_U8:
-    case NX_ARRAY_BOOL:
-    case NX_ARRAY_U16:
-    case NX_ARRAY_U32:
-    case NX_ARRAY_U64: return (float)bits;
-    case NX_ARRAY_I8: return (float)(int8_t)bits;
-    case NX_ARRAY_I16: return (float)(int16_t)bits;
-    case NX_ARRAY_I32: return (float)(int32_t)bits;
-    case NX_ARRAY_I64: return (float)(int64_t)bits;
-    case NX_ARRAY_DTYPES: break;
-    }
-    return 0;
-}
-
 static bool host_is_little_endian(void)
 {
     uint32_t one = 1;
@@ -302,8 +250,7 @@ static bool host_is_little_endian(void)
 enum nx_status nx_array_to_f32(const struct nx_array *array, struct nx_arena *arena,
                                const float **values, struct nx_err *err)
 {
-    uint32_t width = dtype_bytes[array->dtype];
-    if (array->dtype == NX_ARRAY_F32 && (uintptr_t)array->data % sizeof(float) == 0 &&
+    if (array->dtype == NX_F32 && (uintptr_t)array->data % sizeof(float) == 0 &&
         host_is_little_endian()) {
         *values = (const float *)(const void *)array->data;
         return NX_OK;
@@ -312,11 +259,10 @@ enum nx_status nx_array_to_f32(const struct nx_array *array, struct nx_arena *ar
     if (!own)
         return nx_err_set(err, NX_NO_MEMORY, "out of memory for the weight '%s'", array->name);
     *values = own;
-    if (array->dtype == NX_ARRAY_F32 && host_is_little_endian()) {
+    if (array->dtype == NX_F32 && host_is_little_endian()) {
         memcpy(own, array->data, array->elements * sizeof *own);
         return NX_OK;
     }
-    for (uint64_t i = 0; i < array->elements; i++)
-        own[i] = element(array->dtype, read_le(array->data + i * width, width));
+    nx_dtype_to_f32_rounded((enum nx_dtype)array->dtype, array->data, array->elements, own);
     return NX_OK;
 }

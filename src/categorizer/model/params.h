@@ -1,11 +1,11 @@
-/* params.h — the arrays of an MXNet `.params` file (versions 0 to 3), checked to the last byte.
+/* params.h — the arrays of an MXNet `.params` file (versions 0 to 3, and 2.0's npz), checked to the last byte.
  *
  * Layout, all little-endian, nothing aligned:  u64 0x112 | u64 0 | u64 N | N arrays | u64 N | N names.
  * An array starts with a version word (or, before 0.11, with its number of dimensions), then shape,
  * device, dtype and dense row-major data. The file must end where the last name ends.
  * Owner   arrays and names live in the arena; `data` points into the file's bytes.
- * Failure NX_CORRUPT names the array and what was wrong; NX_UNSUPPORTED: sparse arrays, and MXNet
- *         2.0's npz under the same file name; NX_TOO_LARGE; NX_NO_MEMORY.
+ * Failure NX_CORRUPT names the array and what was wrong; NX_UNSUPPORTED: sparse arrays
+ *         and what npz.h does not take; NX_TOO_LARGE; NX_NO_MEMORY.
  * Source  MXNet 1.9.1, src/ndarray/ndarray.cc: NDArray::Load, LegacyLoad. */
 #ifndef NX_CATEGORIZER_MODEL_PARAMS_H
 #define NX_CATEGORIZER_MODEL_PARAMS_H
@@ -14,34 +14,9 @@
 
 #define NX_ARRAY_NAME_BYTES_MAX 4096u
 
-/* X(name, code in a .params file, bytes of an element) */
-#define NX_ARRAY_DTYPE_LIST(X) \
-    X(F32, 0, 4)               \
-    X(F64, 1, 8)               \
-    X(F16, 2, 2)               \
-    X(U8, 3, 1)                \
-    X(I32, 4, 4)               \
-    X(I8, 5, 1)                \
-    X(I64, 6, 8)               \
-    X(BOOL, 7, 1)              \
-    X(I16, 8, 2)               \
-    X(U16, 9, 2)               \
-    X(U32, 10, 4)              \
-    X(U64, 11, 8)              \
-    X(BF16, 12, 2)
-
-enum nx_array_dtype {
-#define NX_ARRAY_DTYPE_ENUM(name, code, bytes) NX_ARRAY_##name = code,
-    NX_ARRAY_DTYPE_LIST(NX_ARRAY_DTYPE_ENUM)
-#undef NX_ARRAY_DTYPE_ENUM
-        NX_ARRAY_DTYPES
-};
-
-uint32_t nx_array_dtype_bytes(uint32_t dtype); /* of an element; 0: no such dtype */
-
 struct nx_array {
     const char *name; /* without "arg:" or "aux:" */
-    uint32_t dtype;   /* nx_array_dtype */
+    uint32_t dtype;   /* nx_dtype */
     struct nx_shape shape;
     uint64_t elements;   /* 0: an array that was saved empty */
     const uint8_t *data; /* elements x the dtype's size, not aligned */

@@ -1,10 +1,12 @@
 #include "categorizer/model/symbol.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "categorizer/model/lower.h"
+#include "categorizer/model/survey.h"
 #include "common/nx_assert.h"
 
 enum { ATTR_GENERATIONS = 3 };
@@ -30,8 +32,11 @@ struct nx_symbol {
     const struct nx_params *params;
     struct source *nodes, *current;
     uint32_t n_nodes;
-    struct ref head;
-    uint32_t data_input; /* tensor, or NX_NONE */
+    struct ref heads[NX_PORTS_MAX];
+    uint32_t n_heads;
+    uint32_t inputs[NX_PORTS_MAX]; /* tensors */
+    enum nx_dtype dtypes[NX_PORTS_MAX];
+    uint32_t n_inputs;
 };
 
 static enum nx_status no_memory(const struct nx_symbol *s)
@@ -120,21 +125,29 @@ static enum nx_status read_nodes(struct nx_symbol *s, const json_t *root)
     return NX_OK;
 }
 
-static enum nx_status read_head(struct nx_symbol *s, const json_t *root)
+static enum nx_status read_heads(struct nx_symbol *s, const json_t *root)
 {
     const json_t *heads = json_object_get(root, "heads");
-    if (!read_ref(json_array_get(heads, 0), &s->head))
-        return not_a_symbol(s, "its list \"heads\" does not begin with [node, output]");
-    if (s->head.node >= s->n_nodes)
-        return nx_err_set(s->err, NX_CORRUPT, "symbol: the head is node %u of %u", s->head.node,
-                          s->n_nodes);
-    return NX_OK;
+    size_t n = json_array_size(heads);
+    if (n > NX_PORTS_MAX)
+        return nx_err_set(s->err, NX_TOO_LARGE, "symbol: %zu heads, at most %u are supported", n,
+                          NX_PORTS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!read_ref(json_array_get(heads, i), &s->heads[i]))
+            return not_a_symbol(s, "its list \"heads\" has an entry that is not [node, output]");
+        if (s->heads[i].node >= s->n_nodes)
+            return nx_err_set(s->err, NX_CORRUPT, "symbol: a head is node %u of %u",
+                              s->heads[i].node, s->n_nodes);
+    }
+    s->n_heads = (uint32_t)n;
+    return n ? NX_OK : not_a_symbol(s, "its list \"heads\" does not begin with [node, output]");
 }
 
-/* References only point backwards, so one walk from the end finds all that the head needs. */
+/* References only point backwards, so one walk from the end finds all that the heads need. */
 static void mark_needed(struct nx_symbol *s)
 {
-    s->nodes[s->head.node].needed = true;
+    for (uint32_t i = 0; i < s->n_heads; i++)
+        s->nodes[s->heads[i].node].needed = true;
     for (uint32_t i = s->n_nodes; i-- > 0;)
         for (uint32_t k = 0; s->nodes[i].needed && k < s->nodes[i].n_inputs; k++)
             s->nodes[s->nodes[i].inputs[k].node].needed = true;
@@ -205,16 +218,35 @@ static void read_declared_shape(const struct source *node, struct nx_shape *shap
     shape->dims[0] = 1;
 }
 
+/* What the file says of the numbers that come in; f32 where it says nothing that is known. */
+static enum nx_dtype declared_dtype(const struct source *node)
+{
+    const char *text = source_attr(node, "__dtype__");
+    int64_t code;
+    bool known = text && nx_attr_int(text, &code) && code >= 0 && code < NX_DTYPES;
+    return known ? (enum nx_dtype)code : NX_F32;
+}
+
+/* One input may leave its shape open. Of several each has to declare it: a variable that neither the params
+ * nor the file know anything of is a weight that was forgotten. */
 static enum nx_status make_input(struct nx_symbol *s, const struct source *node, uint32_t *tensor)
 {
+    const struct nx_tensor *first = s->n_inputs ? &s->graph->tensors[s->inputs[0]] : NULL;
+    struct nx_shape shape = {.rank = NX_RANK_UNKNOWN};
     uint32_t at;
-    if (s->data_input != NX_NONE)
-        return nx_err_set(s->err, NX_INVALID,
-                          "the params have no array for '%s' nor for '%s': one input is expected",
-                          s->graph->tensors[s->data_input].name, node->name);
+    read_declared_shape(node, &shape);
+    if (first && (first->shape.rank == NX_RANK_UNKNOWN || shape.rank == NX_RANK_UNKNOWN))
+        return nx_err_set(
+            s->err, NX_INVALID,
+            "the params have no array for '%s' nor for '%s': one input is expected, or "
+            "inputs that all declare their __shape__",
+            first->name, node->name);
+    if (s->n_inputs == NX_PORTS_MAX)
+        return nx_err_set(s->err, NX_TOO_LARGE, "symbol: more than %u inputs", NX_PORTS_MAX);
     NX_TRY(nx_graph_add_tensor(s->graph, NX_TENSOR_INPUT, node->name, &at, s->err));
-    read_declared_shape(node, &s->graph->tensors[at].shape);
-    s->data_input = at;
+    s->graph->tensors[at].shape = shape;
+    s->dtypes[s->n_inputs] = declared_dtype(node);
+    s->inputs[s->n_inputs++] = at;
     *tensor = at;
     return NX_OK;
 }
@@ -307,6 +339,64 @@ static enum nx_status start_variable(struct nx_symbol *s, struct source *node)
     return NX_OK;
 }
 
+/* MXNet calls an output <node>_output, or <node>_output1 where the node has several. */
+static enum nx_status name_output(struct nx_symbol *s, struct ref ref, const char **name)
+{
+    const struct source *node = &s->nodes[ref.node];
+    size_t room = strlen(node->name) + sizeof "_output" + 10;
+    char *text = nx_arena_alloc(s->graph->arena, room);
+    if (!text)
+        return no_memory(s);
+    if (node->n_outputs == 1)
+        snprintf(text, room, "%s_output", node->name);
+    else
+        snprintf(text, room, "%s_output%u", node->name, ref.output);
+    *name = text;
+    return NX_OK;
+}
+
+/* Symbols of one node list all that MXNet's op gives: LeakyReLU a mask, BatchNorm mean and variance, which only
+ * training reads. Behind the first head these are left out. */
+static void drop_training_outputs(struct nx_symbol *s)
+{
+    uint32_t kept = 1;
+    for (uint32_t i = 1; i < s->n_heads; i++) {
+        const struct source *head = &s->nodes[s->heads[i].node];
+        if (head->variable || head->n_outputs != 1 || s->heads[i].output == 0)
+            s->heads[kept++] = s->heads[i];
+    }
+    s->n_heads = kept;
+}
+
+static enum nx_status find_outputs(const struct nx_symbol *s, uint32_t outputs[NX_PORTS_MAX])
+{
+    for (uint32_t i = 0; i < s->n_heads; i++) {
+        const struct source *head = &s->nodes[s->heads[i].node];
+        if (head->variable || s->heads[i].output >= head->n_outputs)
+            return nx_err_set(s->err, NX_CORRUPT, "symbol: head %u is output %u of '%s', which %s",
+                              i, s->heads[i].output, head->name,
+                              head->variable ? "is a variable" : "has fewer");
+        outputs[i] = head->outputs[s->heads[i].output];
+    }
+    return NX_OK;
+}
+
+static enum nx_status set_io(struct nx_symbol *s)
+{
+    uint32_t outputs[NX_PORTS_MAX];
+    drop_training_outputs(s);
+    NX_TRY(find_outputs(s, outputs));
+    if (s->n_inputs == 0)
+        return nx_err_set(s->err, NX_INVALID,
+                          "symbol: no data input, the params hold every variable that is read");
+    NX_TRY(nx_graph_set_io(s->graph, s->inputs, s->n_inputs, outputs, s->n_heads, s->err));
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        s->graph->in[i].dtype = s->dtypes[i];
+    for (uint32_t i = 0; i < s->n_heads; i++)
+        NX_TRY(name_output(s, s->heads[i], &s->graph->out[i].name));
+    return NX_OK;
+}
+
 static enum nx_status lower_all(struct nx_symbol *s)
 {
     for (uint32_t i = 0; i < s->n_nodes; i++) {
@@ -314,38 +404,82 @@ static enum nx_status lower_all(struct nx_symbol *s)
         if (node->needed)
             NX_TRY(node->variable ? start_variable(s, node) : lower_node(s, node));
     }
-    const struct source *head = &s->nodes[s->head.node];
-    if (head->variable || s->head.output >= head->n_outputs)
-        return nx_err_set(s->err, NX_CORRUPT, "symbol: the head is output %u of '%s', which %s",
-                          s->head.output, head->name,
-                          head->variable ? "is a variable" : "has fewer");
-    if (s->data_input == NX_NONE)
-        return nx_err_set(s->err, NX_INVALID,
-                          "symbol: no data input, the params hold every variable that is read");
-    return nx_graph_set_io(s->graph, &s->data_input, 1, &head->outputs[s->head.output], 1, s->err);
+    return set_io(s);
 }
 
-static enum nx_status build(struct nx_symbol *s, const json_t *root)
+static enum nx_status read_structure(struct nx_symbol *s, const json_t *root)
 {
     if (!json_is_object(root))
         return not_a_symbol(s, "not a JSON object");
     NX_TRY(read_nodes(s, root));
-    NX_TRY(read_head(s, root));
+    NX_TRY(read_heads(s, root));
     mark_needed(s);
+    return NX_OK;
+}
+
+static enum nx_status build(struct nx_symbol *s, const json_t *root)
+{
+    NX_TRY(read_structure(s, root));
     NX_TRY(check_unique_variables(s));
     return lower_all(s);
+}
+
+static enum nx_status count_ops(const struct nx_symbol *s, struct nx_survey *survey)
+{
+    for (uint32_t i = 0; i < s->n_nodes; i++) {
+        const struct source *node = &s->nodes[i];
+        if (node->needed && !node->variable)
+            NX_TRY(nx_survey_count(survey, node->op, nx_lower_find(node->op), s->err));
+    }
+    return NX_OK;
+}
+
+/* ["int", 10901]: MXNet 1.9.1. Files of 0.8 and before say nothing. */
+static void read_producer(const json_t *root, struct nx_survey *survey)
+{
+    const json_t *said = json_object_get(json_object_get(root, "attrs"), "mxnet_version");
+    json_int_t v = json_integer_value(json_array_get(said, 1));
+    if (v > 0 && v < 100000000)
+        snprintf(survey->producer, sizeof survey->producer, "MXNet %d.%d.%d", (int)(v / 10000),
+                 (int)(v / 100 % 100), (int)(v % 100));
+    else
+        snprintf(survey->producer, sizeof survey->producer, "MXNet 0.8 or before");
+}
+
+static enum nx_status parse(const char *json, size_t len, json_t **root, struct nx_err *err)
+{
+    json_error_t wrong;
+    /* The parser bounds its own depth (2,048) and refuses a NUL inside a string. */
+    *root = json_loadb(json, len, 0, &wrong);
+    if (!*root)
+        return nx_err_set(err, NX_CORRUPT, "symbol: not JSON: %s (line %d, column %d)", wrong.text,
+                          wrong.line, wrong.column);
+    return NX_OK;
+}
+
+enum nx_status nx_symbol_survey(const char *json, size_t len, struct nx_arena *arena,
+                                struct nx_survey *survey, struct nx_err *err)
+{
+    struct nx_graph graph;
+    struct nx_symbol s = {.graph = &graph, .err = err};
+    json_t *root;
+    nx_graph_init(&graph, arena);
+    nx_survey_init(survey, "MXNet symbol and params", arena);
+    NX_TRY(parse(json, len, &root, err));
+    read_producer(root, survey);
+    enum nx_status status = read_structure(&s, root);
+    if (status == NX_OK)
+        status = count_ops(&s, survey);
+    json_decref(root);
+    return status;
 }
 
 enum nx_status nx_symbol_build(const char *json, size_t len, const struct nx_params *params,
                                struct nx_graph *graph, struct nx_err *err)
 {
-    struct nx_symbol s = {.graph = graph, .err = err, .params = params, .data_input = NX_NONE};
-    json_error_t wrong;
-    /* The parser bounds its own depth (2,048) and refuses a NUL inside a string. */
-    json_t *root = json_loadb(json, len, 0, &wrong);
-    if (!root)
-        return nx_err_set(err, NX_CORRUPT, "symbol: not JSON: %s (line %d, column %d)", wrong.text,
-                          wrong.line, wrong.column);
+    struct nx_symbol s = {.graph = graph, .err = err, .params = params};
+    json_t *root;
+    NX_TRY(parse(json, len, &root, err));
     enum nx_status status = build(&s, root);
     json_decref(root);
     return status;

@@ -37,7 +37,7 @@ static nx_ns next_look(const struct nx_grpc_conn *conn, nx_ns now)
 
 static void say_goodbye(struct nx_grpc_conn *conn, nx_ns now)
 {
-    if (!conn->goaway_sent)
+    if (!conn->goaway_sent && conn->h2)
         nx_h2_drain(conn->h2);
     conn->goaway_sent = true;
     nx_grpc_conn_flush(conn, now);
@@ -49,7 +49,7 @@ static const char *reason_to_drop(const struct nx_grpc_conn *conn, nx_ns now)
     const struct nx_grpc_limits *limits = &conn->core->limits;
     if ((conn->events & EPOLLOUT) && now >= conn->progress + limits->stall_timeout_ns)
         return "reads nothing";
-    if (!nx_h2_greeted(conn->h2) && now >= conn->active + limits->stall_timeout_ns)
+    if (!nx_grpc_conn_greeted(conn) && now >= conn->active + limits->stall_timeout_ns)
         return "never greeted";
     if (conn->goaway_sent && nx_grpc_conn_idle(conn) &&
         now >= conn->active + limits->idle_timeout_ns)
@@ -82,6 +82,14 @@ static bool watch(struct nx_grpc_conn *conn, int op, uint32_t events)
     return epoll_ctl(conn->epoll_fd, op, conn->fd, &event) == 0;
 }
 
+static bool open_session(struct nx_grpc_conn *conn, nx_ns now)
+{
+    conn->h2 = nx_h2_open(conn->core, conn->peer, now);
+    if (conn->h2)
+        nx_h2_set_owner(conn->h2, conn);
+    return conn->h2 != NULL;
+}
+
 struct nx_grpc_conn *nx_grpc_conn_open(struct nx_grpc_core *core, struct nx_grpc_scratch *scratch,
                                        int epoll_fd, int fd, const char *peer, nx_ns now)
 {
@@ -99,17 +107,16 @@ struct nx_grpc_conn *nx_grpc_conn_open(struct nx_grpc_core *core, struct nx_grpc
     };
     snprintf(conn->peer, sizeof conn->peer, "%s", peer);
     nx_grpc_buffer_init(&conn->pending, &core->memory);
-    conn->h2 = nx_h2_open(core, conn->peer, now);
-    if (!conn->h2)
+    if (!core->neighbour.take && !open_session(conn, now))
         goto no_session;
-    nx_h2_set_owner(conn->h2, conn);
     if (!watch(conn, EPOLL_CTL_ADD, EPOLLIN))
         goto not_watched;
     nx_timer_arm(&core->timers, &conn->timer, next_look(conn, now));
     return conn;
 
 not_watched:
-    nx_h2_close(conn->h2, NX_CALL_GONE_CONNECTION);
+    if (conn->h2)
+        nx_h2_close(conn->h2, NX_CALL_GONE_CONNECTION);
 no_session:
     free(conn);
 no_conn:
@@ -122,9 +129,11 @@ void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why)
     if (conn->dead)
         conn->core->dead_connections--;
     nx_timer_disarm(&conn->core->timers, &conn->timer);
-    nx_h2_close(conn->h2, why);
+    if (conn->h2)
+        nx_h2_close(conn->h2, why);
     nx_grpc_buffer_free(&conn->pending);
-    close(conn->fd);
+    if (conn->fd >= 0)
+        close(conn->fd);
     free(conn);
 }
 
@@ -180,7 +189,7 @@ static void watch_what_matters(struct nx_grpc_conn *conn, bool more)
 
 void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
 {
-    if (conn->dead)
+    if (conn->dead || !conn->h2)
         return;
     if (!nx_grpc_conn_idle(conn))
         conn->active = now;
@@ -198,16 +207,49 @@ void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
         watch_what_matters(conn, sent >= FLUSH_BYTES);
 }
 
+static void hand_over(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len, nx_ns now)
+{
+    const struct nx_grpc_neighbour *neighbour = &conn->core->neighbour;
+    int fd = conn->fd;
+    epoll_ctl(conn->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    conn->fd = -1;
+    conn->core->stats.connections_handed++;
+    neighbour->take(neighbour->ctx, fd, conn->peer, bytes, len, now);
+    drop(conn);
+}
+
+/* The first bytes, those that were kept in front. True once this is HTTP/2. */
+static bool is_ours(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len, nx_ns now)
+{
+    static const char preface[] = "PRI ";
+    size_t known = len < sizeof preface - 1 ? len : sizeof preface - 1;
+    if (memcmp(bytes, preface, known) != 0) {
+        hand_over(conn, bytes, len, now);
+    } else if (known < sizeof preface - 1) {
+        memcpy(conn->first, bytes, len);
+        conn->first_bytes = (uint32_t)len;
+    } else if (!open_session(conn, now)) {
+        drop(conn);
+    }
+    return conn->h2 != NULL;
+}
+
 static void receive(struct nx_grpc_conn *conn, nx_ns now)
 {
     uint8_t *in = conn->scratch->in;
-    ssize_t n = recv(conn->fd, in, sizeof conn->scratch->in, 0);
+    size_t kept = conn->first_bytes;
+    memcpy(in, conn->first, kept);
+    ssize_t n = recv(conn->fd, in + kept, sizeof conn->scratch->in - kept, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (n <= 0) {
         drop(conn);
         return;
     }
+    n += (ssize_t)kept;
+    conn->first_bytes = 0;
+    if (!conn->h2 && !is_ours(conn, in, (size_t)n, now))
+        return;
     if (nx_h2_recv(conn->h2, in, (size_t)n, now) == NX_OK)
         return;
     conn->core->stats.connections_abused++;
@@ -229,6 +271,10 @@ void nx_grpc_conn_event(struct nx_grpc_conn *conn, uint32_t events, nx_ns now)
 void nx_grpc_conn_drain(struct nx_grpc_conn *conn, nx_ns now)
 {
     conn->draining = true;
+    if (!conn->h2) {
+        drop(conn);
+        return;
+    }
     nx_h2_announce_drain(conn->h2);
     nx_grpc_conn_flush(conn, now);
     nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));

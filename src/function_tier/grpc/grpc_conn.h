@@ -1,5 +1,8 @@
 /* grpc_conn.h — one TCP connection: a socket that moves the bytes of an HTTP/2 session. Internal.
  *
+ * Where the server has a neighbour, the first bytes decide: HTTP/2 begins with "PRI ", and no method of HTTP/1 does; what
+ * begins otherwise is the neighbour's, socket and bytes.
+ *
  *     socket ─► server's scratch ─► nx_h2_recv        nx_h2_pull ─► server's scratch ─► socket
  *                                                          └─► pending, only if the peer is slow
  *
@@ -24,7 +27,9 @@ struct nx_grpc_conn {
     uint32_t events; /* as registered with epoll */
     struct nx_grpc_core *core;
     struct nx_grpc_scratch *scratch;
-    struct nx_h2 *h2;
+    struct nx_h2 *h2; /* NULL until the first bytes have told that this is HTTP/2 */
+    uint8_t first[4]; /* … and these, as long as they leave it open */
+    uint32_t first_bytes;
     struct nx_grpc_buffer pending; /* pulled from the session, refused by the socket */
     char peer[64];
     nx_ns active;   /* when a call last began or ended */
@@ -46,7 +51,12 @@ void nx_grpc_conn_drain(struct nx_grpc_conn *conn, nx_ns now);
 
 static inline bool nx_grpc_conn_idle(const struct nx_grpc_conn *conn)
 {
-    return nx_h2_calls(conn->h2) == 0;
+    return !conn->h2 || nx_h2_calls(conn->h2) == 0;
+}
+
+static inline bool nx_grpc_conn_greeted(const struct nx_grpc_conn *conn)
+{
+    return conn->h2 && nx_h2_greeted(conn->h2);
 }
 
 #endif

@@ -142,6 +142,7 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
         free(server);
         return nx_err_set(err, status, "gRPC server: out of memory");
     }
+    server->core.neighbour = config->neighbour;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {
         close_descriptors(server);
@@ -172,20 +173,21 @@ void nx_grpc_close(struct nx_grpc *server)
     free(server);
 }
 
-/* Half-open strangers go first, then whoever has been without a call for longest. Who had one just
+/* Half-open strangers of that age go first, then whoever has been without a call for longest. Who had one just
  * now stays: a newcomer's need does not weigh more than a busy client's next request. */
-static bool evict_one(struct nx_grpc *server, nx_ns now)
+static bool evict_one(struct nx_grpc *server, nx_ns now, nx_ns stranger_age)
 {
     struct nx_grpc_conn *conn, *chosen = NULL;
     TAILQ_FOREACH(conn, &server->conns, in_order)
     {
         if (conn->dead || !nx_grpc_conn_idle(conn))
             continue;
-        if (!nx_h2_greeted(conn->h2)) {
+        bool greeted = nx_grpc_conn_greeted(conn);
+        if (!greeted && now >= conn->active + stranger_age) {
             chosen = conn;
             break;
         }
-        if (!chosen && now >= conn->active + EVICT_AFTER)
+        if (greeted && !chosen && now >= conn->active + EVICT_AFTER)
             chosen = conn;
     }
     if (!chosen)
@@ -226,7 +228,7 @@ static void set_socket_bounds(struct nx_grpc *server, int fd)
 static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
 {
     if (server->core.stats.connections >= server->core.limits.connections_max &&
-        !evict_one(server, now)) {
+        !evict_one(server, now, 0)) {
         refuse_fd(server, fd);
         return;
     }
@@ -256,7 +258,12 @@ static bool make_a_descriptor(struct nx_grpc *server, nx_ns now)
 {
     if (!somebody_waits(server))
         return false;
-    if (evict_one(server, now))
+    /* A stranger may be a client whose first bytes are on their way; an idle neighbour has had its answer. */
+    const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
+    if (neighbour->take &&
+        (evict_one(server, now, EVICT_AFTER) || neighbour->make_room(neighbour->ctx)))
+        return true;
+    if (evict_one(server, now, 0))
         return true;
     if (server->spare_fd >= 0) {
         close(server->spare_fd);

@@ -102,10 +102,19 @@ struct nx_grpc_limits {
 
 struct nx_grpc_limits nx_grpc_limits_default(void);
 
+/* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the socket from then on, also when it fails;
+ * `make_room` closes an idle connection of its own when descriptors run out. Both are called from within poll. */
+struct nx_grpc_neighbour {
+    void *ctx;
+    void (*take)(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now);
+    bool (*make_room)(void *ctx);
+};
+
 struct nx_grpc_config {
     const char *address; /* numeric IPv4 or IPv6 */
     uint16_t port;       /* 0: any; see nx_grpc_port */
     struct nx_grpc_limits limits;
+    struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
 };
 
 /* Listens. `methods` outlives the server. On failure *server is untouched and `err` names address,
@@ -141,6 +150,7 @@ struct nx_grpc_stats {
     uint64_t connections_refused;  /* over connections_max, or out of descriptors */
     uint64_t connections_evicted;  /* idle ones that made room */
     uint64_t connections_abused;   /* closed for flooding or a protocol error */
+    uint64_t connections_handed;   /* to the neighbour */
     uint64_t calls_started, calls_finished, calls_cancelled;
 };
 struct nx_grpc_stats nx_grpc_stats(const struct nx_grpc *server);

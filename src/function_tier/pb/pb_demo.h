@@ -45,6 +45,7 @@ struct nx_pb_model {
     uint8_t request_id[NX_PB_REQUEST_ID_BYTES];
     char recipe[NX_PB_RECIPE_BYTES]; /* a name or the text of an INI file; "" if absent */
     char format[NX_PB_FORMAT_BYTES]; /* "" if absent */
+    bool replace;
 };
 
 struct nx_pb_removal {

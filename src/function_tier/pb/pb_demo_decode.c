@@ -113,6 +113,7 @@ static enum nx_status copy_model(const Sospdemo__ModelMetadata *from, struct nx_
     memcpy(model->request_id, id, sizeof id);
     memcpy(model->recipe, from->recipe, recipe + 1);
     memcpy(model->format, from->format, format + 1);
+    model->replace = from->replace;
     return NX_OK;
 }
 

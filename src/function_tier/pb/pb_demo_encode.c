@@ -1,4 +1,5 @@
 /* pb_demo_encode.c — the structs of pb_demo.h → bytes. */
+#include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_unpack.h"
 #include "function_tier/pb/pb_walk.h"
@@ -8,7 +9,7 @@
 
 static bool text_ok(const char *text)
 {
-    return nx_pb_text_ok(text, strlen(text));
+    return nx_utf8_ok(text, strlen(text));
 }
 
 /* protobuf-c's structs are not const-correct, and neither are its __INIT macros, hence the __init
@@ -87,6 +88,7 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
     metadata.request_id = request_id(model->has_request_id, model->request_id);
     metadata.recipe = unconst(model->recipe);
     metadata.format = unconst(model->format);
+    metadata.replace = model->replace;
     Sospdemo__InstallModelRequest message;
     sospdemo__install_model_request__init(&message);
     message.body_case = SOSPDEMO__INSTALL_MODEL_REQUEST__BODY_METADATA;

@@ -1,6 +1,7 @@
 #include "function_tier/pb/pb_unpack.h"
 
 #include "common/arena.h"
+#include "common/utf8.h"
 #include "function_tier/pb/pb_walk.h"
 
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static bool strings_ok(const ProtobufCMessageDescriptor *type, const uint8_t *by
             protobuf_c_message_descriptor_get_field(type, field.number);
         if (!known || field.wire != NX_PB_BYTES)
             continue;
-        if (known->type == PROTOBUF_C_TYPE_STRING && !nx_pb_text_ok(field.bytes, field.len))
+        if (known->type == PROTOBUF_C_TYPE_STRING && !nx_utf8_ok(field.bytes, field.len))
             return false;
         if (known->type == PROTOBUF_C_TYPE_MESSAGE &&
             (nesting == NESTING_MAX ||

@@ -32,7 +32,4 @@ void nx_pb_walk_init(struct nx_pb_walk *walk, const uint8_t *bytes, size_t len);
 /* The next field; false at the end, or if the message is malformed (then walk->bad). */
 bool nx_pb_walk_next(struct nx_pb_walk *walk, struct nx_pb_field *field);
 
-/* Well-formed UTF-8 (no surrogates, no overlong forms, up to U+10FFFF) without NUL. */
-bool nx_pb_text_ok(const void *text, size_t len);
-
 #endif

@@ -131,7 +131,7 @@ static bool is_first_view(const struct nx_view *view)
     return true;
 }
 
-static enum nx_status install_view(struct nx_core *core, const struct nx_view *view)
+static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct nx_view *view)
 {
     uint8_t *region = core->region;
     if (core->has_view)
@@ -147,12 +147,15 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
     nx_suspect_init(&core->suspect, self, view->members_count);
     nx_suspect_install(&core->suspect, nx_view_ranks(view), 0);
+    nx_heart_begin(&core->heart, core->config.timeout_ns, self, nx_view_ranks(view), now);
+    core->heart.ignores_lateness = nx_core_mutant(core, NX_MUTANT_IGNORES_LATENESS);
     nx_core_begin_change(core);
     nx_core_begin_state(core);
     nx_core_begin_shard(core);
     nx_vid since = view->members[self].since;
     core->settled_before = NX_SEQ_NONE;
     nx_bulk_init(&core->bulk, &core->mc, self, since, region, &core->shape, core->heads);
+    nx_bulk_plan(&core->bulk, view->vid, &core->config.schedules);
     nx_p2p_init(&core->p2p, self, view->members_count, since, region, &core->shape, core->asked);
     core->receipts_at = NX_NEVER;
     core->has_view = true;
@@ -161,9 +164,10 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     return NX_OK;
 }
 
-static void step_view(struct nx_core *core, const struct nx_event *event, struct nx_update *update)
+static void step_view(struct nx_core *core, nx_ns now, const struct nx_event *event,
+                      struct nx_update *update)
 {
-    update->status = install_view(core, event->view);
+    update->status = install_view(core, now, event->view);
     if (update->status != NX_OK)
         return;
     /* Whoever let us in was perhaps in the view before alone. */
@@ -185,6 +189,7 @@ static void step_peer_down(struct nx_core *core, const struct nx_event *event,
         core->stillborn |= core->admitted & NX_RANK_BIT(event->peer);
         return;
     }
+    nx_core_last_look(core, event->peer);
     nx_suspect_fail(&core->suspect, event->peer, event->why ? event->why : "its connection ended");
     update->busy = true;
 }
@@ -201,7 +206,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     update->upcalls_count = 0;
     update->writes_count = 0;
     switch (event->type) {
-    case NX_EV_VIEW: step_view(core, event, update); return;
+    case NX_EV_VIEW: step_view(core, now, event, update); return;
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
     case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
@@ -247,7 +252,7 @@ bool nx_core_has_news(const struct nx_core *core)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
             return true;
-    return false;
+    return nx_core_relays_have_news(core);
 }
 
 const struct nx_view *nx_core_view(const struct nx_core *core)
@@ -268,6 +273,11 @@ nx_rank nx_core_rank(const struct nx_core *core)
 nx_rankset nx_core_alive(const struct nx_core *core)
 {
     return core->has_view ? core->suspect.alive : 0;
+}
+
+nx_rankset nx_core_heard(const struct nx_core *core)
+{
+    return nx_core_alive(core) & ~(nx_rankset)core->heart.links[core->self].broken;
 }
 
 nx_rank nx_core_leader(const struct nx_core *core)
@@ -298,12 +308,14 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
         return NX_INVALID;
     if (!nx_core_is_adequate(core, subgroup, shard, core->suspect.alive))
         return NX_UNAVAILABLE;
-    return core->change.state == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
+    return nx_core_change_state(core) == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
 }
 
 enum nx_change_state nx_core_change_state(const struct nx_core *core)
 {
-    return core->has_view ? core->change.state : NX_CHANGE_STEADY;
+    if (!core->has_view)
+        return NX_CHANGE_STEADY;
+    return core->heart.isolated ? NX_CHANGE_BLOCKED : core->change.state;
 }
 
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)

@@ -32,8 +32,9 @@
 
 #include "group/group.h"
 #include "group/membership/mb_change.h"
+#include "group/multicast/mc_tree.h"
 
-enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 9, NX_UPCALLS_PER_STEP = 256 };
+enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 12, NX_UPCALLS_PER_STEP = 256 };
 
 /* What the fabric is like. The core asks these, never a provider's name. */
 struct nx_fabric_caps {
@@ -50,9 +51,11 @@ struct nx_core_config {
     struct nx_group_spec spec;
     struct nx_fabric_caps caps;
     uint32_t members_max;
-    uint32_t mc_ring_bytes;   /* ordered multicast window per sender, power of two */
-    uint32_t p2p_ring_bytes;  /* per ordered pair of members, power of two */
-    uint32_t bulk_ring_bytes; /* bulk window per sender, power of two */
+    uint32_t mc_ring_bytes;              /* ordered multicast window per sender, power of two */
+    uint32_t p2p_ring_bytes;             /* per ordered pair of members, power of two */
+    uint32_t bulk_ring_bytes;            /* bulk window per sender, power of two */
+    struct nx_schedule_limits schedules; /* zeros: the defaults */
+    nx_ns timeout_ns; /* who was silent for so long is taken for failed; 0: nobody is */
     /* simulator only: seeded defects that the judges must catch; 0 = none. Bits: core/mutants.h */
     uint64_t mutants;
 };
@@ -190,6 +193,7 @@ const struct nx_view *nx_core_view(const struct nx_core *core);
 const struct nx_layout *nx_core_layout(const struct nx_core *core);
 nx_rank nx_core_rank(const struct nx_core *core);
 nx_rankset nx_core_alive(const struct nx_core *core);
+nx_rankset nx_core_heard(const struct nx_core *core); /* of these, those that are not silent */
 /* The lowest rank neither suspected nor leaving: who admits joiners. NX_RANK_NONE before the first view. */
 nx_rank nx_core_leader(const struct nx_core *core);
 bool nx_core_has_state(const struct nx_core *core); /* of our shard; true for a spare */

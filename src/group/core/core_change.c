@@ -1,13 +1,26 @@
 /* The view change as part of a turn: what rows say of the membership, the wedge, the install (docs/view-change.md §6). */
 #include "group/core/core_state.h"
 
+#include <string.h>
+
+/* The peer is in our view. Of our bulk bytes it has what it took before; all else is written to it again. */
+static void greet(struct nx_core *core, nx_rank peer)
+{
+    core->table.here |= NX_RANK_BIT(peer);
+    uint64_t from = core->consumed[peer];
+    if (core->bulk.cut && from < core->bulk.base)
+        from = core->bulk.base;
+    if (!nx_core_mutant(core, NX_MUTANT_RESUMES_BLINDLY))
+        core->bulk_posted[peer] = from;
+}
+
 static void hear_installed(struct nx_core *core, nx_rank peer)
 {
     uint64_t vid = nx_table_seen(&core->table, peer, NX_COL_INSTALLED);
     if (vid == NX_FAREWELL)
         core->suspect.fenced = true;
     else if (vid == core->view.vid)
-        core->table.here |= NX_RANK_BIT(peer);
+        greet(core, peer);
 }
 
 static void hear_stance(struct nx_core *core, nx_rank peer)
@@ -155,7 +168,7 @@ static void begin_table(struct nx_core *core, nx_rankset joined)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         if (nx_table_seen(&core->table, peer, NX_COL_INSTALLED) == core->view.vid)
-            core->table.here |= NX_RANK_BIT(peer);
+            greet(core, peer);
         nx_table_tell(&core->table, peer, NX_COL_INSTALLED, core->view.vid);
     }
 }
@@ -169,13 +182,15 @@ static void next_epoch(struct nx_core *core, uint64_t saved, nx_rankset fresh)
     if (!nx_core_mutant(core, NX_MUTANT_FORGETS_UNDELIVERED))
         nx_mc_restore(&core->mc, core->saved, saved);
     if (core->mc.senders)
-        nx_bulk_begin_epoch(&core->bulk);
+        nx_bulk_begin_epoch(&core->bulk, core->view.vid);
+    memset(core->relayed, 0, sizeof core->relayed);
     if (fresh)
         nx_core_cut_bulk(core, fresh & core->mc.peers);
+    nx_core_settle_relays(core);
     core->delivered_at = core->delivered_told_at = 0;
 }
 
-bool nx_core_install(struct nx_core *core, struct nx_update *update)
+bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
 {
     if (!may_install(core, update))
         return false;
@@ -191,6 +206,7 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update)
         nx_bulk_cut(&core->bulk);
     uint64_t saved = nx_mc_save(&core->mc, fresh != 0, core->saved);
     nx_suspect_install(&core->suspect, nx_view_ranks(&core->view), joined);
+    nx_heart_install(&core->heart, nx_view_ranks(&core->view), now);
     core->orphaning |= removed;
     core->vacated |= removed;
     begin_table(core, joined);

@@ -159,6 +159,7 @@ void nx_core_cut_bulk(struct nx_core *core, nx_rankset fresh)
 {
     struct nx_bulk *bulk = &core->bulk;
     nx_bulk_await_bases(bulk, core->view.vid, core->region, &core->shape, fresh);
+    bulk->base = bulk->out.head;
     core->ending = (core->mc.peers & ~fresh) | NX_RANK_BIT(core->self);
     for (nx_rankset left = core->mc.peers; left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);

@@ -1,8 +1,8 @@
 #include "group/core/core_state.h"
 
-enum { SLEEP_BIT = 1u << NX_COL_SLEEP };
+enum { SLEEP_BIT = 1u << NX_COL_SLEEP, BEAT_BIT = 1u << NX_COL_HEARTBEAT };
 
-static void add_write(struct nx_core *core, struct nx_update *update, struct nx_write write)
+void nx_core_add_write(struct nx_core *core, struct nx_update *update, struct nx_write write)
 {
     nx_assert(update->writes_count < NX_MEMBERS_MAX * NX_WRITES_PER_PEER);
     update->writes[update->writes_count++] = write;
@@ -10,8 +10,23 @@ static void add_write(struct nx_core *core, struct nx_update *update, struct nx_
     core->stats.write_bytes += write.bytes;
 }
 
-/* Posts window bytes [*posted, head) to the peer: one write, or two at the ring's end. True if
- * there were any. */
+void nx_core_push_span(struct nx_core *core, struct nx_update *update, nx_rank peer,
+                       struct nx_span span, uint64_t local, uint64_t remote)
+{
+    for (uint64_t from = span.from; from < span.to;) {
+        uint64_t at = from & (span.ring_bytes - 1);
+        uint64_t rest = span.ring_bytes - at;
+        uint64_t bytes = span.to - from < rest ? span.to - from : rest;
+        nx_core_add_write(core, update,
+                          (struct nx_write){.peer = peer,
+                                            .bytes = (uint32_t)bytes,
+                                            .local_offset = local + at,
+                                            .remote_offset = remote + at});
+        from += bytes;
+    }
+}
+
+/* Posts window bytes [*posted, head) to the peer. True if there were any. */
 static bool push_window(struct nx_core *core, struct nx_update *update, nx_rank peer,
                         const struct nx_window *window, uint64_t *posted, uint64_t local,
                         uint64_t remote)
@@ -21,17 +36,8 @@ static bool push_window(struct nx_core *core, struct nx_update *update, nx_rank 
     uint64_t from = *posted > window->freed ? *posted : window->freed;
     if (from == window->head)
         return false;
-    while (from < window->head) {
-        uint64_t at = from & (window->ring_bytes - 1);
-        uint64_t rest = window->ring_bytes - at;
-        uint64_t bytes = window->head - from < rest ? window->head - from : rest;
-        add_write(core, update,
-                  (struct nx_write){.peer = peer,
-                                    .bytes = (uint32_t)bytes,
-                                    .local_offset = local + at,
-                                    .remote_offset = remote + at});
-        from += bytes;
-    }
+    nx_core_push_span(core, update, peer, (struct nx_span){from, window->head, window->ring_bytes},
+                      local, remote);
     *posted = window->head;
     return true;
 }
@@ -45,10 +51,13 @@ static void push_payload(struct nx_core *core, struct nx_update *update, nx_rank
             push_window(core, update, peer, &core->mc.out, &core->mc_posted[peer], mc, mc))
             nx_table_tell(&core->table, peer, NX_COL_MC_SENT, core->mc.out.head);
         uint64_t bulk = nx_bulk_ring_offset(shape, core->self);
-        bool may_have = !core->bulk.cut || (core->table.here & NX_RANK_BIT(peer));
-        if ((core->suspect.alive & NX_RANK_BIT(peer)) && may_have &&
+        nx_rankset takers =
+            nx_bulk_children(&core->bulk, core->self) & core->table.here & core->suspect.alive;
+        if ((takers & NX_RANK_BIT(peer)) &&
             push_window(core, update, peer, &core->bulk.out, &core->bulk_posted[peer], bulk, bulk))
             nx_table_tell(&core->table, peer, NX_COL_BULK_SENT, core->bulk.out.head);
+        if (core->relays_for)
+            nx_core_pass_on(core, update, peer);
     }
     if (push_window(core, update, peer, &core->p2p.out[peer], &core->p2p_posted[peer],
                     nx_p2p_out_offset(shape, peer), nx_p2p_in_offset(shape, core->self)))
@@ -61,13 +70,14 @@ static void push_row(struct nx_core *core, struct nx_update *update, nx_rank pee
 {
     struct nx_row_range range = nx_table_push(&core->table, peer, block);
     if (range.bytes)
-        add_write(core, update,
-                  (struct nx_write){
-                      .peer = peer,
-                      .inline_bytes = true,
-                      .bytes = range.bytes,
-                      .local_offset = nx_row_out_offset(&core->shape, peer) + range.offset,
-                      .remote_offset = nx_row_in_offset(&core->shape, core->self) + range.offset});
+        nx_core_add_write(
+            core, update,
+            (struct nx_write){.peer = peer,
+                              .inline_bytes = true,
+                              .bytes = range.bytes,
+                              .local_offset = nx_row_out_offset(&core->shape, peer) + range.offset,
+                              .remote_offset =
+                                  nx_row_in_offset(&core->shape, core->self) + range.offset});
 }
 
 /* The peer's last write wakes it if it said that it sleeps; if it did not say so, it may be about
@@ -109,6 +119,18 @@ void nx_core_tell_receipts(struct nx_core *core, nx_rank peer)
     core->owing &= ~NX_RANK_BIT(peer);
 }
 
+/* A beat alone wakes a peer that we know to sleep, but is nothing that one who falls asleep must not miss. */
+static void push_beat(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    push_row(core, update, peer, NX_BLOCK_STEADY);
+    core->beats_posted++;
+    if (core->config.caps.wakes_on_plain_write ||
+        nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0)
+        return;
+    update->writes[update->writes_count - 1].doorbell = true;
+    core->stats.doorbells++;
+}
+
 static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
     uint32_t before = update->writes_count;
@@ -117,6 +139,11 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
                   (nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT);
     if (!wanted)
         return;
+    uint32_t due = nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT;
+    if (update->writes_count == before && due == BEAT_BIT && !(core->ring & NX_RANK_BIT(peer))) {
+        push_beat(core, update, peer);
+        return;
+    }
     nx_core_tell_receipts(core, peer);
     if (core->ring & NX_RANK_BIT(peer))
         core->table.dirty[peer] |=
@@ -145,6 +172,7 @@ static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_
 
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
+    core->beats_posted = 0;
     push_farewells(core, writable, update);
     for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));

@@ -120,6 +120,7 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
     bool is_write = event->type == NX_EV_QUERY_WRITE || event->type == NX_EV_REPLY_WRITE ||
                     event->type == NX_EV_BULK_WRITE;
     bool took = update->status == NX_OK && (!is_write || update->taken > 0);
-    update->busy = took || core->p2p.postponed;
+    bool turns = event->type == NX_EV_BULK_WRITE && core->bulk.turning; /* the plan goes first */
+    update->busy = took || core->p2p.postponed || turns;
     core->p2p.postponed = false;
 }

@@ -5,6 +5,7 @@
 #include "group/core/core.h"
 #include "group/core/mutants.h"
 #include "group/membership/mb_change.h"
+#include "group/membership/mb_heart.h"
 #include "group/membership/mb_suspect.h"
 #include "group/multicast/mc_bulk.h"
 #include "group/multicast/mc_shard.h"
@@ -29,6 +30,7 @@ struct nx_core {
 
     struct nx_table table;
     struct nx_suspect suspect;
+    struct nx_heart heart;
     struct nx_change change;
     bool announced; /* our leave is in our row */
 
@@ -67,9 +69,15 @@ struct nx_core {
 
     /* Per peer: how far each window has been posted. */
     uint64_t mc_posted[NX_MEMBERS_MAX], bulk_posted[NX_MEMBERS_MAX], p2p_posted[NX_MEMBERS_MAX];
-    uint64_t sleep_epoch; /* odd: we said that we sleep */
-    nx_rankset unrung;    /* peers that may sleep through a write of ours */
-    nx_rankset ring;      /* peers that fell asleep before they saw our last write */
+    /* Bulk bytes of others that we pass on, or get passed on (core_relay.c). */
+    uint64_t relayed[NX_MEMBERS_MAX][NX_MEMBERS_MAX]; /* per sender and peer: how far */
+    nx_rankset relays_for, relayed_by_others;         /* senders */
+    nx_rankset turned;                    /* senders whose way to us is another than a turn ago */
+    nx_rank pass_on_from[NX_MEMBERS_MAX]; /* per peer: the sender whose turn it is */
+    uint64_t sleep_epoch;                 /* odd: we said that we sleep */
+    nx_rankset unrung;                    /* peers that may sleep through a write of ours */
+    nx_rankset ring;       /* peers that fell asleep before they saw our last write */
+    uint32_t beats_posted; /* writes of this turn that carry a beat and nothing else */
 
     uint32_t load[NX_LOAD_WORDS];
     struct nx_group_stats stats;
@@ -95,14 +103,22 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
 /* core_listen.c: takes what is new in the others' rows. True if something moved. */
-bool nx_core_listen(struct nx_core *core);
+bool nx_core_listen(struct nx_core *core, nx_ns now);
+/* The peer's connection has ended: whether the last that it said was that we are out. */
+void nx_core_last_look(struct nx_core *core, nx_rank peer);
+
+/* core_heart.c: what a row says of its writer's heart; any change in it is a sign of life. */
+void nx_core_hear_heart(struct nx_core *core, nx_rank peer, uint32_t changed, nx_ns now);
+/* Suspects who was silent for too long. True if something moved. */
+bool nx_core_judge(struct nx_core *core, nx_ns now);
+void nx_core_tell_heart(struct nx_core *core, nx_ns now);
 
 /* core_change.c: what a row says of the membership. */
 void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed);
 /* Moves the view change; wedges our shard while one is under way. True if it moved. */
 bool nx_core_change(struct nx_core *core);
 /* Installs the next view, if it is decided and the old one is delivered up to the trim. True if so. */
-bool nx_core_install(struct nx_core *core, struct nx_update *update);
+bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update);
 /* Our words of the change, for the rows. */
 void nx_core_tell_change(struct nx_core *core, nx_ns now);
 /* How far the old view is delivered; only while its end is decided. */
@@ -148,7 +164,24 @@ void nx_core_fail_self(struct nx_core *core, const char *why);
 /* When a turn is due though nothing happens; NX_NEVER mostly. */
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now);
 
+/* core_relay.c. Passes on to the peer what one sender's plan gives it through us. */
+void nx_core_pass_on(struct nx_core *core, struct nx_update *update, nx_rank peer);
+/* After pushing: plans whose record is with everybody whom the old plan made us pass it on to. True if one has turned. */
+bool nx_core_turn_plans(struct nx_core *core);
+/* Plans have changed: for whom we relay, and who is relayed to us. */
+void nx_core_settle_relays(struct nx_core *core);
+/* Takes what relays have passed on to us. */
+bool nx_core_hear_relays(struct nx_core *core);
+bool nx_core_relays_have_news(const struct nx_core *core);
+
 /* core_push.c: posts what the writable peers have not seen. */
+struct nx_span {
+    uint64_t from, to, ring_bytes; /* positions */
+};
+void nx_core_add_write(struct nx_core *core, struct nx_update *update, struct nx_write write);
+/* Posts the bytes of a ring: one write, or two at its end. */
+void nx_core_push_span(struct nx_core *core, struct nx_update *update, nx_rank peer,
+                       struct nx_span span, uint64_t local, uint64_t remote);
 void nx_core_tell_receipts(struct nx_core *core,
                            nx_rank peer); /* our newest, into the peer's row */
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update);

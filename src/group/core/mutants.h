@@ -19,6 +19,15 @@ enum nx_mutant {
     NX_MUTANT_ANYBODY_PROPOSES = 1u << 8,    /* everybody leads (V1) */
     NX_MUTANT_MINORITY_GOES_ON = 1u << 10,   /* agrees without a majority (V1, V2) */
     NX_MUTANT_FORGETS_UNDELIVERED = 1u << 9, /* does not send again what the trim left over (D6) */
+    NX_MUTANT_WEDGED_HEART_STOPS = 1u << 11, /* a wedged member's heart does not beat (V5) */
+    NX_MUTANT_IGNORES_LATENESS = 1u << 12,   /* counts time in which it did not run (V5) */
+    NX_MUTANT_BEATS_WHEN_IDLE = 1u
+                                << 13, /* what it writes to anybody stands for a beat to all (V5) */
+    NX_MUTANT_EVERYBODY_JUDGES = 1u << 14, /* whom one does not hear all suspect (V6) */
+    NX_MUTANT_READS_PAST_PLAN = 1u
+                                << 20, /* a relay turns to a plan before the old one is done (B1) */
+    NX_MUTANT_RESUMES_BLINDLY =
+        1u << 21, /* a view goes on where bulk bytes were posted, not read (B1) */
     NX_MUTANT_SEAT_GIVEN_TWICE = 1u << 16,   /* takes a seat's card from two leaders (V1) */
     NX_MUTANT_SEAT_NOT_CLEARED = 1u << 17,   /* believes what a seat's former owner wrote (V5) */
     NX_MUTANT_STATELESS_ADEQUATE = 1u << 18, /* counts members that lack the state (T2) */

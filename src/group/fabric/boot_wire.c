@@ -50,6 +50,7 @@ size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_
     nx_write_u64(&w, hello->layout_hash);
     nx_write_u32(&w, hello->members_max);
     nx_write_u32(&w, hello->first_view_nodes);
+    nx_write_u32(&w, hello->timeout_ms);
     nx_boot_write_text(&w, hello->provider);
     write_spec(&w, &hello->spec);
     nx_write_u32(&w, hello->node);
@@ -141,6 +142,7 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
     h.layout_hash = nx_read_u64(&r);
     h.members_max = nx_read_u32(&r);
     h.first_view_nodes = nx_read_u32(&r);
+    h.timeout_ms = nx_read_u32(&r);
     if (!nx_boot_read_text(&r, h.provider, sizeof h.provider))
         return malformed(err, "provider");
     if (!read_spec(&r, &h.spec))
@@ -257,6 +259,9 @@ enum nx_status nx_boot_compare(const struct nx_boot_hello *leader,
     if (leader->members_max != joiner->members_max)
         return number_differs(err, "the largest number of members", "", joiner->members_max,
                               leader->members_max);
+    if (leader->timeout_ms != joiner->timeout_ms)
+        return number_differs(err, "the timeout of silent members in ms (heartbeat_ms)", "",
+                              joiner->timeout_ms, leader->timeout_ms);
     if (leader->spec.subgroups_count != joiner->spec.subgroups_count)
         return number_differs(err, "the number of subgroups", "", joiner->spec.subgroups_count,
                               leader->spec.subgroups_count);

@@ -64,7 +64,7 @@ struct nx_boot_address {
 struct nx_boot_hello {
     uint32_t version;
     uint64_t layout_hash;
-    uint32_t members_max, first_view_nodes;
+    uint32_t members_max, first_view_nodes, timeout_ms;
     char provider[16];
     struct nx_group_spec spec;
     nx_node node;

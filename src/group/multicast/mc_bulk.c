@@ -23,6 +23,35 @@ void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, nx_vid s
     }
 }
 
+static nx_rank self_of(const struct nx_bulk *bulk)
+{
+    return bulk->mc->members[bulk->mc->own];
+}
+
+nx_rankset nx_bulk_children(const struct nx_bulk *bulk, nx_rank sender)
+{
+    return nx_tree_children(bulk->plans[sender], bulk->mc->set, sender, self_of(bulk));
+}
+
+nx_rank nx_bulk_parent(const struct nx_bulk *bulk, nx_rank sender)
+{
+    return nx_tree_parent(bulk->plans[sender], bulk->mc->set, sender, self_of(bulk));
+}
+
+void nx_bulk_turn(struct nx_bulk *bulk, nx_rank sender)
+{
+    nx_assert(bulk->turning & NX_RANK_BIT(sender));
+    bulk->turning &= ~NX_RANK_BIT(sender);
+    bulk->plans[sender] = bulk->next[sender];
+    bulk->unread |= sender == self_of(bulk) ? 0 : NX_RANK_BIT(sender);
+}
+
+void nx_bulk_plan(struct nx_bulk *bulk, nx_vid epoch, const struct nx_schedule_limits *limits)
+{
+    bulk->epoch = epoch;
+    bulk->limits = *limits;
+}
+
 static uint8_t *head_of(const struct nx_bulk *bulk, const struct nx_bulk_own *own)
 {
     return bulk->heads + (size_t)(own - bulk->own) * bulk->mc->send_max;
@@ -47,12 +76,14 @@ enum nx_status nx_bulk_start(struct nx_bulk *bulk, uint64_t total, const void *h
     if (slot == NX_BULKS_MAX)
         return NX_AGAIN;
     struct nx_bulk_own *own = &bulk->own[slot];
-    nx_rank self = bulk->mc->members[bulk->mc->own];
+    nx_rank self = self_of(bulk);
     *own = (struct nx_bulk_own){
         .state = NX_BULK_TAKING,
         .stream = nx_stream_make(self, true, ++bulk->opened, slot),
         .total = total,
         .head_len = (uint32_t)head_len,
+        .schedule = nx_schedule_choose(&bulk->limits, total,
+                                       (uint32_t)__builtin_popcountll(bulk->mc->peers)),
     };
     bulk->busy |= (uint64_t)1 << slot;
     if (head_len)
@@ -87,6 +118,39 @@ static size_t put_block(struct nx_bulk *bulk, struct nx_bulk_own *own, const uin
     return take;
 }
 
+/* The plan that the messages under way ask for: that of the largest. */
+static enum nx_schedule wanted_plan(const struct nx_bulk *bulk)
+{
+    enum nx_schedule wanted = NX_SCHEDULE_SEQUENTIAL;
+    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
+        const struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
+        if (own->state == NX_BULK_TAKING && own->schedule > wanted)
+            wanted = own->schedule;
+    }
+    return wanted;
+}
+
+/* Whether blocks may be appended: by the plan that is wanted. Otherwise the record of the new one goes first, and all of
+ * the old one's children have to have it before anything follows. */
+static bool has_plan(struct nx_bulk *bulk)
+{
+    nx_rank self = self_of(bulk);
+    enum nx_schedule wanted = wanted_plan(bulk);
+    if (bulk->turning & NX_RANK_BIT(self))
+        return false;
+    if (wanted == bulk->plans[self])
+        return true;
+    struct nx_record record = {.len = sizeof(uint64_t), .kind = NX_REC_PLAN};
+    uint8_t *payload = nx_window_append(&bulk->out, &record);
+    if (!payload)
+        return false;
+    uint64_t word = bulk->epoch << 8 | wanted;
+    memcpy(payload, &word, sizeof word);
+    bulk->next[self] = wanted;
+    bulk->turning |= NX_RANK_BIT(self);
+    return false;
+}
+
 enum nx_status nx_bulk_put(struct nx_bulk *bulk, nx_stream stream, const void *bytes, size_t len,
                            size_t *taken)
 {
@@ -98,7 +162,7 @@ enum nx_status nx_bulk_put(struct nx_bulk *bulk, nx_stream stream, const void *b
     /* Nobody else in the shard: the bytes have nowhere to go. */
     size_t done = bulk->mc->peers ? 0 : len;
     own->taken += done;
-    while (done < len) {
+    while (done < len && has_plan(bulk)) {
         size_t take = put_block(bulk, own, (const uint8_t *)bytes + done, len - done);
         if (take == 0)
             break;
@@ -125,7 +189,9 @@ void nx_bulk_give_up(struct nx_bulk *bulk, nx_stream stream)
 static bool announce_abort(struct nx_bulk *bulk, struct nx_bulk_own *own)
 {
     struct nx_record record = {.len = sizeof own->stream, .kind = NX_REC_ABORT};
-    uint8_t *payload = nx_window_append(&bulk->out, &record);
+    bool turning =
+        (bulk->turning & NX_RANK_BIT(self_of(bulk))) != 0; /* nothing follows a plan yet */
+    uint8_t *payload = turning ? NULL : nx_window_append(&bulk->out, &record);
     if (!payload)
         return false;
     memcpy(payload, &own->stream, sizeof own->stream);
@@ -298,16 +364,51 @@ static const char *take_abort(struct nx_bulk *bulk, nx_rank peer, const uint8_t 
     return NULL;
 }
 
+/* What follows comes by the new plan: nothing of it is readable before it came that way. */
+static const char *take_plan(struct nx_bulk *bulk, nx_rank peer, const uint8_t *payload,
+                             uint32_t len)
+{
+    if (len != sizeof(uint64_t))
+        return "its bulk plan has an impossible length";
+    uint64_t word = nx_remote_load(payload), schedule = word & 0xff;
+    if (schedule >= NX_SCHEDULES_COUNT)
+        return "its bulk plan names no schedule";
+    if (word >> 8 != bulk->epoch)
+        return NULL; /* of a view that is over: so is the plan */
+    bulk->next[peer] = (enum nx_schedule)schedule;
+    bulk->turning |= NX_RANK_BIT(peer);
+    bulk->in[peer].sent = bulk->in[peer].read;
+    return NULL;
+}
+
+/* The next record that is no plan. Plans are taken on the way, and end what may be read for now. */
+static enum nx_intake_got next_record(struct nx_bulk *bulk, nx_rank peer, struct nx_record *record,
+                                      const uint8_t **payload, const char **why)
+{
+    *why = NULL;
+    while (!(bulk->turning & NX_RANK_BIT(peer))) {
+        enum nx_intake_got got = nx_intake_next(&bulk->in[peer], record, payload);
+        if (got != NX_INTAKE_RECORD || record->kind != NX_REC_PLAN)
+            return got;
+        *why = take_plan(bulk, peer, *payload, record->len);
+        if (*why)
+            return got;
+    }
+    return NX_INTAKE_EMPTY;
+}
+
 enum nx_bulk_got nx_bulk_next(struct nx_bulk *bulk, nx_rank peer, struct nx_part *part,
                               const uint8_t **head, size_t *head_len, const char **why)
 {
     struct nx_record record;
     const uint8_t *payload;
-    enum nx_intake_got got = nx_intake_next(&bulk->in[peer], &record, &payload);
+    enum nx_intake_got got = next_record(bulk, peer, &record, &payload, why);
     if (got == NX_INTAKE_EMPTY) {
         bulk->unread &= ~NX_RANK_BIT(peer);
         return NX_BULK_NONE;
     }
+    if (*why)
+        return NX_BULK_CORRUPT;
     *why = "its bulk ring holds a malformed record";
     if (got == NX_INTAKE_RECORD && record.kind == NX_REC_BLOCK) {
         *why = take_block(bulk, peer, payload, record.len, part, head, head_len);
@@ -331,8 +432,15 @@ bool nx_bulk_commit(struct nx_bulk *bulk, nx_rank peer, nx_stream stream)
     return true;
 }
 
-void nx_bulk_begin_epoch(struct nx_bulk *bulk)
+void nx_bulk_begin_epoch(struct nx_bulk *bulk, nx_vid epoch)
 {
+    bulk->epoch = epoch;
+    bulk->turning = 0;
+    memset(bulk->plans, 0, sizeof bulk->plans);
+    for (nx_rankset left = bulk->mc->peers; left; left &= left - 1) {
+        struct nx_intake *in = &bulk->in[__builtin_ctzll(left)];
+        in->sent = in->read;
+    }
     for (nx_rankset left = bulk->busy; left; left &= left - 1) {
         struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
         if (own->state == NX_BULK_COMMITTED)

@@ -19,15 +19,25 @@
  * A slot stays committed until every member has delivered the commit, since it is the slot of the
  * receivers' tables, too.
  *
+ * Who writes a sender's bytes to whom is its plan (mc_tree.h): a view begins with sequential; a plan record in the ring
+ * itself, at the same position for everybody, says what holds for the bytes behind it. So each byte reaches a member by
+ * one way, and nothing late can land on what came after it:
+ *
+ *   a member that passes bytes on does so for those that it has taken, up to the plan record under the old plan; only
+ *   then does it read past the record
+ *   a view's end ends all plans: nothing is passed on by who is wedged, and the sender itself writes to each member of the
+ *   next view from where that member's reading ended (core_relay.c)
+ *
  * Owner   the rings lie in the region; heads are kept in memory that the caller gives. Thread
  *         group thread only
- * Source  Derecho's RDMC has block schedules and relays; here the sender writes to each peer
- *         (sequential schedule). */
+ * Source  Behrens et al., RDMC, DSN 2018. Departure: what is passed on are bytes of the sender's window, which it keeps
+ *         until everybody has taken them, so a relay's death costs nothing but a view change. */
 #ifndef NX_GROUP_MC_BULK_H
 #define NX_GROUP_MC_BULK_H
 
 #include "group/multicast/mc_shard.h"
 #include "group/multicast/mc_stream.h"
+#include "group/multicast/mc_tree.h"
 
 enum {
     NX_BULKS_MAX = 16,              /* open at one sender */
@@ -57,6 +67,7 @@ struct nx_bulk_own {
     uint64_t end; /* draining: all bytes have arrived when everybody consumed up to here;
                      committed: the place behind the commit in the order */
     uint32_t head_len;
+    enum nx_schedule schedule; /* that its size asks for */
 };
 
 /* NX_COL_BULK_BASE: since the cut at the start of view `vid` the sender's ring begins at `base`. */
@@ -82,9 +93,16 @@ struct nx_bulk {
     struct nx_window out;
     bool cut;       /* this view began with one: what is sent goes only to those who are in it */
     nx_vid cut_vid; /* the last view that did */
+    uint64_t base;  /* of our ring since then */
     nx_rankset awaited; /* peers whose base is not known yet: nothing of their rings is read */
     struct nx_intake in[NX_MEMBERS_MAX]; /* per rank */
     nx_rankset unread;                   /* ranks whose intake may hold records */
+    nx_vid epoch;
+    struct nx_schedule_limits limits;
+    /* Per sender, ours too: the plan of the bytes that are read, or appended, now; and the next one, while the plan
+     * record is behind us but not with everybody whom the old plan makes us pass it on to. */
+    enum nx_schedule plans[NX_MEMBERS_MAX], next[NX_MEMBERS_MAX];
+    nx_rankset turning; /* senders between two plans */
     struct nx_bulk_own own[NX_BULKS_MAX];
     struct nx_bulk_theirs theirs[NX_MEMBERS_MAX][NX_BULKS_MAX]; /* per rank */
 };
@@ -105,6 +123,18 @@ void nx_bulk_await_bases(struct nx_bulk *bulk, nx_vid vid, uint8_t *region,
 const char *nx_bulk_take_base(struct nx_bulk *bulk, nx_rank peer, uint64_t word, uint64_t sent);
 /* One of our lost streams, freed; 0: none is left. */
 nx_stream nx_bulk_next_lost(struct nx_bulk *bulk);
+
+/* --- plans --- */
+
+/* At the beginning of this member: the view it begins in, and from which sizes on messages are passed on. */
+void nx_bulk_plan(struct nx_bulk *bulk, nx_vid epoch, const struct nx_schedule_limits *limits);
+
+/* Whom this member writes sender's bytes to, and who writes them to it. */
+nx_rankset nx_bulk_children(const struct nx_bulk *bulk, nx_rank sender);
+nx_rank nx_bulk_parent(const struct nx_bulk *bulk, nx_rank sender);
+
+/* All that stands before sender's plan record is with our children: the next plan holds. */
+void nx_bulk_turn(struct nx_bulk *bulk, nx_rank sender);
 
 /* --- the sender's side; the caller checked that the shard may send --- */
 
@@ -142,7 +172,7 @@ nx_stream nx_bulk_orphan(struct nx_bulk *bulk, nx_rank peer, bool out);
 
 /* A new epoch of the shard has begun and our undelivered messages are appended again: finds the commits' new places.
  * Slots of those that were delivered are kept until the caller says that all members are in the new epoch
- * (keeps_slots). */
-void nx_bulk_begin_epoch(struct nx_bulk *bulk);
+ * (keeps_slots). Plans are sequential again, and of what is readable only what was read counts. */
+void nx_bulk_begin_epoch(struct nx_bulk *bulk, nx_vid epoch);
 
 #endif

@@ -33,6 +33,7 @@ enum nx_record_kind {
     NX_REC_COMMIT,  /* multicast: u64 stream, then the head of a bulk message */
     NX_REC_BLOCK,   /* bulk: struct nx_bulk_header, then bytes */
     NX_REC_ABORT,   /* bulk: u64 stream */
+    NX_REC_PLAN,    /* bulk: u64 {vid, schedule}: who passes on what follows */
     NX_REC_QUERY,   /* p2p: struct nx_p2p_header, then bytes */
     NX_REC_REPLY,   /* p2p: same */
     NX_REC_CANCEL,  /* p2p: u64 stream */

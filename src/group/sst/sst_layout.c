@@ -33,7 +33,9 @@ enum nx_status nx_region_shape_init(struct nx_region_shape *shape, uint32_t memb
     shape->bulk = shape->mc + members * mc_ring_bytes;
     shape->p2p_in = shape->bulk + members * bulk_ring_bytes;
     shape->p2p_out = shape->p2p_in + members * p2p_ring_bytes;
-    shape->bytes = shape->p2p_out + members * p2p_ring_bytes;
+    shape->relay_in = shape->p2p_out + members * p2p_ring_bytes;
+    shape->relay_out = shape->relay_in + members * members * sizeof(struct nx_guarded);
+    shape->bytes = shape->relay_out + members * members * sizeof(struct nx_guarded);
     return NX_OK;
 }
 

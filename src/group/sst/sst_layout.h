@@ -7,6 +7,10 @@
  *   bulk        members_max × ring    ring[s]: bulk blocks of sender s; same
  *   p2p in      members_max × ring    ring[s]: written by s
  *   p2p out     members_max × ring    ring[d]: the source of our writes into p2p in of d
+ *   relay in    members_max² words    word[w][s]: bytes of sender s that member w has passed on to us; written by w
+ *   relay out   members_max² words    word[d][s]: the same of ours, for member d
+ *
+ * A member that passes on bulk bytes of another sender writes them into that sender's bulk ring, at the same offsets.
  *
  * A row is 24 guarded words in three blocks of 128 bytes, each pushed as one inline write at most:
  *
@@ -44,7 +48,7 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_MC_RECEIVED, NX_LAW_GROWS, NX_LIFE_EPOCH)  /* places held of the order, no gap */    \
     X(NX_COL_MC_DELIVERED, NX_LAW_GROWS, NX_LIFE_EPOCH) /* places handed up of the order */       \
     X(NX_COL_MC_SENT, NX_LAW_GROWS, NX_LIFE_EPOCH)      /* bytes in our multicast ring: guard */  \
-    X(NX_COL_BULK_SENT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* bytes in our bulk ring: guard */       \
+    X(NX_COL_BULK_SENT, NX_LAW_GROWS, NX_LIFE_EPOCH)    /* bytes in our bulk ring: guard */       \
     X(NX_COL_BULK_CONSUMED, NX_LAW_GROWS, NX_LIFE_PAIR) /* bytes handed up of your bulk ring */   \
     X(NX_COL_P2P_SENT, NX_LAW_GROWS, NX_LIFE_PAIR)      /* bytes written to you: guard */         \
     X(NX_COL_P2P_CONSUMED, NX_LAW_GROWS, NX_LIFE_PAIR)  /* bytes handed up of yours */            \
@@ -56,6 +60,8 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_INSTALLED, NX_LAW_GROWS, NX_LIFE_PAIR)     /* the vid we are in, or the farewell */  \
     X(NX_COL_LOAD_LOW, NX_LAW_FREE, NX_LIFE_PAIR)       /* load words 0 and 1, first one lower */ \
     X(NX_COL_LOAD_HIGH, NX_LAW_FREE, NX_LIFE_PAIR)      /* load words 2 and 3 */                  \
+    X(NX_COL_LINKS, NX_LAW_FREE, NX_LIFE_PAIR)          /* struct nx_links, one word */           \
+    X(NX_COL_HEARTBEAT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* beats of our heart */                  \
     X(NX_COL_HAS_STATE, NX_LAW_GROWS, NX_LIFE_EPOCH)    /* 1: it lacked its state, and has it */  \
     X(NX_COL_BULK_BASE, NX_LAW_GROWS, NX_LIFE_PAIR)     /* nx_bulk_base_word: our ring begins */
 
@@ -88,10 +94,12 @@ static_assert((int)NX_COLUMNS_COUNT <= (int)NX_ROW_WORDS, "a row holds every col
 static_assert(NX_ROW_WORDS * sizeof(struct nx_guarded) == NX_ROW_BYTES, "rows have no holes");
 static_assert((int)NX_BLOCKS_COUNT * (int)NX_BLOCK_WORDS == (int)NX_ROW_WORDS, "blocks fill a row");
 static_assert((int)NX_COL_SLEEP == (int)NX_BLOCK_WORDS - 1, "the hot columns fill the first block");
+static_assert((int)NX_COL_HEARTBEAT == 2 * (int)NX_BLOCK_WORDS, "the third block begins there");
 
 struct nx_region_shape {
     uint32_t members_max, mc_ring_bytes, bulk_ring_bytes, p2p_ring_bytes;
     uint64_t rows_in, rows_out, mc, bulk, p2p_in, p2p_out; /* offsets of the areas */
+    uint64_t relay_in, relay_out;                          /* the same */
     uint64_t bytes;                                        /* in all */
 };
 
@@ -124,6 +132,20 @@ static inline uint64_t nx_mc_ring_offset(const struct nx_region_shape *shape, nx
 static inline uint64_t nx_bulk_ring_offset(const struct nx_region_shape *shape, nx_rank rank)
 {
     return shape->bulk + (uint64_t)rank * shape->bulk_ring_bytes;
+}
+
+static inline uint64_t nx_relay_in_offset(const struct nx_region_shape *shape, nx_rank writer,
+                                          nx_rank sender)
+{
+    return shape->relay_in +
+           ((uint64_t)writer * shape->members_max + sender) * sizeof(struct nx_guarded);
+}
+
+static inline uint64_t nx_relay_out_offset(const struct nx_region_shape *shape, nx_rank peer,
+                                           nx_rank sender)
+{
+    return shape->relay_out +
+           ((uint64_t)peer * shape->members_max + sender) * sizeof(struct nx_guarded);
 }
 
 static inline uint64_t nx_p2p_in_offset(const struct nx_region_shape *shape, nx_rank rank)

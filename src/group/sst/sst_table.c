@@ -106,7 +106,8 @@ uint32_t nx_table_scan(struct nx_table *table, nx_rank peer, uint32_t *lawless)
     uint64_t *seen = table->seen[peer];
     uint32_t changed = 0;
     *lawless = 0;
-    for (unsigned c = 0; c < NX_COLUMNS_COUNT; c++) {
+    /* The writer pushes the row's first block first: who sees a word of a later one sees what stood before it. */
+    for (unsigned c = NX_COLUMNS_COUNT; c-- > 0;) {
         uint64_t value;
         if (!is_news(table, peer, c, &value))
             continue;

@@ -1,0 +1,208 @@
+/* Who was not heard, from what landed: the excuse for putting a live node out. */
+#include "check.h"
+
+#include "common/nx_assert.h"
+
+#include <stdlib.h>
+
+enum { PAUSES_MAX = 32, STALLS_MAX = 1024 };
+
+struct pause {
+    nx_ns from, until;
+};
+
+struct stall {
+    unsigned from, to;
+    struct pause when;
+};
+
+struct ears {
+    struct sim_facts *facts;
+    bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
+    nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
+    size_t since[SIM_NODES_MAX][SIM_NODES_MAX]; /* of a link that is in `unlinked` */
+    uint64_t mute[SIM_NODES_MAX];               /* to whom nothing came of this node */
+    struct pause pauses[SIM_NODES_MAX][PAUSES_MAX];
+    unsigned pauses_count[SIM_NODES_MAX];
+    struct stall stalls[STALLS_MAX];
+    unsigned stalls_count;
+};
+
+/* The first record at this time or later. */
+static size_t record_at(const struct sim_trace *trace, nx_ns time)
+{
+    size_t low = 0, high = trace->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (trace->records[middle].at < time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static nx_ns overlap(const struct pause *pause, nx_ns from, nx_ns until)
+{
+    nx_ns begin = pause->from > from ? pause->from : from;
+    nx_ns end = pause->until < until ? pause->until : until;
+    return end > begin ? end - begin : 0;
+}
+
+/* How long of this time node `of` could not write, or its writes could not land at node `at`. A heart that does not beat
+ * though it could is no excuse. */
+static nx_ns hindered(const struct ears *ears, unsigned at, unsigned of, nx_ns from, nx_ns until)
+{
+    nx_ns sum = 0;
+    for (unsigned i = 0; i < ears->pauses_count[of]; i++)
+        sum += overlap(&ears->pauses[of][i], from, until);
+    for (unsigned i = 0; i < ears->stalls_count; i++)
+        if (ears->stalls[i].from == of && ears->stalls[i].to == at)
+            sum += overlap(&ears->stalls[i].when, from, until);
+    return sum;
+}
+
+/* A node that is late by less than a beat cannot know it: so much of each of its pauses counts. */
+static nx_ns excused(const struct ears *ears, unsigned at, nx_ns from, nx_ns until)
+{
+    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 3;
+    for (unsigned i = 0; i < ears->pauses_count[at]; i++) {
+        nx_ns shared = overlap(&ears->pauses[at][i], from, until);
+        sum += shared > beat ? shared - beat : 0;
+    }
+    return sum;
+}
+
+static void give_up(struct sim_facts *facts, unsigned node, size_t at)
+{
+    if (at < facts->given_up[node])
+        facts->given_up[node] = at;
+}
+
+/* A word is read before the last piece of its write has landed, sometimes: so nearly the timeout is enough. */
+static nx_ns enough(const struct ears *ears)
+{
+    return ears->facts->limits->timeout_ns - ears->facts->limits->timeout_ns / 16;
+}
+
+static void note_silence(struct ears *ears, unsigned at, unsigned of)
+{
+    nx_ns heard = ears->heard[at][of];
+    struct sim_facts *facts = ears->facts;
+    size_t after = record_at(facts->trace, heard + enough(ears));
+    size_t since = after ? after - 1 : 0; /* what is recorded after it may follow from it */
+    if (!(facts->unlinked[at] >> of & 1) || since < ears->since[at][of])
+        ears->since[at][of] = ears->since[of][at] = since;
+    ears->mute[of] |= UINT64_C(1) << at;
+    facts->unlinked[at] |= UINT64_C(1) << of;
+    facts->unlinked[of] |= UINT64_C(1) << at;
+}
+
+/* Between `heard` and `now` nothing of node `of` landed at node `at`. */
+static void measure(struct ears *ears, unsigned at, unsigned of, nx_ns now)
+{
+    const struct sim_facts *facts = ears->facts;
+    nx_ns heard = ears->heard[at][of];
+    if (ears->closed[at][of] || now - heard - excused(ears, at, heard, now) < enough(ears) ||
+        hindered(ears, at, of, heard, now) < facts->limits->timeout_ns / 2)
+        return;
+    note_silence(ears, at, of);
+}
+
+/* Its link to `at` stood still for a while when it died: that cannot be told from its death. */
+static void measure_dying(struct ears *ears, unsigned at, unsigned of, nx_ns now)
+{
+    nx_ns heard = ears->heard[at][of], half = ears->facts->limits->timeout_ns / 2;
+    if (!ears->closed[at][of] && now - heard >= half &&
+        hindered(ears, at, of, heard, now) >= half / 3)
+        note_silence(ears, at, of);
+}
+
+static void close_pair(struct ears *ears, unsigned a, unsigned b, nx_ns now)
+{
+    measure(ears, a, b, now);
+    measure(ears, b, a, now);
+    ears->closed[a][b] = ears->closed[b][a] = true;
+}
+
+static void close_node(struct ears *ears, unsigned node, nx_ns now)
+{
+    for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
+        close_pair(ears, node, peer, now);
+}
+
+static void note_record(struct ears *ears, const struct sim_record *r)
+{
+    switch (r->kind) {
+    case SIM_PAUSE:
+        nx_assert(ears->pauses_count[r->node] < PAUSES_MAX);
+        ears->pauses[r->node][ears->pauses_count[r->node]++] =
+            (struct pause){r->at, r->at + (nx_ns)r->total};
+        return;
+    case SIM_STALL:
+        nx_assert(ears->stalls_count < STALLS_MAX);
+        ears->stalls[ears->stalls_count++] =
+            (struct stall){r->node, r->peer, {r->at, r->at + (nx_ns)r->total}};
+        return;
+    case SIM_COLUMN:
+        measure(ears, r->node, r->peer, r->at);
+        ears->heard[r->node][r->peer] = r->at;
+        return;
+    case SIM_DOWN: close_pair(ears, r->node, r->peer, r->at); return;
+    case SIM_KILL: /* a link that stood still before will not be told from its death */
+        for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
+            measure_dying(ears, peer, r->node, r->at);
+        close_node(ears, r->node, r->at);
+        return;
+    case SIM_OUT:
+    case SIM_LEFT: close_node(ears, r->node, r->at); return;
+    default: return;
+    }
+}
+
+/* Its links broke at one time, so many that it has no majority, and their other ends lost nobody else: nobody else is to go. */
+static bool is_silent_host(const struct ears *ears, unsigned node)
+{
+    const struct sim_facts *facts = ears->facts;
+    uint64_t ends = facts->unlinked[node];
+    nx_ns first = NX_NEVER, last = 0;
+    for (unsigned n = 0; n < facts->nodes; n++) {
+        if (!(ends >> n & 1))
+            continue;
+        if (facts->unlinked[n] != UINT64_C(1) << node)
+            return false;
+        nx_ns at = facts->trace->records[ears->since[node][n]].at;
+        first = at < first ? at : first;
+        last = at > last ? at : last;
+    }
+    unsigned linked = facts->nodes - (unsigned)__builtin_popcountll(ends);
+    return (ends & (ends - 1)) != 0 && ends == ears->mute[node] && 2 * linked <= facts->nodes &&
+           last - first <= facts->limits->timeout_ns / 2;
+}
+
+static void blame(struct ears *ears)
+{
+    struct sim_facts *facts = ears->facts;
+    for (unsigned a = 0; a < facts->nodes; a++)
+        for (unsigned b = 0; b < facts->nodes; b++)
+            if ((facts->unlinked[a] >> b & 1) && !is_silent_host(ears, b))
+                give_up(facts, a, ears->since[a][b]);
+}
+
+void sim_find_silence(struct sim_facts *facts)
+{
+    const struct sim_trace *trace = facts->trace;
+    struct ears *ears = calloc(1, sizeof *ears);
+    nx_assert(ears != NULL);
+    ears->facts = facts;
+    for (unsigned a = 0; a < SIM_NODES_MAX; a++)
+        for (unsigned b = 0; b < SIM_NODES_MAX; b++)
+            ears->closed[a][b] = a == b || a >= facts->nodes || b >= facts->nodes;
+    for (size_t at = 0; at < trace->count; at++)
+        note_record(ears, &trace->records[at]);
+    nx_ns end = trace->count ? trace->records[trace->count - 1].at : 0;
+    for (unsigned node = 0; node < facts->nodes; node++)
+        close_node(ears, node, end);
+    blame(ears);
+    free(ears);
+}

@@ -1,0 +1,124 @@
+#include "cli/model_args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum nx_status refuse(struct nx_err *err, const char *what, const char *argument)
+{
+    return nx_err_set(err, NX_INVALID, "%s \"%s\"", what, argument);
+}
+
+static enum nx_status read_count(const char *text, uint32_t most, uint32_t *count,
+                                 struct nx_err *err)
+{
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || v < 1 || v > most)
+        return nx_err_set(err, NX_INVALID, "\"%s\" is not a number from 1 to %u", text, most);
+    *count = (uint32_t)v;
+    return NX_OK;
+}
+
+static enum nx_status add_input(struct nx_model_args *args, const char *text, struct nx_err *err)
+{
+    const char *equals = strchr(text, '=');
+    if (args->n_inputs == NX_PORTS_MAX)
+        return nx_err_set(err, NX_INVALID, "more than %u inputs", NX_PORTS_MAX);
+    struct nx_model_input_arg *input = &args->inputs[args->n_inputs++];
+    *input = (struct nx_model_input_arg){NULL, 0, text};
+    if (equals)
+        *input = (struct nx_model_input_arg){text, (size_t)(equals - text), equals + 1};
+    return NX_OK;
+}
+
+/* By what it begins with: a symbol is JSON, params have MXNet's or NumPy's magic, all else may be ONNX. */
+static enum nx_status sort_file(struct nx_model_args *args, const struct nx_mapped_file *file,
+                                struct nx_err *err)
+{
+    const char *text = file->bytes;
+    size_t blank = 0;
+    while (blank < file->len && blank < 64 && strchr(" \t\r\n", text[blank]) && text[blank])
+        blank++;
+    bool json = blank < file->len && text[blank] == '{';
+    bool params = file->len >= 8 && (!memcmp(text, "\x12\x01\0\0\0\0\0\0", 8) ||
+                                     !memcmp(text, "PK\3\4", 4) || !memcmp(text, "\x93NUMPY", 6));
+    struct nx_file *slot = json     ? &args->files.symbol
+                           : params ? &args->files.params
+                                    : &args->files.onnx;
+    if (slot->bytes)
+        return nx_err_set(err, NX_INVALID, "two files look like %s",
+                          json     ? "a symbol"
+                          : params ? "params"
+                                   : "ONNX");
+    *slot = (struct nx_file){file->bytes, file->len};
+    return NX_OK;
+}
+
+static enum nx_status add_file(struct nx_model_args *args, const char *path, struct nx_err *err)
+{
+    if (args->n_mapped == 2)
+        return refuse(err, "a third file", path);
+    struct nx_mapped_file *file = &args->mapped[args->n_mapped];
+    NX_TRY(nx_mapped_file_open(path, file, err) == NX_OK ? NX_OK : NX_IO);
+    args->n_mapped++;
+    return sort_file(args, file, err);
+}
+
+struct cursor {
+    int argc, at;
+    char **argv;
+};
+
+static enum nx_status value_of(struct cursor *c, const char **value, struct nx_err *err)
+{
+    if (c->at + 1 >= c->argc)
+        return refuse(err, "no value for", c->argv[c->at]);
+    *value = c->argv[++c->at];
+    return NX_OK;
+}
+
+static enum nx_status read_option(struct nx_model_args *args, struct cursor *c, bool run,
+                                  struct nx_err *err)
+{
+    const char *option = c->argv[c->at], *value = "";
+    if (!run && !strcmp(option, "--json")) {
+        args->json = true;
+        return NX_OK;
+    }
+    bool inspects = !run && !strcmp(option, "--batch");
+    bool runs = run && (!strcmp(option, "--input") || !strcmp(option, "--output") ||
+                        !strcmp(option, "--threads"));
+    if (!inspects && !runs && strcmp(option, "--backend") != 0)
+        return refuse(err, "unknown option", option);
+    NX_TRY(value_of(c, &value, err));
+    if (!strcmp(option, "--batch"))
+        return read_count(value, NX_BATCH_MAX, &args->options.load.batch_max, err);
+    if (!strcmp(option, "--threads"))
+        return read_count(value, 1024, &args->options.load.threads, err);
+    if (!strcmp(option, "--input"))
+        return add_input(args, value, err);
+    *(!strcmp(option, "--output") ? &args->output : &args->options.backend) = value;
+    return NX_OK;
+}
+
+enum nx_status nx_model_args_read(int argc, char **argv, bool run, struct nx_model_args *args,
+                                  struct nx_err *err)
+{
+    struct cursor c = {argc, 0, argv};
+    *args = (struct nx_model_args){
+        .options = {.backend = "auto", .load = {.batch_max = 1, .threads = 1}}};
+    for (; c.at < argc; c.at++)
+        NX_TRY(argv[c.at][0] == '-' ? read_option(args, &c, run, err)
+                                    : add_file(args, argv[c.at], err));
+    if (args->n_mapped == 0)
+        return nx_err_set(err, NX_INVALID, "no model");
+    if (args->n_mapped == 1 && !args->files.onnx.bytes)
+        return nx_err_set(err, NX_INVALID, "a symbol and its params are needed, one file is there");
+    return NX_OK;
+}
+
+void nx_model_args_close(struct nx_model_args *args)
+{
+    for (uint32_t i = 0; i < args->n_mapped; i++)
+        nx_mapped_file_close(&args->mapped[i]);
+}

@@ -1,0 +1,125 @@
+#include "common/text.h"
+
+#include "common/utf8.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_BYTES = 512 };
+
+void nx_text_init(struct nx_text *text, size_t max)
+{
+    *text = (struct nx_text){.max = max};
+}
+
+void nx_text_free(struct nx_text *text)
+{
+    free(text->at);
+    *text = (struct nx_text){.max = text->max};
+}
+
+/* Room for `len` bytes and a NUL. */
+static bool reserve(struct nx_text *text, size_t len)
+{
+    if (text->bad || len > text->max - text->len) {
+        text->bad = true;
+        return false;
+    }
+    if (text->len + len + 1 <= text->cap)
+        return true;
+    size_t cap = text->cap ? text->cap : FIRST_BYTES;
+    while (cap < text->len + len + 1)
+        cap += cap / 2;
+    char *grown = realloc(text->at, cap);
+    if (!grown) {
+        text->bad = true;
+        return false;
+    }
+    text->at = grown;
+    text->cap = cap;
+    return true;
+}
+
+void nx_text_bytes(struct nx_text *text, const void *bytes, size_t len)
+{
+    if (!reserve(text, len))
+        return;
+    if (len)
+        memcpy(text->at + text->len, bytes, len);
+    text->len += len;
+    text->at[text->len] = 0;
+}
+
+void nx_text_add(struct nx_text *text, const char *string)
+{
+    nx_text_bytes(text, string, strlen(string));
+}
+
+void nx_text_printf(struct nx_text *text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0 || !reserve(text, (size_t)len))
+        return;
+    va_start(args, format);
+    vsnprintf(text->at + text->len, (size_t)len + 1, format, args);
+    va_end(args);
+    text->len += (size_t)len;
+}
+
+static void add_escaped(struct nx_text *text, unsigned char c)
+{
+    switch (c) {
+    case '"': nx_text_add(text, "\\\""); break;
+    case '\\': nx_text_add(text, "\\\\"); break;
+    case '\n': nx_text_add(text, "\\n"); break;
+    case '\r': nx_text_add(text, "\\r"); break;
+    case '\t': nx_text_add(text, "\\t"); break;
+    default: nx_text_printf(text, "\\u%04x", c); break;
+    }
+}
+
+void nx_text_json(struct nx_text *text, const char *string, size_t len)
+{
+    const uint8_t *at = (const uint8_t *)string;
+    nx_text_add(text, "\"");
+    for (size_t i = 0; i < len;) {
+        size_t plain = 0;
+        while (i + plain < len && at[i + plain] >= ' ' && at[i + plain] < 0x7f &&
+               at[i + plain] != '"' && at[i + plain] != '\\')
+            plain++;
+        nx_text_bytes(text, at + i, plain);
+        i += plain;
+        if (plain > 0)
+            continue;
+        size_t n = at[i] < 0x80 ? 0 : nx_utf8_sequence(at + i, len - i);
+        if (n > 0)
+            nx_text_bytes(text, at + i, n);
+        else if (at[i] < 0x80)
+            add_escaped(text, at[i]);
+        else
+            nx_text_add(text, "\xef\xbf\xbd");
+        i += n > 0 ? n : 1;
+    }
+    nx_text_add(text, "\"");
+}
+
+void nx_text_float(struct nx_text *text, float value)
+{
+    char digits[32];
+    if (!isfinite(value)) {
+        nx_text_add(text, "null");
+        return;
+    }
+    for (int precision = 6; precision <= 9; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
+        if (strtof(digits, NULL) == value)
+            break;
+    }
+    nx_text_add(text, digits);
+}

@@ -1,0 +1,22 @@
+#include "function_tier/audit.h"
+
+#include "common/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void nx_audit(const char *peer, const char *request_id, const char *format, ...)
+{
+    char what[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    nx_log_write(NX_LOG_INFO, "audit: %s, request %s: %s", peer, request_id, what);
+}
+
+bool nx_peer_is_loopback(const char *peer)
+{
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;
+}

@@ -1,0 +1,13 @@
+/* audit.h — who changed what is served, or was not let. */
+#ifndef NX_FUNCTION_TIER_AUDIT_H
+#define NX_FUNCTION_TIER_AUDIT_H
+
+#include <stdbool.h>
+
+/* "audit: PEER, request ID: …" on stderr, at every log level. */
+__attribute__((format(printf, 3, 4))) void nx_audit(const char *peer, const char *request_id,
+                                                    const char *format, ...);
+
+bool nx_peer_is_loopback(const char *peer); /* "127.0.0.1:4711", "[::1]:4711" */
+
+#endif

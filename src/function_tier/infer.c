@@ -1,0 +1,144 @@
+#include "function_tier/infer.h"
+
+#include "common/arena.h"
+#include "common/nx_assert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct part {
+    struct nx_infer *infer;
+    struct nx_route_request *request; /* while it is under way */
+    uint8_t *payload;                 /* a copy: the answer's is gone with it */
+    struct nx_rows rows;
+};
+
+struct nx_infer {
+    struct nx_route *route;
+    nx_infer_done *done;
+    void *user;
+    uint32_t parts_count, parts_done;
+    bool starting; /* no upcall to the owner before start has returned */
+    struct nx_err failure;
+    struct part parts[];
+};
+
+static void drop(struct nx_infer *f)
+{
+    for (uint32_t i = 0; i < f->parts_count; i++) {
+        if (f->parts[i].request)
+            nx_route_cancel(f->parts[i].request);
+        free(f->parts[i].payload);
+    }
+    free(f);
+}
+
+void nx_infer_cancel(struct nx_infer *infer)
+{
+    drop(infer);
+}
+
+static void gather(const struct nx_infer *f, struct nx_rows *all, struct nx_infer_result *result)
+{
+    *result = (struct nx_infer_result){.parts_count = f->parts_count,
+                                       .parts = all,
+                                       .columns = f->parts[0].rows.columns,
+                                       .top = f->parts[0].rows.top,
+                                       .output = f->parts[0].rows.output};
+    for (uint32_t i = 0; i < f->parts_count; i++) {
+        all[i] = f->parts[i].rows;
+        result->rows += all[i].rows;
+        if (all[i].columns != result->columns || all[i].top != result->top)
+            nx_err_set(&result->err, NX_UNAVAILABLE,
+                       "the model was replaced while it was asked; try again");
+    }
+}
+
+static void finish(struct nx_infer *f)
+{
+    struct nx_rows all[NX_INFER_PHOTOS_MAX];
+    struct nx_infer_result result = {.err = f->failure};
+    if (f->failure.status == NX_OK)
+        gather(f, all, &result);
+    f->done(f->user, &result);
+    drop(f);
+}
+
+static void part_done(void *user, const struct nx_answer *answers, uint32_t count)
+{
+    struct part *p = user;
+    struct nx_infer *f = p->infer;
+    const struct nx_answer *a = &answers[0];
+    nx_assert(count == 1);
+    p->request = NULL;
+    f->parts_done++;
+    if (f->failure.status != NX_OK)
+        return;
+    struct nx_err err = a->err;
+    if (err.status == NX_OK) {
+        p->payload = malloc(a->payload_bytes ? a->payload_bytes : 1);
+        if (!p->payload)
+            nx_err_set(&err, NX_NO_MEMORY, "no memory for an answer of %u bytes", a->payload_bytes);
+        else
+            memcpy(p->payload, a->payload, a->payload_bytes);
+    }
+    if (err.status == NX_OK)
+        nx_rows_decode(p->payload, a->payload_bytes, &p->rows, &err);
+    if (err.status != NX_OK && f->parts_count > 1)
+        nx_err_prefix(&err, "photo %u of %u", (unsigned)(p - f->parts) + 1, f->parts_count);
+    f->failure = err;
+    if (!f->starting && (err.status != NX_OK || f->parts_done == f->parts_count))
+        finish(f);
+}
+
+static enum nx_status start_part(struct nx_infer *f, const struct nx_request_head *head,
+                                 const struct nx_infer_span *body, struct part *p, nx_ns deadline,
+                                 struct nx_err *err)
+{
+    p->infer = f;
+    NX_TRY(nx_route_reserve(f->route, body->len, err));
+    uint8_t *copy = malloc(body->len ? body->len : 1);
+    enum nx_status status = NX_NO_MEMORY;
+    if (copy) {
+        if (body->len)
+            memcpy(copy, body->bytes, body->len);
+        status = nx_route_ask(f->route, head, &head->tag, 1, copy, body->len, deadline, part_done,
+                              p, &p->request, err);
+    } else {
+        nx_err_set(err, status, "no memory for a body of %zu bytes", body->len);
+    }
+    if (status != NX_OK) {
+        free(copy);
+        nx_route_unreserve(f->route, body->len);
+    }
+    return status;
+}
+
+enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask,
+                              nx_ns deadline, nx_infer_done *done, void *user,
+                              struct nx_infer **infer, struct nx_err *err)
+{
+    nx_assert(ask->bodies_count >= 1 && ask->bodies_count <= NX_INFER_PHOTOS_MAX);
+    nx_assert(ask->want.outputs || ask->want.top_max > 0);
+    struct nx_infer *f = nx_calloc(1, sizeof *f + ask->bodies_count * sizeof f->parts[0]);
+    if (!f)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
+    *f = (struct nx_infer){.route = route, .done = done, .user = user, .starting = true};
+    struct nx_request_head head = {.op = NX_REQUEST_INFER, .want = ask->want};
+    nx_head_set_name(&head, ask->model);
+    for (uint32_t i = 0; i < ask->bodies_count; i++) {
+        f->parts_count++;
+        enum nx_status status = start_part(f, &head, &ask->bodies[i], &f->parts[i], deadline, err);
+        if (status == NX_OK && f->failure.status != NX_OK) {
+            *err = f->failure;
+            status = err->status;
+        }
+        if (status != NX_OK) {
+            drop(f);
+            return status;
+        }
+    }
+    f->starting = false;
+    *infer = f;
+    return NX_OK;
+}

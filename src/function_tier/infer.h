@@ -1,0 +1,46 @@
+/* infer.h — one inference request of any API: photos or a tensor to the model's shard, and the answers gathered.
+ *
+ *   photos  each goes to a replica of its own choice, at once; rows are theirs, in order
+ *   tensor  goes to one replica as it is
+ *
+ * The first failure is the failure of all; the others are cancelled.
+ * Owner, thread  the loop thread. `done` is called once, from nx_group_poll or nx_route_poll, unless cancelled; the
+ * request is gone when it returns. */
+#ifndef NX_FUNCTION_TIER_INFER_H
+#define NX_FUNCTION_TIER_INFER_H
+
+#include "function_tier/route.h"
+
+enum { NX_INFER_PHOTOS_MAX = 64 };
+
+struct nx_infer;
+
+struct nx_infer_span {
+    const uint8_t *bytes;
+    size_t len;
+};
+
+struct nx_infer_ask {
+    char model[NX_MODEL_NAME_BYTES];
+    struct nx_want want;   /* top_max or outputs is set */
+    uint32_t bodies_count; /* photos; a tensor is one */
+    struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
+};
+
+struct nx_infer_result {
+    struct nx_err err; /* not NX_OK: the rest is empty */
+    uint32_t parts_count;
+    const struct nx_rows *parts; /* the same columns and top in each */
+    uint32_t rows, columns, top; /* rows: of all parts */
+    const char *output;
+};
+
+typedef void nx_infer_done(void *user, const struct nx_infer_result *result);
+
+/* The bodies are copied. NX_UNAVAILABLE: over a bound of this node, or no shard. */
+enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask,
+                              nx_ns deadline, nx_infer_done *done, void *user,
+                              struct nx_infer **infer, struct nx_err *err);
+void nx_infer_cancel(struct nx_infer *infer); /* `done` is not called */
+
+#endif

@@ -1,0 +1,264 @@
+#include "function_tier/metrics.h"
+
+#include "common/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BOUNDS = 14, CLASSES = 6, MODEL_NAME_BYTES = NX_MODEL_NAME_BYTES };
+
+static const double bounds_s[BOUNDS] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                        0.1,    0.25,  0.5,    1,     2.5,  5,     10};
+
+static const char *const api_labels[] = {
+#define API_LABEL(api, label) label,
+    NX_METRICS_API_LIST(API_LABEL)
+#undef API_LABEL
+};
+
+struct histogram {
+    uint64_t counts[BOUNDS + 1]; /* not cumulative here; the last is above all bounds */
+    nx_ns sum_ns;
+};
+
+struct model {
+    char name[MODEL_NAME_BYTES];
+    struct nx_model_counts counts;
+    struct histogram took;
+};
+
+struct nx_metrics {
+    uint64_t requests[NX_API_COUNT][CLASSES]; /* by the status' first digit */
+    struct histogram took[NX_API_COUNT];
+    uint32_t models_count;
+    struct model models[NX_METRICS_MODELS]; /* the last one is "other" */
+};
+
+struct nx_metrics *nx_metrics_open(void)
+{
+    return nx_calloc(1, sizeof(struct nx_metrics));
+}
+
+void nx_metrics_close(struct nx_metrics *metrics)
+{
+    free(metrics);
+}
+
+static void observe(struct histogram *h, nx_ns took)
+{
+    int i = 0;
+    while (i < BOUNDS && (double)took > bounds_s[i] * (double)NX_SEC)
+        i++;
+    h->counts[i]++;
+    h->sum_ns += took;
+}
+
+void nx_metrics_request(struct nx_metrics *m, enum nx_api api, int status, nx_ns took)
+{
+    int class = status / 100;
+    m->requests[api][class > 0 && class < CLASSES ? class : 5]++;
+    observe(&m->took[api], took);
+}
+
+static const struct model *find(const struct nx_metrics *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->models_count; i++)
+        if (strcmp(m->models[i].name, name) == 0)
+            return &m->models[i];
+    return NULL;
+}
+
+static struct model *find_or_add(struct nx_metrics *m, const char *name)
+{
+    const struct model *known = find(m, name);
+    if (known)
+        return &m->models[known - m->models];
+    if (m->models_count == NX_METRICS_MODELS)
+        return &m->models[NX_METRICS_MODELS - 1];
+    struct model *fresh = &m->models[m->models_count++];
+    name = m->models_count == NX_METRICS_MODELS ? "other" : name;
+    memcpy(fresh->name, name, strnlen(name, MODEL_NAME_BYTES - 1));
+    return fresh;
+}
+
+void nx_metrics_inference(struct nx_metrics *m, const char *model, bool ok, uint32_t rows,
+                          nx_ns took)
+{
+    struct model *entry = find_or_add(m, model);
+    entry->counts.success += ok;
+    entry->counts.failure += !ok;
+    entry->counts.rows += ok ? rows : 0;
+    *(ok ? &entry->counts.success_ns : &entry->counts.failure_ns) += (uint64_t)took;
+    observe(&entry->took, took);
+}
+
+struct nx_model_counts nx_metrics_model(const struct nx_metrics *m, const char *model)
+{
+    const struct model *known = find(m, model);
+    return known ? known->counts : (struct nx_model_counts){0};
+}
+
+/* --- the text ------------------------------------------------------------------------------------- */
+
+static void head(struct nx_text *t, const char *name, const char *type, const char *help)
+{
+    nx_text_printf(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_histogram(struct nx_text *t, const char *name, const char *label,
+                            const char *value, const struct histogram *h)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < BOUNDS; i++) {
+        sum += h->counts[i];
+        nx_text_printf(t, "%s_bucket{%s=\"%s\",le=\"%g\"} %llu\n", name, label, value, bounds_s[i],
+                       (unsigned long long)sum);
+    }
+    sum += h->counts[BOUNDS];
+    nx_text_printf(t, "%s_bucket{%s=\"%s\",le=\"+Inf\"} %llu\n", name, label, value,
+                   (unsigned long long)sum);
+    nx_text_printf(t, "%s_sum{%s=\"%s\"} %.9f\n%s_count{%s=\"%s\"} %llu\n", name, label, value,
+                   (double)h->sum_ns / (double)NX_SEC, name, label, value, (unsigned long long)sum);
+}
+
+static void write_requests(const struct nx_metrics *m, struct nx_text *t)
+{
+    head(t, "nexus_requests_total", "counter", "Requests answered, by API and class of status.");
+    for (int api = 0; api < NX_API_COUNT; api++)
+        for (int class = 1; class < CLASSES; class ++)
+            if (m->requests[api][class] > 0 || class == 2)
+                nx_text_printf(t, "nexus_requests_total{api=\"%s\",code=\"%dxx\"} %llu\n",
+                               api_labels[api], class, (unsigned long long)m->requests[api][class]);
+    head(t, "nexus_request_duration_seconds", "histogram",
+         "From the request's head to its answer, by API.");
+    for (int api = 0; api < NX_API_COUNT; api++)
+        write_histogram(t, "nexus_request_duration_seconds", "api", api_labels[api], &m->took[api]);
+}
+
+static void write_models(const struct nx_metrics *m, struct nx_text *t)
+{
+    head(t, "nexus_inferences_total", "counter", "Inference requests answered, by model.");
+    for (uint32_t i = 0; i < m->models_count; i++)
+        nx_text_printf(t,
+                       "nexus_inferences_total{model=\"%s\",outcome=\"success\"} %llu\n"
+                       "nexus_inferences_total{model=\"%s\",outcome=\"failure\"} %llu\n",
+                       m->models[i].name, (unsigned long long)m->models[i].counts.success,
+                       m->models[i].name, (unsigned long long)m->models[i].counts.failure);
+    head(t, "nexus_inference_rows_total", "counter", "Photos and rows inferred, by model.");
+    for (uint32_t i = 0; i < m->models_count; i++)
+        nx_text_printf(t, "nexus_inference_rows_total{model=\"%s\"} %llu\n", m->models[i].name,
+                       (unsigned long long)m->models[i].counts.rows);
+    head(t, "nexus_inference_duration_seconds", "histogram",
+         "From the whole request to its answer, by model.");
+    for (uint32_t i = 0; i < m->models_count; i++)
+        write_histogram(t, "nexus_inference_duration_seconds", "model", m->models[i].name,
+                        &m->models[i].took);
+}
+
+static void write_shard(struct nx_group *group, const struct nx_view *view, uint32_t index,
+                        const struct nx_shard *shard, struct nx_text *t)
+{
+    for (uint32_t i = 0; i < shard->members_count; i++) {
+        nx_rank rank = shard->members[i];
+        nx_text_printf(t, "nexus_replica_queued_photos{shard=\"%u\",node=\"%u\"} %u\n", index,
+                       view->members[rank].node, nx_group_load(group, rank, NX_LOAD_QUEUED));
+    }
+}
+
+static void write_group(const struct nx_route *route, struct nx_text *t)
+{
+    struct nx_group *group = nx_route_group(route);
+    const struct nx_view *view = group ? nx_group_view(group) : NULL;
+    const struct nx_layout *layout = group ? nx_group_layout(group) : NULL;
+    uint32_t subgroup = nx_route_subgroup(route);
+    head(t, "nexus_view_id", "gauge", "Number of the installed view; 0 while the group forms.");
+    nx_text_printf(t, "nexus_view_id %llu\n", view ? (unsigned long long)view->vid : 0);
+    head(t, "nexus_members", "gauge", "Members of the installed view.");
+    nx_text_printf(t, "nexus_members %d\n", view ? __builtin_popcountll(nx_view_ranks(view)) : 0);
+    if (!view || !layout)
+        return;
+    head(t, "nexus_shard_replicas", "gauge", "Live replicas of each shard.");
+    for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
+        nx_text_printf(
+            t, "nexus_shard_replicas{shard=\"%u\"} %d\n", i,
+            __builtin_popcountll(layout->shards[subgroup][i].set & nx_group_alive(group)));
+    head(t, "nexus_shard_available", "gauge", "1 if the shard has the replicas that it needs.");
+    for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
+        nx_text_printf(t, "nexus_shard_available{shard=\"%u\"} %d\n", i,
+                       layout->shards[subgroup][i].adequate);
+    head(t, "nexus_replica_queued_photos", "gauge", "Photos that wait at each replica.");
+    for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
+        write_shard(group, view, i, &layout->shards[subgroup][i], t);
+}
+
+static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
+{
+    struct nx_http_stats h = nx_http_stats(from->http);
+    struct nx_grpc_stats g = nx_grpc_stats(from->grpc);
+    uint32_t queries;
+    uint64_t bytes;
+    nx_route_underway(from->route, &queries, &bytes);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"nexus_queries", "gauge", "Questions under way to the shards.", queries},
+        {"nexus_query_bytes", "gauge", "Bytes of photos and tensors under way.", bytes},
+        {"nexus_http_connections", "gauge", "Open HTTP/1.1 connections.", h.connections},
+        {"nexus_http_exchanges", "gauge", "HTTP/1.1 requests under way.", h.exchanges},
+        {"nexus_http_buffered_bytes", "gauge", "Memory held by HTTP/1.1 connections.",
+         h.buffered_bytes},
+        {"nexus_http_connections_total", "counter", "HTTP/1.1 connections accepted.", h.accepted},
+        {"nexus_http_refused_total", "counter", "HTTP/1.1 connections over the bound.", h.refused},
+        {"nexus_http_malformed_total", "counter", "HTTP/1.1 requests that were none.", h.abused},
+        {"nexus_http_timeouts_total", "counter", "HTTP/1.1 peers that were too slow.", h.timed_out},
+        {"nexus_grpc_connections", "gauge", "Open HTTP/2 connections.", g.connections},
+        {"nexus_grpc_calls", "gauge", "gRPC calls under way.", g.calls},
+        {"nexus_grpc_buffered_bytes", "gauge", "Memory held by gRPC calls.", g.buffered_bytes},
+        {"nexus_grpc_calls_total", "counter", "gRPC calls begun.", g.calls_started},
+        {"nexus_grpc_cancelled_total", "counter", "gRPC calls that their clients gave up.",
+         g.calls_cancelled},
+        {"nexus_grpc_refused_total", "counter", "HTTP/2 connections over the bound.",
+         g.connections_refused},
+        {"nexus_grpc_abused_total", "counter", "HTTP/2 connections closed for a flood or an error.",
+         g.connections_abused},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        head(t, rows[i].name, rows[i].type, rows[i].help);
+        nx_text_printf(t, "%s %llu\n", rows[i].name, (unsigned long long)rows[i].value);
+    }
+}
+
+void nx_metrics_write(const struct nx_metrics *m, const struct nx_metrics_sources *from,
+                      struct nx_text *t)
+{
+    head(t, "nexus_build_info", "gauge", "The version that runs; always 1.");
+    nx_text_printf(t, "nexus_build_info{version=\"%s\"} 1\n", NX_VERSION);
+    head(t, "nexus_ready", "gauge", "1 if this node takes requests.");
+    nx_text_printf(t, "nexus_ready %d\n", from->ready);
+    write_group(from->route, t);
+    write_wire(from, t);
+    write_requests(m, t);
+    write_models(m, t);
+}
+
+void nx_metrics_write_triton(const struct nx_metrics *m, struct nx_text *t)
+{
+    static const struct {
+        const char *name, *help;
+    } rows[] = {{"nv_inference_request_success", "Inference requests that succeeded."},
+                {"nv_inference_request_failure", "Inference requests that failed."},
+                {"nv_inference_count", "Inferences performed."},
+                {"nv_inference_exec_count", "Model executions performed."},
+                {"nv_inference_request_duration_us", "Cumulative request time."}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        head(t, rows[k].name, "counter", rows[k].help);
+        for (uint32_t i = 0; i < m->models_count; i++) {
+            const struct nx_model_counts *c = &m->models[i].counts;
+            const uint64_t values[] = {c->success, c->failure, c->rows, c->rows,
+                                       (c->success_ns + c->failure_ns) / 1000};
+            nx_text_printf(t, "%s{model=\"%s\",version=\"1\"} %llu\n", rows[k].name,
+                           m->models[i].name, (unsigned long long)values[k]);
+        }
+    }
+}

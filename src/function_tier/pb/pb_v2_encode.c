@@ -1,0 +1,315 @@
+/* pb_v2_encode.c — the structs of pb_v2.h → bytes. protobuf-c's structs are not const-correct; packing only reads. */
+#include "common/arena.h"
+#include "common/codec.h"
+#include "common/utf8.h"
+#include "function_tier/pb/pb_unpack.h"
+#include "function_tier/pb/pb_v2.h"
+#include "inference.pb-c.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef Inference__ModelInferResponse__InferOutputTensor OutputTensor;
+typedef Inference__ModelMetadataResponse__TensorMetadata TensorMetadata;
+
+static char one[] = "1", *versions[] = {one};
+
+static char *text(const char *t)
+{
+    return (char *)(uintptr_t)t;
+}
+
+static int64_t *dims_of(const struct nx_pb_v2_tensor *t, uint32_t from)
+{
+    return (int64_t *)(uintptr_t)(t->dims + from);
+}
+
+static bool is_text(const char *t)
+{
+    return nx_utf8_ok(t, strlen(t));
+}
+
+static enum nx_status pack(const ProtobufCMessage *message, uint8_t **bytes, size_t *len)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = malloc(size ? size : 1);
+    if (!packed)
+        return NX_NO_MEMORY;
+    *len = protobuf_c_message_pack(message, packed);
+    *bytes = packed;
+    return NX_OK;
+}
+
+/* --- inference ------------------------------------------------------------------------------------ */
+
+/* Contents that are not raw, and the arrays that they need. */
+struct contents {
+    Inference__InferTensorContents message;
+    ProtobufCBinaryData *elements;
+};
+
+static enum nx_status split_elements(const struct nx_pb_v2_tensor *t, struct contents *c)
+{
+    struct nx_reader r;
+    size_t count = 0;
+    nx_reader_init(&r, t->data.at, t->data.len);
+    while (nx_reader_left(&r) > 0) {
+        nx_read_bytes(&r, nx_read_u32(&r));
+        count++;
+    }
+    c->elements = nx_calloc(count + 1, sizeof *c->elements);
+    if (!c->elements)
+        return NX_NO_MEMORY;
+    nx_reader_init(&r, t->data.at, t->data.len);
+    for (size_t i = 0; i < count; i++) {
+        c->elements[i].len = nx_read_u32(&r);
+        c->elements[i].data = (uint8_t *)(uintptr_t)nx_read_bytes(&r, c->elements[i].len);
+    }
+    c->message.bytes_contents = c->elements;
+    c->message.n_bytes_contents = count;
+    return NX_OK;
+}
+
+static enum nx_status fill_contents(const struct nx_pb_v2_tensor *t, struct contents *c)
+{
+    inference__infer_tensor_contents__init(&c->message);
+    if (strcmp(t->datatype, "BYTES") == 0)
+        return split_elements(t, c);
+    c->message.fp32_contents = (float *)(uintptr_t)t->data.at;
+    c->message.n_fp32_contents = t->data.len / sizeof(float);
+    return NX_OK;
+}
+
+static void fill_output(const struct nx_pb_v2_tensor *t, OutputTensor *out)
+{
+    inference__model_infer_response__infer_output_tensor__init(out);
+    out->name = text(t->name);
+    out->datatype = text(t->datatype);
+    out->shape = dims_of(t, 0);
+    out->n_shape = t->rank;
+}
+
+static enum nx_status pack_response(Inference__ModelInferResponse *response, bool stream,
+                                    uint8_t **bytes, size_t *len)
+{
+    if (!stream)
+        return pack(&response->base, bytes, len);
+    Inference__ModelStreamInferResponse around;
+    inference__model_stream_infer_response__init(&around);
+    around.infer_response = response;
+    return pack(&around.base, bytes, len);
+}
+
+enum nx_status nx_pb_v2_result_encode(const struct nx_pb_v2_result *r, uint8_t **bytes, size_t *len)
+{
+    OutputTensor outputs[NX_PB_V2_TENSORS_MAX], *list[NX_PB_V2_TENSORS_MAX];
+    ProtobufCBinaryData raw[NX_PB_V2_TENSORS_MAX];
+    struct contents contents[NX_PB_V2_TENSORS_MAX] = {0};
+    enum nx_status status = is_text(r->model) && is_text(r->id) ? NX_OK : NX_INVALID;
+    for (uint32_t i = 0; i < r->outputs_count && status == NX_OK; i++) {
+        const struct nx_pb_v2_tensor *t = &r->outputs[i];
+        status = is_text(t->name) ? NX_OK : NX_INVALID;
+        fill_output(t, &outputs[i]);
+        list[i] = &outputs[i];
+        raw[i] = (ProtobufCBinaryData){t->data.len, (uint8_t *)(uintptr_t)t->data.at};
+        if (!r->raw && status == NX_OK)
+            status = fill_contents(t, &contents[i]);
+        if (!r->raw)
+            outputs[i].contents = &contents[i].message;
+    }
+    if (status == NX_OK) {
+        Inference__ModelInferResponse message;
+        inference__model_infer_response__init(&message);
+        message.model_name = text(r->model);
+        message.model_version = one;
+        message.id = text(r->id);
+        message.outputs = list;
+        message.n_outputs = r->outputs_count;
+        message.raw_output_contents = raw;
+        message.n_raw_output_contents = r->raw ? r->outputs_count : 0;
+        status = pack_response(&message, r->stream, bytes, len);
+    }
+    for (uint32_t i = 0; i < r->outputs_count; i++)
+        free(contents[i].elements);
+    return status;
+}
+
+enum nx_status nx_pb_v2_stream_error_encode(const char *message, const char *id, uint8_t **bytes,
+                                            size_t *len)
+{
+    if (!is_text(message) || !is_text(id))
+        return NX_INVALID;
+    Inference__ModelInferResponse response;
+    Inference__ModelStreamInferResponse around;
+    inference__model_infer_response__init(&response);
+    inference__model_stream_infer_response__init(&around);
+    response.id = text(id);
+    around.error_message = text(message);
+    around.infer_response = id[0] ? &response : NULL;
+    return pack(&around.base, bytes, len);
+}
+
+/* --- facts ---------------------------------------------------------------------------------------- */
+
+size_t nx_pb_v2_flag_encode(bool flag, uint8_t dst[4])
+{
+    Inference__ServerLiveResponse message;
+    inference__server_live_response__init(&message);
+    message.live = flag;
+    return protobuf_c_message_pack(&message.base, dst);
+}
+
+enum nx_status nx_pb_v2_server_encode(const char *version, const char *const *extensions,
+                                      size_t count, uint8_t **bytes, size_t *len)
+{
+    static char name[] = "nexus";
+    Inference__ServerMetadataResponse message;
+    inference__server_metadata_response__init(&message);
+    message.name = name;
+    message.version = text(version);
+    message.extensions = (char **)(uintptr_t)extensions;
+    message.n_extensions = count;
+    return pack(&message.base, bytes, len);
+}
+
+static void fill_metadata(const struct nx_pb_v2_tensor *tensors, uint32_t count,
+                          TensorMetadata *messages, TensorMetadata **list)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        inference__model_metadata_response__tensor_metadata__init(&messages[i]);
+        messages[i].name = text(tensors[i].name);
+        messages[i].datatype = text(tensors[i].datatype);
+        messages[i].shape = dims_of(&tensors[i], 0);
+        messages[i].n_shape = tensors[i].rank;
+        list[i] = &messages[i];
+    }
+}
+
+enum nx_status nx_pb_v2_metadata_encode(const struct nx_pb_v2_model *model, uint8_t **bytes,
+                                        size_t *len)
+{
+    TensorMetadata messages[2][NX_PB_V2_TENSORS_MAX], *lists[2][NX_PB_V2_TENSORS_MAX];
+    Inference__ModelMetadataResponse message;
+    fill_metadata(model->inputs, model->inputs_count, messages[0], lists[0]);
+    fill_metadata(model->outputs, model->outputs_count, messages[1], lists[1]);
+    inference__model_metadata_response__init(&message);
+    message.name = text(model->name);
+    message.platform = text(model->platform);
+    message.versions = versions;
+    message.n_versions = 1;
+    message.inputs = lists[0];
+    message.n_inputs = model->inputs_count;
+    message.outputs = lists[1];
+    message.n_outputs = model->outputs_count;
+    return pack(&message.base, bytes, len);
+}
+
+enum nx_status nx_pb_v2_config_encode(const struct nx_pb_v2_model *model, uint8_t **bytes,
+                                      size_t *len)
+{
+    Inference__ModelInput inputs[NX_PB_V2_TENSORS_MAX], *input_list[NX_PB_V2_TENSORS_MAX];
+    Inference__ModelOutput outputs[NX_PB_V2_TENSORS_MAX], *output_list[NX_PB_V2_TENSORS_MAX];
+    Inference__ModelConfig config;
+    Inference__ModelConfigResponse message;
+    for (uint32_t i = 0; i < model->inputs_count; i++) {
+        inference__model_input__init(&inputs[i]);
+        inputs[i].name = text(model->inputs[i].name);
+        inputs[i].data_type = INFERENCE__DATA_TYPE__TYPE_FP32;
+        inputs[i].dims = dims_of(&model->inputs[i], 1);
+        inputs[i].n_dims = model->inputs[i].rank ? model->inputs[i].rank - 1 : 0;
+        input_list[i] = &inputs[i];
+    }
+    for (uint32_t i = 0; i < model->outputs_count; i++) {
+        inference__model_output__init(&outputs[i]);
+        outputs[i].name = text(model->outputs[i].name);
+        outputs[i].data_type = INFERENCE__DATA_TYPE__TYPE_FP32;
+        outputs[i].dims = dims_of(&model->outputs[i], 1);
+        outputs[i].n_dims = model->outputs[i].rank ? model->outputs[i].rank - 1 : 0;
+        output_list[i] = &outputs[i];
+    }
+    inference__model_config__init(&config);
+    config.name = text(model->name);
+    config.platform = text(model->platform);
+    config.backend = text(model->backend);
+    config.max_batch_size = (int32_t)model->batch_max;
+    config.input = input_list;
+    config.n_input = model->inputs_count;
+    config.output = output_list;
+    config.n_output = model->outputs_count;
+    inference__model_config_response__init(&message);
+    message.config = &config;
+    return pack(&message.base, bytes, len);
+}
+
+struct statistics {
+    Inference__ModelStatistics model;
+    Inference__InferStatistics infer;
+    Inference__StatisticDuration success, fail, idle;
+};
+
+static void fill_statistics(const struct nx_pb_v2_model *m, struct statistics *s)
+{
+    inference__model_statistics__init(&s->model);
+    inference__infer_statistics__init(&s->infer);
+    inference__statistic_duration__init(&s->success);
+    inference__statistic_duration__init(&s->fail);
+    inference__statistic_duration__init(&s->idle);
+    s->success.count = s->idle.count = m->success;
+    s->success.ns = m->success_ns;
+    s->fail.count = m->failure;
+    s->fail.ns = m->failure_ns;
+    s->infer.success = s->infer.compute_infer = &s->success;
+    s->infer.fail = &s->fail;
+    s->infer.queue = s->infer.compute_input = s->infer.compute_output = &s->idle;
+    s->model.name = text(m->name);
+    s->model.version = one;
+    s->model.inference_count = s->model.execution_count = m->rows;
+    s->model.inference_stats = &s->infer;
+}
+
+enum nx_status nx_pb_v2_statistics_encode(const struct nx_pb_v2_model *models, size_t count,
+                                          uint8_t **bytes, size_t *len)
+{
+    struct statistics *all = nx_calloc(count + 1, sizeof *all);
+    Inference__ModelStatistics **list = nx_calloc(count + 1, sizeof(void *));
+    enum nx_status status = NX_NO_MEMORY;
+    if (all && list) {
+        Inference__ModelStatisticsResponse message;
+        inference__model_statistics_response__init(&message);
+        for (size_t i = 0; i < count; i++) {
+            fill_statistics(&models[i], &all[i]);
+            list[i] = &all[i].model;
+        }
+        message.model_stats = list;
+        message.n_model_stats = count;
+        status = pack(&message.base, bytes, len);
+    }
+    free(all);
+    free(list);
+    return status;
+}
+
+enum nx_status nx_pb_v2_index_encode(const struct nx_pb_v2_model *models, size_t count,
+                                     uint8_t **bytes, size_t *len)
+{
+    Inference__RepositoryIndexResponse__ModelIndex *all = nx_calloc(count + 1, sizeof *all);
+    Inference__RepositoryIndexResponse__ModelIndex **list = nx_calloc(count + 1, sizeof(void *));
+    enum nx_status status = NX_NO_MEMORY;
+    if (all && list) {
+        Inference__RepositoryIndexResponse message;
+        inference__repository_index_response__init(&message);
+        for (size_t i = 0; i < count; i++) {
+            inference__repository_index_response__model_index__init(&all[i]);
+            all[i].name = text(models[i].name);
+            all[i].version = one;
+            all[i].state = text(models[i].state);
+            list[i] = &all[i];
+        }
+        message.models = list;
+        message.n_models = count;
+        status = pack(&message.base, bytes, len);
+    }
+    free(all);
+    free(list);
+    return status;
+}

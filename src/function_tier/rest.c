@@ -1,0 +1,509 @@
+#include "function_tier/rest_state.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+#include "common/nx_assert.h"
+#include "function_tier/model_list.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPLY_TEXT_MAX = 64 << 20, SMALL_BODY_BYTES = 1 << 20 };
+
+static const char json_type[] = "application/json";
+
+/* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
+static const struct nx_endpoint endpoints[] = {
+    {"ping", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_ping},
+    {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
+    {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
+    {"api-description", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_api_description},
+    {"v2", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_server},
+    {"v2/health/live", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_v2_live},
+    {"v2/health/ready", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_v2_ready},
+    {"v2/models/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
+    {"v2/models/?", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model},
+    {"v2/models/?/ready", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model_ready},
+    {"v2/models/?/config", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_config},
+    {"v2/models/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
+    {"v2/models/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST, nx_rest_v2_infer},
+    {"v2/models/?/versions/?", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model},
+    {"v2/models/?/versions/?/ready", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model_ready},
+    {"v2/models/?/versions/?/config", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_config},
+    {"v2/models/?/versions/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
+    {"v2/models/?/versions/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST,
+     nx_rest_v2_infer},
+    {"v2/repository/index", NX_HTTP_POST, 0, NX_API_V2_REST, nx_rest_v2_index},
+    {"v2/repository/models/?/load", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
+     nx_rest_v2_load},
+    {"v2/repository/models/?/unload", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
+     nx_rest_v2_unload},
+    {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
+    {"models", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_list},
+    {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
+    {"models/?", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_describe},
+    {"models/?/invoke", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
+    {"predictions/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
+    {"predictions/?/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
+    {"invocations", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_invocations},
+    {"?/predict", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_0_4},
+};
+
+/* --- errors --------------------------------------------------------------------------------------- */
+
+static enum nx_family family_of(const char *path)
+{
+    return strncmp(path, "/v2", 3) == 0 && (path[3] == 0 || path[3] == '/') ? NX_FAMILY_V2
+                                                                            : NX_FAMILY_MMS;
+}
+
+/* The Model Server's names, where it has one. */
+static const char *exception_of(int status)
+{
+    switch (status) {
+    case 400: return "BadRequestException";
+    case 403: return "ForbiddenException";
+    case 404: return "ResourceNotFoundException";
+    case 405: return "MethodNotAllowedException";
+    case 408: return "RequestTimeoutException";
+    case 409: return "ConflictStatusException";
+    case 413: return "RequestEntityTooLargeException";
+    case 429: return "TooManyRequestsException";
+    case 503: return "ServiceUnavailableException";
+    case 504: return "GatewayTimeoutException";
+    case 507: return "InsufficientStorageException";
+    default: return status < 500 ? "BadRequestException" : "InternalServerException";
+    }
+}
+
+static void write_error(struct nx_text *t, enum nx_family family, int status, const char *type,
+                        const char *message)
+{
+    if (family == NX_FAMILY_V2) {
+        nx_text_add(t, "{\"error\":");
+        nx_text_json(t, message, strlen(message));
+        nx_text_add(t, "}\n");
+    } else {
+        nx_text_printf(t, "{\n  \"code\": %d,\n  \"type\": \"%s\",\n  \"message\": ", status,
+                       type ? type : exception_of(status));
+        nx_text_json(t, message, strlen(message));
+        nx_text_add(t, "\n}\n");
+    }
+}
+
+int nx_rest_status_of(enum nx_status status)
+{
+    switch (status) {
+    case NX_OK: return 200;
+    case NX_INVALID:
+    case NX_CORRUPT:
+    case NX_UNSUPPORTED: return 400;
+    case NX_DENIED: return 403;
+    case NX_NOT_FOUND: return 404;
+    case NX_AGAIN:
+    case NX_EXISTS: return 409;
+    case NX_TOO_LARGE: return 413;
+    case NX_DEADLINE: return 504;
+    case NX_CANCELLED:
+    case NX_UNAVAILABLE:
+    case NX_PEER_DOWN:
+    case NX_WEDGED: return 503;
+    case NX_NO_MEMORY: return 507;
+    default: return 500;
+    }
+}
+
+/* --- the life of a call --------------------------------------------------------------------------- */
+
+static void leave(struct nx_rest_call *call)
+{
+    struct nx_rest *r = call->rest;
+    *call->link = call->next;
+    if (call->next)
+        call->next->link = call->link;
+    if (call->admitted) {
+        r->admitted--;
+        r->admitted_bytes -= call->admitted_bytes;
+    }
+    nx_v2_free(call->v2);
+    free(call);
+}
+
+static void stop_work(struct nx_rest_call *call)
+{
+    if (call->asked)
+        nx_route_cancel(call->asked);
+    if (call->infer)
+        nx_infer_cancel(call->infer);
+    if (call->install)
+        nx_install_cancel(call->install);
+}
+
+void nx_rest_reply(struct nx_rest_call *call, int status, const char *type, const void *body,
+                   size_t len)
+{
+    struct nx_http_exchange *x = call->x;
+    const struct nx_http_ask *ask = nx_http_ask(x);
+    if (call->endpoint)
+        nx_metrics_request(call->rest->metrics, call->endpoint->api, status,
+                           nx_clock_now() - ask->begun);
+    stop_work(call);
+    leave(call);
+    if (status == 429 || status == 503)
+        nx_http_header(x, "Retry-After", "1");
+    nx_http_reply(x, status, type, body, len);
+}
+
+void nx_rest_reply_text(struct nx_rest_call *call, int status, struct nx_text *json)
+{
+    static const char sorry[] = "{\"error\":\"the reply could not be made: no memory\"}\n";
+    if (json->bad || json->len == 0)
+        nx_rest_reply(call, 500, json_type, sorry, sizeof sorry - 1);
+    else
+        nx_rest_reply(call, status, json_type, json->at, json->len);
+    nx_text_free(json);
+}
+
+void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, const char *format,
+                    ...)
+{
+    char message[NX_ERR_TEXT_BYTES];
+    struct nx_text t;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    nx_text_init(&t, REPLY_TEXT_MAX);
+    write_error(&t, family_of(nx_http_ask(call->x)->path), status, type, message);
+    if (call->endpoint && call->endpoint->flags & NX_ENDPOINT_MANAGES)
+        nx_audit(nx_http_ask(call->x)->peer, nx_http_ask(call->x)->id, "%s %s refused: %s",
+                 call->endpoint->path, call->model, message);
+    nx_rest_reply_text(call, status, &t);
+}
+
+void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err)
+{
+    int status = nx_rest_status_of(err->status);
+    const char *type = status == 404 && call->model[0] ? "ModelNotFoundException" : NULL;
+    if (status == 404 && call->model[0] && family_of(nx_http_ask(call->x)->path) == NX_FAMILY_V2)
+        nx_rest_refuse(call, status, type, "Request for unknown model: '%s' is not found",
+                       call->model);
+    else if (status == 404 && call->model[0])
+        nx_rest_refuse(call, status, type, "Model not found: %s", call->model);
+    else
+        nx_rest_refuse(call, status, type, "%s",
+                       err->text[0] ? err->text : nx_status_text(err->status));
+}
+
+/* --- finding the endpoint ------------------------------------------------------------------------- */
+
+static bool fits(const char *pattern, const struct nx_http_ask *ask, const char *words[2])
+{
+    uint32_t i = 0, words_count = 0;
+    for (const char *at = pattern; *at; i++) {
+        size_t len = strcspn(at, "/");
+        if (i == ask->segments_count)
+            return false;
+        const char *segment = ask->segments[i];
+        if (len == 1 && at[0] == '?')
+            words[words_count++] = segment;
+        else if (strlen(segment) != len || memcmp(segment, at, len) != 0)
+            return false;
+        at += len + (at[len] == '/');
+    }
+    return i == ask->segments_count;
+}
+
+static unsigned asked_method(const struct nx_http_ask *ask)
+{
+    return ask->head->method == NX_HTTP_HEAD ? NX_HTTP_GET : ask->head->method;
+}
+
+/* NULL: *methods are those that the path knows, 0 if there is no such path. */
+static const struct nx_endpoint *find(const struct nx_http_ask *ask, const char *words[2],
+                                      unsigned *methods)
+{
+    *methods = 0;
+    if (ask->segments_count > NX_HTTP_SEGMENTS_MAX)
+        return NULL;
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        words[0] = words[1] = NULL;
+        if (!fits(endpoints[i].path, ask, words))
+            continue;
+        if (endpoints[i].methods & asked_method(ask))
+            return &endpoints[i];
+        *methods |= endpoints[i].methods;
+    }
+    return NULL;
+}
+
+static void allow(struct nx_http_exchange *x, unsigned methods)
+{
+    char text[64] = "";
+    static const struct {
+        unsigned method;
+        const char *name;
+    } names[] = {{NX_HTTP_GET, "GET, HEAD"}, {NX_HTTP_POST, "POST"}, {NX_HTTP_DELETE, "DELETE"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (methods & names[i].method) {
+            size_t len = strlen(text);
+            snprintf(text + len, sizeof text - len, "%s%s", len ? ", " : "", names[i].name);
+        }
+    nx_http_header(x, "Allow", text);
+}
+
+/* --- admission ------------------------------------------------------------------------------------ */
+
+static uint64_t announced(const struct nx_http_ask *ask)
+{
+    return ask->head->has_length ? ask->head->content_length : SMALL_BODY_BYTES;
+}
+
+/* Names each reason not to let a call in; true if it was told one. Before its body is taken. */
+static bool refused_at_the_door(struct nx_rest_call *call)
+{
+    struct nx_rest *r = call->rest;
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    unsigned flags = call->endpoint->flags;
+    uint64_t bytes = announced(ask);
+    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_loopback)
+        nx_rest_refuse(call, 403, NULL,
+                       "models are managed from this machine only (key management)");
+    else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->ready)
+        nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
+    else if (!(flags & NX_ENDPOINT_INFERS))
+        return false;
+    else if (r->admitted == r->config.requests_max)
+        nx_rest_refuse(call, 429, NULL, "%u requests are under way at this node; try again",
+                       r->admitted);
+    else if (bytes > r->config.bytes_max - r->admitted_bytes && bytes <= r->config.body_bytes_max)
+        nx_rest_refuse(call, 429, NULL,
+                       "requests of %llu bytes are under way at this node; try again",
+                       (unsigned long long)r->admitted_bytes);
+    else
+        return false;
+    return true;
+}
+
+static void admit(struct nx_rest_call *call)
+{
+    struct nx_rest *r = call->rest;
+    uint64_t bytes = announced(nx_http_ask(call->x));
+    if (!(call->endpoint->flags & NX_ENDPOINT_INFERS) || bytes > r->config.body_bytes_max)
+        return; /* the latter: the wire refuses it with 413 */
+    call->admitted = true;
+    call->admitted_bytes = bytes;
+    r->admitted++;
+    r->admitted_bytes += bytes;
+}
+
+/* --- upcalls of the wire -------------------------------------------------------------------------- */
+
+static struct nx_rest_call *enter(struct nx_rest *r, struct nx_http_exchange *x, nx_ns now)
+{
+    struct nx_rest_call *call = nx_calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    call->rest = r;
+    call->x = x;
+    call->begun = now;
+    call->next = r->calls;
+    call->link = &r->calls;
+    if (call->next)
+        call->next->link = &call->next;
+    r->calls = call;
+    nx_http_set_user(x, call);
+    return call;
+}
+
+static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
+{
+    static const char sorry[] = "no memory for a request\n";
+    const struct nx_http_ask *ask = nx_http_ask(x);
+    struct nx_rest_call *call = enter(ctx, x, now);
+    unsigned methods;
+    if (!call) {
+        nx_http_reply(x, 503, "text/plain", sorry, sizeof sorry - 1);
+        return;
+    }
+    call->endpoint = find(ask, call->words, &methods);
+    if (!call->endpoint && methods) {
+        allow(x, methods);
+        nx_rest_refuse(call, 405, NULL,
+                       "Requested method is not allowed, please refer to API document.");
+    } else if (!call->endpoint) {
+        nx_rest_refuse(call, 404, NULL,
+                       "Requested resource is not found, please refer to API document.");
+    } else if (!refused_at_the_door(call)) {
+        if (!(call->endpoint->flags & NX_ENDPOINT_INFERS))
+            nx_http_set_body_max(x, SMALL_BODY_BYTES);
+        admit(call);
+    }
+}
+
+static void on_request(void *ctx, struct nx_http_exchange *x, nx_ns now)
+{
+    (void)ctx;
+    struct nx_rest_call *call = nx_http_user(x);
+    call->endpoint->handle(call, now);
+}
+
+static void on_cancel(void *ctx, struct nx_http_exchange *x)
+{
+    (void)ctx;
+    struct nx_rest_call *call = nx_http_user(x);
+    if (call->install)
+        nx_audit(nx_http_ask(x)->peer, nx_http_ask(x)->id, "registering %s was given up",
+                 call->model);
+    stop_work(call);
+    leave(call);
+}
+
+static const char *refusal(void *ctx, const char *path, int status, const char *text, char *body,
+                           size_t cap)
+{
+    (void)ctx;
+    struct nx_text t;
+    nx_text_init(&t, cap - 1);
+    write_error(&t, family_of(path), status, NULL, text);
+    snprintf(body, cap, "%s", t.bad ? "{}\n" : t.at);
+    nx_text_free(&t);
+    return json_type;
+}
+
+static void on_reply(void *ctx, const struct nx_http_ask *ask, int status, nx_ns now)
+{
+    (void)ctx;
+    nx_debug("%s \"%s\" %d, %lld us, request %s", ask->peer, ask->path, status,
+             (long long)((now - ask->begun) / 1000), ask->id);
+}
+
+/* --- asking the shards ---------------------------------------------------------------------------- */
+
+bool nx_rest_name_model(struct nx_rest_call *call, const char *name)
+{
+    if (!nx_model_name_ok(name)) {
+        nx_rest_refuse(
+            call, 404, "ModelNotFoundException",
+            "Model not found: %.100s (a name has 1 to %d letters, digits, '.', '_', '-')", name,
+            NX_MODEL_NAME_BYTES - 1);
+        return false;
+    }
+    snprintf(call->model, sizeof call->model, "%s", name);
+    return true;
+}
+
+static void asked_done(void *user, const struct nx_answer *answers, uint32_t count)
+{
+    struct nx_rest_call *call = user;
+    call->asked = NULL;
+    for (uint32_t i = 0; i < count; i++)
+        if (answers[i].err.status != NX_OK) {
+            nx_rest_fail(call, &answers[i].err);
+            return;
+        }
+    call->told(call, answers, count);
+}
+
+void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
+                 void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
+                              uint32_t count))
+{
+    struct nx_err err;
+    call->told = told;
+    if (nx_model_ask(call->rest->route, op, call->model, nx_http_ask(call->x)->deadline, asked_done,
+                     call, &call->asked, &err) != NX_OK)
+        nx_rest_fail(call, &err);
+}
+
+void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done)
+{
+    struct nx_rest *r = call->rest;
+    struct nx_err err;
+    uint32_t queries;
+    uint64_t bytes, wanted = 0;
+    nx_route_underway(r->route, &queries, &bytes);
+    for (uint32_t i = 0; i < ask->bodies_count; i++)
+        wanted += ask->bodies[i].len;
+    if (queries + ask->bodies_count > NX_ROUTE_QUERIES_MAX || wanted > NX_ROUTE_BYTES_MAX - bytes)
+        nx_rest_refuse(call, 429, NULL,
+                       "%u questions of %llu bytes are under way at this node; try again", queries,
+                       (unsigned long long)bytes);
+    else if (nx_infer_start(r->route, ask, nx_http_ask(call->x)->deadline, done, call, &call->infer,
+                            &err) != NX_OK)
+        nx_rest_fail(call, &err);
+}
+
+bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *result)
+{
+    bool ok = result->err.status == NX_OK;
+    call->infer = NULL;
+    if (result->err.status != NX_NOT_FOUND) /* names that nobody has would fill the table */
+        nx_metrics_inference(call->rest->metrics, call->model, ok, result->rows,
+                             nx_clock_now() - call->begun);
+    if (!ok)
+        nx_rest_fail(call, &result->err);
+    return ok;
+}
+
+/* --- the service ---------------------------------------------------------------------------------- */
+
+enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route *route,
+                            struct nx_metrics *metrics, struct nx_rest **rest, struct nx_err *err)
+{
+    struct nx_rest *r = nx_calloc(1, sizeof *r);
+    if (!r)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the HTTP services");
+    r->config = *config;
+    r->route = route;
+    r->metrics = metrics;
+    snprintf(r->model_store, sizeof r->model_store, "%s", config->model_store);
+    r->config.model_store = r->model_store;
+    if (r->config.body_bytes_max > r->config.bytes_max)
+        r->config.body_bytes_max = r->config.bytes_max; /* more could never be let in */
+    struct nx_http_limits limits = nx_http_limits_default();
+    limits.body_bytes_max = r->config.body_bytes_max;
+    struct nx_http_service service = {r, on_head, on_request, on_cancel, refusal, on_reply};
+    enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
+    if (status != NX_OK) {
+        free(r);
+        return status;
+    }
+    *rest = r;
+    return NX_OK;
+}
+
+void nx_rest_close(struct nx_rest *r)
+{
+    nx_http_close(r->http);
+    nx_assert(!r->calls); /* the server has cancelled them */
+    free(r);
+}
+
+struct nx_http *nx_rest_http(struct nx_rest *rest)
+{
+    return rest->http;
+}
+
+void nx_rest_set_ready(struct nx_rest *rest, bool ready)
+{
+    rest->ready = ready;
+}
+
+void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)
+{
+    rest->grpc = grpc;
+}
+
+bool nx_rest_resume(struct nx_rest *r)
+{
+    bool any = false;
+    for (struct nx_rest_call *call = r->calls, *next; call; call = next) {
+        next = call->next; /* an install that fails ends its call */
+        if (call->install)
+            any |= !nx_install_pump(call->install);
+    }
+    return any;
+}

@@ -1,0 +1,142 @@
+#include "function_tier/rest_state.h"
+
+#include "common/arena.h"
+#include "function_tier/http/http_multipart.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOP = 5, PARTS_MAX = 16 };
+
+static const char field_name[] = "data";
+
+/* --- the photo ------------------------------------------------------------------------------------ */
+
+/* The part called data; or, as 1.x clients name it as they like, the only part. */
+static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo)
+{
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    struct nx_http_multipart m;
+    struct nx_http_part part;
+    struct nx_err err;
+    int parts = 0;
+    bool named = false;
+    enum nx_status status = nx_http_multipart_init(
+        &m, nx_http_head_field(ask->head, "content-type"), ask->body, ask->body_bytes, &err);
+    while (status == NX_OK && !named && parts < PARTS_MAX) {
+        status = nx_http_multipart_next(&m, &part, &err);
+        if (status != NX_OK)
+            break;
+        parts++;
+        named = strcmp(part.name, field_name) == 0;
+        *photo = (struct nx_infer_span){part.bytes, part.len};
+    }
+    if (status != NX_OK && status != NX_NOT_FOUND)
+        nx_rest_refuse(call, 400, NULL, "%s", err.text);
+    else if (!named && (parts != 1 || call->nested_reply))
+        nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.",
+                       field_name);
+    else
+        return true;
+    return false;
+}
+
+static bool photo_of_body(struct nx_rest_call *call, struct nx_infer_span *photo)
+{
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    struct nx_http_span type = nx_http_media_type(nx_http_head_field(ask->head, "content-type"));
+    if (nx_http_span_is(type, "multipart/form-data"))
+        return photo_of_form(call, photo);
+    if (call->nested_reply) {
+        nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.",
+                       field_name);
+        return false;
+    }
+    if (nx_http_span_is(type, "application/json")) {
+        nx_rest_refuse(call, 415, NULL,
+                       "application/json is no photo; image/* or multipart/form-data is expected");
+        return false;
+    }
+    *photo = (struct nx_infer_span){ask->body, ask->body_bytes};
+    return true;
+}
+
+/* --- the answer ----------------------------------------------------------------------------------- */
+
+static void write_top(struct nx_text *t, const struct nx_infer_result *result)
+{
+    struct nx_top_entry e;
+    size_t at = 0;
+    nx_text_add(t, "[");
+    for (int i = 0; nx_rows_next_top(&result->parts[0], &at, &e); i++) {
+        nx_text_add(t, i ? ",\n  {\n    \"class\": " : "\n  {\n    \"class\": ");
+        nx_text_json(t, e.label, e.label_bytes);
+        nx_text_add(t, ",\n    \"probability\": ");
+        nx_text_float(t, e.value);
+        nx_text_add(t, "\n  }");
+    }
+    nx_text_add(t, "\n]");
+}
+
+/* 0.4 nests: a list per output, then per photo; 1.x answers with the photo's list alone. */
+static void predicted(void *user, const struct nx_infer_result *result)
+{
+    struct nx_rest_call *call = user;
+    struct nx_text t;
+    if (!nx_rest_inferred(call, result))
+        return;
+    enum nx_compat compat = call->rest->config.compat;
+    bool nested = compat == NX_COMPAT_0_4 || (compat == NX_COMPAT_BOTH && call->nested_reply);
+    nx_text_init(&t, 1 << 20);
+    if (nested)
+        nx_text_add(&t, "{\n\"prediction\": [");
+    write_top(&t, result);
+    nx_text_add(&t, nested ? "]\n}\n" : "\n");
+    nx_rest_reply_text(call, 200, &t);
+}
+
+static void predict(struct nx_rest_call *call, const char *model)
+{
+    struct nx_infer_ask ask = {.want = {.input = NX_INPUT_PHOTO, .top_max = TOP},
+                               .bodies_count = 1};
+    if (!nx_rest_name_model(call, model) || !photo_of_body(call, &ask.bodies[0]))
+        return;
+    memcpy(ask.model, call->model, sizeof ask.model);
+    if (ask.bodies[0].len > NX_PHOTO_BYTES_MAX)
+        nx_rest_refuse(call, 413, NULL, "the photo has %zu bytes, the limit is %d",
+                       ask.bodies[0].len, NX_PHOTO_BYTES_MAX);
+    else
+        nx_rest_infer(call, &ask, predicted);
+}
+
+void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    call->nested_reply = true;
+    predict(call, call->words[0]);
+}
+
+void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_err err;
+    if (call->words[1] && nx_v2_check_version(call->words[0], call->words[1], &err) != NX_OK)
+        nx_rest_refuse(call, 404, "ModelVersionNotFoundException", "%s", err.text);
+    else
+        predict(call, call->words[0]);
+}
+
+void nx_rest_invocations(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    char model[NX_MODEL_NAME_BYTES];
+    struct nx_err err;
+    enum nx_status status =
+        nx_http_query(nx_http_ask(call->x), "model_name", model, sizeof model, &err);
+    if (status == NX_NOT_FOUND)
+        nx_rest_refuse(call, 400, NULL, "Parameter model_name is required.");
+    else if (status != NX_OK)
+        nx_rest_fail(call, &err);
+    else
+        predict(call, model);
+}

@@ -1,0 +1,79 @@
+#include "function_tier/rest_state.h"
+
+#include <string.h>
+
+enum { METRICS_TEXT_MAX = 16 << 20 };
+
+/* Both dialects' keys in one object, unless one of them was chosen. Always 200, as theirs: whether traffic should come is
+ * /v2/health/ready's to say. */
+void nx_rest_ping(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_text t;
+    bool ok = call->rest->ready;
+    enum nx_compat compat = call->rest->config.compat;
+    nx_text_init(&t, 1024);
+    nx_text_add(&t, "{");
+    if (compat != NX_COMPAT_1_X)
+        nx_text_printf(&t, "\n  \"health\": \"%s\"", ok ? "healthy!" : "unhealthy!");
+    if (compat != NX_COMPAT_0_4)
+        nx_text_printf(&t, "%s\n  \"status\": \"%s\"", compat == NX_COMPAT_BOTH ? "," : "",
+                       ok ? "Healthy" : "Unhealthy");
+    nx_text_add(&t, "\n}\n");
+    nx_rest_reply_text(call, 200, &t);
+}
+
+static void reply_metrics(struct nx_rest_call *call, struct nx_text *t)
+{
+    if (t->bad)
+        nx_rest_refuse(call, 500, NULL, "the metrics could not be written: no memory");
+    else
+        nx_rest_reply(call, 200, "text/plain; version=0.0.4; charset=utf-8", t->len ? t->at : "",
+                      t->len);
+    nx_text_free(t);
+}
+
+void nx_rest_metrics(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_rest *r = call->rest;
+    struct nx_metrics_sources from = {r->route, r->http, r->grpc, r->ready};
+    struct nx_text t;
+    nx_text_init(&t, METRICS_TEXT_MAX);
+    nx_metrics_write(r->metrics, &from, &t);
+    reply_metrics(call, &t);
+}
+
+void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_text t;
+    nx_text_init(&t, METRICS_TEXT_MAX);
+    nx_metrics_write_triton(call->rest->metrics, &t);
+    reply_metrics(call, &t);
+}
+
+/* What a Model Server client looks for here: the paths. */
+void nx_rest_api_description(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    static const char text[] =
+        "{\"openapi\":\"3.0.1\",\"info\":{\"title\":\"nexus\",\"version\":\"" NX_VERSION "\"},"
+        "\"paths\":{"
+        "\"/"
+        "ping\":{\"get\":{\"operationId\":\"ping\",\"responses\":{\"200\":{\"description\":"
+        "\"Health\"}}}},"
+        "\"/predictions/{model_name}\":{\"post\":{\"operationId\":\"predictions\","
+        "\"parameters\":[{\"name\":\"model_name\",\"in\":\"path\",\"required\":true,"
+        "\"schema\":{\"type\":\"string\"}}],\"requestBody\":{\"content\":{\"image/jpeg\":{},"
+        "\"multipart/form-data\":{}}},\"responses\":{\"200\":{\"description\":\"Top "
+        "categories\"}}}},"
+        "\"/"
+        "models\":{\"get\":{\"operationId\":\"listModels\",\"responses\":{\"200\":{\"description\":"
+        "\"Models\"}}},\"post\":{\"operationId\":\"registerModel\",\"parameters\":[{\"name\":"
+        "\"url\","
+        "\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"}}],\"responses\":{"
+        "\"200\":"
+        "{\"description\":\"Registered\"}}}}}}\n";
+    nx_rest_reply(call, 200, "application/json", text, strlen(text));
+}

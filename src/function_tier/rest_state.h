@@ -1,0 +1,115 @@
+/* rest_state.h — what the files of the REST services share; nobody else includes it.
+ *
+ *   rest.c         endpoints, admission, errors, life of a call
+ *   rest_ops.c     /ping, /metrics
+ *   rest_mms.c     predictions in both dialects of MXNet Model Server
+ *   rest_models.c  management: /models, and v2's repository
+ *   rest_v2.c      Open Inference Protocol: health, metadata, infer */
+#ifndef NX_FUNCTION_TIER_REST_STATE_H
+#define NX_FUNCTION_TIER_REST_STATE_H
+
+#include "common/text.h"
+#include "function_tier/audit.h"
+#include "function_tier/infer.h"
+#include "function_tier/install.h"
+#include "function_tier/rest.h"
+#include "function_tier/v2_request.h"
+
+enum nx_family { NX_FAMILY_MMS, NX_FAMILY_V2 };
+
+enum {
+    NX_ENDPOINT_MANAGES = 1, /* changes models: for whoever may */
+    NX_ENDPOINT_INFERS = 2,  /* takes part in admission */
+};
+
+struct nx_rest_call;
+
+struct nx_endpoint {
+    const char *path; /* "v2/models/?/ready": what stands for ? is the call's word */
+    unsigned methods; /* enum nx_http_method */
+    unsigned flags;
+    enum nx_api api;
+    void (*handle)(struct nx_rest_call *call, nx_ns now);
+};
+
+struct nx_rest_call {
+    struct nx_rest *rest;
+    struct nx_http_exchange *x;
+    const struct nx_endpoint *endpoint;
+    const char *words[2]; /* what stands for each ? */
+    struct nx_rest_call *next, **link;
+    nx_ns begun;
+    uint64_t admitted_bytes;
+    bool admitted;
+    char model[NX_MODEL_NAME_BYTES]; /* "": none is named */
+    /* one of these is under way */
+    struct nx_route_request *asked;
+    struct nx_infer *infer;
+    struct nx_install *install;
+    struct nx_v2_request *v2; /* of an inference */
+    bool nested_reply;        /* Model Server 0.4 */
+    void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
+};
+
+struct nx_rest {
+    struct nx_rest_config config;
+    char model_store[256];
+    struct nx_route *route;
+    struct nx_metrics *metrics;
+    const struct nx_grpc *grpc;
+    struct nx_http *http;
+    struct nx_rest_call *calls;
+    uint32_t admitted;
+    uint64_t admitted_bytes;
+    bool ready;
+};
+
+/* --- ends of a call: it is gone when they return --- */
+
+void nx_rest_reply(struct nx_rest_call *call, int status, const char *type, const void *body,
+                   size_t len);
+void nx_rest_reply_text(struct nx_rest_call *call, int status,
+                        struct nx_text *json); /* and frees it */
+void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err);
+__attribute__((format(printf, 4, 5))) void nx_rest_refuse(struct nx_rest_call *call, int status,
+                                                          const char *type, const char *format,
+                                                          ...);
+
+/* --- what handlers ask for --- */
+
+int nx_rest_status_of(enum nx_status status);
+/* The model that a call is about: checks the name. False: refused. */
+bool nx_rest_name_model(struct nx_rest_call *call, const char *name);
+/* A LIST of every shard, or a DESCRIBE of the call's model; `told` gets the answers, all of them NX_OK. */
+void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
+                 void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
+                              uint32_t count));
+void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done);
+/* To be called first in an nx_infer_done: counts; false: it failed, and the call is over. */
+bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *result);
+
+/* handlers */
+void nx_rest_ping(struct nx_rest_call *call, nx_ns now);
+void nx_rest_metrics(struct nx_rest_call *call, nx_ns now);
+void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now);
+void nx_rest_api_description(struct nx_rest_call *call, nx_ns now);
+void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now);
+void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now);
+void nx_rest_invocations(struct nx_rest_call *call, nx_ns now);
+void nx_rest_register(struct nx_rest_call *call, nx_ns now);
+void nx_rest_unregister(struct nx_rest_call *call, nx_ns now);
+void nx_rest_list(struct nx_rest_call *call, nx_ns now);
+void nx_rest_describe(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_live(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_ready(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_server(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_model(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_model_ready(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_config(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_stats(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_infer(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_index(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_load(struct nx_rest_call *call, nx_ns now);
+void nx_rest_v2_unload(struct nx_rest_call *call, nx_ns now);
+
+#endif

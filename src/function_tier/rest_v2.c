@@ -1,0 +1,322 @@
+#include "function_tier/rest_state.h"
+
+#include "function_tier/http/http_multipart.h"
+#include "function_tier/http/json_read.h"
+#include "function_tier/model_list.h"
+#include "function_tier/v2_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_TEXT_MAX = 1 << 20, INFER_TEXT_MAX = 64 << 20 };
+
+/* --- health and facts of the server ---------------------------------------------------------------- */
+
+static void reply_flag(struct nx_rest_call *call, int status, const char *key, bool value)
+{
+    struct nx_text t;
+    nx_text_init(&t, 256);
+    nx_text_printf(&t, "{\"%s\":%s}\n", key, value ? "true" : "false");
+    nx_rest_reply_text(call, status, &t);
+}
+
+void nx_rest_v2_live(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    reply_flag(call, 200, "live", true);
+}
+
+void nx_rest_v2_ready(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    reply_flag(call, call->rest->ready ? 200 : 503, "ready", call->rest->ready);
+}
+
+void nx_rest_v2_server(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    static const char text[] =
+        "{\"name\":\"nexus\",\"version\":\"" NX_VERSION "\",\"extensions\":[\"classification\","
+        "\"binary_tensor_data\",\"model_repository\",\"model_configuration\",\"statistics\","
+        "\"parameters\"]}\n";
+    nx_rest_reply(call, 200, "application/json", text, strlen(text));
+}
+
+/* --- facts of a model ------------------------------------------------------------------------------ */
+
+/* The call's model and version; false: refused. */
+static bool name_model(struct nx_rest_call *call)
+{
+    struct nx_err err;
+    if (!nx_rest_name_model(call, call->words[0]))
+        return false;
+    if (!call->words[1] || nx_v2_check_version(call->model, call->words[1], &err) == NX_OK)
+        return true;
+    nx_rest_refuse(call, 404, NULL, "%s", err.text);
+    return false;
+}
+
+static void write_shape(struct nx_text *t, const struct nx_tensor_facts *tensor, uint32_t from)
+{
+    nx_text_add(t, "[");
+    for (uint32_t i = from; i < tensor->rank; i++)
+        nx_text_printf(t, "%s%lld", i > from ? "," : "", (long long)tensor->dims[i]);
+    nx_text_add(t, "]");
+}
+
+static void write_tensors(struct nx_text *t, const struct nx_tensor_facts *tensors, uint32_t count)
+{
+    nx_text_add(t, "[");
+    for (uint32_t i = 0; i < count; i++) {
+        nx_text_add(t, i ? ",{\"name\":" : "{\"name\":");
+        nx_text_json(t, tensors[i].name, strlen(tensors[i].name));
+        nx_text_add(t, ",\"datatype\":\"FP32\",\"shape\":");
+        write_shape(t, &tensors[i], 0);
+        nx_text_add(t, "}");
+    }
+    nx_text_add(t, "]");
+}
+
+static void write_metadata(struct nx_text *t, const char *name, const struct nx_model_facts_wire *m)
+{
+    nx_text_add(t, "{\"name\":");
+    nx_text_json(t, name, strlen(name));
+    nx_text_printf(t,
+                   ",\"versions\":[\"1\"],\"platform\":\"%s\",\"inputs\":", nx_model_platform(m));
+    write_tensors(t, m->inputs, m->inputs_count);
+    nx_text_add(t, ",\"outputs\":");
+    write_tensors(t, m->outputs, m->outputs_count);
+    nx_text_add(t, "}\n");
+}
+
+/* Dimensions without the batch, as a configuration has them. */
+static void write_config_tensors(struct nx_text *t, const struct nx_tensor_facts *tensors,
+                                 uint32_t count)
+{
+    nx_text_add(t, "[");
+    for (uint32_t i = 0; i < count; i++) {
+        nx_text_add(t, i ? ",{\"name\":" : "{\"name\":");
+        nx_text_json(t, tensors[i].name, strlen(tensors[i].name));
+        nx_text_add(t, ",\"data_type\":\"TYPE_FP32\",\"dims\":");
+        write_shape(t, &tensors[i], 1);
+        nx_text_add(t, "}");
+    }
+    nx_text_add(t, "]");
+}
+
+static void write_config(struct nx_text *t, const char *name, const struct nx_model_facts_wire *m)
+{
+    nx_text_add(t, "{\"name\":");
+    nx_text_json(t, name, strlen(name));
+    nx_text_printf(t, ",\"platform\":\"%s\",\"backend\":\"%s\",\"max_batch_size\":%d,\"input\":",
+                   nx_model_platform(m), m->backend, NX_ROWS_MAX);
+    write_config_tensors(t, m->inputs, m->inputs_count);
+    nx_text_add(t, ",\"output\":");
+    write_config_tensors(t, m->outputs, m->outputs_count);
+    nx_text_add(t, "}\n");
+}
+
+/* The one model that a DESCRIBE tells of, written by `write`. */
+static void reply_model(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
+                        void (*write)(struct nx_text *t, const char *name,
+                                      const struct nx_model_facts_wire *model))
+{
+    struct nx_model_list list;
+    struct nx_err err;
+    struct nx_text t;
+    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
+        nx_rest_fail(call, &err);
+    } else if (list.count == 0 || !list.models[0].ready) {
+        nx_model_list_free(&list);
+        nx_rest_refuse(call, 503, NULL, "model '%s' is being installed; try again", call->model);
+    } else {
+        nx_text_init(&t, SMALL_TEXT_MAX);
+        write(&t, call->model, &list.models[0]);
+        nx_model_list_free(&list);
+        nx_rest_reply_text(call, 200, &t);
+    }
+}
+
+static void metadata_told(struct nx_rest_call *call, const struct nx_answer *a, uint32_t count)
+{
+    reply_model(call, a, count, write_metadata);
+}
+
+static void config_told(struct nx_rest_call *call, const struct nx_answer *a, uint32_t count)
+{
+    reply_model(call, a, count, write_config);
+}
+
+static void write_ready(struct nx_text *t, const char *name, const struct nx_model_facts_wire *m)
+{
+    (void)m;
+    nx_text_add(t, "{\"name\":");
+    nx_text_json(t, name, strlen(name));
+    nx_text_add(t, ",\"ready\":true}\n");
+}
+
+static void ready_told(struct nx_rest_call *call, const struct nx_answer *a, uint32_t count)
+{
+    reply_model(call, a, count, write_ready);
+}
+
+void nx_rest_v2_model(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    if (name_model(call))
+        nx_rest_ask(call, NX_REQUEST_DESCRIBE, metadata_told);
+}
+
+void nx_rest_v2_config(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    if (name_model(call))
+        nx_rest_ask(call, NX_REQUEST_DESCRIBE, config_told);
+}
+
+void nx_rest_v2_model_ready(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    if (name_model(call))
+        nx_rest_ask(call, NX_REQUEST_DESCRIBE, ready_told);
+}
+
+/* --- statistics: as this node has seen it ---------------------------------------------------------- */
+
+static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *name)
+{
+    struct nx_model_counts c = nx_metrics_model(r->metrics, name);
+    nx_text_add(t, "{\"name\":");
+    nx_text_json(t, name, strlen(name));
+    nx_text_printf(
+        t,
+        ",\"version\":\"1\",\"last_inference\":0,\"inference_count\":%llu,\"execution_count\":%llu,"
+        "\"inference_stats\":{\"success\":{\"count\":%llu,\"ns\":%llu},\"fail\":{\"count\":%llu,"
+        "\"ns\":%llu},\"queue\":{\"count\":%llu,\"ns\":0},\"compute_input\":{\"count\":%llu,\"ns\":"
+        "0},"
+        "\"compute_infer\":{\"count\":%llu,\"ns\":%llu},\"compute_output\":{\"count\":%llu,\"ns\":"
+        "0}},"
+        "\"batch_stats\":[]}",
+        (unsigned long long)c.rows, (unsigned long long)c.rows, (unsigned long long)c.success,
+        (unsigned long long)c.success_ns, (unsigned long long)c.failure,
+        (unsigned long long)c.failure_ns, (unsigned long long)c.success,
+        (unsigned long long)c.success, (unsigned long long)c.success,
+        (unsigned long long)c.success_ns, (unsigned long long)c.success);
+}
+
+static void stats_told(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
+{
+    struct nx_model_list list;
+    struct nx_err err;
+    struct nx_text t;
+    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
+        nx_rest_fail(call, &err);
+        return;
+    }
+    nx_text_init(&t, INFER_TEXT_MAX);
+    nx_text_add(&t, "{\"model_stats\":[");
+    for (uint32_t i = 0; i < list.count; i++) {
+        if (i)
+            nx_text_add(&t, ",");
+        write_stats(&t, call->rest, call->model[0] ? call->model : list.models[i].name);
+    }
+    nx_text_add(&t, "]}\n");
+    nx_model_list_free(&list);
+    nx_rest_reply_text(call, 200, &t);
+}
+
+void nx_rest_v2_stats(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    if (!call->words[0])
+        nx_rest_ask(call, NX_REQUEST_LIST, stats_told);
+    else if (name_model(call))
+        nx_rest_ask(call, NX_REQUEST_DESCRIBE, stats_told);
+}
+
+/* --- inference ------------------------------------------------------------------------------------- */
+
+static void inferred(void *user, const struct nx_infer_result *result)
+{
+    struct nx_rest_call *call = user;
+    struct nx_text t;
+    struct nx_err err;
+    size_t json_bytes;
+    bool binary;
+    if (!nx_rest_inferred(call, result))
+        return;
+    if (nx_v2_check_result(call->v2, result, &err) != NX_OK) {
+        nx_rest_fail(call, &err);
+        return;
+    }
+    nx_text_init(&t, INFER_TEXT_MAX);
+    nx_v2_json_write(call->v2, result, &t, &json_bytes, &binary);
+    if (binary && !t.bad) {
+        char length[24];
+        snprintf(length, sizeof length, "%zu", json_bytes);
+        nx_http_header(call->x, "Inference-Header-Content-Length", length);
+        nx_rest_reply(call, 200, "application/octet-stream", t.at, t.len);
+        nx_text_free(&t);
+    } else {
+        nx_rest_reply_text(call, 200, &t);
+    }
+}
+
+/* The header's value; len without one. */
+static enum nx_status json_length(const struct nx_http_ask *ask, bool *given, size_t *bytes,
+                                  struct nx_err *err)
+{
+    struct nx_http_span value = nx_http_head_field(ask->head, "inference-header-content-length");
+    *given = value.at != NULL;
+    *bytes = ask->body_bytes;
+    if (!value.at)
+        return NX_OK;
+    *bytes = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9' || value.len > 12)
+            return nx_err_set(err, NX_INVALID, "Inference-Header-Content-Length is not a number");
+        *bytes = *bytes * 10 + (size_t)(value.at[i] - '0');
+    }
+    return value.len ? NX_OK
+                     : nx_err_set(err, NX_INVALID, "Inference-Header-Content-Length is empty");
+}
+
+static enum nx_status read_infer(struct nx_rest_call *call, struct nx_infer_ask *ask,
+                                 struct nx_err *err)
+{
+    const struct nx_http_ask *http = nx_http_ask(call->x);
+    struct nx_v2_request *q = call->v2;
+    size_t bytes;
+    bool given;
+    memcpy(q->model, call->model, sizeof q->model);
+    if (call->words[1])
+        snprintf(q->version, sizeof q->version, "%s", call->words[1]);
+    NX_TRY(json_length(http, &given, &bytes, err));
+    NX_TRY(given && bytes == 0 ? nx_v2_raw_read(http->body, http->body_bytes, q, err)
+                               : nx_v2_json_read(http->body, http->body_bytes, bytes, q, err));
+    return nx_v2_to_ask(q, ask, err);
+}
+
+void nx_rest_v2_infer(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_infer_ask ask;
+    struct nx_err err;
+    struct nx_http_span encoding =
+        nx_http_head_field(nx_http_ask(call->x)->head, "content-encoding");
+    if (encoding.len && !nx_http_span_is(encoding, "identity")) {
+        nx_rest_refuse(call, 415, NULL, "Content-Encoding %.*s is not supported", (int)encoding.len,
+                       encoding.at);
+        return;
+    }
+    if (!name_model(call))
+        return;
+    call->v2 = nx_v2_new();
+    if (!call->v2)
+        nx_rest_refuse(call, 503, NULL, "no memory for a request");
+    else if (read_infer(call, &ask, &err) != NX_OK)
+        nx_rest_refuse(call, nx_rest_status_of(err.status), NULL, "%s", err.text);
+    else
+        nx_rest_infer(call, &ask, inferred);
+}

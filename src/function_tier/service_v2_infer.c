@@ -1,0 +1,164 @@
+#include "function_tier/service_v2_state.h"
+
+#include "function_tier/v2_pb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void infer_done(void *user, const struct nx_infer_result *result);
+
+/* Decodes, checks, and sends the photos or the tensor on their way; all is copied that is needed later. */
+static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t len,
+                            struct nx_err *err)
+{
+    struct nx_infer_ask ask;
+    struct nx_pb_v2_infer infer = {0};
+    enum nx_status status;
+    nx_v2_free(v->request);
+    v->request = nx_v2_new();
+    v->begun = nx_clock_now();
+    if (!v->request)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
+    if (!v->service->ready)
+        return nx_err_set(err, NX_UNAVAILABLE, "this node takes no requests now; try again");
+    NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
+    status = nx_v2_pb_read(&infer, v->request, err);
+    v->raw = infer.raw;
+    if (status == NX_OK)
+        status = nx_v2_to_ask(v->request, &ask, err);
+    if (status == NX_OK)
+        status = nx_infer_start(v->service->route, &ask, nx_call_deadline(v->call), infer_done, v,
+                                &v->infer, err);
+    nx_pb_v2_infer_free(&infer);
+    return status;
+}
+
+static enum nx_status finish(struct nx_v2_call *v, const struct nx_infer_result *result,
+                             uint8_t **bytes, size_t *len, struct nx_err *err)
+{
+    bool ok = result->err.status == NX_OK;
+    if (result->err.status != NX_NOT_FOUND)
+        nx_metrics_inference(v->service->metrics, v->request->model, ok, result->rows,
+                             nx_clock_now() - v->begun);
+    if (result->err.status == NX_NOT_FOUND)
+        return nx_err_set(err, NX_NOT_FOUND, "Request for unknown model: '%s' is not found",
+                          v->request->model);
+    if (!ok) {
+        *err = result->err;
+        return err->status;
+    }
+    NX_TRY(nx_v2_check_result(v->request, result, err));
+    return nx_v2_pb_write(v->request, v->raw, v->stream, result, bytes, len, err);
+}
+
+/* --- ModelInfer ------------------------------------------------------------------------------------- */
+
+enum nx_call_take nx_v2_take_infer(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                   nx_ns now)
+{
+    (void)now;
+    struct nx_v2_call *v = nx_call_user(call);
+    struct nx_err err;
+    if (start(v, bytes, len, &err) != NX_OK)
+        nx_v2_call_fail(v, &err);
+    return NX_CALL_TAKEN;
+}
+
+/* --- ModelStreamInfer ------------------------------------------------------------------------------- */
+
+void nx_v2_stream_start(struct nx_call *call, nx_ns now)
+{
+    struct nx_v2_call *v = nx_v2_call_begin(call, now);
+    if (v)
+        v->stream = true;
+}
+
+static bool is_idle(const struct nx_v2_call *v)
+{
+    return !v->infer && !v->unsent;
+}
+
+/* Sends the answer that waits, if there is room; then the next request may come, or the end. */
+static void go_on(struct nx_v2_call *v)
+{
+    struct nx_err err;
+    enum nx_status status = v->unsent ? nx_call_reply(v->call, v->unsent, v->unsent_bytes) : NX_OK;
+    if (status == NX_AGAIN)
+        return; /* on_writable */
+    free(v->unsent);
+    v->unsent = NULL;
+    if (status != NX_OK) {
+        nx_err_set(&err, NX_TOO_LARGE, "an answer of %zu bytes could not be sent: %s",
+                   v->unsent_bytes, nx_status_text(status));
+        nx_v2_call_fail(v, &err);
+    } else if (v->held) {
+        v->held = false;
+        nx_call_resume(v->call);
+    } else if (v->ended) {
+        nx_v2_call_finish(v);
+    }
+}
+
+static void answer_in_stream(struct nx_v2_call *v, const struct nx_infer_result *result,
+                             const struct nx_err *failed)
+{
+    struct nx_err err;
+    enum nx_status status =
+        failed ? failed->status : finish(v, result, &v->unsent, &v->unsent_bytes, &err);
+    const struct nx_err *why = failed ? failed : &err;
+    if (status != NX_OK)
+        status = nx_pb_v2_stream_error_encode(why->text, v->request ? v->request->id : "",
+                                              &v->unsent, &v->unsent_bytes);
+    if (status != NX_OK) {
+        nx_err_set(&err, NX_INTERNAL, "an answer could not be encoded: %s", nx_status_text(status));
+        nx_v2_call_fail(v, &err);
+        return;
+    }
+    go_on(v);
+}
+
+static void infer_done(void *user, const struct nx_infer_result *result)
+{
+    struct nx_v2_call *v = user;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    struct nx_err err;
+    v->infer = NULL;
+    if (v->stream)
+        answer_in_stream(v, result, NULL);
+    else if (finish(v, result, &bytes, &len, &err) != NX_OK)
+        nx_v2_call_fail(v, &err);
+    else
+        nx_v2_call_reply(v, NX_OK, bytes, len);
+}
+
+enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                    nx_ns now)
+{
+    (void)now;
+    struct nx_v2_call *v = nx_call_user(call);
+    struct nx_err err;
+    v->held = !is_idle(v);
+    if (v->held)
+        return NX_CALL_HELD;
+    if (start(v, bytes, len, &err) != NX_OK)
+        answer_in_stream(v, NULL, &err);
+    return NX_CALL_TAKEN;
+}
+
+void nx_v2_end_stream(struct nx_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_v2_call *v = nx_call_user(call);
+    v->ended = true;
+    if (is_idle(v))
+        go_on(v);
+}
+
+void nx_v2_stream_writable(struct nx_call *call, nx_ns now)
+{
+    (void)now;
+    struct nx_v2_call *v = nx_call_user(call);
+    if (v->unsent)
+        go_on(v);
+}

@@ -1,0 +1,73 @@
+/* service_v2_state.h — what the files of the gRPC v2 service share; nobody else includes it.
+ *
+ *   service_v2.c        calls, facts of server and models
+ *   service_v2_infer.c  ModelInfer, ModelStreamInfer
+ *   service_v2_repo.c   the model repository */
+#ifndef NX_FUNCTION_TIER_SERVICE_V2_STATE_H
+#define NX_FUNCTION_TIER_SERVICE_V2_STATE_H
+
+#include "function_tier/infer.h"
+#include "function_tier/install.h"
+#include "function_tier/model_list.h"
+#include "function_tier/pb/pb_v2.h"
+#include "function_tier/service_v2.h"
+#include "function_tier/v2_request.h"
+
+struct nx_v2_call {
+    struct nx_v2_call *next, **link;
+    struct nx_service_v2 *service;
+    struct nx_call *call;
+    nx_ns begun;
+    char model[NX_MODEL_NAME_BYTES];
+    /* one of these is under way */
+    struct nx_route_request *asked;
+    struct nx_infer *infer;
+    struct nx_install *install;
+    struct nx_v2_request *request; /* of an inference */
+    bool raw;
+    void (*told)(struct nx_v2_call *v, const struct nx_model_list *list);
+    /* of a stream */
+    bool stream, held, ended;
+    uint8_t *unsent; /* an answer that waits for room */
+    size_t unsent_bytes;
+};
+
+struct nx_service_v2 {
+    struct nx_rest_config config;
+    struct nx_route *route;
+    struct nx_metrics *metrics;
+    struct nx_grpc_method methods[NX_SERVICE_V2_METHODS];
+    struct nx_v2_call *calls;
+    bool ready;
+};
+
+/* Ends of a call: it is gone when they return. Bytes are malloc'd and taken over. */
+void nx_v2_call_reply(struct nx_v2_call *v, enum nx_status encoded, uint8_t *bytes, size_t len);
+void nx_v2_call_fail(struct nx_v2_call *v, const struct nx_err *err);
+void nx_v2_call_finish(struct nx_v2_call *v); /* well, without another reply */
+
+bool nx_v2_call_name(struct nx_v2_call *v, const char *name,
+                     const char *version); /* false: failed */
+void nx_v2_call_ask(struct nx_v2_call *v, enum nx_request op,
+                    void (*told)(struct nx_v2_call *v, const struct nx_model_list *list));
+/* Name and version of a message that is no more than that; false: failed. */
+bool nx_v2_call_read(struct nx_v2_call *v, enum nx_pb_v2_named which, const uint8_t *bytes,
+                     size_t len);
+
+enum nx_call_take nx_v2_take_infer(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                   nx_ns now);
+enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                    nx_ns now);
+void nx_v2_end_stream(struct nx_call *call, nx_ns now);
+void nx_v2_stream_writable(struct nx_call *call, nx_ns now);
+void nx_v2_stream_start(struct nx_call *call, nx_ns now);
+enum nx_call_take nx_v2_take_index(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                   nx_ns now);
+enum nx_call_take nx_v2_take_load(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                  nx_ns now);
+enum nx_call_take nx_v2_take_unload(struct nx_call *call, const uint8_t *bytes, size_t len,
+                                    nx_ns now);
+struct nx_v2_call *nx_v2_call_begin(struct nx_call *call,
+                                    nx_ns now); /* NULL: no memory; it is over */
+
+#endif

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""`nexus model inspect` and `nexus model run` on files of both formats, good and bad.
+
+Usage: test_model.py NEXUS [unittest arguments]
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+
+import tiny_model
+import tiny_onnx as onnx
+
+NEXUS = None
+FLOWERS = os.path.join(HERE, "..", "..", "models", "flowers")
+
+
+class Model(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def file(self, name, content):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as out:
+            out.write(content)
+        return path
+
+    def nexus(self, *args, code=0):
+        done = subprocess.run([NEXUS, "model", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def inspected(self, *args, code=0):
+        return json.loads(self.nexus("inspect", *args, "--json", code=code).stdout)
+
+
+class Inspect(Model):
+    def flowers(self):
+        return [os.path.join(FLOWERS, n) for n in ("flowers-symbol.json", "flowers-0000.params")]
+
+    def test_text_tells_all_of_it(self):
+        out = self.nexus("inspect", *self.flowers()).stdout
+        for part in ("format      MXNet symbol and params", "ops         ", "Convolution", "GMAC",
+                     "MB of weights", "activations planned", "runs        yes, on "):
+            self.assertIn(part, out)
+        self.assertNotIn("unsupported", out)
+
+    def test_the_files_order_does_not_matter(self):
+        self.assertEqual(self.inspected(*self.flowers()), self.inspected(*reversed(self.flowers())))
+
+    def test_json_and_batch(self):
+        one, four = (self.inspected(*self.flowers(), *more) for more in ((), ("--batch", "4")))
+        self.assertEqual(one["inputs"][0]["shape"], [1, 3, 224, 224])
+        self.assertEqual(four["inputs"][0]["shape"], [4, 3, 224, 224])
+        self.assertEqual(4 * one["macs"], four["macs"])
+        self.assertEqual(one["parameters"], four["parameters"])
+        self.assertEqual(one["weight_bytes"], 4 * one["parameters"])
+        self.assertGreater(four["activation_bytes"], one["activation_bytes"])
+        self.assertTrue(one["runs"] and one["takes_photos"])
+        self.assertEqual(one["nodes"][-1]["outputs"], one["outputs"][0]["shape"] and [one["outputs"][0]["shape"]])
+
+    def test_every_unsupported_op_is_counted(self):
+        nodes = tiny_model.symbol_nodes()
+        last = len(nodes) - 1
+        for name in ("RNN", "ROIPooling", "RNN"):
+            nodes.append({"op": name, "name": "n%d" % len(nodes), "inputs": [[last, 0, 0]]})
+            last = len(nodes) - 1
+        files = [self.file("s", tiny_model.symbol(nodes)), self.file("p", tiny_model.params())]
+        out = self.nexus("inspect", *files, code=1)
+        self.assertIn("unsupported RNN 2, ROIPooling 1", out.stdout)
+        self.assertIn("runs        no: ", out.stdout)
+        self.assertIn("unknown op 'RNN'", out.stderr)
+        said = self.inspected(*files, code=1)
+        self.assertIn({"op": "RNN", "count": 2, "supported": False}, said["ops"])
+        self.assertFalse(said["runs"])
+
+    def test_what_no_output_needs_does_not_count(self):
+        nodes = tiny_model.symbol_nodes()
+        nodes.append({"op": "RNN", "name": "aside", "inputs": [[0, 0, 0]]})
+        said = self.inspected(self.file("s", tiny_model.symbol(nodes, heads=[[len(nodes) - 2, 0, 0]])),
+                              self.file("p", tiny_model.params()))
+        self.assertNotIn("RNN", [op["op"] for op in said["ops"]])
+
+    def test_ops_of_other_domains(self):
+        nodes = [onnx.node("FusedThing", ["x"], ["a"], domain="com.microsoft"),
+                 onnx.node("NonMaxSuppression", ["a"], ["y"])]
+        path = self.file("m.onnx", onnx.model(nodes, [onnx.info("x", onnx.FLOAT, ("N", 3))],
+                                              [onnx.info("y", onnx.FLOAT, ("N", 3))]))
+        out = self.nexus("inspect", path, code=1).stdout
+        self.assertIn("unsupported com.microsoft.FusedThing 1, NonMaxSuppression 1", out)
+        self.assertIn("producer    test 1.2, IR version 8, opset 13", out)
+
+    def test_weights_that_are_not_finite(self):
+        values = [1, 0, 0, math.nan, 1, math.inf, 0, math.nan, 1]
+        files = [self.file("s", tiny_model.symbol()),
+                 self.file("p", tiny_model.params({"arg:fc_weight": ((3, 3), values)}))]
+        self.assertIn("warning     the weight 'fc_weight' has 2 NaN and 1 infinite values",
+                      self.nexus("inspect", *files).stdout)
+        self.assertEqual(self.inspected(*files)["not_finite"], [{"weight": "fc_weight", "nan": 2, "infinite": 1}])
+
+    def test_names_move_no_cursor(self):
+        path = self.file("m.onnx", onnx.model([onnx.node("Relu", ["x"], ["\x1b[2Jy\"\\"])],
+                                              [onnx.info("x", onnx.FLOAT, ("N", 3))],
+                                              [onnx.info("\x1b[2Jy\"\\", onnx.FLOAT, ("N", 3))]))
+        self.assertNotIn("\x1b", self.nexus("inspect", path).stdout)
+        self.assertEqual(self.inspected(path)["outputs"][0]["name"], "?[2Jy??")
+
+    def test_files_that_are_none(self):
+        self.assertIn("No such file", self.nexus("inspect", "/nowhere", code=1).stderr)
+        self.assertIn("is empty", self.nexus("inspect", self.file("e", b""), code=1).stderr)
+        self.assertIn("onnx", self.nexus("inspect", self.file("g", b"\xff" * 100), code=1).stderr)
+        self.assertIn("not a regular", self.nexus("inspect", self.folder, code=1).stderr)
+
+    def test_usage(self):
+        symbol = self.flowers()[0]
+        for args in ((), ("look",), ("inspect",), ("inspect", symbol), ("inspect", symbol, symbol),
+                     ("inspect", *self.flowers(), "--batch", "0"), ("inspect", *self.flowers(), "--batch"),
+                     ("inspect", *self.flowers(), "--input", "x"), ("inspect", *self.flowers(), symbol)):
+            self.assertIn("usage: nexus model inspect", self.nexus(*args, code=2).stderr)
+
+
+class Run(Model):
+    """y = a w + b, and idx = what came as integers, plus 1: two inputs of two types and two outputs."""
+
+    def two_by_two(self, batch="N"):
+        nodes = [onnx.node("MatMul", ["a", "w"], ["m"]), onnx.node("Add", ["m", "b"], ["y"]),
+                 onnx.node("Add", ["idx", "one"], ["next"])]
+        return self.file("two.onnx", onnx.model(
+            nodes, [onnx.info("idx", onnx.INT64, (batch, 3)), onnx.info("a", onnx.FLOAT, (batch, 2)),
+                    onnx.info("b", onnx.FLOAT, (batch, 2))],
+            [onnx.info("y", onnx.FLOAT, (batch, 2)), onnx.info("next", onnx.INT64, (batch, 3))],
+            [onnx.weight("w", (2, 2), (1, 2, 3, 4)), onnx.weight("one", (1,), (1,))]))
+
+    def inputs(self, **changed):
+        files = {"a": ("<f4", (2, 2), (1, 0, 0, 1)), "b": ("<f4", (2, 2), (10, 20, 30, 40)),
+                 "idx": ("<i8", (2, 3), (5, 6, 7, -8, 9, 1 << 24))}
+        files.update(changed)
+        args = []
+        for name, content in files.items():
+            if content:
+                args += ["--input", "%s=%s" % (name, self.file(name + ".npy", onnx.npy(*content)))]
+        return args
+
+    def test_several_tensors_by_name(self):
+        self.nexus("run", self.two_by_two(), *self.inputs(), "--output", self.folder)
+        self.assertEqual(onnx.read_npy(os.path.join(self.folder, "y.npy")), ("<f4", (2, 2), [11, 22, 33, 44]))
+        # 2^24 + 1 is not a float: what is computed is computed in f32
+        self.assertEqual(onnx.read_npy(os.path.join(self.folder, "next.npy")),
+                         ("<i8", (2, 3), [6, 7, 8, -7, 10, 1 << 24]))
+
+    def test_on_the_terminal(self):
+        out = self.nexus("run", self.two_by_two(2), *self.inputs(), "--backend", "cpu_ref").stdout
+        self.assertEqual(out, "y  F32  (2, 2)  11 22 33 44\nnext  I64  (2, 3)  6 7 8 -7 10 16777216\n")
+
+    def test_what_does_not_fit_is_named(self):
+        for changed, sentence in (
+                ({"a": None}, "the input 'a' is missing"),
+                ({"c": ("<f4", (1,), (1,))}, "the model has no input 'c'"),
+                ({"a": ("<i4", (2, 2), (1, 2, 3, 4))}, "the input 'a' is I32, F32 was expected"),
+                ({"a": ("<f4", (2, 3), [0] * 6)}, "the input 'a' is (2, 3), (2, 2) was expected"),
+                ({"a": ("<f4", (3, 2), [0] * 6)}, "has a batch of"),
+                ({"a": ("<f4", (2, 2), [0] * 3)}, "16 bytes of data expected, 12 are there"),
+                ({"idx": ("<i8", (2, 3), [0, 0, 0, 0, (1 << 24) + 1, 0])}, "at element 4 a number beyond 2^24")):
+            with self.subTest(sentence):
+                self.assertIn(sentence, self.nexus("run", self.two_by_two(), *self.inputs(**changed), code=1).stderr)
+
+    def test_a_lone_input_needs_no_name(self):
+        files = [self.file("s", tiny_model.symbol()), self.file("p", tiny_model.params())]
+        x = self.file("x.npy", onnx.npy("<f4", (1, 3, 224, 224), [1.0] * 50176 + [2.0] * 50176 + [3.0] * 50176))
+        self.assertEqual(self.nexus("run", *files, "--input", x).stdout, "fc_output  F32  (1, 3)  1 2 3\n")
+
+    def test_params_as_mxnet_2_writes_them(self):
+        """An .npz, stored and deflated, as numpy.savez and zip tools make it."""
+        x = self.file("x.npy", onnx.npy("<f4", (1, 3, 2, 2), [1.0] * 4 + [2.0] * 4 + [3.0] * 4))
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            path = os.path.join(self.folder, "p%d.params" % method)
+            with zipfile.ZipFile(path, "w", method) as archive:
+                with archive.open("arg:fc_weight.npy", "w", force_zip64=True) as out:
+                    out.write(onnx.npy("<f4", (3, 3), (0, 0, 1, 0, 1, 0, 1, 0, 0)))
+            nodes = tiny_model.symbol_nodes()
+            nodes[0]["attrs"] = {"__shape__": "(0, 3, 2, 2)"}
+            symbol = self.file("s", tiny_model.symbol(nodes))
+            self.assertEqual(self.nexus("run", symbol, path, "--input", x).stdout, "fc_output  F32  (1, 3)  3 2 1\n")
+
+    def test_not_a_tensor(self):
+        bad = self.file("bad.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<c8',")
+        self.assertIn("npy", self.nexus("run", self.two_by_two(), "--input", bad, code=1).stderr)
+
+
+if __name__ == "__main__":
+    NEXUS = sys.argv.pop(1)
+    unittest.main()

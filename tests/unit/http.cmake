@@ -1,0 +1,6 @@
+foreach(name IN ITEMS http_head http_chunked http_multipart http_conn)
+    nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_http)
+endforeach()
+nexus_test(test_json_read SOURCES test_json_read.c DEPS nexus_http)
+# infer.c alone: the router is the test's.
+nexus_test(test_infer SOURCES test_infer.c ${CMAKE_SOURCE_DIR}/src/function_tier/infer.c DEPS nexus_categorizer_wire)

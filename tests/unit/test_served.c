@@ -1,0 +1,251 @@
+#include "categorizer/served.h"
+#include "nx_params_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The class is the strongest of three planes: global average, then the identity. */
+static const char symbol_text[] =
+    "{\"nodes\":["
+    "{\"op\":\"null\",\"name\":\"data\",\"inputs\":[],\"attrs\":{\"__shape__\":\"(1, 3, 8, 8)\"}},"
+    "{\"op\":\"Pooling\",\"name\":\"pool\",\"inputs\":[[0,0,0]],\"attrs\":"
+    "{\"global_pool\":\"True\",\"kernel\":\"(1, 1)\",\"pool_type\":\"avg\"}},"
+    "{\"op\":\"Flatten\",\"name\":\"flat\",\"inputs\":[[1,0,0]]},"
+    "{\"op\":\"null\",\"name\":\"fc_weight\",\"inputs\":[]},"
+    "{\"op\":\"FullyConnected\",\"name\":\"fc\",\"inputs\":[[2,0,0],[3,0,0]],"
+    "\"attrs\":{\"no_bias\":\"True\",\"num_hidden\":\"3\"}}"
+    "],\"heads\":[[4,0,0]]}";
+static const char synset_text[] = "red\ngreen\nblue\n";
+
+enum { PLANE = 64, IN = 3 * PLANE, BATCH = 4 };
+
+static struct nx_params_file params;
+static uint8_t body[sizeof symbol_text + sizeof synset_text + NX_PARAMS_FILE_BYTES];
+static struct nx_request_head head;
+static struct nx_budget budget;
+static struct nx_err err;
+static struct nx_digest digest;
+static const char *backend = "cpu_ref";
+
+static void write_body(const float weights[9])
+{
+    nx_pf_begin(&params, 1);
+    nx_pf_head(&params, 2, 2, (const int64_t[]){3, 3}, 0);
+    nx_pf_floats(&params, weights, 9);
+    nx_pf_names(&params, 1);
+    nx_pf_name(&params, "arg:fc_weight");
+    head = (struct nx_request_head){.op = NX_REQUEST_INSTALL,
+                                    .tag = 7,
+                                    .format = NX_FORMAT_MXNET,
+                                    .synset_bytes = sizeof synset_text - 1,
+                                    .symbol_bytes = sizeof symbol_text - 1,
+                                    .params_bytes = nx_pf_len(&params)};
+    uint8_t *at = body;
+    memcpy(at, synset_text, head.synset_bytes);
+    memcpy(at += head.synset_bytes, symbol_text, head.symbol_bytes);
+    memcpy(at + head.symbol_bytes, params.bytes, head.params_bytes);
+}
+
+static const float identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+
+static enum nx_status open_served(struct nx_served **served)
+{
+    struct nx_served_options options = {
+        .backend = backend, .threads = 1, .batch_max = BATCH, .budget = &budget, .profiles = ""};
+    return nx_served_open(&head, body, &options, served, &digest, &err);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    budget = (struct nx_budget){.limit_bytes = 64 << 20};
+    err = (struct nx_err){0};
+    backend = "cpu_ref";
+    write_body(identity);
+    return 0;
+}
+
+static void a_model_tells_what_it_is(void **state)
+{
+    (void)state;
+    struct nx_served *s;
+    assert_int_equal(open_served(&s), NX_OK);
+    const struct nx_served_facts *f = nx_served_facts(s);
+    assert_string_equal(f->recipe, "demo-2019");
+    assert_string_equal(f->backend, "cpu_ref");
+    assert_string_equal(f->note, "");
+    assert_int_equal(f->weights_bytes, 36);
+    assert_int_equal(f->tensor_bytes, IN * sizeof(float));
+    assert_int_equal(f->profile.rows_count, 3); /* 1, 2, 4: it is fast */
+    assert_int_equal(f->profile.rows[0].memory_bytes, f->memory_bytes);
+    assert_int_equal(budget.used_bytes, f->memory_bytes);
+    nx_served_close(s);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void one_bad_photo_of_a_batch_fails_alone(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"red", "green", "blue"};
+    static float inputs[BATCH][IN];
+    struct nx_served_photo photos[BATCH];
+    struct nx_answer answers[BATCH];
+    uint8_t *payloads[BATCH] = {0};
+    static const struct nx_want plain, all = {.outputs = true};
+    struct nx_served *s;
+    assert_int_equal(open_served(&s), NX_OK);
+    for (int i = 0; i < BATCH; i++) {
+        for (int k = 0; k < PLANE; k++)
+            inputs[i][(i % 3) * PLANE + k] = i == 1 ? NAN : 1;
+        photos[i] =
+            (struct nx_served_photo){inputs[i], i == 2 ? &all : &plain, &answers[i], &payloads[i]};
+    }
+    for (uint32_t count = BATCH; count > 0; count--) {
+        nx_served_run(s, photos, count);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(answers[i].err.status, i == 1 ? NX_INTERNAL : NX_OK);
+            if (i == 1)
+                continue;
+            assert_int_equal(answers[i].index, i % 3);
+            assert_memory_equal(answers[i].label, labels[i % 3], answers[i].label_bytes);
+            assert_int_equal(answers[i].label_bytes, strlen(labels[i % 3]));
+        }
+        if (count > 2) { /* one photo of a batch may want more than the others */
+            struct nx_rows rows;
+            assert_int_equal(
+                nx_rows_decode(answers[2].payload, answers[2].payload_bytes, &rows, &err), NX_OK);
+            assert_int_equal(rows.columns, 3);
+            free(payloads[2]);
+        }
+    }
+    assert_string_equal(answers[1].err.text, "output 0 of the model is not finite for this photo");
+    assert_int_equal(nx_served_prepare(s, (const uint8_t *)"no photo", 8, inputs[0], &err),
+                     NX_INVALID);
+    nx_served_close(s);
+}
+
+/* Rows of a tensor run together, and come to what they come to one by one. */
+static void a_tensor_is_told_row_by_row(void **state)
+{
+    (void)state;
+    enum { ROWS = 2 * BATCH + 1 };
+    static float inputs[ROWS][IN];
+    struct nx_want want = {
+        .input = NX_INPUT_TENSOR, .rank = 4, .dims = {ROWS, 3, 8, 8}, .outputs = true};
+    struct nx_answer answer;
+    struct nx_rows rows;
+    uint8_t *payload = NULL;
+    struct nx_served *s;
+    assert_int_equal(open_served(&s), NX_OK);
+    for (int i = 0; i < ROWS; i++)
+        for (int k = 0; k < PLANE; k++)
+            inputs[i][PLANE + k] = (float)i;
+    nx_served_tell(s, &want, (const uint8_t *)inputs, sizeof inputs, &answer, &payload);
+    assert_int_equal(answer.err.status, NX_OK);
+    assert_int_equal(nx_rows_decode(answer.payload, answer.payload_bytes, &rows, &err), NX_OK);
+    assert_int_equal(rows.rows, ROWS);
+    for (int i = 0; i < ROWS; i++) {
+        float values[3];
+        memcpy(values, rows.values + (size_t)i * sizeof values, sizeof values);
+        assert_true(values[0] == 0 && values[1] == (float)i && values[2] == 0);
+    }
+    free(payload);
+    nx_served_close(s);
+}
+
+static void weights_that_are_no_numbers_load_and_it_is_said(void **state)
+{
+    (void)state;
+    const float weights[9] = {1, 0, 0, 0, NAN, 0, 0, 0, INFINITY};
+    struct nx_served *s;
+    write_body(weights);
+    assert_int_equal(open_served(&s), NX_OK);
+    assert_string_equal(
+        nx_served_facts(s)->note,
+        "Note: 2 weights are infinite or not a number, the first in \"fc_weight\".");
+    nx_served_close(s);
+}
+
+static void a_model_over_the_budget_is_refused_with_the_figures(void **state)
+{
+    (void)state;
+    struct nx_served *s;
+    assert_int_equal(open_served(&s), NX_OK);
+    uint64_t enough = 4 * nx_served_facts(s)->memory_bytes + (256 << 10);
+    nx_served_close(s);
+    bool plan_refused = false, work_refused = false, opened = false;
+    for (uint64_t limit = 0; limit < enough; limit += 331) {
+        budget.limit_bytes = limit;
+        err = (struct nx_err){0};
+        enum nx_status status = open_served(&s);
+        if (status == NX_OK) {
+            opened = true;
+            assert_true(budget.used_bytes <= limit);
+            nx_served_close(s);
+        } else {
+            char left[32];
+            assert_int_equal(status, NX_NO_MEMORY);
+            snprintf(left, sizeof left, "of %llu bytes", (unsigned long long)limit);
+            assert_non_null(strstr(err.text, left));
+            plan_refused |= strstr(err.text, "the model needs ") == err.text;
+            work_refused |= strstr(err.text, "opening the model takes more") == err.text;
+        }
+        assert_int_equal(budget.used_bytes, 0);
+    }
+    assert_true(opened && plan_refused && work_refused);
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long total = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu %lu", &total, &resident), 2);
+    fclose(f);
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Twice as long as the first half may not cost more than a hundredth of what a leak of one model each would. */
+static void a_thousand_times_ends_where_it_began(void **state)
+{
+    (void)state;
+    static const char *const backends[] = {"cpu_ref", "auto"};
+    for (size_t b = 0; b < 2; b++) {
+        struct nx_served *s;
+        uint64_t base = 0, each = 0;
+        backend = backends[b];
+        for (int i = 0; i < 1000; i++) {
+            if (i == 200)
+                base = resident_bytes();
+            assert_int_equal(open_served(&s), NX_OK);
+            each = nx_served_facts(s)->memory_bytes;
+            nx_served_close(s);
+            assert_int_equal(budget.used_bytes, 0);
+        }
+        uint64_t end = resident_bytes(), grown = end > base ? end - base : 0;
+        print_message(
+            "%s: %llu bytes resident after 200, %llu more after 1000; one model holds %llu\n",
+            backend, (unsigned long long)base, (unsigned long long)grown, (unsigned long long)each);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        assert_true(grown < 8 * each + (1 << 20));
+#endif
+    }
+}
+
+#define each(test) cmocka_unit_test_setup(test, setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        each(a_model_tells_what_it_is),
+        each(one_bad_photo_of_a_batch_fails_alone),
+        each(a_tensor_is_told_row_by_row),
+        each(weights_that_are_no_numbers_load_and_it_is_said),
+        each(a_model_over_the_budget_is_refused_with_the_figures),
+        each(a_thousand_times_ends_where_it_began),
+    };
+    return cmocka_run_group_tests_name("served", tests, NULL, NULL);
+}

@@ -1,0 +1,76 @@
+#include "common/text.h"
+#include "nx_test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void text_grows(void **state)
+{
+    (void)state;
+    struct nx_text t;
+    nx_text_init(&t, 100000);
+    assert_null(t.at);
+    for (int i = 0; i < 5000; i++)
+        nx_text_printf(&t, "%d,", i % 10);
+    assert_false(t.bad);
+    assert_int_equal(t.len, 10000);
+    assert_int_equal(strlen(t.at), 10000);
+    nx_text_free(&t);
+}
+
+static void the_bound_holds(void **state)
+{
+    (void)state;
+    struct nx_text t;
+    nx_text_init(&t, 5);
+    nx_text_add(&t, "hello");
+    assert_false(t.bad);
+    nx_text_add(&t, "!");
+    assert_true(t.bad);
+    nx_text_add(&t, "");
+    assert_true(t.bad);
+    assert_string_equal(t.at, "hello");
+    nx_text_free(&t);
+}
+
+static void strings_are_json(void **state)
+{
+    (void)state;
+    struct nx_text t;
+    nx_text_init(&t, 1000);
+    nx_text_json(&t, "a\"\\\n\x01/\xc3\xa9\xff\x80z\0", 12);
+    assert_string_equal(t.at, "\"a\\\"\\\\\\n\\u0001/\xc3\xa9\xef\xbf\xbd\xef\xbf\xbdz\\u0000\"");
+    nx_text_free(&t);
+}
+
+static void floats_read_back(void **state)
+{
+    (void)state;
+    const float values[] = {0,        1,       -2.5f,  0.1f,  1e-38f,   3.4028235e38f,
+                            16777217, 0.9408f, 1e-45f, -0.0f, 123456789};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        struct nx_text t;
+        nx_text_init(&t, 1000);
+        nx_text_float(&t, values[i]);
+        assert_true(strtof(t.at, NULL) == values[i]);
+        nx_text_free(&t);
+    }
+    struct nx_text t;
+    nx_text_init(&t, 1000);
+    nx_text_float(&t, NAN);
+    nx_text_float(&t, INFINITY);
+    assert_string_equal(t.at, "nullnull");
+    nx_text_free(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_grows),
+        cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(strings_are_json),
+        cmocka_unit_test(floats_read_back),
+    };
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}
