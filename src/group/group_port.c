@@ -91,14 +91,33 @@ static void seek_majority(struct nx_group *g, nx_ns now)
     nx_bootstrap_probe(g->boot, &at, now);
 }
 
+/* Two sides of one view, neither a majority, that reach each other again: one of them gives its membership up, so that the
+ * other can let its nodes in as reborn. That other side must be half of the view; of two halves the one with the lowest rank
+ * stays. */
+static bool gives_way(const struct nx_group *g)
+{
+    nx_rankset members = nx_view_ranks(nx_core_view(g->core));
+    nx_rankset there = nx_bootstrap_other_side(g->boot), here = nx_core_alive(g->core) & members;
+    int count = __builtin_popcountll(members);
+    if (nx_core_change_state(g->core) != NX_CHANGE_BLOCKED || (there & here) ||
+        2 * __builtin_popcountll(there) < count)
+        return false;
+    return 2 * __builtin_popcountll(here) < count || (there & -there) < (here & -here);
+}
+
 static void note_left_behind(struct nx_group *g)
 {
     nx_vid vid = nx_bootstrap_left_behind(g->boot);
     struct nx_err err = {0};
-    if (vid <= nx_core_view(g->core)->vid)
+    if (vid > nx_core_view(g->core)->vid)
+        nx_err_set(&err, NX_FENCED, "the group went on without this node: it is in view %llu",
+                   (unsigned long long)vid);
+    else if (gives_way(g))
+        nx_err_set(&err, NX_FENCED,
+                   "half of view %llu lost the other half, and this node gives way",
+                   (unsigned long long)nx_core_view(g->core)->vid);
+    else
         return;
-    nx_err_set(&err, NX_FENCED, "the group went on without this node: it is in view %llu",
-               (unsigned long long)vid);
     nx_group_tell_down(g, &err);
 }
 
@@ -113,6 +132,9 @@ bool nx_group_port_turn(struct nx_group *g, nx_ns now)
         g->port_at = now + PORT_EVERY_NS;
         point(g, now);
         moved |= nx_bootstrap_poll(g->boot, now);
+        nx_bootstrap_note_blocked(g->boot, nx_core_change_state(g->core) == NX_CHANGE_BLOCKED
+                                               ? nx_core_alive(g->core)
+                                               : 0);
         seek_majority(g, now);
         note_left_behind(g);
     }

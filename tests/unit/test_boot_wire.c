@@ -382,6 +382,8 @@ static int write_corpus(const char *folder)
     write_seed(folder, "hello", frame, nx_boot_encode_hello(&h, frame));
     write_seed(folder, "view", frame, nx_boot_encode_view(NX_BOOT_VIEW, &v, frame));
     struct nx_boot_address to = {"127.0.0.1", 23580};
+    struct nx_boot_probe probe = {.group_id = {1, 2}, .vid = 3, .node = 4, .alive = 5};
+    write_seed(folder, "probe", frame, nx_boot_encode_probe(NX_BOOT_PROBED, &probe, frame));
     write_seed(folder, "redirect", frame, nx_boot_encode_redirect(&to, frame));
     v.rank = 3;
     write_seed(folder, "seat", frame, nx_boot_encode_view(NX_BOOT_SEAT, &v, frame));

@@ -373,6 +373,11 @@ static void who_was_left_behind_finds_out(void **state)
     for (int i = 0; i < 2000; i++)
         turn_all(f);
     assert_int_equal(nx_bootstrap_left_behind(f->boots[2]), 0); /* the same view, with it */
+    assert_true(nx_bootstrap_other_side(f->boots[2]) == 0);
+    nx_bootstrap_note_blocked(f->boots[0], 1); /* the same view, blocked as well */
+    nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+    POLL_UNTIL(f, nx_bootstrap_other_side(f->boots[2]) == 1);
+    nx_bootstrap_note_blocked(f->boots[0], 0);
     struct nx_view next = nx_bootstrap_view(f->boots[0])->view;
     next.vid = 5;
     nx_bootstrap_note_view(f->boots[0], &next);

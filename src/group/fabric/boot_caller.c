@@ -279,15 +279,17 @@ static void take_welcome(struct nx_bootstrap *b, const uint8_t *payload, size_t 
     nx_boot_enter(b, NX_BOOT_INSTALLED, now, "the group has us");
 }
 
-/* Our group, a later view, and we are not in it: the majority went on. */
+/* Our group, a later view, and we are not in it: the majority went on. Or the same view, and blocked like ours. */
 static void take_probed(struct nx_bootstrap *b, const uint8_t *payload, size_t len)
 {
     struct nx_boot_probe there;
     struct nx_err err = {0};
-    if (nx_boot_decode_probe(payload, len, &there, &err) == NX_OK && !there.member &&
-        memcmp(there.group_id, b->running.group_id, sizeof there.group_id) == 0 &&
-        there.vid > b->running.vid)
+    bool ours = nx_boot_decode_probe(payload, len, &there, &err) == NX_OK &&
+                memcmp(there.group_id, b->running.group_id, sizeof there.group_id) == 0;
+    if (ours && !there.member && there.vid > b->running.vid)
         b->left_behind = there.vid;
+    if (ours && there.vid == b->running.vid)
+        b->other_side = there.alive & nx_view_ranks(&b->running);
     nx_boot_conn_close(&b->caller.conn);
 }
 

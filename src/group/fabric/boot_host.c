@@ -32,6 +32,17 @@ void nx_bootstrap_point_to(struct nx_bootstrap *b, const struct nx_boot_address 
 void nx_bootstrap_note_view(struct nx_bootstrap *b, const struct nx_view *view)
 {
     b->running = *view;
+    b->other_side = 0;
+}
+
+void nx_bootstrap_note_blocked(struct nx_bootstrap *b, nx_rankset alive)
+{
+    b->blocked = alive;
+}
+
+nx_rankset nx_bootstrap_other_side(const struct nx_bootstrap *b)
+{
+    return b->other_side;
 }
 
 void nx_bootstrap_probe(struct nx_bootstrap *b, const struct nx_boot_address *at, nx_ns now)
@@ -56,8 +67,10 @@ void nx_boot_host_probed(struct nx_bootstrap *b, struct nx_boot_guest *g, const 
         return;
     }
     const struct nx_view *view = &b->running;
-    struct nx_boot_probe answer = {
-        .group_id = {view->group_id[0], view->group_id[1]}, .vid = view->vid, .node = b->mine.node};
+    struct nx_boot_probe answer = {.group_id = {view->group_id[0], view->group_id[1]},
+                                   .vid = view->vid,
+                                   .node = b->mine.node,
+                                   .alive = b->blocked};
     answer.member = view->vid != 0 && nx_view_rank_of(view, probe.node) != NX_RANK_NONE;
     uint8_t frame[NX_BOOT_FRAME_MAX];
     nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_probe(NX_BOOT_PROBED, &answer, frame), now);

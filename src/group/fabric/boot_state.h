@@ -105,6 +105,8 @@ struct nx_bootstrap {
     struct nx_boot_address current; /* its leader, if that is another; port 0: not known */
     struct nx_view running;         /* the view that we are in; vid 0: none */
     nx_vid left_behind;             /* a later one without us */
+    nx_rankset blocked;             /* whom we reach while we are blocked; 0: we are not */
+    nx_rankset other_side;          /* whom another that is blocked in our view reaches */
 };
 
 /* bootstrap.c */

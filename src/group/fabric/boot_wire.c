@@ -171,6 +171,7 @@ size_t nx_boot_encode_probe(enum nx_boot_kind kind, const struct nx_boot_probe *
     nx_write_u64(&w, p->vid);
     nx_write_u32(&w, p->node);
     nx_write_u8(&w, p->member);
+    nx_write_u32(&w, (uint32_t)p->alive);
     return nx_boot_finish(&w);
 }
 
@@ -185,6 +186,7 @@ enum nx_status nx_boot_decode_probe(const uint8_t *payload, size_t len, struct n
     p.vid = nx_read_u64(&r);
     p.node = nx_read_u32(&r);
     uint8_t member = nx_read_u8(&r);
+    p.alive = nx_read_u32(&r);
     if (r.bad || member > 1 || nx_reader_left(&r) != 0)
         return nx_err_set(err, NX_CORRUPT, "the probe is malformed");
     p.member = member == 1;

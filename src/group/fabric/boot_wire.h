@@ -91,6 +91,8 @@ struct nx_boot_probe {
     nx_vid vid; /* 0: no view yet, or none any more */
     nx_node node;
     bool member;
+    nx_rankset
+        alive; /* PROBED: of a member that is blocked, too: whom of that view it reaches, itself included; else 0 */
 };
 
 /* Each fills a whole frame and returns its bytes. */

@@ -94,12 +94,15 @@ void nx_bootstrap_put_off(struct nx_bootstrap *boot, nx_applicant applicant, nx_
 void nx_bootstrap_refuse(struct nx_bootstrap *boot, nx_applicant applicant, nx_ns now,
                          const char *why); /* for good */
 
-/* What this member answers to probes. `vid` 0: it is in no view. */
+/* What this member answers to probes: its view (`vid` 0: it is in none), and, while it is blocked, whom it reaches. */
 void nx_bootstrap_note_view(struct nx_bootstrap *boot, const struct nx_view *view);
+void nx_bootstrap_note_blocked(struct nx_bootstrap *boot, nx_rankset alive); /* 0: it is not */
 /* Asks a member that we have lost which view it is in; one at a time, and nothing while one is under way. */
 void nx_bootstrap_probe(struct nx_bootstrap *boot, const struct nx_boot_address *at, nx_ns now);
 /* The view of our group that goes on without us, as a probe has found; 0: none was found. */
 nx_vid nx_bootstrap_left_behind(const struct nx_bootstrap *boot);
+/* Whom a member of our own view reaches, that is blocked like us; 0: none was found in this view. */
+nx_rankset nx_bootstrap_other_side(const struct nx_bootstrap *boot);
 
 /* A secret that nobody guesses, never 0; false: no random bytes. */
 bool nx_bootstrap_token(uint64_t *token);
