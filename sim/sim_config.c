@@ -60,6 +60,7 @@ static void draw_members(struct sim_config *config, struct nx_prng *prng)
         config->view.members[n].subgroup =
             nx_prng_chance(prng, 2, 3) ? 0 : (uint32_t)nx_prng_below(prng, spec->subgroups_count);
     }
+    nx_view_assign(NULL, spec, &config->view);
 }
 
 static void draw_sizes(struct sim_config *config, struct nx_prng *prng)

@@ -63,6 +63,7 @@ struct wire *wire_open(const struct nx_core_config *config, const uint32_t *tier
         for (unsigned m = 0; m < nodes; m++)
             wire->lanes[n][m].last = &wire->lanes[n][m].first;
     }
+    nx_view_assign(NULL, &config->spec, &view);
     for (unsigned n = 0; n < nodes; n++)
         give_view(wire, &view, n);
     return wire;

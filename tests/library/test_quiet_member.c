@@ -67,7 +67,7 @@ static struct nx_group *open_member(uint16_t port, nx_node node, const struct nx
         .leader_gms_port = port,
         .first_view_nodes = 2,
         .members_max = 2,
-        .spec = {1, {{"ALL", 1, 1, 2}}},
+        .spec = {1, {{"ALL", 1, 1, 2, false}}},
         .provider = "tcp",
         .join_timeout_ns = 30 * NX_SEC,
     };
@@ -144,7 +144,7 @@ static void without_a_leader_it_gives_up_in_silence(void **state)
         .leader_gms_port = free_port(),
         .first_view_nodes = 2,
         .members_max = 2,
-        .spec = {1, {{"ALL", 1, 1, 2}}},
+        .spec = {1, {{"ALL", 1, 1, 2, false}}},
         .provider = "tcp",
         .join_timeout_ns = NX_MS,
     };

@@ -13,9 +13,10 @@ static struct nx_boot_hello sample_hello(void)
         .members_max = 8,
         .first_view_nodes = 3,
         .provider = "tcp",
-        .spec = {2, {{"FUNCTION_TIER", 1, 1, 2}, {"CATEGORIZER_TIER", 2, 1, 4}}},
+        .spec = {2, {{"FUNCTION_TIER", 1, 1, 2, false}, {"CATEGORIZER_TIER", 2, 1, 4, true}}},
         .node = 7,
         .subgroup = 1,
+        .gms_port = 23580,
         .host = "127.0.0.1",
         .card = {.address_bytes = 16, .region_base = 5, .region_key = 6},
     };
@@ -26,11 +27,20 @@ static struct nx_boot_hello sample_hello(void)
 static struct nx_boot_view sample_view(uint32_t members)
 {
     struct nx_boot_view v = {.token = 99, .rank = members - 1};
-    v.view.vid = 1;
+    v.view.vid = 9;
+    v.view.group_id[0] = 77;
+    v.view.group_id[1] = UINT64_MAX;
     v.view.members_count = members;
+    v.view.stateless = 1;
+    v.view.base[1][0] = 1000;
+    for (uint32_t s = 0; s < members; s++)
+        v.view.base[3][s] = s + 1;
     for (uint32_t i = 0; i < members; i++) {
         v.view.members[i].node = 10 + i;
         v.view.members[i].subgroup = i % 2;
+        v.view.members[i].shard = i == 2 ? NX_SHARD_NONE : i % 5;
+        v.view.members[i].since = 1 + i % 9;
+        v.view.members[i].gms_port = (uint16_t)(1000 + i);
         memset(v.view.members[i].host, 'h', sizeof v.view.members[i].host - 1);
         v.cards[i].address_bytes = NX_ADDRESS_BYTES;
         v.cards[i].region_key = i;
@@ -61,7 +71,9 @@ static void a_hello_comes_back_as_it_was(void **state)
     assert_int_equal(kind, NX_BOOT_HELLO);
     assert_int_equal(nx_boot_decode_hello(payload, len, &back, &err), NX_OK);
     assert_string_equal(back.spec.subgroups[1].name, "CATEGORIZER_TIER");
+    assert_true(back.spec.subgroups[1].persistent && !back.spec.subgroups[0].persistent);
     assert_int_equal(back.node, 7);
+    assert_int_equal(back.gms_port, 23580);
     assert_memory_equal(&back.card, &h.card, sizeof h.card);
     assert_int_equal(nx_boot_compare(&h, &back, &err), NX_OK);
 }
@@ -81,6 +93,57 @@ static void the_largest_view_fits_a_frame(void **state)
     assert_memory_equal(&back.view, &v.view, sizeof v.view);
     assert_memory_equal(back.cards, v.cards, sizeof v.cards);
     assert_int_equal(back.rank, NX_MEMBERS_MAX - 1);
+}
+
+/* Who is gone is not told of; the seat stays. */
+static void a_vacant_seat_comes_back_vacant(void **state)
+{
+    (void)state;
+    struct nx_boot_view v = sample_view(4), back;
+    v.view.vacant = 2 | 4;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_err err = {0};
+    size_t len = nx_boot_encode_view(&v, frame) - NX_BOOT_HEAD_BYTES;
+    assert_int_equal(nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, len, &back, &err), NX_OK);
+    assert_int_equal(nx_view_ranks(&back.view), 1 | 8);
+    assert_int_equal(back.view.members[3].node, 13);
+    assert_int_equal(back.view.members[1].node, 0);
+}
+
+static void expect_view_refused(const struct nx_boot_view *v, const char *words)
+{
+    struct nx_boot_view back;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_err err = {0};
+    size_t len = nx_boot_encode_view(v, frame) - NX_BOOT_HEAD_BYTES;
+    assert_int_equal(nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, len, &back, &err), NX_CORRUPT);
+    assert_non_null(strstr(err.text, words));
+}
+
+static void an_impossible_view_is_refused(void **state)
+{
+    (void)state;
+    struct nx_boot_view good = sample_view(3), v = good;
+    v.view.members[1].since = 10;
+    expect_view_refused(&v, "member 1");
+    v = good;
+    v.view.members[2].since = 0;
+    expect_view_refused(&v, "member 2");
+    v = good;
+    v.view.members[0].shard = NX_SHARDS_MAX;
+    expect_view_refused(&v, "member 0");
+    v = good;
+    v.view.vacant = 4; /* whom it is for */
+    expect_view_refused(&v, "head");
+    v = good;
+    v.view.vacant = 8;
+    expect_view_refused(&v, "head");
+    v = good;
+    v.view.stateless = 8;
+    expect_view_refused(&v, "head");
+    v = good;
+    v.view.vid = 0;
+    expect_view_refused(&v, "head");
 }
 
 static void every_cut_is_refused(void **state)
@@ -197,6 +260,9 @@ static void the_first_difference_is_named(void **state)
     h.spec.subgroups[0].max_nodes = 3;
     expect_difference(&h, "max_nodes of FUNCTION_TIER is 3");
     h = sample_hello();
+    h.spec.subgroups[1].persistent = false;
+    expect_difference(&h, "persistent of CATEGORIZER_TIER is 0");
+    h = sample_hello();
     h.subgroup = 2;
     expect_difference(&h, "you name subgroup 2, the group has 2");
     h = sample_hello();
@@ -243,6 +309,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hello_comes_back_as_it_was),
         cmocka_unit_test(the_largest_view_fits_a_frame),
+        cmocka_unit_test(a_vacant_seat_comes_back_vacant),
+        cmocka_unit_test(an_impossible_view_is_refused),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(a_frame_that_is_none_is_corrupt_at_its_head),
         cmocka_unit_test(another_version_is_named),

@@ -27,22 +27,42 @@ static void a_node_has_its_rank(void **state)
     assert_int_equal(nx_view_rank_of(&view, 5), NX_RANK_NONE);
 }
 
+static void expect_view_refused(const struct nx_view *view, uint32_t members_max,
+                                enum nx_status status, const char *text)
+{
+    struct nx_err err = {0};
+    struct nx_group_spec spec = spec_of_two();
+    assert_int_equal(nx_view_check(view, members_max, &spec, &err), status);
+    assert_string_equal(err.text, text);
+}
+
 static void a_view_from_outside_is_checked(void **state)
 {
     (void)state;
-    struct nx_err err;
-    struct nx_view view = view_of(4);
-    assert_int_equal(nx_view_check(&view, 4, 2, &err), NX_OK);
-    assert_int_equal(nx_view_check(&view, 3, 2, &err), NX_INVALID);
-    assert_string_equal(err.text, "a view of 4 members; expected 1 to 3");
-    assert_int_equal(nx_view_check(&view, 4, 1, &err), NX_INVALID);
-    assert_string_equal(err.text, "node 10 names subgroup 1 of 1");
+    struct nx_group_spec spec = spec_of_two();
+    struct nx_view good = view_of(4), view = good;
+    assert_int_equal(nx_view_check(&view, 4, &spec, NULL), NX_OK);
+    expect_view_refused(&view, 3, NX_INVALID, "a view of 4 members; expected 1 to 3");
+    view.members[1].subgroup = 2;
+    expect_view_refused(&view, 4, NX_INVALID, "node 10 names subgroup 2 of 2");
+    view = good;
+    view.members[2].shard = 1;
+    expect_view_refused(&view, 4, NX_INVALID, "node 20 stands in shard 1 of 1");
+    view.members[2].shard = NX_SHARD_NONE;
+    assert_int_equal(nx_view_check(&view, 4, &spec, NULL), NX_OK);
+    view.members[2].since = 2;
+    expect_view_refused(&view, 4, NX_INVALID, "node 20 came in a later view");
+    view = good;
     view.members[3].node = 10;
-    assert_int_equal(nx_view_check(&view, 4, 2, &err), NX_EXISTS);
+    expect_view_refused(&view, 4, NX_EXISTS, "node 10 stands twice in the view");
+    view = good;
+    view.vacant = view.stateless = 4;
+    expect_view_refused(&view, 4, NX_INVALID,
+                        "a view in which those lack the state that are not there");
     view.members_count = 0;
-    assert_int_equal(nx_view_check(&view, 4, 2, &err), NX_INVALID);
+    assert_int_equal(nx_view_check(&view, 4, &spec, NULL), NX_INVALID);
     view.members_count = UINT32_MAX;
-    assert_int_equal(nx_view_check(&view, NX_MEMBERS_MAX, 2, &err), NX_INVALID);
+    assert_int_equal(nx_view_check(&view, NX_MEMBERS_MAX, &spec, NULL), NX_INVALID);
 }
 
 static void a_subgroup_is_found_by_its_whole_name(void **state)

@@ -74,13 +74,13 @@ void nx_core_close(struct nx_core *core)
     free(core);
 }
 
-void nx_core_begin_shard(struct nx_core *core, uint64_t base)
+void nx_core_begin_shard(struct nx_core *core)
 {
     struct nx_mc *mc = &core->mc;
     uint64_t nulls = mc->nulls_sent;
     nx_mc_init(mc, &core->layout, core->view.members[core->self].subgroup, core->self, core->region,
                &core->shape, core->send_max);
-    mc->base = base;
+    mc->base = mc->senders ? core->view.base[mc->subgroup][mc->shard] : 0;
     mc->nulls_sent = nulls;
     mc->frees_early = nx_core_mutant(core, NX_MUTANT_WINDOW_OFF_BY_ONE);
     /* "No shard acts below its minimum": it waits for a view with more members. */
@@ -117,7 +117,7 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     uint8_t *region = core->region;
     if (core->has_view)
         return NX_EXISTS;
-    NX_TRY(nx_view_check(view, core->config.members_max, core->config.spec.subgroups_count, NULL));
+    NX_TRY(nx_view_check(view, core->config.members_max, &core->config.spec, NULL));
     nx_rank self = nx_view_rank_of(view, core->config.self);
     if (self == NX_RANK_NONE)
         return NX_FENCED;
@@ -129,7 +129,7 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     nx_suspect_init(&core->suspect, self, view->members_count);
     nx_suspect_install(&core->suspect, nx_view_ranks(view));
     nx_core_begin_change(core);
-    nx_core_begin_shard(core, 0);
+    nx_core_begin_shard(core);
     core->settled_before = NX_SEQ_NONE;
     nx_bulk_init(&core->bulk, &core->mc, self, region, &core->shape, core->heads);
     nx_p2p_init(&core->p2p, self, view->members_count, region, &core->shape, core->asked);

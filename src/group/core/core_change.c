@@ -111,12 +111,24 @@ static bool may_install(const struct nx_core *core, const struct nx_update *upda
            update->upcalls_count < NX_UPCALLS_PER_STEP;
 }
 
+/* "Whoever accepted R has seen the counts of all who go on": of every shard, so all know where each one's order goes on.
+ * One that nobody goes on in starts again where its last view did. */
+static void add_trims(const struct nx_core *core, struct nx_view *next)
+{
+    for (uint32_t g = 0; g < core->layout.subgroups_count; g++)
+        for (uint32_t s = 0; s < core->layout.shards_count[g]; s++) {
+            nx_rankset set = core->layout.shards[g][s].set;
+            if (set & ~core->change.decided)
+                next->base[g][s] += nx_trim_compute(&core->change, set);
+        }
+}
+
 static void next_view(struct nx_core *core)
 {
-    struct nx_layout previous = core->layout;
+    add_trims(core, &core->view);
     core->view.vid++;
     core->view.vacant |= core->change.decided;
-    nx_layout_keep(&previous, &core->view, &core->config.spec, &core->layout);
+    nx_layout_compute(&core->view, &core->config.spec, &core->layout);
 }
 
 /* Whoever installed before us is here; of the others we shall hear. */
@@ -136,7 +148,6 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update)
     if (!may_install(core, update))
         return false;
     nx_rankset removal = core->change.decided;
-    uint64_t trim = core->mc.senders ? nx_core_trim(core) : 0;
     core->settled_before = nx_core_settled(core, core->mc.subgroup);
     update->disconnect = removal & ~core->suspect.reachable;
     if (nx_core_mutant(core, NX_MUTANT_EVICTED_WRITES))
@@ -149,7 +160,7 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update)
     core->vacated |= removal;
     begin_table(core);
     nx_core_begin_change(core);
-    nx_core_begin_shard(core, core->mc.base + trim);
+    nx_core_begin_shard(core);
     if (!nx_core_mutant(core, NX_MUTANT_FORGETS_UNDELIVERED))
         nx_mc_restore(&core->mc, core->saved, saved);
     if (core->mc.senders)

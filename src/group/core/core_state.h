@@ -92,7 +92,7 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now);
 uint64_t nx_core_trim(const struct nx_core *core);
 
 /* core.c: our shard's part of a view. */
-void nx_core_begin_shard(struct nx_core *core, uint64_t base);
+void nx_core_begin_shard(struct nx_core *core);
 void nx_core_begin_change(struct nx_core *core);
 
 /* core_up.c: reports the members that are gone and closes their streams; then hands up what is due,

@@ -280,6 +280,7 @@ static void seat(struct nx_boot_view *view, const struct nx_boot_hello *hello)
     struct nx_member *m = &view->view.members[rank];
     m->node = hello->node;
     m->subgroup = hello->subgroup;
+    m->gms_port = hello->gms_port;
     m->address_bytes = hello->card.address_bytes;
     memcpy(m->address, hello->card.address, sizeof m->address);
     memcpy(m->host, hello->host, sizeof m->host);
@@ -302,13 +303,15 @@ static struct nx_boot_guest *next_gathered(struct nx_bootstrap *b, int64_t floor
 static bool make_view(struct nx_bootstrap *b)
 {
     memset(&b->view, 0, sizeof b->view);
-    if (!fresh_token(&b->view.token))
+    if (!fresh_token(&b->view.token) ||
+        !nx_boot_random(b->view.view.group_id, sizeof b->view.view.group_id))
         return false;
     b->view.view.vid = 1;
     seat(&b->view, &b->mine);
     int64_t floor = -1;
     for (struct nx_boot_guest *g; (g = next_gathered(b, floor)); floor = g->hello.node)
         seat(&b->view, &g->hello);
+    nx_view_assign(NULL, &b->config.spec, &b->view.view);
     return true;
 }
 

@@ -79,6 +79,7 @@ static void write_spec(struct nx_writer *w, const struct nx_group_spec *spec)
         nx_write_u32(w, spec->subgroups[i].num_shards);
         nx_write_u32(w, spec->subgroups[i].min_nodes);
         nx_write_u32(w, spec->subgroups[i].max_nodes);
+        nx_write_u8(w, spec->subgroups[i].persistent);
     }
 }
 
@@ -95,6 +96,10 @@ static bool read_spec(struct nx_reader *r, struct nx_group_spec *spec)
         s->num_shards = nx_read_u32(r);
         s->min_nodes = nx_read_u32(r);
         s->max_nodes = nx_read_u32(r);
+        uint8_t persistent = nx_read_u8(r);
+        if (persistent > 1)
+            return false;
+        s->persistent = persistent == 1;
     }
     return !r->bad;
 }
@@ -112,6 +117,7 @@ size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_
     write_spec(&w, &hello->spec);
     nx_write_u32(&w, hello->node);
     nx_write_u32(&w, hello->subgroup);
+    nx_write_u16(&w, hello->gms_port);
     write_text(&w, hello->host);
     write_card(&w, &hello->card);
     return finish(&w);
@@ -125,20 +131,49 @@ size_t nx_boot_encode_refused(const char *why, uint8_t frame[NX_BOOT_FRAME_MAX])
     return finish(&w);
 }
 
-size_t nx_boot_encode_view(const struct nx_boot_view *view, uint8_t frame[NX_BOOT_FRAME_MAX])
+static void write_member(struct nx_writer *w, const struct nx_member *m,
+                         const struct nx_fabric_card *card)
 {
+    nx_write_u32(w, m->node);
+    nx_write_u32(w, m->subgroup);
+    nx_write_u32(w, m->shard);
+    nx_write_u64(w, m->since);
+    nx_write_u16(w, m->gms_port);
+    write_text(w, m->host);
+    write_card(w, card);
+}
+
+/* Of each subgroup the shards up to the last that has delivered something. */
+static void write_base(struct nx_writer *w, const struct nx_view *view)
+{
+    for (uint32_t g = 0; g < NX_SUBGROUPS_MAX; g++) {
+        uint32_t count = NX_SHARDS_MAX;
+        while (count > 0 && view->base[g][count - 1] == 0)
+            count--;
+        nx_write_u8(w, (uint8_t)count);
+        for (uint32_t s = 0; s < count; s++)
+            nx_write_u64(w, view->base[g][s]);
+    }
+}
+
+size_t nx_boot_encode_view(const struct nx_boot_view *boot, uint8_t frame[NX_BOOT_FRAME_MAX])
+{
+    const struct nx_view *view = &boot->view;
     struct nx_writer w;
     begin(&w, frame, NX_BOOT_VIEW);
-    nx_write_u64(&w, view->token);
-    nx_write_u32(&w, view->rank);
-    nx_write_u64(&w, view->view.vid);
-    nx_write_u8(&w, (uint8_t)view->view.members_count);
-    for (uint32_t i = 0; i < view->view.members_count; i++) {
-        nx_write_u32(&w, view->view.members[i].node);
-        nx_write_u32(&w, view->view.members[i].subgroup);
-        write_text(&w, view->view.members[i].host);
-        write_card(&w, &view->cards[i]);
+    nx_write_u64(&w, boot->token);
+    nx_write_u32(&w, boot->rank);
+    nx_write_u64(&w, view->vid);
+    nx_write_u64(&w, view->group_id[0]);
+    nx_write_u64(&w, view->group_id[1]);
+    nx_write_u8(&w, (uint8_t)view->members_count);
+    nx_write_u32(&w, (uint32_t)view->vacant);
+    nx_write_u32(&w, (uint32_t)view->stateless);
+    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
+        unsigned r = (unsigned)__builtin_ctzll(left);
+        write_member(&w, &view->members[r], &boot->cards[r]);
     }
+    write_base(&w, view);
     return finish(&w);
 }
 
@@ -209,6 +244,7 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
         return malformed(err, "subgroups");
     h.node = nx_read_u32(&r);
     h.subgroup = nx_read_u32(&r);
+    h.gms_port = nx_read_u16(&r);
     if (!read_text(&r, h.host, sizeof h.host))
         return malformed(err, "host");
     if (!read_card(&r, &h.card))
@@ -219,17 +255,54 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
     return NX_OK;
 }
 
-static bool read_member(struct nx_reader *r, struct nx_member *m, struct nx_fabric_card *card)
+static bool read_member(struct nx_reader *r, nx_vid vid, struct nx_member *m,
+                        struct nx_fabric_card *card)
 {
     m->node = nx_read_u32(r);
     m->subgroup = nx_read_u32(r);
+    m->shard = nx_read_u32(r);
+    m->since = nx_read_u64(r);
+    m->gms_port = nx_read_u16(r);
     if (!read_text(r, m->host, sizeof m->host) || !read_card(r, card))
         return false;
-    if (m->subgroup >= NX_SUBGROUPS_MAX)
+    if (m->subgroup >= NX_SUBGROUPS_MAX || m->since == 0 || m->since > vid ||
+        (m->shard >= NX_SHARDS_MAX && m->shard != NX_SHARD_NONE))
         return false;
     m->address_bytes = card->address_bytes;
     memcpy(m->address, card->address, card->address_bytes);
     return true;
+}
+
+static bool read_view_head(struct nx_reader *r, struct nx_boot_view *v)
+{
+    v->token = nx_read_u64(r);
+    v->rank = nx_read_u32(r);
+    v->view.vid = nx_read_u64(r);
+    v->view.group_id[0] = nx_read_u64(r);
+    v->view.group_id[1] = nx_read_u64(r);
+    v->view.members_count = nx_read_u8(r);
+    v->view.vacant = nx_read_u32(r);
+    v->view.stateless = nx_read_u32(r);
+    if (r->bad || v->token == 0 || v->view.vid == 0 || v->view.members_count == 0 ||
+        v->view.members_count > NX_MEMBERS_MAX || v->rank >= v->view.members_count)
+        return false;
+    nx_rankset ranks = nx_view_ranks(&v->view), all = NX_RANK_BIT(v->view.members_count) - 1;
+    return (ranks & NX_RANK_BIT(v->rank)) && !(v->view.vacant & ~all) &&
+           !(v->view.stateless & ~ranks);
+}
+
+static bool read_base(struct nx_reader *r, struct nx_view *view)
+{
+    for (uint32_t g = 0; g < NX_SUBGROUPS_MAX; g++) {
+        uint32_t count = nx_read_u8(r);
+        if (r->bad || count > NX_SHARDS_MAX)
+            return false;
+        for (uint32_t s = 0; s < count; s++)
+            view->base[g][s] = nx_read_u64(r);
+        if (count > 0 && view->base[g][count - 1] == 0)
+            return false;
+    }
+    return !r->bad;
 }
 
 enum nx_status nx_boot_decode_view(const uint8_t *payload, size_t len, struct nx_boot_view *view,
@@ -239,16 +312,15 @@ enum nx_status nx_boot_decode_view(const uint8_t *payload, size_t len, struct nx
     memset(&v, 0, sizeof v);
     struct nx_reader r;
     nx_reader_init(&r, payload, len);
-    v.token = nx_read_u64(&r);
-    v.rank = nx_read_u32(&r);
-    v.view.vid = nx_read_u64(&r);
-    v.view.members_count = nx_read_u8(&r);
-    if (r.bad || v.token == 0 || v.view.members_count == 0 ||
-        v.view.members_count > NX_MEMBERS_MAX || v.rank >= v.view.members_count)
+    if (!read_view_head(&r, &v))
         return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its head");
-    for (uint32_t i = 0; i < v.view.members_count; i++)
-        if (!read_member(&r, &v.view.members[i], &v.cards[i]))
+    for (nx_rankset left = nx_view_ranks(&v.view); left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (!read_member(&r, v.view.vid, &v.view.members[i], &v.cards[i]))
             return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at member %u", i);
+    }
+    if (!read_base(&r, &v.view))
+        return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at what was delivered");
     if (nx_reader_left(&r) != 0 || r.bad)
         return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its end");
     *view = v;
@@ -285,6 +357,8 @@ static enum nx_status compare_subgroup(const struct nx_subgroup_spec *leader,
         return number_differs(err, "min_nodes", where, joiner->min_nodes, leader->min_nodes);
     if (leader->max_nodes != joiner->max_nodes)
         return number_differs(err, "max_nodes", where, joiner->max_nodes, leader->max_nodes);
+    if (leader->persistent != joiner->persistent)
+        return number_differs(err, "persistent", where, joiner->persistent, leader->persistent);
     return NX_OK;
 }
 

@@ -45,6 +45,7 @@ struct nx_boot_hello {
     struct nx_group_spec spec;
     nx_node node;
     uint32_t subgroup;
+    uint16_t gms_port; /* where it listens */
     char host[48];
     struct nx_fabric_card card;
 };

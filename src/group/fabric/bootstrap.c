@@ -217,6 +217,7 @@ static void describe_self(struct nx_bootstrap *b, uint64_t layout_hash,
         .spec = c->spec,
         .node = c->local_id,
         .subgroup = c->subgroup,
+        .gms_port = c->gms_port,
         .card = *card,
     };
     memcpy(b->mine.provider, c->provider, sizeof b->mine.provider);

@@ -11,63 +11,123 @@ static void add_member(struct nx_shard *shard, nx_rank rank)
     shard->set |= NX_RANK_BIT(rank);
 }
 
-/* The shard that the next member of a subgroup serves in: the first below min_nodes, else the
- * smallest below max_nodes, else none (a spare). */
-static struct nx_shard *next_shard(struct nx_shard *shards, const struct nx_subgroup_spec *sub)
+static void judge_shard(struct nx_shard *shard, nx_rankset stateless, uint32_t min_nodes)
 {
-    struct nx_shard *smallest = NULL;
-    for (uint32_t s = 0; s < sub->num_shards; s++) {
-        if (shards[s].members_count < sub->min_nodes)
-            return &shards[s];
-        if (shards[s].members_count < sub->max_nodes &&
-            (!smallest || shards[s].members_count < smallest->members_count))
-            smallest = &shards[s];
-    }
-    return smallest;
-}
-
-static void begin_layout(const struct nx_group_spec *spec, struct nx_layout *layout)
-{
-    memset(layout, 0, sizeof *layout);
-    layout->subgroups_count = spec->subgroups_count;
-    for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        layout->shards_count[g] = spec->subgroups[g].num_shards;
-}
-
-static void judge_shards(const struct nx_group_spec *spec, struct nx_layout *layout)
-{
-    for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        for (uint32_t s = 0; s < layout->shards_count[g]; s++)
-            layout->shards[g][s].adequate =
-                layout->shards[g][s].members_count >= spec->subgroups[g].min_nodes;
+    nx_rankset have = shard->set & ~stateless;
+    shard->stateless = shard->set & stateless;
+    shard->donor = have ? (nx_rank)__builtin_ctzll(have) : NX_RANK_NONE;
+    shard->adequate = (uint32_t)__builtin_popcountll(have) >= min_nodes;
 }
 
 void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *spec,
                        struct nx_layout *layout)
 {
-    begin_layout(spec, layout);
+    memset(layout, 0, sizeof *layout);
+    layout->subgroups_count = spec->subgroups_count;
     for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
         nx_rank r = (nx_rank)__builtin_ctzll(left);
-        uint32_t g = view->members[r].subgroup;
-        nx_assert(g < spec->subgroups_count);
-        struct nx_shard *shard = next_shard(layout->shards[g], &spec->subgroups[g]);
-        if (shard)
-            add_member(shard, r);
+        const struct nx_member *member = &view->members[r];
+        nx_assert(member->subgroup < spec->subgroups_count);
+        if (member->shard < spec->subgroups[member->subgroup].num_shards)
+            add_member(&layout->shards[member->subgroup][member->shard], r);
     }
-    judge_shards(spec, layout);
+    for (uint32_t g = 0; g < spec->subgroups_count; g++) {
+        layout->shards_count[g] = spec->subgroups[g].num_shards;
+        for (uint32_t s = 0; s < layout->shards_count[g]; s++)
+            judge_shard(&layout->shards[g][s], view->stateless, spec->subgroups[g].min_nodes);
+    }
 }
 
-void nx_layout_keep(const struct nx_layout *previous, const struct nx_view *view,
-                    const struct nx_group_spec *spec, struct nx_layout *layout)
+/* Who serves where, while shards are given out. */
+struct seats {
+    nx_rankset of[NX_SUBGROUPS_MAX][NX_SHARDS_MAX];
+};
+
+static uint32_t count_of(nx_rankset set)
 {
-    nx_assert(previous != layout);
-    begin_layout(spec, layout);
+    return (uint32_t)__builtin_popcountll(set);
+}
+
+/* The shard that the next member of a subgroup serves in: the first below min_nodes, else the
+ * smallest below max_nodes, else none (a spare). */
+static uint32_t next_shard(const nx_rankset *shards, const struct nx_subgroup_spec *sub)
+{
+    uint32_t smallest = NX_SHARD_NONE;
+    for (uint32_t s = 0; s < sub->num_shards; s++) {
+        if (count_of(shards[s]) < sub->min_nodes)
+            return s;
+        if (count_of(shards[s]) < sub->max_nodes &&
+            (smallest == NX_SHARD_NONE || count_of(shards[s]) < count_of(shards[smallest])))
+            smallest = s;
+    }
+    return smallest;
+}
+
+static bool goes_on(const struct nx_view *previous, const struct nx_view *next, nx_rank rank)
+{
+    return previous && (nx_view_ranks(previous) & NX_RANK_BIT(rank)) &&
+           previous->members[rank].node == next->members[rank].node;
+}
+
+/* Each of `waiting`, in rank order, gets a shard if one has room, and lacks its state. */
+static void give_shards(struct seats *seats, const struct nx_group_spec *spec, nx_rankset waiting,
+                        struct nx_view *next)
+{
+    for (nx_rankset left = waiting; left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        struct nx_member *member = &next->members[r];
+        nx_rankset *shards = seats->of[member->subgroup];
+        member->shard = next_shard(shards, &spec->subgroups[member->subgroup]);
+        if (member->shard == NX_SHARD_NONE)
+            continue;
+        shards[member->shard] |= NX_RANK_BIT(r);
+        next->stateless |= NX_RANK_BIT(r);
+    }
+}
+
+/* "A shard in which nobody has the state begins with the empty one, unless its members keep it on disk." */
+static nx_rankset begin_empty(const struct seats *seats, const struct nx_group_spec *spec,
+                              struct nx_view *next)
+{
+    nx_rankset lost = 0;
     for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        for (uint32_t s = 0; s < layout->shards_count[g]; s++)
-            for (nx_rankset left = previous->shards[g][s].set & nx_view_ranks(view); left;
-                 left &= left - 1)
-                add_member(&layout->shards[g][s], (nx_rank)__builtin_ctzll(left));
-    judge_shards(spec, layout);
+        for (uint32_t s = 0; s < spec->subgroups[g].num_shards; s++) {
+            nx_rankset set = seats->of[g][s];
+            bool was_there = next->base[g][s] > 0;
+            if ((set & ~next->stateless) || (was_there && spec->subgroups[g].persistent))
+                continue;
+            next->stateless &= ~set;
+            lost |= was_there ? set : 0;
+        }
+    return lost;
+}
+
+nx_rankset nx_view_assign(const struct nx_view *previous, const struct nx_group_spec *spec,
+                          struct nx_view *next)
+{
+    struct seats seats = {0};
+    nx_rankset spares = 0, fresh = 0;
+    next->stateless &= nx_view_ranks(next);
+    for (nx_rankset left = nx_view_ranks(next); left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        struct nx_member *member = &next->members[r];
+        nx_assert(member->subgroup < spec->subgroups_count);
+        if (!goes_on(previous, next, r)) {
+            member->since = next->vid;
+            fresh |= NX_RANK_BIT(r);
+            continue;
+        }
+        member->since = previous->members[r].since;
+        member->shard = previous->members[r].shard;
+        if (member->shard == NX_SHARD_NONE)
+            spares |= NX_RANK_BIT(r);
+        else
+            seats.of[member->subgroup][member->shard] |= NX_RANK_BIT(r);
+    }
+    next->stateless &= ~(spares | fresh);
+    give_shards(&seats, spec, spares, next);
+    give_shards(&seats, spec, fresh, next);
+    return begin_empty(&seats, spec, next);
 }
 
 bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_rank rank,

@@ -10,24 +10,38 @@ nx_rank nx_view_rank_of(const struct nx_view *view, nx_node node)
     return NX_RANK_NONE;
 }
 
+static enum nx_status check_member(const struct nx_view *view, nx_rank rank,
+                                   const struct nx_group_spec *spec, struct nx_err *err)
+{
+    const struct nx_member *member = &view->members[rank];
+    if (member->subgroup >= spec->subgroups_count)
+        return nx_err_set(err, NX_INVALID, "node %u names subgroup %u of %u", member->node,
+                          member->subgroup, spec->subgroups_count);
+    uint32_t shards = spec->subgroups[member->subgroup].num_shards;
+    if (member->shard >= shards && member->shard != NX_SHARD_NONE)
+        return nx_err_set(err, NX_INVALID, "node %u stands in shard %u of %u", member->node,
+                          member->shard, shards);
+    if (member->since > view->vid)
+        return nx_err_set(err, NX_INVALID, "node %u came in a later view", member->node);
+    if (nx_view_rank_of(view, member->node) != rank)
+        return nx_err_set(err, NX_EXISTS, "node %u stands twice in the view", member->node);
+    return NX_OK;
+}
+
 enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
-                             uint32_t subgroups_count, struct nx_err *err)
+                             const struct nx_group_spec *spec, struct nx_err *err)
 {
     if (view->members_count == 0 || view->members_count > members_max)
         return nx_err_set(err, NX_INVALID, "a view of %u members; expected 1 to %u",
                           view->members_count, members_max);
     if (nx_view_ranks(view) == 0)
         return nx_err_set(err, NX_INVALID, "a view without members");
-    for (nx_rank r = 0; r < view->members_count; r++) {
-        const struct nx_member *member = &view->members[r];
-        if (view->vacant & NX_RANK_BIT(r))
-            continue;
-        if (member->subgroup >= subgroups_count)
-            return nx_err_set(err, NX_INVALID, "node %u names subgroup %u of %u", member->node,
-                              member->subgroup, subgroups_count);
-        if (nx_view_rank_of(view, member->node) != r)
-            return nx_err_set(err, NX_EXISTS, "node %u stands twice in the view", member->node);
-    }
+    if (view->stateless & ~nx_view_ranks(view))
+        return nx_err_set(err, NX_INVALID,
+                          "a view in which those lack the state that are not there");
+    for (nx_rank r = 0; r < view->members_count; r++)
+        if (!(view->vacant & NX_RANK_BIT(r)))
+            NX_TRY(check_member(view, r, spec, err));
     return NX_OK;
 }
 

@@ -2,15 +2,17 @@
  *
  * A *view* is the agreed membership between two changes; its number, *vid*, only grows. A member's
  * seat is its *rank*, which is also its SST row: it keeps it for as long as it is a member, so later
- * views may have vacant ranks (docs/view-change.md). The *layout* (subgroups, their shards) is a
- * pure function of the view and of the specification that every node carries in its configuration:
+ * views may have vacant ranks (docs/view-change.md). A view is the whole of what was agreed: who
+ * comes needs nothing else to begin. Shards are given out once, when a view is made (nx_view_assign);
+ * the *layout* (subgroups, their shards) only arranges what the view says:
  *
  *   layout(view, spec) is the same at every member that holds the same view
+ *   who goes on keeps its rank and its shard; a spare may be given one
  *
  * Owner   values; copied, never shared. Nothing here allocates.
  * Source  Derecho, ACM TOCS 2019, "views, subgroups and shards". Departure: a node's tier stands in
  *         its configuration and names its subgroup, so the layout does not depend on the order of
- *         starting. */
+ *         starting; the shard stands in the view, so that nobody moves. */
 #ifndef NX_GROUP_VIEW_H
 #define NX_GROUP_VIEW_H
 
@@ -38,10 +40,14 @@ typedef uint64_t nx_rankset; /* bit r: rank r is in the set */
 #define NX_SEQ_NONE       ((nx_seq)-1)
 #define NX_RANK_NONE      ((nx_rank)-1)
 #define NX_RANK_BIT(rank) ((nx_rankset)1 << (rank))
+#define NX_SHARD_NONE     UINT32_MAX
 
 struct nx_member {
     nx_node node;
     uint32_t subgroup; /* index of the subgroup its configuration names */
+    uint32_t shard;    /* of its subgroup; NX_SHARD_NONE: a spare */
+    nx_vid since;      /* the view in which it came */
+    uint16_t gms_port; /* where its bootstrap listens */
     uint32_t address_bytes;
     uint8_t address[NX_ADDRESS_BYTES]; /* where its fabric listens; opaque here */
     char host[48];                     /* its local_ip, for people and for clients' answers */
@@ -49,10 +55,14 @@ struct nx_member {
 
 struct nx_view {
     nx_vid vid;
+    uint64_t group_id[2];   /* random, of the first view's leader: one group, for ever */
     uint32_t members_count; /* ranks 0 … members_count - 1 */
     nx_rankset vacant;      /* of these, those whose member is gone; what `members` says of them is
                                history */
+    nx_rankset stateless;   /* members that lack their shard's state at the view's start */
     struct nx_member members[NX_MEMBERS_MAX]; /* in rank order */
+    /* Places of each shard's order that earlier views delivered: seq of the view's first place. */
+    uint64_t base[NX_SUBGROUPS_MAX][NX_SHARDS_MAX];
 };
 
 /* What the configuration says of one subgroup. */
@@ -61,6 +71,7 @@ struct nx_subgroup_spec {
     uint32_t num_shards;               /* 1 … NX_SHARDS_MAX */
     uint32_t min_nodes;                /* per shard; below it the shard is inadequate */
     uint32_t max_nodes;                /* per shard; members beyond it idle as spares */
+    bool persistent; /* its state is on disks: a shard that has lost it waits for who has it */
 };
 
 struct nx_group_spec {
@@ -71,8 +82,9 @@ struct nx_group_spec {
 struct nx_shard {
     uint32_t members_count;
     nx_rank members[NX_MEMBERS_MAX]; /* ascending; a member's index here is its sender number */
-    nx_rankset set;
-    bool adequate; /* members_count >= min_nodes */
+    nx_rankset set, stateless; /* all of them, and those that lack the state at the view's start */
+    nx_rank donor; /* whom they have it from: the lowest with state; NX_RANK_NONE: nobody has it */
+    bool adequate; /* at the view's start: members with state >= min_nodes */
 };
 
 struct nx_layout {
@@ -81,16 +93,19 @@ struct nx_layout {
     struct nx_shard shards[NX_SUBGROUPS_MAX][NX_SHARDS_MAX];
 };
 
-/* Fills shard after shard: first every shard to min_nodes in rank order, then all of them evenly to
- * max_nodes.
- * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
+/* What the view says, shard by shard. */
 void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *spec,
                        struct nx_layout *layout);
 
-/* The layout of a view from that of its predecessor: who stays keeps its shard, nobody moves. A spare stays a
- * spare, since it lacks the state of the shard. */
-void nx_layout_keep(const struct nx_layout *previous, const struct nx_view *view,
-                    const struct nx_group_spec *spec, struct nx_layout *layout);
+/* Gives shards to the members of `next` that have none: `previous` says who goes on (the same node at the same rank)
+ * and keeps its shard, or stays a spare; NULL: nobody. Spares first, then those who come, each into the first shard
+ * below min_nodes, else into the smallest below max_nodes. Sets `since` of who comes. `next->stateless` says who of
+ * those that go on lacks the state; whoever is new in a shard is added to it. A shard in which nobody has the state
+ * begins with the empty one, unless its members keep it on disk. Returns the members of which that is true though their shard had delivered messages: its
+ * state is lost.
+ * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
+nx_rankset nx_view_assign(const struct nx_view *previous, const struct nx_group_spec *spec,
+                          struct nx_view *next);
 
 /* The members of a view: the occupied ranks. */
 static inline nx_rankset nx_view_ranks(const struct nx_view *view)
@@ -105,10 +120,10 @@ bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_ra
 /* The rank of a node, or NX_RANK_NONE. */
 nx_rank nx_view_rank_of(const struct nx_view *view, nx_node node);
 
-/* A view that came from outside: its counts, that every node stands in it once, in a subgroup that
- * exists. */
+/* A view that came from outside: its counts, that every node stands in it once, in a subgroup and
+ * a shard that exist, and came before it. */
 enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
-                             uint32_t subgroups_count, struct nx_err *err);
+                             const struct nx_group_spec *spec, struct nx_err *err);
 
 /* Index of the named subgroup, or NX_SUBGROUPS_MAX. */
 uint32_t nx_spec_find(const struct nx_group_spec *spec, const char *name);
