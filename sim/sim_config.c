@@ -101,7 +101,7 @@ static void draw_fabric(struct sim_config *config, struct nx_prng *prng)
         config->unit_bytes = atomic;
     config->tear_percent = nx_prng_chance(prng, 1, 4) ? 0 : between(prng, 5, 70);
     config->tear_ns = scaled(prng, 500, 20000);
-    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 9, 64);
+    config->lane_depth = nx_prng_chance(prng, 1, 2) ? NX_WRITES_PER_PEER : between(prng, 10, 64);
 }
 
 static void add_fault(struct sim_config *config, struct nx_prng *prng, enum sim_fault_kind kind)

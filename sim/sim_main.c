@@ -1,23 +1,23 @@
 /* sim_main.c — nexus-sim: runs seeds, judges each, and prints one line that replays what failed.
  *
- *   nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--trace]
+ *   nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] [--trace]
  *   nexus-sim --mutants [--within N]
  *   nexus-sim --list-mutants
  *
+ * --edit takes parts of what a seed draws away (sim_edit.h); --shrink looks for such a list that shows the same failure.
  * Exit code 0: every promise held (with --mutants: every mutant was caught); 1: not; 2: usage. */
-#include "sim_run.h"
+#include "sim_seed.h"
+#include "sim_shrink.h"
 
 #include "common/nx_assert.h"
 #include "group/core/mutants.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAST_RECORDS = 40, CAUGHT_WITHIN = 10000 };
+enum { LAST_RECORDS = 40, CAUGHT_WITHIN = 10000, SHRINK_RUNS = 1000 };
 
 static const struct mutant {
     const char *name;
@@ -40,50 +40,23 @@ enum { MUTANTS = sizeof mutants / sizeof *mutants };
 struct options {
     uint64_t first, last;
     const struct mutant *mutant;
-    bool trace, all_mutants, list;
+    bool trace, all_mutants, list, shrink;
     uint64_t within;
+    struct sim_edits edits;
 };
+
+static void draw(struct sim_config *config, uint64_t seed, const struct mutant *mutant,
+                 const struct sim_edits *edits)
+{
+    sim_config_draw(config, seed, mutant ? mutant->bit : 0);
+    if (edits)
+        sim_edits_apply(edits, config);
+}
 
 /* What the seeds have exercised, to see that they do. */
 struct tally {
     uint64_t kinds[SIM_KIND_COUNT];
 };
-
-static sigjmp_buf aborted;
-
-static void on_abort(int signal)
-{
-    (void)signal;
-    siglongjmp(aborted, 1);
-}
-
-/* One run; a broken invariant of the core is a finding like any other. What it held is leaked
- * then. */
-static bool run_once(const struct sim_config *config, struct sim_trace *trace,
-                     struct sim_verdict *verdict)
-{
-    struct nx_err err;
-    if (sigsetjmp(aborted, 1))
-        return sim_find(verdict, "A0", trace->count,
-                        "an invariant of the core is broken, see above");
-    if (sim_run(config, trace, &err) != NX_OK)
-        return sim_find(verdict, "A1", 0, "the core refuses its configuration: %s", err.text);
-    return true;
-}
-
-/* Two runs of one seed, which must be one; the judges see the second. */
-static bool run_seed(const struct sim_config *config, struct sim_trace *trace,
-                     struct sim_verdict *verdict)
-{
-    if (!run_once(config, trace, verdict))
-        return false;
-    uint64_t hash = trace->hash;
-    if (!run_once(config, trace, verdict))
-        return false;
-    if (trace->hash != hash)
-        return sim_find(verdict, "DET", trace->count, "two runs of this seed differ");
-    return sim_check(trace, &config->limits, verdict);
-}
 
 static void print_records(const struct sim_trace *trace, size_t from, size_t to)
 {
@@ -91,16 +64,42 @@ static void print_records(const struct sim_trace *trace, size_t from, size_t to)
         sim_record_print(&trace->records[i], stdout);
 }
 
+static void print_replay(const struct sim_config *config, const struct options *options,
+                         const struct sim_edits *edits, const struct sim_verdict *verdict)
+{
+    printf("nexus-sim --seed %" PRIu64 "%s%s", config->seed, options->mutant ? " --mutant " : "",
+           options->mutant ? options->mutant->name : "");
+    if (edits->count) {
+        fputs(" --edit ", stdout);
+        sim_edits_print(edits, stdout);
+    }
+    printf(" # %s: %s\n", verdict->rule, verdict->text);
+}
+
 static void print_failure(const struct sim_config *config, const struct options *options,
-                          const struct sim_trace *trace, const struct sim_verdict *verdict)
+                          const struct sim_edits *edits, const struct sim_trace *trace,
+                          const struct sim_verdict *verdict)
 {
     sim_config_print(config, stdout);
     size_t to = verdict->at < trace->count ? verdict->at + 1 : trace->count;
     if (!options->trace)
         print_records(trace, to > LAST_RECORDS ? to - LAST_RECORDS : 0, to);
-    printf("nexus-sim --seed %" PRIu64 "%s%s # %s: %s\n", config->seed,
-           options->mutant ? " --mutant " : "", options->mutant ? options->mutant->name : "",
-           verdict->rule, verdict->text);
+    print_replay(config, options, edits, verdict);
+}
+
+/* The same failure with less around it, and the line that replays it. */
+static void print_shrunk(const struct options *options, uint64_t seed, const char *rule,
+                         struct sim_trace *trace)
+{
+    struct sim_edits edits = options->edits;
+    struct sim_config config;
+    struct sim_verdict verdict;
+    draw(&config, seed, options->mutant, NULL);
+    uint32_t runs = sim_shrink(&config, rule, SHRINK_RUNS, &edits, trace);
+    sim_edits_apply(&edits, &config);
+    (void)sim_seed_run(&config, trace, &verdict);
+    printf("# shrunk in %u runs\n", runs);
+    print_failure(&config, options, &edits, trace, &verdict);
 }
 
 static void count_kinds(struct tally *tally, const struct sim_trace *trace)
@@ -126,16 +125,18 @@ static bool run_seeds(const struct options *options, struct sim_trace *trace)
     uint64_t failed = 0;
     for (uint64_t seed = options->first; seed <= options->last; seed++) {
         struct sim_verdict verdict = {0};
-        sim_config_draw(&config, seed, options->mutant ? options->mutant->bit : 0);
+        draw(&config, seed, options->mutant, &options->edits);
         if (options->trace)
             sim_config_print(&config, stdout);
-        bool ok = run_seed(&config, trace, &verdict);
+        bool ok = sim_seed_run(&config, trace, &verdict);
         if (options->trace)
             print_records(trace, 0, trace->count);
         count_kinds(&tally, trace);
         if (ok)
             continue;
-        print_failure(&config, options, trace, &verdict);
+        print_failure(&config, options, &options->edits, trace, &verdict);
+        if (options->shrink)
+            print_shrunk(options, seed, verdict.rule, trace);
         fflush(stdout);
         if (options->mutant)
             return false;
@@ -153,8 +154,8 @@ static bool catch_mutant(const struct mutant *mutant, uint64_t within, struct si
     struct sim_config config;
     for (uint64_t seed = 1; seed <= within; seed++) {
         struct sim_verdict verdict = {0};
-        sim_config_draw(&config, seed, mutant->bit);
-        if (run_seed(&config, trace, &verdict))
+        draw(&config, seed, mutant, NULL);
+        if (sim_seed_run(&config, trace, &verdict))
             continue;
         printf("%-22s caught after %4" PRIu64 " seeds  # %s: %s\n", mutant->name, seed,
                verdict.rule, verdict.text);
@@ -223,6 +224,8 @@ static bool parse_pair(const char *name, const char *value, struct options *opti
         return parse_range(value, options);
     if (strcmp(name, "--mutant") == 0)
         return parse_mutant(value, options);
+    if (strcmp(name, "--edit") == 0)
+        return sim_edits_parse(&options->edits, value);
     return strcmp(name, "--within") == 0 && parse_single(value, &options->within);
 }
 
@@ -236,6 +239,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
             options->all_mutants = true;
         else if (strcmp(argv[i], "--list-mutants") == 0)
             options->list = true;
+        else if (strcmp(argv[i], "--shrink") == 0)
+            options->shrink = true;
         else if (!parse_pair(argv[i], argv[i + 1], options))
             return false;
         else
@@ -248,7 +253,8 @@ int main(int argc, char **argv)
 {
     struct options options;
     if (!parse_options(argc, argv, &options)) {
-        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--trace]\n"
+        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] "
+              "[--trace]\n"
               "       nexus-sim --mutants [--within N]\n"
               "       nexus-sim --list-mutants\n",
               stderr);
@@ -256,7 +262,6 @@ int main(int argc, char **argv)
     }
     struct sim_trace trace;
     sim_trace_init(&trace);
-    signal(SIGABRT, on_abort);
     bool ok = true;
     if (options.list)
         list_mutants();

@@ -129,7 +129,7 @@ static void attack(struct world *world)
         break;
     }
     case 3: {
-        unsigned column = (unsigned)nx_prng_below(prng, NX_HOT_WORDS);
+        unsigned column = (unsigned)nx_prng_below(prng, NX_BLOCK_WORDS);
         nx_guard_put(&row[column], row[column].value + 8 * nx_prng_below(prng, 20),
                      nx_column_tag(column, 1));
         break;

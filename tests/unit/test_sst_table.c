@@ -30,9 +30,9 @@ static void close_pair(struct pair *pair)
 }
 
 /* Lands what node 0 pushes to node 1, and returns its length. */
-static uint32_t push(struct pair *pair, bool hot)
+static uint32_t push(struct pair *pair, enum nx_row_block block)
 {
-    struct nx_row_range range = nx_table_push(&pair->tables[0], 1, hot);
+    struct nx_row_range range = nx_table_push(&pair->tables[0], 1, block);
     memcpy(pair->regions[1] + nx_row_in_offset(&pair->shape, 0) + range.offset,
            pair->regions[0] + nx_row_out_offset(&pair->shape, 1) + range.offset, range.bytes);
     return range.bytes;
@@ -43,19 +43,19 @@ static void a_push_carries_what_changed_and_no_more(void **state)
     (void)state;
     struct pair *pair = open_pair(true);
     uint32_t lawless;
-    assert_int_equal(push(pair, true), 0);
+    assert_int_equal(push(pair, NX_BLOCK_HOT), 0);
     nx_table_tell(&pair->tables[0], 1, NX_COL_MC_SENT, 24);
     nx_table_tell(&pair->tables[0], 1, NX_COL_BULK_CONSUMED, 8);
     nx_table_tell(&pair->tables[0], 1, NX_COL_LEAVING, 1);
-    assert_int_equal(push(pair, true), 3 * 16);
+    assert_int_equal(push(pair, NX_BLOCK_HOT), 3 * 16);
     assert_int_equal(nx_table_scan(&pair->tables[1], 0, &lawless),
                      1u << NX_COL_MC_SENT | 1u << NX_COL_BULK_CONSUMED);
     assert_int_equal(lawless, 0);
     assert_int_equal(nx_table_seen(&pair->tables[1], 0, NX_COL_MC_SENT), 24);
-    assert_int_equal(push(pair, false), 16);
+    assert_int_equal(push(pair, NX_BLOCK_SLOW), 16);
     assert_int_equal(nx_table_scan(&pair->tables[1], 0, &lawless), 1u << NX_COL_LEAVING);
     nx_table_tell(&pair->tables[0], 1, NX_COL_MC_SENT, 24);
-    assert_int_equal(push(pair, true), 0);
+    assert_int_equal(push(pair, NX_BLOCK_HOT), 0);
     assert_int_equal(nx_table_scan(&pair->tables[1], 0, &lawless), 0);
     close_pair(pair);
 }
@@ -110,7 +110,7 @@ static void counters_reach_their_limit(void **state)
     const uint64_t values[] = {1, UINT32_MAX, (uint64_t)UINT32_MAX + 1, UINT64_MAX - 1, UINT64_MAX};
     for (unsigned i = 0; i < 5; i++) {
         nx_table_tell(&pair->tables[0], 1, NX_COL_P2P_SENT, values[i]);
-        push(pair, true);
+        push(pair, NX_BLOCK_HOT);
         assert_int_equal(nx_table_scan(&pair->tables[1], 0, &lawless), 1u << NX_COL_P2P_SENT);
         assert_int_equal(nx_table_seen(&pair->tables[1], 0, NX_COL_P2P_SENT), values[i]);
     }
@@ -153,7 +153,7 @@ static void the_shape_is_checked_and_told_by_its_hash(void **state)
     struct nx_region_shape a, b;
     struct nx_err err;
     assert_int_equal(nx_region_shape_init(&a, 3, 4096, 8192, 16384, &err), NX_OK);
-    assert_int_equal(a.bytes, 3 * (2 * 256 + 4096 + 8192 + 2 * 16384));
+    assert_int_equal(a.bytes, 3 * (2 * NX_ROW_BYTES + 4096 + 8192 + 2 * 16384));
     assert_true(nx_p2p_out_offset(&a, 2) + 16384 == a.bytes);
     assert_int_equal(nx_region_shape_init(&b, 3, 4096, 8192, 32768, &err), NX_OK);
     assert_true(nx_region_shape_hash(&a) != nx_region_shape_hash(&b));

@@ -112,7 +112,7 @@ void nx_core_begin_change(struct nx_core *core)
                     change_mutants(core));
 }
 
-static enum nx_status install_view(struct nx_core *core, const struct nx_view *view)
+static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct nx_view *view)
 {
     uint8_t *region = core->region;
     if (core->has_view)
@@ -128,6 +128,8 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
     nx_suspect_init(&core->suspect, self, view->members_count);
     nx_suspect_install(&core->suspect, nx_view_ranks(view));
+    nx_heart_begin(&core->heart, core->config.timeout_ns, self, nx_view_ranks(view), now);
+    core->heart.ignores_lateness = nx_core_mutant(core, NX_MUTANT_IGNORES_LATENESS);
     nx_core_begin_change(core);
     nx_core_begin_shard(core);
     core->settled_before = NX_SEQ_NONE;
@@ -138,9 +140,10 @@ static enum nx_status install_view(struct nx_core *core, const struct nx_view *v
     return NX_OK;
 }
 
-static void step_view(struct nx_core *core, const struct nx_event *event, struct nx_update *update)
+static void step_view(struct nx_core *core, nx_ns now, const struct nx_event *event,
+                      struct nx_update *update)
 {
-    update->status = install_view(core, event->view);
+    update->status = install_view(core, now, event->view);
     if (update->status != NX_OK)
         return;
     update->upcalls[update->upcalls_count++] = (struct nx_upcall){.type = NX_UP_VIEW};
@@ -154,6 +157,7 @@ static void step_peer_down(struct nx_core *core, const struct nx_event *event,
         update->status = NX_INVALID;
         return;
     }
+    nx_core_last_look(core, event->peer);
     nx_suspect_fail(&core->suspect, event->peer, event->why ? event->why : "its connection ended");
     update->busy = true;
 }
@@ -170,7 +174,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     update->upcalls_count = 0;
     update->writes_count = 0;
     switch (event->type) {
-    case NX_EV_VIEW: step_view(core, event, update); return;
+    case NX_EV_VIEW: step_view(core, now, event, update); return;
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
     case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
@@ -251,12 +255,14 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
     nx_rankset there = members->set & core->suspect.alive;
     if (members_in(there) < core->config.spec.subgroups[subgroup].min_nodes)
         return NX_UNAVAILABLE;
-    return core->change.state == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
+    return nx_core_change_state(core) == NX_CHANGE_BLOCKED ? NX_WEDGED : NX_OK;
 }
 
 enum nx_change_state nx_core_change_state(const struct nx_core *core)
 {
-    return core->has_view ? core->change.state : NX_CHANGE_STEADY;
+    if (!core->has_view)
+        return NX_CHANGE_STEADY;
+    return core->heart.isolated ? NX_CHANGE_BLOCKED : core->change.state;
 }
 
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)

@@ -33,7 +33,7 @@
 #include "group/group.h"
 #include "group/membership/mb_change.h"
 
-enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 8, NX_UPCALLS_PER_STEP = 256 };
+enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 9, NX_UPCALLS_PER_STEP = 256 };
 
 /* What the fabric is like. The core asks these, never a provider's name. */
 struct nx_fabric_caps {
@@ -53,6 +53,7 @@ struct nx_core_config {
     uint32_t mc_ring_bytes;   /* ordered multicast window per sender, power of two */
     uint32_t p2p_ring_bytes;  /* per ordered pair of members, power of two */
     uint32_t bulk_ring_bytes; /* bulk window per sender, power of two */
+    nx_ns timeout_ns; /* who was silent for so long is taken for failed; 0: nobody is */
     /* simulator only: seeded defects that the judges must catch; 0 = none. Bits: core/mutants.h */
     uint64_t mutants;
 };

@@ -143,7 +143,7 @@ static void begin_table(struct nx_core *core)
     }
 }
 
-bool nx_core_install(struct nx_core *core, struct nx_update *update)
+bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
 {
     if (!may_install(core, update))
         return false;
@@ -156,6 +156,7 @@ bool nx_core_install(struct nx_core *core, struct nx_update *update)
     uint64_t saved = nx_mc_save(&core->mc, core->saved);
     next_view(core);
     nx_suspect_install(&core->suspect, nx_view_ranks(&core->view));
+    nx_heart_install(&core->heart, nx_view_ranks(&core->view), now);
     core->orphaning |= removal;
     core->vacated |= removal;
     begin_table(core);

@@ -69,7 +69,7 @@ static void hear_sleep(struct nx_core *core, nx_rank peer)
         core->ring |= NX_RANK_BIT(peer);
 }
 
-static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
+static void listen_to(struct nx_core *core, nx_rank peer, nx_ns now, bool *moved)
 {
     uint32_t lawless;
     uint32_t changed = nx_table_scan(&core->table, peer, &lawless);
@@ -77,8 +77,10 @@ static void listen_to(struct nx_core *core, nx_rank peer, bool *moved)
     if (!changed && !why)
         return;
     /* That a peer fell asleep is no reason to stay awake, or two would keep each other up with
-     * their good nights. */
-    *moved |= why || (changed & ~(1u << NX_COL_SLEEP));
+     * their good nights; nor is a beat of its heart. */
+    *moved |= why || (changed & ~(1u << NX_COL_SLEEP | 1u << NX_COL_HEARTBEAT));
+    if (changed)
+        nx_core_hear_heart(core, peer, changed, now);
     /* Of a member that left, only what it says of the membership counts still: its streams are
      * closed. */
     bool alive =
@@ -105,10 +107,20 @@ static nx_rankset heard(const struct nx_core *core)
     return nx_core_others(core);
 }
 
-bool nx_core_listen(struct nx_core *core)
+void nx_core_last_look(struct nx_core *core, nx_rank peer)
+{
+    uint32_t lawless;
+    if (!(nx_core_others(core) & NX_RANK_BIT(peer)))
+        return;
+    (void)nx_table_scan(&core->table, peer, &lawless);
+    if (nx_table_seen(&core->table, peer, NX_COL_INSTALLED) == NX_FAREWELL)
+        core->suspect.fenced = true;
+}
+
+bool nx_core_listen(struct nx_core *core, nx_ns now)
 {
     bool moved = false;
     for (nx_rankset left = heard(core); left; left &= left - 1)
-        listen_to(core, (nx_rank)__builtin_ctzll(left), &moved);
+        listen_to(core, (nx_rank)__builtin_ctzll(left), now, &moved);
     return moved;
 }

@@ -1,6 +1,6 @@
 #include "group/core/core_state.h"
 
-enum { SLEEP_BIT = 1u << NX_COL_SLEEP };
+enum { SLEEP_BIT = 1u << NX_COL_SLEEP, BEAT_BIT = 1u << NX_COL_HEARTBEAT };
 
 static void add_write(struct nx_core *core, struct nx_update *update, struct nx_write write)
 {
@@ -55,9 +55,10 @@ static void push_payload(struct nx_core *core, struct nx_update *update, nx_rank
 }
 
 /* One block of our row for the peer, as one inline write: after the payload that it guards. */
-static void push_row(struct nx_core *core, struct nx_update *update, nx_rank peer, bool hot)
+static void push_row(struct nx_core *core, struct nx_update *update, nx_rank peer,
+                     enum nx_row_block block)
 {
-    struct nx_row_range range = nx_table_push(&core->table, peer, hot);
+    struct nx_row_range range = nx_table_push(&core->table, peer, block);
     if (range.bytes)
         add_write(core, update,
                   (struct nx_write){
@@ -107,6 +108,18 @@ void nx_core_tell_receipts(struct nx_core *core, nx_rank peer)
     core->owing &= ~NX_RANK_BIT(peer);
 }
 
+/* A beat alone wakes a peer that we know to sleep, but is nothing that one who falls asleep must not miss. */
+static void push_beat(struct nx_core *core, struct nx_update *update, nx_rank peer)
+{
+    push_row(core, update, peer, NX_BLOCK_STEADY);
+    core->beats_posted++;
+    if (core->config.caps.wakes_on_plain_write ||
+        nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0)
+        return;
+    update->writes[update->writes_count - 1].doorbell = true;
+    core->stats.doorbells++;
+}
+
 static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank peer)
 {
     uint32_t before = update->writes_count;
@@ -115,14 +128,20 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
                   (nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT);
     if (!wanted)
         return;
+    uint32_t due = nx_table_due(&core->table, peer) & ~(uint32_t)SLEEP_BIT;
+    if (update->writes_count == before && due == BEAT_BIT && !(core->ring & NX_RANK_BIT(peer))) {
+        push_beat(core, update, peer);
+        return;
+    }
     nx_core_tell_receipts(core, peer);
     if (core->ring & NX_RANK_BIT(peer))
         core->table.dirty[peer] |=
             SLEEP_BIT; /* something must be written for the bell to ride on */
-    push_row(core, update, peer, true);
+    push_row(core, update, peer, NX_BLOCK_HOT);
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         put_last_first(update, before);
-    push_row(core, update, peer, false);
+    push_row(core, update, peer, NX_BLOCK_SLOW);
+    push_row(core, update, peer, NX_BLOCK_STEADY);
     nx_assert(update->writes_count - before <= NX_WRITES_PER_PEER);
     ring_peer(core, update, peer);
 }
@@ -134,7 +153,7 @@ static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_
     for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
         nx_rank peer = (nx_rank)__builtin_ctzll(left);
         nx_table_tell(&core->table, peer, NX_COL_INSTALLED, NX_FAREWELL);
-        push_row(core, update, peer, false);
+        push_row(core, update, peer, NX_BLOCK_SLOW);
         update->writes[update->writes_count - 1].doorbell = !core->config.caps.wakes_on_plain_write;
     }
     core->suspect.untold &= ~writable;
@@ -142,6 +161,7 @@ static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_
 
 void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
+    core->beats_posted = 0;
     push_farewells(core, writable, update);
     for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
         push_peer(core, update, (nx_rank)__builtin_ctzll(left));
@@ -156,7 +176,7 @@ static void say_good_night(struct nx_core *core, struct nx_update *update, nx_ra
     if (rings)
         core->table.dirty[peer] |=
             SLEEP_BIT; /* it knows that we sleep, but the bell needs a write */
-    push_row(core, update, peer, true);
+    push_row(core, update, peer, NX_BLOCK_HOT);
     if (rings) {
         update->writes[update->writes_count - 1].doorbell = true;
         core->stats.doorbells++;

@@ -5,6 +5,7 @@
 #include "group/core/core.h"
 #include "group/core/mutants.h"
 #include "group/membership/mb_change.h"
+#include "group/membership/mb_heart.h"
 #include "group/membership/mb_suspect.h"
 #include "group/multicast/mc_bulk.h"
 #include "group/multicast/mc_shard.h"
@@ -29,6 +30,7 @@ struct nx_core {
 
     struct nx_table table;
     struct nx_suspect suspect;
+    struct nx_heart heart;
     struct nx_change change;
     bool announced; /* our leave is in our row */
     struct nx_mc mc;
@@ -53,6 +55,7 @@ struct nx_core {
     uint64_t sleep_epoch; /* odd: we said that we sleep */
     nx_rankset unrung;    /* peers that may sleep through a write of ours */
     nx_rankset ring;      /* peers that fell asleep before they saw our last write */
+    uint32_t beats_posted; /* writes of this turn that carry a beat and nothing else */
 
     uint32_t load[NX_LOAD_WORDS];
     struct nx_group_stats stats;
@@ -78,14 +81,22 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
                   struct nx_update *update);
 
 /* core_listen.c: takes what is new in the others' rows. True if something moved. */
-bool nx_core_listen(struct nx_core *core);
+bool nx_core_listen(struct nx_core *core, nx_ns now);
+/* The peer's connection has ended: whether the last that it said was that we are out. */
+void nx_core_last_look(struct nx_core *core, nx_rank peer);
+
+/* core_heart.c: what a row says of its writer's heart; any change in it is a sign of life. */
+void nx_core_hear_heart(struct nx_core *core, nx_rank peer, uint32_t changed, nx_ns now);
+/* Suspects who was silent for too long. True if something moved. */
+bool nx_core_judge(struct nx_core *core, nx_ns now);
+void nx_core_tell_heart(struct nx_core *core, nx_ns now, bool busy);
 
 /* core_change.c: what a row says of the membership. */
 void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed);
 /* Moves the view change; wedges our shard while one is under way. True if it moved. */
 bool nx_core_change(struct nx_core *core);
 /* Installs the next view, if it is decided and the old one is delivered up to the trim. True if so. */
-bool nx_core_install(struct nx_core *core, struct nx_update *update);
+bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update);
 /* Our words of the change, for the rows. */
 void nx_core_tell_change(struct nx_core *core, nx_ns now);
 /* How far the old view is delivered; only while its end is decided. */

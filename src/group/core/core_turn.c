@@ -2,6 +2,7 @@
  *
  *   1  begin     slots of ended queries are free, cancels leave
  *   2  listen    rows of the others: check and take what changed; what they wrote becomes readable
+ *      judge     who was silent for too long is suspected
  *      change    if a member goes: wedge, agree on the next view
  *   3  settle    fill our places in the order, free windows, commit bulk messages
  *   4  lose      report members that are gone; close their streams
@@ -105,7 +106,8 @@ static void tell_receipts(struct nx_core *core, nx_ns now)
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
 {
     const struct nx_suspect *suspect = &core->suspect;
-    nx_ns at = core->receipts_at;
+    nx_ns at = core->receipts_at, beat_at = nx_heart_next(&core->heart, suspect->reachable);
+    at = beat_at < at ? beat_at : at;
     if (!suspect->leaving || suspect->left)
         return at;
     nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
@@ -129,14 +131,16 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
 {
     if (!core->has_view)
         return;
+    nx_heart_turn(&core->heart, now);
     bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
-    moved |= core->down == NX_OK && nx_core_listen(core);              /* 2 */
+    moved |= core->down == NX_OK && nx_core_listen(core, now);         /* 2 */
+    moved |= core->down == NX_OK && nx_core_judge(core, now);
     moved |= core->down == NX_OK && nx_core_change(core);
     moved |= core->down == NX_OK && settle(core); /* 3 */
     bool more = false;
     if (core->down == NX_OK) {
         nx_core_lose(core, update); /* 4 */
-        moved |= nx_core_install(core, update);
+        moved |= nx_core_install(core, now, update);
         more = nx_core_hand_up(core, update); /* 5 */
     }
     if (core->down != NX_OK) {
@@ -145,9 +149,12 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     }
     tell_receipts(core, now); /* 6 */
     nx_core_tell_change(core, now);
+    bool busy = moved || more || update->upcalls_count > 0;
+    nx_core_tell_heart(core, now, busy);
     nx_core_push(core, event->writable, update); /* 7 */
-    update->busy = moved || more || update->upcalls_count > 0 || update->writes_count > 0;
+    update->busy = busy || update->writes_count > core->beats_posted;
     if (update->busy)
         nx_core_wake(core);
     update->wake_at = nx_core_next_turn(core, now);
+    core->heart.due = nx_heart_next(&core->heart, core->suspect.reachable);
 }

@@ -19,6 +19,10 @@ enum nx_mutant {
     NX_MUTANT_ANYBODY_PROPOSES = 1u << 8,    /* everybody leads (V1) */
     NX_MUTANT_MINORITY_GOES_ON = 1u << 10,   /* agrees without a majority (V1, V2) */
     NX_MUTANT_FORGETS_UNDELIVERED = 1u << 9, /* does not send again what the trim left over (D6) */
+    NX_MUTANT_WEDGED_HEART_STOPS = 1u << 11, /* a wedged member's heart does not beat (V5) */
+    NX_MUTANT_IGNORES_LATENESS = 1u << 12,   /* counts time in which it did not run (V5) */
+    NX_MUTANT_BEATS_WHEN_IDLE = 1u << 13,    /* a busy member's heart does not beat (V5) */
+    NX_MUTANT_EVERYBODY_JUDGES = 1u << 14,   /* whom one does not hear all suspect (V6) */
 };
 
 #endif

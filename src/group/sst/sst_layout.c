@@ -1,6 +1,6 @@
 #include "group/sst/sst_layout.h"
 
-enum { LAYOUT_VERSION = 2 };
+enum { LAYOUT_VERSION = 3 };
 
 static enum nx_status check_ring(const char *name, uint32_t bytes, struct nx_err *err)
 {

@@ -8,9 +8,10 @@
  *   p2p in      members_max × ring    ring[s]: written by s
  *   p2p out     members_max × ring    ring[d]: the source of our writes into p2p in of d
  *
- * A row is 16 guarded words in two blocks of 128 bytes, each pushed as one inline write at most:
+ * A row is 24 guarded words in three blocks of 128 bytes, each pushed as one inline write at most:
  *
  *   hot    counters that move with the traffic       slow   states that move a few times in a view
+ *   steady what moves by itself, or hardly ever
  *
  * Rows are kept per destination, since half of the hot words concern one peer only (what we sent
  * it, what we consumed of its): so everything we have to tell a peer leaves as one write, after the
@@ -54,7 +55,9 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_COMMITTED, NX_LAW_GROWS, NX_LIFE_PAIR)     /* struct nx_decision, one word */        \
     X(NX_COL_INSTALLED, NX_LAW_GROWS, NX_LIFE_PAIR)     /* the vid we are in, or the farewell */  \
     X(NX_COL_LOAD_LOW, NX_LAW_FREE, NX_LIFE_PAIR)       /* load words 0 and 1, first one lower */ \
-    X(NX_COL_LOAD_HIGH, NX_LAW_FREE, NX_LIFE_PAIR)      /* load words 2 and 3 */
+    X(NX_COL_LOAD_HIGH, NX_LAW_FREE, NX_LIFE_PAIR)      /* load words 2 and 3 */                  \
+    X(NX_COL_LINKS, NX_LAW_FREE, NX_LIFE_PAIR)          /* struct nx_links, one word */           \
+    X(NX_COL_HEARTBEAT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* beats of our heart */
 
 enum nx_column {
 #define NX_COLUMN_ENUM(column, law, life) column,
@@ -77,11 +80,16 @@ static inline uint64_t nx_column_tag(unsigned column, nx_vid epoch)
 /* In NX_COL_INSTALLED: the reader is out. */
 #define NX_FAREWELL UINT64_MAX
 
-enum { NX_ROW_WORDS = 16, NX_HOT_WORDS = 8, NX_ROW_BYTES = 256 };
+enum { NX_ROW_WORDS = 24, NX_BLOCK_WORDS = 8, NX_ROW_BYTES = 384 };
+
+enum nx_row_block { NX_BLOCK_HOT, NX_BLOCK_SLOW, NX_BLOCK_STEADY, NX_BLOCKS_COUNT };
+
 
 static_assert((int)NX_COLUMNS_COUNT <= (int)NX_ROW_WORDS, "a row holds every column");
 static_assert(NX_ROW_WORDS * sizeof(struct nx_guarded) == NX_ROW_BYTES, "rows have no holes");
-static_assert((int)NX_COL_SLEEP == (int)NX_HOT_WORDS - 1, "the hot columns fill the first block");
+static_assert((int)NX_BLOCKS_COUNT * (int)NX_BLOCK_WORDS == (int)NX_ROW_WORDS, "blocks fill a row");
+static_assert((int)NX_COL_SLEEP == (int)NX_BLOCK_WORDS - 1, "the hot columns fill the first block");
+static_assert((int)NX_COL_HEARTBEAT == 2 * (int)NX_BLOCK_WORDS, "the third block begins there");
 
 struct nx_region_shape {
     uint32_t members_max, mc_ring_bytes, bulk_ring_bytes, p2p_ring_bytes;

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { HOT_MASK = (1u << NX_HOT_WORDS) - 1 };
+static uint32_t block_mask(enum nx_row_block block)
+{
+    return ((1u << NX_BLOCK_WORDS) - 1) << (unsigned)block * NX_BLOCK_WORDS;
+}
 
 static const uint8_t laws[] = {
 #define NX_COLUMN_LAW(column, law, life) law,
@@ -127,9 +130,10 @@ void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column 
         nx_table_tell(table, (nx_rank)__builtin_ctzll(left), column, value);
 }
 
-struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, bool hot)
+struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer,
+                                  enum nx_row_block block)
 {
-    uint32_t dirty = nx_table_due(table, peer) & (hot ? HOT_MASK : ~(uint32_t)HOT_MASK);
+    uint32_t dirty = nx_table_due(table, peer) & block_mask(block);
     if (!dirty)
         return (struct nx_row_range){0, 0};
     uint8_t *row = table->region + nx_row_out_offset(table->shape, peer);

@@ -61,6 +61,6 @@ void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column 
 struct nx_row_range {
     uint32_t offset, bytes;
 };
-struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, bool hot);
+struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, enum nx_row_block block);
 
 #endif

@@ -1,0 +1,12 @@
+/* sim_seed.h — one configuration, run and judged. */
+#ifndef SIM_SEED_H
+#define SIM_SEED_H
+
+#include "sim_run.h"
+
+/* Runs it twice, which must be the same, and judges; true if every promise held. A broken invariant of the core is a
+ * finding like any other; what that run held is leaked. `trace` is that of the last run. */
+bool sim_seed_run(const struct sim_config *config, struct sim_trace *trace,
+                  struct sim_verdict *verdict);
+
+#endif
