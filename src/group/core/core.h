@@ -84,7 +84,11 @@ enum nx_event_type {
     NX_EV_LOAD,
     NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_LEAVE,
+    NX_EV_DURABLE, /* this much is on our disk; NX_AGAIN: of another view than ours */
 };
+
+/* What is on a member's disk about the view it is in (group/durable/dur_note.h). */
+enum nx_note_state { NX_NOTE_NONE, NX_NOTE_WRITTEN, NX_NOTE_CERTAIN };
 
 struct nx_event {
     enum nx_event_type type;
@@ -98,6 +102,10 @@ struct nx_event {
     size_t len;
     void *cookie;         /* QUERY_OPEN */
     uint32_t word, value; /* LOAD */
+    nx_vid vid;              /* DURABLE: the view it is said of … */
+    enum nx_note_state note; /* … what our note says of it … */
+    uint64_t places;         /* … and the places of our shard's order, of all views, that are on our disk */
+    bool hold; /* POLL: our disk is behind: hand up nothing ordered or bulk, unless the view ends */
     const char *why;      /* PEER_DOWN: a static sentence */
 };
 
@@ -167,6 +175,11 @@ const struct nx_layout *nx_core_layout(const struct nx_core *core);
 nx_rank nx_core_rank(const struct nx_core *core);
 nx_rankset nx_core_alive(const struct nx_core *core);
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);
+/* Every member of our shard that has its state keeps all messages up to this seq on its disk, and all members know the view
+ * to be certain: what is acknowledged now outlives a total failure. NX_SEQ_NONE: nothing, or the shard keeps no log. */
+nx_seq nx_core_durable(const struct nx_core *core, uint32_t subgroup);
+/* Whether all members, we too, have our view in their notes, and whether one calls it certain. */
+void nx_core_notes(const struct nx_core *core, bool *written, bool *certain);
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup);
 size_t nx_core_send_max(const struct nx_core *core);
 uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word);

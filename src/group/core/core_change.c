@@ -161,6 +161,7 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
     core->vacated |= removal;
     begin_table(core);
     nx_core_begin_change(core);
+    nx_core_begin_durable(core);
     nx_core_begin_shard(core);
     if (!nx_core_mutant(core, NX_MUTANT_FORGETS_UNDELIVERED))
         nx_mc_restore(&core->mc, core->saved, saved);

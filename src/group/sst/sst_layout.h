@@ -57,7 +57,8 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_LOAD_LOW, NX_LAW_FREE, NX_LIFE_PAIR)       /* load words 0 and 1, first one lower */ \
     X(NX_COL_LOAD_HIGH, NX_LAW_FREE, NX_LIFE_PAIR)      /* load words 2 and 3 */                  \
     X(NX_COL_LINKS, NX_LAW_FREE, NX_LIFE_PAIR)          /* struct nx_links, one word */           \
-    X(NX_COL_HEARTBEAT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* beats of our heart */
+    X(NX_COL_HEARTBEAT, NX_LAW_GROWS, NX_LIFE_PAIR)     /* beats of our heart */                 \
+    X(NX_COL_MC_PERSISTED, NX_LAW_GROWS, NX_LIFE_EPOCH) /* core_durable.c: what is on our disk */
 
 enum nx_column {
 #define NX_COLUMN_ENUM(column, law, life) column,
