@@ -35,23 +35,36 @@
 
 struct nx_group;
 
+enum { NX_CONTACTS_MAX = 8 };
+
+struct nx_contact {
+    char ip[48];
+    uint16_t port; /* its gms_port */
+};
+
 struct nx_group_config {
     nx_node local_id;
     char local_ip[48];
-    uint16_t gms_port; /* where this node's bootstrap listens, if it is the leader */
+    uint16_t gms_port; /* where this node's bootstrap listens; 0: any free port, which a restart does not keep */
     char leader_ip[48];
-    uint16_t leader_gms_port;
+    uint16_t leader_gms_port; /* where the first view meets */
+    /* Other nodes that may be asked the way into a running group: whoever starts asks the leader, then these. The leader
+     * itself asks these before it lets a first view form. */
+    struct nx_contact contacts[NX_CONTACTS_MAX];
+    uint32_t contacts_count;
     uint32_t first_view_nodes; /* the first view is installed when this many have come */
     uint32_t subgroup;         /* the tier of this node: an index in spec */
     struct nx_group_spec spec;
     char provider[16];     /* libfabric's: tcp, verbs */
     char domain[32];       /* empty: any */
-    uint32_t members_max;  /* rows provisioned, >= first_view_nodes */
+    uint32_t members_max;  /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
+    nx_ns clock_skew_ns;   /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
-     * open. Empty: no authentication, whoever reaches the leader's port may join. */
+     * open. Empty: no authentication, whoever reaches a member's port may join. */
     char secret_file[256];
 };
+#define NX_CLOCK_SKEW_NS (60 * NX_SEC)
 
 /* Any of them may be NULL: what it would tell is dropped. Without query_part, queries to this node stay
  * unanswered. */

@@ -131,7 +131,7 @@ static void trace_part(struct wire *wire, unsigned node, const char *what, const
 {
     char text[64];
     show(text, sizeof text, p->bytes, p->len);
-    trace(wire, node, "%s from n%u at %llu of %llu %s", what, p->peer,
+    trace(wire, node, "%s%s from n%u at %llu of %llu %s", p->system ? "system " : "", what, p->peer,
           (unsigned long long)p->offset, (unsigned long long)p->total, text);
 }
 
@@ -150,10 +150,13 @@ static void trace_upcall(struct wire *wire, unsigned node, const struct nx_upcal
     case NX_UP_BULK_PART: trace_part(wire, node, "bulk", &up->part); return;
     case NX_UP_BULK_ABORTED: trace(wire, node, "bulk aborted by n%u", up->part.peer); return;
     case NX_UP_QUERY_PART: trace_part(wire, node, "query", &up->part); return;
-    case NX_UP_QUERY_GONE: trace(wire, node, "query gone of n%u", up->part.peer); return;
+    case NX_UP_QUERY_GONE:
+        trace(wire, node, "%squery gone of n%u", up->part.system ? "system " : "", up->part.peer);
+        return;
     case NX_UP_REPLY_PART: trace_part(wire, node, "reply", &up->part); return;
     case NX_UP_QUERY_FAILED:
-        trace(wire, node, "query failed to n%u: %s", up->part.peer, nx_status_name(up->status));
+        trace(wire, node, "%squery failed to n%u: %s", up->part.system ? "system " : "",
+              up->part.peer, nx_status_name(up->status));
         return;
     case NX_UP_DOWN: trace(wire, node, "down, %s: %s", nx_status_name(up->status), up->why); return;
     }

@@ -205,6 +205,54 @@ static void the_death_of_a_peer_ends_its_streams(void **state)
     wire_close(wire);
 }
 
+static nx_stream ask_system(struct wire *wire, unsigned node, unsigned peer, const char *text)
+{
+    struct nx_event open = {
+        .type = NX_EV_QUERY_OPEN, .peer = peer, .total = strlen(text), .system = true};
+    nx_stream stream = wire_ask(wire, node, open)->stream;
+    struct nx_event write = {
+        .type = NX_EV_QUERY_WRITE, .stream = stream, .bytes = text, .len = strlen(text)};
+    if (write.len > 0)
+        assert_int_equal(wire_ask(wire, node, write)->taken, write.len);
+    return stream;
+}
+
+/* What the group's own layers ask is told apart from what tiers ask: part, reply, cancel, death. */
+static void a_system_query_says_so_to_its_end(void **state)
+{
+    (void)state;
+    struct wire *wire = pair();
+    nx_stream query = ask_system(wire, 0, 1, "admit");
+    nx_stream empty = ask_system(wire, 0, 1, "");
+    wire_run(wire);
+    answer(wire, 1, query, "yes");
+    answer(wire, 1, empty, "");
+    wire->now = 1000;
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[20] n1 > system query from n0 at 0 of 5 'admit'\n"
+                                  "[20] n1 > system query from n0 at 0 of 0 ''\n"
+                                  "[1020] n0 > system reply from n1 at 0 of 3 'yes'\n"
+                                  "[1020] n0 > system reply from n1 at 0 of 0 ''\n"));
+    nx_stream given_up = ask_system(wire, 0, 1, "a");
+    wire_turn(wire, 0);
+    cancel(wire, 0, given_up);
+    ask_system(wire, 0, 1, "to the dead");
+    ask_system(wire, 1, 0, "from the dead");
+    wire->now = 2000;
+    wire_run(wire);
+    wire_kill(wire, 1);
+    wire->now = 3000;
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[2020] n1 > system query from n0 at 0 of 1 'a'\n"
+                                  "[2020] n1 > system query from n0 at 0 of 11 'to the dead'\n"
+                                  "[2020] n1 > system query gone of n0\n"
+                                  "[2030] n0 > system query from n1 at 0 of 13 'from the dead'\n"
+                                  "[3010] n0 > lost n1: killed\n"
+                                  "[3010] n0 > system query failed to n1: peer down\n"
+                                  "[3010] n0 > system query gone of n1\n"));
+    wire_close(wire);
+}
+
 /* "Bounded tables": the last slot is the last; more streams than fit into one update all end. */
 static void all_slots_can_be_open_and_all_fail_at_once(void **state)
 {
@@ -239,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_cancel_inside_an_upcall_takes_effect_at_once),
         cmocka_unit_test(an_early_reply_ends_the_query),
         cmocka_unit_test(the_death_of_a_peer_ends_its_streams),
+        cmocka_unit_test(a_system_query_says_so_to_its_end),
         cmocka_unit_test(all_slots_can_be_open_and_all_fail_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,6 +293,117 @@ static void disconnect_and_connect_again(void **state)
     inline_writes_are_copies(f);
 }
 
+/* --- joiners ---------------------------------------------------------------------------------- */
+
+/* Nodes 0 and 1 are a group of two; node 2 is still outside. */
+static void connect_two(struct fixture *f)
+{
+    struct nx_err err = {0};
+    for (nx_rank r = 0; r < 2; r++)
+        assert_int_equal(nx_fabric_connect(f->nodes[r].fabric, r, 2, f->cards, TOKEN, &err), NX_OK);
+    POLL_UNTIL(f, nx_fabric_connected(f->nodes[0].fabric) == 2 &&
+                      nx_fabric_connected(f->nodes[1].fabric) == 1);
+}
+
+static void admit(struct fixture *f, uint64_t token)
+{
+    for (nx_rank r = 0; r < 2; r++)
+        nx_fabric_admit(f->nodes[r].fabric, 2, &f->cards[2], token);
+}
+
+static void join(struct fixture *f, uint64_t token)
+{
+    struct nx_err err = {0};
+    assert_int_equal(nx_fabric_join(f->nodes[2].fabric, 2, 3, f->cards, token, &err), NX_OK);
+}
+
+static void write_byte(struct fixture *f, nx_rank from, nx_rank to, uint8_t byte)
+{
+    struct nx_write w = {.peer = to, .bytes = 1, .inline_bytes = true, .remote_offset = 64 + from};
+    volatile uint8_t *got = f->nodes[to].region + 64 + from;
+    f->nodes[from].region[0] = byte;
+    POLL_UNTIL(f, nx_fabric_writable(f->nodes[from].fabric) & NX_RANK_BIT(to));
+    assert_int_equal(nx_fabric_post(f->nodes[from].fabric, &w), NX_OK);
+    POLL_UNTIL(f, *got == byte);
+}
+
+static void all_write_to_all(struct fixture *f, uint8_t byte)
+{
+    for (nx_rank from = 0; from < NODES; from++)
+        for (nx_rank to = 0; to < NODES; to++)
+            if (from != to)
+                write_byte(f, from, to, byte);
+}
+
+static void a_joiner_calls_everybody_who_admits_it(void **state)
+{
+    struct fixture *f = *state;
+    connect_two(f);
+    assert_true(nx_fabric_writable(f->nodes[0].fabric) == 2);
+    admit(f, 99);
+    join(f, 99);
+    POLL_UNTIL(f, all_connected(f));
+    all_write_to_all(f, 7);
+    for (nx_rank r = 0; r < NODES; r++)
+        assert_true(f->nodes[r].down == 0);
+}
+
+static void a_joiner_that_is_not_admitted_is_rejected(void **state)
+{
+    struct fixture *f = *state;
+    connect_two(f);
+    nx_fabric_admit(f->nodes[0].fabric, 2, &f->cards[2], 99); /* at node 0 alone */
+    join(f, 99);
+    POLL_UNTIL(f, (f->nodes[2].down & 2) && nx_fabric_connected(f->nodes[2].fabric) == 1);
+    nx_fabric_disconnect(f->nodes[2].fabric); /* its token was for one call */
+    f->nodes[2].down = 0;
+    join(f, 99);
+    POLL_UNTIL(f, f->nodes[2].down == 3);
+    assert_true(nx_fabric_writable(f->nodes[1].fabric) == 1);
+    nx_fabric_admit(f->nodes[1].fabric, 2, &f->cards[2], 100);
+    nx_fabric_drop(f->nodes[1].fabric, 2); /* awaited no more */
+    nx_fabric_disconnect(f->nodes[2].fabric);
+    f->nodes[2].down = 0;
+    join(f, 100);
+    POLL_UNTIL(f, f->nodes[2].down == 3);
+}
+
+static void fill_queue(struct node *node, nx_rank peer)
+{
+    struct nx_write w = {.peer = peer, .bytes = 65536, .remote_offset = 65536};
+    while (nx_fabric_writable(node->fabric) & NX_RANK_BIT(peer))
+        assert_int_equal(nx_fabric_post(node->fabric, &w), NX_OK);
+    nx_fabric_flush(node->fabric);
+}
+
+/* Each time with operations under way, so that completions of the connection before come late. */
+static void a_seat_is_given_again_and_again(void **state)
+{
+    struct fixture *f = *state;
+    connect_two(f);
+    for (uint8_t round = 1; round <= 20; round++) {
+        admit(f, 1000u + round);
+        join(f, 1000u + round);
+        POLL_UNTIL(f, all_connected(f));
+        all_write_to_all(f, round);
+        fill_queue(&f->nodes[0], 2);
+        if (round % 2 ==
+            0) /* members drop it first, or it goes first, or a new one is admitted over it */
+            nx_fabric_drop(f->nodes[0].fabric, 2);
+        if (round % 3 == 0)
+            nx_fabric_drop(f->nodes[1].fabric, 2);
+        nx_fabric_disconnect(f->nodes[2].fabric);
+        for (int i = 0; i < round; i++)
+            turn_all(f);
+        for (nx_rank r = 0; r < NODES; r++)
+            f->nodes[r].down = 0; /* what follows must be no late news of the old connection */
+        admit(f, 1);
+        for (int i = 0; i < 300; i++)
+            turn_all(f);
+        assert_true(f->nodes[0].down == 0 && f->nodes[1].down == 0);
+    }
+}
+
 static bool readable(const struct node *node, int timeout_ms)
 {
     struct pollfd p = {.fd = nx_fabric_fd(node->fabric), .events = POLLIN};
@@ -463,6 +574,9 @@ int main(int argc, char **argv)
         WITH_NODES(a_dropped_peer_is_no_news_but_learns_of_it),
         WITH_NODES(a_caller_without_the_token_is_rejected),
         WITH_NODES(disconnect_and_connect_again),
+        WITH_NODES(a_joiner_calls_everybody_who_admits_it),
+        WITH_NODES(a_joiner_that_is_not_admitted_is_rejected),
+        WITH_NODES(a_seat_is_given_again_and_again),
         WITH_NODES(a_sleeper_is_woken_by_a_write_and_by_a_death),
         WITH_NODES(its_descriptor_fits_into_a_loop),
         cmocka_unit_test_setup_teardown(a_plain_fabric_rings, open_plain_nodes, close_nodes),

@@ -101,6 +101,7 @@ struct nx_event {
     const void *bytes;          /* SEND, *_WRITE; BULK_OPEN: the head */
     size_t len;
     void *cookie;         /* QUERY_OPEN */
+    bool system;          /* QUERY_OPEN: between the shell's own layers; its parts are flagged */
     uint32_t word, value; /* LOAD */
     nx_vid vid;              /* DURABLE: the view it is said of … */
     enum nx_note_state note; /* … what our note says of it … */
@@ -117,9 +118,9 @@ enum nx_upcall_type {
     NX_UP_BULK_PART,    /* part, subgroup, head, head_len */
     NX_UP_BULK_ABORTED, /* part.peer, part.stream */
     NX_UP_QUERY_PART,   /* part */
-    NX_UP_QUERY_GONE,   /* part.peer, part.stream */
+    NX_UP_QUERY_GONE,   /* part.peer, part.stream, part.system */
     NX_UP_REPLY_PART,   /* part, cookie */
-    NX_UP_QUERY_FAILED, /* part.peer, part.stream, cookie, status */
+    NX_UP_QUERY_FAILED, /* part.peer, part.stream, part.system, cookie, status */
     NX_UP_DOWN,         /* status, why; the core does nothing any more */
 };
 

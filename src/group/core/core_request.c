@@ -53,7 +53,8 @@ static enum nx_status query_open(struct nx_core *core, const struct nx_event *ev
         return NX_PEER_DOWN;
     if (core->suspect.leaving)
         return NX_WEDGED;
-    return nx_p2p_ask(&core->p2p, event->peer, event->total, event->cookie, &update->stream);
+    return nx_p2p_ask(&core->p2p, event->peer, event->total, event->system, event->cookie,
+                      &update->stream);
 }
 
 static enum nx_status set_load(struct nx_core *core, const struct nx_event *event)

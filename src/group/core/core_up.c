@@ -45,7 +45,7 @@ static bool close_stream(struct nx_core *core, nx_rank rank, struct nx_update *u
         nx_core_add_upcall(update, NX_UP_BULK_ABORTED)->part = part;
         return true;
     }
-    enum nx_p2p_got got = nx_p2p_orphan(&core->p2p, rank, &part.stream, &cookie);
+    enum nx_p2p_got got = nx_p2p_orphan(&core->p2p, rank, &part, &cookie);
     if (got == NX_P2P_NONE)
         return false;
     struct nx_upcall *upcall = nx_core_add_upcall(

@@ -37,19 +37,28 @@ enum nx_status nx_fabric_open(const struct nx_fabric_config *config, void *regio
 void nx_fabric_close(struct nx_fabric *fabric);
 void nx_fabric_get_caps(const struct nx_fabric *fabric, struct nx_fabric_caps *caps);
 
-/* Starts connecting to every peer of the view: the lower rank calls, the higher one accepts.
+/* Starts connecting to every peer of the first view: the lower rank calls, the higher one accepts.
  * `token` is the view's secret; a caller that does not bring it is rejected. Poll until
  * nx_fabric_connected. */
 enum nx_status nx_fabric_connect(struct nx_fabric *fabric, nx_rank self, uint32_t members_count,
                                  const struct nx_fabric_card *cards, uint64_t token,
                                  struct nx_err *err);
+/* A joiner of a running group: calls all of `peers`, whose cards stand in `cards` by rank; they
+ * admit it with the same token. Nobody is admitted or connected before. */
+enum nx_status nx_fabric_join(struct nx_fabric *fabric, nx_rank self, nx_rankset peers,
+                              const struct nx_fabric_card *cards, uint64_t token,
+                              struct nx_err *err);
+/* A member of a running group: the joiner of seat `seat` may call, once, with `token`. What the seat
+ * had before is dropped first: its connection, and the call that was awaited there. */
+void nx_fabric_admit(struct nx_fabric *fabric, nx_rank seat, const struct nx_fabric_card *card,
+                     uint64_t token);
 nx_rankset nx_fabric_connected(const struct nx_fabric *fabric);
 
 /* Drops every connection and forgets the peers; nx_fabric_connect may follow with a new token. */
 void nx_fabric_disconnect(struct nx_fabric *fabric);
 
-/* Closes the connection of one peer, which is no news to poll: after it returns, nothing of that peer lands and nothing
- * queued for it leaves. */
+/* Closes the connection of one peer, or awaits its call no more, which is no news to poll: after it returns, nothing of
+ * that peer lands, nothing queued for it leaves, and what the provider still says of it is not heard. */
 void nx_fabric_drop(struct nx_fabric *fabric, nx_rank peer);
 
 /* Peers that can take NX_WRITES_PER_PEER more writes now. */
@@ -81,6 +90,8 @@ void nx_fabric_get_stats(const struct nx_fabric *fabric, struct nx_fabric_stats 
  * NX_AGAIN when there is something to poll already. It may land writes: look at the region once
  * more after NX_OK. */
 int nx_fabric_fd(const struct nx_fabric *fabric);
+/* The same descriptors in the owner's own epoll set, until close. */
+enum nx_status nx_fabric_watch(struct nx_fabric *fabric, int epoll_fd, struct nx_err *err);
 enum nx_status nx_fabric_arm(struct nx_fabric *fabric);
 
 #endif

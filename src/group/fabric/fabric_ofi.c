@@ -179,14 +179,24 @@ static enum nx_status register_memory(struct nx_fabric *f, struct nx_fabric_card
     return rc ? nx_ofi_err(err, "cannot register the write slots", rc) : NX_OK;
 }
 
+enum nx_status nx_fabric_watch(struct nx_fabric *f, int epoll_fd, struct nx_err *err)
+{
+    struct epoll_event want = {.events = EPOLLIN};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, f->eq_fd, &want) != 0 ||
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, f->cq_fd, &want) != 0)
+        return nx_err_set(err, NX_FATAL, "cannot watch the fabric's queues: %s", strerror(errno));
+    f->watcher_fd = epoll_fd;
+    return NX_OK;
+}
+
 static enum nx_status watch(struct nx_fabric *f, struct nx_err *err)
 {
     f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event want = {.events = EPOLLIN};
-    if (f->epoll_fd < 0 || epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, f->eq_fd, &want) != 0 ||
-        epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, f->cq_fd, &want) != 0)
-        return nx_err_set(err, NX_FATAL, "cannot watch the fabric's queues: %s", strerror(errno));
-    return NX_OK;
+    if (f->epoll_fd < 0)
+        return nx_err_set(err, NX_FATAL, "epoll_create1: %s", strerror(errno));
+    enum nx_status status = nx_fabric_watch(f, f->epoll_fd, err);
+    f->watcher_fd = -1; /* ours goes with us */
+    return status;
 }
 
 static enum nx_status open_all(struct nx_fabric *f, struct nx_fabric_card *card, struct nx_err *err)
@@ -216,7 +226,7 @@ enum nx_status nx_fabric_open(const struct nx_fabric_config *config, void *regio
     f->config = *config;
     f->region = region;
     f->region_bytes = bytes;
-    f->epoll_fd = -1;
+    f->epoll_fd = f->watcher_fd = -1;
     struct nx_fabric_card made = {0};
     enum nx_status status = open_all(f, &made, err);
     if (status != NX_OK) {
@@ -237,9 +247,18 @@ static void close_fid(struct fid *fid, const char *what)
         nx_warn("libfabric: closing the %s: %s", what, fi_strerror(-rc));
 }
 
+static void unwatch(struct nx_fabric *f)
+{
+    if (f->watcher_fd < 0)
+        return;
+    (void)epoll_ctl(f->watcher_fd, EPOLL_CTL_DEL, f->eq_fd, NULL);
+    (void)epoll_ctl(f->watcher_fd, EPOLL_CTL_DEL, f->cq_fd, NULL);
+}
+
 void nx_fabric_close(struct nx_fabric *f)
 {
     nx_fabric_disconnect(f);
+    unwatch(f);
     if (f->pep)
         close_fid(&f->pep->fid, "listener");
     if (f->epoll_fd >= 0)

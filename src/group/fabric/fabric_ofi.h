@@ -33,14 +33,16 @@ enum {
     NX_OFI_GATHER_MAX = 4,   /* writes in one operation, where the provider lands them in order */
     NX_OFI_DOORBELLS = 32,   /* receives posted per peer where doorbells consume them */
     NX_OFI_CQ_BATCH = 32,
-    NX_OFI_EQ_EVERY = 64, /* polls between two looks at the event queue while busy */
+    NX_OFI_EQ_EVERY = 64,     /* polls between two looks at the event queue while busy */
+    NX_OFI_DRAIN_EVENTS = 64, /* events read at most when an endpoint is closed */
+    NX_OFI_LIVES = 4,         /* connections of a seat whose late completions are told apart */
 };
 static_assert((NX_OFI_QUEUE & (NX_OFI_QUEUE - 1)) == 0, "the ring index is a mask");
 static_assert(NX_OFI_QUEUE >= 2 * NX_WRITES_PER_PEER, "a writable peer takes a full batch");
 
 enum nx_ofi_state {
     NX_OFI_IDLE,    /* no endpoint: ourselves, or not connecting */
-    NX_OFI_AWAITED, /* a lower rank; its call has not come */
+    NX_OFI_AWAITED, /* a lower rank, or a joiner that was admitted; its call has not come */
     NX_OFI_CALLING, /* endpoint made, FI_CONNECTED awaited */
     NX_OFI_UP,
     NX_OFI_DOWN, /* died after it was up or calling; writes are dropped */
@@ -53,8 +55,18 @@ struct nx_ofi_entry {
     bool doorbell;
 };
 
+/* The context of an endpoint's operations. A seat may get another connection while the provider
+ * still has completions of the one before: they name another life. */
+struct nx_ofi_life {
+    struct nx_ofi_peer *peer;
+    uint32_t number;
+};
+
 struct nx_ofi_peer {
     enum nx_ofi_state state;
+    uint32_t life; /* of the current endpoint; grows */
+    struct nx_ofi_life lives[NX_OFI_LIVES];
+    uint64_t token;       /* what its call must bring, while it is awaited */
     const char *down_why; /* set when it died, until poll has reported it */
     struct fid_ep *ep;
     uint64_t base, key; /* of its region */
@@ -87,15 +99,17 @@ struct nx_fabric {
     size_t region_bytes;
     uint8_t (*slots)[NX_INLINE_MAX];
     int epoll_fd, eq_fd, cq_fd;
+    int watcher_fd;      /* the owner's epoll set; -1: none */
     bool gathers;        /* neighbouring writes may leave as one operation */
     bool doorbell_taken; /* a doorbell consumes a posted receive */
     bool local_mr;       /* source buffers need a descriptor */
     struct nx_fabric_caps caps;
     uint32_t polls; /* since the event queue was last read */
+    bool seated;    /* our rank is known */
     nx_rank self;
-    uint64_t token; /* 0: no view known yet */
     uint32_t peers_count;
     nx_rankset connected;
+    nx_rankset forming; /* calls or connections of these are awaited */
     struct nx_ofi_peer peers[NX_MEMBERS_MAX];
     struct nx_ofi_call calls[NX_MEMBERS_MAX]; /* waiting for the view */
     uint32_t calls_count;
@@ -107,6 +121,12 @@ enum nx_status nx_ofi_err(struct nx_err *err, const char *what, int fi_errno);
 bool nx_ofi_read_eq(struct nx_fabric *f); /* true if there was an event */
 bool nx_ofi_read_cq(struct nx_fabric *f); /* true if there were completions */
 void nx_ofi_peer_died(struct nx_fabric *f, struct nx_ofi_peer *peer, const char *why);
+/* The peer of an operation's context; NULL: of an endpoint that is gone. */
+struct nx_ofi_peer *nx_ofi_peer_of(void *context);
+static inline void *nx_ofi_context(struct nx_ofi_peer *peer)
+{
+    return &peer->lives[peer->life % NX_OFI_LIVES];
+}
 void nx_ofi_lend_doorbells(struct nx_ofi_peer *peer);
 
 #endif

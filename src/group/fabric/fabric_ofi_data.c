@@ -53,7 +53,7 @@ static ssize_t post_operation(struct nx_ofi_peer *peer, const struct operation *
         .iov_count = op->count,
         .rma_iov = op->target,
         .rma_iov_count = op->count,
-        .context = peer,
+        .context = nx_ofi_context(peer),
         .data = 1,
     };
     uint64_t flags = (signal ? FI_COMPLETION : 0) | (op->doorbell ? FI_REMOTE_CQ_DATA : 0);
@@ -128,7 +128,7 @@ enum nx_status nx_fabric_post(struct nx_fabric *f, const struct nx_write *write)
 static void writes_done(struct nx_ofi_peer *peer)
 {
     if (peer->signals_done == peer->signals)
-        return; /* of an endpoint that was dropped meanwhile */
+        return; /* an unsignalled one that the provider tells of all the same */
     peer->done = peer->signal_posted[peer->signals_done++ & (NX_OFI_QUEUE - 1)];
 }
 
@@ -146,10 +146,10 @@ static void read_cq_error(struct nx_fabric *f)
     struct fi_cq_err_entry entry = {0};
     if (fi_cq_readerr(f->cq, &entry, 0) != 1)
         return;
-    struct nx_ofi_peer *peer = entry.op_context;
-    if (peer && peer->ep && entry.err != FI_ECANCELED)
+    struct nx_ofi_peer *peer = nx_ofi_peer_of(entry.op_context);
+    if (peer && entry.err != FI_ECANCELED)
         nx_ofi_peer_died(f, peer, "a write to it failed");
-    else if (peer && peer->ep)
+    else if (peer)
         nx_ofi_peer_died(f, peer, "its connection was closed");
 }
 
@@ -163,7 +163,7 @@ bool nx_ofi_read_cq(struct nx_fabric *f)
         return true;
     }
     for (ssize_t i = 0; i < n; i++) {
-        struct nx_ofi_peer *peer = entries[i].op_context;
+        struct nx_ofi_peer *peer = nx_ofi_peer_of(entries[i].op_context);
         if (entries[i].flags & (FI_RECV | FI_REMOTE_CQ_DATA | FI_REMOTE_WRITE)) {
             if (peer)
                 doorbell_rang(f, peer);
@@ -190,9 +190,7 @@ static uint32_t report_downs(struct nx_fabric *f, struct nx_fabric_event *downs)
 bool nx_fabric_poll(struct nx_fabric *f, struct nx_fabric_event *downs, uint32_t *downs_count)
 {
     bool moved = nx_ofi_read_cq(f);
-    bool forming =
-        f->token == 0 || (f->connected | NX_RANK_BIT(f->self)) != NX_RANK_BIT(f->peers_count) - 1;
-    if (forming || ++f->polls >= NX_OFI_EQ_EVERY) {
+    if (!f->seated || f->forming || ++f->polls >= NX_OFI_EQ_EVERY) {
         f->polls = 0;
         moved |= nx_ofi_read_eq(f);
     }

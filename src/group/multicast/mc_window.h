@@ -38,6 +38,8 @@ enum nx_record_kind {
     NX_REC_CANCEL,  /* p2p: u64 stream */
 };
 
+enum { NX_REC_SYSTEM = 1 }; /* a flag of queries and replies: between the group's own layers */
+
 struct nx_record {
     uint32_t len; /* of the payload; NX_REC_NULLS: how many */
     uint8_t kind, flags;

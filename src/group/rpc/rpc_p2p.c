@@ -54,7 +54,9 @@ static bool put_fragment(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stre
         return false;
     size_t take = len < most ? len : most;
     struct nx_p2p_header header = {stream, flow->total, flow->sent};
-    struct nx_record record = {.len = (uint32_t)(sizeof header + take), .kind = kind};
+    struct nx_record record = {.len = (uint32_t)(sizeof header + take),
+                               .kind = kind,
+                               .flags = flow->system ? NX_REC_SYSTEM : 0};
     uint8_t *payload = nx_window_append(out, &record);
     nx_assert(payload != NULL);
     memcpy(payload, &header, sizeof header);
@@ -117,15 +119,15 @@ static struct nx_query *find_query(struct nx_p2p *p2p, nx_stream stream)
     return query->state == NX_QUERY_OPEN && query->stream == stream ? query : NULL;
 }
 
-enum nx_status nx_p2p_ask(struct nx_p2p *p2p, nx_rank peer, uint64_t total, void *cookie,
-                          nx_stream *stream)
+enum nx_status nx_p2p_ask(struct nx_p2p *p2p, nx_rank peer, uint64_t total, bool system,
+                          void *cookie, nx_stream *stream)
 {
     nx_assert(peer < p2p->members_count && peer != p2p->self);
     if (p2p->free_count == 0)
         return NX_AGAIN;
     uint32_t slot = p2p->free_slots[p2p->free_count - 1];
     nx_stream name = nx_stream_make(p2p->self, false, p2p->opened + 1, slot);
-    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn};
+    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn, .system = system};
     size_t took;
     if (total == 0 && !put_fragment(p2p, peer, NX_REC_QUERY, name, &flow, NULL, 0, &took))
         return NX_AGAIN;
@@ -193,7 +195,7 @@ enum nx_status nx_p2p_reply(struct nx_p2p *p2p, nx_stream query, uint64_t total)
         return NX_NOT_FOUND;
     if (asked->replying)
         return NX_EXISTS;
-    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn};
+    struct nx_p2p_flow flow = {.total = total, .served = p2p->turn, .system = asked->system};
     size_t took;
     if (total == 0 && !put_fragment(p2p, asker, NX_REC_REPLY, query, &flow, NULL, 0, &took))
         return NX_AGAIN;

@@ -40,6 +40,7 @@ struct nx_p2p_header {
 struct nx_p2p_flow {
     uint64_t total, sent;
     uint64_t served; /* the turn in which it last took room, at first that of its opening */
+    bool system;     /* of the group's own layers: its fragments are flagged so */
 };
 
 enum nx_query_state { NX_QUERY_FREE, NX_QUERY_OPEN, NX_QUERY_ENDED, NX_QUERY_CANCELLED };
@@ -60,7 +61,7 @@ struct nx_asked {
     nx_stream stream;   /* 0: none */
     nx_stream answered; /* the last one in this slot whose reply is complete */
     uint64_t total, received;
-    bool replying;
+    bool replying, system;
     struct nx_p2p_flow flow; /* of our reply */
 };
 
@@ -93,9 +94,10 @@ void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, uint8
 
 /* --- sending; the caller checked that the peer is a live member other than ourselves --- */
 
-/* NX_AGAIN: NX_QUERIES_MAX are open, or an empty query finds no room. */
-enum nx_status nx_p2p_ask(struct nx_p2p *p2p, nx_rank peer, uint64_t total, void *cookie,
-                          nx_stream *stream);
+/* NX_AGAIN: NX_QUERIES_MAX are open, or an empty query finds no room. A `system` query is one of the
+ * group's own layers; its reply is flagged so, too. */
+enum nx_status nx_p2p_ask(struct nx_p2p *p2p, nx_rank peer, uint64_t total, bool system,
+                          void *cookie, nx_stream *stream);
 /* Takes what fits. NX_NOT_FOUND: not open; NX_TOO_LARGE: beyond its total. */
 enum nx_status nx_p2p_ask_more(struct nx_p2p *p2p, nx_stream stream, const void *bytes, size_t len,
                                size_t *taken);
@@ -126,14 +128,15 @@ enum nx_p2p_got {
     NX_P2P_NONE,
     NX_P2P_QUERY_PART,
     NX_P2P_REPLY_PART, /* *cookie is set, too */
-    NX_P2P_QUERY_GONE, /* part->stream */
+    NX_P2P_QUERY_GONE, /* part->stream, part->system */
     NX_P2P_CORRUPT,    /* *why says what the peer did */
 };
 enum nx_p2p_got nx_p2p_next(struct nx_p2p *p2p, nx_rank peer, struct nx_part *part, void **cookie,
                             const char **why);
 
 /* The peer is down: the next of our queries to it (NX_P2P_REPLY_PART: it failed) or of its queries
- * to us (NX_P2P_QUERY_GONE); NX_P2P_NONE when all are closed. */
-enum nx_p2p_got nx_p2p_orphan(struct nx_p2p *p2p, nx_rank peer, nx_stream *stream, void **cookie);
+ * to us (NX_P2P_QUERY_GONE); NX_P2P_NONE when all are closed. Sets part->stream and part->system. */
+enum nx_p2p_got nx_p2p_orphan(struct nx_p2p *p2p, nx_rank peer, struct nx_part *part,
+                              void **cookie);
 
 #endif

@@ -27,7 +27,7 @@ static bool fragment_fits(const struct nx_p2p_header *header, uint64_t len)
 
 /* A query's fragment. *drop: what still comes of one that is answered. */
 static const char *take_query(struct nx_p2p *p2p, nx_rank peer, const struct nx_p2p_header *header,
-                              uint64_t len, bool *drop)
+                              const struct nx_part *part, bool *drop)
 {
     if (nx_stream_opener(header->stream) != peer || nx_stream_is_bulk(header->stream))
         return "its query names a stream that is not its own";
@@ -40,17 +40,18 @@ static const char *take_query(struct nx_p2p *p2p, nx_rank peer, const struct nx_
         asked->stream = header->stream;
         asked->total = header->total;
         asked->received = 0;
+        asked->system = part->system;
     } else if (asked->stream != header->stream || asked->total != header->total ||
-               asked->received != header->offset) {
+               asked->received != header->offset || asked->system != part->system) {
         return "its query does not go on where it ended";
     }
-    asked->received += len;
+    asked->received += part->len;
     return NULL;
 }
 
 /* A reply's fragment. *drop: its query is cancelled. */
 static const char *take_reply(struct nx_p2p *p2p, nx_rank peer, const struct nx_p2p_header *header,
-                              uint64_t len, bool *drop, void **cookie)
+                              const struct nx_part *part, bool *drop, void **cookie)
 {
     if (nx_stream_opener(header->stream) != p2p->self || nx_stream_is_bulk(header->stream))
         return "its reply names a stream that is not ours";
@@ -67,9 +68,10 @@ static const char *take_reply(struct nx_p2p *p2p, nx_rank peer, const struct nx_
         query->replying = true;
         query->reply_total = header->total;
     }
-    if (query->reply_total != header->total || query->reply_received != header->offset)
+    if (query->reply_total != header->total || query->reply_received != header->offset ||
+        query->flow.system != part->system)
         return "its reply does not go on where it ended";
-    query->reply_received += len;
+    query->reply_received += part->len;
     *cookie = query->cookie;
     if (query->reply_received == query->reply_total) {
         query->state = NX_QUERY_ENDED;
@@ -80,19 +82,20 @@ static const char *take_reply(struct nx_p2p *p2p, nx_rank peer, const struct nx_
 
 /* *drop: the query was answered before its cancel came. */
 static const char *take_cancel(struct nx_p2p *p2p, nx_rank peer, const uint8_t *payload,
-                               uint32_t len, nx_stream *stream, bool *drop)
+                               uint32_t len, struct nx_part *part, bool *drop)
 {
-    if (len != sizeof *stream)
+    if (len != sizeof part->stream)
         return "its cancel has an impossible length";
-    *stream = nx_remote_load(payload);
-    if (nx_stream_opener(*stream) != peer || nx_stream_is_bulk(*stream))
+    nx_stream stream = nx_remote_load(payload);
+    if (nx_stream_opener(stream) != peer || nx_stream_is_bulk(stream))
         return "its cancel names a stream that is not its own";
-    struct nx_asked *asked = &p2p->asked[(size_t)peer * NX_QUERIES_MAX + nx_stream_slot(*stream)];
-    *drop = asked->answered == *stream;
+    struct nx_asked *asked = &p2p->asked[(size_t)peer * NX_QUERIES_MAX + nx_stream_slot(stream)];
+    *drop = asked->answered == stream;
     if (*drop)
         return NULL;
-    if (asked->stream != *stream)
+    if (asked->stream != stream)
         return "its cancel names a query that is not open";
+    *part = (struct nx_part){.peer = peer, .stream = stream, .system = asked->system};
     asked->stream = 0;
     asked->replying = false;
     return NULL;
@@ -103,6 +106,8 @@ static const char *take_fragment(struct nx_p2p *p2p, nx_rank peer, const struct 
                                  bool *drop)
 {
     struct nx_p2p_header header;
+    if (record->flags & ~NX_REC_SYSTEM)
+        return "its point-to-point fragment has a foreign flag";
     if (record->len < sizeof header || record->len - sizeof header > p2p->fragment_bytes)
         return "its point-to-point fragment has an impossible length";
     nx_remote_copy(&header, payload, sizeof header);
@@ -114,9 +119,10 @@ static const char *take_fragment(struct nx_p2p *p2p, nx_rank peer, const struct 
                              .total = header.total,
                              .offset = header.offset,
                              .bytes = payload + sizeof header,
-                             .len = len};
-    return record->kind == NX_REC_QUERY ? take_query(p2p, peer, &header, len, drop)
-                                        : take_reply(p2p, peer, &header, len, drop, cookie);
+                             .len = len,
+                             .system = (record->flags & NX_REC_SYSTEM) != 0};
+    return record->kind == NX_REC_QUERY ? take_query(p2p, peer, &header, part, drop)
+                                        : take_reply(p2p, peer, &header, part, drop, cookie);
 }
 
 static enum nx_p2p_got take_record(struct nx_p2p *p2p, nx_rank peer, const struct nx_record *record,
@@ -132,8 +138,7 @@ static enum nx_p2p_got take_record(struct nx_p2p *p2p, nx_rank peer, const struc
         got = record->kind == NX_REC_QUERY ? NX_P2P_QUERY_PART : NX_P2P_REPLY_PART;
         break;
     case NX_REC_CANCEL:
-        *part = (struct nx_part){.peer = peer};
-        *why = take_cancel(p2p, peer, payload, record->len, &part->stream, &drop);
+        *why = take_cancel(p2p, peer, payload, record->len, part, &drop);
         got = NX_P2P_QUERY_GONE;
         break;
     default: *why = "its point-to-point ring holds a record of a foreign kind";
@@ -176,14 +181,15 @@ static bool orphan_query(struct nx_p2p *p2p, nx_rank peer, uint16_t slot)
     return true;
 }
 
-enum nx_p2p_got nx_p2p_orphan(struct nx_p2p *p2p, nx_rank peer, nx_stream *stream, void **cookie)
+enum nx_p2p_got nx_p2p_orphan(struct nx_p2p *p2p, nx_rank peer, struct nx_part *part, void **cookie)
 {
     uint32_t *at = &p2p->orphans_at[peer];
     while (*at < NX_QUERIES_MAX) {
         uint16_t slot = (uint16_t)(*at)++;
         struct nx_query *query = &p2p->queries[slot];
         if (orphan_query(p2p, peer, slot)) {
-            *stream = query->stream;
+            part->stream = query->stream;
+            part->system = query->flow.system;
             *cookie = query->cookie;
             return NX_P2P_REPLY_PART;
         }
@@ -192,7 +198,8 @@ enum nx_p2p_got nx_p2p_orphan(struct nx_p2p *p2p, nx_rank peer, nx_stream *strea
         struct nx_asked *asked =
             &p2p->asked[(size_t)peer * NX_QUERIES_MAX + (*at)++ - NX_QUERIES_MAX];
         if (asked->stream) {
-            *stream = asked->stream;
+            part->stream = asked->stream;
+            part->system = asked->system;
             asked->stream = 0;
             asked->replying = false;
             return NX_P2P_QUERY_GONE;

@@ -31,6 +31,7 @@ struct nx_part {
     uint64_t total, offset;
     const uint8_t *bytes;
     size_t len;
+    bool system; /* of a query between the group's own layers, or of its reply; no tier sees one */
 };
 
 #endif
