@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { MEMBER_STATELESS = 1, MEMBER_KEEPER = 2, MEMBER_FLAGS = 3 };
-enum { FLAG_CERTAIN = 1, FLAG_AWAY = 2, FLAGS_ALL = 3 };
+enum { FLAG_CERTAIN = 1, FLAG_AWAY = 2, FLAG_VOID = 4, FLAGS_ALL = 7 };
 
 const struct nx_dur_member *nx_dur_find(const struct nx_dur_view *view, nx_node node)
 {
@@ -158,7 +158,8 @@ size_t nx_dur_note_encode(const struct nx_dur_note *note, uint8_t *dst, size_t c
 {
     struct nx_writer w;
     nx_writer_init(&w, dst, cap);
-    nx_write_u8(&w, (uint8_t)((note->certain ? FLAG_CERTAIN : 0) | (note->away ? FLAG_AWAY : 0)));
+    nx_write_u8(&w, (uint8_t)((note->certain ? FLAG_CERTAIN : 0) | (note->away ? FLAG_AWAY : 0) |
+                              (note->void_log ? FLAG_VOID : 0)));
     nx_write_u8(&w, (uint8_t)note->count);
     for (uint32_t i = 0; i < note->count; i++) {
         const struct nx_dur_view *view = &note->views[i];
@@ -215,6 +216,7 @@ enum nx_status nx_dur_note_decode(const uint8_t *bytes, size_t len, struct nx_du
     uint8_t flags = nx_read_u8(&r);
     note->certain = flags & FLAG_CERTAIN;
     note->away = flags & FLAG_AWAY;
+    note->void_log = flags & FLAG_VOID;
     note->count = nx_read_u8(&r);
     if (r.bad || flags > FLAGS_ALL || note->count > NX_DUR_VIEWS_MAX ||
         (note->certain && note->count == 0))

@@ -52,7 +52,8 @@ struct nx_dur_view {
 };
 
 struct nx_dur_note {
-    bool certain; /* views[0] is */
+    bool certain;  /* views[0] is */
+    bool void_log; /* this node's log is being replaced: it counts for nothing */
     bool away; /* views may be missing: this member joined after another one knew a certain view */
     uint32_t count;
     struct nx_dur_view views[NX_DUR_VIEWS_MAX]; /* vids ascend */
