@@ -60,6 +60,8 @@ static const struct key keys[] = {
     NUM(CATEGORIZER, "num_shards", categorizer_tier.num_shards, 1, 32, "1"),
     NUM(CATEGORIZER, "min_nodes", categorizer_tier.min_nodes, 1, 32, "1"),
     NUM(CATEGORIZER, "max_nodes", categorizer_tier.max_nodes, 1, 32, "32"),
+    STR(CATEGORIZER, "persist", categorizer_tier.persist, "false", " true false "),
+    FILE_NAME("PERS", "file_path", file_path, ".plog"),
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),

@@ -15,6 +15,7 @@ enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256 };
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
+    char persist[NX_CONFIG_TEXT_BYTES]; /* "true": its state outlives a total failure */
 };
 
 struct nx_config {
@@ -35,6 +36,8 @@ struct nx_config {
     char domain[NX_CONFIG_TEXT_BYTES];
     /* [SUBGROUP/FUNCTION_TIER], [SUBGROUP/CATEGORIZER_TIER] */
     struct nx_config_shards function_tier, categorizer_tier;
+    /* [PERS] */
+    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's folder */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */

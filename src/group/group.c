@@ -16,6 +16,7 @@
 #include "group/core/core.h"
 #include "group/fabric/bootstrap.h"
 #include "group/fabric/fabric.h"
+#include "group/group_disk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,6 +42,9 @@ struct nx_group {
     struct nx_core *core;
     struct nx_fabric *fabric;
     struct nx_bootstrap *boot;
+    struct nx_group_disk disk;
+    struct nx_err disk_failed;
+    uint32_t prepared; /* the bootstrap's attempt whose view the disk was told */
     void *region;
     size_t region_bytes;
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */
@@ -120,7 +124,11 @@ static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
     NX_TRY(nx_core_open(&core, g->region, &g->core, err));
     NX_TRY(nx_bootstrap_open(&g->config, nx_core_layout_hash(&core), &card, nx_clock_now(),
                              &g->boot, err));
-    return watch_bootstrap(g, err);
+    NX_TRY(watch_bootstrap(g, err));
+    NX_TRY(nx_group_disk_open(&g->disk, &g->config, nx_fabric_fd(g->fabric), err));
+    if (g->disk.durable)
+        nx_bootstrap_offer(g->boot, nx_durable_offer(g->disk.durable));
+    return NX_OK;
 }
 
 enum nx_status nx_group_open(const struct nx_group_config *config,
@@ -147,6 +155,7 @@ void nx_group_close(struct nx_group *g)
     nx_assert(!g->in_upcall);
     if (g->boot)
         nx_bootstrap_close(g->boot);
+    nx_group_disk_close(&g->disk);
     if (g->core)
         nx_core_close(g->core);
     if (g->fabric)
@@ -174,10 +183,44 @@ static void core_is_down(struct nx_group *g, const struct nx_upcall *u)
     tell_down(g, &err);
 }
 
+/* A member that cannot keep what it says it keeps leaves. */
+static void disk_failed(struct nx_group *g, const struct nx_err *why)
+{
+    if (g->disk_failed.status != NX_OK)
+        return;
+    nx_err_set(&g->disk_failed, why->status, "the disk failed: %s", why->text);
+    if (!g->installed)
+        tell_down(g, &g->disk_failed);
+    else
+        (void)nx_group_leave(g);
+}
+
+/* Leaves first, says why afterwards. */
+static bool disk_turn(struct nx_group *g, nx_ns now)
+{
+    struct nx_err err = {0};
+    bool busy = false;
+    bool moved = nx_group_disk_turn(&g->disk, g->core, now, &g->request, &busy);
+    g->requested |= busy;
+    if (g->disk.durable && nx_durable_status(g->disk.durable, &err) != NX_OK)
+        disk_failed(g, &err);
+    if (g->disk_failed.status != NX_OK && g->installed && nx_group_leave(g))
+        tell_down(g, &g->disk_failed);
+    return moved;
+}
+
+static void keep_upcall(struct nx_group *g, const struct nx_upcall *u)
+{
+    struct nx_err err = {0};
+    if (nx_group_disk_upcall(&g->disk, g->core, u, false, &err) != NX_OK)
+        disk_failed(g, &err);
+}
+
 /* An upcall that the owner left out is skipped. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
     const struct nx_group_upcalls *up = &g->up;
+    keep_upcall(g, u);
     switch (u->type) {
     case NX_UP_VIEW:
         if (up->view)
@@ -317,9 +360,40 @@ static bool all_connected(const struct nx_group *g)
     return (nx_fabric_connected(g->fabric) | NX_RANK_BIT(v->rank)) == all;
 }
 
+/* The log is handed up, and the view of this attempt is in our note. */
+static bool disk_is_ready(struct nx_group *g)
+{
+    struct nx_err err = {0};
+    uint32_t attempt = nx_bootstrap_attempt(g->boot);
+    if (!g->disk.durable)
+        return true;
+    if (g->disk.replaying || g->disk_failed.status != NX_OK)
+        return false;
+    if (g->prepared != attempt) {
+        g->prepared = attempt;
+        if (nx_durable_prepare(g->disk.durable, &nx_bootstrap_view(g->boot)->view, &err) != NX_OK)
+            disk_failed(g, &err);
+    }
+    return nx_durable_prepared(g->disk.durable);
+}
+
+static bool replay_turn(struct nx_group *g)
+{
+    struct nx_err err = {0};
+    if (!g->disk.replaying || g->disk_failed.status != NX_OK)
+        return false;
+    g->in_upcall = true;
+    enum nx_status status = nx_group_disk_replay(&g->disk, &g->up, g->ctx, &err);
+    g->in_upcall = false;
+    if (status != NX_OK && status != NX_AGAIN)
+        disk_failed(g, &err);
+    return true;
+}
+
 static bool form_turn(struct nx_group *g, nx_ns now)
 {
-    bool moved = nx_bootstrap_poll(g->boot, now);
+    bool moved = replay_turn(g);
+    moved |= nx_bootstrap_poll(g->boot, now);
     enum nx_boot_phase phase = nx_bootstrap_phase(g->boot);
     if (g->connecting &&
         (phase == NX_BOOT_GATHERING || g->connecting != nx_bootstrap_attempt(g->boot))) {
@@ -328,7 +402,7 @@ static bool form_turn(struct nx_group *g, nx_ns now)
     }
     if (phase == NX_BOOT_CONNECTING && !g->connecting)
         connect_fabric(g, now);
-    else if (phase == NX_BOOT_CONNECTING && all_connected(g))
+    else if (phase == NX_BOOT_CONNECTING && all_connected(g) && disk_is_ready(g))
         nx_bootstrap_connected(g->boot);
     else if (phase == NX_BOOT_INSTALLED)
         install(g, now);
@@ -349,7 +423,7 @@ static bool core_turn(struct nx_group *g, nx_ns now)
 {
     bool busy = false;
     for (int pass = 0; pass < PASSES_PER_TURN; pass++) {
-        struct nx_event event = {.type = NX_EV_POLL};
+        struct nx_event event = {.type = NX_EV_POLL, .hold = nx_group_disk_behind(&g->disk)};
         g->requested = false;
         step(g, now, &event);
         busy |= g->update.busy;
@@ -367,7 +441,8 @@ bool nx_group_poll(struct nx_group *g)
     moved |= g->installed ? port_turn(g, now) : form_turn(g, now); /* 2 */
     if (g->installed)
         moved |= core_turn(g, now); /* 3, 4 */
-    nx_fabric_flush(g->fabric);     /* 5 */
+    moved |= disk_turn(g, now);
+    nx_fabric_flush(g->fabric); /* 5 */
     return moved;
 }
 
@@ -390,6 +465,8 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
 {
     nx_assert(!g->in_upcall);
     nx_ns at = nx_bootstrap_wake_at(g->boot);
+    if (g->disk.durable)
+        at = earlier(at, nx_durable_wake_at(g->disk.durable));
     if (g->requested)
         return NX_AGAIN;
     if (g->installed) {
@@ -451,18 +528,28 @@ enum nx_status nx_bulk_open(struct nx_group *g, uint32_t subgroup, uint64_t tota
                              .total = total,
                              .bytes = head,
                              .len = head_len};
-    return open_stream(g, &event, stream);
+    NX_TRY(open_stream(g, &event, stream));
+    if (g->disk.durable)
+        nx_durable_bulk(g->disk.durable, *stream, total, NULL, 0);
+    return NX_OK;
 }
 
 enum nx_status nx_bulk_write(struct nx_group *g, nx_stream stream, const void *bytes, size_t len,
                              size_t *taken)
 {
-    return write_stream(g, NX_EV_BULK_WRITE, stream, bytes, len, taken);
+    if (nx_group_disk_behind(&g->disk))
+        len = 0; /* no room: the disk is behind */
+    NX_TRY(write_stream(g, NX_EV_BULK_WRITE, stream, bytes, len, taken));
+    if (g->disk.durable && *taken > 0)
+        nx_durable_bulk(g->disk.durable, stream, 0, bytes, *taken);
+    return NX_OK;
 }
 
 void nx_bulk_abort(struct nx_group *g, nx_stream stream)
 {
     (void)request(g, &(struct nx_event){.type = NX_EV_BULK_ABORT, .stream = stream});
+    if (g->disk.durable)
+        nx_durable_bulk_aborted(g->disk.durable, stream);
 }
 
 enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,
@@ -518,17 +605,21 @@ bool nx_group_leave(struct nx_group *g)
 
 const struct nx_view *nx_group_view(const struct nx_group *g)
 {
+    if (g->disk.has_view)
+        return &g->disk.view;
     return g->installed ? nx_core_view(g->core) : NULL;
 }
 
 const struct nx_layout *nx_group_layout(const struct nx_group *g)
 {
+    if (g->disk.has_view)
+        return &g->disk.layout;
     return g->installed ? nx_core_layout(g->core) : NULL;
 }
 
 nx_rank nx_group_rank(const struct nx_group *g)
 {
-    return nx_core_rank(g->core);
+    return g->disk.has_view ? g->disk.rank : nx_core_rank(g->core);
 }
 
 nx_rankset nx_group_alive(const struct nx_group *g)
@@ -544,6 +635,18 @@ enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup
 size_t nx_group_send_max(const struct nx_group *g)
 {
     return nx_core_send_max(g->core);
+}
+
+nx_seq nx_group_durable(const struct nx_group *g, uint32_t subgroup)
+{
+    if (subgroup < g->config.spec.subgroups_count && g->config.spec.subgroups[subgroup].persistent)
+        return nx_core_durable(g->core, subgroup);
+    return nx_core_settled(g->core, subgroup);
+}
+
+bool nx_group_replays(const struct nx_group *g)
+{
+    return g->disk.replaying;
 }
 
 nx_seq nx_group_settled(const struct nx_group *g, uint32_t subgroup)

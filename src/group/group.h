@@ -19,6 +19,12 @@
  * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
  *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
  *                 of the message's size: receivers take parts as they come.
+ * Persistence    a subgroup may keep its messages on disk. After a total failure the nodes that come back find out
+ *                 together whether they may begin again, and whose log is the truth. Before the first view, poll then
+ *                 hands up what this node's log holds, as it was: `view` (ranks and shards of then; hosts are not
+ *                 kept), bulk_part (also of what this node sent), deliver. Meanwhile the getters tell of those views,
+ *                 nx_group_replays is true, and requests answer NX_UNAVAILABLE. The first live view comes after it,
+ *                 with another incarnation
  * Point-to-point  a query goes to one member and is answered by one reply, both of any size, many outstanding;
  *                 replies may overtake one another. A query whose peer dies ends in `query_failed`. */
 #ifndef NX_GROUP_H
@@ -63,6 +69,8 @@ struct nx_group_config {
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
      * open. Empty: no authentication, whoever reaches a member's port may join. */
     char secret_file[256];
+    /* The folder of this node's log, if a subgroup is persistent; made if there is none. No other process uses it. */
+    char file_path[256];
 };
 #define NX_CLOCK_SKEW_NS (60 * NX_SEC)
 
@@ -132,6 +140,14 @@ void nx_bulk_abort(struct nx_group *group, nx_stream stream);
 
 /* Every member of our shard has run its deliver upcall for all messages up to this seq. */
 nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);
+
+/* What survives a total failure: every member of our shard that has its state keeps all messages up to this seq, with the bytes
+ * of their bulk bodies, on its disk, and every member of the view keeps the view. Of a subgroup that is not persistent:
+ * what nx_group_settled says. NX_SEQ_NONE: nothing yet. */
+nx_seq nx_group_durable(const struct nx_group *group, uint32_t subgroup);
+
+/* The log of the last run is being handed up: see Persistence. */
+bool nx_group_replays(const struct nx_group *group);
 
 /* --- point to point -------------------------------------------------------------------------------------- */
 

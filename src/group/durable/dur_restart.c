@@ -1,9 +1,53 @@
 #include "group/durable/dur_restart.h"
 
+#include "common/codec.h"
 #include "common/nx_assert.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { OFFER_NOTE = 1, OFFER_LOG = 2, OFFER_FLAGS = 3 };
+
+size_t nx_dur_offer_encode(const struct nx_dur_offer *offer, uint8_t *dst, size_t cap)
+{
+    struct nx_writer w;
+    nx_writer_init(&w, dst, cap);
+    nx_write_u8(&w,
+                (uint8_t)((offer->has_note ? OFFER_NOTE : 0) | (offer->has_log ? OFFER_LOG : 0)));
+    if (!offer->has_note)
+        return nx_writer_used(&w);
+    nx_write_u8(&w, offer->shard);
+    nx_write_bytes(&w, offer->group_id, sizeof offer->group_id);
+    nx_write_u64(&w, offer->log_vid);
+    nx_write_u64(&w, offer->places);
+    size_t head = nx_writer_used(&w);
+    nx_assert(!w.bad);
+    return head + nx_dur_note_encode(&offer->note, dst + head, cap - head);
+}
+
+enum nx_status nx_dur_offer_decode(const uint8_t *bytes, size_t len, struct nx_dur_offer *offer,
+                                   struct nx_err *err)
+{
+    struct nx_reader r;
+    nx_reader_init(&r, bytes, len);
+    uint8_t flags = nx_read_u8(&r);
+    offer->has_note = flags & OFFER_NOTE;
+    offer->has_log = flags & OFFER_LOG;
+    if (r.bad || flags > OFFER_FLAGS || (!offer->has_note && (offer->has_log || len > 1)))
+        return nx_err_set(err, NX_CORRUPT, "what it says of its log is malformed at its head");
+    if (!offer->has_note)
+        return NX_OK;
+    offer->shard = nx_read_u8(&r);
+    const uint8_t *id = nx_read_bytes(&r, sizeof offer->group_id);
+    offer->log_vid = nx_read_u64(&r);
+    offer->places = nx_read_u64(&r);
+    if (r.bad || (offer->shard >= NX_SHARDS_MAX && offer->shard != NX_DUR_NO_SHARD) ||
+        offer->places > INT64_MAX >> 16)
+        return nx_err_set(err, NX_CORRUPT, "what it says of its log is malformed");
+    memcpy(offer->group_id, id, sizeof offer->group_id);
+    size_t left = nx_reader_left(&r);
+    return nx_dur_note_decode(nx_read_bytes(&r, left), left, &offer->note, err);
+}
 
 /* The offers, and the view that all begins with. */
 struct scene {

@@ -71,6 +71,12 @@ enum { NX_DUR_MUTANT_MINORITY = 1u << 0 /* any node starts the group */ };
 void nx_dur_restart_decide(const struct nx_dur_offer *offers, uint32_t count, uint32_t persistent,
                            unsigned mutants, struct nx_dur_restart *restart);
 
+enum { NX_DUR_OFFER_BYTES_MAX = 48 + NX_DUR_NOTE_BYTES_MAX };
+/* As it travels; the node and its subgroup are not in it. */
+size_t nx_dur_offer_encode(const struct nx_dur_offer *offer, uint8_t *dst, size_t cap);
+enum nx_status nx_dur_offer_decode(const uint8_t *bytes, size_t len, struct nx_dur_offer *offer,
+                                   struct nx_err *err);
+
 /* NX_DENIED if the newcomer's disk is another group's than that of those who have come; names both. */
 enum nx_status nx_dur_same_group(const struct nx_dur_offer *here, const struct nx_dur_offer *comer,
                                  struct nx_err *err);

@@ -227,11 +227,15 @@ static struct nx_dur_body *new_body(struct nx_durable *d, nx_stream stream, uint
 void nx_durable_bulk(struct nx_durable *d, nx_stream stream, uint64_t total, const void *bytes,
                      size_t len)
 {
-    if (!d->log || d->failed.status != NX_OK)
+    if (!d->records || d->failed.status != NX_OK)
         return;
     struct nx_dur_body *body = find_body(d, stream);
+    if (!body && total == 0)
+        return; /* it began before we had the state */
     if (!body)
         body = new_body(d, stream, total);
+    if (body && len == 0)
+        return;
     struct nx_dur_piece *piece = body ? nx_calloc(1, sizeof *piece + len) : NULL;
     if (!piece) {
         no_memory(d);

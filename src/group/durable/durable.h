@@ -75,7 +75,8 @@ void nx_durable_hear_notes(struct nx_durable *durable, bool written, bool certai
 /* --- messages of our shard, if its subgroup is persistent; else nothing is kept ---------------------------------- */
 
 void nx_durable_deliver(struct nx_durable *durable, const struct nx_delivery *delivery);
-/* Bytes of a bulk message, ours too, in their order. The first call for a stream says how many there will be. */
+/* Bytes of a bulk message, ours too, in their order. The first call for a stream says how many there will be
+ * (total > 0), and may bring none. */
 void nx_durable_bulk(struct nx_durable *durable, nx_stream stream, uint64_t total,
                      const void *bytes, size_t len);
 void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
