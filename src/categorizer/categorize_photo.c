@@ -72,7 +72,10 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
         nx_err_set(&err, NX_NOT_FOUND, "tag %u is not installed", in->head.tag);
     else if (in->body_bytes == 0)
         nx_err_set(&err, NX_INVALID, "the photo is empty");
-    else if (!(j = make_infer(in, e->model)))
+    else if (!e->model) {
+        in->state = NX_INCOMING_AWAITING;
+        return;
+    } else if (!(j = make_infer(in, e->model)))
         nx_err_set(&err, NX_NO_MEMORY, "no memory for a photo's job");
     else if (nx_worker_submit(c->device, &j->job) != NX_OK)
         nx_err_set(&err, NX_UNAVAILABLE, "%d photos wait at this replica already",

@@ -47,8 +47,9 @@ struct nx_request_head {
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
 };
 
-/* Words of a replica's SST row that the function tier reads: photos that wait there, and 1 once it is about to leave. */
-enum { NX_LOAD_QUEUED, NX_LOAD_LEAVING };
+/* Words of a replica's SST row that the function tier reads: photos that wait there; 1 once it is about to leave; 1 once it
+ * has the state that it lacked when its view began. */
+enum { NX_LOAD_QUEUED, NX_LOAD_LEAVING, NX_LOAD_HAS_STATE };
 
 /* Bytes written, at most NX_HEAD_BYTES_MAX; 0 if cap is too small. */
 size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t cap);
@@ -58,9 +59,11 @@ enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_reques
                                  size_t *used, struct nx_err *err);
 
 struct nx_answer {
-    struct nx_err err; /* status NX_OK: done, with a text to show if it is not empty */
-    uint32_t index;    /* INFER: the category … */
-    float value;       /* … its output, a probability if the recipe says softmax … */
+    /* Status NX_OK: done, with a text to show if it is not empty. NX_UNAVAILABLE: not by this replica, or nobody knows;
+     * another one may be asked the same. */
+    struct nx_err err;
+    uint32_t index; /* INFER: the category … */
+    float value;    /* … its output, a probability if the recipe says softmax … */
     uint32_t label_bytes;
     char label[NX_LABEL_BYTES_MAX]; /* … and its line of the synset; not NUL-terminated */
 };

@@ -28,6 +28,12 @@ struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i)
     return &store->entries[i];
 }
 
+const struct nx_entry *nx_store_peek(const struct nx_store *store, uint32_t i)
+{
+    nx_assert(i < NX_STORE_MODELS);
+    return &store->entries[i];
+}
+
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag)
 {
     for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
@@ -60,13 +66,29 @@ static struct nx_entry *find_free(struct nx_store *store)
     return NULL;
 }
 
+void nx_store_remember(struct nx_store *store, const struct nx_outcome *outcome)
+{
+    store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
+}
+
+uint32_t nx_store_outcomes(const struct nx_store *store)
+{
+    uint64_t count = store->outcomes_count;
+    return count < NX_STORE_OUTCOMES ? (uint32_t)count : NX_STORE_OUTCOMES;
+}
+
+const struct nx_outcome *nx_store_outcome(const struct nx_store *store, uint32_t i)
+{
+    uint32_t kept = nx_store_outcomes(store);
+    nx_assert(i < kept);
+    return &store->outcomes[(store->outcomes_count - kept + i) % NX_STORE_OUTCOMES];
+}
+
 static const struct nx_outcome *find_outcome(const struct nx_store *store,
                                              const struct nx_request_id *request)
 {
-    uint64_t count = store->outcomes_count;
-    uint64_t kept = count < NX_STORE_OUTCOMES ? count : NX_STORE_OUTCOMES;
-    for (uint64_t i = 1; i <= kept; i++) {
-        const struct nx_outcome *o = &store->outcomes[(count - i) % NX_STORE_OUTCOMES];
+    for (uint32_t i = nx_store_outcomes(store); i > 0; i--) {
+        const struct nx_outcome *o = nx_store_outcome(store, i - 1);
         if (memcmp(&o->request, request, sizeof *request) == 0)
             return o;
     }
@@ -98,9 +120,12 @@ static bool recall(const struct nx_store *store, struct nx_outcome *outcome)
     return true;
 }
 
-static void record(struct nx_store *store, const struct nx_outcome *outcome)
+bool nx_store_knows(const struct nx_store *store, const struct nx_request_id *request)
 {
-    store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
+    for (const struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_LOADING && memcmp(&e->request, request, sizeof *request) == 0)
+            return true;
+    return find_outcome(store, request) != NULL;
 }
 
 enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
@@ -148,7 +173,7 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
     else
         nx_err_set(&outcome->err, NX_TOO_LARGE, "the shard holds %d models already",
                    NX_STORE_MODELS);
-    record(store, outcome);
+    nx_store_remember(store, outcome);
     return NX_VERDICT_DONE;
 }
 
@@ -176,7 +201,7 @@ static void decide(struct nx_store *store, struct nx_entry *e, struct nx_outcome
     } else {
         e->state = NX_ENTRY_FREE;
     }
-    record(store, outcome);
+    nx_store_remember(store, outcome);
 }
 
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
@@ -213,6 +238,20 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
     return false;
 }
 
+void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_LOADING)
+            e->waiting |= newcomers;
+}
+
+void nx_store_await_all(struct nx_store *store, nx_rankset replicas)
+{
+    for (uint32_t i = 0; i < NX_STORE_MODELS; i++)
+        if (nx_store_at(store, i)->state == NX_ENTRY_LOADING)
+            nx_store_at(store, i)->waiting = replicas;
+}
+
 void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
                      struct nx_entry **removed, struct nx_outcome *outcome)
 {
@@ -235,5 +274,5 @@ void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_reque
         e->state = NX_ENTRY_FREE;
         *removed = e;
     }
-    record(store, outcome);
+    nx_store_remember(store, outcome);
 }

@@ -16,13 +16,12 @@
 #define NX_CATEGORIZER_STORE_H
 
 #include "categorizer/categorizer_wire.h"
+#include "categorizer/digest.h"
 #include "group/group.h"
 
-enum { NX_STORE_MODELS = 1024, NX_STORE_OUTCOMES = 1024, NX_DIGEST_BYTES = 32 };
+enum { NX_STORE_MODELS = 1024, NX_STORE_OUTCOMES = 1024 };
 
-struct nx_digest {
-    uint8_t bytes[NX_DIGEST_BYTES]; /* SHA-256 over the operation's body */
-};
+struct nx_kept;
 
 enum nx_entry_state { NX_ENTRY_FREE, NX_ENTRY_LOADING, NX_ENTRY_READY };
 
@@ -32,10 +31,12 @@ struct nx_entry {
     nx_seq version; /* the INSTALL's place in the order; names the install to voters */
     struct nx_request_id request;
     nx_rankset waiting;      /* LOADING: replicas that have not voted */
-    struct nx_digest digest; /* of the first vote; the others must agree */
+    struct nx_digest digest; /* of the body, by the first vote; the others must agree */
     struct nx_err failure;   /* the first vote against */
     bool any_vote;
-    void *model; /* this replica's own; the caller puts it here and takes it out */
+    /* This replica's own; the caller puts them here and takes them out. */
+    void *model;
+    struct nx_kept *kept; /* the files it came with */
 };
 
 /* What became of a request. DUPLICATE: it is the same as one that is still undecided. */
@@ -60,7 +61,7 @@ enum nx_verdict nx_store_install(struct nx_store *store, nx_seq seq, uint32_t ta
                                  struct nx_entry **entry, struct nx_outcome *outcome);
 
 /* VOTE delivered. `failure` is NX_OK if the voter can run the model. DONE when it was the last vote: *entry is
- * then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for the caller to close) and
+ * then READY, or was freed (state NX_ENTRY_FREE; its model and files are still there for the caller to close) and
  * *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING, *entry NULL). */
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
                               const struct nx_err *failure, const struct nx_digest *digest,
@@ -71,9 +72,24 @@ enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank vo
 bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx_entry **entry,
                           struct nx_outcome *outcome);
 
+/* A view is installed, to which `newcomers` came without state: installs under way wait for their votes as well, since they
+ * must be able to run the model like the others. */
+void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers);
+
+/* A group that began again has other ranks: whoever is there votes once more. */
+void nx_store_await_all(struct nx_store *store, nx_rankset replicas);
+
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
 void nx_store_remove(struct nx_store *store, uint32_t tag, const struct nx_request_id *request,
                      struct nx_entry **removed, struct nx_outcome *outcome);
+
+/* Whether a request with this id was decided, or is about to be: what it asks for is not done again. */
+bool nx_store_knows(const struct nx_store *store, const struct nx_request_id *request);
+
+/* The outcomes that are kept, 0 the oldest; and one more, when a state is taken over. */
+uint32_t nx_store_outcomes(const struct nx_store *store);
+const struct nx_outcome *nx_store_outcome(const struct nx_store *store, uint32_t i);
+void nx_store_remember(struct nx_store *store, const struct nx_outcome *outcome);
 
 /* NX_EXISTS, and whether the tag is installed or about to be. */
 enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *err);
@@ -83,5 +99,6 @@ struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);
 /* The entry that an install made, or NULL. */
 struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version);
 struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i); /* i < NX_STORE_MODELS */
+const struct nx_entry *nx_store_peek(const struct nx_store *store, uint32_t i);
 
 #endif

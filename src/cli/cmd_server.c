@@ -48,6 +48,7 @@ static void fill_subgroup(struct nx_subgroup_spec *to, const char *name,
     to->num_shards = from->num_shards;
     to->min_nodes = from->min_nodes;
     to->max_nodes = from->max_nodes;
+    to->persistent = strcmp(from->persist, "true") == 0;
 }
 
 static struct nx_group_config group_config(const struct nx_config *c)
@@ -66,6 +67,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
     snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
     snprintf(g.domain, sizeof g.domain, "%s", c->domain);
     snprintf(g.secret_file, sizeof g.secret_file, "%s", c->secret_file);
+    snprintf(g.file_path, sizeof g.file_path, "%s", c->file_path);
     g.spec.subgroups_count = 2;
     fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);
     fill_subgroup(&g.spec.subgroups[CATEGORIZER], "CATEGORIZER_TIER", &c->categorizer_tier);
@@ -92,7 +94,9 @@ static enum nx_status open_categorizer(struct server *s, const struct nx_group_c
     struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
                                       .backend = s->config.backend,
                                       .threads = s->config.threads,
-                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20};
+                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20,
+                                      .spool_folder = ".",
+                                      .spool_bytes = (uint64_t)s->config.memory_mb << 21};
     NX_TRY(nx_categorizer_open(&c, &s->categorizer, err));
     NX_TRY(nx_group_open(g, nx_categorizer_upcalls(), s->categorizer, &s->group, err));
     nx_categorizer_attach(s->categorizer, s->group);

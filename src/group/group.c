@@ -17,6 +17,7 @@
 #include "group/fabric/bootstrap.h"
 #include "group/fabric/fabric.h"
 #include "group/group_disk.h"
+#include "group/group_transfer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct nx_group {
     struct nx_group_disk disk;
     struct nx_err disk_failed;
     uint32_t prepared; /* the bootstrap's attempt whose view the disk was told */
+    struct nx_group_transfer *transfer;
     void *region;
     size_t region_bytes;
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */
@@ -56,6 +58,9 @@ struct nx_group {
     uint64_t wakeups;
     struct nx_update update, request; /* of turns; of calls, also those made in upcalls */
 };
+
+static enum nx_status request(struct nx_group *g, const struct nx_event *event);
+static void tell_down(struct nx_group *g, const struct nx_err *err);
 
 /* --- open and close --------------------------------------------------------------------------- */
 
@@ -105,6 +110,28 @@ static enum nx_status watch_bootstrap(struct nx_group *g, struct nx_err *err)
     return NX_OK;
 }
 
+static enum nx_status lend_request(void *group, const struct nx_event *event)
+{
+    return request(group, event);
+}
+
+static void lend_down(void *group, const struct nx_err *err)
+{
+    tell_down(group, err);
+}
+
+static enum nx_status open_transfer(struct nx_group *g, struct nx_err *err)
+{
+    struct nx_group_loan loan = {.group = g,
+                                 .request = lend_request,
+                                 .answer = &g->request,
+                                 .down = lend_down,
+                                 .up = &g->up,
+                                 .ctx = g->ctx};
+    g->transfer = nx_group_transfer_open(&loan, g->config.members_max);
+    return g->transfer ? NX_OK : nx_err_set(err, NX_NO_MEMORY, "no memory for the group");
+}
+
 static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
 {
     NX_TRY(check_config(&g->config, err));
@@ -122,6 +149,7 @@ static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
     NX_TRY(open_fabric(g, &card, err));
     nx_fabric_get_caps(g->fabric, &core.caps);
     NX_TRY(nx_core_open(&core, g->region, &g->core, err));
+    NX_TRY(open_transfer(g, err));
     NX_TRY(nx_bootstrap_open(&g->config, nx_core_layout_hash(&core), &card, nx_clock_now(),
                              &g->boot, err));
     NX_TRY(watch_bootstrap(g, err));
@@ -153,6 +181,7 @@ enum nx_status nx_group_open(const struct nx_group_config *config,
 void nx_group_close(struct nx_group *g)
 {
     nx_assert(!g->in_upcall);
+    nx_group_transfer_close(g->transfer); /* its snapshot goes back to the tier */
     if (g->boot)
         nx_bootstrap_close(g->boot);
     nx_group_disk_close(&g->disk);
@@ -216,15 +245,26 @@ static void keep_upcall(struct nx_group *g, const struct nx_upcall *u)
         disk_failed(g, &err);
 }
 
+/* Between layers of the group itself: nothing for a tier. */
+static bool is_system(const struct nx_upcall *u)
+{
+    bool is_query = u->type == NX_UP_QUERY_PART || u->type == NX_UP_QUERY_GONE ||
+                    u->type == NX_UP_REPLY_PART || u->type == NX_UP_QUERY_FAILED;
+    return is_query && u->part.system;
+}
+
 /* An upcall that the owner left out is skipped. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
     const struct nx_group_upcalls *up = &g->up;
     keep_upcall(g, u);
+    if (nx_group_transfer_upcall(g->transfer, u) || is_system(u))
+        return;
     switch (u->type) {
     case NX_UP_VIEW:
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
+        nx_group_transfer_view(g->transfer, g->core);
         return;
     case NX_UP_MEMBER_DOWN:
         if (up->member_down)
@@ -427,6 +467,7 @@ static bool core_turn(struct nx_group *g, nx_ns now)
         g->requested = false;
         step(g, now, &event);
         busy |= g->update.busy;
+        busy |= nx_group_transfer_poll(g->transfer);
         if (!g->requested)
             break;
     }
@@ -586,6 +627,11 @@ enum nx_status nx_reply_write(struct nx_group *g, nx_stream query, const void *b
 void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
 {
     (void)request(g, &(struct nx_event){.type = NX_EV_LOAD, .word = word, .value = value});
+}
+
+void nx_group_state_ready(struct nx_group *g)
+{
+    nx_group_transfer_ready(g->transfer);
 }
 
 bool nx_group_leave(struct nx_group *g)

@@ -2,7 +2,7 @@
  *
  * Call order      open, then poll in a loop; everything else between polls or inside upcalls; close at the end.
  * Thread          one thread owns a group and makes every call here. Upcalls run on it, inside nx_group_poll.
- * Upcalls         may call send, bulk_*, query_*, reply_*, set_load and leave; never poll or close.
+ * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll or close.
  * Bytes           handed to an upcall are valid until it returns. Bytes handed to a call are copied, or not
  *                 taken at all, before it returns.
  * Back-pressure   a call that finds its window full says NX_AGAIN (or takes fewer bytes) and changes nothing;
@@ -25,6 +25,9 @@
  *                 kept), bulk_part (also of what this node sent), deliver. Meanwhile the getters tell of those views,
  *                 nx_group_replays is true, and requests answer NX_UNAVAILABLE. The first live view comes after it,
  *                 with another incarnation
+ * State           a member that comes into a shard whose others have a state begins with theirs, as it was when its view
+ *                 began: one of them (the donor) takes a snapshot there and is read, in pieces, while the shard goes on; the
+ *                 joiner's deliveries begin when it said nx_group_state_ready. A new view before that: from the start.
  * Point-to-point  a query goes to one member and is answered by one reply, both of any size, many outstanding;
  *                 replies may overtake one another. A query whose peer dies ends in `query_failed`. */
 #ifndef NX_GROUP_H
@@ -96,6 +99,19 @@ struct nx_group_upcalls {
     void (*reply_part)(void *ctx, void *cookie, const struct nx_part *part);
     /* Our query will have no reply: NX_PEER_DOWN, its peer is gone. */
     void (*query_failed)(void *ctx, void *cookie, enum nx_status why);
+    /* The state of this member's shard; all NULL: there is none to move, members that join are ready at once.
+     *
+     * snapshot: right after `view`, at the donor: a cut of the state as it is now, and its size. Cheap: references, copied
+     * on write; it is read while the tier goes on. NULL: no memory. At most one is there at a time.
+     * read: up to cap bytes at `offset`. 0: not yet, it is asked again; NX_STATE_BROKEN: never.
+     * release: nobody reads it any more.
+     * part: at the joiner, in order; offset 0: throw away what you have, also what came before of another snapshot. What it
+     * refuses is asked for again, a few times. An empty state is one part of no bytes. */
+    void *(*state_snapshot)(void *ctx, uint32_t subgroup, uint64_t *bytes);
+    size_t (*state_read)(void *ctx, void *snapshot, uint64_t offset, void *buf, size_t cap);
+    void (*state_release)(void *ctx, void *snapshot);
+    enum nx_status (*state_part)(void *ctx, uint32_t subgroup, uint64_t total, uint64_t offset,
+                                 const void *bytes, size_t len, struct nx_err *err);
     /* This node cannot go on in the group (no first view in time, refused by the leader, fenced out). */
     void (*down)(void *ctx, const struct nx_err *err);
 };
@@ -170,6 +186,9 @@ enum { NX_LOAD_WORDS = 4 };
 /* Words of our own row that other members may read: what the tier wants routing to know. Any value. */
 void nx_group_set_load(struct nx_group *group, unsigned word, uint32_t value);
 uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word);
+
+/* The tier can serve from the state that came (all parts of it; loading may have taken a while): deliveries begin. */
+void nx_group_state_ready(struct nx_group *group);
 
 /* Announces a clean departure; poll until it says true (all peers know, or 1 s has passed). */
 bool nx_group_leave(struct nx_group *group);

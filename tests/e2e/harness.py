@@ -340,6 +340,9 @@ class Wire:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self._channel.close()
 
     def stream(self, method, messages, timeout_s=None):

@@ -1,4 +1,5 @@
 nexus_test(test_store SOURCES test_store.c DEPS nexus_store)
+nexus_test(test_manifest SOURCES test_manifest.c DEPS nexus_store)
 nexus_test(test_categorizer_wire SOURCES test_categorizer_wire.c DEPS nexus_categorizer_wire)
 nexus_test(test_ordered SOURCES test_ordered.c DEPS nexus_categorizer)
 nexus_test(test_incoming SOURCES test_incoming.c DEPS nexus_categorizer)

@@ -191,7 +191,8 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     case NX_EV_REPLY_OPEN:
     case NX_EV_REPLY_WRITE:
     case NX_EV_LOAD:
-    case NX_EV_LEAVE: nx_core_request(core, now, event, update); return;
+    case NX_EV_LEAVE:
+    case NX_EV_STATE: nx_core_request(core, now, event, update); return;
     }
     update->status = NX_INVALID;
 }

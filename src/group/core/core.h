@@ -85,6 +85,7 @@ enum nx_event_type {
     NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_LEAVE,
     NX_EV_DURABLE, /* this much is on our disk; NX_AGAIN: of another view than ours */
+    NX_EV_STATE, /* this member now has its shard's state: deliveries begin */
 };
 
 /* What is on a member's disk about the view it is in (group/durable/dur_note.h). */

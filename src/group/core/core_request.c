@@ -87,6 +87,7 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
                                  &update->taken);
     case NX_EV_LOAD: return set_load(core, event);
     case NX_EV_LEAVE: nx_suspect_leave(&core->suspect, now); return NX_OK;
+    case NX_EV_STATE: return NX_OK; /* nobody comes without it: there are no joins yet */
     case NX_EV_VIEW:
     case NX_EV_POLL:
     case NX_EV_SLEEP:

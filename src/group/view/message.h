@@ -34,4 +34,7 @@ struct nx_part {
     bool system; /* of a query between the group's own layers, or of its reply; no tier sees one */
 };
 
+/* What reading a snapshot says when it cannot be read any more. */
+#define NX_STATE_BROKEN SIZE_MAX
+
 #endif

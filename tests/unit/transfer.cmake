@@ -1,0 +1,1 @@
+nexus_test(test_transfer SOURCES test_transfer.c DEPS nexus_transfer)
