@@ -64,9 +64,9 @@ const char *nx_core_hear_durable(struct nx_core *core, nx_rank peer)
 {
     uint64_t word = nx_table_seen(&core->table, peer, NX_COL_MC_PERSISTED);
     bool ours = (core->mc.peers & NX_RANK_BIT(peer)) != 0;
-    uint64_t bound = ours ? core->received[core->self] : 0;
-    /* What it keeps it has delivered, so we hold it; but the trim is without those who leave. */
-    if (word > CERTAIN + bound && !core->change.wedged)
+    /* What it keeps it has delivered, so we hold it; but the trim is without those who leave. Of another shard we
+     * cannot tell. */
+    if (ours && word > CERTAIN + core->received[core->self] && !core->change.wedged)
         return "it says it keeps messages that are not stable";
     core->durable_words[peer] = word;
     settle_durable(core);
