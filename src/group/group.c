@@ -112,7 +112,11 @@ static enum nx_status watch_bootstrap(struct nx_group *g, struct nx_err *err)
 
 static enum nx_status lend_request(void *group, const struct nx_event *event)
 {
-    return request(group, event);
+    struct nx_group *g = group;
+    enum nx_status status = request(g, event);
+    if (event->type == NX_EV_STATE && status == NX_OK) /* nothing is delivered since the state was cut */
+        nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, true);
+    return status;
 }
 
 static void lend_down(void *group, const struct nx_err *err)
@@ -184,7 +188,7 @@ void nx_group_close(struct nx_group *g)
     nx_group_transfer_close(g->transfer); /* its snapshot goes back to the tier */
     if (g->boot)
         nx_bootstrap_close(g->boot);
-    nx_group_disk_close(&g->disk);
+    nx_group_disk_close(&g->disk, &g->up, g->ctx);
     if (g->core)
         nx_core_close(g->core);
     if (g->fabric)
@@ -229,7 +233,7 @@ static bool disk_turn(struct nx_group *g, nx_ns now)
 {
     struct nx_err err = {0};
     bool busy = false;
-    bool moved = nx_group_disk_turn(&g->disk, g->core, now, &g->request, &busy);
+    bool moved = nx_group_disk_turn(&g->disk, g->core, &g->up, g->ctx, now, &g->request, &busy);
     g->requested |= busy;
     if (g->disk.durable && nx_durable_status(g->disk.durable, &err) != NX_OK)
         disk_failed(g, &err);
@@ -265,6 +269,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
         nx_group_transfer_view(g->transfer, g->core);
+        nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, false);
         return;
     case NX_UP_MEMBER_DOWN:
         if (up->member_down)
@@ -631,7 +636,8 @@ void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
 
 void nx_group_state_ready(struct nx_group *g)
 {
-    nx_group_transfer_ready(g->transfer);
+    if (!nx_group_disk_ready(&g->disk))
+        nx_group_transfer_ready(g->transfer);
 }
 
 bool nx_group_leave(struct nx_group *g)

@@ -102,7 +102,8 @@ struct nx_group_upcalls {
     /* The state of this member's shard; all NULL: there is none to move, members that join are ready at once.
      *
      * snapshot: right after `view`, at the donor: a cut of the state as it is now, and its size. Cheap: references, copied
-     * on write; it is read while the tier goes on. NULL: no memory. At most one is there at a time.
+     * on write; it is read while the tier goes on. NULL: no memory. At most two are there at a time: a
+     * member whose log begins with its state reads one itself.
      * read: up to cap bytes at `offset`. 0: not yet, it is asked again; NX_STATE_BROKEN: never.
      * release: nobody reads it any more.
      * part: at the joiner, in order; offset 0: throw away what you have, also what came before of another snapshot. What it

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { REPLAYED_PER_TURN = 64 };
+enum { REPLAYED_PER_TURN = 64, STATE_PIECE_BYTES = 64 * 1024 };
 
 static bool is_persistent(const struct nx_group_spec *spec)
 {
@@ -30,14 +30,18 @@ enum nx_status nx_group_disk_open(struct nx_group_disk *disk, const struct nx_gr
         return nx_err_set(err, NX_INVALID, "a subgroup is persistent, but file_path is empty");
     NX_TRY(nx_durable_open(&durable, &disk->durable, err));
     disk->spec = config->spec;
+    disk->subgroup = config->subgroup;
     disk->replaying = true;
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, nx_durable_fd(disk->durable), &want) != 0)
         return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
     return NX_OK;
 }
 
-void nx_group_disk_close(struct nx_group_disk *disk)
+void nx_group_disk_close(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx)
 {
+    if (disk->snapshot)
+        up->state_release(ctx, disk->snapshot);
+    disk->snapshot = NULL;
     if (disk->durable)
         nx_durable_close(disk->durable);
     disk->durable = NULL;
@@ -70,10 +74,53 @@ static void replay_one(struct nx_group_disk *disk, const struct nx_group_upcalls
     }
 }
 
+struct restore {
+    const struct nx_group_upcalls *up;
+    void *ctx;
+    uint32_t subgroup;
+    uint64_t total, offset;
+    struct nx_err err;
+};
+
+static enum nx_status restore_piece(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct restore *r = ctx;
+    NX_TRY(r->up->state_part(r->ctx, r->subgroup, r->total, r->offset, bytes, len, &r->err));
+    r->offset += len;
+    return NX_OK;
+}
+
+static enum nx_status restore(struct nx_group_disk *disk, const struct nx_group_upcalls *up,
+                              void *ctx, struct nx_err *err)
+{
+    struct restore r = {.up = up, .ctx = ctx, .subgroup = disk->subgroup};
+    disk->restored = true;
+    if (!nx_durable_has_checkpoint(disk->durable, &r.total) || !up->state_part)
+        return NX_OK;
+    disk->awaits = true;
+    enum nx_status status =
+        r.total == 0 ? restore_piece(&r, (const uint8_t *)"", 0)
+                     : nx_durable_replay_checkpoint(disk->durable, restore_piece, &r, err);
+    if (r.err.status != NX_OK)
+        *err = r.err;
+    return status;
+}
+
+bool nx_group_disk_ready(struct nx_group_disk *disk)
+{
+    bool ours = disk->awaits;
+    disk->awaits = false;
+    return ours;
+}
+
 enum nx_status nx_group_disk_replay(struct nx_group_disk *disk, const struct nx_group_upcalls *up,
                                     void *ctx, struct nx_err *err)
 {
     struct nx_replay replay;
+    if (disk->replaying && !disk->restored)
+        NX_TRY(restore(disk, up, ctx, err));
+    if (disk->awaits)
+        return NX_AGAIN;
     for (int i = 0; disk->replaying && i < REPLAYED_PER_TURN; i++) {
         enum nx_status status = nx_durable_next_replayed(disk->durable, &replay, err);
         if (status == NX_NOT_FOUND)
@@ -104,6 +151,63 @@ enum nx_status nx_group_disk_upcall(struct nx_group_disk *disk, const struct nx_
     return NX_OK;
 }
 
+static void fail(struct nx_group_disk *disk, enum nx_status status, const char *why)
+{
+    struct nx_err err = {0};
+    nx_err_set(&err, status, "%s", why);
+    nx_durable_fail(disk->durable, &err);
+}
+
+void nx_group_disk_cut(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx,
+                       uint32_t subgroup, bool came)
+{
+    if (!disk->durable)
+        return;
+    if (came)
+        nx_durable_has_state(disk->durable);
+    if (!nx_durable_wants_checkpoint(disk->durable))
+        return;
+    if (disk->snapshot)
+        up->state_release(ctx, disk->snapshot);
+    disk->snapshot = NULL;
+    disk->snapshot_bytes = disk->snapshot_at = 0;
+    if (up->state_snapshot) {
+        disk->snapshot = up->state_snapshot(ctx, subgroup, &disk->snapshot_bytes);
+        if (!disk->snapshot) {
+            fail(disk, NX_NO_MEMORY, "the tier could not give its state for the log");
+            return;
+        }
+    }
+    disk->reads = true;
+    nx_durable_checkpoint_begin(disk->durable);
+}
+
+/* Moves the tier's state into the log, as the disk takes it. True if some went. */
+static bool read_state(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx)
+{
+    uint8_t piece[STATE_PIECE_BYTES];
+    uint64_t before = disk->snapshot_at;
+    while (disk->reads && disk->snapshot_at < disk->snapshot_bytes) {
+        size_t len = up->state_read(ctx, disk->snapshot, disk->snapshot_at, piece, sizeof piece);
+        if (len == NX_STATE_BROKEN)
+            fail(disk, NX_IO, "the tier could not give its state for the log");
+        if (len == NX_STATE_BROKEN || len == 0)
+            return false;
+        size_t taken = nx_durable_checkpoint_write(disk->durable, piece, len);
+        disk->snapshot_at += taken;
+        if (taken < len)
+            return disk->snapshot_at > before;
+    }
+    if (!disk->reads)
+        return false;
+    disk->reads = false;
+    nx_durable_checkpoint_end(disk->durable);
+    if (disk->snapshot)
+        up->state_release(ctx, disk->snapshot);
+    disk->snapshot = NULL;
+    return true;
+}
+
 /* What is new of our disk, for the others. */
 static void tell_core(struct nx_group_disk *disk, struct nx_core *core, nx_ns now,
                       struct nx_update *update, bool *busy)
@@ -125,13 +229,15 @@ static void tell_core(struct nx_group_disk *disk, struct nx_core *core, nx_ns no
     disk->told_places = event.places;
 }
 
-bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core, nx_ns now,
+bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
+                        const struct nx_group_upcalls *up, void *ctx, nx_ns now,
                         struct nx_update *update, bool *busy)
 {
     bool written, certain;
     if (!disk->durable)
         return false;
     bool moved = nx_durable_poll(disk->durable, now);
+    moved |= read_state(disk, up, ctx);
     if (!nx_core_view(core))
         return moved;
     nx_core_notes(core, &written, &certain);

@@ -171,6 +171,64 @@ static void what_was_handed_over_comes_back(void **state)
     remove_folder(folder);
 }
 
+static bool is_durable_again(struct nx_durable *d)
+{
+    bool certain;
+    return nx_durable_places(d) == 9 && nx_durable_noted(d, 2, &certain);
+}
+
+static enum nx_status collect(void *ctx, const uint8_t *bytes, size_t len)
+{
+    strncat(ctx, (const char *)bytes, len);
+    return NX_OK;
+}
+
+/* It was away, and its old log has a tail that the others do not know. */
+static void a_member_that_comes_again_begins_its_log_anew(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES], text[1024], given[16] = "";
+    struct nx_err err;
+    uint64_t bytes;
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    begin(d);
+    for (nx_seq seq = 0; seq < 12; seq++)
+        say(d, seq, "old", 0);
+    nx_durable_close(d);
+
+    d = open_node(folder);
+    struct nx_view two = view_of(2, 2, 8);
+    two.stateless = 1;
+    assert_int_equal(nx_durable_view(d, &two, 0, true, &err), NX_OK);
+    assert_false(nx_durable_wants_checkpoint(d));
+    nx_durable_has_state(d);
+    assert_true(nx_durable_wants_checkpoint(d));
+    nx_durable_checkpoint_begin(d);
+    say(d, 8, "new", 0);
+    assert_int_equal(nx_durable_places(d), 0);
+    for (int i = 0; i < 10000 && nx_durable_checkpoint_write(d, "state", 5) == 0; i++) {
+        struct pollfd p = {.fd = nx_durable_fd(d), .events = POLLIN};
+        if (!nx_durable_poll(d, nx_clock_now()))
+            poll(&p, 1, 10);
+    }
+    nx_durable_checkpoint_end(d);
+    poll_until(d, is_durable_again);
+    nx_durable_close(d);
+
+    d = open_node(folder);
+    assert_true(nx_durable_offer(d)->has_log);
+    assert_int_equal(nx_durable_offer(d)->places, 9);
+    assert_true(nx_durable_has_checkpoint(d, &bytes));
+    assert_int_equal(bytes, 5);
+    assert_int_equal(nx_durable_replay_checkpoint(d, collect, given, &err), NX_OK);
+    assert_string_equal(given, "state");
+    replay_text(d, text, sizeof text);
+    assert_string_equal(text, "8 from 1: new\n");
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
 static void a_rotten_note_is_named(void **state)
 {
     (void)state;
@@ -201,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_handed_over_comes_back),
+        cmocka_unit_test(a_member_that_comes_again_begins_its_log_anew),
         cmocka_unit_test(a_rotten_note_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,11 @@ static enum nx_status open_disk(struct nx_durable *d, const char *name, struct n
     return NX_OK;
 }
 
-static enum nx_status open_log(struct nx_durable *d, const char *name, struct nx_err *err)
+enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
 {
+    char name[NX_SHARD_NAME_BYTES];
+    snprintf(name, sizeof name, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name,
+             d->shard);
     struct nx_plog_config config = {.owner = d->owner};
     struct nx_plog_image *image = nx_calloc(1, sizeof *image);
     if (!image)
@@ -56,9 +59,10 @@ enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_
     d->shard = shard;
     NX_TRY(open_disk(d, name, &d->log_disk, err));
     NX_TRY(open_disk(d, "blobs", &d->blob_disk, err));
-    NX_TRY(open_log(d, name, err));
+    NX_TRY(nx_dur_open_log(d, err));
     NX_TRY(nx_blob_store_open(d->blob_disk, &d->blobs, err));
     d->replayed = d->newest == NX_SEQ_NONE;
+    NX_TRY(nx_dur_find_checkpoint(d, err));
     return nx_dur_take_references(d, err);
 }
 
@@ -93,7 +97,8 @@ static bool move_bodies(struct nx_durable *d);
 /* What was handed over goes to the disk, as long as that can. */
 static void drain(struct nx_durable *d)
 {
-    while (d->first && d->failed.status == NX_OK && nx_plog_status(d->log, NULL) == NX_OK) {
+    while (d->first && d->reset == NX_RESET_NONE && d->failed.status == NX_OK &&
+           nx_plog_status(d->log, NULL) == NX_OK) {
         bool moved = move_bodies(d);
         moved |= nx_blob_poll(d->blobs);
         moved |= append_next(d);
@@ -131,7 +136,8 @@ void nx_dur_close_shard(struct nx_durable *d)
     d->blobs = NULL;
     d->log = NULL;
     d->log_disk = d->blob_disk = NULL;
-    d->records = false;
+    d->records = d->continuous = false;
+    d->reset = NX_RESET_NONE;
     d->newest = NX_SEQ_NONE;
     d->shard = NX_DUR_NO_SHARD;
 }
@@ -333,7 +339,8 @@ static size_t encode(const struct nx_dur_queued *q, uint8_t *dst)
 static bool append_next(struct nx_durable *d)
 {
     struct nx_dur_queued *q = d->first;
-    if (!q || (q->body && q->body->name[0] == '\0'))
+    bool waits = d->reset == NX_RESET_VOIDING || d->reset == NX_RESET_WRITING;
+    if (!q || waits || (q->body && q->body->name[0] == '\0'))
         return false;
     uint8_t *record = nx_calloc(1, NX_DUR_BULK_HEAD_BYTES + q->len);
     if (!record)
@@ -363,7 +370,10 @@ static bool append_next(struct nx_durable *d)
 bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now)
 {
     struct nx_err err = {0};
-    bool moved = nx_blob_poll(d->blobs);
+    bool moved = nx_dur_reset_poll(d);
+    if (d->failed.status != NX_OK || !d->log)
+        return moved;
+    moved |= nx_blob_poll(d->blobs);
     moved |= move_bodies(d);
     while (d->failed.status == NX_OK && append_next(d))
         moved = true;

@@ -87,7 +87,8 @@ static void write_note(struct nx_durable *d)
 static bool note_may_be_written(const struct nx_durable *d)
 {
     return d->note_dirty && !d->note_busy && d->failed.status == NX_OK &&
-           (!d->log || !d->records || nx_plog_durable(d->log) >= d->note_after);
+           (!d->log || !d->records || d->reset != NX_RESET_NONE ||
+            nx_plog_durable(d->log) >= d->note_after);
 }
 
 /* "Certain when every member has it in its note": by our own knowledge or by another's. */
@@ -203,6 +204,24 @@ bool nx_durable_prepared(const struct nx_durable *d)
            d->written.vid == newest->vid && d->written.incarnation == newest->incarnation;
 }
 
+/* Whether our log goes on with this view: who lacks the shard's state, or has it from another, has no log of it. */
+static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank self, bool joined)
+{
+    bool has_state =
+        d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
+    bool fresh = d->newest == NX_SEQ_NONE && d->base == 0;
+    if (d->begun_here || (joined && fresh))
+        d->continuous = true; /* what was replayed is the truth, or there is nothing yet */
+    else if (joined)
+        d->continuous = false;
+    d->continuous &= has_state;
+    d->records = d->continuous;
+    if (has_state && !d->continuous)
+        nx_dur_want_reset(d);
+    else if (!has_state)
+        d->reset = NX_RESET_NONE;
+}
+
 enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
                                bool joined, struct nx_err *err)
 {
@@ -213,11 +232,11 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
     d->vid = view->vid;
     d->heard_written = d->heard_certain = false;
     d->stamp = nx_dur_stamp(view->incarnation, view->vid);
-    d->records =
-        d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
+    d->base = d->log ? view->base[d->config.subgroup][d->shard] : 0;
+    take_state(d, view, self, joined);
     if (d->records)
         nx_dur_append_view(d, view, self);
-    d->note_after = d->newest;
+    d->note_after = d->records ? d->newest : NX_SEQ_NONE;
     note_view(d, view, joined);
     return NX_OK;
 }
@@ -230,8 +249,9 @@ void nx_durable_hear_notes(struct nx_durable *d, bool written, bool certain)
 
 bool nx_durable_noted(const struct nx_durable *d, nx_vid vid, bool *certain)
 {
-    bool here = d->vid == vid && d->written.vid == vid &&
-                (!d->records || nx_plog_durable(d->log) >= d->note_after);
+    bool here =
+        d->vid == vid && d->written.vid == vid &&
+        (!d->records || d->reset != NX_RESET_NONE || nx_plog_durable(d->log) >= d->note_after);
     *certain = here && d->written_certain;
     return here;
 }
@@ -330,7 +350,9 @@ bool nx_durable_behind(const struct nx_durable *d)
 
 uint64_t nx_durable_places(const struct nx_durable *d)
 {
-    return d->log && d->records ? nx_dur_places(nx_plog_durable(d->log)) : 0;
+    return d->log && d->records && d->reset == NX_RESET_NONE
+               ? nx_dur_places(nx_plog_durable(d->log))
+               : 0;
 }
 
 enum nx_status nx_durable_status(const struct nx_durable *d, struct nx_err *err)

@@ -19,6 +19,7 @@
 
 #include "common/clock.h"
 #include "group/durable/dur_record.h"
+#include "group/log/plog_checkpoint.h"
 #include "group/view/message.h"
 
 struct nx_durable;
@@ -43,6 +44,12 @@ void nx_durable_close(struct nx_durable *durable);
 const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *durable);
 
 /* --- replay: in the order of the log. ------------------------------------------------------------------------ */
+
+/* The checkpoint that the replay begins with: its bytes in all, or 0 if there is none; then the bytes, to `sink`, whatever
+ * they are worth if the answer is not NX_OK. Blocks on the disk. */
+bool nx_durable_has_checkpoint(const struct nx_durable *durable, uint64_t *bytes);
+enum nx_status nx_durable_replay_checkpoint(struct nx_durable *durable, nx_checkpoint_sink *sink,
+                                            void *ctx, struct nx_err *err);
 
 /* What comes next; bytes are valid until the next call. A BODY is a piece of the bulk message whose record follows: first
  * piece at offset 0, total says how long it is; its stream names it in the delivery that follows. */
@@ -81,6 +88,20 @@ void nx_durable_bulk(struct nx_durable *durable, nx_stream stream, uint64_t tota
                      const void *bytes, size_t len);
 void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
 
+/* --- a log that lacks the state which this member has ----------------------------------------------------------
+ *
+ * A member that came into its shard, or comes again with a log that the others left behind, begins its log with a checkpoint
+ * of the state that it was given; until that is durable nothing of ours is, and a restart does not count us in. */
+
+/* We have the state as of the view's start now, without having replayed it. */
+void nx_durable_has_state(struct nx_durable *durable);
+/* True: the state as of the last delivery handed over is to be given, at once, by begin … end. */
+bool nx_durable_wants_checkpoint(const struct nx_durable *durable);
+void nx_durable_checkpoint_begin(struct nx_durable *durable);
+size_t nx_durable_checkpoint_write(struct nx_durable *durable, const void *bytes,
+                                   size_t len); /* taken */
+void nx_durable_checkpoint_end(struct nx_durable *durable);
+
 /* --- turns ----------------------------------------------------------------------------------------------------- */
 
 bool nx_durable_poll(struct nx_durable *durable, nx_ns now); /* bounded; true if something moved */
@@ -90,6 +111,8 @@ nx_ns nx_durable_wake_at(const struct nx_durable *durable);
 bool nx_durable_behind(const struct nx_durable *durable);
 uint64_t nx_durable_places(const struct nx_durable *durable);
 bool nx_durable_noted(const struct nx_durable *durable, nx_vid vid, bool *certain);
+/* Whoever feeds it cannot go on: nothing is durable any more. The first failure is kept, and logged. */
+void nx_durable_fail(struct nx_durable *durable, const struct nx_err *err);
 enum nx_status nx_durable_status(const struct nx_durable *durable, struct nx_err *err);
 
 #endif

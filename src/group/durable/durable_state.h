@@ -67,7 +67,21 @@ struct nx_durable {
     struct nx_disk *log_disk, *blob_disk;
     struct nx_plog *log;
     struct nx_blob_store *blobs;
+    /* our log begins anew: void in the note, wiped, a checkpoint, valid in the note again */
+    enum {
+        NX_RESET_NONE,
+        NX_RESET_WANTED,
+        NX_RESET_VOIDING,
+        NX_RESET_WRITING,
+        NX_RESET_CLEARING
+    } reset;
+    bool continuous;  /* our log holds all of the shard's order, as far as we delivered it */
+    bool state_ended; /* all of the state was given */
+    nx_seq reset_to;  /* version of the checkpoint */
+    uint64_t checkpoint_bytes; /* of the one that the replay begins with; 0: none */
+    bool has_checkpoint;
     bool records;         /* we have the shard's state, so what is delivered goes on with the log */
+    uint64_t base;        /* places that earlier views delivered */
     uint64_t stamp;       /* of the view */
     uint64_t found_stamp; /* of the newest record when the log was opened */
     nx_seq newest;        /* version handed over last */
@@ -85,10 +99,8 @@ struct nx_durable {
     uint8_t *entry_bytes; /* a copy of its head */
 };
 
-/* The first failure is kept and logged. */
-void nx_durable_fail(struct nx_durable *d, const struct nx_err *err);
-
 /* dur_shard.c */
+enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err);
 enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err);
 void nx_dur_close_shard(struct nx_durable *d);
 void nx_dur_append_view(struct nx_durable *d, const struct nx_view *view, nx_rank self);
@@ -97,5 +109,10 @@ bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now);
 /* dur_replay.c */
 enum nx_status nx_dur_take_references(struct nx_durable *d, struct nx_err *err);
 void nx_dur_end_replay(struct nx_durable *d);
+
+/* dur_checkpoint.c */
+void nx_dur_want_reset(struct nx_durable *d);
+bool nx_dur_reset_poll(struct nx_durable *d);
+enum nx_status nx_dur_find_checkpoint(struct nx_durable *d, struct nx_err *err);
 
 #endif
