@@ -5,11 +5,9 @@
 #include "common/log.h"
 #include "common/nx_assert.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 
 /* --- open and close ----------------------------------------------------------------------------------------------- */
@@ -18,12 +16,8 @@ static enum nx_status open_disk(struct nx_durable *d, const char *name, struct n
                                 struct nx_err *err)
 {
     char path[NX_DUR_PATH_BYTES + NX_SHARD_NAME_BYTES];
-    struct epoll_event want = {.events = EPOLLIN};
     snprintf(path, sizeof path, "%s/%s", d->folder, name);
-    NX_TRY(nx_disk_file_open(path, NX_DISK_OWN, disk, err));
-    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, nx_disk_fd(*disk), &want) != 0)
-        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
-    return NX_OK;
+    return nx_dur_open_disk(d, path, disk, err);
 }
 
 enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
@@ -105,10 +99,13 @@ static void drain(struct nx_durable *d)
         moved |= nx_plog_poll(d->log, nx_clock_now());
         if (moved)
             continue;
-        if (nx_plog_durable(d->log) < nx_plog_last(d->log))
-            d->log_disk->ops->wait(d->log_disk);
-        else
-            d->blob_disk->ops->wait(d->blob_disk);
+        bool flushes = nx_plog_durable(d->log) < nx_plog_last(d->log);
+        if (flushes && nx_plog_wake_at(d->log) != NX_NEVER)
+            return; /* the disk is full: nothing is under way */
+        if (!flushes && !(d->first->body && d->first->body->put))
+            return;
+        struct nx_disk *disk = flushes ? d->log_disk : d->blob_disk;
+        disk->ops->wait(disk);
     }
 }
 

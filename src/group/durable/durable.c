@@ -258,15 +258,24 @@ bool nx_durable_noted(const struct nx_durable *d, nx_vid vid, bool *certain)
 
 /* --- open and close --------------------------------------------------------------------------------------------- */
 
-static enum nx_status open_root(struct nx_durable *d, struct nx_err *err)
+enum nx_status nx_dur_open_disk(struct nx_durable *d, const char *path, struct nx_disk **disk,
+                                struct nx_err *err)
 {
     struct epoll_event want = {.events = EPOLLIN};
+    if (d->config.open_disk)
+        return d->config.open_disk(d->config.disk_ctx, path, disk, err);
+    NX_TRY(nx_disk_file_open(path, NX_DISK_OWN, disk, err));
+    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, nx_disk_fd(*disk), &want) != 0)
+        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
+    return NX_OK;
+}
+
+static enum nx_status open_root(struct nx_durable *d, struct nx_err *err)
+{
     d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (d->epoll_fd < 0)
         return nx_err_set(err, NX_FATAL, "epoll_create1: %s", strerror(errno));
-    NX_TRY(nx_disk_file_open(d->folder, NX_DISK_OWN, &d->root, err));
-    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, nx_disk_fd(d->root), &want) != 0)
-        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
+    NX_TRY(nx_dur_open_disk(d, d->folder, &d->root, err));
     return read_note(d, err);
 }
 

@@ -31,6 +31,10 @@ struct nx_durable_config {
     nx_node node;
     struct nx_group_spec spec;
     uint32_t subgroup;
+    /* Opens the disk of a folder; NULL: nx_disk_file_open. The simulator's disks have no descriptor. */
+    enum nx_status (*open_disk)(void *ctx, const char *path, struct nx_disk **disk,
+                                struct nx_err *err);
+    void *disk_ctx;
 };
 
 /* Reads the note, recovers the log that it names, and makes ready to replay it. NX_CORRUPT, NX_DENIED, NX_IO with the file and

@@ -99,6 +99,10 @@ struct nx_durable {
     uint8_t *entry_bytes; /* a copy of its head */
 };
 
+/* durable.c: also into our epoll set, if it has a descriptor. */
+enum nx_status nx_dur_open_disk(struct nx_durable *d, const char *path, struct nx_disk **disk,
+                                struct nx_err *err);
+
 /* dur_shard.c */
 enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err);
 enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err);
