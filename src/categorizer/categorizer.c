@@ -73,6 +73,9 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
     nx_info("view %llu of %d nodes: this one serves shard %u", (unsigned long long)view->vid,
             __builtin_popcountll(nx_view_ranks(view)), shard);
     const struct nx_shard *s = &layout->shards[c->config.subgroup][shard];
+    if (view->incarnation != c->incarnation)
+        nx_store_await_all(c->store, s->set); /* ranks are given anew */
+    c->incarnation = view->incarnation;
     nx_change_view(c, s->set, s->stateless);
     nx_arrival_view(c, s->stateless & NX_RANK_BIT(nx_group_rank(c->group)));
 }
@@ -260,14 +263,22 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void)
 }
 
 /* Moves one operation on if what it waits for has come. True when it is over. */
+/* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. */
+static bool is_settled(const struct nx_categorizer *c, nx_seq seq)
+{
+    return nx_group_settled(c->group, c->config.subgroup) >= seq &&
+           nx_group_durable(c->group, c->config.subgroup) >= seq;
+}
+
 static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
 {
     if (in->state == NX_INCOMING_READING && in->body && in->head.op == NX_REQUEST_INSTALL)
         nx_change_pump(c, in);
+    if (in->state == NX_INCOMING_AWAITING)
+        nx_photo_start(c, in);
     if (in->state == NX_INCOMING_ORDERING)
         nx_change_order(c, in);
-    if (in->state == NX_INCOMING_SETTLING &&
-        nx_group_settled(c->group, c->config.subgroup) >= in->settle_seq)
+    if (in->state == NX_INCOMING_SETTLING && is_settled(c, in->settle_seq))
         nx_categorizer_answer(c, in);
     if (in->state == NX_INCOMING_REPLYING && send_reply(c, in))
         return true;

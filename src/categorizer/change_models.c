@@ -234,9 +234,26 @@ static void start_load(struct nx_categorizer *c, struct nx_entry *e,
     nx_assert(submitted == NX_OK); /* the loader's queue holds one job per entry of the store */
 }
 
+/* The log had the votes before the model was loaded: the shard serves it. */
+static void take_replayed(struct nx_categorizer *c, struct nx_entry *e, struct nx_job_load *j)
+{
+    if (j->failure.status == NX_OK) {
+        e->model = nx_held_make(j->served, &j->failure);
+        j->served = NULL;
+    }
+    if (j->failure.status != NX_OK)
+        nx_err_set(&c->down, j->failure.status, "tag %u, which the log holds, is of no use: %s",
+                   e->tag, j->failure.text);
+    nx_change_drop_load(c, j);
+}
+
 void nx_change_loaded(struct nx_categorizer *c, struct nx_job_load *j)
 {
     struct nx_entry *e = nx_store_find_version(c->store, j->version);
+    if (e && e->state == NX_ENTRY_READY && !e->model) {
+        take_replayed(c, e, j);
+        return;
+    }
     if (!e || e->state != NX_ENTRY_LOADING || c->votes_count == NX_VOTES_MAX) {
         nx_change_drop_load(c, j); /* it is decided already */
         return;

@@ -22,6 +22,7 @@ enum { NX_INCOMING_MAX = 4096, NX_INCOMING_BUCKETS = 1024 };
 enum nx_incoming_state {
     NX_INCOMING_READING,  /* more bytes of the query */
     NX_INCOMING_RUNNING,  /* the device */
+    NX_INCOMING_AWAITING, /* a photo: its model, which is being loaded from the log */
     NX_INCOMING_ORDERING, /* room in the multicast window */
     NX_INCOMING_DECIDING, /* the ordered messages that decide it */
     NX_INCOMING_MARKING,  /* a message of ours in the view that decided it */

@@ -114,7 +114,8 @@ static void throw_away(struct nx_categorizer *c)
 
 void nx_arrival_view(struct nx_categorizer *c, bool lacking)
 {
-    bool lost = c->arrival.lacking && !lacking;
+    /* What came from our own log is ours, whoever else has it. */
+    bool lost = c->arrival.lacking && !lacking && !nx_group_replays(c->group);
     throw_away(c);
     c->arrival.lacking = lacking;
     if (!lost)
@@ -158,7 +159,10 @@ static void finish(struct nx_categorizer *c)
 bool nx_arrival_poll(struct nx_categorizer *c)
 {
     struct nx_arrival *a = &c->arrival;
-    if (!a->finished || !(nx_group_with_state(c->group) & NX_RANK_BIT(nx_group_rank(c->group))))
+    if (!a->finished)
+        return false;
+    if (!nx_group_replays(c->group) &&
+        !(nx_group_with_state(c->group) & NX_RANK_BIT(nx_group_rank(c->group))))
         return false;
     a->finished = a->lacking = false;
     nx_info("this replica has its shard's state");

@@ -302,6 +302,13 @@ void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers)
             e->waiting |= newcomers;
 }
 
+void nx_store_await_all(struct nx_store *store, nx_rankset replicas)
+{
+    for (uint32_t i = 0; i < NX_STORE_MODELS; i++)
+        if (nx_store_at(store, i)->state == NX_ENTRY_LOADING)
+            nx_store_at(store, i)->waiting = replicas;
+}
+
 uint64_t nx_store_installs(const struct nx_store *store)
 {
     return store->installs_count;

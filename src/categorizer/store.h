@@ -92,6 +92,9 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
  * must be able to run the model like the others. */
 void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers);
 
+/* A group that began again has other ranks: whoever is there votes once more. */
+void nx_store_await_all(struct nx_store *store, nx_rankset replicas);
+
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
 void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
                      const struct nx_request_id *request, struct nx_entry **removed,

@@ -55,6 +55,7 @@ static void fill_subgroup(struct nx_subgroup_spec *to, const char *name,
     to->num_shards = from->num_shards;
     to->min_nodes = from->min_nodes;
     to->max_nodes = from->max_nodes;
+    to->persistent = strcmp(from->persist, "true") == 0;
 }
 
 static struct nx_group_config group_config(const struct nx_config *c)
@@ -80,6 +81,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
     snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
     snprintf(g.domain, sizeof g.domain, "%s", c->domain);
     snprintf(g.secret_file, sizeof g.secret_file, "%s", c->secret_file);
+    snprintf(g.file_path, sizeof g.file_path, "%s", c->file_path);
     g.spec.subgroups_count = 2;
     fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);
     fill_subgroup(&g.spec.subgroups[CATEGORIZER], "CATEGORIZER_TIER", &c->categorizer_tier);

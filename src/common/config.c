@@ -65,6 +65,8 @@ static const struct key keys[] = {
     NUM(CATEGORIZER, "num_shards", categorizer_tier.num_shards, 1, 32, "1"),
     NUM(CATEGORIZER, "min_nodes", categorizer_tier.min_nodes, 1, 32, "1"),
     NUM(CATEGORIZER, "max_nodes", categorizer_tier.max_nodes, 1, 32, "32"),
+    STR(CATEGORIZER, "persist", categorizer_tier.persist, "false", " true false "),
+    FILE_NAME("PERS", "file_path", file_path, ".plog"),
     FILE_NAME("CLIENTS", "model_store", model_store, ""),
     STR("CLIENTS", "management", management, "loopback", " loopback anywhere "),
     STR("CLIENTS", "compat", compat, "both", " both 0.4 1.x "),

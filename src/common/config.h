@@ -15,6 +15,7 @@ enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256, NX_CONFIG_CONTACTS
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
+    char persist[NX_CONFIG_TEXT_BYTES]; /* "true": its state outlives a total failure */
 };
 
 struct nx_config_contact {
@@ -53,6 +54,8 @@ struct nx_config {
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
+    /* [PERS] */
+    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's folder */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */

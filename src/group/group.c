@@ -108,7 +108,10 @@ static enum nx_status watch_bootstrap(struct nx_group *g, struct nx_err *err)
 
 static enum nx_status lend_request(void *group, const struct nx_event *event)
 {
-    return nx_group_request(group, event);
+    enum nx_status status = nx_group_request(group, event);
+    if (event->type == NX_EV_STATE && status == NX_OK) /* nothing is delivered since the state was cut */
+        nx_group_keep_state(group);
+    return status;
 }
 
 static void lend_down(void *group, const struct nx_err *err)
@@ -149,7 +152,8 @@ static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
     NX_TRY(nx_group_open_below(g, &card, err));
     NX_TRY(nx_bootstrap_open(&g->config, nx_core_layout_hash(&g->core_config), &card,
                              nx_clock_now(), &g->boot, err));
-    return watch_bootstrap(g, err);
+    NX_TRY(watch_bootstrap(g, err));
+    return nx_group_keep_open(g, err);
 }
 
 enum nx_status nx_group_open(const struct nx_group_config *config,
@@ -178,6 +182,7 @@ void nx_group_close(struct nx_group *g)
     nx_group_transfer_close(g->transfer); /* its snapshot goes back to the tier */
     if (g->boot)
         nx_bootstrap_close(g->boot);
+    nx_group_disk_close(&g->disk, &g->up, g->ctx);
     nx_group_close_below(&g->below, g->region_bytes);
     if (g->epoll_fd >= 0)
         close(g->epoll_fd);
@@ -219,6 +224,7 @@ static void note_lost_state(const struct nx_group *g)
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
     const struct nx_group_upcalls *up = &g->up;
+    nx_group_keep_upcall(g, u);
     if (nx_group_transfer_upcall(g->transfer, u))
         return;
     switch (u->type) {
@@ -227,6 +233,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
         nx_group_transfer_view(g->transfer, g->core);
+        nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, false);
         return;
     case NX_UP_MEMBER_DOWN:
         if (up->member_down)
@@ -346,7 +353,7 @@ static bool core_turn(struct nx_group *g, nx_ns now)
 {
     bool busy = false;
     for (int pass = 0; pass < PASSES_PER_TURN; pass++) {
-        struct nx_event event = {.type = NX_EV_POLL};
+        struct nx_event event = {.type = NX_EV_POLL, .hold = nx_group_disk_behind(&g->disk)};
         g->requested = false;
         nx_group_step(g, now, &event);
         busy |= g->update.busy;
@@ -365,7 +372,8 @@ bool nx_group_poll(struct nx_group *g)
     moved |= g->installed ? nx_group_port_turn(g, now) : nx_group_form_turn(g, now); /* 2 */
     if (g->installed)
         moved |= core_turn(g, now); /* 3, 4 */
-    nx_fabric_flush(g->fabric);     /* 5 */
+    moved |= nx_group_keep_turn(g, now);
+    nx_fabric_flush(g->fabric); /* 5 */
     return moved;
 }
 
@@ -388,6 +396,8 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
 {
     nx_assert(!g->in_upcall);
     nx_ns at = nx_bootstrap_wake_at(g->boot);
+    if (g->disk.durable)
+        at = earlier(at, nx_durable_wake_at(g->disk.durable));
     if (g->requested)
         return NX_AGAIN;
     if (g->installed) {

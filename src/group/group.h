@@ -20,6 +20,12 @@
  * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
  *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
  *                 of the message's size: receivers take parts as they come.
+ * Persistence    a subgroup may keep its messages on disk. After a total failure the nodes that come back find out
+ *                 together whether they may begin again, and whose log is the truth. Before the first view, poll then
+ *                 hands up what this node's log holds, as it was: `view` (ranks and shards of then; hosts are not
+ *                 kept), bulk_part (also of what this node sent), deliver. Meanwhile the getters tell of those views,
+ *                 nx_group_replays is true, and requests answer NX_UNAVAILABLE. The first live view comes after it,
+ *                 with another incarnation
  * State           a member that comes into a shard whose others have a state begins with theirs, as it was when its view
  *                 began: one of them (the donor) takes a snapshot there and is read, in pieces, while the shard goes on; the
  *                 joiner's deliveries begin when it said nx_group_state_ready. A new view before that: from the start.
@@ -73,6 +79,8 @@ struct nx_group_config {
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
      * open. Empty: no authentication, whoever reaches a member's port may join. */
     char secret_file[256];
+    /* The folder of this node's log, if a subgroup is persistent; made if there is none. No other process uses it. */
+    char file_path[256];
 };
 #define NX_CLOCK_SKEW_NS (60 * NX_SEC)
 
@@ -101,7 +109,8 @@ struct nx_group_upcalls {
     /* The state of this member's shard; all NULL: there is none to move, members that join are ready at once.
      *
      * snapshot: right after `view`, at the donor: a cut of the state as it is now, and its size. Cheap: references, copied
-     * on write; it is read while the tier goes on. NULL: no memory. At most one is there at a time.
+     * on write; it is read while the tier goes on. NULL: no memory. At most two are there at a time: a
+     * member whose log begins with its state reads one itself.
      * read: up to cap bytes at `offset`. 0: not yet, it is asked again; NX_STATE_BROKEN: never.
      * release: nobody reads it any more.
      * part: at the joiner, in order; offset 0: throw away what you have, also what came before of another snapshot. What it
@@ -159,6 +168,14 @@ void nx_bulk_abort(struct nx_group *group, nx_stream stream);
 
 /* Every member of our shard has run its deliver upcall for all messages up to this seq. */
 nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);
+
+/* What survives a total failure: every member of our shard that has its state keeps all messages up to this seq, with the bytes
+ * of their bulk bodies, on its disk, and every member of the view keeps the view. Of a subgroup that is not persistent:
+ * what nx_group_settled says. NX_SEQ_NONE: nothing yet. */
+nx_seq nx_group_durable(const struct nx_group *group, uint32_t subgroup);
+
+/* The log of the last run is being handed up: see Persistence. */
+bool nx_group_replays(const struct nx_group *group);
 
 /* --- point to point -------------------------------------------------------------------------------------- */
 

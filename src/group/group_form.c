@@ -93,13 +93,14 @@ static bool begin_again(struct nx_group *g)
 
 bool nx_group_form_turn(struct nx_group *g, nx_ns now)
 {
-    bool moved = nx_bootstrap_poll(g->boot, now);
+    bool moved = nx_group_keep_replay(g);
+    moved |= nx_bootstrap_poll(g->boot, now);
     enum nx_boot_phase phase = nx_bootstrap_phase(g->boot);
     if (g->told_down || (nx_bootstrap_wants_card(g->boot) && !begin_again(g)))
         return moved;
     if (phase == NX_BOOT_CONNECTING && g->connecting != nx_bootstrap_attempt(g->boot))
         connect_fabric(g, now);
-    else if (phase == NX_BOOT_CONNECTING && all_connected(g))
+    else if (phase == NX_BOOT_CONNECTING && all_connected(g) && nx_group_keep_ready(g))
         nx_bootstrap_connected(g->boot);
     else if (phase == NX_BOOT_INSTALLED)
         install(g, now);

@@ -37,18 +37,28 @@ enum nx_status nx_bulk_open(struct nx_group *g, uint32_t subgroup, uint64_t tota
                              .total = total,
                              .bytes = head,
                              .len = head_len};
-    return open_stream(g, &event, stream);
+    NX_TRY(open_stream(g, &event, stream));
+    if (g->disk.durable)
+        nx_durable_bulk(g->disk.durable, *stream, total, NULL, 0);
+    return NX_OK;
 }
 
 enum nx_status nx_bulk_write(struct nx_group *g, nx_stream stream, const void *bytes, size_t len,
                              size_t *taken)
 {
-    return write_stream(g, NX_EV_BULK_WRITE, stream, bytes, len, taken);
+    if (nx_group_disk_behind(&g->disk))
+        len = 0; /* no room: the disk is behind */
+    NX_TRY(write_stream(g, NX_EV_BULK_WRITE, stream, bytes, len, taken));
+    if (g->disk.durable && *taken > 0)
+        nx_durable_bulk(g->disk.durable, stream, 0, bytes, *taken);
+    return NX_OK;
 }
 
 void nx_bulk_abort(struct nx_group *g, nx_stream stream)
 {
     (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_BULK_ABORT, .stream = stream});
+    if (g->disk.durable)
+        nx_durable_bulk_aborted(g->disk.durable, stream);
 }
 
 enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,
@@ -89,7 +99,8 @@ void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
 
 void nx_group_state_ready(struct nx_group *g)
 {
-    nx_group_transfer_ready(g->transfer);
+    if (!nx_group_disk_ready(&g->disk))
+        nx_group_transfer_ready(g->transfer);
 }
 
 bool nx_group_leave(struct nx_group *g)
@@ -109,17 +120,21 @@ bool nx_group_leave(struct nx_group *g)
 
 const struct nx_view *nx_group_view(const struct nx_group *g)
 {
+    if (g->disk.has_view)
+        return &g->disk.view;
     return g->installed ? nx_core_view(g->core) : NULL;
 }
 
 const struct nx_layout *nx_group_layout(const struct nx_group *g)
 {
+    if (g->disk.has_view)
+        return &g->disk.layout;
     return g->installed ? nx_core_layout(g->core) : NULL;
 }
 
 nx_rank nx_group_rank(const struct nx_group *g)
 {
-    return nx_core_rank(g->core);
+    return g->disk.has_view ? g->disk.rank : nx_core_rank(g->core);
 }
 
 nx_rankset nx_group_alive(const struct nx_group *g)
@@ -140,6 +155,18 @@ enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup
 size_t nx_group_send_max(const struct nx_group *g)
 {
     return nx_core_send_max(g->core);
+}
+
+nx_seq nx_group_durable(const struct nx_group *g, uint32_t subgroup)
+{
+    if (subgroup < g->config.spec.subgroups_count && g->config.spec.subgroups[subgroup].persistent)
+        return nx_core_durable(g->core, subgroup);
+    return nx_core_settled(g->core, subgroup);
+}
+
+bool nx_group_replays(const struct nx_group *g)
+{
+    return g->disk.replaying;
 }
 
 nx_seq nx_group_settled(const struct nx_group *g, uint32_t subgroup)

@@ -5,6 +5,7 @@
  *   group_port.c     afterwards: what the port is told, seats and their connections, system queries and their replies
  *   group_admit.c    the leader's admission of a joiner; the members' part in it
  *   group_transfer.c between the state transfer and the core and tier
+ *   group_disk.c     between the core and the member's disk; group_keep.c: its part in the turns
  *   group_request.c  what the tier asks */
 #ifndef NX_GROUP_STATE_H
 #define NX_GROUP_STATE_H
@@ -13,6 +14,7 @@
 #include "group/fabric/bootstrap.h"
 #include "group/fabric/fabric.h"
 #include "group/group.h"
+#include "group/group_disk.h"
 #include "group/group_transfer.h"
 
 /* A system query's first byte says what it asks. */
@@ -87,6 +89,9 @@ struct nx_group {
     };
     struct nx_bootstrap *boot;
     struct nx_group_transfer *transfer;
+    struct nx_group_disk disk;
+    struct nx_err disk_failed;
+    uint32_t prepared; /* the bootstrap's attempt whose view the disk was told */
     size_t region_bytes;
     int epoll_fd;        /* over the fabric and the bootstrap */
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */
@@ -119,6 +124,16 @@ void nx_group_tell_down(struct nx_group *g, const struct nx_err *err);
 enum nx_status nx_group_open_below(struct nx_group *g, struct nx_fabric_card *card,
                                    struct nx_err *err); /* region, fabric, core */
 void nx_group_close_below(struct nx_group_below *below, size_t region_bytes);
+
+/* group_keep.c; all without effect where nothing is kept */
+enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err);
+bool nx_group_keep_turn(struct nx_group *g, nx_ns now);
+/* Before the tier sees it. */
+void nx_group_keep_upcall(struct nx_group *g, const struct nx_upcall *u);
+void nx_group_keep_state(struct nx_group *g); /* our shard's state came from another member just now */
+/* Before the first view: the log is handed up; and the view of this attempt is in our note. */
+bool nx_group_keep_replay(struct nx_group *g);
+bool nx_group_keep_ready(struct nx_group *g);
 
 /* group_form.c */
 bool nx_group_form_turn(struct nx_group *g, nx_ns now);

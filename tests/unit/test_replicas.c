@@ -150,6 +150,17 @@ nx_seq nx_group_settled(const struct nx_group *g, uint32_t subgroup)
     return (nx_seq)least - 1;
 }
 
+nx_seq nx_group_durable(const struct nx_group *g, uint32_t subgroup)
+{
+    return nx_group_settled(g, subgroup);
+}
+
+bool nx_group_replays(const struct nx_group *g)
+{
+    (void)g;
+    return false;
+}
+
 enum nx_status nx_reply_open(struct nx_group *g, nx_stream query, uint64_t total)
 {
     (void)g;

@@ -154,6 +154,8 @@ static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct
     nx_core_begin_shard(core);
     nx_vid since = view->members[self].since;
     core->settled_before = NX_SEQ_NONE;
+    core->durable = NX_SEQ_NONE;
+    nx_core_begin_durable(core);
     nx_bulk_init(&core->bulk, &core->mc, self, since, region, &core->shape, core->heads);
     nx_bulk_plan(&core->bulk, view->vid, &core->config.schedules);
     nx_p2p_init(&core->p2p, self, view->members_count, since, region, &core->shape, core->asked);
@@ -210,6 +212,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
     case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
+    case NX_EV_DURABLE: nx_core_durable_here(core, event, update); return;
     case NX_EV_SEND:
     case NX_EV_BULK_OPEN:
     case NX_EV_BULK_WRITE:

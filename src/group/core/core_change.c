@@ -212,6 +212,7 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
     begin_table(core, joined);
     nx_core_begin_change(core);
     nx_core_begin_state(core);
+    nx_core_begin_durable(core);
     next_epoch(core, saved, fresh);
     (void)nx_core_change(core); /* what is known already ends this view, too */
     nx_core_add_upcall(update, NX_UP_VIEW);

@@ -100,7 +100,8 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
     case NX_EV_VIEW:
     case NX_EV_POLL:
     case NX_EV_SLEEP:
-    case NX_EV_PEER_DOWN: break;
+    case NX_EV_PEER_DOWN:
+    case NX_EV_DURABLE: break;
     }
     nx_assert(!"a request");
     return NX_INTERNAL;

@@ -62,6 +62,9 @@ struct nx_core {
     nx_rankset vacated;    /* of these, the ones that are out of the view */
     nx_seq settled_before; /* what was settled when the view was installed */
     uint8_t *saved;   /* a multicast ring: our undelivered messages, while a view is installed */
+    uint64_t durable_words[NX_MEMBERS_MAX]; /* per rank, ours included: core_durable.c */
+    nx_seq durable;                         /* only grows */
+    bool held; /* the shell's disk is behind */
     nx_rankset owing; /* peers to tell what we consumed of their point-to-point bytes */
     uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
@@ -145,6 +148,11 @@ bool nx_core_feed_shard(struct nx_core *core);
 
 /* core_request.c: our load words, for who has just come. */
 void nx_core_tell_loads(struct nx_core *core, nx_rankset peers);
+/* core_durable.c: what is on disks. */
+void nx_core_begin_durable(struct nx_core *core);
+void nx_core_durable_here(struct nx_core *core, const struct nx_event *event,
+                          struct nx_update *update);
+const char *nx_core_hear_durable(struct nx_core *core, nx_rank peer);
 
 /* core.c: our shard's part of a view. */
 void nx_core_begin_shard(struct nx_core *core);

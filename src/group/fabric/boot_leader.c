@@ -23,7 +23,7 @@ enum nx_status nx_boot_leader_check(const struct nx_bootstrap *b, const struct n
     const char *holder = holder_of(b, hello->node);
     if (holder)
         return nx_err_set(err, NX_EXISTS, "node id %u is taken by %s", hello->node, holder);
-    return NX_OK;
+    return nx_boot_restart_check(b, hello, err);
 }
 
 static void seat(struct nx_boot_view *view, const struct nx_boot_hello *hello)
@@ -46,23 +46,27 @@ static struct nx_boot_guest *next_gathered(struct nx_bootstrap *b, int64_t floor
     return best;
 }
 
-/* Beyond first_view_nodes nobody is seated: who comes early waits for the running group. */
+/* Beyond first_view_nodes nobody is seated: who comes early waits for the running group. One that begins again takes
+ * whoever has come. */
+static uint32_t seats_of(const struct nx_bootstrap *b)
+{
+    return b->restart.verdict == NX_DUR_START ? b->config.members_max : b->config.first_view_nodes;
+}
+
 static bool make_view(struct nx_bootstrap *b)
 {
     memset(&b->view, 0, sizeof b->view);
     if (!nx_bootstrap_token(&b->view.token) || !nx_bootstrap_token(&b->view.view.group_id[0]) ||
         !nx_bootstrap_token(&b->view.view.group_id[1]))
         return false;
-    b->view.view.vid = 1;
     seat(&b->view, &b->mine);
     int64_t floor = -1;
     for (struct nx_boot_guest *g;
-         b->view.view.members_count < b->config.first_view_nodes && (g = next_gathered(b, floor));
+         b->view.view.members_count < seats_of(b) && (g = next_gathered(b, floor));
          floor = g->hello.node)
         seat(&b->view, &g->hello);
-    (void)nx_view_assign(NULL, &b->config.spec,
-                         &b->view.view); /* nothing is lost with a first view */
     b->view.peers = nx_view_ranks(&b->view.view) & ~NX_RANK_BIT(0);
+    nx_boot_restart_fill(b);
     return true;
 }
 
@@ -78,8 +82,7 @@ static void send_view(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_rank r
 
 static bool try_view(struct nx_bootstrap *b, nx_ns now)
 {
-    if (nx_boot_guests_count(b, NX_GUEST_GATHERED) + 1 < b->config.first_view_nodes ||
-        b->needs_card || !nx_boot_caller_found_none(b))
+    if (b->needs_card || !nx_boot_caller_found_none(b) || !nx_boot_restart_may_begin(b, now))
         return false;
     if (!make_view(b)) {
         nx_err_set(&b->error, NX_FATAL, "no random bytes for the view's token: %s",
@@ -114,7 +117,7 @@ void nx_boot_leader_start_over(struct nx_bootstrap *b, nx_ns now, const char *wh
  * Who came too late for the first view is an applicant of the group now. */
 static bool try_go(struct nx_bootstrap *b, nx_ns now)
 {
-    uint32_t others = b->config.first_view_nodes - 1;
+    uint32_t others = b->view.view.members_count - 1;
     if (!b->self_connected || nx_boot_guests_count(b, NX_GUEST_READY) < others)
         return false;
     b->leads = true;
@@ -134,6 +137,9 @@ static void give_up(struct nx_bootstrap *b, nx_ns now)
     if (c->group_seen)
         nx_err_set(&b->error, NX_DEADLINE, "no view within %g s: the leader %s:%u: %s", seconds,
                    c->at.host, c->at.port, c->trouble);
+    else if (b->restart.verdict == NX_DUR_WAIT && b->restart.why.status != NX_OK)
+        nx_err_set(&b->error, NX_DEADLINE, "the group did not begin again within %g s: %s", seconds,
+                   b->restart.why.text);
     else
         nx_err_set(&b->error, NX_DEADLINE, "only %u of %u nodes came within %g s",
                    nx_boot_guests_count(b, NX_GUEST_GATHERED) + 1, b->config.first_view_nodes,
@@ -160,5 +166,7 @@ bool nx_boot_leader_turn(struct nx_bootstrap *b, nx_ns now)
 
 nx_ns nx_boot_leader_wake_at(const struct nx_bootstrap *b)
 {
+    if (b->phase == NX_BOOT_GATHERING)
+        return b->restart_at;
     return b->phase == NX_BOOT_CONNECTING ? b->phase_since + NX_BOOT_CONNECT_TIMEOUT_NS : NX_NEVER;
 }

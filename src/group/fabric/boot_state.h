@@ -107,7 +107,18 @@ struct nx_bootstrap {
     nx_vid left_behind;             /* a later one without us */
     nx_rankset blocked;             /* whom we reach while we are blocked; 0: we are not */
     nx_rankset other_side;          /* whom another that is blocked in our view reaches */
+    /* of the configured leader, while it gathers: boot_restart.c */
+    struct nx_dur_offer offers[NX_MEMBERS_MAX];
+    struct nx_dur_restart restart;
+    char restart_said[NX_ERR_TEXT_BYTES];
+    nx_ns restart_at; /* asked again, though nobody comes */
 };
+
+/* boot_restart.c: whoever says hello keeps no other group's log; those who have come may begin; where. */
+enum nx_status nx_boot_restart_check(const struct nx_bootstrap *b,
+                                     const struct nx_boot_hello *hello, struct nx_err *err);
+bool nx_boot_restart_may_begin(struct nx_bootstrap *b, nx_ns now);
+void nx_boot_restart_fill(struct nx_bootstrap *b);
 
 /* bootstrap.c */
 void nx_boot_enter(struct nx_bootstrap *b, enum nx_boot_phase phase, nx_ns now, const char *why);

@@ -44,6 +44,8 @@ size_t nx_boot_encode_view(enum nx_boot_kind kind, const struct nx_boot_view *bo
     nx_write_u64(&w, view->vid);
     nx_write_u64(&w, view->group_id[0]);
     nx_write_u64(&w, view->group_id[1]);
+    nx_write_u32(&w, view->incarnation);
+    nx_write_u64(&w, view->begun);
     nx_write_u8(&w, (uint8_t)view->members_count);
     nx_write_u32(&w, (uint32_t)view->vacant);
     nx_write_u32(&w, (uint32_t)view->stateless);
@@ -82,10 +84,13 @@ static bool read_head(struct nx_reader *r, enum nx_boot_kind kind, struct nx_boo
     v->view.vid = nx_read_u64(r);
     v->view.group_id[0] = nx_read_u64(r);
     v->view.group_id[1] = nx_read_u64(r);
+    v->view.incarnation = nx_read_u32(r);
+    v->view.begun = nx_read_u64(r);
     v->view.members_count = nx_read_u8(r);
     v->view.vacant = nx_read_u32(r);
     v->view.stateless = nx_read_u32(r);
-    if (r->bad || v->token == 0 || v->view.vid == 0 || v->view.members_count == 0 ||
+    if (r->bad || v->token == 0 || v->view.vid == 0 || v->view.begun > v->view.vid ||
+        v->view.members_count == 0 ||
         v->view.members_count > NX_MEMBERS_MAX || v->rank >= NX_MEMBERS_MAX)
         return false;
     nx_rankset ranks = nx_view_ranks(&v->view), all = NX_RANK_BIT(v->view.members_count) - 1;

@@ -59,6 +59,8 @@ size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_
     nx_write_u16(&w, hello->gms_port);
     nx_write_u64(&w, (uint64_t)hello->clock);
     nx_boot_write_card(&w, &hello->card);
+    uint8_t offer[NX_DUR_OFFER_BYTES_MAX];
+    nx_write_bytes(&w, offer, nx_dur_offer_encode(&hello->offer, offer, sizeof offer));
     return nx_boot_finish(&w);
 }
 
@@ -155,8 +157,12 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
     h.clock = (nx_ns)nx_read_u64(&r);
     if (!nx_boot_read_card(&r, &h.card))
         return malformed(err, "fabric address");
-    if (nx_reader_left(&r) != 0)
+    if (r.bad)
         return malformed(err, "end");
+    size_t left = nx_reader_left(&r);
+    h.offer.node = h.node;
+    h.offer.subgroup = (uint8_t)h.subgroup;
+    NX_TRY(nx_dur_offer_decode(nx_read_bytes(&r, left), left, &h.offer, err));
     *hello = h;
     return NX_OK;
 }

@@ -28,6 +28,7 @@
 #ifndef NX_GROUP_BOOT_WIRE_H
 #define NX_GROUP_BOOT_WIRE_H
 
+#include "group/durable/dur_restart.h"
 #include "group/fabric/fabric.h"
 
 enum {
@@ -73,6 +74,7 @@ struct nx_boot_hello {
     uint16_t gms_port; /* where its own bootstrap listens */
     nx_ns clock;       /* its wall clock as it said this */
     struct nx_fabric_card card;
+    struct nx_dur_offer offer; /* what its disk holds of the group */
 };
 
 /* A view for one of its members; of a seat: the view before, in which the seat is not taken yet. */

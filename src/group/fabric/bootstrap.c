@@ -103,6 +103,7 @@ enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t 
     b->identity = (struct nx_boot_identity){&b->secret, config->local_id, layout_hash};
     b->deadline = now + config->join_timeout_ns;
     b->phase_since = now;
+    b->restart_at = NX_NEVER;
     b->caller.conn.fd = b->listen_fd = b->epoll_fd = -1;
     b->leader = strcmp(config->local_ip, config->leader_ip) == 0 &&
                 config->gms_port == config->leader_gms_port;
@@ -114,6 +115,11 @@ enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t 
     nx_boot_secret_warn(&b->secret, config->local_ip, config->leader_ip);
     *boot = b;
     return NX_OK;
+}
+
+void nx_bootstrap_offer(struct nx_bootstrap *b, const struct nx_dur_offer *offer)
+{
+    b->mine.offer = *offer;
 }
 
 void nx_bootstrap_close(struct nx_bootstrap *b)

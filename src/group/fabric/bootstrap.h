@@ -40,6 +40,9 @@ enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t 
                                  const struct nx_fabric_card *card, nx_ns now,
                                  struct nx_bootstrap **boot, struct nx_err *err);
 void nx_bootstrap_close(struct nx_bootstrap *boot);
+/* What our disk holds, before the first poll. A group with a persistent subgroup then begins as its members' disks allow
+ * (dur_restart.h): as a new one, when first_view_nodes have come and all disks are empty, or where the last one ended. */
+void nx_bootstrap_offer(struct nx_bootstrap *boot, const struct nx_dur_offer *offer);
 
 /* Bounded work; true if there was some. The phase may fall back from CONNECTING to GATHERING:
  * what was connected, and the memory that was written to, is then worth nothing, and nobody is
