@@ -246,11 +246,11 @@ static void deliver_one(struct nx_group *g)
         nx_categorizer_upcalls()->deliver(g->c, &d);
 }
 
-/* Members deliver what is listed, and poll, until nothing moves any more. */
+/* Members deliver what is listed, and poll, until nothing moves any more and nobody's loader is at work. */
 static void run(nx_rankset who)
 {
-    for (int quiet = 0; quiet < 3;) {
-        bool moved = false;
+    for (bool busy = true; busy;) {
+        bool moved = false, loads = false;
         for (nx_rank r = 0; r < REPLICAS; r++) {
             struct nx_group *g = &world.members[r];
             if (g->out || !(who & NX_RANK_BIT(r)))
@@ -260,10 +260,11 @@ static void run(nx_rankset who)
                 moved = true;
             }
             moved |= nx_categorizer_poll(g->c);
+            loads |= nx_worker_underway(g->c->loader) > 0;
         }
-        quiet = moved ? 0 : quiet + 1;
-        if (!moved) /* the loaders may be at work */
-            poll(NULL, 0, 20);
+        if (!moved && loads)
+            poll(NULL, 0, 2);
+        busy = moved || loads;
     }
 }
 
