@@ -144,7 +144,8 @@ static void call(struct sim_world *world, unsigned joiner)
     x->join.active = true;
     x->join.leader = leader;
     x->join.vid = nx_core_view(l->core)->vid;
-    if (!take_a_seat(world, joiner)) {
+    bool blocked = nx_core_change_state(l->core) == NX_CHANGE_BLOCKED;
+    if (!take_a_seat(world, joiner) && !blocked) {
         start_over(world, joiner);
         return;
     }

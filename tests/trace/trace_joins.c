@@ -244,6 +244,26 @@ static void of_two_a_killed_one_may_come_back(void **state)
     wire_close(wire);
 }
 
+/* A dead leader gave the only seat away: what another ADMIT of it proves counts, though it is refused. */
+static void a_refused_admit_tells_of_a_death(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(4);
+    wire_come(wire, 4, 77);
+    assert_int_equal(wire_admit(wire, 3, 0, 4), NX_OK);
+    wire_kill(wire, 0);
+    wire_kill(wire, 1);
+    wire_run(wire);
+    assert_int_equal(nx_core_change_state(wire->cores[2]), NX_CHANGE_BLOCKED);
+    wire->ids[4] = 101;
+    assert_int_equal(wire_admit(wire, 2, 2, 4), NX_OK);
+    assert_int_equal(wire_admit(wire, 3, 2, 4), NX_AGAIN);
+    wire_run(wire);
+    assert_int_equal(nx_core_view(wire->cores[2])->vid, 2);
+    assert_int_equal(nx_core_view(wire->cores[3])->vid, 2);
+    wire_close(wire);
+}
+
 static void what_may_not_be_admitted_is_refused(void **state)
 {
     (void)state;
@@ -416,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_join_ends_a_committed_stream_that_is_not_delivered),
         cmocka_unit_test(a_seat_has_a_new_owner),
         cmocka_unit_test(of_two_a_killed_one_may_come_back),
+        cmocka_unit_test(a_refused_admit_tells_of_a_death),
         cmocka_unit_test(what_may_not_be_admitted_is_refused),
         cmocka_unit_test(a_join_that_all_accepted_outlives_its_leader),
         cmocka_unit_test(a_seat_is_given_by_one_leader_in_a_view),

@@ -42,10 +42,13 @@ static enum nx_status may_admit(const struct nx_core *core, const struct nx_even
 
 enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event)
 {
+    /* What it proves does not depend on the seat: a group that waits for it may have none left in this view. */
+    if (event->member && event->vid == core->view.vid) {
+        nx_rank former = nx_view_rank_of(&core->view, event->member->node);
+        if (former != NX_RANK_NONE)
+            core->reborn |= core->suspect.suspected & NX_RANK_BIT(former);
+    }
     NX_TRY(may_admit(core, event));
-    nx_rank former = nx_view_rank_of(&core->view, event->member->node);
-    if (former != NX_RANK_NONE)
-        core->reborn |= core->suspect.suspected & NX_RANK_BIT(former);
     core->cards[event->rank] = *event->member;
     core->admitted |= NX_RANK_BIT(event->rank);
     core->stillborn &= ~NX_RANK_BIT(event->rank);
