@@ -171,11 +171,14 @@ void sim_node_note_place(struct sim_node *node)
     sim_note(node->world, node->rank, node->serves ? SIM_MEMBER : SIM_SPARE, record);
 }
 
-static void hand_over_state(struct sim_node *node, nx_vid vid)
+/* again: the donor is not in the view yet, and may never be. */
+static void hand_over_state(struct sim_node *node, nx_vid vid, bool again)
 {
     struct sim_world *world = node->world;
-    nx_ns at = world->now + nx_prng_between(&world->prng, 1000, world->config->transfer_ns);
-    sim_events_add(&world->events, at, SIM_EVENT_STATE, false, node->rank, (uint32_t)vid, 0);
+    nx_ns least = again ? 100 * NX_US : 1000;
+    nx_ns at =
+        world->now + nx_prng_between(&world->prng, least, least + world->config->transfer_ns);
+    sim_events_add(&world->events, at, SIM_EVENT_STATE, again, node->rank, (uint32_t)vid, 0);
 }
 
 /* A view begins: who lacks the state asks for it; who has it keeps what the others will ask for. */
@@ -186,7 +189,7 @@ static void begin_state(struct sim_node *node)
     node->lacks = (view->stateless & NX_RANK_BIT(node->seat)) != 0;
     node->snapshot_vid = 0;
     if (node->lacks)
-        hand_over_state(node, view->vid);
+        hand_over_state(node, view->vid, false);
     else if (lacked)
         node->state = (struct sim_state){.hash = SIM_HASH_EMPTY}; /* nobody has another */
     if (!node->serves || node->lacks ||
@@ -207,7 +210,7 @@ void sim_node_take_state(struct sim_node *node, nx_vid vid)
     if (!donor || donor->life == SIM_DEAD || nx_core_view(donor->core)->vid > vid)
         return; /* the next view brings another */
     if (nx_core_view(donor->core)->vid < vid) {
-        hand_over_state(node, vid);
+        hand_over_state(node, vid, true);
         return;
     }
     nx_assert(donor->snapshot_vid == vid);

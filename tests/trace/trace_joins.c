@@ -328,6 +328,31 @@ static void a_join_that_all_accepted_outlives_its_leader(void **state)
     wire_close(wire);
 }
 
+/* The leader has decided and let the joiner in, and dies before anybody else hears of it. */
+static void a_joiner_is_the_proof_of_its_view(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire_come(wire, 2, 77);
+    admit_at_all(wire, 0, 2);
+    wire->now = 1000;
+    for (unsigned turn = 0; turn < 4 && nx_core_view(wire->cores[0])->vid == 1; turn++) {
+        wire_turn(wire, 0);
+        wire->lanes[0][1].held =
+            turn > 0; /* the wedge and the proposal come, the decision does not */
+        wire_turn(wire, 1);
+    }
+    assert_int_equal(nx_core_view(wire->cores[0])->vid, 2);
+    assert_int_equal(nx_core_view(wire->cores[1])->vid, 1);
+    wire_welcome(wire, 0, 2);
+    wire_kill(wire, 0);
+    wire_run(wire);
+    assert_int_equal(nx_core_view(wire->cores[1])->vid, 3);
+    assert_int_equal(nx_view_ranks(nx_core_view(wire->cores[1])), 6);
+    assert_int_equal(nx_core_view(wire->cores[2])->vid, 3);
+    wire_close(wire);
+}
+
 /* A seat that a dead leader gave away stays so until the next view: somebody may have accepted it. */
 static void a_seat_is_given_by_one_leader_in_a_view(void **state)
 {
@@ -439,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_refused_admit_tells_of_a_death),
         cmocka_unit_test(what_may_not_be_admitted_is_refused),
         cmocka_unit_test(a_join_that_all_accepted_outlives_its_leader),
+        cmocka_unit_test(a_joiner_is_the_proof_of_its_view),
         cmocka_unit_test(a_seat_is_given_by_one_leader_in_a_view),
         cmocka_unit_test(a_joiner_that_dies_is_installed_and_removed),
         cmocka_unit_test(a_shard_waits_for_the_state),

@@ -4,6 +4,17 @@
 
 /* --- before: seats --- */
 
+bool nx_core_is_proven(const struct nx_core *core)
+{
+    const struct nx_change *change = &core->change;
+    uint64_t word = nx_decision_word(core->view.vid + 1, change->members ^ change->changed);
+    for (nx_rankset left = nx_change_joins(change); left; left &= left - 1)
+        if (nx_table_peek(&core->table, (nx_rank)__builtin_ctzll(left), NX_COL_COMMITTED,
+                          core->view.vid + 1) == word)
+            return true;
+    return false;
+}
+
 /* Seats that the change under way holds, or whose former owner is not done with. */
 static nx_rankset held_seats(const struct nx_core *core)
 {
