@@ -96,7 +96,10 @@ static bool admit(struct sim_world *world, unsigned at, unsigned joiner, nx_rank
     if (!is_seat_free(world, at, seat))
         return false;
     unsigned former = sim_node_who(node, seat);
-    if (sim_node_request(node, event) != NX_OK)
+    enum nx_status status = sim_node_request(node, event);
+    if (node->due)
+        sim_node_wake(node, false);
+    if (status != NX_OK)
         return false;
     if (former != SIM_NOBODY && former != joiner && world->nodes[former]->seat == seat) {
         sim_fabric_sever(&world->fabric, former, at);
@@ -106,7 +109,6 @@ static bool admit(struct sim_world *world, unsigned at, unsigned joiner, nx_rank
     node->at[seat] = (uint8_t)joiner;
     x->at[node->seat] = (uint8_t)at;
     sim_fabric_connect(&world->fabric, at, joiner);
-    sim_node_wake(node, false);
     return true;
 }
 
