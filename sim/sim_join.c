@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum step { CALL, ADMIT, YES, NO, PROPOSE, WELCOME, GIVE_UP };
-enum { TRIES_MAX = 80 };
+enum { TRIES_MAX = 160 };
 
 static void later(struct sim_world *world, unsigned joiner, enum step step, unsigned member,
                   nx_ns longest)
@@ -46,7 +46,7 @@ static void start_over(struct sim_world *world, unsigned joiner)
     x->join.active = x->join.proposed = false;
     x->join.attempt++;
     if (x->join.tries++ < TRIES_MAX)
-        later(world, joiner, CALL, 0, 8 * NX_MS);
+        later(world, joiner, CALL, 0, nx_prng_chance(&world->prng, 1, 2) ? 100 * NX_US : 8 * NX_MS);
 }
 
 /* Asks the members one after the other who leads, from any on. */
@@ -236,7 +236,8 @@ static void murder(struct sim_world *world, unsigned joiner)
 {
     static const struct sim_fault of_it = {.notice_ns = 100 * NX_US};
     const struct sim_config *config = world->config;
-    if (world->murders >= config->murders_max || !nx_prng_chance(&world->prng, 1, 8))
+    uint32_t odds = world->nodes[joiner]->join.proposed ? 2 : 8;
+    if (world->murders >= config->murders_max || !nx_prng_chance(&world->prng, 1, odds))
         return;
     unsigned leader = world->nodes[joiner]->join.leader;
     unsigned victims[] = {leader, joiner, (unsigned)nx_prng_below(&world->prng, world->count)};

@@ -18,8 +18,10 @@ bool nx_core_is_proven(const struct nx_core *core)
 /* Seats that the change under way holds, or whose former owner is not done with. */
 static nx_rankset held_seats(const struct nx_core *core)
 {
-    return nx_change_joins(&core->change) | core->joins | core->orphaning | core->vacated |
-           core->suspect.unreported;
+    nx_rankset joins = nx_change_joins(&core->change);
+    if (nx_core_mutant(core, NX_MUTANT_SEAT_GIVEN_TWICE))
+        joins = 0;
+    return joins | core->joins | core->orphaning | core->vacated | core->suspect.unreported;
 }
 
 /* "In one view a member takes a seat's card from one leader alone." What another leader has given away may have been
