@@ -36,6 +36,8 @@ struct nx_client_args {
     const char *recipe;      /* NULL unless given */
     bool replace;
     uint32_t timeout_s; /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
+    /* PEM files; NULL unless given. ca: whom to believe, and thereby TLS; cert and key come together, and with ca. */
+    const char *ca_path, *cert_path, *key_path;
 };
 
 /* argv[0] is "client". Writes *args only on success. */

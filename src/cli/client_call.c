@@ -30,7 +30,7 @@ struct nx_client_call {
     grpc_channel *channel;
     grpc_call *call;  /* NULL until the connection stands */
     unsigned pending; /* enum pending, or-ed */
-    bool cancelled, send_failed;
+    bool is_tls, cancelled, send_failed;
     grpc_metadata_array headers, trailers;
     grpc_byte_buffer *reply; /* NULL: none came */
     grpc_status_code code;
@@ -98,7 +98,7 @@ static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *er
         if (state == GRPC_CHANNEL_READY)
             return NX_OK;
         if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN)
-            return nx_client_dial_why(call->node, err);
+            return nx_client_dial_why(call->node, call->is_tls, err);
         if (*call->interrupted)
             return interrupted(err);
         if (gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), limit) >= 0)
@@ -115,9 +115,17 @@ static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *er
     }
 }
 
+static grpc_channel_credentials *make_credentials(const struct nx_client_tls *tls)
+{
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key, .cert_chain = tls->cert};
+    if (!tls->ca)
+        return grpc_insecure_credentials_create();
+    return grpc_ssl_credentials_create(tls->ca, tls->key ? &pair : NULL, NULL, NULL);
+}
+
 /* Retries are off: they would buffer the upload, and an install is retried by its request id, by
  * somebody who decided to. So is the HTTP proxy of the environment: the node's address is meant. */
-static grpc_channel *make_channel(const char *node)
+static grpc_channel *make_channel(const char *node, const struct nx_client_tls *tls)
 {
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER, .key = (char[]){GRPC_ARG_ENABLE_RETRIES}, .value.integer = 0},
@@ -130,12 +138,12 @@ static grpc_channel *make_channel(const char *node)
          .value.integer = REPLY_BYTES_MAX},
     };
     grpc_channel_args list = {.num_args = sizeof args / sizeof args[0], .args = args};
-    grpc_channel_credentials *plain = grpc_insecure_credentials_create();
+    grpc_channel_credentials *credentials = make_credentials(tls);
     /* The library adds "dns:///" to what is no URI; a plain host name could pass for a scheme. */
     char target[16 + NX_CLIENT_NODE_BYTES_MAX];
     snprintf(target, sizeof target, "%s%s", *node == '[' ? "" : "dns:///", node);
-    grpc_channel *channel = grpc_channel_create(target, plain, &list);
-    grpc_channel_credentials_release(plain);
+    grpc_channel *channel = grpc_channel_create(target, credentials, &list);
+    grpc_channel_credentials_release(credentials);
     return channel;
 }
 
@@ -157,7 +165,8 @@ static void start_call(struct nx_client_call *call, const char *method)
     start_ops(call, comes, 2, PENDING_REPLY);
 }
 
-enum nx_status nx_client_call_open(const char *node, const char *method, uint32_t timeout_s,
+enum nx_status nx_client_call_open(const char *node, const struct nx_client_tls *tls,
+                                   const char *method, uint32_t timeout_s,
                                    const volatile sig_atomic_t *interrupted,
                                    struct nx_client_call **call, struct nx_err *err)
 {
@@ -167,6 +176,7 @@ enum nx_status nx_client_call_open(const char *node, const char *method, uint32_
     gpr_set_log_function(drop_log_line);
     grpc_init();
     opened->node = node;
+    opened->is_tls = tls->ca != NULL;
     opened->interrupted = interrupted;
     opened->timeout_s = timeout_s;
     opened->deadline = in_ms((int64_t)timeout_s * 1000);
@@ -174,7 +184,7 @@ enum nx_status nx_client_call_open(const char *node, const char *method, uint32_
     grpc_metadata_array_init(&opened->headers);
     grpc_metadata_array_init(&opened->trailers);
     opened->queue = grpc_completion_queue_create_for_next(NULL);
-    opened->channel = make_channel(node);
+    opened->channel = make_channel(node, tls);
     enum nx_status status = await_ready(opened, err);
     if (status != NX_OK) {
         nx_client_call_close(opened);

@@ -93,6 +93,9 @@ static enum nx_status open_function_tier(struct server *s, const struct nx_group
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
                                         .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
+                                        .tls = {.cert = s->config.tls_cert,
+                                                .key = s->config.tls_key,
+                                                .client_ca = s->config.tls_client_ca},
                                         .rest = rest_config(&s->config)};
     NX_TRY(nx_function_tier_open(&c, &s->function_tier, err));
     NX_TRY(nx_group_open(g, nx_function_tier_upcalls(), nx_function_tier_ctx(s->function_tier),
@@ -123,13 +126,14 @@ static void watch(struct server *s, int fd)
               &e); /* a plain file as stdin is refused: never watched */
 }
 
-/* Stops arrive as bytes: signals through a descriptor, ENTER through the terminal. */
+/* Stops and reloads arrive as bytes: signals through a descriptor, ENTER through the terminal. */
 static enum nx_status open_loop(struct server *s, struct nx_err *err)
 {
     sigset_t stops;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGHUP);
     sigprocmask(SIG_BLOCK, &stops, NULL);
     signal(SIGPIPE, SIG_IGN);
     s->signal_fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -214,6 +218,31 @@ static bool is_in_background(void)
     return foreground >= 0 && foreground != getpgrp();
 }
 
+static void reload(struct server *s)
+{
+    struct nx_err err;
+    if (!s->function_tier)
+        return;
+    if (nx_function_tier_reload(s->function_tier, &err) == NX_OK)
+        nx_log_write(NX_LOG_INFO, "SIGHUP: files for clients' connections read again");
+    else
+        nx_warn("SIGHUP: all stays as it was: %s", err.text);
+}
+
+/* The pending signals, each once. True if one of them asks to stop. */
+static bool take_signals(struct server *s)
+{
+    struct signalfd_siginfo got;
+    bool stop = false;
+    while (read(s->signal_fd, &got, sizeof got) == sizeof got) {
+        if (got.ssi_signo == SIGHUP)
+            reload(s);
+        else
+            stop = true;
+    }
+    return stop;
+}
+
 static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
 {
     bool stop = false;
@@ -222,11 +251,15 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
         int fd = events[i].data.fd;
         if (fd != s->signal_fd && fd != STDIN_FILENO)
             continue;
+        if (fd == s->signal_fd) {
+            stop |= take_signals(s);
+            continue;
+        }
         if (fd == STDIN_FILENO && is_in_background()) {
             epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
             continue;
         }
-        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, end of input, or a signal */
+        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, or end of input */
     }
     return stop;
 }
@@ -307,7 +340,7 @@ static int run(struct server *s, struct nx_err *err)
         if (group_wake_at < wake_at)
             wake_at = group_wake_at;
         int count = wait_for_events(s, events, 8, busy ? 0 : wake_at);
-        if (!s->stopping && stop_asked(s, events, count))
+        if (stop_asked(s, events, count) && !s->stopping)
             begin_stop(s, now);
     }
     return EXIT_SUCCESS;

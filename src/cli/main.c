@@ -29,6 +29,8 @@ static const char usage[] =
     "          run     puts tensors through it, without a service\n"
     "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
     "          tags  one tag or several: 1 or 1,2,3\n"
+    "          --ca FILE           speak TLS, and believe whom these authorities vouch for (PEM)\n"
+    "          --cert FILE --key FILE  the certificate to show, and its key\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
     "          --replace           installmodel: in place of the tag's model, without a gap\n"
     "          --timeout SECONDS   how long to wait for the answer\n"

@@ -42,6 +42,9 @@ struct nx_config {
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
+    /* PEM files, from the node's folder; empty: none */
+    char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
+    char tls_client_ca[NX_CONFIG_PATH_BYTES];
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */

@@ -36,6 +36,7 @@ struct nx_function_tier {
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
+    struct nx_tls *tls; /* NULL: the port is plain */
     struct nx_metrics *metrics;
     struct nx_rest *rest;
     int epoll_fd; /* of the two wires' */
@@ -54,10 +55,11 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     nx_rest_set_ready(t->rest, serving);
 }
 
-static void take_http(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now)
+static void take_http(void *ctx, struct nx_stream stream, const char *peer, const void *first,
+                      size_t len, nx_ns now)
 {
     struct nx_function_tier *t = ctx;
-    nx_http_adopt(nx_rest_http(t->rest), fd, peer, nx_peer_is_loopback(peer), first, len, now);
+    nx_http_adopt(nx_rest_http(t->rest), stream, peer, nx_peer_is_loopback(peer), first, len, now);
 }
 
 static bool make_room(void *ctx)
@@ -95,6 +97,8 @@ static enum nx_status open_parts(struct nx_function_tier *t,
                                   .port = config->client_port,
                                   .limits = nx_grpc_limits_default(),
                                   .neighbour = {t, take_http, make_room}};
+    NX_TRY(nx_tls_open(&config->tls, &t->tls, err));
+    grpc.tls = t->tls;
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
@@ -169,6 +173,11 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
 
+enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err)
+{
+    return tier->tls ? nx_tls_reload(tier->tls, err) : NX_OK;
+}
+
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
 {
     tier->draining = true;
@@ -202,6 +211,8 @@ void nx_function_tier_close(struct nx_function_tier *tier)
         close(tier->epoll_fd);
     if (tier->demo)
         nx_service_demo_close(tier->demo);
+    if (tier->tls)
+        nx_tls_close(tier->tls);
     if (tier->route)
         nx_route_close(tier->route);
     free(tier);

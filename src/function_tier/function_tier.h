@@ -7,6 +7,7 @@
 #define NX_FUNCTION_TIER_H
 
 #include "function_tier/rest.h"
+#include "function_tier/tls/tls.h"
 #include "group/group.h"
 
 /* An upload that sends nothing for so long is given up: it holds room that others wait for. */
@@ -19,6 +20,7 @@ struct nx_function_tier_config {
     const char *local_ip;          /* clients' address … */
     uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
     uint64_t seed;                 /* of the replica choice */
+    struct nx_tls_files tls;       /* paths; no certificate: plain */
     struct nx_rest_config rest;
 };
 
@@ -35,6 +37,9 @@ int nx_function_tier_fd(const struct nx_function_tier *tier);
 nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
 /* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
+
+/* Reads the files that clients' connections depend on again. On failure all stays as it was. */
+enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err);
 
 /* No new work; what is under way is finished. Poll until drained. */
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now);

@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "common/status.h"
 #include "function_tier/grpc/grpc_status.h"
+#include "function_tier/tls/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -102,11 +103,12 @@ struct nx_grpc_limits {
 
 struct nx_grpc_limits nx_grpc_limits_default(void);
 
-/* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the socket from then on, also when it fails;
+/* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the stream from then on, also when it fails;
  * `make_room` closes an idle connection of its own when descriptors run out. Both are called from within poll. */
 struct nx_grpc_neighbour {
     void *ctx;
-    void (*take)(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now);
+    void (*take)(void *ctx, struct nx_stream stream, const char *peer, const void *first,
+                 size_t len, nx_ns now);
     bool (*make_room)(void *ctx);
 };
 
@@ -115,6 +117,7 @@ struct nx_grpc_config {
     uint16_t port;       /* 0: any; see nx_grpc_port */
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
+    struct nx_tls *tls;                 /* outlives the server; NULL: plain */
 };
 
 /* Listens. `methods` outlives the server. On failure *server is untouched and `err` names address,
