@@ -103,15 +103,11 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
                                     struct nx_err *err)
 {
     static const struct option options[] = {
-        {"recipe", required_argument, NULL, 'r'},
-        {"timeout", required_argument, NULL, 't'},
-        {"replace", no_argument, NULL, 'p'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"ca", required_argument, NULL, 'a'},
-        {"cert", required_argument, NULL, 'c'},
-        {"key", required_argument, NULL, 'k'},
-        {0},
+        {"recipe", required_argument, NULL, 'r'}, {"timeout", required_argument, NULL, 't'},
+        {"replace", no_argument, NULL, 'p'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {"ca", required_argument, NULL, 'a'},
+        {"cert", required_argument, NULL, 'c'},   {"key", required_argument, NULL, 'k'},
+        {"token", required_argument, NULL, 'o'},  {0},
     };
     optind = 0; /* glibc: start over, whatever was parsed before */
     opterr = 0;
@@ -124,6 +120,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
         case 'a': args->ca_path = optarg; break;
         case 'c': args->cert_path = optarg; break;
         case 'k': args->key_path = optarg; break;
+        case 'o': args->token_path = optarg; break;
         case 'h': args->help = true; return NX_OK;
         case ':': return nx_err_set(err, NX_INVALID, "%s needs a value", argv[optind - 1]);
         default:

@@ -22,15 +22,16 @@
 
 struct nx_client_call;
 
-/* PEM text, NUL-terminated. ca NULL: no TLS. cert and key: both or neither. */
-struct nx_client_tls {
-    const char *ca, *cert, *key;
+/* How to show who one is, and whom one believes. PEM text, NUL-terminated. ca NULL: no TLS. cert and key: both or
+ * neither. token NULL: none. */
+struct nx_client_identity {
+    const char *ca, *cert, *key, *token;
 };
 
 /* Connects, within a few seconds, and starts the call. `method` is "/service/Method"; timeout_s
  * counts from now to the reply. Nothing of a request is sent before the connection stands. node,
- * method and interrupted outlive the call; tls only this one. */
-enum nx_status nx_client_call_open(const char *node, const struct nx_client_tls *tls,
+ * method and interrupted outlive the call; identity only this one. */
+enum nx_status nx_client_call_open(const char *node, const struct nx_client_identity *identity,
                                    const char *method, uint32_t timeout_s,
                                    const volatile sig_atomic_t *interrupted,
                                    struct nx_client_call **call, struct nx_err *err);

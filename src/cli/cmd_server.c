@@ -96,6 +96,7 @@ static enum nx_status open_function_tier(struct server *s, const struct nx_group
                                         .tls = {.cert = s->config.tls_cert,
                                                 .key = s->config.tls_key,
                                                 .client_ca = s->config.tls_client_ca},
+                                        .tokens = s->config.tokens,
                                         .rest = rest_config(&s->config)};
     NX_TRY(nx_function_tier_open(&c, &s->function_tier, err));
     NX_TRY(nx_group_open(g, nx_function_tier_upcalls(), nx_function_tier_ctx(s->function_tier),

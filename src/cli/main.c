@@ -31,6 +31,7 @@ static const char usage[] =
     "          tags  one tag or several: 1 or 1,2,3\n"
     "          --ca FILE           speak TLS, and believe whom these authorities vouch for (PEM)\n"
     "          --cert FILE --key FILE  the certificate to show, and its key\n"
+    "          --token FILE        a bearer token, for nodes that want one\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
     "          --replace           installmodel: in place of the tag's model, without a gap\n"
     "          --timeout SECONDS   how long to wait for the answer\n"

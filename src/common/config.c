@@ -70,6 +70,7 @@ static const struct key keys[] = {
     FILE_NAME("CLIENTS", "tls_cert", tls_cert, ""),
     FILE_NAME("CLIENTS", "tls_key", tls_key, ""),
     FILE_NAME("CLIENTS", "tls_client_ca", tls_client_ca, ""),
+    FILE_NAME("CLIENTS", "tokens", tokens, ""),
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),

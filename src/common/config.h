@@ -45,6 +45,7 @@ struct nx_config {
     /* PEM files, from the node's folder; empty: none */
     char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
     char tls_client_ca[NX_CONFIG_PATH_BYTES];
+    char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */

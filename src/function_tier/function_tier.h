@@ -21,6 +21,7 @@ struct nx_function_tier_config {
     uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
     uint64_t seed;                 /* of the replica choice */
     struct nx_tls_files tls;       /* paths; no certificate: plain */
+    const char *tokens;            /* path; "": everybody may do everything */
     struct nx_rest_config rest;
 };
 

@@ -27,7 +27,7 @@ struct nx_v2_call {
     bool raw;
     void (*told)(struct nx_v2_call *v, const struct nx_model_list *list);
     /* of a stream */
-    bool stream, held, ended;
+    bool stream, held, ended, asked_before;
     uint8_t *unsent; /* an answer that waits for room */
     size_t unsent_bytes;
 };

@@ -144,6 +144,7 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
         return nx_err_set(err, status, "gRPC server: out of memory");
     }
     server->core.neighbour = config->neighbour;
+    server->core.guard = config->guard;
     server->tls = config->tls;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {

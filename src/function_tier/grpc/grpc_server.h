@@ -44,6 +44,8 @@ enum nx_call_kind {
     NX_CALL_BIDI,          /* many in, many out, in any interleaving */
 };
 
+enum { NX_CALL_CALLER_BYTES = 32 };
+
 enum nx_call_take {
     NX_CALL_TAKEN, /* done with these bytes */
     NX_CALL_HELD,  /* not now: offer them again after nx_call_resume */
@@ -112,12 +114,20 @@ struct nx_grpc_neighbour {
     bool (*make_room)(void *ctx);
 };
 
+/* Asked before a call reaches its service: metadata and path are known. It may name the caller, and may finish the call,
+ * of which the service then never hears. */
+struct nx_grpc_guard {
+    void *ctx;
+    void (*admit)(void *ctx, struct nx_call *call, nx_ns now); /* NULL: everybody is let in */
+};
+
 struct nx_grpc_config {
     const char *address; /* numeric IPv4 or IPv6 */
     uint16_t port;       /* 0: any; see nx_grpc_port */
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
-    struct nx_tls *tls;                 /* outlives the server; NULL: plain */
+    struct nx_grpc_guard guard;
+    struct nx_tls *tls; /* outlives the server; NULL: plain */
 };
 
 /* Listens. `methods` outlives the server. On failure *server is untouched and `err` names address,
@@ -182,7 +192,10 @@ void *nx_call_user(const struct nx_call *call); /* NULL until set */
 void *nx_call_ctx(const struct nx_call *call);  /* the method's ctx */
 const char *nx_call_path(const struct nx_call *call);
 const char *nx_call_peer(const struct nx_call *call); /* "127.0.0.1:4711" */
-nx_ns nx_call_deadline(const struct nx_call *call);   /* the client's or call_timeout_ns's */
+/* Who calls, as the guard named them, for logs; "" if it did not. Cut at NX_CALL_CALLER_BYTES - 1. */
+void nx_call_name_caller(struct nx_call *call, const char *name);
+const char *nx_call_caller(const struct nx_call *call);
+nx_ns nx_call_deadline(const struct nx_call *call); /* the client's or call_timeout_ns's */
 
 /* The value of the first header of that name (lower case), or NULL; valid as long as the call.
  * Names ending in -bin: nx_grpc_base64_decode. */
