@@ -2,8 +2,11 @@
  *
  * One thread: a turn polls the group, then the tier, then sleeps until a descriptor rings or a timer is due.
  *
- *     FORMING ──first view──► SERVING ──stop asked──► DRAINING ──idle──► LEAVING ──► exit 0
- *        └──────────stop asked or the group failed: exit at once────────────┘ */
+ *     FORMING ──first view──► SERVING ──stop asked──► NOTICE ──drain_s──► DRAINING ──idle──► LEAVING ──► exit 0
+ *        └──────────stop asked or the group failed: exit at once─────────────────────────────┘
+ *
+ * NOTICE: a node of the function tier tells probes that it is not ready and serves on, until proxies send no one any more.
+ * A second stop ends it at once. */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
 #include "common/arena.h"
@@ -33,9 +36,9 @@ struct server {
     struct nx_function_tier *function_tier; /* one of the two */
     struct nx_categorizer *categorizer;
     int epoll_fd, signal_fd;
-    bool formed, told_waiting, stopping, left;
+    bool formed, told_waiting, stopping, draining, left;
     nx_ns started;
-    nx_ns drain_until;
+    nx_ns notice_until, drain_until;
 };
 
 /* --- opening ------------------------------------------------------------------------------------ */
@@ -265,14 +268,27 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
     return stop;
 }
 
-static void begin_stop(struct server *s, nx_ns now)
+static void begin_drain(struct server *s, nx_ns now)
 {
-    s->stopping = true;
+    s->draining = true;
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
     else
         nx_categorizer_drain(s->categorizer, now);
+}
+
+/* A second stop has no patience. */
+static void begin_stop(struct server *s, nx_ns now)
+{
+    bool notice = s->function_tier && s->formed && s->config.drain_s > 0;
+    if (s->stopping || !notice)
+        s->notice_until = now;
+    else
+        s->notice_until = now + (nx_ns)s->config.drain_s * NX_SEC;
+    if (!s->stopping && notice)
+        nx_function_tier_announce_drain(s->function_tier);
+    s->stopping = true;
 }
 
 static bool drained(const struct server *s, nx_ns now)
@@ -304,13 +320,15 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
         busy |= nx_function_tier_poll(s->function_tier, now);
     else
         busy |= nx_categorizer_poll(s->categorizer);
-    if (s->stopping && drained(s, now))
+    if (s->stopping && !s->draining && now >= s->notice_until)
+        begin_drain(s, now);
+    if (s->draining && drained(s, now))
         s->left = !s->formed || nx_group_leave(s->group);
     *wake_at = NX_NEVER;
     if (!s->formed && !s->told_waiting)
         *wake_at = s->started + PATIENCE_NS;
     if (s->stopping)
-        *wake_at = now + STOPPING_NS;
+        *wake_at = s->draining ? now + STOPPING_NS : s->notice_until;
     if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
         *wake_at = nx_function_tier_next_timer(s->function_tier);
     return busy;
@@ -341,7 +359,7 @@ static int run(struct server *s, struct nx_err *err)
         if (group_wake_at < wake_at)
             wake_at = group_wake_at;
         int count = wait_for_events(s, events, 8, busy ? 0 : wake_at);
-        if (stop_asked(s, events, count) && !s->stopping)
+        if (stop_asked(s, events, count))
             begin_stop(s, now);
     }
     return EXIT_SUCCESS;

@@ -67,6 +67,7 @@ static const struct key keys[] = {
     NUM("CLIENTS", "requests_max", requests_max, 1, 100000, "512"),
     NUM("CLIENTS", "requests_mb", requests_mb, 1, 65536, "256"),
     NUM("CLIENTS", "request_max_mb", request_max_mb, 1, 256, "64"),
+    NUM("CLIENTS", "drain_s", drain_s, 0, 3600, "0"),
     FILE_NAME("CLIENTS", "tls_cert", tls_cert, ""),
     FILE_NAME("CLIENTS", "tls_key", tls_key, ""),
     FILE_NAME("CLIENTS", "tls_client_ca", tls_client_ca, ""),

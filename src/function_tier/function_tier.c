@@ -196,10 +196,16 @@ enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_
     return tier->auth ? nx_auth_reload(tier->auth, err) : NX_OK;
 }
 
-void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
+void nx_function_tier_announce_drain(struct nx_function_tier *tier)
 {
     tier->draining = true;
     set_serving(tier, false);
+    nx_http_announce_drain(nx_rest_http(tier->rest));
+}
+
+void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
+{
+    nx_function_tier_announce_drain(tier);
     nx_health_end_watches(&tier->health);
     nx_grpc_drain(tier->server, now);
     nx_http_drain(nx_rest_http(tier->rest), now);

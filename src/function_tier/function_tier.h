@@ -42,7 +42,10 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
 /* Reads the files that clients' connections depend on again. On failure all stays as it was. */
 enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err);
 
-/* No new work; what is under way is finished. Poll until drained. */
+/* The first step of a drain: probes are told that this node is not ready, and all who come are served as before, until those
+ * who send them have noticed. */
+void nx_function_tier_announce_drain(struct nx_function_tier *tier);
+/* No new connections; what is under way is finished. Poll until drained. */
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now);
 bool nx_function_tier_drained(const struct nx_function_tier *tier);
 

@@ -326,7 +326,7 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_loopback)
         nx_rest_refuse(call, 403, NULL,
                        "models are managed from this machine only (key management)");
-    else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->ready)
+    else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->takes)
         nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
     else if (!(flags & NX_ENDPOINT_INFERS))
         return false;
@@ -547,6 +547,7 @@ struct nx_http *nx_rest_http(struct nx_rest *rest)
 void nx_rest_set_ready(struct nx_rest *rest, bool ready)
 {
     rest->ready = ready;
+    rest->takes |= ready;
 }
 
 void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)

@@ -65,7 +65,8 @@ struct nx_rest {
     struct nx_rest_call *calls;
     uint32_t admitted;
     uint64_t admitted_bytes;
-    bool ready;
+    bool ready; /* what probes are told */
+    bool takes; /* once ready, for ever: who was told to stop still serves those who come */
 };
 
 /* --- ends of a call: it is gone when they return --- */

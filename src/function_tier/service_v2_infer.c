@@ -20,7 +20,7 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
     v->begun = nx_clock_now();
     if (!v->request)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
-    if (!v->service->ready)
+    if (!v->service->takes)
         return nx_err_set(err, NX_UNAVAILABLE, "this node takes no requests now; try again");
     NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
     status = nx_v2_pb_read(&infer, v->request, err);

@@ -72,7 +72,7 @@ struct nx_http {
     struct nx_http_conns woken; /* replied to outside their own turn */
     struct nx_prng prng;        /* of request ids */
     int epoll_fd;
-    bool draining;
+    bool announced, draining; /* each reply is a connection's last; idle ones close as well */
     uint32_t dead_count;
     nx_ns now;
     char date[64]; /* of the second date_s */

@@ -182,9 +182,14 @@ int nx_http_fd(const struct nx_http *http)
     return http->epoll_fd;
 }
 
+void nx_http_announce_drain(struct nx_http *http)
+{
+    http->announced = true;
+}
+
 void nx_http_drain(struct nx_http *http, nx_ns now)
 {
-    http->draining = true;
+    http->draining = http->announced = true;
     http->now = now;
     close_idle(http);
     sweep(http);

@@ -85,6 +85,8 @@ int nx_http_fd(const struct nx_http *http); /* an epoll descriptor */
 bool nx_http_poll(struct nx_http *http, nx_ns now);
 nx_ns nx_http_next_timer(const struct nx_http *http); /* as of nx_grpc_next_timer */
 
+/* From now on each reply is its connection's last; connections still come and are served. */
+void nx_http_announce_drain(struct nx_http *http);
 /* Idle connections close, the others after their reply. */
 void nx_http_drain(struct nx_http *http, nx_ns now);
 bool nx_http_drained(const struct nx_http *http);
