@@ -152,9 +152,10 @@ void nx_rest_reply(struct nx_rest_call *call, int status, const char *type, cons
     if (call->endpoint)
         nx_metrics_request(call->rest->metrics, call->endpoint->api, status,
                            nx_clock_now() - ask->begun);
+    bool hints = (status == 429 || status == 503) && !call->over_rate;
     stop_work(call);
     leave(call);
-    if ((status == 429 || status == 503) && !call->over_rate)
+    if (hints)
         nx_http_header(x, "Retry-After", "1");
     nx_http_reply(x, status, type, body, len);
 }
