@@ -168,6 +168,14 @@ void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *gro
     nx_route_attach(tier->route, group);
 }
 
+void nx_function_tier_detach(struct nx_function_tier *tier, const char *why)
+{
+    struct nx_err err = {0};
+    nx_err_set(&err, NX_UNAVAILABLE, "%s", why);
+    set_serving(tier, false);
+    nx_route_detach(tier->route, &err);
+}
+
 int nx_function_tier_fd(const struct nx_function_tier *tier)
 {
     return tier->epoll_fd;

@@ -34,6 +34,10 @@ const struct nx_group_upcalls *nx_function_tier_upcalls(void);
 void *nx_function_tier_ctx(struct nx_function_tier *tier);
 void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *group);
 
+/* The group is about to be closed, another may be attached: what is under way is answered "unavailable", and so is what
+ * comes meanwhile. */
+void nx_function_tier_detach(struct nx_function_tier *tier, const char *why);
+
 int nx_function_tier_fd(const struct nx_function_tier *tier);
 nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
 /* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
