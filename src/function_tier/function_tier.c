@@ -9,6 +9,7 @@
 #include "function_tier/service_control.h"
 #include "function_tier/service_demo.h"
 #include "function_tier/service_health.h"
+#include "function_tier/service_reflection.h"
 #include "function_tier/service_v2.h"
 
 #include <errno.h>
@@ -21,7 +22,8 @@ enum {
     V2_METHODS_AT = NX_SERVICE_DEMO_METHODS,
     HEALTH_METHODS_AT = V2_METHODS_AT + NX_SERVICE_V2_METHODS,
     CONTROL_METHODS_AT = HEALTH_METHODS_AT + NX_HEALTH_METHODS,
-    METHODS = CONTROL_METHODS_AT + NX_SERVICE_CONTROL_METHODS
+    REFLECTION_METHODS_AT = CONTROL_METHODS_AT + NX_SERVICE_CONTROL_METHODS,
+    METHODS = REFLECTION_METHODS_AT + NX_SERVICE_REFLECTION_METHODS
 };
 
 static const char demo_service[] = "sospdemo.FunctionTierService";
@@ -128,6 +130,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     nx_health_init(&t->health);
     nx_health_methods(&t->health, t->methods + HEALTH_METHODS_AT);
     nx_service_control_methods(t->route, t->methods + CONTROL_METHODS_AT);
+    nx_service_reflection_methods(t->methods + REFLECTION_METHODS_AT);
     set_serving(t, false);
     NX_TRY(nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err));
     nx_rest_set_grpc(t->rest, t->server);

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "function_tier/http/http_coding.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,12 @@ static void body_whole(struct nx_http_conn *conn, nx_ns now)
 {
     struct nx_http_exchange *x = conn->x;
     static const uint8_t nothing[1];
+    struct nx_err err;
+    int status;
+    if (nx_http_unpack(&x->head, x->body_max, &x->body, &status, &err) != NX_OK) {
+        nx_http_conn_refuse(conn, status, err.text);
+        return;
+    }
     x->ask.body = nx_grpc_buffer_len(&x->body) ? nx_grpc_buffer_span(&x->body) : nothing;
     x->ask.body_bytes = nx_grpc_buffer_len(&x->body);
     nx_http_conn_enter(conn, NX_HTTP_AWAIT_SERVICE);
