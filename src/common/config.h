@@ -55,7 +55,7 @@ struct nx_config {
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
     /* [PERS] */
-    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's folder */
+    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
