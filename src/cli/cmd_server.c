@@ -2,10 +2,13 @@
  *
  * One thread: a turn polls the group, then the tier, then sleeps until a descriptor rings or a timer is due.
  *
- *     FORMING ──first view──► SERVING ──stop asked──► DRAINING ──idle──► LEAVING ──► exit 0
- *      │ ▲                       │ taken for failed                       │
- *      │ └──after a pause── OUTSIDE ──stop asked──► exit 0                │
- *      └───────────stop asked or the group failed: exit at once───────────┘ */
+ *     FORMING ──first view──► SERVING ──stop asked──► NOTICE ──drain_s──► DRAINING ──idle──► LEAVING ──► exit 0
+ *      │ ▲                       │ taken for failed                                             │
+ *      │ └──after a pause── OUTSIDE ──stop asked──► exit 0                                      │
+ *      └───────────stop asked or the group failed: exit at once─────────────────────────────────┘
+ *
+ * NOTICE: a node of the function tier tells probes that it is not ready and serves on, until proxies send no one any more.
+ * A second stop ends it at once. */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
 #include "common/arena.h"
@@ -39,11 +42,11 @@ struct server {
     struct nx_function_tier *function_tier; /* one of the two */
     struct nx_categorizer *categorizer;
     int epoll_fd, signal_fd;
-    bool formed, told_waiting, stopping, left;
+    bool formed, told_waiting, stopping, draining, left;
     nx_ns started; /* of FORMING */
     nx_ns formed_at;
     nx_ns rejoin_at, rejoin_pause;
-    nx_ns drain_until;
+    nx_ns notice_until, drain_until;
 };
 
 /* --- opening ------------------------------------------------------------------------------------ */
@@ -109,6 +112,10 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
                                         .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
+                                        .tls = {.cert = s->config.tls_cert,
+                                                .key = s->config.tls_key,
+                                                .client_ca = s->config.tls_client_ca},
+                                        .tokens = s->config.tokens,
                                         .rest = rest_config(&s->config)};
     return nx_function_tier_open(&c, &s->function_tier, err);
 }
@@ -164,13 +171,14 @@ static void close_group(struct server *s)
     s->categorizer = NULL;
 }
 
-/* Stops arrive as bytes: signals through a descriptor, ENTER through the terminal. */
+/* Stops and reloads arrive as bytes: signals through a descriptor, ENTER through the terminal. */
 static enum nx_status open_loop(struct server *s, struct nx_err *err)
 {
     sigset_t stops;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGHUP);
     sigprocmask(SIG_BLOCK, &stops, NULL);
     signal(SIGPIPE, SIG_IGN);
     s->signal_fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -252,6 +260,31 @@ static bool is_in_background(void)
     return foreground >= 0 && foreground != getpgrp();
 }
 
+static void reload(struct server *s)
+{
+    struct nx_err err;
+    if (!s->function_tier)
+        return;
+    if (nx_function_tier_reload(s->function_tier, &err) == NX_OK)
+        nx_log_write(NX_LOG_INFO, "SIGHUP: files for clients' connections read again");
+    else
+        nx_warn("SIGHUP: all stays as it was: %s", err.text);
+}
+
+/* The pending signals, each once. True if one of them asks to stop. */
+static bool take_signals(struct server *s)
+{
+    struct signalfd_siginfo got;
+    bool stop = false;
+    while (read(s->signal_fd, &got, sizeof got) == sizeof got) {
+        if (got.ssi_signo == SIGHUP)
+            reload(s);
+        else
+            stop = true;
+    }
+    return stop;
+}
+
 static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
 {
     bool stop = false;
@@ -260,23 +293,40 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
         int fd = events[i].data.fd;
         if (fd != s->signal_fd && fd != STDIN_FILENO)
             continue;
+        if (fd == s->signal_fd) {
+            stop |= take_signals(s);
+            continue;
+        }
         if (fd == STDIN_FILENO && is_in_background()) {
             epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
             continue;
         }
-        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, end of input, or a signal */
+        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, or end of input */
     }
     return stop;
 }
 
-static void begin_stop(struct server *s, nx_ns now)
+static void begin_drain(struct server *s, nx_ns now)
 {
-    s->stopping = true;
+    s->draining = true;
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
     else if (s->categorizer)
         nx_categorizer_drain(s->categorizer, now);
+}
+
+/* A second stop has no patience. */
+static void begin_stop(struct server *s, nx_ns now)
+{
+    bool notice = s->function_tier && s->formed && s->config.drain_s > 0;
+    if (s->stopping || !notice)
+        s->notice_until = now;
+    else
+        s->notice_until = now + (nx_ns)s->config.drain_s * NX_SEC;
+    if (!s->stopping && notice)
+        nx_function_tier_announce_drain(s->function_tier);
+    s->stopping = true;
 }
 
 static bool drained(const struct server *s, nx_ns now)
@@ -335,7 +385,7 @@ static bool turn_outside(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_
 static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
 {
     bool busy = nx_group_poll(s->group);
-    if (!s->formed && nx_group_view(s->group)) {
+    if (!s->formed && nx_group_view(s->group) && !nx_group_replays(s->group)) {
         s->formed = true;
         s->formed_at = now;
         if (s->rejoin_at)
@@ -350,13 +400,15 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
         busy |= nx_function_tier_poll(s->function_tier, now);
     else
         busy |= nx_categorizer_poll(s->categorizer);
-    if (s->stopping && drained(s, now))
+    if (s->stopping && !s->draining && now >= s->notice_until)
+        begin_drain(s, now);
+    if (s->draining && drained(s, now))
         s->left = !s->formed || nx_group_leave(s->group);
     *wake_at = NX_NEVER;
     if (!s->formed && !s->told_waiting)
         *wake_at = s->started + PATIENCE_NS;
     if (s->stopping)
-        *wake_at = now + STOPPING_NS;
+        *wake_at = s->draining ? now + STOPPING_NS : s->notice_until;
     if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
         *wake_at = nx_function_tier_next_timer(s->function_tier);
     return busy;
@@ -403,7 +455,7 @@ static int run(struct server *s, struct nx_err *err)
         if (!live(s, now, &wake_at, err))
             return EXIT_FAILURE;
         int count = wait_for_events(s, events, 8, wake_at);
-        if (!s->stopping && stop_asked(s, events, count))
+        if (stop_asked(s, events, count))
             begin_stop(s, now);
     }
     return EXIT_SUCCESS;

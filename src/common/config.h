@@ -54,6 +54,11 @@ struct nx_config {
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
+    uint32_t drain_s; /* how long a node that stops is not ready and serves on */
+    /* PEM files, from the node's folder; empty: none */
+    char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
+    char tls_client_ca[NX_CONFIG_PATH_BYTES];
+    char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
     /* [PERS] */
     char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */

@@ -117,7 +117,11 @@ void nx_core_begin_change(struct nx_core *core)
 static void begin_among_others(struct nx_core *core)
 {
     core->table.here = 0;
+    core->began_among_others = true;
     nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_INSTALLED, core->view.vid);
+    /* Who accepted the change may not know that it is decided; of who comes it knows only what it is in. */
+    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_COMMITTED,
+                      nx_decision_word(core->view.vid, nx_view_ranks(&core->view)));
     if (core->mc.peers)
         nx_core_cut_bulk(core, core->mc.peers);
 }
@@ -255,7 +259,8 @@ bool nx_core_has_news(const struct nx_core *core)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
             return true;
-    return nx_core_relays_have_news(core);
+    return nx_core_relays_have_news(core) ||
+           (!core->change.decided && core->change.changed && nx_core_is_proven(core));
 }
 
 const struct nx_view *nx_core_view(const struct nx_core *core)

@@ -73,8 +73,12 @@ static bool is_fenced(const struct nx_core *core)
 bool nx_core_change(struct nx_core *core)
 {
     struct nx_suspect *suspect = &core->suspect;
-    if (core->change.changed)
+    if (core->change.changed) {
         hear_decisions(core);
+        if (nx_core_is_proven(core))
+            nx_change_hear_decision(&core->change,
+                                    nx_decision_word(core->view.vid + 1, core->change.changed));
+    }
     if (is_fenced(core)) {
         suspect->left = suspect->leaving;
         core->down = NX_FENCED;

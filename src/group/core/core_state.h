@@ -43,6 +43,7 @@ struct nx_core {
     nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
     nx_rankset reborn; /* members that are known to be dead, since their nodes ask to join */
 
+    bool began_among_others; /* we joined a group that was there */
     bool
         has_state; /* of our shard; else nothing is delivered, and the end of a view skips what it delivers */
     bool starved; /* our shard has too few members with state: it is wedged */
@@ -131,6 +132,8 @@ uint64_t nx_core_trim(const struct nx_core *core);
 enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event);
 enum nx_status nx_core_join(struct nx_core *core, const struct nx_event *event);
 enum nx_status nx_core_take_state(struct nx_core *core);
+/* Somebody is in the view that we accepted, who comes in it: it is decided, though all may be dead who decided it. */
+bool nx_core_is_proven(const struct nx_core *core);
 nx_rankset nx_core_cards(const struct nx_core *core); /* seats admitted in this view */
 /* The view that is decided, but for its bases and shards. */
 void nx_core_next_view(const struct nx_core *core, struct nx_view *next);
