@@ -134,7 +134,7 @@ int main(int argc, char **argv)
         .local_id = (nx_node)id, .local_ip = "127.0.0.1", .gms_port = (uint16_t)(port + id),
         .leader_ip = "127.0.0.1", .leader_gms_port = (uint16_t)port, .provider = "tcp",
         .first_view_nodes = (uint32_t)nodes, .members_max = (uint32_t)nodes + 1, /* one comes back */
-        .join_timeout_ns = 60 * NX_SEC, .spec = {1, {{"COUNTER", 1, 1, NX_MEMBERS_MAX}}}};
+        .join_timeout_ns = 60 * NX_SEC, .spec = {1, {{"COUNTER", 1, 1, NX_MEMBERS_MAX, false}}}};
     struct nx_group_upcalls up = {.view = view_installed, .deliver = deliver, .down = down,
         .state_snapshot = state_snapshot, .state_read = state_read, .state_part = state_part};
     /* clang-format on */

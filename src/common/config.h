@@ -60,7 +60,7 @@ struct nx_config {
     char tls_client_ca[NX_CONFIG_PATH_BYTES];
     char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
     /* [PERS] */
-    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's folder */
+    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */

@@ -109,7 +109,8 @@ static enum nx_status watch_bootstrap(struct nx_group *g, struct nx_err *err)
 static enum nx_status lend_request(void *group, const struct nx_event *event)
 {
     enum nx_status status = nx_group_request(group, event);
-    if (event->type == NX_EV_STATE && status == NX_OK) /* nothing is delivered since the state was cut */
+    /* nothing is delivered since the state was cut */
+    if (event->type == NX_EV_STATE && status == NX_OK)
         nx_group_keep_state(group);
     return status;
 }

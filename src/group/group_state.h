@@ -130,7 +130,8 @@ enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err);
 bool nx_group_keep_turn(struct nx_group *g, nx_ns now);
 /* Before the tier sees it. */
 void nx_group_keep_upcall(struct nx_group *g, const struct nx_upcall *u);
-void nx_group_keep_state(struct nx_group *g); /* our shard's state came from another member just now */
+/* Our shard's state came from another member just now. */
+void nx_group_keep_state(struct nx_group *g);
 /* Before the first view: the log is handed up; and the view of this attempt is in our note. */
 bool nx_group_keep_replay(struct nx_group *g);
 bool nx_group_keep_ready(struct nx_group *g);

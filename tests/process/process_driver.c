@@ -49,7 +49,10 @@ static void become_node(const struct driver *d, const int in[2], const int out[2
     if (d->log)
         dup2(d->log, STDERR_FILENO);
     snprintf(args[0], sizeof args[0], "%u", id);
-    snprintf(args[1], sizeof args[1], "%u", d->ports[index] ? d->ports[index] : index == 0 ? d->port : 0);
+    unsigned port = index == 0 ? d->port : 0;
+    if (d->ports[index])
+        port = d->ports[index];
+    snprintf(args[1], sizeof args[1], "%u", port);
     snprintf(args[2], sizeof args[2], "%u", d->port);
     snprintf(args[3], sizeof args[3], "%u", nodes);
     snprintf(args[4], sizeof args[4], "%u", min_nodes);

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
         .gms_port = (uint16_t)atoi(argv[2]),
         .leader_gms_port = (uint16_t)atoi(argv[3]),
         .first_view_nodes = (uint32_t)atoi(argv[4]),
-        .spec = {1, {{"ALL", 1, (uint32_t)atoi(argv[5]), 8}}},
+        .spec = {1, {{"ALL", 1, (uint32_t)atoi(argv[5]), 8, false}}},
         .members_max = 8,
         .join_timeout_ns = (nx_ns)(atof(argv[6]) * NX_SEC),
         .timeout_ns = atoi(argv[10]) * NX_MS,

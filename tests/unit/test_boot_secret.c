@@ -76,7 +76,7 @@ static int open_fixture(void **state)
             .leader_ip = "127.0.0.1",
             .leader_gms_port = f->port,
             .first_view_nodes = NODES,
-            .spec = {1, {{"ALL", 1, 1, 8}}},
+            .spec = {1, {{"ALL", 1, 1, 8, false}}},
             .provider = "tcp",
             .members_max = 8,
             .join_timeout_ns = 30 * NX_SEC,

@@ -57,7 +57,7 @@ static int make_configs(void **state)
             .leader_gms_port = f->port,
             .first_view_nodes = NODES,
             .subgroup = 0,
-            .spec = {1, {{"ALL", 1, 1, 8}}},
+            .spec = {1, {{"ALL", 1, 1, 8, false}}},
             .provider = "tcp",
             .members_max = 8,
             .join_timeout_ns = 30 * NX_SEC,

@@ -124,13 +124,13 @@ struct nx_event {
     uint64_t total;                 /* *_OPEN */
     const void *bytes;              /* SEND, *_WRITE; BULK_OPEN: the head */
     size_t len;
-    void *cookie;         /* QUERY_OPEN */
-    bool system;          /* QUERY_OPEN: between the shell's own layers; its parts are flagged */
-    uint32_t word, value; /* LOAD */
+    void *cookie;            /* QUERY_OPEN */
+    bool system;             /* QUERY_OPEN: between the shell's own layers; its parts are flagged */
+    uint32_t word, value;    /* LOAD */
     enum nx_note_state note; /* … what our note says of it … */
-    uint64_t places;         /* … and the places of our shard's order, of all views, that are on our disk */
+    uint64_t places; /* … and the places of our shard's order, of all views, that are on our disk */
     bool hold; /* POLL: our disk is behind: hand up nothing ordered or bulk, unless the view ends */
-    const char *why;      /* PEER_DOWN: a static sentence */
+    const char *why; /* PEER_DOWN: a static sentence */
 };
 
 /* Only the named fields of an upcall are filled in. */

@@ -62,11 +62,11 @@ struct nx_core {
         ending; /* members, us too, whose bulk streams a cut ended, and that are not all closed yet */
     nx_rankset vacated;    /* of these, the ones that are out of the view */
     nx_seq settled_before; /* what was settled when the view was installed */
-    uint8_t *saved;   /* a multicast ring: our undelivered messages, while a view is installed */
+    uint8_t *saved; /* a multicast ring: our undelivered messages, while a view is installed */
     uint64_t durable_words[NX_MEMBERS_MAX]; /* per rank, ours included: core_durable.c */
     nx_seq durable;                         /* only grows */
-    bool held; /* the shell's disk is behind */
-    nx_rankset owing; /* peers to tell what we consumed of their point-to-point bytes */
+    bool held;                              /* the shell's disk is behind */
+    nx_rankset owing;           /* peers to tell what we consumed of their point-to-point bytes */
     uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
     nx_ns receipts_at; /* when what we owe is told at the latest; NX_NEVER: we owe nothing */

@@ -251,6 +251,5 @@ bool nx_core_hand_up(struct nx_core *core, struct nx_update *update)
     }
     core->delivered[core->self] = core->mc.delivered;
     return more || core->p2p.unread || (core->bulk.unread && !core->held) || core->orphaning ||
-           core->ending ||
-           core->suspect.unreported;
+           core->ending || core->suspect.unreported;
 }
