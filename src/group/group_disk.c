@@ -94,8 +94,12 @@ static enum nx_status restore(struct nx_group_disk *disk, const struct nx_group_
                               void *ctx, struct nx_err *err)
 {
     struct restore r = {.up = up, .ctx = ctx, .subgroup = disk->subgroup};
+    struct nx_replay view;
     disk->restored = true;
-    if (!nx_durable_has_checkpoint(disk->durable, &r.total) || !up->state_part)
+    if (!nx_durable_has_checkpoint(disk->durable, &r.total, &view))
+        return NX_OK;
+    replay_one(disk, up, ctx, &view);
+    if (!up->state_part)
         return NX_OK;
     disk->awaits = true;
     enum nx_status status =
@@ -188,6 +192,8 @@ static bool read_state(struct nx_group_disk *disk, const struct nx_group_upcalls
     uint8_t piece[STATE_PIECE_BYTES];
     uint64_t before = disk->snapshot_at;
     while (disk->reads && disk->snapshot_at < disk->snapshot_bytes) {
+        if (!nx_durable_checkpoint_goes_on(disk->durable))
+            break;
         size_t len = up->state_read(ctx, disk->snapshot, disk->snapshot_at, piece, sizeof piece);
         if (len == NX_STATE_BROKEN)
             fail(disk, NX_IO, "the tier could not give its state for the log");
@@ -240,6 +246,8 @@ bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
     moved |= read_state(disk, up, ctx);
     if (!nx_core_view(core))
         return moved;
+    if (up->state_snapshot && !disk->reads)
+        nx_group_disk_cut(disk, up, ctx, disk->subgroup, false);
     nx_core_notes(core, &written, &certain);
     nx_durable_hear_notes(disk->durable, written, certain);
     if (nx_durable_status(disk->durable, NULL) == NX_OK)

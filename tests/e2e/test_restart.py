@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
 """Total failure: every node is killed; models answer again from the logs, and nobody begins alone."""
 
+import concurrent.futures
 import glob
 import os
 import shutil
 import signal
+import threading
 
 import harness
 from harness import Group, wait_until
 from test_deaths import DeathCase
+
+
+HAS_STATE = "this replica has its shard's state"
+LOG_BEGINS = "the log begins at place "
 
 
 class RestartCase(DeathCase):
@@ -89,6 +95,64 @@ class TotalRestart(RestartCase):
         other.wait_line(harness.READY)
         leader.wait_line(harness.READY)
         self.assert_red(self.ask(1))
+
+
+class Rejoin(RestartCase):
+    def install(self, first, stop, installed):
+        """One after the other until told to stop, each acknowledged; a tag's failure is no model."""
+        tag = first
+        while not stop.is_set() and tag < first + 100:
+            answer = self.group.client("installmodel", str(tag), *self.paths)
+            if answer.code == 0:
+                installed.append(tag)
+            tag += 1
+
+    def await_lines(self, node, *lines):
+        for line in lines:
+            wait_until(lambda: any(line in said for said in node.errors), node.story())
+
+    def come_back(self, k):
+        """Into the living group: its log was left behind, so it begins anew."""
+        node = self.group.start_node(k, "--log_level", "info")
+        self.await_lines(node, HAS_STATE, LOG_BEGINS)
+
+    def rejoin_under_installs(self, k):
+        installed, stop = [], threading.Event()
+
+        def await_one():
+            have = len(installed)
+            wait_until(lambda: len(installed) > have, "no install is acknowledged")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            work = pool.submit(self.install, 100, stop, installed)
+            try:
+                await_one()
+                self.group.nodes[k].kill()
+                await_one()
+                self.come_back(k)
+                await_one()
+            finally:
+                stop.set()
+            work.result(harness.WAIT_S)
+        return installed
+
+    def assert_all_answer(self, tags):
+        for tag in tags:
+            self.assert_red(self.ask(tag))
+        self.assertNotEqual(self.ask(1).code, 0)
+
+    def test_whichever_replica_is_back_has_all(self):
+        """One was away for a while, the other while the first began the group again: either alone has every model."""
+        self.serve_kept(tags=(1, 2))
+        self.assertEqual(self.group.client("removemodel", "1").code, 0)
+        tags = [2] + self.rejoin_under_installs(3)
+        self.kill_all()
+        self.start_in((0, 3, 1))
+        self.assert_all_answer(tags)
+        self.come_back(2)
+        self.assertEqual(self.group.client("installmodel", "3", *self.paths).code, 0)
+        self.kill_all()
+        self.start_in((2, 1, 0))
+        self.assert_all_answer(tags + [3])
 
 
 class SpoiltLogs(RestartCase):

@@ -219,7 +219,9 @@ static void a_member_that_comes_again_begins_its_log_anew(void **state)
     d = open_node(folder);
     assert_true(nx_durable_offer(d)->has_log);
     assert_int_equal(nx_durable_offer(d)->places, 9);
-    assert_true(nx_durable_has_checkpoint(d, &bytes));
+    struct nx_replay view;
+    assert_true(nx_durable_has_checkpoint(d, &bytes, &view));
+    assert_int_equal(view.view.vid, 2);
     assert_int_equal(bytes, 5);
     assert_int_equal(nx_durable_replay_checkpoint(d, collect, given, &err), NX_OK);
     assert_string_equal(given, "state");

@@ -18,12 +18,8 @@ static uint64_t word_of(const struct nx_core *core, enum nx_note_state note, uin
     return CERTAIN + (is_kept(core) && places > base ? places - base : 0);
 }
 
-static bool lacks_state(const struct nx_core *core, nx_rank rank)
-{
-    return !(core->with_state & NX_RANK_BIT(rank));
-}
-
-/* "An acknowledgement: every member calls the view certain, and whoever has the shard's state has the place on its disk." */
+/* "An acknowledgement: every member calls the view certain, and every member of the shard has the place on its disk", also
+ * one whose state is still on its way: so its log is as good as any other's once it has begun. */
 static void settle_durable(struct nx_core *core)
 {
     if (!is_kept(core))
@@ -34,7 +30,7 @@ static void settle_durable(struct nx_core *core)
         uint64_t word = core->durable_words[r];
         if (word < CERTAIN)
             return;
-        if ((core->mc.set & NX_RANK_BIT(r)) && !lacks_state(core, r))
+        if (core->mc.set & NX_RANK_BIT(r))
             least = word - CERTAIN < least ? word - CERTAIN : least;
     }
     if (least == UINT64_MAX)

@@ -27,6 +27,10 @@ enum nx_status nx_dur_take_references(struct nx_durable *d, struct nx_err *err)
     enum nx_status status;
     while ((status = cursor_next(d, cursor, &record, err)) == NX_OK) {
         status = nx_dur_decode(record.kind, record.payload, record.payload_bytes, &entry, err);
+        nx_dur_count(d, record.payload_bytes + entry.total, entry.kind == NX_DUR_BULK);
+        if (status == NX_OK && entry.kind == NX_DUR_BULK &&
+            nx_dur_add_reference(d, record.version, entry.blob) != NX_OK)
+            status = nx_err_set(err, NX_NO_MEMORY, "no memory for the log");
         if (status == NX_OK && entry.kind == NX_DUR_BULK &&
             nx_blob_ref(d->blobs, entry.blob) != NX_OK)
             status = nx_err_set(err, NX_CORRUPT, "%s/blobs/%s.blob is missing; the log names it",

@@ -207,16 +207,35 @@ static nx_vid stood_with_state(const struct nx_dur_offer *offer)
     return 0;
 }
 
+/* The view of its log's newest record, if that is of the basis' incarnation and not older: then the log holds all that
+ * was delivered before the basis. */
+static nx_vid logged(const struct scene *scene, const struct nx_dur_offer *offer)
+{
+    const struct nx_dur_member *m = nx_dur_find(scene->basis, offer->node);
+    bool stands = m && m->subgroup == offer->subgroup && m->shard == offer->shard;
+    uint64_t oldest = nx_dur_stamp(scene->basis->incarnation, scene->basis->vid);
+    bool same = offer->log_vid >> 32 == oldest >> 32;
+    return stands && same && offer->log_vid >= oldest ? (uint32_t)offer->log_vid : 0;
+}
+
 /* Whether its log holds all that was ever acknowledged in its shard. */
 static bool holds_all(const struct scene *scene, const struct nx_dur_offer *offer)
 {
     return offer->has_note && offer->has_log &&
-           nx_dur_keeps(scene->basis, offer->node, offer->subgroup, offer->shard);
+           (nx_dur_keeps(scene->basis, offer->node, offer->subgroup, offer->shard) ||
+            logged(scene, offer) != 0);
 }
 
-static bool is_better(const struct nx_dur_offer *offer, const struct nx_dur_offer *best)
+static nx_vid newest_stand(const struct scene *scene, const struct nx_dur_offer *offer)
 {
-    nx_vid stood = stood_with_state(offer), best_stood = best ? stood_with_state(best) : 0;
+    nx_vid noted = stood_with_state(offer), kept = logged(scene, offer);
+    return noted > kept ? noted : kept;
+}
+
+static bool is_better(const struct scene *scene, const struct nx_dur_offer *offer,
+                      const struct nx_dur_offer *best)
+{
+    nx_vid stood = newest_stand(scene, offer), best_stood = best ? newest_stand(scene, best) : 0;
     return !best || stood > best_stood || (stood == best_stood && offer->places > best->places);
 }
 
@@ -242,7 +261,7 @@ static void choose_truth(const struct scene *scene, uint8_t subgroup, uint8_t sh
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
         if (offer->subgroup == subgroup && offer->shard == shard && holds_all(scene, offer) &&
-            is_better(offer, best))
+            is_better(scene, offer, best))
             best = offer;
     }
     restart->base[subgroup][shard] = best ? best->places : 0;

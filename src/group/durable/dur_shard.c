@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+enum { BLOBS_KEPT = NX_BLOBS_MAX - 64 }; /* the rest: puts that are under way */
+
 /* --- open and close ----------------------------------------------------------------------------------------------- */
 
 static enum nx_status open_disk(struct nx_durable *d, const char *name, struct nx_disk **disk,
@@ -57,6 +59,8 @@ enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_
     NX_TRY(nx_blob_store_open(d->blob_disk, &d->blobs, err));
     d->replayed = d->newest == NX_SEQ_NONE;
     NX_TRY(nx_dur_find_checkpoint(d, err));
+    d->grown = d->grown_bodies = 0;
+    d->compact_after = 0;
     return nx_dur_take_references(d, err);
 }
 
@@ -122,6 +126,11 @@ void nx_dur_close_shard(struct nx_durable *d)
     while (d->bodies)
         drop_body(d, d->bodies);
     d->queued_bytes = 0;
+    nx_dur_compact_stop(d);
+    struct nx_blob_store *blobs = d->blobs;
+    d->blobs = NULL; /* the log goes on naming them */
+    nx_dur_drop_references(d, INT64_MAX);
+    d->blobs = blobs;
     if (d->blobs)
         nx_blob_store_close(d->blobs);
     if (d->log)
@@ -167,6 +176,7 @@ static void queue(struct nx_durable *d, uint32_t kind, nx_seq version, nx_rank s
     d->end = &q->next;
     d->queued_bytes += len;
     d->newest = version;
+    nx_dur_count(d, len + (body ? body->total : 0), body != NULL);
 }
 
 void nx_dur_append_view(struct nx_durable *d, const struct nx_view *view, nx_rank self)
@@ -227,14 +237,15 @@ static struct nx_dur_body *new_body(struct nx_durable *d, nx_stream stream, uint
     return body;
 }
 
+/* Bodies come before the state does, records after it. */
 void nx_durable_bulk(struct nx_durable *d, nx_stream stream, uint64_t total, const void *bytes,
                      size_t len)
 {
-    if (!d->records || d->failed.status != NX_OK)
+    if (!d->log || d->failed.status != NX_OK)
         return;
     struct nx_dur_body *body = find_body(d, stream);
     if (!body && total == 0)
-        return; /* it began before we had the state */
+        return; /* it began before our view */
     if (!body)
         body = new_body(d, stream, total);
     if (body && len == 0)
@@ -285,10 +296,21 @@ static bool feed_put(struct nx_durable *d, struct nx_dur_body *body)
     return moved;
 }
 
+/* Bodies wait for the checkpoint that frees others. If none is to come, the store says how many it takes. */
+static bool has_no_room(const struct nx_durable *d)
+{
+    uint32_t puts = 0;
+    for (const struct nx_dur_body *body = d->bodies; body; body = body->next)
+        puts += body->put && body->name[0] == '\0';
+    return d->compacts && nx_blob_count(d->blobs) + puts >= BLOBS_KEPT;
+}
+
 static bool move_body(struct nx_durable *d, struct nx_dur_body *body)
 {
     struct nx_err err = {0};
     if (body->name[0] != '\0')
+        return false;
+    if (!body->put && has_no_room(d))
         return false;
     if (!body->put && nx_blob_put_open(d->blobs, &body->put, &err) != NX_OK) {
         nx_durable_fail(d, &err);
@@ -347,6 +369,8 @@ static bool append_next(struct nx_durable *d)
     free(record);
     if (status == NX_AGAIN)
         return false;
+    if (status == NX_OK && q->body)
+        status = nx_dur_add_reference(d, q->version, q->body->name);
     if (status != NX_OK) {
         struct nx_err err = {0};
         if (nx_plog_status(d->log, &err) == NX_OK)
@@ -375,6 +399,7 @@ bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now)
     while (d->failed.status == NX_OK && append_next(d))
         moved = true;
     moved |= nx_plog_poll(d->log, now);
+    moved |= nx_dur_compact_poll(d, now);
     if (nx_plog_status(d->log, &err) != NX_OK)
         nx_durable_fail(d, &err);
     return moved;

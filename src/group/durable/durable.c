@@ -232,6 +232,7 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
     d->vid = view->vid;
     d->heard_written = d->heard_certain = false;
     d->stamp = nx_dur_stamp(view->incarnation, view->vid);
+    nx_dur_set_head(d, view, self);
     d->base = d->log ? view->base[d->config.subgroup][d->shard] : 0;
     take_state(d, view, self, joined);
     if (d->records)
@@ -300,6 +301,7 @@ enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx
     d->shard = NX_DUR_NO_SHARD;
     d->newest = NX_SEQ_NONE;
     d->end = &d->first;
+    d->references_end = &d->references;
     d->keeps_log = config->spec.subgroups[config->subgroup].persistent;
     snprintf(d->owner.shard, sizeof d->owner.shard, NOTE_OWNER);
     snprintf(d->folder, sizeof d->folder, "%s", config->folder);
@@ -349,7 +351,8 @@ int nx_durable_fd(const struct nx_durable *d)
 
 nx_ns nx_durable_wake_at(const struct nx_durable *d)
 {
-    return d->log ? nx_plog_wake_at(d->log) : NX_NEVER;
+    nx_ns at = d->log ? nx_plog_wake_at(d->log) : NX_NEVER;
+    return d->compact_after != 0 && d->compact_after < at ? d->compact_after : at;
 }
 
 bool nx_durable_behind(const struct nx_durable *d)

@@ -4,6 +4,8 @@
  *   <folder>/<SUBGROUP>.<shard>/          the log (plog.h, dur_record.h); `nexus log` reads it
  *   <folder>/blobs/                       bodies of bulk messages (blob_store.h)
  *
+ * The folder holds at most the state twice, what came since the last checkpoint, and what comes while one is written.
+ *
  *   places(d) = n   =>   the first n places of our shard's order, and all bodies that they name, survive a crash
  *   note(d) = WRITTEN / CERTAIN   =>   our note on the disk holds the view / holds it as certain
  *
@@ -24,7 +26,11 @@
 
 struct nx_durable;
 
-enum { NX_DURABLE_BACKLOG_BYTES = 4 << 20 };
+enum {
+    NX_DURABLE_BACKLOG_BYTES = 4 << 20,
+    NX_DURABLE_COMPACT_BYTES = 64 << 20,
+    NX_DURABLE_COMPACT_BODIES = 256,
+};
 
 struct nx_durable_config {
     const char *folder;
@@ -49,9 +55,12 @@ const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *durable);
 
 /* --- replay: in the order of the log. ------------------------------------------------------------------------ */
 
-/* The checkpoint that the replay begins with: its bytes in all, or 0 if there is none; then the bytes, to `sink`, whatever
- * they are worth if the answer is not NX_OK. Blocks on the disk. */
-bool nx_durable_has_checkpoint(const struct nx_durable *durable, uint64_t *bytes);
+struct nx_replay;
+/* The checkpoint that the replay begins with, false if there is none: the bytes of its state, and the view in which that was
+ * the state, which the tier sees before it; then the bytes, to `sink`, whatever they are worth if the answer is not NX_OK.
+ * Blocks on the disk. */
+bool nx_durable_has_checkpoint(const struct nx_durable *durable, uint64_t *bytes,
+                               struct nx_replay *view);
 enum nx_status nx_durable_replay_checkpoint(struct nx_durable *durable, nx_checkpoint_sink *sink,
                                             void *ctx, struct nx_err *err);
 
@@ -92,10 +101,13 @@ void nx_durable_bulk(struct nx_durable *durable, nx_stream stream, uint64_t tota
                      const void *bytes, size_t len);
 void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
 
-/* --- a log that lacks the state which this member has ----------------------------------------------------------
+/* --- checkpoints -------------------------------------------------------------------------------------------------
  *
- * A member that came into its shard, or comes again with a log that the others left behind, begins its log with a checkpoint
- * of the state that it was given; until that is durable nothing of ours is, and a restart does not count us in. */
+ * A member that came into its shard, or comes again with a log that the others left behind, begins its log anew with a
+ * checkpoint of the state that it was given; until that is durable nothing of ours is, and a restart does not count us in.
+ * A log that has grown by NX_DURABLE_COMPACT_BYTES, or by its last checkpoint's bytes if those are more, or by
+ * NX_DURABLE_COMPACT_BODIES, wants one over all that it holds; when that is durable, the segments and blobs under it go.
+ * Meanwhile the log goes on. Who can give no state never answers wants_checkpoint, and its log grows without a bound. */
 
 /* We have the state as of the view's start now, without having replayed it. */
 void nx_durable_has_state(struct nx_durable *durable);
@@ -104,6 +116,8 @@ bool nx_durable_wants_checkpoint(const struct nx_durable *durable);
 void nx_durable_checkpoint_begin(struct nx_durable *durable);
 size_t nx_durable_checkpoint_write(struct nx_durable *durable, const void *bytes,
                                    size_t len); /* taken */
+/* False: what was begun is of no use any more, its rest need not be given. */
+bool nx_durable_checkpoint_goes_on(const struct nx_durable *durable);
 void nx_durable_checkpoint_end(struct nx_durable *durable);
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */

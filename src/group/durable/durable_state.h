@@ -26,6 +26,20 @@ struct nx_dur_piece {
     uint8_t bytes[];
 };
 
+/* A record of the log that names a blob. */
+struct nx_dur_reference {
+    struct nx_dur_reference *next;
+    nx_seq version;
+    char name[NX_BLOB_NAME_BYTES];
+};
+
+/* A checkpoint begins with the view in which it was made: u32 magic, u32 bytes, the view as in a record. */
+enum {
+    NX_DUR_CHECKPOINT_MAGIC = 0x7663786e,
+    NX_DUR_CHECKPOINT_HEAD_BYTES = 8,
+    NX_DUR_CHECKPOINT_HEAD_MAX = NX_DUR_CHECKPOINT_HEAD_BYTES + NX_DUR_VIEW_BYTES_MAX,
+};
+
 /* A record on its way into the log. */
 struct nx_dur_queued {
     struct nx_dur_queued *next;
@@ -78,8 +92,26 @@ struct nx_durable {
     bool continuous;  /* our log holds all of the shard's order, as far as we delivered it */
     bool state_ended; /* all of the state was given */
     nx_seq reset_to;  /* version of the checkpoint */
-    uint64_t checkpoint_bytes; /* of the one that the replay begins with; 0: none */
+    uint8_t view_head[NX_DUR_CHECKPOINT_HEAD_MAX]; /* of a checkpoint made in the view */
+    size_t view_head_bytes;
+    uint8_t head[NX_DUR_CHECKPOINT_HEAD_MAX]; /* of the one under way */
+    size_t head_bytes, head_at;
+    uint64_t state_bytes; /* of the last checkpoint, or of what there is of the one under way */
+    /* the checkpoint that the replay begins with */
     bool has_checkpoint;
+    uint64_t checkpoint_bytes; /* without its head */
+    size_t checkpoint_head;
+    struct nx_dur_entry checkpoint_view;
+
+    /* dur_compact.c: a checkpoint over what the log holds */
+    enum { NX_COMPACT_NONE, NX_COMPACT_DRAINING, NX_COMPACT_WRITING } compact;
+    nx_seq compact_to;
+    uint64_t compact_stamp;
+    uint64_t grown, grown_bodies;   /* bytes and bodies since the last checkpoint */
+    uint64_t counted, counted_bodies; /* of these, under the one that is being made */
+    nx_ns compact_after;              /* it failed: not before; 0: now */
+    bool compacts;                    /* our tier can give its state */
+    struct nx_dur_reference *references, **references_end; /* by version */
     bool records;         /* we have the shard's state, so what is delivered goes on with the log */
     uint64_t base;        /* places that earlier views delivered */
     uint64_t stamp;       /* of the view */
@@ -117,6 +149,21 @@ void nx_dur_end_replay(struct nx_durable *d);
 /* dur_checkpoint.c */
 void nx_dur_want_reset(struct nx_durable *d);
 bool nx_dur_reset_poll(struct nx_durable *d);
+void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self);
+/* Bytes of the checkpoint under way, its head first; taken of `bytes`. */
+size_t nx_dur_write_checkpoint(struct nx_durable *d, const void *bytes, size_t len);
+/* The head goes even if no byte follows; then the end. */
+void nx_dur_end_checkpoint(struct nx_durable *d);
+
+/* dur_compact.c */
+bool nx_dur_compact_is_due(const struct nx_durable *d);
+void nx_dur_compact_begin(struct nx_durable *d);
+void nx_dur_compact_stop(struct nx_durable *d); /* if one is under way */
+bool nx_dur_compact_poll(struct nx_durable *d, nx_ns now);
+void nx_dur_count(struct nx_durable *d, uint64_t bytes, bool body); /* what the log grows by */
+/* The log holds a record that names the blob, which has a reference for it. */
+enum nx_status nx_dur_add_reference(struct nx_durable *d, nx_seq version, const char *name);
+void nx_dur_drop_references(struct nx_durable *d, nx_seq last); /* of versions <= last */
 enum nx_status nx_dur_find_checkpoint(struct nx_durable *d, struct nx_err *err);
 
 #endif
