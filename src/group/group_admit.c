@@ -230,6 +230,24 @@ static enum nx_status check_former_self(struct nx_group *g, nx_ns now,
     return NX_OK;
 }
 
+/* What the newcomer keeps on its disk is of our group, and not of a part of it that went on apart from us. */
+static enum nx_status check_disk(struct nx_group *g, const struct nx_boot_hello *hello,
+                                 struct nx_err *err)
+{
+    const struct nx_view *view = nx_core_view(g->core);
+    struct nx_err why = {0};
+    struct nx_dur_offer ours = {.node = g->config.local_id, .has_note = true};
+    if (!hello->offer.has_note || !g->disk.durable)
+        return NX_OK;
+    memcpy(ours.group_id, view->group_id, sizeof ours.group_id);
+    NX_TRY(nx_dur_same_group(&ours, &hello->offer, err));
+    struct nx_dur_view next = {
+        .vid = view->vid + 1, .incarnation = view->incarnation, .since = view->begun};
+    if (nx_dur_may_join(&hello->offer.note, &next, &why) != NX_OK)
+        return nx_err_set(err, NX_DENIED, "node %u may not join: %s", hello->node, why.text);
+    return NX_OK;
+}
+
 static enum nx_status find_seat(struct nx_group *g, struct admit *a, struct nx_err *err)
 {
     nx_rankset taken = nx_view_ranks(nx_core_view(g->core));
@@ -251,6 +269,8 @@ static enum nx_status begin(struct nx_group *g, nx_ns now, const struct nx_boot_
     struct nx_admission *a = &g->admission;
     struct admit admit = {.vid = nx_core_view(g->core)->vid, .hello = *hello};
     NX_TRY(check_former_self(g, now, hello, err));
+    NX_TRY(check_disk(g, hello, err));
+    admit.hello.offer.has_note = admit.hello.offer.has_log = false; /* the leader's business */
     if (!nx_bootstrap_token(&admit.token))
         return nx_err_set(err, NX_AGAIN, "the leader has no random bytes now");
     NX_TRY(find_seat(g, &admit, err));

@@ -190,6 +190,46 @@ class SpoiltLogs(RestartCase):
         self.start_in((0, 1, 3))
         self.assert_red(self.ask(1))
 
+    def keep_logs(self, nodes, copy):
+        """Copies of the logs as they are now, or (copy -> node) those copies put back."""
+        for k in nodes:
+            log, kept = os.path.join(self.group.folder(k), ".plog"), os.path.join(self.group.top, "%s-%d" % (copy, k))
+            if os.path.exists(kept):
+                shutil.rmtree(log)
+                shutil.copytree(kept, log)
+            else:
+                shutil.copytree(log, kept)
+
+    def assert_refused(self, node, words):
+        self.assertNotEqual(node.wait(), 0)
+        self.assertIn(words, node.errors[-1])
+        self.assert_red(self.ask(1))
+
+    def test_who_was_restarted_apart_does_not_join(self):
+        """Two groups began from the same logs: one with node 3, whose disk then knows a view that the other lacks."""
+        self.serve_kept()
+        self.kill_all()
+        self.keep_logs((0, 1, 2), "before")
+        self.start_in((0, 1, 2, 3))
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.kill_all()
+        self.keep_logs((0, 1, 2), "before")
+        self.group.nodes[3] = None
+        self.start_in((0, 1, 2))
+        self.assert_refused(self.group.start_node(3), "node 3 may not join: its disk holds view 2 of another part of")
+
+    def test_another_groups_log_does_not_join(self):
+        self.serve_kept()
+        self.kill_all()
+        first, other = self.group, os.path.join(self.group.folder(3), ".plog")
+        self.serve_kept()
+        self.group.nodes[3].kill()
+        mine = os.path.join(self.group.folder(3), ".plog")
+        shutil.rmtree(mine)
+        shutil.copytree(other, mine)
+        first.close()
+        self.assert_refused(self.group.start_node(3), "node 3 keeps the log of group ")
+
     def test_another_groups_log_is_refused(self):
         self.serve_kept()
         self.kill_all()
