@@ -67,7 +67,7 @@ static const struct key keys[] = {
     NUM("CLIENTS", "requests_max", requests_max, 1, 100000, "512"),
     NUM("CLIENTS", "requests_mb", requests_mb, 1, 65536, "256"),
     NUM("CLIENTS", "request_max_mb", request_max_mb, 1, 256, "64"),
-    STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
+    STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " auto gpu_cudnn cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
     NUM("CATEGORIZER", "batch_max", batch_max, 1, 256, "8"),

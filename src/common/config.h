@@ -43,7 +43,7 @@ struct nx_config {
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
     /* [CATEGORIZER] */
-    char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
+    char backend[NX_CONFIG_TEXT_BYTES]; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
     uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
     uint32_t batch_max; /* photos of one batch at most */

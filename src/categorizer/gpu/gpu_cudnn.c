@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "categorizer/backend.h"
+#include "categorizer/gpu/gpu_cudnn.h"
 #include "categorizer/gpu/gpu_module.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
@@ -196,6 +196,22 @@ static uint64_t cudnn_memory_bytes(const struct nx_program *program)
     const struct program *p = (const struct program *)program;
     return sizeof *p + p->plan->arena.used_bytes + p->plan->image_bytes +
            gpu.module->exec_bytes(p->exec);
+}
+
+const char *nx_gpu_cudnn_describe(void)
+{
+    return is_there() ? gpu.module->describe(gpu.device) : gpu.err.text;
+}
+
+enum nx_status nx_gpu_cudnn_time(struct nx_program *program, uint32_t batch, uint32_t repeats,
+                                 double *seconds, struct nx_err *err)
+{
+    struct program *p = own(program);
+    void *image;
+    NX_TRY(nx_gpu_resident_pin(&gpu.residents, &p->resident, &image, err));
+    enum nx_status status = gpu.module->time(p->exec, image, batch, repeats, seconds, err);
+    nx_gpu_resident_unpin(&gpu.residents, &p->resident);
+    return status;
 }
 
 const struct nx_backend nx_backend_gpu_cudnn = {

@@ -124,6 +124,7 @@ __attribute__((visibility("default"))) const struct nx_gpu_module nx_gpu_module 
     .memory = nx_gpu_device_memory,
     .load = nx_gpu_exec_load,
     .run = nx_gpu_exec_run,
+    .time = nx_gpu_exec_time,
     .free = nx_gpu_exec_free,
     .exec_bytes = nx_gpu_exec_bytes,
 };

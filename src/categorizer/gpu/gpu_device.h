@@ -26,6 +26,8 @@ enum nx_status nx_gpu_exec_load(struct nx_gpu_device *device, const struct nx_gp
 enum nx_status nx_gpu_exec_run(struct nx_gpu_exec *exec, const void *image, uint32_t batch,
                                const float *const *inputs, float *const *outputs,
                                struct nx_err *err);
+enum nx_status nx_gpu_exec_time(struct nx_gpu_exec *exec, const void *image, uint32_t batch,
+                                uint32_t repeats, double *seconds, struct nx_err *err);
 void nx_gpu_exec_free(struct nx_gpu_exec *exec);
 uint64_t nx_gpu_exec_bytes(const struct nx_gpu_exec *exec);
 

@@ -347,3 +347,36 @@ enum nx_status nx_gpu_exec_run(struct nx_gpu_exec *e, const void *image, uint32_
     }
     return status;
 }
+
+static enum nx_status time_launches(struct nx_gpu_exec *e, const void *image, uint32_t batch,
+                                    uint32_t repeats, cudaEvent_t marks[2], double *seconds,
+                                    struct nx_err *err)
+{
+    uint32_t variant = (uint32_t)(nx_gpu_plan_variant(e->plan, batch) - e->plan->variants);
+    float ms = 0;
+    NX_TRY(compute(e, variant, 0, image, err)); /* so that no capture is timed */
+    NX_TRY(nx_gpu_cuda(cudaEventRecord(marks[0], e->compute), "an event", err));
+    for (uint32_t i = 0; i < repeats; i++)
+        NX_TRY(compute(e, variant, 0, image, err));
+    NX_TRY(nx_gpu_cuda(cudaEventRecord(marks[1], e->compute), "an event", err));
+    NX_TRY(nx_gpu_cuda(cudaEventSynchronize(marks[1]), "a run", err));
+    NX_TRY(nx_gpu_cuda(cudaEventElapsedTime(&ms, marks[0], marks[1]), "an event", err));
+    *seconds = (double)ms / 1e3 / repeats;
+    return NX_OK;
+}
+
+enum nx_status nx_gpu_exec_time(struct nx_gpu_exec *e, const void *image, uint32_t batch,
+                                uint32_t repeats, double *seconds, struct nx_err *err)
+{
+    cudaEvent_t marks[2] = {NULL, NULL};
+    enum nx_status status = nx_gpu_cuda(cudaSetDevice(e->device->ordinal), "the device", err);
+    for (int i = 0; i < 2 && status == NX_OK; i++)
+        status = nx_gpu_cuda(cudaEventCreate(&marks[i]), "an event", err);
+    if (status == NX_OK)
+        status = time_launches(e, image, batch, repeats, marks, seconds, err);
+    cudaStreamSynchronize(e->compute);
+    for (int i = 0; i < 2; i++)
+        if (marks[i])
+            cudaEventDestroy(marks[i]);
+    return status;
+}

@@ -31,6 +31,9 @@ struct nx_gpu_module {
     /* As backend.h's run, with the weights at `image` on the device. Returns when it is done. */
     enum nx_status (*run)(struct nx_gpu_exec *exec, const void *image, uint32_t batch,
                           const float *const *inputs, float *const *outputs, struct nx_err *err);
+    /* The steps alone, `repeats` times over what lies on the device: seconds of one. After a run of `batch`. */
+    enum nx_status (*time)(struct nx_gpu_exec *exec, const void *image, uint32_t batch,
+                           uint32_t repeats, double *seconds, struct nx_err *err);
     void (*free)(struct nx_gpu_exec *exec);
     uint64_t (*exec_bytes)(const struct nx_gpu_exec *exec); /* pinned and on the device */
 };
