@@ -3,7 +3,8 @@
 #include "gpu_check.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "categorizer/gpu/gpu_cudnn.h"
 #include "common/clock.h"

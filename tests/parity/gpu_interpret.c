@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "categorizer/cpu/cpu_ref_ops.h"
+#include "categorizer/gpu/gpu_space.h"
 
 struct program {
     struct nx_program base;
@@ -63,18 +64,22 @@ static struct nx_shape space_of(const struct nx_gpu_step *s)
     return shape;
 }
 
+/* Walked as the kernel walks it. */
 static void each(const struct machine *m, const struct nx_gpu_step *s)
 {
-    struct nx_shape space = space_of(s);
-    int64_t index[NX_RANK_MAX] = {0}, n = nx_ref_product(&space, 0, space.rank);
-    for (int64_t i = 0; i < n; i++, nx_ref_next(index, &space)) {
+    struct nx_gpu_space space;
+    nx_gpu_space_of(s, &space);
+    struct nx_shape shape = {.rank = space.rank};
+    memcpy(shape.dims, space.dims, sizeof shape.dims);
+    int64_t index[NX_RANK_MAX] = {0};
+    for (int64_t i = 0; i < space.n; i++, nx_ref_next(index, &shape)) {
         float x[4] = {0}, y = 0;
-        if (!s->valid || index[1] < s->valid) {
+        if (!space.valid || index[space.valid_dim] < space.valid) {
             for (uint32_t k = 0; k < s->n_x; k++)
-                x[k] = fetch(m, &s->x[k], nx_ref_offset(index, s->x[k].stride, space.rank));
+                x[k] = fetch(m, &s->x[k], nx_ref_offset(index, space.x_stride[k], space.rank));
             y = nx_ref_unary(&s->act, apply(s, x));
         }
-        store(m, &s->y, nx_ref_offset(index, s->y.stride, space.rank), y);
+        store(m, &s->y, nx_ref_offset(index, space.y_stride, space.rank), y);
     }
 }
 

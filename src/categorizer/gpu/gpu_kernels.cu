@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "categorizer/gpu/gpu_kernels.h"
+#include "categorizer/gpu/gpu_space.h"
 
 enum { THREADS = 256 };
 
@@ -56,21 +57,7 @@ __device__ static float binary(nx_binary kind, float a, float b)
 }
 #undef FN_CASE
 
-/* An EACH step, its dimensions by falling stride of y and merged where all operands allow it. */
-struct space {
-    int64_t n; /* of elements */
-    uint32_t rank;
-    uint32_t n_x;
-    int64_t dims[NX_RANK_MAX], x_stride[3][NX_RANK_MAX], y_stride[NX_RANK_MAX];
-    int64_t valid; /* of dims[valid_dim]; 0: all */
-    uint32_t valid_dim;
-    nx_gpu_type x_type[3], y_type;
-    nx_gpu_fn fn;
-    nx_binary binary;
-    nx_attr_unary act;
-};
-
-__device__ static float combine(const space &s, const float *x)
+__device__ static float combine(const nx_gpu_space &s, const float *x)
 {
     switch (s.fn) {
     case NX_GPU_COPY: return x[0];
@@ -82,7 +69,7 @@ __device__ static float combine(const space &s, const float *x)
     return 0;
 }
 
-__global__ static void each_kernel(space s, nx_gpu_pointers at)
+__global__ static void each_kernel(nx_gpu_space s, nx_gpu_pointers at)
 {
     for (int64_t i = blockIdx.x * (int64_t)THREADS + threadIdx.x; i < s.n;
          i += (int64_t)gridDim.x * THREADS) {
@@ -241,75 +228,6 @@ static unsigned blocks_for(int64_t n)
     return (unsigned)(blocks < 65536 * 8 ? blocks : 65536 * 8);
 }
 
-static void put_dim(space *s, const nx_gpu_step *step, uint32_t d)
-{
-    uint32_t at = s->rank++;
-    for (; at > 0 && s->y_stride[at - 1] < step->y.stride[d]; at--) {
-        s->dims[at] = s->dims[at - 1];
-        s->y_stride[at] = s->y_stride[at - 1];
-        for (uint32_t j = 0; j < s->n_x; j++)
-            s->x_stride[j][at] = s->x_stride[j][at - 1];
-        s->valid_dim += s->valid && s->valid_dim == at - 1;
-    }
-    s->dims[at] = step->dims[d];
-    s->y_stride[at] = step->y.stride[d];
-    for (uint32_t j = 0; j < s->n_x; j++)
-        s->x_stride[j][at] = step->x[j].stride[d];
-    if (step->valid && d == 1) {
-        s->valid = step->valid;
-        s->valid_dim = at;
-    }
-}
-
-/* Do dimensions d and d + 1 lie one in the other for every operand? */
-static bool merges(const space *s, uint32_t d)
-{
-    int64_t inner = s->dims[d + 1];
-    bool does = s->y_stride[d] == s->y_stride[d + 1] * inner;
-    for (uint32_t j = 0; j < s->n_x; j++)
-        does = does && s->x_stride[j][d] == s->x_stride[j][d + 1] * inner;
-    return does && !(s->valid && (s->valid_dim == d || s->valid_dim == d + 1));
-}
-
-static void take_out(space *s, uint32_t d)
-{
-    s->rank--;
-    s->valid_dim -= s->valid && s->valid_dim > d;
-    for (; d < s->rank; d++) {
-        s->dims[d] = s->dims[d + 1];
-        s->y_stride[d] = s->y_stride[d + 1];
-        for (uint32_t j = 0; j < s->n_x; j++)
-            s->x_stride[j][d] = s->x_stride[j][d + 1];
-    }
-}
-
-static space space_of(const nx_gpu_step *step)
-{
-    space s = {};
-    s.n = 1;
-    s.n_x = step->n_x;
-    s.y_type = step->y.type;
-    s.fn = step->fn;
-    s.binary = step->binary;
-    s.act = step->act;
-    for (uint32_t j = 0; j < s.n_x; j++)
-        s.x_type[j] = step->x[j].type;
-    for (uint32_t d = 0; d < step->rank; d++) {
-        s.n *= step->dims[d];
-        if (step->dims[d] > 1)
-            put_dim(&s, step, d);
-    }
-    for (uint32_t d = 0; d + 1 < s.rank;) {
-        if (!merges(&s, d)) {
-            d++;
-            continue;
-        }
-        s.dims[d + 1] *= s.dims[d];
-        take_out(&s, d);
-    }
-    return s;
-}
-
 static void launch_softmax(const nx_gpu_step *step, const nx_gpu_pointers *at, cudaStream_t stream)
 {
     lines l = {};
@@ -340,7 +258,8 @@ const char *nx_gpu_launch(const struct nx_gpu_step *step, const struct nx_gpu_po
 {
     int64_t n = step->out.n * step->out.h * step->out.w * step->out.c;
     if (step->kind == NX_GPU_EACH) {
-        space s = space_of(step);
+        nx_gpu_space s;
+        nx_gpu_space_of(step, &s);
         each_kernel<<<blocks_for(s.n), THREADS, 0, stream>>>(s, *at);
     } else if (step->kind == NX_GPU_POOL) {
         windows w = {step->in, step->out, step->pool, step->y.type};
