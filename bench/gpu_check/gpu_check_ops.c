@@ -107,6 +107,16 @@ static void unaries(struct net *net)
     }
 }
 
+/* The second reads an image whose three channels have become eight, and writes one. */
+static void padded(struct net *net)
+{
+    struct nx_node node = {.op = NX_OP_UNARY, .attr.unary = {NX_UNARY_ADD, 0.3f, 0}};
+    uint32_t x = net_source(net, false, 3, 6, 5);
+    x = net_node(net, &node, &x, 1);
+    x = net_node(net, &node, &x, 1);
+    net_output(net, net_conv(net, x, 3, 8, &net_one_by_one, 1, true, NX_NONE, NX_UNARY_NONE));
+}
+
 static void broadcast(struct net *net)
 {
     const int64_t dims[] = {1, 9, 1, 4};
@@ -134,6 +144,7 @@ const struct gpu_check_op gpu_check_ops[] = {
     {"lrn", lrn},
     {"transpose", transpose},
     {"eight functions", unaries},
+    {"functions of 3 channels", padded},
     {"multiply, broadcast", broadcast},
 };
 const unsigned gpu_check_n_ops = sizeof gpu_check_ops / sizeof *gpu_check_ops;

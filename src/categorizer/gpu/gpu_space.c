@@ -44,26 +44,25 @@ static void take_out(struct nx_gpu_space *s, uint32_t d)
 
 void nx_gpu_space_of(const struct nx_gpu_step *step, struct nx_gpu_space *space)
 {
-    struct nx_gpu_space s = {.n = 1,
-                             .n_x = step->n_x,
-                             .y_type = step->y.type,
-                             .fn = step->fn,
-                             .binary = step->binary,
-                             .act = step->act};
-    for (uint32_t j = 0; j < s.n_x; j++)
-        s.x_type[j] = step->x[j].type;
+    *space = (struct nx_gpu_space){.n = 1,
+                                   .n_x = step->n_x,
+                                   .y_type = step->y.type,
+                                   .fn = step->fn,
+                                   .binary = step->binary,
+                                   .act = step->act};
+    for (uint32_t j = 0; j < space->n_x; j++)
+        space->x_type[j] = step->x[j].type;
     for (uint32_t d = 0; d < step->rank; d++) {
-        s.n *= step->dims[d];
+        space->n *= step->dims[d];
         if (step->dims[d] > 1)
-            put_dim(&s, step, d);
+            put_dim(space, step, d);
     }
-    for (uint32_t d = 0; d + 1 < s.rank;) {
-        if (!merges(&s, d)) {
+    for (uint32_t d = 0; d + 1 < space->rank;) {
+        if (!merges(space, d)) {
             d++;
             continue;
         }
-        s.dims[d + 1] *= s.dims[d];
-        take_out(&s, d);
+        space->dims[d + 1] *= space->dims[d];
+        take_out(space, d);
     }
-    *space = s;
 }
