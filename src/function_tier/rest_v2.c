@@ -303,13 +303,6 @@ void nx_rest_v2_infer(struct nx_rest_call *call, nx_ns now)
     (void)now;
     struct nx_infer_ask ask;
     struct nx_err err;
-    struct nx_http_span encoding =
-        nx_http_head_field(nx_http_ask(call->x)->head, "content-encoding");
-    if (encoding.len && !nx_http_span_is(encoding, "identity")) {
-        nx_rest_refuse(call, 415, NULL, "Content-Encoding %.*s is not supported", (int)encoding.len,
-                       encoding.at);
-        return;
-    }
     if (!name_model(call))
         return;
     call->v2 = nx_v2_new();

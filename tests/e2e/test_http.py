@@ -2,6 +2,7 @@
 """HTTP/1.1 on the clients' port: operations, MXNet Model Server's calls and management, archives; with curl where it is there."""
 
 import concurrent.futures
+import gzip
 import http.client
 import io
 import json
@@ -111,6 +112,42 @@ class HttpCase(GroupCase):
                               timeout=2 * harness.WAIT_S, stdin=subprocess.DEVNULL)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         return done.stdout
+
+
+class Compression(HttpCase):
+    OPTIONS = (*HttpCase.OPTIONS, "--CLIENTS/request_max_mb", "1")
+
+    def test_a_body_may_come_packed(self):
+        reply = self.ask("POST", "/predictions/1", gzip.compress(self.red), Content_Encoding="gzip")
+        self.assertEqual((reply.status, reply.json[0]["class"]), (200, "red"), reply.body)
+        reply = self.ask("POST", "/1/predict", gzip.compress(form("data", self.red)), Content_Encoding="gzip", Content_Type=FORM)
+        self.assertEqual(reply.status, 200, reply.body)
+
+    def test_a_bomb_or_a_broken_member_is_refused_and_the_node_goes_on(self):
+        bomb = gzip.compress(bytes(200 << 20), 9)
+        self.assertLess(len(bomb), 1 << 20)
+        before = self.group.nodes[0].resident_bytes()
+        reply = self.ask("POST", "/predictions/1", bomb, Content_Encoding="gzip")
+        self.assertEqual((reply.status, "inflates over" in reply.json["message"]), (413, True), reply.body)
+        self.assertLess(self.group.nodes[0].resident_bytes() - before, 50 << 20)
+        for body in (b"nonsense", gzip.compress(self.red)[:-3], gzip.compress(self.red) + b"tail"):
+            self.assertEqual(self.ask("POST", "/predictions/1", body, Content_Encoding="gzip").status, 400)
+        self.assertEqual(self.ask("POST", "/predictions/1", self.red, Content_Encoding="br").status, 415)
+
+    def test_replies_are_packed_for_those_who_accept(self):
+        plain = self.ask("GET", "/metrics")
+        self.assertNotIn("Content-Encoding", plain.headers)
+        for accept, packed in (("gzip", True), ("deflate, gzip;q=0.5", True), ("*", True), ("br", False), ("gzip;q=0", False),
+                               ("gzip;q=0.0, br", False), ("identity", False), (",,;", False)):
+            reply = self.ask("GET", "/metrics", Accept_Encoding=accept)
+            self.assertEqual(reply.headers["Content-Encoding"] == "gzip", packed, accept)
+            text = gzip.decompress(reply.body) if packed else reply.body
+            self.assertIn(b"nexus_ready 1", text)
+            if packed:
+                self.assertEqual(reply.headers["Vary"], "Accept-Encoding")
+                self.assertLess(len(reply.body), len(plain.body))
+        self.assertNotIn("Content-Encoding", self.ask("GET", "/ping", Accept_Encoding="gzip").headers)  # too short
+        self.assertIn(b"nexus_ready 1", self.curl("--compressed", "http://%s/metrics" % self.group.address()))
 
 
 class Operations(HttpCase):

@@ -208,6 +208,15 @@ def gzip_in():
         assert reply == b"10000000 bytes in 20 messages"
         code, text = status_of(lambda: client.unary("Unary", b"z" * 1000001, timeout=5))
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED and "1000000" in text
+        raw = Raw(server)
+        for stream, size in ((1, 100), (3, 90000)):
+            raw.send(frame(HEADERS, END_HEADERS, stream, request_headers(extra=literal(b"grpc-encoding", b"gzip"))))
+            raw.send(frame(DATA, END_STREAM, stream, message(gzip.compress(b"z" * size), 1)))
+            reply = b"".join(payload for kind, payload in answer_of(raw, stream) if kind == DATA)
+            assert int.from_bytes(reply[1:5], "big") == len(reply) - 5
+            plain = gzip.decompress(reply[5:]) if reply[0] else reply[5:]
+            assert plain == b"z" * size and reply[0] == (size > 1000), (size, reply[:9])
+        raw.close()
         with Client(server, grpc.Compression.Deflate) as other:
             assert status_of(lambda: other.unary("Unary", b"z" * 9000, timeout=5))[0] == \
                 grpc.StatusCode.UNIMPLEMENTED

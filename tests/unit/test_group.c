@@ -116,7 +116,7 @@ static struct nx_group_config lone_config(void)
         .leader_ip = "127.0.0.1",
         .leader_gms_port = port,
         .first_view_nodes = 1,
-        .spec = {1, {{"ALL", 1, 1, 1}}},
+        .spec = {1, {{"ALL", 1, 1, 1, false}}},
         .provider = "tcp",
         .members_max = 2,
         .join_timeout_ns = 20 * NX_SEC,

@@ -137,6 +137,29 @@ static void gzip_comes_back_under_a_cap(void **state)
     assert_int_equal(connection.used, 0);
 }
 
+static void what_is_packed_comes_back(void **state)
+{
+    (void)state;
+    static uint8_t plain[30000];
+    struct nx_grpc_budget own = {.limit = 60000};
+    struct nx_grpc_buffer packed;
+    for (size_t i = 0; i < sizeof plain; i++)
+        plain[i] = (uint8_t)(i / 100);
+    nx_grpc_buffer_init(&packed, &own);
+    assert_int_equal(nx_grpc_deflate(plain, sizeof plain, &packed), NX_OK);
+    assert_true(nx_grpc_buffer_len(&packed) < sizeof plain / 4);
+    assert_int_equal(nx_grpc_inflate(nx_grpc_buffer_span(&packed), nx_grpc_buffer_len(&packed),
+                                     sizeof plain, &buffer),
+                     NX_OK);
+    assert_int_equal(nx_grpc_buffer_len(&buffer), sizeof plain);
+    assert_memory_equal(nx_grpc_buffer_span(&buffer), plain, sizeof plain);
+    nx_grpc_buffer_free(&buffer);
+    nx_grpc_buffer_free(&packed);
+    static uint8_t large[8 << 20]; /* its bound is over the budget */
+    assert_int_equal(nx_grpc_deflate(large, sizeof large, &packed), NX_TOO_LARGE);
+    assert_int_equal(own.used, 0);
+}
+
 static void a_bomb_stops_at_the_budget(void **state)
 {
     (void)state;
@@ -154,6 +177,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_greedy_leave_a_share, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_allocation_charges_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(gzip_comes_back_under_a_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_packed_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bomb_stops_at_the_budget, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* gpu_module.h — what libnexus-gpu.so offers: all that needs CUDA, behind one table found by dlsym.
  *
- * nexus itself links nothing of CUDA, so it starts where there is none (docs/decisions/0008). Both sides are
+ * nexus itself links nothing of CUDA, so it starts where there is none (docs/decisions/0009). Both sides are
  * built from one tree; `layout` refuses a module of another build.
  * Thread  open and close: once each. memory: any thread. An exec: one thread at a time, several execs at once.
  * Failure NX_UNAVAILABLE where no device answers; NX_NO_MEMORY; NX_UNSUPPORTED; NX_INTERNAL. */

@@ -5,6 +5,7 @@
 
 enum {
     GZIP_WINDOW_BITS = 15 + 16, /* zlib's way to ask for the gzip wrapper alone */
+    MEMORY_LEVEL = 8,           /* zlib's default */
     STEP_BYTES = 16384,
 };
 
@@ -45,6 +46,28 @@ enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_ma
     z.avail_in = (uInt)len;
     enum nx_status status = inflate_all(&z, bytes_max, dst);
     inflateEnd(&z);
+    if (status != NX_OK)
+        nx_grpc_buffer_free(dst);
+    return status;
+}
+
+enum nx_status nx_grpc_deflate(const uint8_t *bytes, size_t len, struct nx_grpc_buffer *dst)
+{
+    z_stream z = {0};
+    if (deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return NX_NO_MEMORY;
+    size_t bound = deflateBound(&z, len);
+    enum nx_status status = nx_grpc_buffer_reserve(dst, bound);
+    if (status == NX_OK) {
+        z.next_in = bytes;
+        z.avail_in = (uInt)len;
+        z.next_out = dst->bytes + dst->end;
+        z.avail_out = (uInt)bound;
+        status = deflate(&z, Z_FINISH) == Z_STREAM_END ? NX_OK : NX_INTERNAL;
+        dst->end += z.total_out;
+    }
+    deflateEnd(&z);
     if (status != NX_OK)
         nx_grpc_buffer_free(dst);
     return status;

@@ -249,7 +249,7 @@ static nghttp2_nv header(const char *name, const char *value)
     };
 }
 
-enum { STATUS_HEADERS_MAX = 2 + NX_CALL_TRAILERS_MAX, RESPONSE_HEADERS_MAX = 3 };
+enum { STATUS_HEADERS_MAX = 2 + NX_CALL_TRAILERS_MAX, RESPONSE_HEADERS_MAX = 4 };
 
 /* grpc-status, grpc-message and the service's trailers; returns how many. */
 static size_t status_headers(const struct nx_call_ending *ending, char code[16], nghttp2_nv *nv)
@@ -269,12 +269,14 @@ static size_t status_headers(const struct nx_call_ending *ending, char code[16],
     return n;
 }
 
-static size_t response_headers(nghttp2_nv *nv)
+static size_t response_headers(const struct nx_call *call, nghttp2_nv *nv)
 {
     nv[0] = header(":status", "200");
     nv[1] = header("content-type", "application/grpc");
     nv[2] = header("grpc-accept-encoding", "identity,gzip");
-    return RESPONSE_HEADERS_MAX;
+    if (call->gzip_in)
+        nv[3] = header("grpc-encoding", "gzip");
+    return call->gzip_in ? RESPONSE_HEADERS_MAX : RESPONSE_HEADERS_MAX - 1;
 }
 
 static int submit_trailers(struct nx_h2 *h2, struct nx_call *call)
@@ -321,7 +323,7 @@ static int submit_ending(struct nx_h2 *h2, struct nx_call *call)
         nv[0] = header(":status", call->ending.http_status == 405 ? "405" : "415");
         return nghttp2_submit_response(h2->session, call->stream_id, nv, 1, NULL);
     }
-    size_t n = response_headers(nv);
+    size_t n = response_headers(call, nv);
     n += status_headers(&call->ending, code, nv + n);
     return nghttp2_submit_response(h2->session, call->stream_id, nv, n, NULL);
 }
@@ -329,7 +331,7 @@ static int submit_ending(struct nx_h2 *h2, struct nx_call *call)
 static int submit_response(struct nx_h2 *h2, struct nx_call *call)
 {
     nghttp2_nv nv[RESPONSE_HEADERS_MAX];
-    size_t n = response_headers(nv);
+    size_t n = response_headers(call, nv);
     nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_output};
     return nghttp2_submit_response(h2->session, call->stream_id, nv, n, &provider);
 }

@@ -1,6 +1,7 @@
 /* http_exchange.c — one request and its reply: facts, headers, request ids. */
 #include "common/arena.h"
 #include "common/nx_assert.h"
+#include "function_tier/http/http_coding.h"
 #include "function_tier/http/http_conn.h"
 
 #include <stdio.h>
@@ -271,7 +272,7 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
     struct nx_http_conn *conn = x->conn;
     nx_assert(conn->x == x && conn->told &&
               (conn->state == NX_HTTP_AWAIT_BODY || conn->state == NX_HTTP_AWAIT_SERVICE));
-    if (conn->state == NX_HTTP_AWAIT_BODY || !x->head.keep_alive || conn->http->draining)
+    if (conn->state == NX_HTTP_AWAIT_BODY || !x->head.keep_alive || conn->http->announced)
         conn->close_after = true;
     struct reply r = {.status = status,
                       .type = content_type,
@@ -282,15 +283,26 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
                       .len = len,
                       .no_body = x->head.method == NX_HTTP_HEAD};
     nx_grpc_buffer_free(&x->body); /* its room may be what the reply needs */
+    struct nx_grpc_buffer packed;
+    nx_grpc_buffer_init(&packed, &conn->http->memory);
+    if (nx_http_pack(&x->head, content_type, body, len, &packed)) {
+        nx_http_header(x, "Content-Encoding", "gzip");
+        nx_http_header(x, "Vary", "Accept-Encoding");
+        r.extra_bytes = x->extra_bytes;
+        r.body = nx_grpc_buffer_span(&packed);
+        r.len = nx_grpc_buffer_len(&packed);
+    }
     if (len > conn->http->limits.reply_bytes_max || !write_reply(conn, &r)) {
         conn->close_after = true;
         r.status = status = 500;
+        r.extra_bytes = 0;
         r.type = "text/plain";
         r.body = no_room;
         r.len = sizeof no_room - 1;
         if (!write_reply(conn, &r))
             nx_http_conn_drop(conn);
     }
+    nx_grpc_buffer_free(&packed);
     end_exchange(conn, status);
     nx_http_conn_enter(conn, NX_HTTP_AWAIT_FLUSH);
     nx_http_conn_wake(conn);

@@ -221,6 +221,11 @@ void nx_blob_collect(struct nx_blob_store *store)
         store->blobs[i].due = store->blobs[i].refs == 0;
 }
 
+uint32_t nx_blob_count(const struct nx_blob_store *store)
+{
+    return store->blobs_count;
+}
+
 bool nx_blob_find(const struct nx_blob_store *store, const char *name, uint64_t *bytes)
 {
     const struct blob *blob = find(store, name);
