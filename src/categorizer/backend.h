@@ -20,6 +20,7 @@
 
 #include "categorizer/graph/graph.h"
 
+/* gpu_cudnn stores f16 for F32; both sum in f32. */
 enum nx_precision { NX_PRECISION_F32, NX_PRECISION_BF16 };
 
 struct nx_load_options {
@@ -34,7 +35,8 @@ struct nx_program {
 };
 
 struct nx_backend {
-    const char *name; /* "cpu_ref" */
+    const char *name;       /* "cpu_ref" */
+    bool (*is_there)(void); /* does the machine have what it runs on? NULL: always. Any thread. */
     enum nx_status (*load)(const struct nx_graph *graph, const struct nx_load_options *options,
                            struct nx_program **program, struct nx_err *err);
     enum nx_status (*run)(struct nx_program *program, uint32_t batch, const float *const *inputs,
@@ -50,5 +52,11 @@ extern const struct nx_backend nx_backend_gpu_cudnn;
 
 /* By name among those built in; "auto" is the fastest that is there. NULL if there is none. */
 const struct nx_backend *nx_backend_find(const char *name);
+
+/* Loads on the backend of that name. "auto" goes on to the next slower one where a backend has no way to run
+ * the graph (NX_UNSUPPORTED, NX_UNAVAILABLE), and says so in the log; the last one's answer counts. */
+enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
+                               const struct nx_load_options *options, struct nx_program **program,
+                               struct nx_err *err);
 
 #endif

@@ -78,7 +78,7 @@ static const struct key keys[] = {
     FILE_NAME("CLIENTS", "tls_key", tls_key, ""),
     FILE_NAME("CLIENTS", "tls_client_ca", tls_client_ca, ""),
     FILE_NAME("CLIENTS", "tokens", tokens, ""),
-    STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
+    STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " auto gpu_cudnn cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
     NUM("CATEGORIZER", "batch_max", batch_max, 1, 256, "8"),

@@ -62,7 +62,7 @@ struct nx_config {
     /* [PERS] */
     char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
-    char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
+    char backend[NX_CONFIG_TEXT_BYTES]; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */
     uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
     uint32_t batch_max; /* photos of one batch at most */

@@ -6,12 +6,16 @@
 #include "categorizer/model/onnx.h"
 #include "common/codec.h"
 #include "golden_run.h"
+#include "gpu_interpret.h"
 
 #include <string.h>
 
 /* Both sides sum in f32 or better, in another order. */
 #define ABSOLUTE 2e-5f
 #define RELATIVE 2e-5f
+
+/* At least so many of the goldens have a plan for a GPU. */
+#define PLANNED 202
 
 struct golden_tensor {
     struct nx_shape shape;
@@ -136,10 +140,26 @@ static void cpu_ref_agrees_after_all_passes(void **state)
     run_all(&nx_backend_cpu_ref, NX_PASS_ALL);
 }
 
-static void the_fastest_backend_agrees(void **state)
+/* A GPU computes in f16, which is another tolerance: scripts/gpu-check. */
+static const struct nx_backend *fastest_cpu(void)
+{
+    const struct nx_backend *dnnl = nx_backend_find("cpu_dnnl");
+    return dnnl ? dnnl : &nx_backend_cpu_ref;
+}
+
+static void the_fastest_cpu_backend_agrees(void **state)
 {
     (void)state;
-    run_all(nx_backend_find("auto"), NX_PASS_ALL);
+    run_all(fastest_cpu(), NX_PASS_ALL);
+}
+
+static void the_plan_for_a_gpu_agrees(void **state)
+{
+    (void)state;
+    run_all(&gpu_interpret_or_ref, NX_PASS_ALL);
+    print_message("# %u have a plan for a GPU, %u would run on the CPU\n", gpu_interpret_planned,
+                  gpu_interpret_refused);
+    assert_in_range(gpu_interpret_planned, PLANNED, UINT32_MAX);
 }
 
 int main(void)
@@ -147,7 +167,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpu_ref_agrees_as_loaded),
         cmocka_unit_test(cpu_ref_agrees_after_all_passes),
-        cmocka_unit_test(the_fastest_backend_agrees),
+        cmocka_unit_test(the_fastest_cpu_backend_agrees),
+        cmocka_unit_test(the_plan_for_a_gpu_agrees),
     };
     return cmocka_run_group_tests_name("golden onnx", tests, NULL, NULL);
 }

@@ -5,12 +5,16 @@
 #include "categorizer/model/symbol.h"
 #include "common/codec.h"
 #include "golden_run.h"
+#include "gpu_interpret.h"
 
 #include <string.h>
 
 /* Both sides sum in f32 or better, in another order. */
 #define ABSOLUTE 2e-5f
 #define RELATIVE 2e-5f
+
+/* At least so many of the goldens have a plan for a GPU. */
+#define PLANNED 200
 
 struct golden {
     char name[64];
@@ -64,7 +68,10 @@ static void run_golden(const struct nx_backend *backend, const struct golden *g,
     assert_int_equal(nx_array_to_f32(y, &arena, &want, &err), NX_OK);
     float largest = 0;
     struct nx_golden_run run = {g->name, how, "MXNet", input, want, ABSOLUTE, RELATIVE, &largest};
+    unsigned refused = gpu_interpret_refused;
     nx_golden_check(backend, &graph, &run);
+    if (strncmp(g->name, "net_", 4) == 0 && gpu_interpret_refused > refused)
+        fail_msg("%s is of the zoo and has no plan for a GPU", g->name);
     nx_arena_free(&arena);
 }
 
@@ -106,12 +113,28 @@ static void cpu_ref_agrees_after_all_passes(void **state)
     run_all(&nx_backend_cpu_ref, NX_PASS_ALL);
 }
 
-static void the_fastest_backend_agrees(void **state)
+/* A GPU computes in f16, which is another tolerance: scripts/gpu-check. */
+static const struct nx_backend *fastest_cpu(void)
+{
+    const struct nx_backend *dnnl = nx_backend_find("cpu_dnnl");
+    return dnnl ? dnnl : &nx_backend_cpu_ref;
+}
+
+static void the_fastest_cpu_backend_agrees(void **state)
 {
     (void)state;
-    const struct nx_backend *backend = nx_backend_find("auto");
-    print_message("the fastest backend of this build is %s\n", backend->name);
+    const struct nx_backend *backend = fastest_cpu();
+    print_message("the fastest CPU backend of this build is %s\n", backend->name);
     run_all(backend, NX_PASS_ALL);
+}
+
+static void the_plan_for_a_gpu_agrees(void **state)
+{
+    (void)state;
+    run_all(&gpu_interpret_or_ref, NX_PASS_ALL);
+    print_message("# %u have a plan for a GPU, %u would run on the CPU\n", gpu_interpret_planned,
+                  gpu_interpret_refused);
+    assert_in_range(gpu_interpret_planned, PLANNED, UINT32_MAX);
 }
 
 int main(void)
@@ -119,7 +142,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpu_ref_agrees_as_loaded),
         cmocka_unit_test(cpu_ref_agrees_after_all_passes),
-        cmocka_unit_test(the_fastest_backend_agrees),
+        cmocka_unit_test(the_fastest_cpu_backend_agrees),
+        cmocka_unit_test(the_plan_for_a_gpu_agrees),
     };
     return cmocka_run_group_tests_name("golden ops", tests, NULL, NULL);
 }

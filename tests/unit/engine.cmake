@@ -2,3 +2,4 @@ foreach(name IN ITEMS graph shape input_size cpu_ref pass model model_infer para
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_model)
 endforeach()
 nexus_test(test_npz SOURCES test_npz.c DEPS nexus_model PkgConfig::ZLIB)
+nexus_test(test_gpu_resident SOURCES test_gpu_resident.c DEPS nexus_gpu_plan)

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "categorizer/backend.h"
+#include "common/log.h"
 
 /* Fastest first. NX_HAVE_* come from the targets that hold the backends. */
 static const struct nx_backend *const backends[] = {
@@ -13,12 +14,50 @@ static const struct nx_backend *const backends[] = {
     &nx_backend_cpu_ref,
 };
 
+enum { BACKENDS = sizeof backends / sizeof *backends };
+
+static const struct nx_backend *first_there(size_t from)
+{
+    for (size_t i = from; i < BACKENDS; i++)
+        if (!backends[i]->is_there || backends[i]->is_there())
+            return backends[i];
+    return NULL;
+}
+
 const struct nx_backend *nx_backend_find(const char *name)
 {
     if (strcmp(name, "auto") == 0)
-        return backends[0];
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+        return first_there(0);
+    for (size_t i = 0; i < BACKENDS; i++)
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     return NULL;
+}
+
+static const struct nx_backend *after(const struct nx_backend *backend)
+{
+    size_t i = 0;
+    while (backends[i] != backend)
+        i++;
+    return first_there(i + 1);
+}
+
+enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
+                               const struct nx_load_options *options, struct nx_program **program,
+                               struct nx_err *err)
+{
+    bool may_move = strcmp(name, "auto") == 0;
+    const struct nx_backend *backend = nx_backend_find(name);
+    if (!backend)
+        return nx_err_set(err, NX_UNAVAILABLE, "there is no backend '%s' in this build", name);
+    for (;;) {
+        struct nx_err own = {0};
+        enum nx_status status = backend->load(graph, options, program, &own);
+        bool cannot = status == NX_UNSUPPORTED || status == NX_UNAVAILABLE;
+        const struct nx_backend *next = cannot && may_move ? after(backend) : NULL;
+        if (!next)
+            return status == NX_OK ? status : nx_err_set(err, status, "%s", own.text);
+        nx_warn("%s; the model runs on %s", own.text, next->name);
+        backend = next;
+    }
 }

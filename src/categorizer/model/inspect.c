@@ -61,16 +61,15 @@ static enum nx_status keep_graph(struct nx_opening *o, struct nx_inspection *i)
 
 static enum nx_status try_backend(struct nx_opening *o, struct nx_inspection *i)
 {
-    const struct nx_backend *backend = nx_backend_find(o->options->backend);
     struct nx_program *program;
-    if (!backend)
+    if (!nx_backend_find(o->options->backend))
         return nx_err_set(&i->err, NX_UNAVAILABLE, "there is no backend '%s' in this build",
                           o->options->backend);
     NX_TRY(nx_opening_prepare(o, &i->activation_bytes));
-    NX_TRY(backend->load(&o->graph, &o->options->load, &program, &i->err));
-    i->backend = backend->name;
-    i->program_bytes = backend->memory_bytes(program);
-    backend->free(program);
+    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &o->options->load, &program, &i->err));
+    i->backend = program->backend->name;
+    i->program_bytes = program->backend->memory_bytes(program);
+    program->backend->free(program);
     return NX_OK;
 }
 

@@ -279,14 +279,15 @@ static enum nx_status settle(struct nx_opening *o, struct nx_model *model)
 
 static enum nx_status load_program(struct nx_opening *o, struct nx_model *model)
 {
-    const struct nx_backend *backend = nx_backend_find(o->options->backend);
-    if (!backend)
+    if (!nx_backend_find(o->options->backend))
         return nx_err_set(o->err, NX_UNAVAILABLE, "there is no backend '%s' in this build",
                           o->options->backend);
     NX_TRY(nx_opening_prepare(o, &model->facts.activation_bytes));
     NX_TRY(reserve(o, &model->facts));
     NX_TRY(make_room(o, model));
-    NX_TRY(backend->load(&o->graph, &o->options->load, &model->program, o->err));
+    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &o->options->load, &model->program,
+                           o->err));
+    const struct nx_backend *backend = model->program->backend;
     model->batch_max = o->options->load.batch_max;
     model->facts.backend = backend->name;
     model->facts.memory_bytes =
