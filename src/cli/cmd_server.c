@@ -89,7 +89,8 @@ static struct nx_rest_config rest_config(const struct nx_config *c)
 static enum nx_status open_function_tier(struct server *s, const struct nx_group_config *g,
                                          struct nx_err *err)
 {
-    struct nx_function_tier_config c = {.categorizer_subgroup = CATEGORIZER,
+    struct nx_function_tier_config c = {.local_id = s->config.local_id,
+                                        .categorizer_subgroup = CATEGORIZER,
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
                                         .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
