@@ -4,6 +4,7 @@
  *   rest_ops.c     /ping, /metrics, /nexus/status
  *   rest_mms.c     predictions in both dialects of MXNet Model Server
  *   rest_models.c  management: /models, and v2's repository
+ *   rest_page.c    the page at /
  *   rest_v2.c      Open Inference Protocol: health, metadata, infer */
 #ifndef NX_FUNCTION_TIER_REST_STATE_H
 #define NX_FUNCTION_TIER_REST_STATE_H
@@ -95,6 +96,9 @@ void nx_rest_ping(struct nx_rest_call *call, nx_ns now);
 void nx_rest_metrics(struct nx_rest_call *call, nx_ns now);
 void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now);
 void nx_rest_status(struct nx_rest_call *call, nx_ns now);
+void nx_rest_page(struct nx_rest_call *call, nx_ns now);
+void nx_rest_page_css(struct nx_rest_call *call, nx_ns now);
+void nx_rest_page_js(struct nx_rest_call *call, nx_ns now);
 void nx_rest_api_description(struct nx_rest_call *call, nx_ns now);
 void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now);
 void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now);

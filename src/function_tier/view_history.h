@@ -8,7 +8,7 @@
 #define NX_FUNCTION_TIER_VIEW_HISTORY_H
 
 #include "common/clock.h"
-#include "group/view/view.h"
+#include "group/group.h"
 
 enum { NX_VIEW_CHANGES_MAX = 32, NX_VIEW_CAUSE_BYTES = 160, NX_VIEW_WHY_BYTES = 96 };
 
