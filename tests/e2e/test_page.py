@@ -91,6 +91,7 @@ class Page(PageCase):
         self.page.choose_file("#photo", self.photo)
         self.page.wait("document.querySelectorAll('#answer li').length > 0")
         self.assertTrue(self.text("#answer li").startswith("red — "), self.text("#answer"))
+        self.assertNotIn("%", self.text("#answer"))  # this model's output is no probability
         self.page.wait("document.querySelector('#answer img').naturalWidth > 0")
         self.page.choose_file("#photo", self.file("torn.jpg", b"\xff\xd8\xff torn"))
         self.page.wait("document.querySelector('#answer').innerText.includes('Not answered: ')")
@@ -189,6 +190,7 @@ class Change(PageCase):
 
 def take_screenshots(folder):
     """Four nodes, the flowers, a client that asks without pause, a death, and a photo."""
+    from PIL import Image
     flowers = os.path.join(harness.ROOT, "models", "flowers")
     group = harness.Group(6)
     page = None
@@ -213,7 +215,7 @@ def take_screenshots(folder):
                 i += 1
 
         clients = [threading.Thread(target=load, args=(i,), daemon=True) for i in range(2)]
-        page = browser.Browser(harness.WAIT_S, 1280, 1180)
+        page = browser.Browser(harness.WAIT_S, 1280, 1000)
         page.colours("light")
         page.open("http://%s/" % group.address())
         for client in clients:
@@ -224,9 +226,12 @@ def take_screenshots(folder):
         page.wait("points.length > 45")
         page.choose_file("#photo", photo)
         page.wait("document.querySelectorAll('#answer li').length > 0")
-        page.screenshot(os.path.join(folder, "page-light.png"))
-        page.colours("dark")
-        page.screenshot(os.path.join(folder, "page-dark.png"))
+        for scheme in ("light", "dark"):
+            path = os.path.join(folder, "page-%s.png" % scheme)
+            page.colours(scheme)
+            page.screenshot(path)
+            with Image.open(path) as picture:
+                picture.quantize(128).save(path, optimize=True)
     finally:
         stop.set()
         if page:

@@ -16,7 +16,7 @@ function duration(us) {
 }
 
 function mib(bytes) {
-  return (bytes / 1048576).toFixed(1) + " MiB";
+  return bytes < 1 << 30 ? (bytes / (1 << 20)).toFixed(1) + " MiB" : +(bytes / (1 << 30)).toFixed(1) + " GiB";
 }
 
 // The bound that a share q of the inferences kept; null: there were none.
@@ -216,13 +216,15 @@ function preview(file) {
   return image;
 }
 
+// A recipe without softmax answers with the model's own output, which is no probability: shown as it is.
 function categories(rows) {
-  const list = document.createElement("ol");
+  const list = document.createElement("ol"), shares = rows.every(r => r.probability >= 0 && r.probability <= 1);
   for (const row of rows) {
     const item = document.createElement("li"), meter = document.createElement("meter");
+    item.append(row["class"] + " — " + (shares ? (100 * row.probability).toFixed(1) + " % " : row.probability.toFixed(3)));
     meter.value = row.probability;
     meter.setAttribute("aria-hidden", "true");
-    item.append(row["class"] + " — " + (100 * row.probability).toFixed(1) + " % ", meter);
+    if (shares) item.append(meter);
     list.append(item);
   }
   return list;
