@@ -6,6 +6,7 @@
  *        └──────────stop asked or the group failed: exit at once────────────┘ */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
+#include "cli/notify.h"
 #include "common/arena.h"
 #include "common/config.h"
 #include "common/log.h"
@@ -149,6 +150,7 @@ static enum nx_status open_server(struct server *s, struct nx_err *err)
     NX_TRY(nx_spec_check(&g.spec, err));
     NX_TRY(open_loop(s, err));
     NX_TRY(g.subgroup == FUNCTION ? open_function_tier(s, &g, err) : open_categorizer(s, &g, err));
+    nx_notify("STATUS=waiting for the nodes of the first view");
     watch(s, nx_group_fd(s->group));
     watch(s, s->function_tier ? nx_function_tier_fd(s->function_tier)
                               : nx_categorizer_fd(s->categorizer));
@@ -235,6 +237,7 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
 static void begin_stop(struct server *s, nx_ns now)
 {
     s->stopping = true;
+    nx_notify("STOPPING=1\nSTATUS=finishing what is under way");
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
@@ -263,6 +266,7 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     if (!s->formed && nx_group_view(s->group)) {
         s->formed = true;
         announce(s);
+        nx_notify("READY=1\nSTATUS=in the group");
         warn_inadequate(s);
     }
     if (!s->formed)
