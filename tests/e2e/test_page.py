@@ -91,7 +91,9 @@ class Page(PageCase):
         self.page.choose_file("#photo", self.photo)
         self.page.wait("document.querySelectorAll('#answer li').length > 0")
         self.assertTrue(self.text("#answer li").startswith("red — "), self.text("#answer"))
-        self.assertNotIn("%", self.text("#answer"))  # this model's output is no probability
+        self.assertIn("%", self.text("#answer li"))
+        logits = "categories([{class: 'a', probability: 8.5}, {class: 'b', probability: -1}])"
+        self.assertEqual(self.page.run(logits + ".textContent"), "a — 8.500b — -1.000")  # no share of anything
         self.page.wait("document.querySelector('#answer img').naturalWidth > 0")
         self.page.choose_file("#photo", self.file("torn.jpg", b"\xff\xd8\xff torn"))
         self.page.wait("document.querySelector('#answer').innerText.includes('Not answered: ')")
