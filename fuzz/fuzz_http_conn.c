@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         return 0;
     nx_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
     size_t step = (size_t)bytes[0] + 1, first = bytes[1] < len - 2 ? bytes[1] : len - 2;
-    nx_http_adopt(http, pair[0], "127.0.0.1:1", true, bytes + 2, first, now);
+    nx_http_adopt(http, nx_stream_plain(pair[0]), "127.0.0.1:1", true, bytes + 2, first, now);
     for (size_t at = 2 + first; at < len; at += step) {
         ssize_t n = send(pair[1], bytes + at, len - at < step ? len - at : step, MSG_NOSIGNAL);
         (void)n; /* a connection that was closed */

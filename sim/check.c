@@ -28,6 +28,8 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
             facts->came_back[r->peer] = at;
         break;
     case SIM_MEMBER: /* who stays keeps its shard */
+        facts->grew[r->sub][r->shard] |=
+            facts->serves[r->node] && (r->mask & ~facts->members[r->node]);
         if (facts->serves[r->node])
             break;
         facts->serves[r->node] = true;
@@ -102,10 +104,8 @@ bool sim_majority_lost(const struct sim_facts *facts)
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 {
     size_t end = facts->trace->count;
-    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        if (facts->late[n] && facts->sub[n] == facts->sub[node] &&
-            facts->shard[n] == facts->shard[node])
-            return false;
+    if (facts->grew[facts->sub[node]][facts->shard[node]])
+        return false;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         if (n != but && (facts->members[node] >> n & 1) &&
             (!sim_alive(facts, n, end) || facts->leaving[n] < end || sim_given_up(facts, n, end)))

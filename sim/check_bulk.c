@@ -105,11 +105,7 @@ static bool takes_part(struct court *court, const struct sim_record *r, size_t a
 static bool is_cut(const struct court *court, const struct bulk *bulk)
 {
     const struct sim_facts *facts = court->facts;
-    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        if (facts->late[n] && facts->sub[n] == facts->sub[bulk->sender] &&
-            facts->shard[n] == facts->shard[bulk->sender])
-            return true;
-    return false;
+    return facts->grew[facts->sub[bulk->sender]][facts->shard[bulk->sender]];
 }
 
 static bool aborts(struct court *court, const struct sim_record *r, size_t at,

@@ -125,6 +125,8 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
 
 static bool is_quiet(const struct court *court, struct sim_verdict *verdict)
 {
+    if (sim_majority_lost(court->facts))
+        return true; /* what waits for a leaver's patience begins when that ends */
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         for (unsigned p = 0; p < SIM_NODES_MAX; p++)
             if (court->writes[n][p] > court->facts->limits->idle_writes)

@@ -173,7 +173,7 @@ static void draw_deafness(struct sim_config *config, struct nx_prng *prng)
 
 static void draw_joins(struct sim_config *config, struct nx_prng *prng)
 {
-    config->transfer_ns = scaled(prng, 1000, 2000000);
+    config->load_ns = scaled(prng, 1000, 2000000);
     if (nx_prng_chance(prng, 1, 2))
         return;
     config->calm = false;
@@ -185,6 +185,10 @@ static void draw_joins(struct sim_config *config, struct nx_prng *prng)
                 nx_prng_between(prng, 1000, scaled(prng, 2000, 2000000));
     for (uint32_t i = between(prng, 0, 3); i > 0; i--)
         add_fault(config, prng, SIM_FAULT_JOIN);
+    /* Several at once: they want the same seat. */
+    for (uint32_t i = 0; nx_prng_chance(prng, 1, 3) && i + 1 < config->faults_count; i++)
+        if (config->faults[i].kind == SIM_FAULT_JOIN)
+            config->faults[i].at = config->faults[config->faults_count - 1].at;
     config->murders_max = nx_prng_chance(prng, 1, 2) ? between(prng, 1, 3) : 0;
     config->rejoin_ns = nx_prng_chance(prng, 1, 2) ? nx_prng_between(prng, 1000, 1000000) : 0;
 }

@@ -65,7 +65,7 @@ struct sim_config {
     uint32_t faults_count;
     uint32_t murders_max; /* of those who let somebody in, or are let in */
     nx_ns rejoin_ns;      /* until a node that was put out comes again; 0: never */
-    nx_ns transfer_ns;    /* the longest that a shard's state takes to a member that lacks it */
+    nx_ns load_ns;        /* the longest that a tier takes to load the state that came */
     bool comes;           /* nodes come, and come back */
     bool calm;            /* nobody dies, leaves, pauses or is slow, no lane stalls */
     nx_ns idle_ns;        /* how long the rest is watched */

@@ -19,7 +19,7 @@ enum sim_event_kind {
     SIM_EVENT_FAULT,  /* fault a begins */
     SIM_EVENT_JOIN,   /* joiner a takes a step b, if c is still its try */
     SIM_EVENT_COME,   /* a process comes, of the node of process a; a new node if there is none */
-    SIM_EVENT_STATE,  /* what node a asked of its donor for view b comes */
+    SIM_EVENT_STATE,  /* the tier of node a has loaded the state that came in view b */
     SIM_EVENT_HEAL,   /* a fault ends */
 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum step { CALL, ADMIT, YES, NO, PROPOSE, WELCOME, GIVE_UP };
-enum { TRIES_MAX = 80 };
+enum { TRIES_MAX = 160 };
 
 static void later(struct sim_world *world, unsigned joiner, enum step step, unsigned member,
                   nx_ns longest)
@@ -46,7 +46,7 @@ static void start_over(struct sim_world *world, unsigned joiner)
     x->join.active = x->join.proposed = false;
     x->join.attempt++;
     if (x->join.tries++ < TRIES_MAX)
-        later(world, joiner, CALL, 0, 8 * NX_MS);
+        later(world, joiner, CALL, 0, nx_prng_chance(&world->prng, 1, 2) ? 100 * NX_US : 8 * NX_MS);
 }
 
 /* Asks the members one after the other who leads, from any on. */
@@ -71,7 +71,7 @@ static bool lets_another_in(const struct sim_world *world, unsigned leader)
 {
     for (unsigned n = 0; n < world->count; n++)
         if (lives(world, n) && world->nodes[n]->join.active &&
-            world->nodes[n]->join.leader == leader)
+            world->nodes[n]->join.seat != NX_RANK_NONE && world->nodes[n]->join.leader == leader)
             return true;
     return false;
 }
@@ -96,7 +96,10 @@ static bool admit(struct sim_world *world, unsigned at, unsigned joiner, nx_rank
     if (!is_seat_free(world, at, seat))
         return false;
     unsigned former = sim_node_who(node, seat);
-    if (sim_node_request(node, event) != NX_OK)
+    enum nx_status status = sim_node_request(node, event);
+    if (node->due)
+        sim_node_wake(node, false);
+    if (status != NX_OK)
         return false;
     if (former != SIM_NOBODY && former != joiner && world->nodes[former]->seat == seat) {
         sim_fabric_sever(&world->fabric, former, at);
@@ -106,7 +109,6 @@ static bool admit(struct sim_world *world, unsigned at, unsigned joiner, nx_rank
     node->at[seat] = (uint8_t)joiner;
     x->at[node->seat] = (uint8_t)at;
     sim_fabric_connect(&world->fabric, at, joiner);
-    sim_node_wake(node, false);
     return true;
 }
 
@@ -132,19 +134,35 @@ static uint64_t unanswered(const struct sim_world *world, const struct sim_node 
     return x->join.asked & sim_node_whose(l, nx_core_alive(l->core));
 }
 
+/* A seat, if there is one and nobody else is let in; without one the others are told all the same while a change waits
+ * for a majority: that this node asks may prove a death. */
+static bool may_try(struct sim_world *world, unsigned joiner, bool alone)
+{
+    struct sim_node *x = world->nodes[joiner];
+    const struct sim_node *l = world->nodes[x->join.leader];
+    if (alone && take_a_seat(world, joiner))
+        return true;
+    x->join.seat = NX_RANK_NONE;
+    if (nx_core_change_state(l->core) == NX_CHANGE_STEADY)
+        return false;
+    (void)admit(world, x->join.leader, joiner, NX_RANK_NONE, x->join.vid);
+    return true;
+}
+
 static void call(struct sim_world *world, unsigned joiner)
 {
     struct sim_node *x = world->nodes[joiner];
     unsigned leader = find_leader(world);
-    if (leader == SIM_NOBODY || lets_another_in(world, leader)) {
+    if (leader == SIM_NOBODY) {
         start_over(world, joiner);
         return;
     }
+    bool alone = !lets_another_in(world, leader);
     struct sim_node *l = world->nodes[leader];
     x->join.active = true;
     x->join.leader = leader;
     x->join.vid = nx_core_view(l->core)->vid;
-    if (!take_a_seat(world, joiner)) {
+    if (!may_try(world, joiner, alone)) {
         start_over(world, joiner);
         return;
     }
@@ -154,7 +172,7 @@ static void call(struct sim_world *world, unsigned joiner)
             later(world, joiner, ADMIT, n, 3 * hop(world));
     if (!x->join.asked)
         later(world, joiner, PROPOSE, 0, hop(world));
-    later(world, joiner, GIVE_UP, 0, 20 * NX_MS);
+    later(world, joiner, GIVE_UP, 0, 5 * NX_MS);
 }
 
 static void ask(struct sim_world *world, unsigned joiner, unsigned member)
@@ -165,17 +183,19 @@ static void ask(struct sim_world *world, unsigned joiner, unsigned member)
         !(nx_core_alive(m->core) & NX_RANK_BIT(world->nodes[leader]->seat)))
         return;
     bool ok = admit(world, member, joiner, x->join.seat, x->join.vid);
+    if (x->join.seat == NX_RANK_NONE)
+        return; /* it starts over in its time */
     later(world, joiner, ok ? YES : NO, member, hop(world));
 }
 
 static void propose(struct sim_world *world, unsigned joiner)
 {
     struct sim_node *x = world->nodes[joiner], *l = world->nodes[x->join.leader];
-    struct nx_event event = {.type = NX_EV_JOIN, .ranks = NX_RANK_BIT(x->join.seat)};
+    struct nx_event event = {.type = NX_EV_JOIN, .ranks = NX_RANK_BIT(x->join.seat & 31)};
     if (x->join.proposed)
         return;
-    if (nx_core_view(l->core)->vid != x->join.vid || unanswered(world, x) ||
-        sim_node_request(l, event) != NX_OK) {
+    if (x->join.seat == NX_RANK_NONE || nx_core_view(l->core)->vid != x->join.vid ||
+        unanswered(world, x) || sim_node_request(l, event) != NX_OK) {
         start_over(world, joiner);
         return;
     }
@@ -216,7 +236,8 @@ static void murder(struct sim_world *world, unsigned joiner)
 {
     static const struct sim_fault of_it = {.notice_ns = 100 * NX_US};
     const struct sim_config *config = world->config;
-    if (world->murders >= config->murders_max || !nx_prng_chance(&world->prng, 1, 8))
+    uint32_t odds = world->nodes[joiner]->join.proposed ? 2 : 8;
+    if (world->murders >= config->murders_max || !nx_prng_chance(&world->prng, 1, odds))
         return;
     unsigned leader = world->nodes[joiner]->join.leader;
     unsigned victims[] = {leader, joiner, (unsigned)nx_prng_below(&world->prng, world->count)};

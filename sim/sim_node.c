@@ -1,7 +1,6 @@
 #include "sim_node.h"
 
 #include "common/nx_assert.h"
-#include "group/core/mutants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +67,16 @@ struct sim_node *sim_node_open(struct sim_world *world, unsigned rank, nx_node i
     node->load = &world->config->loads[rank % world->config->nodes];
     node->ops_left = node->load->ops;
     nx_prng_init(&node->prng, world->config->seed * 64 + rank + 1);
+    node->transfer = sim_state_open(node);
+    nx_assert(node->transfer != NULL);
     return node;
 }
 
 static void die(struct sim_node *node, enum sim_kind kind)
 {
     sim_note(node->world, node->rank, kind, (struct sim_record){0});
+    nx_transfer_close(node->transfer);
+    node->transfer = NULL;
     nx_core_close(node->core);
     node->core = NULL;
     node->life = SIM_DEAD;
@@ -87,6 +90,8 @@ static void die(struct sim_node *node, enum sim_kind kind)
 
 void sim_node_close(struct sim_node *node)
 {
+    if (node && node->transfer)
+        nx_transfer_close(node->transfer);
     if (node && node->core)
         nx_core_close(node->core);
     free(node);
@@ -171,59 +176,10 @@ void sim_node_note_place(struct sim_node *node)
     sim_note(node->world, node->rank, node->serves ? SIM_MEMBER : SIM_SPARE, record);
 }
 
-static void hand_over_state(struct sim_node *node, nx_vid vid)
-{
-    struct sim_world *world = node->world;
-    nx_ns at = world->now + nx_prng_between(&world->prng, 1000, world->config->transfer_ns);
-    sim_events_add(&world->events, at, SIM_EVENT_STATE, false, node->rank, (uint32_t)vid, 0);
-}
-
-/* A view begins: who lacks the state asks for it; who has it keeps what the others will ask for. */
-static void begin_state(struct sim_node *node)
-{
-    const struct nx_view *view = nx_core_view(node->core);
-    bool lacked = node->lacks;
-    node->lacks = (view->stateless & NX_RANK_BIT(node->seat)) != 0;
-    node->snapshot_vid = 0;
-    if (node->lacks)
-        hand_over_state(node, view->vid);
-    else if (lacked)
-        node->state = (struct sim_state){.hash = SIM_HASH_EMPTY}; /* nobody has another */
-    if (!node->serves || node->lacks ||
-        !nx_core_layout(node->core)->shards[node->subgroup][node->shard].stateless)
-        return;
-    bool early = (node->world->config->core.mutants & NX_MUTANT_SNAPSHOT_BEFORE_TRIM) != 0;
-    node->snapshot = early ? node->at_wedge : node->state;
-    node->snapshot_vid = view->vid;
-}
-
-void sim_node_take_state(struct sim_node *node, nx_vid vid)
-{
-    if (node->life == SIM_DEAD || nx_core_view(node->core)->vid != vid || !node->lacks)
-        return;
-    nx_rank donor_seat = nx_core_layout(node->core)->shards[node->subgroup][node->shard].donor;
-    unsigned who = sim_node_who(node, donor_seat);
-    const struct sim_node *donor = who < SIM_NODES_MAX ? node->world->nodes[who] : NULL;
-    if (!donor || donor->life == SIM_DEAD || nx_core_view(donor->core)->vid > vid)
-        return; /* the next view brings another */
-    if (nx_core_view(donor->core)->vid < vid) {
-        hand_over_state(node, vid);
-        return;
-    }
-    nx_assert(donor->snapshot_vid == vid);
-    if (sim_node_request(node, (struct nx_event){.type = NX_EV_STATE}) != NX_OK)
-        return;
-    node->lacks = false;
-    node->state = donor->snapshot;
-    sim_note(node->world, node->rank, SIM_STATE,
-             (struct sim_record){.id = vid, .hash = node->state.hash});
-    sim_node_wake(node, false);
-}
-
 void sim_node_begin_view(struct sim_node *node)
 {
     sim_node_note_place(node);
-    begin_state(node);
+    sim_state_begin_view(node);
     sim_join_viewed(node->world, node->rank);
 }
 
@@ -286,6 +242,7 @@ static bool look_around(struct sim_node *node, bool *busy)
         return false;
     node->wake_at = node->update.wake_at;
     *busy = node->update.busy || node->update.upcalls_count;
+    *busy |= sim_state_poll(node);
     return true;
 }
 

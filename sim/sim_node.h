@@ -8,6 +8,7 @@
 #ifndef SIM_NODE_H
 #define SIM_NODE_H
 
+#include "group/transfer/transfer.h"
 #include "sim_join.h"
 #include "sim_run.h"
 
@@ -79,10 +80,10 @@ struct sim_node {
     bool serves, waiting; /* waiting: it has no view yet */
     struct sim_joiner join;
     nx_ns comes_back_ns; /* after its death; 0: never */
-    struct sim_state state, at_wedge, snapshot;
+    struct sim_state state, at_wedge, snapshot, came;
+    struct nx_transfer *transfer;
     bool lacks; /* the state of its shard */
     bool wedged;
-    nx_vid snapshot_vid; /* of what it hands to those who lack it; 0: nothing */
     struct nx_core *core;
     struct nx_prng prng;
     enum sim_life life;
@@ -118,8 +119,12 @@ void sim_node_start(struct sim_node *node, const struct nx_view *view); /* its f
 /* The process at a seat, the processes at seats, as the node knows them. */
 unsigned sim_node_who(const struct sim_node *node, nx_rank seat);
 uint64_t sim_node_whose(const struct sim_node *node, nx_rankset seats);
-/* What was asked of its donor comes; or not, or later. */
-void sim_node_take_state(struct sim_node *node, nx_vid vid);
+/* Its tier's state, and the transfer of it (sim_state.c). loaded: the tier can serve from what came in that view. */
+struct nx_transfer *sim_state_open(struct sim_node *node);
+void sim_state_begin_view(struct sim_node *node);
+bool sim_state_poll(struct sim_node *node);
+bool sim_state_upcall(struct sim_node *node, const struct nx_upcall *upcall);
+void sim_state_loaded(struct sim_node *node, nx_vid vid);
 
 void sim_node_turn(struct sim_node *node, bool timer);
 void sim_node_note_place(struct sim_node *node); /* in the view that it is in */

@@ -107,7 +107,7 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
     case SIM_EVENT_HEAL: break;
     case SIM_EVENT_JOIN: sim_join_step(world, event); break;
-    case SIM_EVENT_STATE: sim_node_take_state(world->nodes[event->a], event->b); break;
+    case SIM_EVENT_STATE: sim_state_loaded(world->nodes[event->a], event->b); break;
     case SIM_EVENT_COME: {
         const struct sim_node *former = world->nodes[event->a];
         sim_join_come(world, former->id, former->subgroup, event->a);

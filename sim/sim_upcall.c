@@ -205,6 +205,8 @@ static void install(struct sim_node *node)
 void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)
 {
     uint64_t cookie = (uint64_t)(uintptr_t)upcall->cookie;
+    if (sim_state_upcall(node, upcall))
+        return;
     switch (upcall->type) {
     case NX_UP_VIEW: install(node); break;
     case NX_UP_MEMBER_DOWN: lose_member(node, upcall->rank, upcall->clean); break;

@@ -156,7 +156,10 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
     else if (in->body_bytes == 0)
         nx_err_set(&err, NX_INVALID, "the %s is empty",
                    is_photo(&in->head.want) ? "photo" : "tensor");
-    else if (submit(c, in, e->model, &err) == NX_OK)
+    else if (!e->model) {
+        in->state = NX_INCOMING_AWAITING;
+        return;
+    } else if (submit(c, in, e->model, &err) == NX_OK)
         return;
     nx_categorizer_refuse(c, in, &err);
 }

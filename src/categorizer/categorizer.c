@@ -72,7 +72,12 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
         return;
     nx_info("view %llu of %d nodes: this one serves shard %u", (unsigned long long)view->vid,
             __builtin_popcountll(nx_view_ranks(view)), shard);
-    nx_change_view(c, layout->shards[c->config.subgroup][shard].set);
+    const struct nx_shard *s = &layout->shards[c->config.subgroup][shard];
+    if (view->incarnation != c->incarnation)
+        nx_store_await_all(c->store, s->set); /* ranks are given anew */
+    c->incarnation = view->incarnation;
+    nx_change_view(c, s->set, s->stateless);
+    nx_arrival_view(c, s->stateless & NX_RANK_BIT(nx_group_rank(c->group)));
 }
 
 static bool is_replica(const struct nx_categorizer *c, nx_rank rank)
@@ -142,6 +147,18 @@ static void on_bulk_aborted(void *ctx, nx_stream stream)
     struct nx_incoming *in = nx_incoming_find(&c->incomings, stream);
     if (in && in->is_bulk)
         nx_incoming_drop(&c->incomings, in);
+    else
+        nx_change_aborted(c, stream);
+}
+
+/* Of a member that cannot answer yet, whatever it is. */
+static void refuse_early(struct nx_categorizer *c, struct nx_incoming *in)
+{
+    if (!c->arrival.lacking || in->refused.status != NX_OK)
+        return;
+    nx_err_set(&in->refused, NX_UNAVAILABLE,
+               "this replica is unavailable: still receiving its state");
+    nx_incoming_drop_body(&c->incomings, in);
 }
 
 /* There is no room to keep it: answered on the spot, as far as the window has room for that. */
@@ -173,6 +190,8 @@ static void on_query_part(void *ctx, const struct nx_part *part)
         c->asked_at = nx_clock_now();
     bool head_was_known = in->head_known;
     nx_incoming_feed(&c->incomings, in, part->bytes, part->len);
+    if (in->head_known && !head_was_known)
+        refuse_early(c, in);
     bool install =
         in->head_known && in->refused.status == NX_OK && in->head.op == NX_REQUEST_INSTALL;
     if (install && !head_was_known)
@@ -235,19 +254,31 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void)
         .reply_part = on_reply_part,
         .query_failed = on_query_failed,
         .down = on_down,
+        .state_snapshot = nx_state_snapshot,
+        .state_read = nx_state_read,
+        .state_release = nx_state_release,
+        .state_part = nx_state_part,
     };
     return &upcalls;
 }
 
 /* Moves one operation on if what it waits for has come. True when it is over. */
+/* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. */
+static bool is_settled(const struct nx_categorizer *c, nx_seq seq)
+{
+    return nx_group_settled(c->group, c->config.subgroup) >= seq &&
+           nx_group_durable(c->group, c->config.subgroup) >= seq;
+}
+
 static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
 {
-    if (in->state == NX_INCOMING_READING && in->bulk && in->refused.status == NX_OK)
+    if (in->state == NX_INCOMING_READING && in->body && in->head.op == NX_REQUEST_INSTALL)
         nx_change_pump(c, in);
+    if (in->state == NX_INCOMING_AWAITING)
+        nx_photo_start(c, in);
     if (in->state == NX_INCOMING_ORDERING)
         nx_change_order(c, in);
-    if (in->state == NX_INCOMING_SETTLING &&
-        nx_group_settled(c->group, c->config.subgroup) >= in->settle_seq)
+    if (in->state == NX_INCOMING_SETTLING && is_settled(c, in->settle_seq))
         nx_categorizer_answer(c, in);
     if (in->state == NX_INCOMING_REPLYING && send_reply(c, in))
         return true;
@@ -282,7 +313,11 @@ static bool take_finished(struct nx_categorizer *c)
     }
     struct nx_job *job;
     while ((job = nx_worker_finished(c->loader))) {
-        nx_change_loaded(c, (struct nx_job_load *)job);
+        struct nx_job_load *load = (struct nx_job_load *)job;
+        if (load->arrival)
+            nx_arrival_loaded(c, load);
+        else
+            nx_change_loaded(c, load);
         any = true;
     }
     return any;
@@ -291,6 +326,7 @@ static bool take_finished(struct nx_categorizer *c)
 bool nx_categorizer_poll(struct nx_categorizer *c)
 {
     bool any = take_finished(c);
+    any |= nx_arrival_poll(c);
     any |= nx_change_send_votes(c);
     any |= advance_all(c);
     return any;
@@ -338,6 +374,7 @@ static enum nx_status open_parts(struct nx_categorizer *c, struct nx_err *err)
     c->done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (c->done_fd < 0)
         return nx_err_set(err, NX_IO, "eventfd: %s", strerror(errno));
+    NX_TRY(nx_spool_open(c->config.spool_folder, c->config.spool_bytes, &c->spool, err));
     c->store = nx_store_open();
     if (!c->store)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the store");
@@ -387,12 +424,8 @@ static void drop_loads(struct nx_categorizer *c)
 {
     struct nx_job *job;
     nx_worker_drain(c->loader);
-    while ((job = nx_worker_finished(c->loader))) {
-        struct nx_job_load *j = (struct nx_job_load *)job;
-        nx_served_close(j->served);
-        free(j->body);
-        free(j);
-    }
+    while ((job = nx_worker_finished(c->loader)))
+        nx_change_drop_load(c, (struct nx_job_load *)job);
     nx_worker_close(c->loader);
 }
 
@@ -405,10 +438,13 @@ void nx_categorizer_close(struct nx_categorizer *c)
         drop_loads(c);
     while ((in = nx_incoming_next(&c->incomings, NULL)))
         nx_incoming_drop(&c->incomings, in);
+    nx_arrival_close(c);
     for (uint32_t i = 0; c->store && i < NX_STORE_MODELS; i++)
-        nx_held_retire(nx_store_at(c->store, i));
+        nx_change_retire(nx_store_at(c->store, i));
     if (c->store)
         nx_store_close(c->store);
+    if (c->spool)
+        nx_spool_close(c->spool);
     if (c->done_fd >= 0)
         close(c->done_fd);
     free(c);

@@ -22,6 +22,10 @@ struct nx_categorizer_config {
     uint32_t batch_max;    /* photos of one batch at most */
     const char *profiles;  /* a folder with what `nexus profile` wrote; "": none */
     uint64_t memory_bytes; /* bound on models, in use and in transit */
+    /* The files of installed models are kept for members that join later, in a temporary file in this folder (or in /tmp, if
+     * it takes none), up to so many bytes. */
+    const char *spool_folder;
+    uint64_t spool_bytes;
 };
 
 enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,

@@ -93,9 +93,11 @@ enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_reques
                                  size_t *used, struct nx_err *err);
 
 struct nx_answer {
-    struct nx_err err; /* status NX_OK: done, with a text to show if it is not empty */
-    uint32_t index;    /* INFER: the category … */
-    float value;       /* … its output, a probability if the recipe says softmax … */
+    /* Status NX_OK: done, with a text to show if it is not empty. NX_UNAVAILABLE: not by this replica, or nobody knows;
+     * another one may be asked the same. */
+    struct nx_err err;
+    uint32_t index; /* INFER: the category … */
+    float value;    /* … its output, a probability if the recipe says softmax … */
     uint32_t label_bytes;
     char label[NX_LABEL_BYTES_MAX]; /* … and its line of the synset; not NUL-terminated */
     const uint8_t *payload; /* as the op and the want say; the sender's, or in the bytes decoded */

@@ -10,7 +10,7 @@ static void describe_entry(struct nx_categorizer *c, const struct nx_entry *e,
 {
     const struct nx_held_model *held = e->model;
     *facts = (struct nx_model_facts_wire){.tag = e->tag,
-                                          .ready = e->state == NX_ENTRY_READY,
+                                          .ready = e->state == NX_ENTRY_READY && held,
                                           .format = e->format,
                                           .version = e->generation};
     memcpy(facts->name, e->name, sizeof facts->name);

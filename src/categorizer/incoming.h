@@ -2,6 +2,8 @@
  *
  *   READING ──► RUNNING ─────────────────────────────► REPLYING        a photo
  *      ├──────► ORDERING ──► DECIDING ──► SETTLING ──► REPLYING        install, remove (entry replica)
+ *      │            ▲ a join │  └► MARKING ─┘▲                         decided by a view, not by a message
+ *      │            └────────┘
  *      └──────────────────────────────────────────────► REPLYING        refused
  *
  * A bulk message that another replica sends is here as well: it only reads, and ends with its delivery.
@@ -20,8 +22,10 @@ enum { NX_INCOMING_MAX = 4096, NX_INCOMING_BUCKETS = 1024 };
 enum nx_incoming_state {
     NX_INCOMING_READING,  /* more bytes of the query */
     NX_INCOMING_RUNNING,  /* the device */
+    NX_INCOMING_AWAITING, /* a photo: its model, which is being loaded from the log */
     NX_INCOMING_ORDERING, /* room in the multicast window */
     NX_INCOMING_DECIDING, /* the ordered messages that decide it */
+    NX_INCOMING_MARKING,  /* a message of ours in the view that decided it */
     NX_INCOMING_SETTLING, /* every replica's delivery of the deciding message */
     NX_INCOMING_REPLYING, /* room in the asker's window */
 };
@@ -45,6 +49,7 @@ struct nx_incoming {
 
     nx_stream bulk; /* INSTALL at its entry replica: our own bulk message; 0 before */
     uint64_t bulk_sent;
+    bool repeated;            /* the shard knows this request: only its head is ordered */
     nx_seq settle_seq;        /* SETTLING: the deciding message */
     struct nx_job_infer *job; /* RUNNING */
     struct nx_answer answer;

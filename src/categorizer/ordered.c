@@ -25,6 +25,8 @@ size_t nx_ordered_encode(const struct nx_ordered *message, void *bytes, size_t c
     if (cap < 1)
         return 0;
     *(uint8_t *)bytes = (uint8_t)message->kind;
+    if (message->kind == NX_ORDERED_MARK)
+        return 1;
     size_t used = nx_request_encode(&message->op, (uint8_t *)bytes + 1, cap - 1);
     return used ? 1 + used : 0;
 }
@@ -66,6 +68,8 @@ enum nx_status nx_ordered_decode(const void *bytes, size_t len, struct nx_ordere
     case NX_ORDERED_INSTALL: return decode_op(&r, NX_REQUEST_INSTALL, &message->op, err);
     case NX_ORDERED_REMOVE: return decode_op(&r, NX_REQUEST_REMOVE, &message->op, err);
     case NX_ORDERED_VOTE: return decode_vote(&r, &message->vote, err);
+    case NX_ORDERED_MARK:
+        return nx_reader_left(&r) == 0 ? NX_OK : nx_err_set(err, NX_CORRUPT, "a malformed mark");
     }
     return nx_err_set(err, NX_CORRUPT, "an ordered message of unknown kind %d", (int)message->kind);
 }

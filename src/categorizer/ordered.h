@@ -1,16 +1,23 @@
 /* ordered.h — what the replicas of a shard multicast to each other, in order.
  *
  *     u8 kind | INSTALL, REMOVE: the operation's head as in categorizer_wire.h
+ *             | MARK: nothing; who delivered it is in the view in which it was sent, or in a later one
  *             | VOTE: u64 version | u8 status | u16 text_bytes | text | 32 bytes digest
  *
- * An INSTALL is the head of a bulk message whose body is the operation's: synset, symbol, params. */
+ * An INSTALL is the head of a bulk message whose body is the operation's: synset, symbol, params; or, for a request that the
+ * shard knows already, a small message without a body. */
 #ifndef NX_CATEGORIZER_ORDERED_H
 #define NX_CATEGORIZER_ORDERED_H
 
 #include "categorizer/categorizer_wire.h"
 #include "categorizer/store.h"
 
-enum nx_ordered_kind { NX_ORDERED_INSTALL = 1, NX_ORDERED_REMOVE = 2, NX_ORDERED_VOTE = 3 };
+enum nx_ordered_kind {
+    NX_ORDERED_INSTALL = 1,
+    NX_ORDERED_REMOVE = 2,
+    NX_ORDERED_VOTE = 3,
+    NX_ORDERED_MARK = 4
+};
 
 enum { NX_ORDERED_BYTES_MAX = 1 + NX_HEAD_BYTES_MAX };
 

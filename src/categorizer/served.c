@@ -6,7 +6,6 @@
 #include "common/log.h"
 
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +21,6 @@ struct nx_served {
     struct nx_budget *budget;
     uint64_t buffers_bytes; /* of the budget, for the two */
 };
-
-static enum nx_status digest_body(const struct nx_request_head *head, const uint8_t *body,
-                                  struct nx_digest *digest, struct nx_err *err)
-{
-    size_t len = head->synset_bytes + head->symbol_bytes + head->params_bytes;
-    unsigned bytes = NX_DIGEST_BYTES;
-    if (EVP_Digest(body, len, digest->bytes, &bytes, EVP_sha256(), NULL) != 1)
-        return nx_err_set(err, NX_NO_MEMORY, "no memory for a digest");
-    return NX_OK;
-}
 
 static enum nx_status open_model(struct nx_served *s, const struct nx_request_head *head,
                                  const uint8_t *body, const struct nx_served_options *options,
@@ -187,7 +176,8 @@ enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t 
                               const struct nx_served_options *options, struct nx_served **served,
                               struct nx_digest *digest, struct nx_err *err)
 {
-    NX_TRY(digest_body(head, body, digest, err));
+    size_t body_bytes = head->synset_bytes + head->symbol_bytes + head->params_bytes;
+    NX_TRY(nx_digest_of(body, body_bytes, digest, err));
     struct nx_served *s = nx_calloc(1, sizeof *s);
     if (!s)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a model");

@@ -23,14 +23,24 @@ void nx_store_close(struct nx_store *store)
     free(store);
 }
 
+void nx_store_clear(struct nx_store *store)
+{
+    memset(store, 0, sizeof *store);
+}
+
 struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i)
 {
     nx_assert(i < NX_STORE_MODELS);
     return &store->entries[i];
 }
 
-static struct nx_entry *find_in_state(struct nx_store *store, uint32_t tag,
-                                      enum nx_entry_state state)
+const struct nx_entry *nx_store_peek(const struct nx_store *store, uint32_t i)
+{
+    nx_assert(i < NX_STORE_MODELS);
+    return &store->entries[i];
+}
+
+struct nx_entry *nx_store_find_in(struct nx_store *store, uint32_t tag, enum nx_entry_state state)
 {
     for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
         if (e->state == state && e->tag == tag)
@@ -40,8 +50,8 @@ static struct nx_entry *find_in_state(struct nx_store *store, uint32_t tag,
 
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag)
 {
-    struct nx_entry *ready = find_in_state(store, tag, NX_ENTRY_READY);
-    return ready ? ready : find_in_state(store, tag, NX_ENTRY_LOADING);
+    struct nx_entry *ready = nx_store_find_in(store, tag, NX_ENTRY_READY);
+    return ready ? ready : nx_store_find_in(store, tag, NX_ENTRY_LOADING);
 }
 
 struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version)
@@ -68,13 +78,29 @@ static struct nx_entry *find_free(struct nx_store *store)
     return NULL;
 }
 
+void nx_store_remember(struct nx_store *store, const struct nx_outcome *outcome)
+{
+    store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
+}
+
+uint32_t nx_store_outcomes(const struct nx_store *store)
+{
+    uint64_t count = store->outcomes_count;
+    return count < NX_STORE_OUTCOMES ? (uint32_t)count : NX_STORE_OUTCOMES;
+}
+
+const struct nx_outcome *nx_store_outcome(const struct nx_store *store, uint32_t i)
+{
+    uint32_t kept = nx_store_outcomes(store);
+    nx_assert(i < kept);
+    return &store->outcomes[(store->outcomes_count - kept + i) % NX_STORE_OUTCOMES];
+}
+
 static const struct nx_outcome *find_outcome(const struct nx_store *store,
                                              const struct nx_request_id *request)
 {
-    uint64_t count = store->outcomes_count;
-    uint64_t kept = count < NX_STORE_OUTCOMES ? count : NX_STORE_OUTCOMES;
-    for (uint64_t i = 1; i <= kept; i++) {
-        const struct nx_outcome *o = &store->outcomes[(count - i) % NX_STORE_OUTCOMES];
+    for (uint32_t i = nx_store_outcomes(store); i > 0; i--) {
+        const struct nx_outcome *o = nx_store_outcome(store, i - 1);
         if (memcmp(&o->request, request, sizeof *request) == 0)
             return o;
     }
@@ -106,9 +132,12 @@ static bool recall(const struct nx_store *store, struct nx_outcome *outcome)
     return true;
 }
 
-static void record(struct nx_store *store, const struct nx_outcome *outcome)
+bool nx_store_knows(const struct nx_store *store, const struct nx_request_id *request)
 {
-    store->outcomes[store->outcomes_count++ % NX_STORE_OUTCOMES] = *outcome;
+    for (const struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_LOADING && memcmp(&e->request, request, sizeof *request) == 0)
+            return true;
+    return find_outcome(store, request) != NULL;
 }
 
 enum nx_status nx_store_say_taken(const struct nx_entry *e, struct nx_err *err)
@@ -171,7 +200,7 @@ static enum nx_verdict install(struct nx_store *store, nx_seq seq, uint32_t tag,
     else
         nx_err_set(&outcome->err, NX_TOO_LARGE, "the shard holds %d models already",
                    NX_STORE_MODELS);
-    record(store, outcome);
+    nx_store_remember(store, outcome);
     return NX_VERDICT_DONE;
 }
 
@@ -186,8 +215,8 @@ enum nx_verdict nx_store_replace(struct nx_store *store, nx_seq seq, uint32_t ta
                                  const struct nx_request_id *request, nx_rankset replicas,
                                  struct nx_entry **entry, struct nx_outcome *outcome)
 {
-    const struct nx_entry *ready = find_in_state(store, tag, NX_ENTRY_READY);
-    const struct nx_entry *taken = find_in_state(store, tag, NX_ENTRY_LOADING);
+    const struct nx_entry *ready = nx_store_find_in(store, tag, NX_ENTRY_READY);
+    const struct nx_entry *taken = nx_store_find_in(store, tag, NX_ENTRY_LOADING);
     if (!taken && ready && strcmp(ready->name, name) != 0)
         taken = ready; /* two names with one tag are two models */
     return install(store, seq, tag, taken, request, replicas, entry, outcome);
@@ -229,7 +258,7 @@ static void decide(struct nx_store *store, struct nx_entry *e, struct nx_outcome
     } else {
         e->state = NX_ENTRY_FREE;
     }
-    record(store, outcome);
+    nx_store_remember(store, outcome);
 }
 
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
@@ -266,6 +295,30 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
     return false;
 }
 
+void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers)
+{
+    for (struct nx_entry *e = store->entries; e < store->entries + NX_STORE_MODELS; e++)
+        if (e->state == NX_ENTRY_LOADING)
+            e->waiting |= newcomers;
+}
+
+void nx_store_await_all(struct nx_store *store, nx_rankset replicas)
+{
+    for (uint32_t i = 0; i < NX_STORE_MODELS; i++)
+        if (nx_store_at(store, i)->state == NX_ENTRY_LOADING)
+            nx_store_at(store, i)->waiting = replicas;
+}
+
+uint64_t nx_store_installs(const struct nx_store *store)
+{
+    return store->installs_count;
+}
+
+void nx_store_set_installs(struct nx_store *store, uint64_t count)
+{
+    store->installs_count = count;
+}
+
 void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
                      const struct nx_request_id *request, struct nx_entry **removed,
                      struct nx_outcome *outcome)
@@ -282,12 +335,12 @@ void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
     struct nx_entry *e = nx_store_find(store, tag);
     if (!e || !nx_store_is_named(e, name))
         nx_store_say_missing(tag, name, &outcome->err);
-    else if (find_in_state(store, tag, NX_ENTRY_LOADING))
+    else if (nx_store_find_in(store, tag, NX_ENTRY_LOADING))
         nx_err_set(&outcome->err, NX_AGAIN, "tag %u is being installed", tag);
     else {
         nx_err_set(&outcome->err, NX_OK, "remove model successfully.");
         e->state = NX_ENTRY_FREE;
         *removed = e;
     }
-    record(store, outcome);
+    nx_store_remember(store, outcome);
 }

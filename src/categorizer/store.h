@@ -16,13 +16,12 @@
 #define NX_CATEGORIZER_STORE_H
 
 #include "categorizer/categorizer_wire.h"
+#include "categorizer/digest.h"
 #include "group/group.h"
 
-enum { NX_STORE_MODELS = 1024, NX_STORE_OUTCOMES = 1024, NX_DIGEST_BYTES = 32 };
+enum { NX_STORE_MODELS = 1024, NX_STORE_OUTCOMES = 1024 };
 
-struct nx_digest {
-    uint8_t bytes[NX_DIGEST_BYTES]; /* SHA-256 over the operation's body */
-};
+struct nx_kept;
 
 enum nx_entry_state { NX_ENTRY_FREE, NX_ENTRY_LOADING, NX_ENTRY_READY };
 
@@ -35,11 +34,13 @@ struct nx_entry {
     uint64_t generation; /* the how manieth install of the shard: what users see as the version */
     struct nx_request_id request;
     nx_rankset waiting;      /* LOADING: replicas that have not voted */
-    struct nx_digest digest; /* of the first vote; the others must agree */
+    struct nx_digest digest; /* of the body, by the first vote; the others must agree */
     struct nx_err
         failure; /* the first vote against; NX_OK with a text: a note of the votes for it */
     bool any_vote;
-    void *model; /* this replica's own; the caller puts it here and takes it out */
+    /* This replica's own; the caller puts them here and takes them out. */
+    void *model;
+    struct nx_kept *kept; /* the files it came with */
 };
 
 /* What became of a request. DUPLICATE: it is the same as one that is still undecided. */
@@ -56,6 +57,7 @@ struct nx_store;
 
 struct nx_store *nx_store_open(void); /* NULL: no memory */
 void nx_store_close(struct nx_store *store);
+void nx_store_clear(struct nx_store *store); /* as opened */
 
 /* INSTALL delivered at `seq`. PENDING: *entry is LOADING and waits for a vote from each of `replicas`. DONE:
  * *outcome says why not, or what it was the first time. */
@@ -69,12 +71,12 @@ enum nx_verdict nx_store_replace(struct nx_store *store, nx_seq seq, uint32_t ta
                                  const struct nx_request_id *request, nx_rankset replicas,
                                  struct nx_entry **entry, struct nx_outcome *outcome);
 
-/* To be called when an install is decided and READY: frees the entry in whose place it came, with its model pointer
+/* To be called when an install is decided and READY: frees the entry in whose place it came, with its model and files
  * there for the caller to close. NULL: there was none. */
 struct nx_entry *nx_store_take_replaced(struct nx_store *store, const struct nx_entry *entry);
 
 /* VOTE delivered. `failure` is NX_OK if the voter can run the model; a text is then a note for the user. DONE when it
- * was the last vote: *entry is then READY, or was freed (state NX_ENTRY_FREE; its model pointer is still there for
+ * was the last vote: *entry is then READY, or was freed (state NX_ENTRY_FREE; its model and files are still there for
  * the caller to close) and *outcome tells. A vote for an install that is not waiting for it changes nothing (PENDING,
  * *entry NULL). */
 enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank voter,
@@ -86,10 +88,29 @@ enum nx_verdict nx_store_vote(struct nx_store *store, nx_seq version, nx_rank vo
 bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx_entry **entry,
                           struct nx_outcome *outcome);
 
+/* A view is installed, to which `newcomers` came without state: installs under way wait for their votes as well, since they
+ * must be able to run the model like the others. */
+void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers);
+
+/* A group that began again has other ranks: whoever is there votes once more. */
+void nx_store_await_all(struct nx_store *store, nx_rankset replicas);
+
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */
 void nx_store_remove(struct nx_store *store, uint32_t tag, const char *name,
                      const struct nx_request_id *request, struct nx_entry **removed,
                      struct nx_outcome *outcome);
+
+/* Whether a request with this id was decided, or is about to be: what it asks for is not done again. */
+bool nx_store_knows(const struct nx_store *store, const struct nx_request_id *request);
+
+/* Installs begun so far, the source of generations; and the same of a state that is taken over. */
+uint64_t nx_store_installs(const struct nx_store *store);
+void nx_store_set_installs(struct nx_store *store, uint64_t count);
+
+/* The outcomes that are kept, 0 the oldest; and one more, when a state is taken over. */
+uint32_t nx_store_outcomes(const struct nx_store *store);
+const struct nx_outcome *nx_store_outcome(const struct nx_store *store, uint32_t i);
+void nx_store_remember(struct nx_store *store, const struct nx_outcome *outcome);
 
 /* NX_EXISTS, and whether the tag is installed or about to be. */
 enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *err);
@@ -101,8 +122,11 @@ enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_er
 
 /* The entry of a tag: READY if there is such a one, else LOADING, or NULL. */
 struct nx_entry *nx_store_find(struct nx_store *store, uint32_t tag);
+/* Of the tag, in that state; a tag that is being replaced has one of each. */
+struct nx_entry *nx_store_find_in(struct nx_store *store, uint32_t tag, enum nx_entry_state state);
 /* The entry that an install made, or NULL. */
 struct nx_entry *nx_store_find_version(struct nx_store *store, nx_seq version);
 struct nx_entry *nx_store_at(struct nx_store *store, uint32_t i); /* i < NX_STORE_MODELS */
+const struct nx_entry *nx_store_peek(const struct nx_store *store, uint32_t i);
 
 #endif

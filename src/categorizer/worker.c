@@ -101,6 +101,11 @@ enum nx_status nx_worker_submit(struct nx_worker *w, struct nx_job *job)
     return NX_OK;
 }
 
+size_t nx_worker_underway(const struct nx_worker *w)
+{
+    return w->underway;
+}
+
 struct nx_job *nx_worker_finished(struct nx_worker *w)
 {
     struct nx_job *job = nx_ring_pop(&w->out);

@@ -29,5 +29,6 @@ void nx_worker_close(struct nx_worker *worker); /* after drain, and after finish
 
 enum nx_status nx_worker_submit(struct nx_worker *worker, struct nx_job *job);
 struct nx_job *nx_worker_finished(struct nx_worker *worker); /* NULL: none */
+size_t nx_worker_underway(const struct nx_worker *worker); /* submitted and not taken back */
 
 #endif

@@ -30,7 +30,7 @@ struct nx_client_call {
     grpc_channel *channel;
     grpc_call *call;  /* NULL until the connection stands */
     unsigned pending; /* enum pending, or-ed */
-    bool cancelled, send_failed;
+    bool is_tls, cancelled, send_failed;
     grpc_metadata_array headers, trailers;
     grpc_byte_buffer *reply; /* NULL: none came */
     grpc_status_code code;
@@ -98,7 +98,7 @@ static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *er
         if (state == GRPC_CHANNEL_READY)
             return NX_OK;
         if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN)
-            return nx_client_dial_why(call->node, err);
+            return nx_client_dial_why(call->node, call->is_tls, err);
         if (*call->interrupted)
             return interrupted(err);
         if (gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), limit) >= 0)
@@ -115,9 +115,17 @@ static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *er
     }
 }
 
+static grpc_channel_credentials *make_credentials(const struct nx_client_identity *identity)
+{
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = identity->key, .cert_chain = identity->cert};
+    if (!identity->ca)
+        return grpc_insecure_credentials_create();
+    return grpc_ssl_credentials_create(identity->ca, identity->key ? &pair : NULL, NULL, NULL);
+}
+
 /* Retries are off: they would buffer the upload, and an install is retried by its request id, by
  * somebody who decided to. So is the HTTP proxy of the environment: the node's address is meant. */
-static grpc_channel *make_channel(const char *node)
+static grpc_channel *make_channel(const char *node, const struct nx_client_identity *identity)
 {
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER, .key = (char[]){GRPC_ARG_ENABLE_RETRIES}, .value.integer = 0},
@@ -130,34 +138,43 @@ static grpc_channel *make_channel(const char *node)
          .value.integer = REPLY_BYTES_MAX},
     };
     grpc_channel_args list = {.num_args = sizeof args / sizeof args[0], .args = args};
-    grpc_channel_credentials *plain = grpc_insecure_credentials_create();
+    grpc_channel_credentials *credentials = make_credentials(identity);
     /* The library adds "dns:///" to what is no URI; a plain host name could pass for a scheme. */
     char target[16 + NX_CLIENT_NODE_BYTES_MAX];
     snprintf(target, sizeof target, "%s%s", *node == '[' ? "" : "dns:///", node);
-    grpc_channel *channel = grpc_channel_create(target, plain, &list);
-    grpc_channel_credentials_release(plain);
+    grpc_channel *channel = grpc_channel_create(target, credentials, &list);
+    grpc_channel_credentials_release(credentials);
     return channel;
 }
 
-static void start_call(struct nx_client_call *call, const char *method)
+/* The library keeps references of its own on what it is given. */
+static void start_call(struct nx_client_call *call, const char *method, const char *token)
 {
+    char bearer[NX_CLIENT_TOKEN_BYTES_MAX + sizeof "Bearer "];
+    grpc_metadata authorization = {.key = grpc_slice_from_static_string("authorization")};
+    snprintf(bearer, sizeof bearer, "Bearer %s", token ? token : "");
+    authorization.value = grpc_slice_from_copied_string(bearer);
     grpc_slice path = grpc_slice_from_copied_string(method);
     call->call = grpc_channel_create_call(call->channel, NULL, GRPC_PROPAGATE_DEFAULTS, call->queue,
                                           path, NULL, call->deadline, NULL);
     grpc_slice_unref(path);
     grpc_op ends[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
                        {.op = GRPC_OP_RECV_STATUS_ON_CLIENT}};
+    ends[0].data.send_initial_metadata.count = token ? 1 : 0;
+    ends[0].data.send_initial_metadata.metadata = &authorization;
     ends[1].data.recv_status_on_client.trailing_metadata = &call->trailers;
     ends[1].data.recv_status_on_client.status = &call->code;
     ends[1].data.recv_status_on_client.status_details = &call->message;
     start_ops(call, ends, 2, PENDING_STATUS);
+    grpc_slice_unref(authorization.value);
     grpc_op comes[2] = {{.op = GRPC_OP_RECV_INITIAL_METADATA}, {.op = GRPC_OP_RECV_MESSAGE}};
     comes[0].data.recv_initial_metadata.recv_initial_metadata = &call->headers;
     comes[1].data.recv_message.recv_message = &call->reply;
     start_ops(call, comes, 2, PENDING_REPLY);
 }
 
-enum nx_status nx_client_call_open(const char *node, const char *method, uint32_t timeout_s,
+enum nx_status nx_client_call_open(const char *node, const struct nx_client_identity *identity,
+                                   const char *method, uint32_t timeout_s,
                                    const volatile sig_atomic_t *interrupted,
                                    struct nx_client_call **call, struct nx_err *err)
 {
@@ -167,6 +184,7 @@ enum nx_status nx_client_call_open(const char *node, const char *method, uint32_
     gpr_set_log_function(drop_log_line);
     grpc_init();
     opened->node = node;
+    opened->is_tls = identity->ca != NULL;
     opened->interrupted = interrupted;
     opened->timeout_s = timeout_s;
     opened->deadline = in_ms((int64_t)timeout_s * 1000);
@@ -174,13 +192,13 @@ enum nx_status nx_client_call_open(const char *node, const char *method, uint32_
     grpc_metadata_array_init(&opened->headers);
     grpc_metadata_array_init(&opened->trailers);
     opened->queue = grpc_completion_queue_create_for_next(NULL);
-    opened->channel = make_channel(node);
+    opened->channel = make_channel(node, identity);
     enum nx_status status = await_ready(opened, err);
     if (status != NX_OK) {
         nx_client_call_close(opened);
         return status;
     }
-    start_call(opened, method);
+    start_call(opened, method, identity->token);
     *call = opened;
     return NX_OK;
 }

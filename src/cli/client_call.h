@@ -22,10 +22,17 @@
 
 struct nx_client_call;
 
+/* How to show who one is, and whom one believes. PEM text, NUL-terminated. ca NULL: no TLS. cert and key: both or
+ * neither. token NULL: none. */
+struct nx_client_identity {
+    const char *ca, *cert, *key, *token;
+};
+
 /* Connects, within a few seconds, and starts the call. `method` is "/service/Method"; timeout_s
  * counts from now to the reply. Nothing of a request is sent before the connection stands. node,
- * method and interrupted outlive the call. */
-enum nx_status nx_client_call_open(const char *node, const char *method, uint32_t timeout_s,
+ * method and interrupted outlive the call; identity only this one. */
+enum nx_status nx_client_call_open(const char *node, const struct nx_client_identity *identity,
+                                   const char *method, uint32_t timeout_s,
                                    const volatile sig_atomic_t *interrupted,
                                    struct nx_client_call **call, struct nx_err *err);
 

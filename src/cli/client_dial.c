@@ -51,7 +51,7 @@ static const char *split(const char *node, char host[HOST_BYTES])
     return colon + 1;
 }
 
-enum nx_status nx_client_dial_why(const char *node, struct nx_err *err)
+enum nx_status nx_client_dial_why(const char *node, bool is_tls, struct nx_err *err)
 {
     char host[HOST_BYTES];
     const char *port = split(node, host);
@@ -65,5 +65,8 @@ enum nx_status nx_client_dial_why(const char *node, struct nx_err *err)
         if ((error = dial(at)) == 0)
             break;
     freeaddrinfo(found);
-    return say(node, error ? strerror(error) : "what listens there does not speak gRPC", err);
+    const char *deaf = is_tls ? "no TLS connection could be agreed on (does --ca vouch for this "
+                                "name, and is --cert asked for?)"
+                              : "what listens there does not speak gRPC, or wants TLS (--ca)";
+    return say(node, error ? strerror(error) : deaf, err);
 }

@@ -8,7 +8,9 @@
 
 #include "common/status.h"
 
-/* node is host:port, checked. Returns NX_UNAVAILABLE, always. */
-enum nx_status nx_client_dial_why(const char *node, struct nx_err *err);
+#include <stdbool.h>
+
+/* node is host:port, checked; is_tls: TLS was tried. Returns NX_UNAVAILABLE, always. */
+enum nx_status nx_client_dial_why(const char *node, bool is_tls, struct nx_err *err);
 
 #endif

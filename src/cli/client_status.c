@@ -19,7 +19,8 @@ enum nx_status nx_client_status(const char *node, uint32_t timeout_s,
     struct nx_client_call *call;
     uint8_t *reply = NULL;
     size_t len = 0;
-    NX_TRY(nx_client_call_open(node, status_method, timeout_s, interrupted, &call, err));
+    const struct nx_client_identity nobody = {0}; /* without TLS, without a token */
+    NX_TRY(nx_client_call_open(node, &nobody, status_method, timeout_s, interrupted, &call, err));
     (void)nx_client_call_send(call, "", 0); /* a call that has ended says how in finish */
     enum nx_status done = nx_client_call_finish(call, &reply, &len, err);
     nx_client_call_close(call);

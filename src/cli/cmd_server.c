@@ -2,8 +2,13 @@
  *
  * One thread: a turn polls the group, then the tier, then sleeps until a descriptor rings or a timer is due.
  *
- *     FORMING ──first view──► SERVING ──stop asked──► DRAINING ──idle──► LEAVING ──► exit 0
- *        └──────────stop asked or the group failed: exit at once────────────┘ */
+ *     FORMING ──first view──► SERVING ──stop asked──► NOTICE ──drain_s──► DRAINING ──idle──► LEAVING ──► exit 0
+ *      │ ▲                       │ taken for failed                                             │
+ *      │ └──after a pause── OUTSIDE ──stop asked──► exit 0                                      │
+ *      └───────────stop asked or the group failed: exit at once─────────────────────────────────┘
+ *
+ * NOTICE: a node of the function tier tells probes that it is not ready and serves on, until proxies send no one any more.
+ * A second stop ends it at once. */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
 #include "cli/notify.h"
@@ -27,16 +32,22 @@ enum { EXIT_USAGE = 2 };
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
 static const nx_ns PATIENCE_NS = 5 * NX_SEC;  /* then a node tells that its group is not complete */
 static const nx_ns STOPPING_NS = NX_MS;       /* how often a node that stops looks whether it may */
+static const nx_ns REJOIN_FIRST_NS = 100 * NX_MS; /* the pause before a node joins again, … */
+static const nx_ns REJOIN_MAX_NS = 30 * NX_SEC;   /* … doubled each time, up to this, … */
+static const nx_ns REJOIN_CALM_NS = 60 * NX_SEC;  /* … until it was a member for so long */
 
 struct server {
     struct nx_config config;
-    struct nx_group *group;
+    struct nx_group_config group_config;
+    struct nx_group *group;                 /* NULL: OUTSIDE, until rejoin_at */
     struct nx_function_tier *function_tier; /* one of the two */
     struct nx_categorizer *categorizer;
     int epoll_fd, signal_fd;
-    bool formed, told_waiting, stopping, left;
-    nx_ns started;
-    nx_ns drain_until;
+    bool formed, told_waiting, stopping, draining, left;
+    nx_ns started; /* of FORMING */
+    nx_ns formed_at;
+    nx_ns rejoin_at, rejoin_pause;
+    nx_ns notice_until, drain_until;
 };
 
 /* --- opening ------------------------------------------------------------------------------------ */
@@ -48,6 +59,7 @@ static void fill_subgroup(struct nx_subgroup_spec *to, const char *name,
     to->num_shards = from->num_shards;
     to->min_nodes = from->min_nodes;
     to->max_nodes = from->max_nodes;
+    to->persistent = strcmp(from->persist, "true") == 0;
 }
 
 static struct nx_group_config group_config(const struct nx_config *c)
@@ -58,15 +70,22 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .leader_gms_port = (uint16_t)c->leader_gms_port,
         .first_view_nodes = c->first_view_nodes,
         .subgroup = strcmp(c->tier, "function") == 0 ? FUNCTION : CATEGORIZER,
-        .members_max = c->first_view_nodes,
+        .members_max = c->members_max,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
         .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
+        .clock_skew_ns = (nx_ns)c->clock_skew_s * NX_SEC,
+        .contacts_count = c->contacts_count,
     };
+    for (uint32_t i = 0; i < c->contacts_count; i++) {
+        snprintf(g.contacts[i].ip, sizeof g.contacts[i].ip, "%s", c->contact[i].ip);
+        g.contacts[i].port = (uint16_t)c->contact[i].port;
+    }
     snprintf(g.local_ip, sizeof g.local_ip, "%s", c->local_ip);
     snprintf(g.leader_ip, sizeof g.leader_ip, "%s", c->leader_ip);
     snprintf(g.provider, sizeof g.provider, "%.15s", c->provider);
     snprintf(g.domain, sizeof g.domain, "%s", c->domain);
     snprintf(g.secret_file, sizeof g.secret_file, "%s", c->secret_file);
+    snprintf(g.file_path, sizeof g.file_path, "%s", c->file_path);
     g.spec.subgroups_count = 2;
     fill_subgroup(&g.spec.subgroups[FUNCTION], "FUNCTION_TIER", &c->function_tier);
     fill_subgroup(&g.spec.subgroups[CATEGORIZER], "CATEGORIZER_TIER", &c->categorizer_tier);
@@ -87,35 +106,33 @@ static struct nx_rest_config rest_config(const struct nx_config *c)
                                    .seed = (uint64_t)nx_clock_wall() ^ c->local_id};
 }
 
-static enum nx_status open_function_tier(struct server *s, const struct nx_group_config *g,
-                                         struct nx_err *err)
+/* Clients reach it from the start, also while the node has no group. */
+static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
 {
     struct nx_function_tier_config c = {.local_id = s->config.local_id,
                                         .categorizer_subgroup = CATEGORIZER,
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
                                         .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
+                                        .tls = {.cert = s->config.tls_cert,
+                                                .key = s->config.tls_key,
+                                                .client_ca = s->config.tls_client_ca},
+                                        .tokens = s->config.tokens,
                                         .rest = rest_config(&s->config)};
-    NX_TRY(nx_function_tier_open(&c, &s->function_tier, err));
-    NX_TRY(nx_group_open(g, nx_function_tier_upcalls(), nx_function_tier_ctx(s->function_tier),
-                         &s->group, err));
-    nx_function_tier_attach(s->function_tier, s->group);
-    return NX_OK;
+    return nx_function_tier_open(&c, &s->function_tier, err);
 }
 
-static enum nx_status open_categorizer(struct server *s, const struct nx_group_config *g,
-                                       struct nx_err *err)
+static enum nx_status open_categorizer(struct server *s, struct nx_err *err)
 {
     struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
                                       .backend = s->config.backend,
                                       .threads = s->config.threads,
                                       .batch_max = s->config.batch_max,
                                       .profiles = s->config.profiles,
-                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20};
-    NX_TRY(nx_categorizer_open(&c, &s->categorizer, err));
-    NX_TRY(nx_group_open(g, nx_categorizer_upcalls(), s->categorizer, &s->group, err));
-    nx_categorizer_attach(s->categorizer, s->group);
-    return NX_OK;
+                                      .memory_bytes = (uint64_t)s->config.memory_mb << 20,
+                                      .spool_folder = ".",
+                                      .spool_bytes = (uint64_t)s->config.memory_mb << 21};
+    return nx_categorizer_open(&c, &s->categorizer, err);
 }
 
 static void watch(struct server *s, int fd)
@@ -125,13 +142,45 @@ static void watch(struct server *s, int fd)
               &e); /* a plain file as stdin is refused: never watched */
 }
 
-/* Stops arrive as bytes: signals through a descriptor, ENTER through the terminal. */
+/* A categorizer begins with an empty store: what its shard holds comes with its view. */
+static enum nx_status open_group(struct server *s, struct nx_err *err)
+{
+    if (!s->function_tier) {
+        NX_TRY(open_categorizer(s, err));
+        watch(s, nx_categorizer_fd(s->categorizer));
+    }
+    const struct nx_group_upcalls *upcalls =
+        s->function_tier ? nx_function_tier_upcalls() : nx_categorizer_upcalls();
+    void *ctx = s->function_tier ? nx_function_tier_ctx(s->function_tier) : s->categorizer;
+    NX_TRY(nx_group_open(&s->group_config, upcalls, ctx, &s->group, err));
+    if (s->function_tier)
+        nx_function_tier_attach(s->function_tier, s->group);
+    else
+        nx_categorizer_attach(s->categorizer, s->group);
+    watch(s, nx_group_fd(s->group));
+    s->started = nx_clock_now();
+    s->formed = s->told_waiting = false;
+    return NX_OK;
+}
+
+static void close_group(struct server *s)
+{
+    if (s->group)
+        nx_group_close(s->group);
+    if (s->categorizer)
+        nx_categorizer_close(s->categorizer);
+    s->group = NULL;
+    s->categorizer = NULL;
+}
+
+/* Stops and reloads arrive as bytes: signals through a descriptor, ENTER through the terminal. */
 static enum nx_status open_loop(struct server *s, struct nx_err *err)
 {
     sigset_t stops;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGHUP);
     sigprocmask(SIG_BLOCK, &stops, NULL);
     signal(SIGPIPE, SIG_IGN);
     s->signal_fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -146,25 +195,22 @@ static enum nx_status open_loop(struct server *s, struct nx_err *err)
 
 static enum nx_status open_server(struct server *s, struct nx_err *err)
 {
-    struct nx_group_config g = group_config(&s->config);
-    NX_TRY(nx_spec_check(&g.spec, err));
+    s->group_config = group_config(&s->config);
+    NX_TRY(nx_spec_check(&s->group_config.spec, err));
     NX_TRY(open_loop(s, err));
-    NX_TRY(g.subgroup == FUNCTION ? open_function_tier(s, &g, err) : open_categorizer(s, &g, err));
+    if (s->group_config.subgroup == FUNCTION) {
+        NX_TRY(open_function_tier(s, err));
+        watch(s, nx_function_tier_fd(s->function_tier));
+    }
     nx_notify("STATUS=waiting for the nodes of the first view");
-    watch(s, nx_group_fd(s->group));
-    watch(s, s->function_tier ? nx_function_tier_fd(s->function_tier)
-                              : nx_categorizer_fd(s->categorizer));
-    return NX_OK;
+    return open_group(s, err);
 }
 
 static void close_server(struct server *s)
 {
     if (s->function_tier)
         nx_function_tier_close(s->function_tier);
-    if (s->group)
-        nx_group_close(s->group);
-    if (s->categorizer)
-        nx_categorizer_close(s->categorizer);
+    close_group(s);
     if (s->epoll_fd >= 0)
         close(s->epoll_fd);
     if (s->signal_fd >= 0)
@@ -217,6 +263,31 @@ static bool is_in_background(void)
     return foreground >= 0 && foreground != getpgrp();
 }
 
+static void reload(struct server *s)
+{
+    struct nx_err err;
+    if (!s->function_tier)
+        return;
+    if (nx_function_tier_reload(s->function_tier, &err) == NX_OK)
+        nx_log_write(NX_LOG_INFO, "SIGHUP: files for clients' connections read again");
+    else
+        nx_warn("SIGHUP: all stays as it was: %s", err.text);
+}
+
+/* The pending signals, each once. True if one of them asks to stop. */
+static bool take_signals(struct server *s)
+{
+    struct signalfd_siginfo got;
+    bool stop = false;
+    while (read(s->signal_fd, &got, sizeof got) == sizeof got) {
+        if (got.ssi_signo == SIGHUP)
+            reload(s);
+        else
+            stop = true;
+    }
+    return stop;
+}
+
 static bool stop_asked(struct server *s, const struct epoll_event *events, int count)
 {
     bool stop = false;
@@ -225,24 +296,41 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
         int fd = events[i].data.fd;
         if (fd != s->signal_fd && fd != STDIN_FILENO)
             continue;
+        if (fd == s->signal_fd) {
+            stop |= take_signals(s);
+            continue;
+        }
         if (fd == STDIN_FILENO && is_in_background()) {
             epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
             continue;
         }
-        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, end of input, or a signal */
+        stop |= read(fd, bytes, sizeof bytes) != -1; /* ENTER, or end of input */
     }
     return stop;
 }
 
-static void begin_stop(struct server *s, nx_ns now)
+static void begin_drain(struct server *s, nx_ns now)
 {
-    s->stopping = true;
+    s->draining = true;
     nx_notify("STOPPING=1\nSTATUS=finishing what is under way");
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
-    else
+    else if (s->categorizer)
         nx_categorizer_drain(s->categorizer, now);
+}
+
+/* A second stop has no patience. */
+static void begin_stop(struct server *s, nx_ns now)
+{
+    bool notice = s->function_tier && s->formed && s->config.drain_s > 0;
+    if (s->stopping || !notice)
+        s->notice_until = now;
+    else
+        s->notice_until = now + (nx_ns)s->config.drain_s * NX_SEC;
+    if (!s->stopping && notice)
+        nx_function_tier_announce_drain(s->function_tier);
+    s->stopping = true;
 }
 
 static bool drained(const struct server *s, nx_ns now)
@@ -259,13 +347,55 @@ static const struct nx_err *why_down(const struct server *s)
                             : nx_categorizer_down(s->categorizer);
 }
 
+/* --- outside the group ------------------------------------------------------------------------- */
+
+/* The others go on without this node, which they take for failed: it comes back as a new member. */
+static bool may_rejoin(const struct server *s)
+{
+    return s->group && why_down(s)->status == NX_FENCED && !s->stopping &&
+           strcmp(s->config.rejoin, "yes") == 0;
+}
+
+static void go_outside(struct server *s, nx_ns now)
+{
+    if (s->rejoin_pause == 0 || now >= s->formed_at + REJOIN_CALM_NS)
+        s->rejoin_pause = REJOIN_FIRST_NS;
+    nx_warn("node %u is out of its group: %s; it joins again in %g s", s->config.local_id,
+            why_down(s)->text, (double)s->rejoin_pause / (double)NX_SEC);
+    if (s->function_tier)
+        nx_function_tier_detach(s->function_tier, "this node is joining its group again");
+    close_group(s);
+    s->rejoin_at = now + s->rejoin_pause;
+    s->rejoin_pause = 2 * s->rejoin_pause < REJOIN_MAX_NS ? 2 * s->rejoin_pause : REJOIN_MAX_NS;
+}
+
+/* One turn without a group. False: it cannot be opened again. */
+static bool turn_outside(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_err *err)
+{
+    *wake_at = s->rejoin_at;
+    if (s->function_tier) {
+        (void)nx_function_tier_poll(s->function_tier, now);
+        nx_ns timer = nx_function_tier_next_timer(s->function_tier);
+        *wake_at = timer < *wake_at ? timer : *wake_at;
+    }
+    if (s->stopping) {
+        s->left = true;
+        return true;
+    }
+    return now < s->rejoin_at || open_group(s, err) == NX_OK;
+}
+
 /* One turn; true if more work is known. *wake_at is lowered to when the tier wants to be polled. */
 static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
 {
     bool busy = nx_group_poll(s->group);
-    if (!s->formed && nx_group_view(s->group)) {
+    if (!s->formed && nx_group_view(s->group) && !nx_group_replays(s->group)) {
         s->formed = true;
-        announce(s);
+        s->formed_at = now;
+        if (s->rejoin_at)
+            nx_warn("node %u is a member of its group again", s->config.local_id);
+        else
+            announce(s);
         nx_notify("READY=1\nSTATUS=in the group");
         warn_inadequate(s);
     }
@@ -275,13 +405,15 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
         busy |= nx_function_tier_poll(s->function_tier, now);
     else
         busy |= nx_categorizer_poll(s->categorizer);
-    if (s->stopping && drained(s, now))
+    if (s->stopping && !s->draining && now >= s->notice_until)
+        begin_drain(s, now);
+    if (s->draining && drained(s, now))
         s->left = !s->formed || nx_group_leave(s->group);
     *wake_at = NX_NEVER;
     if (!s->formed && !s->told_waiting)
         *wake_at = s->started + PATIENCE_NS;
     if (s->stopping)
-        *wake_at = now + STOPPING_NS;
+        *wake_at = s->draining ? now + STOPPING_NS : s->notice_until;
     if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
         *wake_at = nx_function_tier_next_timer(s->function_tier);
     return busy;
@@ -297,22 +429,38 @@ static int wait_for_events(const struct server *s, struct epoll_event *events, i
     return epoll_pwait2(s->epoll_fd, events, events_max, until == NX_NEVER ? NULL : &t, NULL);
 }
 
+/* One turn; *wake_at is when the next is due, 0 at once. False: the node cannot go on. */
+static bool live(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_err *err)
+{
+    nx_ns group_wake_at = NX_NEVER;
+    if (!s->group)
+        return turn_outside(s, now, wake_at, err);
+    bool busy = turn(s, now, wake_at);
+    if (may_rejoin(s)) {
+        go_outside(s, now);
+        *wake_at = 0;
+        return true;
+    }
+    if (why_down(s)->status != NX_OK) {
+        *err = *why_down(s);
+        return false;
+    }
+    if (busy || nx_group_arm(s->group, &group_wake_at) != NX_OK)
+        group_wake_at = 0;
+    if (group_wake_at < *wake_at)
+        *wake_at = group_wake_at;
+    return true;
+}
+
 static int run(struct server *s, struct nx_err *err)
 {
     while (!s->left) {
         struct epoll_event events[8];
-        nx_ns wake_at, group_wake_at = NX_NEVER, now = nx_clock_now();
-        bool busy = turn(s, now, &wake_at);
-        if (why_down(s)->status != NX_OK) {
-            *err = *why_down(s);
+        nx_ns wake_at, now = nx_clock_now();
+        if (!live(s, now, &wake_at, err))
             return EXIT_FAILURE;
-        }
-        if (!busy)
-            busy = nx_group_arm(s->group, &group_wake_at) != NX_OK;
-        if (group_wake_at < wake_at)
-            wake_at = group_wake_at;
-        int count = wait_for_events(s, events, 8, busy ? 0 : wake_at);
-        if (!s->stopping && stop_asked(s, events, count))
+        int count = wait_for_events(s, events, 8, wake_at);
+        if (stop_asked(s, events, count))
             begin_stop(s, now);
     }
     return EXIT_SUCCESS;

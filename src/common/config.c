@@ -48,6 +48,10 @@ static const struct key keys[] = {
     NUM("NEXUS", "gms_port", gms_port, 1, 65535, "23580"),
     STR("NEXUS", "tier", tier, NULL, " function categorizer "),
     NUM("NEXUS", "first_view_nodes", first_view_nodes, 1, 32, NULL),
+    NUM("NEXUS", "members_max", members_max, 0, 32, "0"),
+    FILE_NAME("NEXUS", "contacts", contacts, ""),
+    NUM("NEXUS", "clock_skew_s", clock_skew_s, 1, 86400, "60"),
+    STR("NEXUS", "rejoin", rejoin, "yes", " yes no "),
     NUM("NEXUS", "client_port", client_port, 0, 65535, "0"),
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
     NUM("NEXUS", "heartbeat_ms", heartbeat_ms, 0, 600000, "500"),
@@ -61,12 +65,19 @@ static const struct key keys[] = {
     NUM(CATEGORIZER, "num_shards", categorizer_tier.num_shards, 1, 32, "1"),
     NUM(CATEGORIZER, "min_nodes", categorizer_tier.min_nodes, 1, 32, "1"),
     NUM(CATEGORIZER, "max_nodes", categorizer_tier.max_nodes, 1, 32, "32"),
+    STR(CATEGORIZER, "persist", categorizer_tier.persist, "false", " true false "),
+    FILE_NAME("PERS", "file_path", file_path, ".plog"),
     FILE_NAME("CLIENTS", "model_store", model_store, ""),
     STR("CLIENTS", "management", management, "loopback", " loopback anywhere "),
     STR("CLIENTS", "compat", compat, "both", " both 0.4 1.x "),
     NUM("CLIENTS", "requests_max", requests_max, 1, 100000, "512"),
     NUM("CLIENTS", "requests_mb", requests_mb, 1, 65536, "256"),
     NUM("CLIENTS", "request_max_mb", request_max_mb, 1, 256, "64"),
+    NUM("CLIENTS", "drain_s", drain_s, 0, 3600, "0"),
+    FILE_NAME("CLIENTS", "tls_cert", tls_cert, ""),
+    FILE_NAME("CLIENTS", "tls_key", tls_key, ""),
+    FILE_NAME("CLIENTS", "tls_client_ca", tls_client_ca, ""),
+    FILE_NAME("CLIENTS", "tokens", tokens, ""),
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
@@ -237,6 +248,52 @@ static enum nx_status check_shards(const char *name, const char *tier,
     return NX_OK;
 }
 
+/* "10.0.0.1:23580": *rest is behind it and its comma. */
+static bool read_contact(const char *text, struct nx_config_contact *contact, const char **rest)
+{
+    const char *colon = strchr(text, ':'), *end = text + strcspn(text, ",");
+    size_t len = colon && colon < end ? (size_t)(colon - text) : 0;
+    struct in_addr ip;
+    char *after;
+    if (len == 0 || len >= sizeof contact->ip || colon[1] < '0' || colon[1] > '9')
+        return false;
+    memcpy(contact->ip, text, len);
+    contact->ip[len] = 0;
+    errno = 0;
+    unsigned long port = strtoul(colon + 1, &after, 10);
+    after += strspn(after, " \t");
+    contact->port = (uint32_t)port;
+    *rest = *end ? end + 1 : end;
+    return inet_pton(AF_INET, contact->ip, &ip) == 1 && errno == 0 && after == end && port >= 1 &&
+           port <= 65535;
+}
+
+static enum nx_status check_contacts(const char *name, struct nx_config *c, struct nx_err *err)
+{
+    for (const char *rest = c->contacts + strspn(c->contacts, " \t"); *rest;
+         rest += strspn(rest, " \t")) {
+        if (c->contacts_count == NX_CONFIG_CONTACTS_MAX)
+            return nx_err_set(err, NX_INVALID, "%s: contacts names more than %d nodes", name,
+                              NX_CONFIG_CONTACTS_MAX);
+        if (!read_contact(rest, &c->contact[c->contacts_count++], &rest))
+            return nx_err_set(err, NX_INVALID,
+                              "%s: contacts must be IPv4 addresses with ports, such as "
+                              "\"10.0.0.1:23580, 10.0.0.2:23580\", not \"%s\"",
+                              name, c->contacts);
+    }
+    return NX_OK;
+}
+
+static enum nx_status check_members(const char *name, struct nx_config *c, struct nx_err *err)
+{
+    if (c->members_max == 0)
+        c->members_max = c->first_view_nodes < 16 ? 2 * c->first_view_nodes : 32;
+    if (c->members_max < c->first_view_nodes)
+        return nx_err_set(err, NX_INVALID, "%s: members_max is %u, but first_view_nodes is %u",
+                          name, c->members_max, c->first_view_nodes);
+    return NX_OK;
+}
+
 static enum nx_status check_whole(const char *name, struct nx_config *c, struct nx_err *err)
 {
     NX_TRY(check_shards(name, "FUNCTION_TIER", &c->function_tier, err));
@@ -248,6 +305,8 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
                           "%s: first_view_nodes is %u, but the shards need %u nodes (%u + %u x %u)",
                           name, c->first_view_nodes, need, c->function_tier.min_nodes,
                           c->categorizer_tier.num_shards, c->categorizer_tier.min_nodes);
+    NX_TRY(check_members(name, c, err));
+    NX_TRY(check_contacts(name, c, err));
     if (c->client_port == 0) {
         if (c->local_id > 65535 - 28000)
             return nx_err_set(err, NX_INVALID,
@@ -256,8 +315,7 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
                               name, c->local_id);
         c->client_port = 28000 + c->local_id;
     }
-    bool is_leader = c->gms_port == c->leader_gms_port && strcmp(c->local_ip, c->leader_ip) == 0;
-    if (is_leader && strcmp(c->tier, "function") == 0 && c->client_port == c->gms_port)
+    if (strcmp(c->tier, "function") == 0 && c->client_port == c->gms_port)
         return nx_err_set(err, NX_INVALID, "%s: gms_port and client_port are both %u", name,
                           c->gms_port);
     return NX_OK;

@@ -11,10 +11,16 @@
 
 #include <stdint.h>
 
-enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256 };
+enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256, NX_CONFIG_CONTACTS_MAX = 8 };
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
+    char persist[NX_CONFIG_TEXT_BYTES]; /* "true": its state outlives a total failure */
+};
+
+struct nx_config_contact {
+    char ip[NX_CONFIG_TEXT_BYTES];
+    uint32_t port;
 };
 
 struct nx_config {
@@ -26,7 +32,13 @@ struct nx_config {
     uint32_t gms_port;
     char tier[NX_CONFIG_TEXT_BYTES]; /* "function" or "categorizer" */
     uint32_t first_view_nodes;
-    uint32_t client_port; /* function tier: gRPC; 0 in the file: 28000 + local_id */
+    uint32_t members_max;                /* 0 in the file: twice first_view_nodes, at most 32 */
+    char contacts[NX_CONFIG_PATH_BYTES]; /* "IP:PORT, IP:PORT", … */
+    struct nx_config_contact contact[NX_CONFIG_CONTACTS_MAX]; /* … one by one */
+    uint32_t contacts_count;
+    uint32_t clock_skew_s;
+    char rejoin[NX_CONFIG_TEXT_BYTES]; /* "yes" or "no" */
+    uint32_t client_port;              /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
     uint32_t
         heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
@@ -42,6 +54,13 @@ struct nx_config {
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
+    uint32_t drain_s; /* how long a node that stops is not ready and serves on */
+    /* PEM files, from the node's folder; empty: none */
+    char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
+    char tls_client_ca[NX_CONFIG_PATH_BYTES];
+    char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
+    /* [PERS] */
+    char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's folder */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* cpu_dnnl or cpu_ref */
     uint32_t threads;                   /* inference workers; 0: one per core */

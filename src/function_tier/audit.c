@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-void nx_audit(const char *peer, const char *request_id, const char *format, ...)
+void nx_audit(const char *peer, const char *token, const char *request_id, const char *format, ...)
 {
     char what[512];
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    nx_log_write(NX_LOG_INFO, "audit: %s, request %s: %s", peer, request_id, what);
+    nx_log_write(NX_LOG_INFO, "audit: %s%s%s, request %s: %s", peer, token[0] ? ", token " : "",
+                 token, request_id, what);
 }
 
 bool nx_peer_is_loopback(const char *peer)

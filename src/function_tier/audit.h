@@ -4,9 +4,10 @@
 
 #include <stdbool.h>
 
-/* "audit: PEER, request ID: …" on stderr, at every log level. */
-__attribute__((format(printf, 3, 4))) void nx_audit(const char *peer, const char *request_id,
-                                                    const char *format, ...);
+/* "audit: PEER, token NAME, request ID: …" on stderr, at every log level; without a token ("") it is left out. */
+__attribute__((format(printf, 4, 5))) void nx_audit(const char *peer, const char *token,
+                                                    const char *request_id, const char *format,
+                                                    ...);
 
 bool nx_peer_is_loopback(const char *peer); /* "127.0.0.1:4711", "[::1]:4711" */
 

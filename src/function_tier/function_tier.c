@@ -1,8 +1,10 @@
 #include "function_tier/function_tier.h"
 
 #include "common/arena.h"
+#include "common/log.h"
 #include "function_tier/audit.h"
 #include "function_tier/grpc/grpc_server.h"
+#include "function_tier/guard.h"
 #include "function_tier/route.h"
 #include "function_tier/service_control.h"
 #include "function_tier/service_demo.h"
@@ -36,6 +38,8 @@ struct nx_function_tier {
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
+    struct nx_tls *tls;   /* NULL: the port is plain */
+    struct nx_auth *auth; /* NULL: everybody may */
     struct nx_metrics *metrics;
     struct nx_group_status *status;
     struct nx_control control;
@@ -57,10 +61,11 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     nx_group_status_set_ready(t->status, serving);
 }
 
-static void take_http(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now)
+static void take_http(void *ctx, struct nx_stream stream, const char *peer, const void *first,
+                      size_t len, nx_ns now)
 {
     struct nx_function_tier *t = ctx;
-    nx_http_adopt(nx_rest_http(t->rest), fd, peer, nx_peer_is_loopback(peer), first, len, now);
+    nx_http_adopt(nx_rest_http(t->rest), stream, peer, nx_peer_is_loopback(peer), first, len, now);
 }
 
 static bool make_room(void *ctx)
@@ -78,8 +83,8 @@ static enum nx_status watch(struct nx_function_tier *t, int fd, struct nx_err *e
 }
 
 /* Before the gRPC server, which hands connections to it. */
-static enum nx_status open_rest(struct nx_function_tier *t,
-                                const struct nx_function_tier_config *config, struct nx_err *err)
+static enum nx_status open_rest(struct nx_function_tier *t, uint32_t local_id,
+                                const struct nx_rest_config *config, struct nx_err *err)
 {
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (t->epoll_fd < 0)
@@ -87,26 +92,41 @@ static enum nx_status open_rest(struct nx_function_tier *t,
     t->metrics = nx_metrics_open();
     if (!t->metrics)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for metrics");
-    NX_TRY(nx_group_status_open(config->local_id, t->route, t->metrics, &t->status, err));
-    NX_TRY(nx_rest_open(&config->rest, t->route, t->metrics, t->status, &t->rest, err));
+    NX_TRY(nx_group_status_open(local_id, t->route, t->metrics, &t->status, err));
+    NX_TRY(nx_rest_open(config, t->route, t->metrics, t->status, &t->rest, err));
     return watch(t, nx_http_fd(nx_rest_http(t->rest)), err);
+}
+
+static enum nx_status open_auth(struct nx_function_tier *t,
+                                const struct nx_function_tier_config *config, struct nx_err *err)
+{
+    NX_TRY(nx_auth_open(config->tokens, &t->auth, err));
+    if (t->auth && !t->tls && !nx_peer_is_loopback(config->local_ip))
+        nx_warn("tokens without tls_cert: whoever sees the network sees clients' tokens");
+    return NX_OK;
 }
 
 static enum nx_status open_parts(struct nx_function_tier *t,
                                  const struct nx_function_tier_config *config, struct nx_err *err)
 {
+    struct nx_rest_config rest = config->rest;
     struct nx_grpc_config grpc = {.address = config->local_ip,
                                   .port = config->client_port,
                                   .limits = nx_grpc_limits_default(),
                                   .neighbour = {t, take_http, make_room}};
+    NX_TRY(nx_tls_open(&config->tls, &t->tls, err));
+    grpc.tls = t->tls;
+    NX_TRY(open_auth(t, config, err));
+    grpc.guard = nx_guard(t->auth);
+    rest.auth = t->auth;
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
-    NX_TRY(open_rest(t, config, err));
+    NX_TRY(open_rest(t, config->local_id, &rest, err));
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
-    NX_TRY(nx_service_v2_open(&config->rest, t->route, t->metrics, &t->v2, err));
+    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, &t->v2, err));
     memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
            NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
@@ -150,6 +170,14 @@ void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *gro
     nx_route_attach(tier->route, group);
 }
 
+void nx_function_tier_detach(struct nx_function_tier *tier, const char *why)
+{
+    struct nx_err err = {0};
+    nx_err_set(&err, NX_UNAVAILABLE, "%s", why);
+    set_serving(tier, false);
+    nx_route_detach(tier->route, &err);
+}
+
 int nx_function_tier_fd(const struct nx_function_tier *tier)
 {
     return tier->epoll_fd;
@@ -177,10 +205,23 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
 
-void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
+enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err)
+{
+    if (tier->tls)
+        NX_TRY(nx_tls_reload(tier->tls, err));
+    return tier->auth ? nx_auth_reload(tier->auth, err) : NX_OK;
+}
+
+void nx_function_tier_announce_drain(struct nx_function_tier *tier)
 {
     tier->draining = true;
     set_serving(tier, false);
+    nx_http_announce_drain(nx_rest_http(tier->rest));
+}
+
+void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now)
+{
+    nx_function_tier_announce_drain(tier);
     nx_health_end_watches(&tier->health);
     nx_grpc_drain(tier->server, now);
     nx_http_drain(nx_rest_http(tier->rest), now);
@@ -212,6 +253,10 @@ void nx_function_tier_close(struct nx_function_tier *tier)
         close(tier->epoll_fd);
     if (tier->demo)
         nx_service_demo_close(tier->demo);
+    if (tier->auth)
+        nx_auth_close(tier->auth);
+    if (tier->tls)
+        nx_tls_close(tier->tls);
     if (tier->route)
         nx_route_close(tier->route);
     free(tier);

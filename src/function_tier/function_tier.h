@@ -7,6 +7,7 @@
 #define NX_FUNCTION_TIER_H
 
 #include "function_tier/rest.h"
+#include "function_tier/tls/tls.h"
 #include "group/group.h"
 
 /* An upload that sends nothing for so long is given up: it holds room that others wait for. */
@@ -20,6 +21,8 @@ struct nx_function_tier_config {
     const char *local_ip;          /* clients' address … */
     uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
     uint64_t seed;                 /* of the replica choice */
+    struct nx_tls_files tls;       /* paths; no certificate: plain */
+    const char *tokens;            /* path; "": everybody may do everything */
     struct nx_rest_config rest;
 };
 
@@ -32,12 +35,22 @@ const struct nx_group_upcalls *nx_function_tier_upcalls(void);
 void *nx_function_tier_ctx(struct nx_function_tier *tier);
 void nx_function_tier_attach(struct nx_function_tier *tier, struct nx_group *group);
 
+/* The group is about to be closed, another may be attached: what is under way is answered "unavailable", and so is what
+ * comes meanwhile. */
+void nx_function_tier_detach(struct nx_function_tier *tier, const char *why);
+
 int nx_function_tier_fd(const struct nx_function_tier *tier);
 nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
 /* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
 
-/* No new work; what is under way is finished. Poll until drained. */
+/* Reads the files that clients' connections depend on again. On failure all stays as it was. */
+enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err);
+
+/* The first step of a drain: probes are told that this node is not ready, and all who come are served as before, until those
+ * who send them have noticed. */
+void nx_function_tier_announce_drain(struct nx_function_tier *tier);
+/* No new connections; what is under way is finished. Poll until drained. */
 void nx_function_tier_drain(struct nx_function_tier *tier, nx_ns now);
 bool nx_function_tier_drained(const struct nx_function_tier *tier);
 

@@ -16,27 +16,29 @@ static const char json_type[] = "application/json";
 
 /* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
 static const struct nx_endpoint endpoints[] = {
-    {"ping", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_ping},
+    {"ping", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_ping},
     {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
     {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
-    {"", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_page},
-    {"nexus", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_page},
-    {"nexus/page.css", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_page_css},
-    {"nexus/page.js", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_page_js},
+    {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
+    {"nexus", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
+    {"nexus/page.css", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_css},
+    {"nexus/page.js", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_js},
     {"nexus/status", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_status},
-    {"api-description", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_api_description},
-    {"v2", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_server},
-    {"v2/health/live", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_v2_live},
-    {"v2/health/ready", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_v2_ready},
+    {"api-description", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_OPERATIONS, nx_rest_api_description},
+    {"v2", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_server},
+    {"v2/health/live", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
+    {"v2/health/ready", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_ready},
     {"v2/models/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
-    {"v2/models/?", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model},
-    {"v2/models/?/ready", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model_ready},
-    {"v2/models/?/config", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_config},
+    {"v2/models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_model},
+    {"v2/models/?/ready", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_model_ready},
+    {"v2/models/?/config", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_config},
     {"v2/models/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
     {"v2/models/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST, nx_rest_v2_infer},
-    {"v2/models/?/versions/?", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model},
-    {"v2/models/?/versions/?/ready", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_model_ready},
-    {"v2/models/?/versions/?/config", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_config},
+    {"v2/models/?/versions/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_model},
+    {"v2/models/?/versions/?/ready", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST,
+     nx_rest_v2_model_ready},
+    {"v2/models/?/versions/?/config", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST,
+     nx_rest_v2_config},
     {"v2/models/?/versions/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
     {"v2/models/?/versions/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST,
      nx_rest_v2_infer},
@@ -48,7 +50,7 @@ static const struct nx_endpoint endpoints[] = {
     {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
     {"models", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_list},
     {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
-    {"models/?", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_describe},
+    {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
     {"models/?/invoke", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
     {"predictions/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
     {"predictions/?/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
@@ -69,6 +71,7 @@ static const char *exception_of(int status)
 {
     switch (status) {
     case 400: return "BadRequestException";
+    case 401: return "UnauthorizedException";
     case 403: return "ForbiddenException";
     case 404: return "ResourceNotFoundException";
     case 405: return "MethodNotAllowedException";
@@ -156,9 +159,10 @@ void nx_rest_reply(struct nx_rest_call *call, int status, const char *type, cons
     if (call->endpoint)
         nx_metrics_request(call->rest->metrics, call->endpoint->api, status,
                            nx_clock_now() - ask->begun);
+    bool hints = (status == 429 || status == 503) && !call->over_rate;
     stop_work(call);
     leave(call);
-    if (status == 429 || status == 503)
+    if (hints)
         nx_http_header(x, "Retry-After", "1");
     nx_http_reply(x, status, type, body, len);
 }
@@ -185,8 +189,8 @@ void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, con
     nx_text_init(&t, REPLY_TEXT_MAX);
     write_error(&t, family_of(nx_http_ask(call->x)->path), status, type, message);
     if (call->endpoint && call->endpoint->flags & NX_ENDPOINT_MANAGES)
-        nx_audit(nx_http_ask(call->x)->peer, nx_http_ask(call->x)->id, "%s %s refused: %s",
-                 call->endpoint->path, call->model, message);
+        nx_audit(nx_http_ask(call->x)->peer, call->token, nx_http_ask(call->x)->id,
+                 "%s %s refused: %s", call->endpoint->path, call->model, message);
     nx_rest_reply_text(call, status, &t);
 }
 
@@ -261,6 +265,58 @@ static void allow(struct nx_http_exchange *x, unsigned methods)
     nx_http_header(x, "Allow", text);
 }
 
+/* --- tokens --------------------------------------------------------------------------------------- */
+
+/* Any of them will do; 0: none is needed. What is no endpoint is told to those whom we know. */
+static unsigned scopes_of(const struct nx_endpoint *endpoint)
+{
+    const unsigned any = NX_MAY_INFER | NX_MAY_MANAGE | NX_MAY_OBSERVE;
+    if (!endpoint || endpoint->flags & NX_ENDPOINT_TELLS)
+        return any;
+    if (endpoint->flags & NX_ENDPOINT_OPEN)
+        return 0;
+    if (endpoint->flags & NX_ENDPOINT_MANAGES)
+        return NX_MAY_MANAGE;
+    return endpoint->flags & NX_ENDPOINT_INFERS ? NX_MAY_INFER : NX_MAY_OBSERVE;
+}
+
+static void tell_when(struct nx_rest_call *call, nx_ns wait)
+{
+    char seconds[24];
+    snprintf(seconds, sizeof seconds, "%lld", (long long)((wait + NX_SEC - 1) / NX_SEC));
+    nx_http_header(call->x, "Retry-After", seconds);
+    call->over_rate = true;
+}
+
+/* True if the caller was refused. */
+static bool refused_by_token(struct nx_rest_call *call, nx_ns now)
+{
+    struct nx_auth_caller caller;
+    struct nx_http_span header = nx_http_head_field(nx_http_ask(call->x)->head, "authorization");
+    enum nx_auth_verdict verdict = nx_auth_check(call->rest->config.auth, header.at, header.len,
+                                                 scopes_of(call->endpoint), now, &caller);
+    memcpy(call->token, caller.name, sizeof call->token);
+    switch (verdict) {
+    case NX_AUTH_LET_IN: return false;
+    case NX_AUTH_UNKNOWN:
+        nx_http_header(call->x, "WWW-Authenticate",
+                       header.at ? "Bearer realm=\"nexus\", error=\"invalid_token\""
+                                 : "Bearer realm=\"nexus\"");
+        nx_rest_refuse(call, 401, NULL, "%s", caller.sentence);
+        return true;
+    case NX_AUTH_SCOPE:
+        nx_http_header(call->x, "WWW-Authenticate",
+                       "Bearer realm=\"nexus\", error=\"insufficient_scope\"");
+        nx_rest_refuse(call, 403, NULL, "%s", caller.sentence);
+        return true;
+    case NX_AUTH_RATE:
+        tell_when(call, caller.retry_after_ns);
+        nx_rest_refuse(call, 429, NULL, "%s", caller.sentence);
+        return true;
+    }
+    return true;
+}
+
 /* --- admission ------------------------------------------------------------------------------------ */
 
 static uint64_t announced(const struct nx_http_ask *ask)
@@ -278,7 +334,7 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_loopback)
         nx_rest_refuse(call, 403, NULL,
                        "models are managed from this machine only (key management)");
-    else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->ready)
+    else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->takes)
         nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
     else if (!(flags & NX_ENDPOINT_INFERS))
         return false;
@@ -336,6 +392,8 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
         return;
     }
     call->endpoint = find(ask, call->words, &methods);
+    if (refused_by_token(call, now))
+        return;
     if (!call->endpoint && methods) {
         allow(x, methods);
         nx_rest_refuse(call, 405, NULL,
@@ -362,8 +420,8 @@ static void on_cancel(void *ctx, struct nx_http_exchange *x)
     (void)ctx;
     struct nx_rest_call *call = nx_http_user(x);
     if (call->install)
-        nx_audit(nx_http_ask(x)->peer, nx_http_ask(x)->id, "registering %s was given up",
-                 call->model);
+        nx_audit(nx_http_ask(x)->peer, call->token, nx_http_ask(x)->id,
+                 "registering %s was given up", call->model);
     stop_work(call);
     leave(call);
 }
@@ -499,6 +557,7 @@ struct nx_http *nx_rest_http(struct nx_rest *rest)
 void nx_rest_set_ready(struct nx_rest *rest, bool ready)
 {
     rest->ready = ready;
+    rest->takes |= ready;
 }
 
 void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)

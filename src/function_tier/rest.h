@@ -6,11 +6,12 @@
  *
  * Every reply has x-request-id. Admission: over NX_ROUTE_QUERIES_MAX, requests_max or bytes_max a request is refused at once
  * with 429 and Retry-After; a shard that cannot serve is 503 and Retry-After. Management is for loopback peers unless
- * manage_anywhere. Who changes models, or is not let, is logged with the request's id.
+ * manage_anywhere. With tokens: 401, 403, and 429 over a token's rate. Who changes models, or is not let, is logged with the request's id.
  * docs/operations.md lists the endpoints. Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_REST_H
 #define NX_FUNCTION_TIER_REST_H
 
+#include "function_tier/auth.h"
 #include "function_tier/group_status.h"
 #include "function_tier/http/http_server.h"
 #include "function_tier/metrics.h"
@@ -28,7 +29,8 @@ struct nx_rest_config {
     uint32_t requests_max; /* inferences under way by HTTP */
     uint64_t bytes_max;    /* of their bodies */
     uint64_t body_bytes_max;
-    uint64_t seed; /* of request ids */
+    uint64_t seed;        /* of request ids */
+    struct nx_auth *auth; /* outlives the services; NULL: everybody may */
 };
 
 enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route *route,
@@ -37,6 +39,7 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
 void nx_rest_close(struct nx_rest *rest); /* before the route */
 
 struct nx_http *nx_rest_http(struct nx_rest *rest);
+/* What probes are told. From the first time on that it is true, requests are taken until the close. */
 void nx_rest_set_ready(struct nx_rest *rest, bool ready);
 /* For /metrics, which tells of the gRPC server as well. */
 void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc);

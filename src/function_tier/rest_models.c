@@ -86,7 +86,7 @@ static void registered(void *user, const struct nx_err *err)
     } else if (err->status != NX_OK) {
         nx_rest_fail(call, err);
     } else {
-        nx_audit(ask->peer, ask->id, "model %s registered", call->model);
+        nx_audit(ask->peer, call->token, ask->id, "model %s registered", call->model);
         nx_text_init(&t, 1024);
         if (v2)
             nx_text_add(&t, "{}\n");
@@ -207,7 +207,7 @@ static void removed(void *user, const struct nx_answer *answers, uint32_t count)
         nx_rest_fail(call, &answers[0].err);
         return;
     }
-    nx_audit(ask->peer, ask->id, "model %s unregistered", call->model);
+    nx_audit(ask->peer, call->token, ask->id, "model %s unregistered", call->model);
     nx_text_init(&t, 1024);
     if (call->endpoint->api == NX_API_V2_REST)
         nx_text_add(&t, "{}\n");

@@ -21,6 +21,8 @@ enum nx_family { NX_FAMILY_MMS, NX_FAMILY_V2 };
 enum {
     NX_ENDPOINT_MANAGES = 1, /* changes models: for whoever may */
     NX_ENDPOINT_INFERS = 2,  /* takes part in admission */
+    NX_ENDPOINT_OPEN = 4,    /* probes: no token is needed */
+    NX_ENDPOINT_TELLS = 8,   /* facts about a model: for every token; without it, for observe */
 };
 
 struct nx_rest_call;
@@ -42,6 +44,7 @@ struct nx_rest_call {
     nx_ns begun;
     uint64_t admitted_bytes;
     bool admitted;
+    char token[NX_AUTH_NAME_BYTES];  /* the name of the caller's; "": none was needed, or known */
     char model[NX_MODEL_NAME_BYTES]; /* "": none is named */
     /* one of these is under way */
     struct nx_route_request *asked;
@@ -49,6 +52,7 @@ struct nx_rest_call {
     struct nx_install *install;
     struct nx_status_ask *status;
     struct nx_v2_request *v2; /* of an inference */
+    bool over_rate;           /* Retry-After is set */
     bool nested_reply;        /* Model Server 0.4 */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };
@@ -64,7 +68,8 @@ struct nx_rest {
     struct nx_rest_call *calls;
     uint32_t admitted;
     uint64_t admitted_bytes;
-    bool ready;
+    bool ready; /* what probes are told */
+    bool takes; /* once ready, for ever: who was told to stop still serves those who come */
 };
 
 /* --- ends of a call: it is gone when they return --- */

@@ -4,11 +4,16 @@
 #include "common/log.h"
 #include "common/nx_assert.h"
 #include "common/prng.h"
+#include "function_tier/body_copy.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESENDS_MAX = 1 };
+enum {
+    PHOTO_RESENDS_MAX = 1,
+    CHANGE_RESENDS_MAX = 3,   /* the client's deadline ends it before, if it is short */
+    REPLAY_BYTES = 32 * 1024, /* of a copy, read at a time */
+};
 
 /* One query to one replica. */
 struct leg {
@@ -21,6 +26,7 @@ struct leg {
     uint64_t sent; /* of head and photo together */
     uint32_t resends;
     bool done;
+    bool lost;      /* what was sent of it cannot be sent again */
     uint8_t *reply; /* as long as the replica said, while it comes */
     uint32_t node;  /* of the peer, in a list */
 };
@@ -35,6 +41,7 @@ struct nx_route_request {
     struct nx_request_head head; /* of a change; of an INFER, its op */
     uint8_t *photo;
     uint64_t body_bytes; /* the photo's, or the files' */
+    struct nx_copy copy; /* of the files, as far as they came */
     uint32_t legs_count, legs_done;
     struct nx_answer *answers;
     struct leg legs[];
@@ -44,6 +51,7 @@ struct nx_route {
     struct nx_group *group;
     uint32_t subgroup;
     struct nx_prng prng;
+    struct nx_spool *spool;
     struct nx_route_request *requests;
     uint32_t queries_count; /* legs of all requests */
     uint64_t bytes;
@@ -57,7 +65,7 @@ struct nx_route {
 static enum nx_status find_shard(const struct nx_route *r, uint32_t tag, uint32_t *shard,
                                  struct nx_err *err)
 {
-    const struct nx_layout *layout = nx_group_layout(r->group);
+    const struct nx_layout *layout = r->group ? nx_group_layout(r->group) : NULL;
     if (!layout)
         return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming");
     *shard = tag % layout->shards_count[r->subgroup];
@@ -111,7 +119,8 @@ static enum nx_status choose_replica(struct nx_route *r, uint32_t shard, nx_rank
                                      nx_rank *rank, struct nx_err *err)
 {
     const struct nx_layout *layout = nx_group_layout(r->group);
-    nx_rankset live = layout->shards[r->subgroup][shard].set & nx_group_alive(r->group) & ~avoid;
+    nx_rankset live = layout->shards[r->subgroup][shard].set & nx_group_with_state(r->group) &
+                      nx_group_alive(r->group) & ~avoid;
     nx_rankset staying = live & ~leaving(r, live);
     live = staying ? staying : live;
     uint32_t count = (uint32_t)__builtin_popcountll(live);
@@ -166,6 +175,7 @@ static void drop_request(struct nx_route_request *q)
         nx_route_unreserve(r, q->body_bytes);
     for (uint32_t i = 0; i < q->legs_count; i++)
         free(q->legs[i].reply);
+    nx_copy_close(&q->copy);
     free(q->photo);
     free(q->answers);
     free(q);
@@ -230,7 +240,32 @@ static enum nx_status write_leg(struct leg *leg, const uint8_t *bytes, size_t le
     return status;
 }
 
-/* Opens it, sends its head and, of a photo, its body, as far as there is room. A leg that fails here fails
+/* What this node holds of the body. */
+static uint64_t body_here(const struct nx_route_request *q)
+{
+    return q->photo ? q->body_bytes : q->copy.whole_so_far ? q->copy.got : 0;
+}
+
+/* The next bytes of the body from what this node holds: a photo, or what was copied of an INSTALL. */
+static bool push_body(struct leg *leg)
+{
+    struct nx_route_request *q = leg->request;
+    uint64_t at = leg->sent - leg->head_bytes, left = body_here(q) - at;
+    uint8_t buf[REPLAY_BYTES];
+    const uint8_t *bytes = buf;
+    size_t len = left, taken = 0;
+    if (q->photo)
+        bytes = q->photo + at;
+    else {
+        len = len < sizeof buf ? len : sizeof buf;
+        leg->lost = !nx_copy_read(&q->copy, at, buf, len);
+    }
+    if (leg->lost)
+        return false;
+    return write_leg(leg, bytes, len, &taken) == NX_OK && taken > 0;
+}
+
+/* Opens it, sends its head and what is here of its body, as far as there is room. A leg that fails here fails
  * through query_failed as well, so only the room matters. True if something moved. */
 static bool push_leg(struct leg *leg)
 {
@@ -241,20 +276,16 @@ static bool push_leg(struct leg *leg)
         return false;
     if (leg->sent < leg->head_bytes)
         write_leg(leg, leg->head + leg->sent, leg->head_bytes - leg->sent, &taken);
-    while (q->photo && leg->sent >= leg->head_bytes &&
-           leg->sent < leg->head_bytes + q->body_bytes) {
-        uint64_t at = leg->sent - leg->head_bytes;
-        if (write_leg(leg, q->photo + at, q->body_bytes - at, &taken) != NX_OK || taken == 0)
+    while (leg->sent >= leg->head_bytes && leg->sent < leg->head_bytes + body_here(q))
+        if (!push_body(leg))
             break;
-    }
     return leg->sent > before;
 }
 
 static bool wants_room(const struct leg *leg)
 {
     const struct nx_route_request *q = leg->request;
-    uint64_t ours = leg->head_bytes + (q->photo ? q->body_bytes : 0);
-    return !leg->done && leg->sent < ours;
+    return !leg->done && !leg->lost && leg->sent < leg->head_bytes + body_here(q);
 }
 
 /* --- what the service asks ------------------------------------------------------------------------ */
@@ -354,6 +385,7 @@ enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head 
         give_up(q, 0);
         return status;
     }
+    nx_copy_open(&q->copy, r->spool, q->body_bytes);
     *request = q;
     push_leg(&q->legs[0]);
     return NX_OK;
@@ -411,9 +443,12 @@ size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t l
 {
     struct leg *leg = &q->legs[0];
     size_t taken = 0;
-    if (leg->sent < leg->head_bytes && (!push_leg(leg) || leg->sent < leg->head_bytes))
-        return 0;
+    if (leg->stream == 0 || wants_room(leg))
+        push_leg(leg);
+    if (leg->stream == 0 || leg->lost || leg->sent < leg->head_bytes || wants_room(leg))
+        return 0; /* first what another replica had already */
     write_leg(leg, bytes, len, &taken);
+    nx_copy_append(&q->copy, bytes, taken);
     return taken;
 }
 
@@ -446,9 +481,26 @@ void nx_route_expire(struct nx_route_request *q)
     }
 }
 
+/* One at a time, since the one who is told may end other requests. */
+static bool fail_lost(struct nx_route *r)
+{
+    for (struct nx_route_request *q = r->requests; q; q = q->next)
+        if (!q->photo && q->legs[0].lost) {
+            struct nx_err err;
+            nx_query_cancel(r->group, q->legs[0].stream);
+            nx_err_set(&err, NX_UNAVAILABLE,
+                       "shard %u is unavailable: its replica is gone, and the copy of the files is "
+                       "lost: whether this takes effect is not known",
+                       q->legs[0].shard);
+            fail_leg(&q->legs[0], &err);
+            return true;
+        }
+    return false;
+}
+
 bool nx_route_poll(struct nx_route *r)
 {
-    bool any = false;
+    bool any = fail_lost(r);
     for (struct nx_route_request *q = r->requests; q; q = q->next)
         for (uint32_t i = 0; i < q->legs_count; i++) {
             if (wants_room(&q->legs[i]))
@@ -511,6 +563,24 @@ static void on_query_gone(void *ctx, nx_stream stream)
     (void)ctx, (void)stream;
 }
 
+static bool send_again(struct leg *leg)
+{
+    struct nx_route_request *q = leg->request;
+    struct nx_route *r = q->route;
+    nx_rank peer;
+    bool changes = is_change(q->head.op);
+    if (q->pinned || leg->resends == (changes ? CHANGE_RESENDS_MAX : PHOTO_RESENDS_MAX) ||
+        (changes && !q->copy.whole_so_far) || nx_clock_now() >= q->deadline_ns ||
+        choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
+        return false;
+    nx_debug("tag %u: sent again, to rank %u", leg->tag, peer);
+    r->outstanding[leg->peer]--;
+    leg->resends++;
+    aim_leg(leg, peer);
+    push_leg(leg);
+    return true;
+}
+
 static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
@@ -529,26 +599,10 @@ static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
         return;
     struct nx_answer answer;
     struct nx_err err = {0};
-    if (nx_answer_decode(leg->reply, part->total, &answer, &err) == NX_OK)
-        finish_leg(leg, &answer);
-    else
+    if (nx_answer_decode(leg->reply, part->total, &answer, &err) != NX_OK)
         fail_leg(leg, &err);
-}
-
-static bool send_again(struct leg *leg)
-{
-    struct nx_route_request *q = leg->request;
-    struct nx_route *r = q->route;
-    nx_rank peer;
-    if (is_change(q->head.op) || q->pinned || leg->resends == RESENDS_MAX ||
-        nx_clock_now() >= q->deadline_ns ||
-        choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
-        return false;
-    r->outstanding[leg->peer]--;
-    leg->resends++;
-    aim_leg(leg, peer);
-    push_leg(leg);
-    return true;
+    else if (answer.err.status != NX_UNAVAILABLE || !send_again(leg))
+        finish_leg(leg, &answer);
 }
 
 static void on_query_failed(void *ctx, void *cookie, enum nx_status why)
@@ -599,6 +653,11 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
     struct nx_route *r = nx_calloc(1, sizeof *r);
     if (!r)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the router");
+    enum nx_status status = nx_spool_open(".", NX_ROUTE_COPIES_MAX, &r->spool, err);
+    if (status != NX_OK) {
+        free(r);
+        return status;
+    }
     r->subgroup = categorizer_subgroup;
     nx_prng_init(&r->prng, seed);
     *route = r;
@@ -608,6 +667,20 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
 void nx_route_attach(struct nx_route *route, struct nx_group *group)
 {
     route->group = group;
+    route->down = (struct nx_err){0};
+}
+
+void nx_route_detach(struct nx_route *r, const struct nx_err *why)
+{
+    r->group = NULL;
+    while (r->requests) {
+        struct nx_route_request *q = r->requests;
+        for (uint32_t i = 0, left = q->legs_count - q->legs_done; left > 0; i++)
+            if (!q->legs[i].done) {
+                left--;
+                fail_leg(&q->legs[i], why); /* the last one ends the request */
+            }
+    }
 }
 
 struct nx_group *nx_route_group(const struct nx_route *route)
@@ -633,7 +706,7 @@ void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t
 
 bool nx_route_ready(const struct nx_route *route)
 {
-    return nx_group_view(route->group) != NULL;
+    return route->group && nx_group_view(route->group) != NULL;
 }
 
 const struct nx_err *nx_route_down(const struct nx_route *route)
@@ -645,5 +718,6 @@ void nx_route_close(struct nx_route *route)
 {
     while (route->requests)
         drop_request(route->requests);
+    nx_spool_close(route->spool);
     free(route);
 }

@@ -4,9 +4,11 @@
  *   replica    = of two live ones drawn at random, the one with less work (its own count in the SST, plus what
  *                this node has under way there)
  *
- * A photo goes to the shard of each of its tags at once. A query whose replica dies is sent once more, to another
- * live replica, within the client's deadline. Installing and removing go to one replica of the tag's shard (the
- * entry replica), which orders them; they are not sent again here, since the client holds the request id.
+ * A replica that still lacks its shard's state is not chosen.
+ * A photo goes to the shard of each of its tags at once. A query whose replica dies, or is unavailable for it, is sent once
+ * more, to another live replica, within the client's deadline. Installing and removing go to one replica of the tag's shard
+ * (the entry replica), which orders them; if that dies they are sent again, from a copy of what came (body_copy.h), under
+ * the same request id, so that they are done once and answered with the first outcome.
  * Requests are admitted by count and by bytes; over the bound they are refused at once, not queued.
  * Owner, thread  the loop thread. `done` is called from nx_group_poll or nx_route_poll, once per request, unless
  *                the request is cancelled; the request is gone when it returns.
@@ -23,7 +25,8 @@ enum {
     NX_ROUTE_QUERIES_MAX =
         960, /* under way at one node, one per tag; the group has room for 1,024 */
 };
-#define NX_ROUTE_BYTES_MAX (UINT64_C(512) << 20) /* photos under way at one node */
+#define NX_ROUTE_BYTES_MAX  (UINT64_C(512) << 20) /* photos under way at one node */
+#define NX_ROUTE_COPIES_MAX (UINT64_C(8) << 30)   /* files of installs under way, on disk */
 
 struct nx_route;
 struct nx_route_request;
@@ -36,6 +39,8 @@ enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struc
 const struct nx_group_upcalls *nx_route_upcalls(
     void); /* for nx_group_open, with the route as ctx */
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
+/* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
+void nx_route_detach(struct nx_route *route, const struct nx_err *why);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
 /* Room for a photo before its bytes come: NX_UNAVAILABLE over the bound. Give back what infer did not take. */

@@ -308,7 +308,7 @@ static void audit(const struct upload *u, const struct nx_err *err)
     char id[2 * NX_REQUEST_ID_BYTES + 1];
     for (int i = 0; i < NX_REQUEST_ID_BYTES; i++)
         snprintf(id + 2 * (size_t)i, 3, "%02x", u->request_id.bytes[i]);
-    nx_audit(nx_call_peer(u->call), id, "%s tag %u: %s",
+    nx_audit(nx_call_peer(u->call), nx_call_caller(u->call), id, "%s tag %u: %s",
              u->op == NX_REQUEST_INSTALL ? "install" : "remove", u->tag, err->text);
 }
 

@@ -386,6 +386,7 @@ const struct nx_grpc_method *nx_service_v2_methods(const struct nx_service_v2 *s
 void nx_service_v2_set_ready(struct nx_service_v2 *service, bool ready)
 {
     service->ready = ready;
+    service->takes |= ready;
 }
 
 bool nx_service_v2_resume(struct nx_service_v2 *service)

@@ -1,5 +1,6 @@
 #include "function_tier/service_v2_state.h"
 
+#include "function_tier/guard.h"
 #include "function_tier/v2_pb.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
     v->begun = nx_clock_now();
     if (!v->request)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
-    if (!v->service->ready)
+    if (!v->service->takes)
         return nx_err_set(err, NX_UNAVAILABLE, "this node takes no requests now; try again");
     NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
     status = nx_v2_pb_read(&infer, v->request, err);
@@ -141,7 +142,13 @@ enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, 
     v->held = !is_idle(v);
     if (v->held)
         return NX_CALL_HELD;
-    if (start(v, bytes, len, &err) != NX_OK)
+    enum nx_status status = NX_OK;
+    if (v->asked_before) /* the first was counted with the call */
+        status = nx_guard_again(v->service->config.auth, call, &err);
+    v->asked_before = true;
+    if (status == NX_OK)
+        status = start(v, bytes, len, &err);
+    if (status != NX_OK)
         answer_in_stream(v, NULL, &err);
     return NX_CALL_TAKEN;
 }

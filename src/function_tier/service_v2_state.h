@@ -27,7 +27,7 @@ struct nx_v2_call {
     bool raw;
     void (*told)(struct nx_v2_call *v, const struct nx_model_list *list);
     /* of a stream */
-    bool stream, held, ended;
+    bool stream, held, ended, asked_before;
     uint8_t *unsent; /* an answer that waits for room */
     size_t unsent_bytes;
 };
@@ -38,7 +38,7 @@ struct nx_service_v2 {
     struct nx_metrics *metrics;
     struct nx_grpc_method methods[NX_SERVICE_V2_METHODS];
     struct nx_v2_call *calls;
-    bool ready;
+    bool ready, takes; /* as nx_rest's */
 };
 
 /* Ends of a call: it is gone when they return. Bytes are malloc'd and taken over. */

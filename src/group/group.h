@@ -2,7 +2,7 @@
  *
  * Call order      open, then poll in a loop; everything else between polls or inside upcalls; close at the end.
  * Thread          one thread owns a group and makes every call here. Upcalls run on it, inside nx_group_poll.
- * Upcalls         may call send, bulk_*, query_*, reply_*, set_load and leave; never poll or close.
+ * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll or close.
  * Bytes           handed to an upcall are valid until it returns. Bytes handed to a call are copied, or not
  *                 taken at all, before it returns.
  * Back-pressure   a call that finds its window full says NX_AGAIN (or takes fewer bytes) and changes nothing;
@@ -20,6 +20,15 @@
  * Bulk           a message of any size streams through a bounded window; it is delivered in the same total
  *                 order as small messages, when every member holds all its bytes. The transport keeps no buffer
  *                 of the message's size: receivers take parts as they come.
+ * Persistence    a subgroup may keep its messages on disk. After a total failure the nodes that come back find out
+ *                 together whether they may begin again, and whose log is the truth. Before the first view, poll then
+ *                 hands up what this node's log holds, as it was: `view` (ranks and shards of then; hosts are not
+ *                 kept), bulk_part (also of what this node sent), deliver. Meanwhile the getters tell of those views,
+ *                 nx_group_replays is true, and requests answer NX_UNAVAILABLE. The first live view comes after it,
+ *                 with another incarnation
+ * State           a member that comes into a shard whose others have a state begins with theirs, as it was when its view
+ *                 began: one of them (the donor) takes a snapshot there and is read, in pieces, while the shard goes on; the
+ *                 joiner's deliveries begin when it said nx_group_state_ready. A new view before that: from the start.
  * Point-to-point  a query goes to one member and is answered by one reply, both of any size, many outstanding;
  *                 replies may overtake one another. A query whose peer dies ends in `query_failed`. */
 #ifndef NX_GROUP_H
@@ -36,26 +45,44 @@
 
 struct nx_group;
 
+enum { NX_CONTACTS_MAX = 8 };
+
+struct nx_contact {
+    char ip[48];
+    uint16_t port; /* its gms_port */
+};
+
 struct nx_group_config {
     nx_node local_id;
     char local_ip[48];
-    uint16_t gms_port; /* where this node's bootstrap listens, if it is the leader */
+    uint16_t
+        gms_port; /* where this node's bootstrap listens; 0: any free port, which a restart does not keep */
     char leader_ip[48];
-    uint16_t leader_gms_port;
+    uint16_t leader_gms_port; /* where the first view meets */
+    /* Other nodes that may be asked the way into a running group: whoever starts asks the leader, then these. The leader
+     * itself asks these before it lets a first view form. */
+    struct nx_contact contacts[NX_CONTACTS_MAX];
+    uint32_t contacts_count;
     uint32_t first_view_nodes; /* the first view is installed when this many have come */
     uint32_t subgroup;         /* the tier of this node: an index in spec */
     struct nx_group_spec spec;
-    char provider[16];     /* libfabric's: tcp, verbs */
-    char domain[32];       /* empty: any */
-    uint32_t members_max;  /* rows provisioned, >= first_view_nodes */
+    char provider[16]; /* libfabric's: tcp, verbs */
+    char domain[32];   /* empty: any */
+    uint32_t
+        members_max; /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
     /* A member of whom nothing was heard for so long is taken for failed; 0: never, only broken connections tell. The same
      * at all members, a whole number of milliseconds. */
     nx_ns timeout_ns;
+    nx_ns
+        clock_skew_ns; /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
-     * open. Empty: no authentication, whoever reaches the leader's port may join. */
+     * open. Empty: no authentication, whoever reaches a member's port may join. */
     char secret_file[256];
+    /* The folder of this node's log, if a subgroup is persistent; made if there is none. No other process uses it. */
+    char file_path[256];
 };
+#define NX_CLOCK_SKEW_NS (60 * NX_SEC)
 
 /* Any of them may be NULL: what it would tell is dropped. Without query_part, queries to this node stay
  * unanswered. */
@@ -79,7 +106,22 @@ struct nx_group_upcalls {
     void (*reply_part)(void *ctx, void *cookie, const struct nx_part *part);
     /* Our query will have no reply: NX_PEER_DOWN, its peer is gone. */
     void (*query_failed)(void *ctx, void *cookie, enum nx_status why);
-    /* This node cannot go on in the group (no first view in time, refused by the leader, fenced out). */
+    /* The state of this member's shard; all NULL: there is none to move, members that join are ready at once.
+     *
+     * snapshot: right after `view`, at the donor: a cut of the state as it is now, and its size. Cheap: references, copied
+     * on write; it is read while the tier goes on. NULL: no memory. At most two are there at a time: a
+     * member whose log begins with its state reads one itself.
+     * read: up to cap bytes at `offset`. 0: not yet, it is asked again; NX_STATE_BROKEN: never.
+     * release: nobody reads it any more.
+     * part: at the joiner, in order; offset 0: throw away what you have, also what came before of another snapshot. What it
+     * refuses is asked for again, a few times. An empty state is one part of no bytes. */
+    void *(*state_snapshot)(void *ctx, uint32_t subgroup, uint64_t *bytes);
+    size_t (*state_read)(void *ctx, void *snapshot, uint64_t offset, void *buf, size_t cap);
+    void (*state_release)(void *ctx, void *snapshot);
+    enum nx_status (*state_part)(void *ctx, uint32_t subgroup, uint64_t total, uint64_t offset,
+                                 const void *bytes, size_t len, struct nx_err *err);
+    /* This node cannot go on in the group (no view in time, refused by the leader; NX_FENCED: the others
+     * go on without it; it may close the group and open it again). */
     void (*down)(void *ctx, const struct nx_err *err);
 };
 
@@ -99,6 +141,9 @@ const struct nx_view *nx_group_view(const struct nx_group *group);     /* NULL b
 const struct nx_layout *nx_group_layout(const struct nx_group *group); /* NULL before the first */
 nx_rank nx_group_rank(const struct nx_group *group);                   /* ours in the view */
 nx_rankset nx_group_alive(const struct nx_group *group);               /* members not suspected */
+
+/* Members that are known to have the state of their shard by now; the others came without it and are still given it. */
+nx_rankset nx_group_with_state(const struct nx_group *group);
 
 /* Why ordered sends into a shard are refused now: NX_OK (they are not, or only until the view
  * has changed), NX_UNAVAILABLE (inadequate), NX_WEDGED (no primary partition). */
@@ -124,6 +169,14 @@ void nx_bulk_abort(struct nx_group *group, nx_stream stream);
 /* Every member of our shard has run its deliver upcall for all messages up to this seq. */
 nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);
 
+/* What survives a total failure: every member of our shard that has its state keeps all messages up to this seq, with the bytes
+ * of their bulk bodies, on its disk, and every member of the view keeps the view. Of a subgroup that is not persistent:
+ * what nx_group_settled says. NX_SEQ_NONE: nothing yet. */
+nx_seq nx_group_durable(const struct nx_group *group, uint32_t subgroup);
+
+/* The log of the last run is being handed up: see Persistence. */
+bool nx_group_replays(const struct nx_group *group);
+
 /* --- point to point -------------------------------------------------------------------------------------- */
 
 /* NX_PEER_DOWN; NX_AGAIN: too many are open; NX_WEDGED: after nx_group_leave. */
@@ -145,6 +198,10 @@ enum { NX_LOAD_WORDS = 4 };
 /* Words of our own row that other members may read: what the tier wants routing to know. Any value. */
 void nx_group_set_load(struct nx_group *group, unsigned word, uint32_t value);
 uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word);
+
+/* The tier can serve from the state that came (all parts of it; loading may have taken a while). Deliveries begin, and
+ * nx_group_with_state has this member; unless the view is ending: then the state of the next one will come. */
+void nx_group_state_ready(struct nx_group *group);
 
 /* Announces a clean departure; poll until it says true (all peers know, or 1 s has passed). */
 bool nx_group_leave(struct nx_group *group);

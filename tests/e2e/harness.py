@@ -195,8 +195,9 @@ class Group:
             client_port = {}
             if self.is_function_tier(k):
                 client_port["client_port"] = self.client_ports[k]
+            contacts = ", ".join("127.0.0.1:%d" % port for port in self.gms_ports if port != self.gms_ports[k])
             edit_config(self.config(k), leader_gms_port=self.gms_ports[0],
-                        gms_port=self.gms_ports[k], **client_port)
+                        gms_port=self.gms_ports[k], contacts=contacts, **client_port)
 
     def folder(self, k):
         return os.path.join(self.top, "n%d" % k)
@@ -340,6 +341,9 @@ class Wire:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self._channel.close()
 
     def stream(self, method, messages, timeout_s=None):

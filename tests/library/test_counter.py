@@ -77,14 +77,14 @@ def check_agreement(nodes):
 
 
 def check_leaving(nodes):
-    """Each leaves by itself; those that stay see it leave, not die."""
+    """Each leaves by itself; those that stay are told who is left."""
     nodes[0].type("q\n")
     nodes[0].expect_end()
     for n in nodes[1:]:
-        n.wait_for("node 0: left$")
+        n.wait_for("2 nodes are here")
     nodes[1].process.stdin.close()
     nodes[1].expect_end()
-    nodes[2].wait_for("node 1: left$")
+    nodes[2].wait_for("1 nodes are here")
     nodes[2].type("q\n")
     nodes[2].expect_end()
 
@@ -122,11 +122,37 @@ def test_last_word(lib, program):
             nodes.append(Node(lib, program, node, port, nodes=2))
         nodes[0].type("5\n" * 500 + "q\n")
         nodes[1].wait_for("message .* total 2500$")
-        nodes[1].wait_for("node 0: left$")
+        nodes[1].wait_for("1 nodes are here")
         nodes[0].expect_end()
         nodes[1].type("1\nq\n")
         nodes[1].wait_for("1 is not added: |message .* total 2501$") # alone, or in the next view
         nodes[1].expect_end()
+    finally:
+        for n in nodes:
+            n.process.kill()
+            n.reader.join()
+
+
+def test_comeback(lib, program):
+    """a node that died comes back with the total, and goes on with the others"""
+    port = installed.free_port()
+    nodes = []
+    try:
+        for node in range(NODES):
+            nodes.append(Node(lib, program, node, port))
+        for n in nodes:
+            n.wait_for("3 nodes are here")
+        nodes[1].type("40\n")
+        nodes[0].wait_for("message .* total 40$")
+        nodes[2].process.kill()
+        nodes[0].wait_for("2 nodes are here")
+        nodes[0].type("2\n")
+        nodes[1].wait_for("message .* total 42$")
+        nodes.append(Node(lib, program, 2, port))
+        nodes[3].wait_for("joined, total 42$")
+        nodes[3].type("100\n")
+        for n in (nodes[0], nodes[1], nodes[3]):
+            n.wait_for("message .* total 142$")
     finally:
         for n in nodes:
             n.process.kill()
@@ -153,7 +179,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         program = os.path.join(folder, "counter")
         lib.build(os.path.join(installed.SOURCES, "examples/counter.c"), program)
-        return installed.run([test_usage, test_counters, test_last_word, test_length], lib, program)
+        return installed.run([test_usage, test_counters, test_last_word, test_comeback, test_length], lib, program)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 
 import installed
 
-NEEDED = re.compile(r"lib(fabric|crypto|c)\.so\.\d+$|ld-linux.*\.so\.\d+$")
+NEEDED = re.compile(r"lib(fabric|crypto|z|c)\.so\.\d+$|ld-linux.*\.so\.\d+$")
 NEEDED_SANITIZED = re.compile(NEEDED.pattern + r"|lib([atu]b?san|pthread|m|dl|gcc_s|rt|resolv)\.so\.\d+$")
 
 
@@ -62,7 +62,7 @@ def test_complete(lib):
 
 
 def test_needed(lib):
-    """it needs libfabric, libcrypto (the shared secret) and libc only"""
+    """it needs libfabric, libcrypto (the shared secret, blobs), libz (checksums) and libc only"""
     dynamic = lib.output(["readelf", "-d", shared(lib)])
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)
     allowed = NEEDED_SANITIZED if lib.sanitize else NEEDED
@@ -89,7 +89,8 @@ def test_static(lib):
         program = os.path.join(folder, "counter")
         lib.build(os.path.join(installed.SOURCES, "examples/counter.c"), program,
                   os.path.join(lib.libdir, "libnexus-group.a"),
-                  *lib.pkg_config("--libs", "libfabric"), *lib.pkg_config("--libs", "libcrypto"), "-pthread")
+                  *lib.pkg_config("--libs", "libfabric"), *lib.pkg_config("--libs", "libcrypto"), *lib.pkg_config("--libs", "zlib"),
+                  "-pthread")
         assert "libnexus-group" not in lib.output(["readelf", "-d", program])
         result = subprocess.run([program], capture_output=True, text=True, check=False)
         assert result.returncode == 2 and result.stderr.startswith("usage: counter"), result

@@ -39,13 +39,17 @@ uint16_t driver_free_port(void)
 static void become_node(const struct driver *d, const int in[2], const int out[2], unsigned index,
                         unsigned id, unsigned nodes, unsigned min_nodes, double join_timeout_s)
 {
-    char args[8][24];
+    char args[8][24], contacts[8 * DRIVER_NODES_MAX] = "";
+    for (unsigned i = 0; i < DRIVER_NODES_MAX; i++)
+        if (i != index && d->ports[i] && !d->own_ips)
+            snprintf(contacts + strlen(contacts), sizeof contacts - strlen(contacts), "%u ",
+                     d->ports[i]);
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     if (d->log)
         dup2(d->log, STDERR_FILENO);
     snprintf(args[0], sizeof args[0], "%u", id);
-    snprintf(args[1], sizeof args[1], "%u", index == 0 ? d->port : 0);
+    snprintf(args[1], sizeof args[1], "%u", d->ports[index] ? d->ports[index] : index == 0 ? d->port : 0);
     snprintf(args[2], sizeof args[2], "%u", d->port);
     snprintf(args[3], sizeof args[3], "%u", nodes);
     snprintf(args[4], sizeof args[4], "%u", min_nodes);
@@ -54,7 +58,7 @@ static void become_node(const struct driver *d, const int in[2], const int out[2
     snprintf(args[7], sizeof args[7], "127.0.0.%u", index + 1);
     execl(d->program, d->program, args[0], args[1], args[2], args[3], args[4], args[5],
           d->own_ips ? args[7] : d->ip, d->provider, d->secret_file ? d->secret_file : "", args[6],
-          d->ip, NULL);
+          d->ip, contacts, NULL);
     _exit(127);
 }
 
@@ -152,6 +156,13 @@ const char *driver_await(struct driver *d, unsigned index, const char *prefix)
         if (is_bad(n->line))
             fail_msg("node %u said \"%s\" while \"%s\" was awaited", index, n->line, prefix);
     }
+}
+
+void driver_kill(struct driver *d, unsigned index)
+{
+    kill(d->nodes[index].pid, SIGKILL);
+    waitpid(d->nodes[index].pid, NULL, 0);
+    forget(&d->nodes[index]);
 }
 
 int driver_await_exit(struct driver *d, unsigned index)

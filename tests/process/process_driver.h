@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { DRIVER_NODES_MAX = 8, DRIVER_LINE_BYTES = 512 };
+enum { DRIVER_NODES_MAX = 9, DRIVER_LINE_BYTES = 512 };
 
 struct driver_node {
     pid_t pid; /* 0: not running */
@@ -24,6 +24,8 @@ struct driver_node {
 struct driver {
     const char *program, *ip, *provider;
     uint16_t port;           /* the leader's */
+    /* Where the others listen, by index; 0: anywhere. Those that have one are each other's contacts. */
+    uint16_t ports[DRIVER_NODES_MAX];
     const char *secret_file; /* of nodes started from now on; NULL: none */
     unsigned timeout_ms;     /* of silent members; 0: none */
     bool own_ips;            /* node i is 127.0.0.(i + 1) */
@@ -42,6 +44,7 @@ void driver_tell(struct driver *d, unsigned index, const char *format, ...)
 /* The next line that starts with `prefix`; others are skipped, except that "wrong", "failed" and
  * "refused" fail the test unless they are what is awaited. Fails after 100 s. */
 const char *driver_await(struct driver *d, unsigned index, const char *prefix);
+void driver_kill(struct driver *d, unsigned index); /* -9; returns when it is gone */
 int driver_await_exit(struct driver *d, unsigned index); /* the exit code; -signal */
 
 #endif

@@ -3,7 +3,8 @@
  * output.
  *
  *   process_node LOCAL_ID GMS_PORT LEADER_PORT FIRST_VIEW_NODES MIN_NODES JOIN_TIMEOUT_S IP \
- *                PROVIDER SECRET_FILE TIMEOUT_MS LEADER_IP
+ *                PROVIDER SECRET_FILE TIMEOUT_MS LEADER_IP CONTACTS
+ *   CONTACTS: gms_ports at the same IP, "23580 23581 "
  *   send COUNT SIZE_MAX | bulk BYTES | query RANK COUNT SIZE OUTSTANDING | silent | report | leave */
 #include "common/log.h"
 #include "process/process_work.h"
@@ -120,7 +121,7 @@ static void run(struct work *w)
 
 int main(int argc, char **argv)
 {
-    if (argc != 12)
+    if (argc != 13)
         return 2;
     struct nx_group_config config = {
         .local_id = (nx_node)atoi(argv[1]),
@@ -136,6 +137,12 @@ int main(int argc, char **argv)
     snprintf(config.leader_ip, sizeof config.leader_ip, "%s", argv[11]);
     snprintf(config.provider, sizeof config.provider, "%s", argv[8]);
     snprintf(config.secret_file, sizeof config.secret_file, "%s", argv[9]);
+    char *rest = argv[12];
+    for (unsigned long port; (port = strtoul(rest, &rest, 10)) != 0;) {
+        struct nx_contact *contact = &config.contacts[config.contacts_count++];
+        snprintf(contact->ip, sizeof contact->ip, "%s", argv[7]);
+        contact->port = (uint16_t)port;
+    }
     struct work *w = calloc(1, sizeof *w);
     struct nx_group_upcalls upcalls;
     struct nx_err err = {0};

@@ -73,20 +73,38 @@ static uint64_t reply_total(uint64_t query_total)
 
 /* --- upcalls ---------------------------------------------------------------------------------- */
 
+/* Who comes begins to count at 0, also at a seat that another had. */
+static void meet_members(struct work *w, const struct nx_view *view)
+{
+    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        if (view->members[rank].since == view->vid)
+            w->next_number[rank] = 0;
+        else if (w->vid == 0)
+            w->unheard |= NX_RANK_BIT(rank);
+    }
+}
+
 static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
 {
     struct work *w = ctx;
     w->rank = nx_group_rank(w->group);
     trace_view(w->rank, view, layout);
+    meet_members(w, view);
     const uint8_t *a =
         view->members[w->rank].address; /* a sockaddr_in: its port, for the driver's garbage */
-    if (view->vid > 1) {
-        work_say("installed %llu members %d at %lld", (unsigned long long)view->vid,
-                 __builtin_popcountll(nx_view_ranks(view)), (long long)nx_clock_now());
-        return;
-    }
-    work_say("view %u members rank %u fabric_port %u", view->members_count, w->rank,
-             (unsigned)a[2] << 8 | a[3]);
+    int members = __builtin_popcountll(nx_view_ranks(view));
+    if (w->vid)
+        work_say("installed %llu members %d at %lld after %llu with %llu order %016llx",
+                 (unsigned long long)view->vid, members, (long long)nx_clock_now(),
+                 (unsigned long long)w->vid, (unsigned long long)w->view_delivered,
+                 (unsigned long long)w->view_hash);
+    else
+        work_say("view %d members rank %u fabric_port %u vid %llu at %lld", members, w->rank,
+                 (unsigned)a[2] << 8 | a[3], (unsigned long long)view->vid,
+                 (long long)nx_clock_now());
+    w->vid = view->vid;
+    w->view_delivered = w->view_hash = 0;
 }
 
 static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
@@ -108,12 +126,18 @@ static void on_deliver(void *ctx, const struct nx_delivery *m)
         return;
     }
     trace_deliver(w->rank, m, nx_group_layout(w->group));
+    if (w->unheard & NX_RANK_BIT(m->sender) && m->len >= 8) {
+        memcpy(&w->next_number[m->sender], m->bytes, 8);
+        w->unheard &= ~NX_RANK_BIT(m->sender);
+    }
     uint64_t number = w->next_number[m->sender]++;
     if (m->len < 8 || memcmp(m->bytes, &number, 8) != 0)
         wrong("number", number, m->sender);
     check_bytes(m->bytes + 8, number * 3 + m->sender, 8, m->len - 8, "message byte");
     w->delivered++;
     w->order_hash = (w->order_hash ^ (number * 64 + m->sender)) * 1099511628211u;
+    w->view_delivered++;
+    w->view_hash = (w->view_hash ^ (number * 64 + m->sender)) * 1099511628211u;
 }
 
 static void on_bulk_part(void *ctx, uint32_t subgroup, const struct nx_part *part,

@@ -37,6 +37,9 @@ struct work {
     uint64_t to_send, sent, delivered, order_hash;
     size_t size_max;
     uint64_t next_number[NX_MEMBERS_MAX]; /* per sender: FIFO without gaps */
+    nx_rankset unheard; /* senders that were there before us: their first number may be any */
+    nx_vid vid;         /* the view that we are in; 0: none yet */
+    uint64_t view_delivered, view_hash; /* of it */
     /* bulk, ours and theirs */
     uint64_t bulk_total, bulk_sent;
     nx_stream bulk;

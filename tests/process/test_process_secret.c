@@ -222,7 +222,7 @@ static void a_stranger_in_the_protocol_reads_no_card(void **state)
     assert_int_equal(send(fd, frame, reply, MSG_NOSIGNAL), reply);
     assert_int_equal(read_frame(fd, bytes, &len, &payload, &payload_len), NX_BOOT_REFUSED);
     char why[NX_ERR_TEXT_BYTES];
-    nx_boot_decode_refused(payload, payload_len, why, sizeof why);
+    nx_boot_decode_reason(payload, payload_len, why, sizeof why);
     assert_string_equal(why, "node 1 does not prove that it knows this group's secret (another "
                              "secret_file?)");
     assert_int_equal(read_frame(fd, bytes, &len, &payload, &payload_len), 0);

@@ -244,6 +244,26 @@ static void of_two_a_killed_one_may_come_back(void **state)
     wire_close(wire);
 }
 
+/* A dead leader gave the only seat away: what another ADMIT of it proves counts, though it is refused. */
+static void a_refused_admit_tells_of_a_death(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(4);
+    wire_come(wire, 4, 77);
+    assert_int_equal(wire_admit(wire, 3, 0, 4), NX_OK);
+    wire_kill(wire, 0);
+    wire_kill(wire, 1);
+    wire_run(wire);
+    assert_int_equal(nx_core_change_state(wire->cores[2]), NX_CHANGE_BLOCKED);
+    wire->ids[4] = 101;
+    assert_int_equal(wire_admit(wire, 2, 2, 4), NX_OK);
+    assert_int_equal(wire_admit(wire, 3, 2, 4), NX_AGAIN);
+    wire_run(wire);
+    assert_int_equal(nx_core_view(wire->cores[2])->vid, 2);
+    assert_int_equal(nx_core_view(wire->cores[3])->vid, 2);
+    wire_close(wire);
+}
+
 static void what_may_not_be_admitted_is_refused(void **state)
 {
     (void)state;
@@ -305,6 +325,31 @@ static void a_join_that_all_accepted_outlives_its_leader(void **state)
                                   "[1240] n1 > view 3 of members e\n"
                                   "[1250] n2 > view 3 of members e\n"
                                   "[1260] n3 > view 3 of members e\n"));
+    wire_close(wire);
+}
+
+/* The leader has decided and let the joiner in, and dies before anybody else hears of it. */
+static void a_joiner_is_the_proof_of_its_view(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire_come(wire, 2, 77);
+    admit_at_all(wire, 0, 2);
+    wire->now = 1000;
+    for (unsigned turn = 0; turn < 4 && nx_core_view(wire->cores[0])->vid == 1; turn++) {
+        wire_turn(wire, 0);
+        wire->lanes[0][1].held =
+            turn > 0; /* the wedge and the proposal come, the decision does not */
+        wire_turn(wire, 1);
+    }
+    assert_int_equal(nx_core_view(wire->cores[0])->vid, 2);
+    assert_int_equal(nx_core_view(wire->cores[1])->vid, 1);
+    wire_welcome(wire, 0, 2);
+    wire_kill(wire, 0);
+    wire_run(wire);
+    assert_int_equal(nx_core_view(wire->cores[1])->vid, 3);
+    assert_int_equal(nx_view_ranks(nx_core_view(wire->cores[1])), 6);
+    assert_int_equal(nx_core_view(wire->cores[2])->vid, 3);
     wire_close(wire);
 }
 
@@ -416,8 +461,10 @@ int main(void)
         cmocka_unit_test(a_join_ends_a_committed_stream_that_is_not_delivered),
         cmocka_unit_test(a_seat_has_a_new_owner),
         cmocka_unit_test(of_two_a_killed_one_may_come_back),
+        cmocka_unit_test(a_refused_admit_tells_of_a_death),
         cmocka_unit_test(what_may_not_be_admitted_is_refused),
         cmocka_unit_test(a_join_that_all_accepted_outlives_its_leader),
+        cmocka_unit_test(a_joiner_is_the_proof_of_its_view),
         cmocka_unit_test(a_seat_is_given_by_one_leader_in_a_view),
         cmocka_unit_test(a_joiner_that_dies_is_installed_and_removed),
         cmocka_unit_test(a_shard_waits_for_the_state),

@@ -4,3 +4,6 @@ endforeach()
 nexus_test(test_json_read SOURCES test_json_read.c DEPS nexus_http)
 # infer.c alone: the router is the test's.
 nexus_test(test_infer SOURCES test_infer.c ${CMAKE_SOURCE_DIR}/src/function_tier/infer.c DEPS nexus_categorizer_wire)
+pkg_check_modules(OPENSSL_SSL REQUIRED IMPORTED_TARGET libssl libcrypto)
+nexus_test(test_stream SOURCES test_stream.c DEPS nexus_tls PkgConfig::OPENSSL_SSL)
+nexus_test(test_auth SOURCES test_auth.c DEPS nexus_auth)

@@ -72,7 +72,7 @@ static int open_fixture(void **state)
         *c = (struct nx_group_config){
             .local_id = 10 + i,
             .local_ip = "127.0.0.1",
-            .gms_port = i == 0 ? f->port : (uint16_t)(f->port ^ 1),
+            .gms_port = i == 0 ? f->port : 0,
             .leader_ip = "127.0.0.1",
             .leader_gms_port = f->port,
             .first_view_nodes = NODES,
@@ -196,7 +196,11 @@ static void turn_all(struct fixture *f)
 {
     for (int i = 0; i < NODES; i++)
         if (f->boots[i]) {
+            struct nx_fabric_card card = {.address_bytes = 16,
+                                          .region_key = CARD_KEY + (uint64_t)i};
             nx_bootstrap_poll(f->boots[i], nx_clock_now());
+            if (nx_bootstrap_wants_card(f->boots[i]))
+                nx_bootstrap_renew(f->boots[i], &card);
             nx_bootstrap_connected(f->boots[i]);
         }
 }

@@ -17,6 +17,7 @@ static struct nx_boot_hello sample_hello(void)
         .node = 7,
         .subgroup = 1,
         .gms_port = 23580,
+        .clock = 1700000000 * NX_SEC,
         .host = "127.0.0.1",
         .card = {.address_bytes = 16, .region_base = 5, .region_key = 6},
     };
@@ -26,7 +27,8 @@ static struct nx_boot_hello sample_hello(void)
 
 static struct nx_boot_view sample_view(uint32_t members)
 {
-    struct nx_boot_view v = {.token = 99, .rank = members - 1};
+    struct nx_boot_view v = {
+        .token = 99, .rank = members - 1, .peers = NX_RANK_BIT(members - 1) - 1};
     v.view.vid = 9;
     v.view.group_id[0] = 77;
     v.view.group_id[1] = UINT64_MAX;
@@ -74,6 +76,7 @@ static void a_hello_comes_back_as_it_was(void **state)
     assert_true(back.spec.subgroups[1].persistent && !back.spec.subgroups[0].persistent);
     assert_int_equal(back.node, 7);
     assert_int_equal(back.gms_port, 23580);
+    assert_true(back.clock == h.clock);
     assert_memory_equal(&back.card, &h.card, sizeof h.card);
     assert_int_equal(nx_boot_compare(&h, &back, &err), NX_OK);
 }
@@ -83,13 +86,13 @@ static void the_largest_view_fits_a_frame(void **state)
     (void)state;
     struct nx_boot_view v = sample_view(NX_MEMBERS_MAX), back;
     uint8_t frame[NX_BOOT_FRAME_MAX];
-    size_t bytes = nx_boot_encode_view(&v, frame), len;
+    size_t bytes = nx_boot_encode_view(NX_BOOT_VIEW, &v, frame), len;
     enum nx_boot_kind kind;
     const uint8_t *payload;
     struct nx_err err = {0};
     assert_true(bytes <= NX_BOOT_FRAME_MAX);
     assert_int_equal(find(frame, bytes, &kind, &payload, &len), NX_OK);
-    assert_int_equal(nx_boot_decode_view(payload, len, &back, &err), NX_OK);
+    assert_int_equal(nx_boot_decode_view(NX_BOOT_VIEW, payload, len, &back, &err), NX_OK);
     assert_memory_equal(&back.view, &v.view, sizeof v.view);
     assert_memory_equal(back.cards, v.cards, sizeof v.cards);
     assert_int_equal(back.rank, NX_MEMBERS_MAX - 1);
@@ -101,10 +104,12 @@ static void a_vacant_seat_comes_back_vacant(void **state)
     (void)state;
     struct nx_boot_view v = sample_view(4), back;
     v.view.vacant = 2 | 4;
+    v.peers = 1;
     uint8_t frame[NX_BOOT_FRAME_MAX];
     struct nx_err err = {0};
-    size_t len = nx_boot_encode_view(&v, frame) - NX_BOOT_HEAD_BYTES;
-    assert_int_equal(nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, len, &back, &err), NX_OK);
+    size_t len = nx_boot_encode_view(NX_BOOT_VIEW, &v, frame) - NX_BOOT_HEAD_BYTES;
+    assert_int_equal(
+        nx_boot_decode_view(NX_BOOT_VIEW, frame + NX_BOOT_HEAD_BYTES, len, &back, &err), NX_OK);
     assert_int_equal(nx_view_ranks(&back.view), 1 | 8);
     assert_int_equal(back.view.members[3].node, 13);
     assert_int_equal(back.view.members[1].node, 0);
@@ -115,8 +120,10 @@ static void expect_view_refused(const struct nx_boot_view *v, const char *words)
     struct nx_boot_view back;
     uint8_t frame[NX_BOOT_FRAME_MAX];
     struct nx_err err = {0};
-    size_t len = nx_boot_encode_view(v, frame) - NX_BOOT_HEAD_BYTES;
-    assert_int_equal(nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, len, &back, &err), NX_CORRUPT);
+    size_t len = nx_boot_encode_view(NX_BOOT_VIEW, v, frame) - NX_BOOT_HEAD_BYTES;
+    assert_int_equal(
+        nx_boot_decode_view(NX_BOOT_VIEW, frame + NX_BOOT_HEAD_BYTES, len, &back, &err),
+        NX_CORRUPT);
     assert_non_null(strstr(err.text, words));
 }
 
@@ -163,14 +170,14 @@ static void every_cut_is_refused(void **state)
                                                       cut - NX_BOOT_HEAD_BYTES, &h, &err),
                                  NX_OK);
     }
-    bytes = nx_boot_encode_view(&v, frame);
+    bytes = nx_boot_encode_view(NX_BOOT_VIEW, &v, frame);
     for (size_t cut = NX_BOOT_HEAD_BYTES; cut < bytes; cut++)
-        assert_int_equal(
-            nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, cut - NX_BOOT_HEAD_BYTES, &view, &err),
-            NX_CORRUPT);
+        assert_int_equal(nx_boot_decode_view(NX_BOOT_VIEW, frame + NX_BOOT_HEAD_BYTES,
+                                             cut - NX_BOOT_HEAD_BYTES, &view, &err),
+                         NX_CORRUPT);
     /* and one byte too many is too */
-    assert_int_equal(nx_boot_decode_view(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES + 1,
-                                         &view, &err),
+    assert_int_equal(nx_boot_decode_view(NX_BOOT_VIEW, frame + NX_BOOT_HEAD_BYTES,
+                                         bytes - NX_BOOT_HEAD_BYTES + 1, &view, &err),
                      NX_CORRUPT);
 }
 
@@ -201,7 +208,7 @@ static void another_version_is_named(void **state)
     assert_int_equal(
         nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, &back, &err),
         NX_DENIED);
-    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 1");
+    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 2");
 }
 
 static void unprintable_and_overlong_text_is_refused(void **state)
@@ -277,10 +284,84 @@ static void a_refusal_is_cut_to_its_place(void **state)
 {
     (void)state;
     char why[8];
-    nx_boot_decode_refused((const uint8_t *)"too long a reason", 17, why, sizeof why);
+    nx_boot_decode_reason((const uint8_t *)"too long a reason", 17, why, sizeof why);
     assert_string_equal(why, "too lon");
-    nx_boot_decode_refused((const uint8_t *)"", 0, why, sizeof why);
+    nx_boot_decode_reason((const uint8_t *)"", 0, why, sizeof why);
     assert_string_equal(why, "");
+    nx_boot_decode_reason((const uint8_t *)"\x1b[2J!", 5, why,
+                          sizeof why); /* no terminal's command */
+    assert_string_equal(why, "?[2J!");
+}
+
+/* A seat is for who is not a member yet; a welcome for who is. */
+static void a_seat_is_vacant_in_its_view(void **state)
+{
+    (void)state;
+    struct nx_boot_view v = sample_view(4), back;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_err err = {0};
+    const nx_rank seats[] = {4, 1};
+    v.view.vacant = 2;
+    v.peers = 1 | 4; /* not the suspected one */
+    for (int i = 0; i < 2; i++) {
+        v.rank = seats[i];
+        size_t len = nx_boot_encode_view(NX_BOOT_SEAT, &v, frame) - NX_BOOT_HEAD_BYTES;
+        const uint8_t *payload = frame + NX_BOOT_HEAD_BYTES;
+        assert_int_equal(nx_boot_decode_view(NX_BOOT_SEAT, payload, len, &back, &err), NX_OK);
+        assert_int_equal(back.rank, seats[i]);
+        assert_true(back.peers == 5);
+        assert_int_equal(nx_boot_decode_view(NX_BOOT_WELCOME, payload, len, &back, &err),
+                         NX_CORRUPT);
+    }
+    v.rank = 3;
+    size_t len = nx_boot_encode_view(NX_BOOT_SEAT, &v, frame) - NX_BOOT_HEAD_BYTES;
+    assert_int_equal(
+        nx_boot_decode_view(NX_BOOT_SEAT, frame + NX_BOOT_HEAD_BYTES, len, &back, &err),
+        NX_CORRUPT);
+}
+
+static void a_redirect_names_an_address(void **state)
+{
+    (void)state;
+    struct nx_boot_address to = {"10.0.0.1", 23581}, back;
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_err err = {0};
+    size_t len = nx_boot_encode_redirect(&to, frame) - NX_BOOT_HEAD_BYTES;
+    const uint8_t *payload = frame + NX_BOOT_HEAD_BYTES;
+    assert_int_equal(nx_boot_decode_redirect(payload, len, &back, &err), NX_OK);
+    assert_string_equal(back.host, "10.0.0.1");
+    assert_int_equal(back.port, 23581);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(nx_boot_decode_redirect(payload, cut, &back, &err), NX_CORRUPT);
+    to.port = 0;
+    len = nx_boot_encode_redirect(&to, frame) - NX_BOOT_HEAD_BYTES;
+    assert_int_equal(nx_boot_decode_redirect(payload, len, &back, &err), NX_CORRUPT);
+}
+
+static void expect_clock(nx_ns clock, const char *words)
+{
+    struct nx_boot_hello h = sample_hello();
+    struct nx_err err = {0};
+    nx_ns now = h.clock;
+    h.clock = clock;
+    enum nx_status status = nx_boot_compare_clocks(&h, now, 60 * NX_SEC, &err);
+    assert_int_equal(status, words ? NX_DENIED : NX_OK);
+    if (words && !strstr(err.text, words))
+        fail_msg("\"%s\" does not say \"%s\"", err.text, words);
+}
+
+static void a_clock_far_off_is_named(void **state)
+{
+    (void)state;
+    nx_ns now = sample_hello().clock;
+    expect_clock(now, NULL);
+    expect_clock(now + 60 * NX_SEC, NULL);
+    expect_clock(now - 60 * NX_SEC, NULL);
+    expect_clock(now + 93 * NX_SEC,
+                 "the clock of node 7 is 93.0 s ahead of this node's, at most 60 s");
+    expect_clock(now - 61 * NX_SEC, "61.0 s behind this node's");
+    expect_clock(INT64_MIN, "behind this node's");
+    expect_clock(INT64_MAX, "ahead of this node's");
 }
 
 /* Seeds for fuzz/corpus/fuzz_bootstrap: test_boot_wire --corpus FOLDER */
@@ -299,8 +380,15 @@ static int write_corpus(const char *folder)
     struct nx_boot_hello h = sample_hello();
     struct nx_boot_view v = sample_view(3);
     write_seed(folder, "hello", frame, nx_boot_encode_hello(&h, frame));
-    write_seed(folder, "view", frame, nx_boot_encode_view(&v, frame));
-    write_seed(folder, "refused", frame, nx_boot_encode_refused("node id 3 is taken", frame));
+    write_seed(folder, "view", frame, nx_boot_encode_view(NX_BOOT_VIEW, &v, frame));
+    struct nx_boot_address to = {"127.0.0.1", 23580};
+    struct nx_boot_probe probe = {.group_id = {1, 2}, .vid = 3, .node = 4, .alive = 5};
+    write_seed(folder, "probe", frame, nx_boot_encode_probe(NX_BOOT_PROBED, &probe, frame));
+    write_seed(folder, "redirect", frame, nx_boot_encode_redirect(&to, frame));
+    v.rank = 3;
+    write_seed(folder, "seat", frame, nx_boot_encode_view(NX_BOOT_SEAT, &v, frame));
+    write_seed(folder, "refused", frame,
+               nx_boot_encode_reason(NX_BOOT_REFUSED, "node id 3 is taken", frame));
     write_seed(folder, "go", frame, nx_boot_encode_empty(NX_BOOT_GO, frame));
     return 0;
 }
@@ -320,6 +408,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(unprintable_and_overlong_text_is_refused),
         cmocka_unit_test(the_first_difference_is_named),
         cmocka_unit_test(a_refusal_is_cut_to_its_place),
+        cmocka_unit_test(a_seat_is_vacant_in_its_view),
+        cmocka_unit_test(a_redirect_names_an_address),
+        cmocka_unit_test(a_clock_far_off_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

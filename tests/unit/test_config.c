@@ -42,6 +42,40 @@ static void a_file_and_its_defaults(void **state)
     assert_int_equal(config.categorizer_tier.max_nodes, 2);
     assert_int_equal(config.categorizer_tier.num_shards, 1);
     assert_string_equal(config.secret_file, "");
+    assert_int_equal(config.members_max, 8);
+    assert_int_equal(config.contacts_count, 0);
+    assert_int_equal(config.clock_skew_s, 60);
+    assert_string_equal(config.rejoin, "yes");
+}
+
+static void contacts_are_a_list(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse(good, "--contacts=10.0.0.1:23580 , 127.0.0.1:1,9.8.7.6:65535", NULL, NULL, NULL),
+        NX_OK);
+    assert_int_equal(config.contacts_count, 3);
+    assert_string_equal(config.contact[0].ip, "10.0.0.1");
+    assert_int_equal(config.contact[0].port, 23580);
+    assert_string_equal(config.contact[1].ip, "127.0.0.1");
+    assert_int_equal(config.contact[2].port, 65535);
+    static const char *const bad[] = {
+        "10.0.0.1", "10.0.0.1:",  "10.0.0.1:0",  "10.0.0.1:65536",      "host:1",
+        ":1",       "1.2.3.4:5x", "1.2.3.4:5,,", "1.2.3.4:5 1.2.3.4:6", ","};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(parse(good, "--contacts", bad[i], NULL, NULL), NX_INVALID);
+        assert_non_null(strstr(err.text, "contacts must be IPv4 addresses with ports"));
+    }
+    assert_int_equal(parse(good, "--contacts",
+                           "1.1.1.1:1,1.1.1.1:2,1.1.1.1:3,1.1.1.1:4,1.1.1.1:5,1.1.1.1:6,1.1.1.1:7,"
+                           "1.1.1.1:8,1.1.1.1:9",
+                           NULL, NULL),
+                     NX_INVALID);
+    assert_non_null(strstr(err.text, "more than 8 nodes"));
+    assert_int_equal(parse(good, "--members_max=3", NULL, NULL, NULL), NX_INVALID);
+    assert_non_null(strstr(err.text, "members_max is 3, but first_view_nodes is 4"));
+    assert_int_equal(parse(good, "--first_view_nodes=30", NULL, NULL, NULL), NX_OK);
+    assert_int_equal(config.members_max, 32);
 }
 
 static void a_secret_s_path_may_be_longer_than_other_texts(void **state)
@@ -135,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_and_its_defaults),
+        cmocka_unit_test(contacts_are_a_list),
         cmocka_unit_test(the_command_line_wins),
         cmocka_unit_test(every_mistake_is_named),
         cmocka_unit_test(a_missing_key_is_named),

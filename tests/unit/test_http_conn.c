@@ -80,7 +80,7 @@ static int connect_with(const char *first)
 {
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    nx_http_adopt(http, pair[0], "127.0.0.1:1", true, first, strlen(first), now);
+    nx_http_adopt(http, nx_stream_plain(pair[0]), "127.0.0.1:1", true, first, strlen(first), now);
     return pair[1];
 }
 

@@ -107,6 +107,21 @@ static void a_silent_member_is_condemned_after_the_timeout_and_not_before(void *
     }
 }
 
+/* Node 2 dies while it writes its last beat: some have it, node 3 has not. */
+static void whom_a_dying_member_did_not_reach_is_not_blamed(void **state)
+{
+    (void)state;
+    struct net net;
+    begin(&net, 4);
+    run(&net, 0, T);
+    cut(&net, 2, 3);
+    run(&net, T, 2 * T - 50);
+    net.stopped_until[2] = 100 * T;
+    run(&net, 2 * T - 50, 4 * T);
+    for (nx_rank n = 0; n < 4; n++)
+        assert_int_equal(net.out[n], n == 2 ? 0 : NX_RANK_BIT(2));
+}
+
 static void a_member_that_was_stopped_finds_nobody_silent(void **state)
 {
     (void)state;
@@ -285,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_is_condemned_while_all_are_heard),
         cmocka_unit_test(a_silent_member_is_condemned_after_the_timeout_and_not_before),
+        cmocka_unit_test(whom_a_dying_member_did_not_reach_is_not_blamed),
         cmocka_unit_test(a_member_that_was_stopped_finds_nobody_silent),
         cmocka_unit_test(all_that_were_stopped_together_go_on),
         cmocka_unit_test(of_two_that_do_not_hear_one_another_the_higher_goes),

@@ -1,4 +1,5 @@
 /* The router against a group made of tables: three function-tier-free ranks, two shards of the categorizer tier. */
+#include "function_tier/body_copy.h"
 #include "function_tier/route.h"
 #include "nx_test.h"
 
@@ -16,7 +17,7 @@ struct nx_group {
     nx_rankset alive;
     enum nx_status shard_status[2];
     uint32_t load[8];
-    nx_rankset leaving;
+    nx_rankset leaving, with_state;
     bool refuse_opens;
     struct {
         nx_rank peer;
@@ -50,6 +51,11 @@ enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup
 {
     assert_int_equal(subgroup, TIER);
     return g->shard_status[shard];
+}
+
+nx_rankset nx_group_with_state(const struct nx_group *g)
+{
+    return g->with_state;
 }
 
 uint32_t nx_group_load(const struct nx_group *g, nx_rank rank, unsigned word)
@@ -109,7 +115,7 @@ static void done(void *user, const struct nx_answer *a, uint32_t count)
 static int set_up(void **state)
 {
     (void)state;
-    group = (struct nx_group){.formed = true, .alive = 0x1f, .room = SIZE_MAX};
+    group = (struct nx_group){.formed = true, .alive = 0x1f, .with_state = 0x1f, .room = SIZE_MAX};
     group.layout.shards_count[TIER] = 2; /* shard 0: ranks 1, 2; shard 1: ranks 3, 4 */
     group.layout.shards[TIER][0].set = 0x06;
     group.layout.shards[TIER][1].set = 0x18;
@@ -242,15 +248,122 @@ static void a_dead_replica_s_photo_is_sent_once_more(void **state)
     assert_string_equal(answers[0].err.text, "shard 0 is unavailable: its replica is gone");
 }
 
-static void a_change_is_not_sent_again(void **state)
+static void lose(nx_stream s)
+{
+    group.alive &= ~NX_RANK_BIT(group.streams[s].peer);
+    nx_route_upcalls()->query_failed(route, group.streams[s].cookie, NX_PEER_DOWN);
+}
+
+static void refuse(nx_stream s)
+{
+    struct nx_answer a = {0};
+    uint8_t bytes[NX_ANSWER_BYTES_MAX];
+    nx_err_set(&a.err, NX_UNAVAILABLE, "not by me");
+    struct nx_part part = {.stream = s, .bytes = bytes};
+    part.len = part.total = nx_answer_encode(&a, bytes, sizeof bytes);
+    nx_route_upcalls()->reply_part(route, group.streams[s].cookie, &part);
+}
+
+static void assert_same_request(nx_stream a, nx_stream b)
+{
+    assert_int_not_equal(group.streams[a].peer, group.streams[b].peer);
+    assert_int_equal(group.streams[a].total, group.streams[b].total);
+    assert_int_equal(group.streams[a].got, group.streams[b].got);
+    assert_memory_equal(group.streams[a].bytes, group.streams[b].bytes, group.streams[a].got);
+}
+
+static void a_removal_whose_replica_dies_is_sent_again_under_its_id(void **state)
 {
     (void)state;
-    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .tag = 2};
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .tag = 2, .request = {{1, 2, 3}}};
     struct nx_route_request *request;
     assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_OK);
-    nx_route_upcalls()->query_failed(route, group.streams[1].cookie, NX_PEER_DOWN);
-    assert_int_equal(group.streams_count, 1);
+    lose(1);
+    assert_int_equal(group.streams_count, 2);
+    assert_same_request(1, 2);
+    assert_int_equal(dones, 0);
+    lose(2);
+    assert_int_equal(group.streams_count, 2);
+    assert_int_equal(dones, 1);
     assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
+}
+
+static struct nx_request_head install_of(uint64_t params)
+{
+    return (struct nx_request_head){.op = NX_REQUEST_INSTALL,
+                                    .tag = 2,
+                                    .format = NX_FORMAT_MXNET,
+                                    .synset_bytes = 3,
+                                    .symbol_bytes = 4,
+                                    .params_bytes = params};
+}
+
+/* In memory and in the spool; before, in and after the body. */
+static void an_install_whose_replica_dies_is_sent_again_from_the_copy(void **state)
+{
+    (void)state;
+    static uint8_t body[NX_COPY_MEMORY_BYTES + 100];
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = (uint8_t)(i * 7);
+    for (size_t total = 100; total <= sizeof body; total += sizeof body - 100)
+        for (size_t sent = 0; sent <= 90; sent += 45) {
+            struct nx_request_head head = install_of(total - 7);
+            struct nx_route_request *request;
+            nx_stream first = group.streams_count + 1;
+            group.alive = 0x1f;
+            assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_OK);
+            assert_int_equal(nx_route_write(request, body, sent), sent);
+            group.room = 30; /* not even the head */
+            lose(first);
+            assert_int_equal(nx_route_write(request, body + sent, 5), 0);
+            group.room = SIZE_MAX;
+            while (nx_route_poll(route))
+                ;
+            assert_same_request(first, first + 1);
+            assert_int_equal(nx_route_write(request, body + sent, 5), 5);
+            uint64_t head_bytes = group.streams[first + 1].got - sent - 5;
+            assert_memory_equal(group.streams[first + 1].bytes + head_bytes, body, sent + 5);
+            nx_route_cancel(request);
+        }
+    assert_int_equal(dones, 0);
+}
+
+static void an_unavailable_replica_is_not_the_last_word(void **state)
+{
+    (void)state;
+    uint32_t tag = 2;
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .tag = 2};
+    struct nx_route_request *request;
+    ask(&tag, 1);
+    refuse(1);
+    assert_same_request(1, 2);
+    reply(2, "daisy");
+    assert_int_equal(answers[0].err.status, NX_OK);
+    ask(&tag, 1);
+    refuse(3);
+    refuse(4);
+    assert_string_equal(answers[0].err.text, "not by me");
+    assert_int_equal(dones, 2);
+    assert_int_equal(nx_route_change(route, &head, done, &dones, &request, &err), NX_OK);
+    for (nx_stream s = 5; s <= 8; s++)
+        refuse(s);
+    assert_int_equal(dones, 3);
+    assert_int_equal(group.streams_count, 8);
+}
+
+static void who_lacks_the_state_is_asked_when_it_has_it(void **state)
+{
+    (void)state;
+    uint32_t tag = 2;
+    group.with_state &= ~NX_RANK_BIT(2);
+    for (int i = 0; i < 10; i++)
+        ask(&tag, 1);
+    for (nx_stream s = 1; s <= group.streams_count; s++)
+        assert_int_equal(group.streams[s].peer, 1);
+    group.with_state |= NX_RANK_BIT(2);
+    group.load[1] = 100;
+    ask(&tag, 1);
+    assert_int_equal(group.streams[group.streams_count].peer, 2);
 }
 
 static void an_unavailable_shard_is_named(void **state)
@@ -326,6 +439,37 @@ static void a_cancelled_request_is_silent(void **state)
     struct nx_err e;
     assert_int_equal(nx_route_reserve(route, NX_ROUTE_BYTES_MAX, &e), NX_OK); /* all came back */
     assert_int_equal(nx_route_reserve(route, 1, &e), NX_UNAVAILABLE);
+}
+
+/* The group is closed and another is attached: nobody waits for ever, and nothing is asked of the one that is gone. */
+static void a_detached_route_answers_unavailable(void **state)
+{
+    (void)state;
+    struct nx_err why = {NX_UNAVAILABLE, "this node is joining its group again"};
+    struct nx_route_request *request;
+    ask((uint32_t[]){2, 3, 4}, 3);
+    ask((uint32_t[]){3}, 1);
+    reply(2, "rose"); /* of tag 3, the second of the first */
+    nx_route_detach(route, &why);
+    assert_int_equal(dones, 2);
+    assert_int_equal(answers_count, 3); /* the older request ends last */
+    assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
+    assert_string_equal(answers[2].err.text, why.text);
+    assert_int_equal(answers[1].err.status, NX_OK);
+    assert_false(nx_route_ready(route));
+    assert_false(nx_route_poll(route));
+    uint8_t *bytes = photo(100);
+    assert_int_equal(nx_route_infer(route, (uint32_t[]){2}, 1, bytes, 100, NX_NEVER, done, &dones,
+                                    &request, &err),
+                     NX_UNAVAILABLE);
+    assert_string_equal(err.text, "the group is still forming");
+    nx_route_unreserve(route, 100);
+    free(bytes);
+    nx_route_attach(route, &group);
+    ask((uint32_t[]){2}, 1);
+    reply(group.streams_count, "beagle");
+    assert_int_equal(dones, 3);
+    assert_int_equal(nx_route_reserve(route, NX_ROUTE_BYTES_MAX, &err), NX_OK); /* all came back */
 }
 
 static void nonsense_from_a_replica_is_an_answer_too(void **state)
@@ -421,11 +565,15 @@ int main(void)
         each(a_replica_that_leaves_is_asked_last),
         each(more_than_the_group_has_room_for_is_refused),
         each(a_dead_replica_s_photo_is_sent_once_more),
-        each(a_change_is_not_sent_again),
+        each(a_removal_whose_replica_dies_is_sent_again_under_its_id),
+        each(an_install_whose_replica_dies_is_sent_again_from_the_copy),
+        each(an_unavailable_replica_is_not_the_last_word),
+        each(who_lacks_the_state_is_asked_when_it_has_it),
         each(an_unavailable_shard_is_named),
         each(a_full_window_only_delays),
         each(an_install_streams_behind_its_head),
         each(a_cancelled_request_is_silent),
+        each(a_detached_route_answers_unavailable),
         each(nonsense_from_a_replica_is_an_answer_too),
         each(every_live_replica_is_asked_for_its_list),
         each(who_waits_no_longer_is_told_what_came),

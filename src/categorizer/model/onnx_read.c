@@ -124,9 +124,10 @@ static enum nx_status read_model(struct nx_onnx *o, const void *bytes, size_t le
     struct nx_onnx_bytes model = {bytes, len};
     NX_TRY(string_of(o, model, MODEL_PRODUCER, "ModelProto", &o->producer));
     NX_TRY(string_of(o, model, MODEL_PRODUCER_VERSION, "ModelProto", &o->producer_version));
-    if (!graph->bytes)
-        return nx_err_set(o->err, NX_CORRUPT, "onnx: the model has no graph");
-    return NX_OK;
+    if (graph->bytes)
+        return NX_OK;
+    NX_TRY(nx_onnx_check_versions(o)); /* a surer sign of what it is */
+    return nx_err_set(o->err, NX_CORRUPT, "onnx: the model has no graph");
 }
 
 /* --- the graph: first how much there is, then each name --- */

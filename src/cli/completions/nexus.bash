@@ -5,13 +5,13 @@ _nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --ti
     --SUBGROUP/CATEGORIZER_TIER/num_shards --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes
     --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/requests_max --CLIENTS/requests_mb
     --CLIENTS/request_max_mb --CATEGORIZER/backend --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max
-    --CATEGORIZER/profiles"
+    --CATEGORIZER/profiles --CLIENTS/drain_s --CLIENTS/tls_cert --CLIENTS/tls_client_ca --CLIENTS/tls_key --CLIENTS/tokens --PERS/file_path --SUBGROUP/CATEGORIZER_TIER/persist --clock_skew_s --contacts --members_max --rejoin"
 
 _nexus() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="" files=no
     COMPREPLY=()
     case $before in
-    --recipe | --out | --output | --input | --secret_file | --CLIENTS/model_store | --CATEGORIZER/profiles)
+    --recipe | --ca | --cert | --key | --token | --out | --output | --input | --secret_file | --CLIENTS/model_store | --CATEGORIZER/profiles)
         mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --timeout | --interval | --batch | --batch-max | --threads | --repeats) return ;;
     --tier) words="function categorizer" ;;
@@ -32,9 +32,9 @@ _nexus() {
                 2) words="127.0.0.1:28000 --help" ;;
                 3) words="installmodel inference removemodel models" ;;
                 *) case ${COMP_WORDS[3]} in
-                    installmodel) words="--recipe --replace --timeout" ;;
-                    models) words="--json --timeout" ;;
-                    *) words="--timeout" ;;
+                    installmodel) words="--recipe --replace --timeout --ca --cert --key --token" ;;
+                    models) words="--json --timeout --ca --cert --key --token" ;;
+                    *) words="--timeout --ca --cert --key --token" ;;
                     esac ;;
                 esac ;;
             status) words="127.0.0.1:28000 --json --timeout --help" ;;

@@ -15,7 +15,7 @@ set -l keys leader_ip leader_gms_port local_id local_ip gms_port tier first_view
     SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
     SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/model_store CLIENTS/management \
     CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CATEGORIZER/backend \
-    CATEGORIZER/threads CATEGORIZER/memory_mb CATEGORIZER/batch_max CATEGORIZER/profiles
+    CATEGORIZER/threads CATEGORIZER/memory_mb CATEGORIZER/batch_max CATEGORIZER/profiles CLIENTS/drain_s CLIENTS/tls_cert CLIENTS/tls_client_ca CLIENTS/tls_key CLIENTS/tokens PERS/file_path SUBGROUP/CATEGORIZER_TIER/persist clock_skew_s contacts members_max rejoin
 for key in $keys
     complete -c nexus -n "__fish_seen_subcommand_from server" -r -l $key
 end
@@ -42,3 +42,6 @@ complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "t
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l repeats -d "of each size"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -r -l recipe -d "for photos"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -r -l out -d "where it goes"
+for file in ca cert key token
+    complete -c nexus -n "__fish_seen_subcommand_from client" -r -l $file
+end

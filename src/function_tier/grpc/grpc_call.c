@@ -189,7 +189,9 @@ void nx_call_headers_done(struct nx_call *call, nx_ns now)
         call->state = NX_CALL_AWAIT_MESSAGES;
         call->core->stats.calls_started++;
         call->core->upcalls++;
-        if (call->method->on_start)
+        if (call->core->guard.admit)
+            call->core->guard.admit(call->core->guard.ctx, call, now);
+        if (call->state == NX_CALL_AWAIT_MESSAGES && call->method->on_start)
             call->method->on_start(call, now);
         call->core->upcalls--;
     }

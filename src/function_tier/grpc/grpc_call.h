@@ -50,6 +50,7 @@ struct nx_call {
     const struct nx_grpc_method *method;
     void *user;
     const char *peer;
+    char caller[NX_CALL_CALLER_BYTES];
     struct nx_timer timer; /* deadline, stall and linger; looked at lazily */
     nx_ns deadline, progress;
 

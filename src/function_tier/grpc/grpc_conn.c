@@ -3,13 +3,10 @@
 #include "common/arena.h"
 #include "common/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     FLUSH_BYTES = 1 << 20, /* to one connection in one turn */
@@ -79,7 +76,7 @@ static bool watch(struct nx_grpc_conn *conn, int op, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = conn};
     conn->events = events;
-    return epoll_ctl(conn->epoll_fd, op, conn->fd, &event) == 0;
+    return epoll_ctl(conn->epoll_fd, op, conn->stream.fd, &event) == 0;
 }
 
 static bool open_session(struct nx_grpc_conn *conn, nx_ns now)
@@ -91,13 +88,14 @@ static bool open_session(struct nx_grpc_conn *conn, nx_ns now)
 }
 
 struct nx_grpc_conn *nx_grpc_conn_open(struct nx_grpc_core *core, struct nx_grpc_scratch *scratch,
-                                       int epoll_fd, int fd, const char *peer, nx_ns now)
+                                       int epoll_fd, struct nx_stream stream, const char *peer,
+                                       nx_ns now)
 {
     struct nx_grpc_conn *conn = nx_calloc(1, sizeof *conn);
     if (!conn)
         goto no_conn;
     *conn = (struct nx_grpc_conn){
-        .fd = fd,
+        .stream = stream,
         .epoll_fd = epoll_fd,
         .core = core,
         .scratch = scratch,
@@ -120,7 +118,7 @@ not_watched:
 no_session:
     free(conn);
 no_conn:
-    close(fd);
+    nx_stream_close(&stream);
     return NULL;
 }
 
@@ -132,18 +130,8 @@ void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why)
     if (conn->h2)
         nx_h2_close(conn->h2, why);
     nx_grpc_buffer_free(&conn->pending);
-    if (conn->fd >= 0)
-        close(conn->fd);
+    nx_stream_close(&conn->stream);
     free(conn);
-}
-
-/* How many bytes the socket took; -1 when the connection is broken. */
-static ssize_t send_some(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len)
-{
-    ssize_t n = send(conn->fd, bytes, len, MSG_NOSIGNAL);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
-    return n;
 }
 
 static void send_pending(struct nx_grpc_conn *conn, nx_ns now)
@@ -151,7 +139,7 @@ static void send_pending(struct nx_grpc_conn *conn, nx_ns now)
     size_t len = nx_grpc_buffer_len(&conn->pending);
     if (len == 0)
         return;
-    ssize_t n = send_some(conn, nx_grpc_buffer_span(&conn->pending), len);
+    ssize_t n = nx_stream_send(&conn->stream, nx_grpc_buffer_span(&conn->pending), len);
     if (n < 0) {
         drop(conn);
         return;
@@ -168,7 +156,7 @@ static size_t send_pulled(struct nx_grpc_conn *conn, nx_ns now)
     size_t len = nx_h2_pull(conn->h2, out, sizeof conn->scratch->out, now);
     if (len == 0)
         return 0;
-    ssize_t n = send_some(conn, out, len);
+    ssize_t n = nx_stream_send(&conn->stream, out, len);
     if (n < 0 || ((size_t)n < len &&
                   nx_grpc_buffer_append(&conn->pending, out + n, len - (size_t)n) != NX_OK))
         drop(conn);
@@ -180,8 +168,9 @@ static size_t send_pulled(struct nx_grpc_conn *conn, nx_ns now)
 static void watch_what_matters(struct nx_grpc_conn *conn, bool more)
 {
     bool blocked = nx_grpc_buffer_len(&conn->pending) > 0;
-    uint32_t events = blocked || more ? EPOLLOUT : 0;
-    if (!blocked || nx_h2_backlog(conn->h2) < BACKLOG_FRAMES)
+    uint32_t events = blocked || more || conn->stream.recv_blocked ? EPOLLOUT : 0;
+    bool listens = !blocked || !conn->h2 || nx_h2_backlog(conn->h2) < BACKLOG_FRAMES;
+    if (listens && !conn->stream.recv_blocked)
         events |= EPOLLIN;
     if (events != conn->events && !watch(conn, EPOLL_CTL_MOD, events))
         drop(conn);
@@ -189,8 +178,12 @@ static void watch_what_matters(struct nx_grpc_conn *conn, bool more)
 
 void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
 {
-    if (conn->dead || !conn->h2)
+    if (conn->dead)
         return;
+    if (!conn->h2) {
+        watch_what_matters(conn, false);
+        return;
+    }
     if (!nx_grpc_conn_idle(conn))
         conn->active = now;
     nx_h2_settle(conn->h2, now);
@@ -210,11 +203,11 @@ void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
 static void hand_over(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len, nx_ns now)
 {
     const struct nx_grpc_neighbour *neighbour = &conn->core->neighbour;
-    int fd = conn->fd;
-    epoll_ctl(conn->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    conn->fd = -1;
+    struct nx_stream stream = conn->stream;
+    epoll_ctl(conn->epoll_fd, EPOLL_CTL_DEL, stream.fd, NULL);
+    conn->stream = nx_stream_plain(-1);
     conn->core->stats.connections_handed++;
-    neighbour->take(neighbour->ctx, fd, conn->peer, bytes, len, now);
+    neighbour->take(neighbour->ctx, stream, conn->peer, bytes, len, now);
     drop(conn);
 }
 
@@ -239,10 +232,10 @@ static void receive(struct nx_grpc_conn *conn, nx_ns now)
     uint8_t *in = conn->scratch->in;
     size_t kept = conn->first_bytes;
     memcpy(in, conn->first, kept);
-    ssize_t n = recv(conn->fd, in + kept, sizeof conn->scratch->in - kept, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    ssize_t n = nx_stream_recv(&conn->stream, in + kept, sizeof conn->scratch->in - kept);
+    if (n == 0)
         return;
-    if (n <= 0) {
+    if (n < 0) {
         drop(conn);
         return;
     }
@@ -263,7 +256,7 @@ void nx_grpc_conn_event(struct nx_grpc_conn *conn, uint32_t events, nx_ns now)
         return;
     if (events & (EPOLLERR | EPOLLHUP))
         drop(conn);
-    else if (events & EPOLLIN)
+    else if (events & EPOLLIN || conn->stream.recv_blocked)
         receive(conn, now);
     nx_grpc_conn_flush(conn, now);
 }

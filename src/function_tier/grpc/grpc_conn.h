@@ -1,19 +1,20 @@
 /* grpc_conn.h — one TCP connection: a socket that moves the bytes of an HTTP/2 session. Internal.
  *
  * Where the server has a neighbour, the first bytes decide: HTTP/2 begins with "PRI ", and no method of HTTP/1 does; what
- * begins otherwise is the neighbour's, socket and bytes.
+ * begins otherwise is the neighbour's, stream and bytes.
  *
- *     socket ─► server's scratch ─► nx_h2_recv        nx_h2_pull ─► server's scratch ─► socket
+ *     stream ─► server's scratch ─► nx_h2_recv        nx_h2_pull ─► server's scratch ─► stream
  *                                                          └─► pending, only if the peer is slow
  *
  * An unread backlog stops the reading: a peer that asks and never listens makes itself wait.
- * TLS will stand where recv and send are called, and nowhere else.
+ * With TLS the handshake comes before the first bytes, and under the same clock: a peer that does not finish it never greets.
  * Owner   grpc_server.c, which frees dead connections at the end of a turn. Thread  one. */
 #ifndef NX_GRPC_CONN_H
 #define NX_GRPC_CONN_H
 
 #include "function_tier/grpc/grpc_core.h"
 #include "function_tier/grpc/h2.h"
+#include "function_tier/tls/stream.h"
 
 #include <sys/queue.h>
 
@@ -23,14 +24,15 @@ struct nx_grpc_scratch {
 };
 
 struct nx_grpc_conn {
-    int fd, epoll_fd;
+    struct nx_stream stream;
+    int epoll_fd;
     uint32_t events; /* as registered with epoll */
     struct nx_grpc_core *core;
     struct nx_grpc_scratch *scratch;
     struct nx_h2 *h2; /* NULL until the first bytes have told that this is HTTP/2 */
     uint8_t first[4]; /* … and these, as long as they leave it open */
     uint32_t first_bytes;
-    struct nx_grpc_buffer pending; /* pulled from the session, refused by the socket */
+    struct nx_grpc_buffer pending; /* pulled from the session, refused by the stream */
     char peer[64];
     nx_ns active;   /* when a call last began or ended */
     nx_ns progress; /* when the peer last took bytes, while it is owed some */
@@ -40,9 +42,10 @@ struct nx_grpc_conn {
     TAILQ_ENTRY(nx_grpc_conn) in_order;
 };
 
-/* Takes over `fd` (also on failure: it is closed) and watches it. NULL: no memory. */
+/* Takes over the stream (also on failure: it is closed) and watches it. NULL: no memory. */
 struct nx_grpc_conn *nx_grpc_conn_open(struct nx_grpc_core *core, struct nx_grpc_scratch *scratch,
-                                       int epoll_fd, int fd, const char *peer, nx_ns now);
+                                       int epoll_fd, struct nx_stream stream, const char *peer,
+                                       nx_ns now);
 void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why);
 
 void nx_grpc_conn_event(struct nx_grpc_conn *conn, uint32_t events, nx_ns now);

@@ -16,6 +16,7 @@ struct nx_h2;
 struct nx_grpc_core {
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour;
+    struct nx_grpc_guard guard;
     const struct nx_grpc_method *methods;
     size_t method_count;
     struct nx_timers timers;

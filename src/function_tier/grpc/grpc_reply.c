@@ -5,6 +5,7 @@
 #include "common/nx_assert.h"
 #include "function_tier/grpc/grpc_frame.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool one_message_out(const struct nx_call *call)
@@ -87,4 +88,14 @@ const char *nx_call_peer(const struct nx_call *call)
 nx_ns nx_call_deadline(const struct nx_call *call)
 {
     return call->deadline;
+}
+
+void nx_call_name_caller(struct nx_call *call, const char *name)
+{
+    snprintf(call->caller, sizeof call->caller, "%s", name);
+}
+
+const char *nx_call_caller(const struct nx_call *call)
+{
+    return call->caller;
 }

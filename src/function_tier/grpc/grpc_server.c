@@ -34,6 +34,7 @@ struct nx_grpc {
     int epoll_fd, listen_fd, spare_fd;
     uint16_t port;
     bool draining;
+    struct nx_tls *tls;
     struct nx_timer listener_timer; /* armed while the listener rests */
 };
 
@@ -143,6 +144,8 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
         return nx_err_set(err, status, "gRPC server: out of memory");
     }
     server->core.neighbour = config->neighbour;
+    server->core.guard = config->guard;
+    server->tls = config->tls;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {
         close_descriptors(server);
@@ -233,8 +236,13 @@ static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
         return;
     }
     set_socket_bounds(server, fd);
+    struct nx_stream stream = nx_stream_plain(fd);
+    if (server->tls && !nx_tls_accept(server->tls, fd, &stream)) {
+        refuse_fd(server, fd);
+        return;
+    }
     struct nx_grpc_conn *conn =
-        nx_grpc_conn_open(&server->core, &server->scratch, server->epoll_fd, fd, peer, now);
+        nx_grpc_conn_open(&server->core, &server->scratch, server->epoll_fd, stream, peer, now);
     if (!conn) {
         server->core.stats.connections_refused++;
         return;

@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "common/status.h"
 #include "function_tier/grpc/grpc_status.h"
+#include "function_tier/tls/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,8 @@ enum nx_call_kind {
     NX_CALL_SERVER_STREAM, /* one in, many out */
     NX_CALL_BIDI,          /* many in, many out, in any interleaving */
 };
+
+enum { NX_CALL_CALLER_BYTES = 32 };
 
 enum nx_call_take {
     NX_CALL_TAKEN, /* done with these bytes */
@@ -102,12 +105,20 @@ struct nx_grpc_limits {
 
 struct nx_grpc_limits nx_grpc_limits_default(void);
 
-/* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the socket from then on, also when it fails;
+/* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the stream from then on, also when it fails;
  * `make_room` closes an idle connection of its own when descriptors run out. Both are called from within poll. */
 struct nx_grpc_neighbour {
     void *ctx;
-    void (*take)(void *ctx, int fd, const char *peer, const void *first, size_t len, nx_ns now);
+    void (*take)(void *ctx, struct nx_stream stream, const char *peer, const void *first,
+                 size_t len, nx_ns now);
     bool (*make_room)(void *ctx);
+};
+
+/* Asked before a call reaches its service: metadata and path are known. It may name the caller, and may finish the call,
+ * of which the service then never hears. */
+struct nx_grpc_guard {
+    void *ctx;
+    void (*admit)(void *ctx, struct nx_call *call, nx_ns now); /* NULL: everybody is let in */
 };
 
 struct nx_grpc_config {
@@ -115,6 +126,8 @@ struct nx_grpc_config {
     uint16_t port;       /* 0: any; see nx_grpc_port */
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
+    struct nx_grpc_guard guard;
+    struct nx_tls *tls; /* outlives the server; NULL: plain */
 };
 
 /* Listens. `methods` outlives the server. On failure *server is untouched and `err` names address,
@@ -179,7 +192,10 @@ void *nx_call_user(const struct nx_call *call); /* NULL until set */
 void *nx_call_ctx(const struct nx_call *call);  /* the method's ctx */
 const char *nx_call_path(const struct nx_call *call);
 const char *nx_call_peer(const struct nx_call *call); /* "127.0.0.1:4711" */
-nx_ns nx_call_deadline(const struct nx_call *call);   /* the client's or call_timeout_ns's */
+/* Who calls, as the guard named them, for logs; "" if it did not. Cut at NX_CALL_CALLER_BYTES - 1. */
+void nx_call_name_caller(struct nx_call *call, const char *name);
+const char *nx_call_caller(const struct nx_call *call);
+nx_ns nx_call_deadline(const struct nx_call *call); /* the client's or call_timeout_ns's */
 
 /* The value of the first header of that name (lower case), or NULL; valid as long as the call.
  * Names ending in -bin: nx_grpc_base64_decode. */

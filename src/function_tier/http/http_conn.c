@@ -4,13 +4,10 @@
 #include "common/log.h"
 #include "common/nx_assert.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { BODY_RATE_BYTES_PER_S = 1024, READS_PER_EVENT = 16 };
 
@@ -97,13 +94,15 @@ static void watch_what_matters(struct nx_http_conn *conn)
 {
     bool reads = conn->state == NX_HTTP_AWAIT_HEAD || conn->state == NX_HTTP_AWAIT_BODY ||
                  conn->state == NX_HTTP_AWAIT_END;
-    uint32_t events = (reads ? (uint32_t)EPOLLIN : 0) |
-                      (nx_grpc_buffer_len(&conn->out) > 0 ? (uint32_t)EPOLLOUT : 0);
+    bool blocked = reads && conn->stream.recv_blocked;
+    bool writes = blocked || nx_grpc_buffer_len(&conn->out) > 0;
+    uint32_t events =
+        (reads && !blocked ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0);
     struct epoll_event event = {.events = events, .data.ptr = conn};
     if (events == conn->events)
         return;
     conn->events = events;
-    if (epoll_ctl(conn->http->epoll_fd, EPOLL_CTL_MOD, conn->fd, &event) != 0)
+    if (epoll_ctl(conn->http->epoll_fd, EPOLL_CTL_MOD, conn->stream.fd, &event) != 0)
         nx_http_conn_drop(conn);
 }
 
@@ -112,8 +111,8 @@ static void send_waiting(struct nx_http_conn *conn, nx_ns now)
     size_t len = nx_grpc_buffer_len(&conn->out);
     if (len == 0)
         return;
-    ssize_t n = send(conn->fd, nx_grpc_buffer_span(&conn->out), len, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    ssize_t n = nx_stream_send(&conn->stream, nx_grpc_buffer_span(&conn->out), len);
+    if (n < 0) {
         nx_http_conn_drop(conn);
         return;
     }
@@ -302,15 +301,15 @@ static bool reads_more(const struct nx_http_conn *conn)
 static void receive(struct nx_http_conn *conn, nx_ns now)
 {
     for (int i = 0; i < READS_PER_EVENT && reads_more(conn); i++) {
-        ssize_t n = recv(conn->fd, conn->http->scratch, sizeof conn->http->scratch, 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        ssize_t n = nx_stream_recv(&conn->stream, conn->http->scratch, sizeof conn->http->scratch);
+        if (n == 0)
             return;
-        if (n <= 0) {
+        if (n < 0) {
             nx_http_conn_drop(conn);
             return;
         }
         nx_http_conn_input(conn, conn->http->scratch, (size_t)n, now);
-        if ((size_t)n < sizeof conn->http->scratch)
+        if ((size_t)n + NX_STREAM_ROOM <= sizeof conn->http->scratch)
             return;
     }
 }
@@ -320,7 +319,7 @@ static void receive(struct nx_http_conn *conn, nx_ns now)
 static void after_flush(struct nx_http_conn *conn)
 {
     if (conn->close_after) {
-        shutdown(conn->fd, SHUT_WR);
+        nx_stream_shut(&conn->stream);
         nx_grpc_buffer_free(&conn->in);
         nx_http_conn_enter(conn, NX_HTTP_AWAIT_END);
     } else {
@@ -353,22 +352,22 @@ void nx_http_conn_event(struct nx_http_conn *conn, uint32_t events, nx_ns now)
         nx_http_conn_drop(conn);
         return;
     }
-    if (events & EPOLLIN)
+    if (events & EPOLLIN || conn->stream.recv_blocked)
         receive(conn, now);
     nx_http_conn_settle(conn, now);
 }
 
-struct nx_http_conn *nx_http_conn_open(struct nx_http *http, int fd, const char *peer,
-                                       bool peer_is_loopback, nx_ns now)
+struct nx_http_conn *nx_http_conn_open(struct nx_http *http, struct nx_stream stream,
+                                       const char *peer, bool peer_is_loopback, nx_ns now)
 {
     struct nx_http_conn *conn = nx_calloc(1, sizeof *conn);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
-    if (!conn || epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (!conn || epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, stream.fd, &event) != 0) {
         free(conn);
-        close(fd);
+        nx_stream_close(&stream);
         return NULL;
     }
-    conn->fd = fd;
+    conn->stream = stream;
     conn->events = EPOLLIN;
     conn->http = http;
     conn->peer_is_loopback = peer_is_loopback;
@@ -394,6 +393,6 @@ void nx_http_conn_close(struct nx_http_conn *conn)
     nx_timer_disarm(&http->timers, &conn->timer);
     nx_grpc_buffer_free(&conn->in);
     nx_grpc_buffer_free(&conn->out);
-    close(conn->fd);
+    nx_stream_close(&conn->stream);
     free(conn);
 }

@@ -42,7 +42,7 @@ struct nx_http_exchange {
 };
 
 struct nx_http_conn {
-    int fd;
+    struct nx_stream stream;
     uint32_t events;
     struct nx_http *http;
     enum nx_http_state state;
@@ -72,7 +72,7 @@ struct nx_http {
     struct nx_http_conns woken; /* replied to outside their own turn */
     struct nx_prng prng;        /* of request ids */
     int epoll_fd;
-    bool draining;
+    bool announced, draining; /* each reply is a connection's last; idle ones close as well */
     uint32_t dead_count;
     nx_ns now;
     char date[64]; /* of the second date_s */
@@ -82,8 +82,8 @@ struct nx_http {
 };
 
 /* http_conn.c */
-struct nx_http_conn *nx_http_conn_open(struct nx_http *http, int fd, const char *peer,
-                                       bool peer_is_loopback, nx_ns now);
+struct nx_http_conn *nx_http_conn_open(struct nx_http *http, struct nx_stream stream,
+                                       const char *peer, bool peer_is_loopback, nx_ns now);
 void nx_http_conn_close(struct nx_http_conn *conn);
 void nx_http_conn_event(struct nx_http_conn *conn, uint32_t events, nx_ns now);
 void nx_http_conn_input(struct nx_http_conn *conn, const char *bytes, size_t len, nx_ns now);

@@ -271,7 +271,7 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
     struct nx_http_conn *conn = x->conn;
     nx_assert(conn->x == x && conn->told &&
               (conn->state == NX_HTTP_AWAIT_BODY || conn->state == NX_HTTP_AWAIT_SERVICE));
-    if (conn->state == NX_HTTP_AWAIT_BODY || !x->head.keep_alive || conn->http->draining)
+    if (conn->state == NX_HTTP_AWAIT_BODY || !x->head.keep_alive || conn->http->announced)
         conn->close_after = true;
     struct reply r = {.status = status,
                       .type = content_type,

@@ -104,16 +104,16 @@ bool nx_http_evict(struct nx_http *http)
     return evict_idle(http);
 }
 
-void nx_http_adopt(struct nx_http *http, int fd, const char *peer, bool peer_is_loopback,
-                   const void *first, size_t len, nx_ns now)
+void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
+                   bool peer_is_loopback, const void *first, size_t len, nx_ns now)
 {
     http->now = now;
     if (http->stats.connections == http->limits.connections_max && !nx_http_evict(http)) {
         http->stats.refused++;
-        close(fd);
+        nx_stream_close(&stream);
         return;
     }
-    struct nx_http_conn *conn = nx_http_conn_open(http, fd, peer, peer_is_loopback, now);
+    struct nx_http_conn *conn = nx_http_conn_open(http, stream, peer, peer_is_loopback, now);
     if (!conn) {
         http->stats.refused++;
         return;
@@ -182,9 +182,14 @@ int nx_http_fd(const struct nx_http *http)
     return http->epoll_fd;
 }
 
+void nx_http_announce_drain(struct nx_http *http)
+{
+    http->announced = true;
+}
+
 void nx_http_drain(struct nx_http *http, nx_ns now)
 {
-    http->draining = true;
+    http->draining = http->announced = true;
     http->now = now;
     close_idle(http);
     sweep(http);

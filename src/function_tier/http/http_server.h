@@ -21,6 +21,7 @@
 
 #include "common/clock.h"
 #include "function_tier/http/http_head.h"
+#include "function_tier/tls/stream.h"
 
 struct nx_http;
 struct nx_http_exchange;
@@ -75,15 +76,17 @@ enum nx_status nx_http_open(const struct nx_http_limits *limits,
                             struct nx_http **http, struct nx_err *err);
 void nx_http_close(struct nx_http *http);
 
-/* Takes over the socket (non-blocking) and the bytes read from it so far; also on failure, when it is closed. */
-void nx_http_adopt(struct nx_http *http, int fd, const char *peer, bool peer_is_loopback,
-                   const void *first, size_t len, nx_ns now);
+/* Takes over the stream and the bytes read from it so far; also on failure, when it is closed. */
+void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
+                   bool peer_is_loopback, const void *first, size_t len, nx_ns now);
 bool nx_http_evict(struct nx_http *http); /* closes one idle connection; false: there is none */
 
 int nx_http_fd(const struct nx_http *http); /* an epoll descriptor */
 bool nx_http_poll(struct nx_http *http, nx_ns now);
 nx_ns nx_http_next_timer(const struct nx_http *http); /* as of nx_grpc_next_timer */
 
+/* From now on each reply is its connection's last; connections still come and are served. */
+void nx_http_announce_drain(struct nx_http *http);
 /* Idle connections close, the others after their reply. */
 void nx_http_drain(struct nx_http *http, nx_ns now);
 bool nx_http_drained(const struct nx_http *http);

@@ -117,7 +117,11 @@ void nx_core_begin_change(struct nx_core *core)
 static void begin_among_others(struct nx_core *core)
 {
     core->table.here = 0;
+    core->began_among_others = true;
     nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_INSTALLED, core->view.vid);
+    /* Who accepted the change may not know that it is decided; of who comes it knows only what it is in. */
+    nx_table_tell_all(&core->table, nx_core_others(core), NX_COL_COMMITTED,
+                      nx_decision_word(core->view.vid, nx_view_ranks(&core->view)));
     if (core->mc.peers)
         nx_core_cut_bulk(core, core->mc.peers);
 }
@@ -154,6 +158,8 @@ static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct
     nx_core_begin_shard(core);
     nx_vid since = view->members[self].since;
     core->settled_before = NX_SEQ_NONE;
+    core->durable = NX_SEQ_NONE;
+    nx_core_begin_durable(core);
     nx_bulk_init(&core->bulk, &core->mc, self, since, region, &core->shape, core->heads);
     nx_bulk_plan(&core->bulk, view->vid, &core->config.schedules);
     nx_p2p_init(&core->p2p, self, view->members_count, since, region, &core->shape, core->asked);
@@ -210,6 +216,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     case NX_EV_POLL: nx_core_turn(core, now, event, update); return;
     case NX_EV_SLEEP: nx_core_sleep(core, now, event->writable, update); return;
     case NX_EV_PEER_DOWN: step_peer_down(core, event, update); return;
+    case NX_EV_DURABLE: nx_core_durable_here(core, event, update); return;
     case NX_EV_SEND:
     case NX_EV_BULK_OPEN:
     case NX_EV_BULK_WRITE:
@@ -252,7 +259,8 @@ bool nx_core_has_news(const struct nx_core *core)
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
             return true;
-    return nx_core_relays_have_news(core);
+    return nx_core_relays_have_news(core) ||
+           (!core->change.decided && core->change.changed && nx_core_is_proven(core));
 }
 
 const struct nx_view *nx_core_view(const struct nx_core *core)
@@ -293,6 +301,11 @@ nx_rank nx_core_leader(const struct nx_core *core)
 bool nx_core_has_state(const struct nx_core *core)
 {
     return core->has_view && core->has_state;
+}
+
+nx_rankset nx_core_with_state(const struct nx_core *core)
+{
+    return core->has_view ? core->with_state : 0;
 }
 
 nx_rankset nx_core_lost_state(const struct nx_core *core)

@@ -79,8 +79,10 @@ enum nx_event_type {
     /* Member `peer`, who leads and is in view `vid`, prepares seat `rank` for `member`: until the next view we accept it
      * there. Before, the caller has closed the connection of the seat's former owner; after, it lets the new one in.
      * Replaces what `peer` prepared there before. NX_EXISTS: the seat is taken, or the node is a member that lives;
-     * NX_AGAIN: we are in another view or follow another, or the seat is given away in this view: try another. A node that asks although it is a suspected member proves that its former
-     * self is dead, which counts for the majority. */
+     * NX_AGAIN: we are in another view or follow another, or the seat is given away in this view: try another. A node
+     * that asks although it is a suspected member proves that its former self is dead, which counts for the majority, also
+     * if it is refused. So a leader with a change under way asks all the others, without a seat (`rank` NX_RANK_NONE, which
+     * is NX_INVALID) if it has none left or lets another in. */
     NX_EV_ADMIT,
     /* We lead, and every member that we do not suspect said yes to ADMIT of these seats in this view, and is connected to
      * their new owners: propose them. NX_AGAIN: we do not lead, have no majority, a member
@@ -102,7 +104,11 @@ enum nx_event_type {
     NX_EV_LOAD,
     NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_LEAVE,
+    NX_EV_DURABLE, /* this much is on our disk; NX_AGAIN: of another view than ours */
 };
+
+/* What is on a member's disk about the view it is in (group/durable/dur_note.h). */
+enum nx_note_state { NX_NOTE_NONE, NX_NOTE_WRITTEN, NX_NOTE_CERTAIN };
 
 struct nx_event {
     enum nx_event_type type;
@@ -110,7 +116,7 @@ struct nx_event {
     nx_rankset writable;            /* POLL, SLEEP: peers that can take NX_WRITES_PER_PEER writes */
     nx_rank peer;                   /* PEER_DOWN, QUERY_OPEN; ADMIT: who leads */
     nx_rank rank;                   /* ADMIT */
-    nx_vid vid;                     /* ADMIT */
+    nx_vid vid;                     /* ADMIT, DURABLE */
     const struct nx_member *member; /* ADMIT: its shard and `since` do not matter */
     nx_rankset ranks;               /* JOIN */
     uint32_t subgroup;              /* SEND, BULK_OPEN */
@@ -121,6 +127,9 @@ struct nx_event {
     void *cookie;         /* QUERY_OPEN */
     bool system;          /* QUERY_OPEN: between the shell's own layers; its parts are flagged */
     uint32_t word, value; /* LOAD */
+    enum nx_note_state note; /* … what our note says of it … */
+    uint64_t places;         /* … and the places of our shard's order, of all views, that are on our disk */
+    bool hold; /* POLL: our disk is behind: hand up nothing ordered or bulk, unless the view ends */
     const char *why;      /* PEER_DOWN: a static sentence */
 };
 
@@ -197,9 +206,16 @@ nx_rankset nx_core_heard(const struct nx_core *core); /* of these, those that ar
 /* The lowest rank neither suspected nor leaving: who admits joiners. NX_RANK_NONE before the first view. */
 nx_rank nx_core_leader(const struct nx_core *core);
 bool nx_core_has_state(const struct nx_core *core); /* of our shard; true for a spare */
+nx_rankset nx_core_with_state(
+    const struct nx_core *core); /* members that are known to have theirs */
 /* Members of which the view's start lost the state: nobody of their shard that had it goes on. A joiner does not know. */
 nx_rankset nx_core_lost_state(const struct nx_core *core);
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);
+/* Every member of our shard that has its state keeps all messages up to this seq on its disk, and all members know the view
+ * to be certain: what is acknowledged now outlives a total failure. NX_SEQ_NONE: nothing, or the shard keeps no log. */
+nx_seq nx_core_durable(const struct nx_core *core, uint32_t subgroup);
+/* Whether all members, we too, have our view in their notes, and whether one calls it certain. */
+void nx_core_notes(const struct nx_core *core, bool *written, bool *certain);
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup);
 size_t nx_core_send_max(const struct nx_core *core);
 uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word);

@@ -73,8 +73,12 @@ static bool is_fenced(const struct nx_core *core)
 bool nx_core_change(struct nx_core *core)
 {
     struct nx_suspect *suspect = &core->suspect;
-    if (core->change.changed)
+    if (core->change.changed) {
         hear_decisions(core);
+        if (nx_core_is_proven(core))
+            nx_change_hear_decision(&core->change,
+                                    nx_decision_word(core->view.vid + 1, core->change.changed));
+    }
     if (is_fenced(core)) {
         suspect->left = suspect->leaving;
         core->down = NX_FENCED;
@@ -212,6 +216,7 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
     begin_table(core, joined);
     nx_core_begin_change(core);
     nx_core_begin_state(core);
+    nx_core_begin_durable(core);
     next_epoch(core, saved, fresh);
     (void)nx_core_change(core); /* what is known already ends this view, too */
     nx_core_add_upcall(update, NX_UP_VIEW);

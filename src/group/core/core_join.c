@@ -4,11 +4,24 @@
 
 /* --- before: seats --- */
 
+bool nx_core_is_proven(const struct nx_core *core)
+{
+    const struct nx_change *change = &core->change;
+    uint64_t word = nx_decision_word(core->view.vid + 1, change->members ^ change->changed);
+    for (nx_rankset left = nx_change_joins(change); left; left &= left - 1)
+        if (nx_table_peek(&core->table, (nx_rank)__builtin_ctzll(left), NX_COL_COMMITTED,
+                          core->view.vid + 1) == word)
+            return true;
+    return false;
+}
+
 /* Seats that the change under way holds, or whose former owner is not done with. */
 static nx_rankset held_seats(const struct nx_core *core)
 {
-    return nx_change_joins(&core->change) | core->joins | core->orphaning | core->vacated |
-           core->suspect.unreported;
+    nx_rankset joins = nx_change_joins(&core->change);
+    if (nx_core_mutant(core, NX_MUTANT_SEAT_GIVEN_TWICE))
+        joins = 0;
+    return joins | core->joins | core->orphaning | core->vacated | core->suspect.unreported;
 }
 
 /* "In one view a member takes a seat's card from one leader alone." What another leader has given away may have been
@@ -42,10 +55,13 @@ static enum nx_status may_admit(const struct nx_core *core, const struct nx_even
 
 enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event)
 {
+    /* What it proves does not depend on the seat: a group that waits for it may have none left in this view. */
+    if (event->member && event->vid == core->view.vid) {
+        nx_rank former = nx_view_rank_of(&core->view, event->member->node);
+        if (former != NX_RANK_NONE)
+            core->reborn |= core->suspect.suspected & NX_RANK_BIT(former);
+    }
     NX_TRY(may_admit(core, event));
-    nx_rank former = nx_view_rank_of(&core->view, event->member->node);
-    if (former != NX_RANK_NONE)
-        core->reborn |= core->suspect.suspected & NX_RANK_BIT(former);
     core->cards[event->rank] = *event->member;
     core->admitted |= NX_RANK_BIT(event->rank);
     core->stillborn &= ~NX_RANK_BIT(event->rank);

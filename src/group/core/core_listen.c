@@ -91,6 +91,8 @@ static void listen_to(struct nx_core *core, nx_rank peer, nx_ns now, bool *moved
         why = hear_shard(core, peer, changed);
     if (!why && alive)
         why = hear_p2p(core, peer, changed);
+    if (!why && alive && changed & 1u << NX_COL_MC_PERSISTED)
+        why = nx_core_hear_durable(core, peer);
     if (why) {
         nx_suspect_fail(&core->suspect, peer, why);
         return;

@@ -89,6 +89,8 @@ static void ring_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     core->ring &= ~NX_RANK_BIT(peer);
     /* A leaver that is out of the next view is not listened to any more: it may fall asleep unheard. */
     bool parts = (core->change.decided & NX_RANK_BIT(peer)) != 0;
+    /* Nor does one say so to a joiner before it is in its view. */
+    parts |= core->began_among_others && !(core->table.here & NX_RANK_BIT(peer));
     if (!parts && nx_table_seen(&core->table, peer, NX_COL_SLEEP) % 2 == 0) {
         core->unrung |= NX_RANK_BIT(peer);
         return;

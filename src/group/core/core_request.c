@@ -100,7 +100,8 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
     case NX_EV_VIEW:
     case NX_EV_POLL:
     case NX_EV_SLEEP:
-    case NX_EV_PEER_DOWN: break;
+    case NX_EV_PEER_DOWN:
+    case NX_EV_DURABLE: break;
     }
     nx_assert(!"a request");
     return NX_INTERNAL;
@@ -121,6 +122,7 @@ void nx_core_request(struct nx_core *core, nx_ns now, const struct nx_event *eve
                     event->type == NX_EV_BULK_WRITE;
     bool took = update->status == NX_OK && (!is_write || update->taken > 0);
     bool turns = event->type == NX_EV_BULK_WRITE && core->bulk.turning; /* the plan goes first */
-    update->busy = took || core->p2p.postponed || turns;
+    bool told = event->type == NX_EV_ADMIT; /* of a death, perhaps, also if it was refused */
+    update->busy = took || core->p2p.postponed || turns || told;
     core->p2p.postponed = false;
 }

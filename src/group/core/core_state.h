@@ -43,6 +43,7 @@ struct nx_core {
     nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
     nx_rankset reborn; /* members that are known to be dead, since their nodes ask to join */
 
+    bool began_among_others; /* we joined a group that was there */
     bool
         has_state; /* of our shard; else nothing is delivered, and the end of a view skips what it delivers */
     bool starved; /* our shard has too few members with state: it is wedged */
@@ -62,6 +63,9 @@ struct nx_core {
     nx_rankset vacated;    /* of these, the ones that are out of the view */
     nx_seq settled_before; /* what was settled when the view was installed */
     uint8_t *saved;   /* a multicast ring: our undelivered messages, while a view is installed */
+    uint64_t durable_words[NX_MEMBERS_MAX]; /* per rank, ours included: core_durable.c */
+    nx_seq durable;                         /* only grows */
+    bool held; /* the shell's disk is behind */
     nx_rankset owing; /* peers to tell what we consumed of their point-to-point bytes */
     uint64_t delivered_at;      /* bytes of all rings behind our deliveries, … */
     uint64_t delivered_told_at; /* … and when we last told of them */
@@ -128,6 +132,8 @@ uint64_t nx_core_trim(const struct nx_core *core);
 enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event);
 enum nx_status nx_core_join(struct nx_core *core, const struct nx_event *event);
 enum nx_status nx_core_take_state(struct nx_core *core);
+/* Somebody is in the view that we accepted, who comes in it: it is decided, though all may be dead who decided it. */
+bool nx_core_is_proven(const struct nx_core *core);
 nx_rankset nx_core_cards(const struct nx_core *core); /* seats admitted in this view */
 /* The view that is decided, but for its bases and shards. */
 void nx_core_next_view(const struct nx_core *core, struct nx_view *next);
@@ -145,6 +151,11 @@ bool nx_core_feed_shard(struct nx_core *core);
 
 /* core_request.c: our load words, for who has just come. */
 void nx_core_tell_loads(struct nx_core *core, nx_rankset peers);
+/* core_durable.c: what is on disks. */
+void nx_core_begin_durable(struct nx_core *core);
+void nx_core_durable_here(struct nx_core *core, const struct nx_event *event,
+                          struct nx_update *update);
+const char *nx_core_hear_durable(struct nx_core *core, nx_rank peer);
 
 /* core.c: our shard's part of a view. */
 void nx_core_begin_shard(struct nx_core *core);

@@ -132,6 +132,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
     if (!core->has_view)
         return;
     nx_heart_turn(&core->heart, now);
+    core->held = event->hold;
     bool moved = core->down == NX_OK && nx_p2p_begin_turn(&core->p2p); /* 1 */
     moved |= core->down == NX_OK && nx_core_listen(core, now);         /* 2 */
     moved |= core->down == NX_OK && nx_core_judge(core, now);

@@ -142,7 +142,7 @@ static bool deliver_messages(struct nx_core *core, struct nx_update *update)
 {
     struct nx_mc *mc = &core->mc;
     if (mc->senders == 0 || (mc->wedged && !mc->trimming) || mc->delivered == mc->received ||
-        (!core->has_state && !mc->trimming))
+        ((!core->has_state || core->held) && !mc->trimming))
         return false;
     uint64_t frontier = frontier_of(core);
     while (has_room(update)) {
@@ -232,7 +232,7 @@ static void take_streams(struct nx_core *core, struct nx_update *update)
         nx_rank peer = (nx_rank)(((unsigned)__builtin_ctzll(left) + turn) % NX_MEMBERS_MAX);
         if (core->p2p.unread & NX_RANK_BIT(peer))
             take_p2p(core, peer, update);
-        if (core->bulk.unread & NX_RANK_BIT(peer))
+        if ((core->bulk.unread & NX_RANK_BIT(peer)) && !core->held)
             take_bulk(core, peer, update);
     }
 }
@@ -250,6 +250,7 @@ bool nx_core_hand_up(struct nx_core *core, struct nx_update *update)
         take_streams(core, update);
     }
     core->delivered[core->self] = core->mc.delivered;
-    return more || core->p2p.unread || core->bulk.unread || core->orphaning || core->ending ||
+    return more || core->p2p.unread || (core->bulk.unread && !core->held) || core->orphaning ||
+           core->ending ||
            core->suspect.unreported;
 }

@@ -202,7 +202,7 @@ bool nx_boot_auth_wants(const struct nx_boot_auth *a, enum nx_boot_kind kind)
     if (a->state == NX_AUTH_PROVEN)
         return false;
     if (a->state == NX_AUTH_OFF)
-        return kind >= NX_BOOT_BEGIN;
+        return kind >= NX_BOOT_BEGIN && kind <= NX_BOOT_PROOF;
     return a->role == NX_BOOT_LEADER || kind != NX_BOOT_REFUSED;
 }
 

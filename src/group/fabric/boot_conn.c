@@ -192,6 +192,13 @@ static enum nx_status write_some(struct nx_boot_conn *conn, bool *moved, struct 
     return NX_OK;
 }
 
+void nx_boot_conn_flush(struct nx_boot_conn *conn)
+{
+    bool moved;
+    struct nx_err err = {0};
+    (void)write_some(conn, &moved, &err);
+}
+
 static enum nx_status read_some(struct nx_boot_conn *conn, bool *moved, struct nx_err *err)
 {
     size_t room = sizeof conn->in - conn->in_bytes;

@@ -39,6 +39,8 @@ bool nx_boot_conn_speaks_for(const struct nx_boot_conn *conn, nx_node joiner, ui
 /* Queues one frame made by nx_boot_encode_*; false if the last one has not left yet. Until it is
  * settled only a refusal may be sent. */
 bool nx_boot_conn_send(struct nx_boot_conn *conn, const uint8_t *frame, size_t bytes);
+/* Writes what the socket takes now; an end of the connection is seen at the next move. */
+void nx_boot_conn_flush(struct nx_boot_conn *conn);
 bool nx_boot_conn_flushed(const struct nx_boot_conn *conn);
 
 /* Reads and writes what the socket takes. NX_OK, or NX_PEER_DOWN when it ended or broke; frames

@@ -1,6 +1,5 @@
-#include "group/fabric/boot_wire.h"
+#include "group/fabric/boot_codec.h"
 
-#include "common/codec.h"
 #include "common/nx_assert.h"
 
 #include <inttypes.h>
@@ -9,73 +8,11 @@
 
 enum { MAGIC = 0x3162786e }; /* "nxb1" */
 
-static void begin(struct nx_writer *w, uint8_t *frame, enum nx_boot_kind kind)
-{
-    nx_writer_init(w, frame, NX_BOOT_FRAME_MAX);
-    nx_write_u32(w, 0);
-    nx_write_u8(w, (uint8_t)kind);
-}
-
-static size_t finish(struct nx_writer *w)
-{
-    nx_assert(!w->bad); /* every frame's bound is below NX_BOOT_FRAME_MAX */
-    size_t used = nx_writer_used(w);
-    struct nx_writer head;
-    nx_writer_init(&head, w->start, 4);
-    nx_write_u32(&head, (uint32_t)(used - 4));
-    return used;
-}
-
-static void write_text(struct nx_writer *w, const char *text)
-{
-    size_t len = strlen(text);
-    nx_assert(len <= 255);
-    nx_write_u8(w, (uint8_t)len);
-    nx_write_bytes(w, text, len);
-}
-
-/* Text that fits in `cap` with its NUL and is printable: it goes into log lines and answers. */
-static bool read_text(struct nx_reader *r, char *text, size_t cap)
-{
-    size_t len = nx_read_u8(r);
-    const uint8_t *bytes = nx_read_bytes(r, len);
-    if (!bytes || len >= cap)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] < 0x20 || bytes[i] > 0x7e)
-            return false;
-    memcpy(text, bytes, len);
-    text[len] = '\0';
-    return true;
-}
-
-static void write_card(struct nx_writer *w, const struct nx_fabric_card *card)
-{
-    nx_write_u8(w, (uint8_t)card->address_bytes);
-    nx_write_bytes(w, card->address, card->address_bytes);
-    nx_write_u64(w, card->region_base);
-    nx_write_u64(w, card->region_key);
-}
-
-static bool read_card(struct nx_reader *r, struct nx_fabric_card *card)
-{
-    memset(card, 0, sizeof *card);
-    size_t len = nx_read_u8(r);
-    const uint8_t *bytes = nx_read_bytes(r, len);
-    if (!bytes || len == 0 || len > sizeof card->address)
-        return false;
-    card->address_bytes = (uint32_t)len;
-    memcpy(card->address, bytes, len);
-    card->region_base = nx_read_u64(r);
-    card->region_key = nx_read_u64(r);
-    return !r->bad;
-}
-
 static void write_spec(struct nx_writer *w, const struct nx_group_spec *spec)
 {
     nx_write_u8(w, (uint8_t)spec->subgroups_count);
     for (uint32_t i = 0; i < spec->subgroups_count; i++) {
-        write_text(w, spec->subgroups[i].name);
+        nx_boot_write_text(w, spec->subgroups[i].name);
         nx_write_u32(w, spec->subgroups[i].num_shards);
         nx_write_u32(w, spec->subgroups[i].min_nodes);
         nx_write_u32(w, spec->subgroups[i].max_nodes);
@@ -91,7 +28,7 @@ static bool read_spec(struct nx_reader *r, struct nx_group_spec *spec)
         return false;
     for (uint32_t i = 0; i < spec->subgroups_count; i++) {
         struct nx_subgroup_spec *s = &spec->subgroups[i];
-        if (!read_text(r, s->name, sizeof s->name))
+        if (!nx_boot_read_text(r, s->name, sizeof s->name))
             return false;
         s->num_shards = nx_read_u32(r);
         s->min_nodes = nx_read_u32(r);
@@ -107,84 +44,52 @@ static bool read_spec(struct nx_reader *r, struct nx_group_spec *spec)
 size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_BOOT_FRAME_MAX])
 {
     struct nx_writer w;
-    begin(&w, frame, NX_BOOT_HELLO);
+    nx_boot_begin(&w, frame, NX_BOOT_HELLO);
     nx_write_u32(&w, MAGIC);
     nx_write_u32(&w, hello->version);
     nx_write_u64(&w, hello->layout_hash);
     nx_write_u32(&w, hello->members_max);
     nx_write_u32(&w, hello->first_view_nodes);
     nx_write_u32(&w, hello->timeout_ms);
-    write_text(&w, hello->provider);
+    nx_boot_write_text(&w, hello->provider);
     write_spec(&w, &hello->spec);
     nx_write_u32(&w, hello->node);
     nx_write_u32(&w, hello->subgroup);
+    nx_boot_write_text(&w, hello->host);
     nx_write_u16(&w, hello->gms_port);
-    write_text(&w, hello->host);
-    write_card(&w, &hello->card);
-    return finish(&w);
+    nx_write_u64(&w, (uint64_t)hello->clock);
+    nx_boot_write_card(&w, &hello->card);
+    uint8_t offer[NX_DUR_OFFER_BYTES_MAX];
+    nx_write_bytes(&w, offer, nx_dur_offer_encode(&hello->offer, offer, sizeof offer));
+    return nx_boot_finish(&w);
 }
 
-size_t nx_boot_encode_refused(const char *why, uint8_t frame[NX_BOOT_FRAME_MAX])
+size_t nx_boot_encode_reason(enum nx_boot_kind kind, const char *why,
+                             uint8_t frame[NX_BOOT_FRAME_MAX])
 {
+    nx_assert(kind == NX_BOOT_REFUSED || kind == NX_BOOT_LATER);
     struct nx_writer w;
-    begin(&w, frame, NX_BOOT_REFUSED);
+    nx_boot_begin(&w, frame, kind);
     nx_write_bytes(&w, why, strnlen(why, NX_ERR_TEXT_BYTES));
-    return finish(&w);
+    return nx_boot_finish(&w);
 }
 
-static void write_member(struct nx_writer *w, const struct nx_member *m,
-                         const struct nx_fabric_card *card)
+size_t nx_boot_encode_redirect(const struct nx_boot_address *to, uint8_t frame[NX_BOOT_FRAME_MAX])
 {
-    nx_write_u32(w, m->node);
-    nx_write_u32(w, m->subgroup);
-    nx_write_u32(w, m->shard);
-    nx_write_u64(w, m->since);
-    nx_write_u16(w, m->gms_port);
-    write_text(w, m->host);
-    write_card(w, card);
-}
-
-/* Of each subgroup the shards up to the last that has delivered something. */
-static void write_base(struct nx_writer *w, const struct nx_view *view)
-{
-    for (uint32_t g = 0; g < NX_SUBGROUPS_MAX; g++) {
-        uint32_t count = NX_SHARDS_MAX;
-        while (count > 0 && view->base[g][count - 1] == 0)
-            count--;
-        nx_write_u8(w, (uint8_t)count);
-        for (uint32_t s = 0; s < count; s++)
-            nx_write_u64(w, view->base[g][s]);
-    }
-}
-
-size_t nx_boot_encode_view(const struct nx_boot_view *boot, uint8_t frame[NX_BOOT_FRAME_MAX])
-{
-    const struct nx_view *view = &boot->view;
     struct nx_writer w;
-    begin(&w, frame, NX_BOOT_VIEW);
-    nx_write_u64(&w, boot->token);
-    nx_write_u32(&w, boot->rank);
-    nx_write_u64(&w, view->vid);
-    nx_write_u64(&w, view->group_id[0]);
-    nx_write_u64(&w, view->group_id[1]);
-    nx_write_u8(&w, (uint8_t)view->members_count);
-    nx_write_u32(&w, (uint32_t)view->vacant);
-    nx_write_u32(&w, (uint32_t)view->stateless);
-    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
-        unsigned r = (unsigned)__builtin_ctzll(left);
-        write_member(&w, &view->members[r], &boot->cards[r]);
-    }
-    write_base(&w, view);
-    return finish(&w);
+    nx_boot_begin(&w, frame, NX_BOOT_REDIRECT);
+    nx_boot_write_text(&w, to->host);
+    nx_write_u16(&w, to->port);
+    return nx_boot_finish(&w);
 }
 
 size_t nx_boot_encode(enum nx_boot_kind kind, const uint8_t *payload, size_t len,
                       uint8_t frame[NX_BOOT_FRAME_MAX])
 {
     struct nx_writer w;
-    begin(&w, frame, kind);
+    nx_boot_begin(&w, frame, kind);
     nx_write_bytes(&w, payload, len);
-    return finish(&w);
+    return nx_boot_finish(&w);
 }
 
 size_t nx_boot_encode_empty(enum nx_boot_kind kind, uint8_t frame[NX_BOOT_FRAME_MAX])
@@ -240,99 +145,81 @@ enum nx_status nx_boot_decode_hello(const uint8_t *payload, size_t len, struct n
     h.members_max = nx_read_u32(&r);
     h.first_view_nodes = nx_read_u32(&r);
     h.timeout_ms = nx_read_u32(&r);
-    if (!read_text(&r, h.provider, sizeof h.provider))
+    if (!nx_boot_read_text(&r, h.provider, sizeof h.provider))
         return malformed(err, "provider");
     if (!read_spec(&r, &h.spec))
         return malformed(err, "subgroups");
     h.node = nx_read_u32(&r);
     h.subgroup = nx_read_u32(&r);
-    h.gms_port = nx_read_u16(&r);
-    if (!read_text(&r, h.host, sizeof h.host))
+    if (!nx_boot_read_text(&r, h.host, sizeof h.host))
         return malformed(err, "host");
-    if (!read_card(&r, &h.card))
+    h.gms_port = nx_read_u16(&r);
+    h.clock = (nx_ns)nx_read_u64(&r);
+    if (!nx_boot_read_card(&r, &h.card))
         return malformed(err, "fabric address");
-    if (nx_reader_left(&r) != 0)
+    if (r.bad)
         return malformed(err, "end");
+    size_t left = nx_reader_left(&r);
+    h.offer.node = h.node;
+    h.offer.subgroup = (uint8_t)h.subgroup;
+    NX_TRY(nx_dur_offer_decode(nx_read_bytes(&r, left), left, &h.offer, err));
     *hello = h;
     return NX_OK;
 }
 
-static bool read_member(struct nx_reader *r, nx_vid vid, struct nx_member *m,
-                        struct nx_fabric_card *card)
+size_t nx_boot_encode_probe(enum nx_boot_kind kind, const struct nx_boot_probe *p,
+                            uint8_t frame[NX_BOOT_FRAME_MAX])
 {
-    m->node = nx_read_u32(r);
-    m->subgroup = nx_read_u32(r);
-    m->shard = nx_read_u32(r);
-    m->since = nx_read_u64(r);
-    m->gms_port = nx_read_u16(r);
-    if (!read_text(r, m->host, sizeof m->host) || !read_card(r, card))
-        return false;
-    if (m->subgroup >= NX_SUBGROUPS_MAX || m->since == 0 || m->since > vid ||
-        (m->shard >= NX_SHARDS_MAX && m->shard != NX_SHARD_NONE))
-        return false;
-    m->address_bytes = card->address_bytes;
-    memcpy(m->address, card->address, card->address_bytes);
-    return true;
+    struct nx_writer w;
+    nx_boot_begin(&w, frame, kind);
+    nx_write_u64(&w, p->group_id[0]);
+    nx_write_u64(&w, p->group_id[1]);
+    nx_write_u64(&w, p->vid);
+    nx_write_u32(&w, p->node);
+    nx_write_u8(&w, p->member);
+    nx_write_u32(&w, (uint32_t)p->alive);
+    return nx_boot_finish(&w);
 }
 
-static bool read_view_head(struct nx_reader *r, struct nx_boot_view *v)
+enum nx_status nx_boot_decode_probe(const uint8_t *payload, size_t len, struct nx_boot_probe *probe,
+                                    struct nx_err *err)
 {
-    v->token = nx_read_u64(r);
-    v->rank = nx_read_u32(r);
-    v->view.vid = nx_read_u64(r);
-    v->view.group_id[0] = nx_read_u64(r);
-    v->view.group_id[1] = nx_read_u64(r);
-    v->view.members_count = nx_read_u8(r);
-    v->view.vacant = nx_read_u32(r);
-    v->view.stateless = nx_read_u32(r);
-    if (r->bad || v->token == 0 || v->view.vid == 0 || v->view.members_count == 0 ||
-        v->view.members_count > NX_MEMBERS_MAX || v->rank >= v->view.members_count)
-        return false;
-    nx_rankset ranks = nx_view_ranks(&v->view), all = NX_RANK_BIT(v->view.members_count) - 1;
-    return (ranks & NX_RANK_BIT(v->rank)) && !(v->view.vacant & ~all) &&
-           !(v->view.stateless & ~ranks);
-}
-
-static bool read_base(struct nx_reader *r, struct nx_view *view)
-{
-    for (uint32_t g = 0; g < NX_SUBGROUPS_MAX; g++) {
-        uint32_t count = nx_read_u8(r);
-        if (r->bad || count > NX_SHARDS_MAX)
-            return false;
-        for (uint32_t s = 0; s < count; s++)
-            view->base[g][s] = nx_read_u64(r);
-        if (count > 0 && view->base[g][count - 1] == 0)
-            return false;
-    }
-    return !r->bad;
-}
-
-enum nx_status nx_boot_decode_view(const uint8_t *payload, size_t len, struct nx_boot_view *view,
-                                   struct nx_err *err)
-{
-    struct nx_boot_view v;
-    memset(&v, 0, sizeof v);
+    struct nx_boot_probe p = {.vid = 0};
     struct nx_reader r;
     nx_reader_init(&r, payload, len);
-    if (!read_view_head(&r, &v))
-        return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its head");
-    for (nx_rankset left = nx_view_ranks(&v.view); left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        if (!read_member(&r, v.view.vid, &v.view.members[i], &v.cards[i]))
-            return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at member %u", i);
-    }
-    if (!read_base(&r, &v.view))
-        return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at what was delivered");
-    if (nx_reader_left(&r) != 0 || r.bad)
-        return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its end");
-    *view = v;
+    p.group_id[0] = nx_read_u64(&r);
+    p.group_id[1] = nx_read_u64(&r);
+    p.vid = nx_read_u64(&r);
+    p.node = nx_read_u32(&r);
+    uint8_t member = nx_read_u8(&r);
+    p.alive = nx_read_u32(&r);
+    if (r.bad || member > 1 || nx_reader_left(&r) != 0)
+        return nx_err_set(err, NX_CORRUPT, "the probe is malformed");
+    p.member = member == 1;
+    *probe = p;
     return NX_OK;
 }
 
-void nx_boot_decode_refused(const uint8_t *payload, size_t len, char *why, size_t why_bytes)
+enum nx_status nx_boot_decode_redirect(const uint8_t *payload, size_t len,
+                                       struct nx_boot_address *to, struct nx_err *err)
 {
-    snprintf(why, why_bytes, "%.*s", (int)(len < why_bytes ? len : why_bytes - 1),
-             (const char *)payload);
+    struct nx_boot_address at = {.port = 0};
+    struct nx_reader r;
+    nx_reader_init(&r, payload, len);
+    if (!nx_boot_read_text(&r, at.host, sizeof at.host) || (at.port = nx_read_u16(&r)) == 0 ||
+        nx_reader_left(&r) != 0)
+        return nx_err_set(err, NX_CORRUPT, "its redirect names no address");
+    *to = at;
+    return NX_OK;
+}
+
+/* It goes into log lines and to terminals, whoever sent it. */
+void nx_boot_decode_reason(const uint8_t *payload, size_t len, char *why, size_t why_bytes)
+{
+    size_t kept = len < why_bytes ? len : why_bytes - 1;
+    for (size_t i = 0; i < kept; i++)
+        why[i] = (char)(payload[i] < 0x20 || payload[i] == 0x7f ? '?' : payload[i]);
+    why[kept] = '\0';
 }
 
 static enum nx_status number_differs(struct nx_err *err, const char *key, const char *where,
@@ -395,4 +282,19 @@ enum nx_status nx_boot_compare(const struct nx_boot_hello *leader,
                           " at your node and %016" PRIx64 " at the leader (another build?)",
                           joiner->layout_hash, leader->layout_hash);
     return NX_OK;
+}
+
+enum nx_status nx_boot_compare_clocks(const struct nx_boot_hello *joiner, nx_ns now, nx_ns skew_max,
+                                      struct nx_err *err)
+{
+    bool ahead = joiner->clock > now;
+    uint64_t apart =
+        ahead ? (uint64_t)joiner->clock - (uint64_t)now : (uint64_t)now - (uint64_t)joiner->clock;
+    if (apart <= (uint64_t)skew_max)
+        return NX_OK;
+    return nx_err_set(err, NX_DENIED,
+                      "the clock of node %u is %.1f s %s this node's, at most %g s are allowed: "
+                      "set it (NTP)",
+                      joiner->node, (double)apart / (double)NX_SEC, ahead ? "ahead of" : "behind",
+                      (double)skew_max / (double)NX_SEC);
 }

@@ -303,7 +303,9 @@ void nx_fabric_disconnect(struct nx_fabric *f)
 
 void nx_fabric_drop(struct nx_fabric *f, nx_rank rank)
 {
-    nx_assert(rank < f->peers_count && rank != f->self);
+    nx_assert(rank < f->config.members_max && rank != f->self);
+    if (rank >= f->peers_count)
+        return; /* a member that was dead before we came: never connected */
     drop_endpoint(f, &f->peers[rank]);
     reset_peer(f, rank, NULL, NX_OFI_DOWN);
 }

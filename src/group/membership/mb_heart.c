@@ -114,6 +114,30 @@ static bool is_judge(const struct nx_heart *heart)
            (heart->clique & (NX_RANK_BIT(heart->self) - 1)) == 0;
 }
 
+/* Whether the member was heard after the finding was made. We were. */
+static bool is_heard_since(const struct nx_heart *heart, nx_rank rank)
+{
+    return rank == heart->self || heart->silent_at[rank] - heart->timeout > heart->doomed_at;
+}
+
+/* Of the two ends of a link that others call broken, both heard by us, the one that we would keep may be dying: its last
+ * beat may have reached us and not the other end. So it has to be heard once more; if it is not, it falls silent here as well. */
+static bool is_confirmed(const struct nx_heart *heart)
+{
+    nx_rankset own = heart->links[heart->self].unheard;
+    for (nx_rankset left = heart->doomed & ~own; left; left &= left - 1) {
+        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        for (nx_rankset kept = heart->clique; kept; kept &= kept - 1) {
+            nx_rank end = (nx_rank)__builtin_ctzll(kept);
+            bool broken =
+                ((heart->links[end].broken >> rank | heart->links[rank].broken >> end) & 1);
+            if (broken && !is_heard_since(heart, end))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* In listening time. */
 static nx_ns judged_at(const struct nx_heart *heart)
 {
@@ -139,7 +163,8 @@ nx_rankset nx_heart_judge(struct nx_heart *heart, nx_rankset reachable, nx_ns no
         heart->doomed_at = listened(heart, now);
     }
     heart->rivalled = heart->doomed && has_rival(heart, reachable);
-    return heart->doomed && listened(heart, now) >= judged_at(heart) ? heart->doomed : 0;
+    bool holds = listened(heart, now) >= judged_at(heart) && is_confirmed(heart);
+    return holds ? heart->doomed : 0;
 }
 
 /* Beats go together: who is woken by another's beat and would have to wake soon for its own beats at once. */
@@ -158,7 +183,7 @@ nx_ns nx_heart_next(const struct nx_heart *heart, nx_rankset reachable)
     if (heart->timeout == 0)
         return NX_NEVER;
     nx_ns at = heart->beat_at;
-    if (heart->doomed && judged_at(heart) + heart->late < at)
+    if (heart->doomed && judged_at(heart) + heart->late < at && is_confirmed(heart))
         at = judged_at(heart) + heart->late;
     nx_rankset awaited =
         reachable & ~NX_RANK_BIT(heart->self) & ~(nx_rankset)heart->links[heart->self].unheard;

@@ -74,6 +74,16 @@ void nx_table_begin_epoch(struct nx_table *table, nx_vid epoch)
     }
 }
 
+uint64_t nx_table_peek(const struct nx_table *table, nx_rank seat, enum nx_column column,
+                       nx_vid since)
+{
+    const uint8_t *row = table->region + nx_row_in_offset(table->shape, seat);
+    uint64_t value;
+    return nx_guard_get((const struct nx_guarded *)(const void *)row + column, since, &value)
+               ? value
+               : 0;
+}
+
 uint32_t nx_table_due(const struct nx_table *table, nx_rank peer)
 {
     bool here = (table->here & NX_RANK_BIT(peer)) != 0;

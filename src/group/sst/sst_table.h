@@ -43,6 +43,10 @@ void nx_table_clear_seat(struct nx_table *table, nx_rank seat);
  * counts. */
 void nx_table_take_seat(struct nx_table *table, nx_rank seat, nx_vid since);
 
+/* What stands in the row of a seat whose owner, since view `since`, is no member for us yet; 0: nothing does. */
+uint64_t nx_table_peek(const struct nx_table *table, nx_rank seat, enum nx_column column,
+                       nx_vid since);
+
 /* Columns with news for the peer that may be pushed now. */
 uint32_t nx_table_due(const struct nx_table *table, nx_rank peer);
 

@@ -72,8 +72,8 @@ void nx_transfer_view(struct nx_transfer *transfer, const struct nx_transfer_vie
 /* The members of the view that lack state now; it shrinks. */
 void nx_transfer_lacking(struct nx_transfer *transfer, nx_rankset stateless);
 
-/* Upcalls of system queries whose first byte is NX_SYSTEM_STATE, of their answers and ends. */
-void nx_transfer_query_part(struct nx_transfer *transfer, const struct nx_part *part);
+/* Upcalls of system queries, of their answers and ends. query_part: true if this one is of ours. */
+bool nx_transfer_query_part(struct nx_transfer *transfer, const struct nx_part *part);
 void nx_transfer_query_gone(struct nx_transfer *transfer, nx_stream query);
 void nx_transfer_reply_part(struct nx_transfer *transfer, const struct nx_part *part);
 void nx_transfer_query_failed(struct nx_transfer *transfer, nx_stream query, enum nx_status why);

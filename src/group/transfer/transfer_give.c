@@ -36,16 +36,17 @@ static void begin_question(struct nx_giving *g, nx_stream query)
     *g = (struct nx_giving){.state = NX_GIVE_ASKED, .query = query, .piece = piece};
 }
 
-void nx_transfer_query_part(struct nx_transfer *t, const struct nx_part *part)
+bool nx_transfer_query_part(struct nx_transfer *t, const struct nx_part *part)
 {
-    if (part->peer >= t->members_max)
-        return;
+    if (part->peer >= t->members_max ||
+        (part->offset == 0 && (part->len == 0 || part->bytes[0] != NX_SYSTEM_STATE)))
+        return false;
     struct nx_giving *g = &t->give[part->peer];
     if (part->offset == 0)
         begin_question(g,
                        part->stream); /* it asks one question at a time: the former is of no use */
     if (g->state != NX_GIVE_ASKED || g->query != part->stream)
-        return;
+        return false;
     size_t room = sizeof g->question - g->question_got;
     size_t len = part->len < room ? part->len : room;
     if (len) {
@@ -53,11 +54,11 @@ void nx_transfer_query_part(struct nx_transfer *t, const struct nx_part *part)
         g->question_got += (uint32_t)len;
     }
     if (part->offset + part->len < part->total)
-        return;
+        return true;
     g->state = NX_GIVE_WAITING;
     g->vid = nx_transfer_head_vid(g->question);
-    g->refused = part->total != NX_TRANSFER_HEAD_BYTES || g->question[0] != NX_SYSTEM_STATE ||
-                 g->question[1] != NX_TRANSFER_VERSION;
+    g->refused = part->total != NX_TRANSFER_HEAD_BYTES || g->question[1] != NX_TRANSFER_VERSION;
+    return true;
 }
 
 void nx_transfer_query_gone(struct nx_transfer *t, nx_stream query)

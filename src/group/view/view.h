@@ -56,6 +56,9 @@ struct nx_member {
 struct nx_view {
     nx_vid vid;
     uint64_t group_id[2];   /* random, of the first view's leader: one group, for ever */
+    /* How often the group was begun anew, as a drawn number, and the first view since; 0: it keeps nothing on disks. */
+    uint32_t incarnation;
+    nx_vid begun;
     uint32_t members_count; /* ranks 0 … members_count - 1 */
     nx_rankset vacant;      /* of these, those whose member is gone; what `members` says of them is
                                history */

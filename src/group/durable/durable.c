@@ -1,0 +1,372 @@
+#include "group/durable/durable_state.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+#include "common/nx_assert.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define NOTE_NAME  "view.note"
+#define NOTE_OWNER "views" /* where a log's note names its shard */
+
+void nx_durable_fail(struct nx_durable *d, const struct nx_err *err)
+{
+    if (d->failed.status != NX_OK)
+        return;
+    d->failed = *err;
+    nx_error("the disk failed, nothing is durable any more: %s", err->text);
+}
+
+/* --- the note -------------------------------------------------------------------------------------------------- */
+
+static void make_offer(struct nx_durable *d)
+{
+    struct nx_dur_offer *o = &d->offer;
+    *o = (struct nx_dur_offer){.node = d->config.node,
+                               .subgroup = (uint8_t)d->config.subgroup,
+                               .shard = d->shard,
+                               .has_note = d->has_note,
+                               .has_log = d->log && !d->note.void_log,
+                               .note = d->note};
+    memcpy(o->group_id, d->owner.group_id, sizeof o->group_id);
+    if (o->has_log) {
+        o->log_vid = d->found_stamp;
+        o->places = nx_dur_places(d->newest);
+    }
+}
+
+static enum nx_status read_note(struct nx_durable *d, struct nx_err *err)
+{
+    size_t len = 0, bytes_len;
+    const uint8_t *bytes;
+    struct nx_err why = {0};
+    enum nx_status status =
+        nx_plog_read_file(d->root, NOTE_NAME, d->note_bytes, sizeof d->note_bytes, &len, &why);
+    if (status == NX_NOT_FOUND)
+        return NX_OK;
+    if (status == NX_OK)
+        status = nx_note_decode(d->note_bytes, len, &d->owner, &bytes, &bytes_len, &why);
+    if (status == NX_OK)
+        status = nx_dur_note_decode(bytes, bytes_len, &d->note, &why);
+    if (status != NX_OK)
+        return nx_err_set(err, status, "%s/" NOTE_NAME ": %s", d->folder, why.text);
+    d->has_note = d->note.count > 0;
+    return NX_OK;
+}
+
+/* The shard whose log we have, as the newest view says in which we stood in one. */
+static uint8_t noted_shard(const struct nx_durable *d)
+{
+    for (uint32_t v = d->note.count; v > 0; v--) {
+        const struct nx_dur_member *m = nx_dur_find(&d->note.views[v - 1], d->config.node);
+        if (m && m->subgroup == d->config.subgroup && m->shard != NX_DUR_NO_SHARD)
+            return m->shard;
+    }
+    return NX_DUR_NO_SHARD;
+}
+
+static void write_note(struct nx_durable *d)
+{
+    uint8_t bytes[NX_DUR_NOTE_BYTES_MAX];
+    size_t len = nx_dur_note_encode(&d->note, bytes, sizeof bytes);
+    size_t all = nx_note_encode(&d->owner, bytes, len, d->note_bytes);
+    d->note_request = (struct nx_disk_request){
+        .kind = NX_DISK_REPLACE, .name = NOTE_NAME, .src = d->note_bytes, .len = all};
+    d->note_dirty = false;
+    d->note_busy = true;
+    d->writing = *nx_dur_newest(&d->note);
+    d->writing_certain = d->note.certain && d->note.count == 1;
+    nx_disk_submit(d->root, &d->note_request);
+}
+
+static bool note_may_be_written(const struct nx_durable *d)
+{
+    return d->note_dirty && !d->note_busy && d->failed.status == NX_OK &&
+           (!d->log || !d->records || d->reset != NX_RESET_NONE ||
+            nx_plog_durable(d->log) >= d->note_after);
+}
+
+/* "Certain when every member has it in its note": by our own knowledge or by another's. */
+static bool note_may_settle(const struct nx_durable *d)
+{
+    bool ours = d->written.vid == d->vid && d->vid != 0 && !d->note_dirty && !d->note_busy;
+    bool settled = d->note.certain && d->note.count == 1;
+    return ours && !settled && d->heard_written &&
+           (d->begun_here || d->heard_certain || nx_dur_note_may_settle(&d->note));
+}
+
+static bool note_poll(struct nx_durable *d)
+{
+    bool moved = nx_disk_poll(d->root);
+    if (d->note_busy && d->note_request.done) {
+        d->note_busy = false;
+        moved = true;
+        if (d->note_request.err.status != NX_OK) {
+            nx_durable_fail(d, &d->note_request.err);
+            return true;
+        }
+        d->written = d->writing;
+        d->written_certain = d->writing_certain;
+    }
+    if (note_may_settle(d)) {
+        nx_dur_note_settle(&d->note);
+        d->note_dirty = true;
+    }
+    if (note_may_be_written(d)) {
+        write_note(d);
+        moved = true;
+    }
+    return moved;
+}
+
+/* --- views ----------------------------------------------------------------------------------------------------- */
+
+static uint32_t persistent_set(const struct nx_group_spec *spec)
+{
+    uint32_t set = 0;
+    for (uint32_t g = 0; g < spec->subgroups_count; g++)
+        set |= spec->subgroups[g].persistent ? 1u << g : 0;
+    return set;
+}
+
+static struct nx_dur_view shape_of(const struct nx_durable *d, const struct nx_view *view)
+{
+    struct nx_dur_view shape = {
+        .vid = view->vid, .incarnation = view->incarnation, .since = view->begun};
+    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        const struct nx_member *m = &view->members[r];
+        shape.members[shape.count++] = (struct nx_dur_member){
+            .node = m->node,
+            .subgroup = (uint8_t)m->subgroup,
+            .shard = m->shard == NX_SHARD_NONE ? NX_DUR_NO_SHARD : (uint8_t)m->shard,
+            .stateless = (view->stateless & NX_RANK_BIT(r)) != 0};
+    }
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    if (newest)
+        nx_dur_add_keepers(&shape, newest, persistent_set(&d->config.spec));
+    return shape;
+}
+
+static void note_view(struct nx_durable *d, const struct nx_view *view, bool joined)
+{
+    struct nx_dur_view shape = shape_of(d, view);
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    if (newest && newest->vid == shape.vid && newest->incarnation == shape.incarnation)
+        return; /* prepared */
+    bool noted = joined ? nx_dur_note_join(&d->note, &shape) : nx_dur_note_add(&d->note, &shape);
+    if (noted)
+        d->note_dirty = true;
+    else
+        nx_warn("view %llu finds no room in the note of views: nothing is durable until one is "
+                "known to all members",
+                (unsigned long long)view->vid);
+}
+
+static nx_rank rank_here(const struct nx_durable *d, const struct nx_view *view)
+{
+    return nx_view_rank_of(view, d->config.node);
+}
+
+/* Opens the log of the shard that the view puts us in. */
+static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *view, nx_rank self,
+                                 struct nx_err *err)
+{
+    uint32_t shard = view->members[self].shard;
+    if (!d->keeps_log || shard == NX_SHARD_NONE || (d->log && d->shard == shard))
+        return NX_OK;
+    return nx_dur_open_shard(d, (uint8_t)shard, err);
+}
+
+enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *view,
+                                  struct nx_err *err)
+{
+    nx_rank self = rank_here(d, view);
+    nx_assert(self != NX_RANK_NONE);
+    memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
+    NX_TRY(take_shard(d, view, self, err));
+    d->preparing = true;
+    d->note_after = NX_SEQ_NONE;
+    note_view(d, view, false);
+    return d->failed.status == NX_OK ? NX_OK
+                                     : nx_err_set(err, d->failed.status, "%s", d->failed.text);
+}
+
+bool nx_durable_prepared(const struct nx_durable *d)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    return d->preparing && newest && !d->note_dirty && !d->note_busy &&
+           d->written.vid == newest->vid && d->written.incarnation == newest->incarnation;
+}
+
+/* Whether our log goes on with this view: who lacks the shard's state, or has it from another, has no log of it. */
+static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank self, bool joined)
+{
+    bool has_state =
+        d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
+    bool fresh = d->newest == NX_SEQ_NONE && d->base == 0;
+    if (d->begun_here || (joined && fresh))
+        d->continuous = true; /* what was replayed is the truth, or there is nothing yet */
+    else if (joined)
+        d->continuous = false;
+    d->continuous &= has_state;
+    d->records = d->continuous;
+    if (has_state && !d->continuous)
+        nx_dur_want_reset(d);
+    else if (!has_state)
+        d->reset = NX_RESET_NONE;
+}
+
+enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
+                               bool joined, struct nx_err *err)
+{
+    memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
+    NX_TRY(take_shard(d, view, self, err));
+    d->begun_here = d->preparing;
+    d->preparing = false;
+    d->vid = view->vid;
+    d->heard_written = d->heard_certain = false;
+    d->stamp = nx_dur_stamp(view->incarnation, view->vid);
+    d->base = d->log ? view->base[d->config.subgroup][d->shard] : 0;
+    take_state(d, view, self, joined);
+    if (d->records)
+        nx_dur_append_view(d, view, self);
+    d->note_after = d->records ? d->newest : NX_SEQ_NONE;
+    note_view(d, view, joined);
+    return NX_OK;
+}
+
+void nx_durable_hear_notes(struct nx_durable *d, bool written, bool certain)
+{
+    d->heard_written = written;
+    d->heard_certain = certain;
+}
+
+bool nx_durable_noted(const struct nx_durable *d, nx_vid vid, bool *certain)
+{
+    bool here =
+        d->vid == vid && d->written.vid == vid &&
+        (!d->records || d->reset != NX_RESET_NONE || nx_plog_durable(d->log) >= d->note_after);
+    *certain = here && d->written_certain;
+    return here;
+}
+
+/* --- open and close --------------------------------------------------------------------------------------------- */
+
+enum nx_status nx_dur_open_disk(struct nx_durable *d, const char *path, struct nx_disk **disk,
+                                struct nx_err *err)
+{
+    struct epoll_event want = {.events = EPOLLIN};
+    if (d->config.open_disk)
+        return d->config.open_disk(d->config.disk_ctx, path, disk, err);
+    NX_TRY(nx_disk_file_open(path, NX_DISK_OWN, disk, err));
+    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, nx_disk_fd(*disk), &want) != 0)
+        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
+    return NX_OK;
+}
+
+static enum nx_status open_root(struct nx_durable *d, struct nx_err *err)
+{
+    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (d->epoll_fd < 0)
+        return nx_err_set(err, NX_FATAL, "epoll_create1: %s", strerror(errno));
+    NX_TRY(nx_dur_open_disk(d, d->folder, &d->root, err));
+    return read_note(d, err);
+}
+
+static enum nx_status open_all(struct nx_durable *d, struct nx_err *err)
+{
+    NX_TRY(open_root(d, err));
+    uint8_t shard = noted_shard(d);
+    if (d->keeps_log && shard != NX_DUR_NO_SHARD)
+        NX_TRY(nx_dur_open_shard(d, shard, err));
+    make_offer(d);
+    return NX_OK;
+}
+
+enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx_durable **durable,
+                               struct nx_err *err)
+{
+    struct nx_durable *d = nx_calloc(1, sizeof *d);
+    if (!d)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the log");
+    d->config = *config;
+    d->epoll_fd = -1;
+    d->shard = NX_DUR_NO_SHARD;
+    d->newest = NX_SEQ_NONE;
+    d->end = &d->first;
+    d->keeps_log = config->spec.subgroups[config->subgroup].persistent;
+    snprintf(d->owner.shard, sizeof d->owner.shard, NOTE_OWNER);
+    snprintf(d->folder, sizeof d->folder, "%s", config->folder);
+    enum nx_status status = open_all(d, err);
+    if (status != NX_OK) {
+        nx_durable_close(d);
+        return status;
+    }
+    *durable = d;
+    return NX_OK;
+}
+
+void nx_durable_close(struct nx_durable *d)
+{
+    nx_dur_end_replay(d);
+    nx_dur_close_shard(d);
+    while (d->root && d->note_busy) {
+        d->root->ops->wait(d->root);
+        (void)note_poll(d);
+    }
+    if (d->root)
+        nx_disk_close(d->root);
+    if (d->epoll_fd >= 0)
+        close(d->epoll_fd);
+    free(d);
+}
+
+/* --- turns and facts ---------------------------------------------------------------------------------------------- */
+
+bool nx_durable_poll(struct nx_durable *d, nx_ns now)
+{
+    bool moved = note_poll(d);
+    if (d->log)
+        moved |= nx_dur_shard_poll(d, now);
+    return moved;
+}
+
+const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *d)
+{
+    return &d->offer;
+}
+
+int nx_durable_fd(const struct nx_durable *d)
+{
+    return d->epoll_fd;
+}
+
+nx_ns nx_durable_wake_at(const struct nx_durable *d)
+{
+    return d->log ? nx_plog_wake_at(d->log) : NX_NEVER;
+}
+
+bool nx_durable_behind(const struct nx_durable *d)
+{
+    return d->queued_bytes > NX_DURABLE_BACKLOG_BYTES;
+}
+
+uint64_t nx_durable_places(const struct nx_durable *d)
+{
+    return d->log && d->records && d->reset == NX_RESET_NONE
+               ? nx_dur_places(nx_plog_durable(d->log))
+               : 0;
+}
+
+enum nx_status nx_durable_status(const struct nx_durable *d, struct nx_err *err)
+{
+    if (d->failed.status != NX_OK && err)
+        *err = d->failed;
+    return d->failed.status;
+}

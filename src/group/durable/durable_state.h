@@ -1,0 +1,122 @@
+/* durable_state.h — the state behind durable.h, for this folder's shell files alone. */
+#ifndef NX_GROUP_DURABLE_STATE_H
+#define NX_GROUP_DURABLE_STATE_H
+
+#include "group/durable/durable.h"
+#include "group/log/plog.h"
+#include "group/log/plog_note.h"
+
+enum { NX_DUR_PATH_BYTES = 512, NX_DUR_PIECE_BYTES = 64 * 1024 };
+
+/* A bulk message's body on its way into the blob store. */
+struct nx_dur_body {
+    struct nx_dur_body *next;
+    nx_stream stream;
+    uint64_t total, got; /* bytes that it has, that were handed over */
+    struct nx_dur_piece *first, **end;
+    struct nx_blob_put *put;
+    bool finished, aborted,
+        claimed; /* finished: all bytes are in the put; claimed: a record waits for it */
+    char name[NX_BLOB_NAME_BYTES]; /* empty until it is durable */
+};
+
+struct nx_dur_piece {
+    struct nx_dur_piece *next;
+    size_t len, taken;
+    uint8_t bytes[];
+};
+
+/* A record on its way into the log. */
+struct nx_dur_queued {
+    struct nx_dur_queued *next;
+    uint32_t kind;
+    nx_seq version;
+    uint64_t stamp;
+    nx_rank sender;
+    struct nx_dur_body *body; /* or NULL */
+    size_t len;
+    uint8_t bytes[]; /* what follows the fixed part */
+};
+
+struct nx_durable {
+    struct nx_durable_config config;
+    char folder[NX_DUR_PATH_BYTES];
+    bool keeps_log; /* our subgroup is persistent */
+    struct nx_err failed;
+    int epoll_fd;
+
+    /* the note */
+    struct nx_disk *root;
+    struct nx_plog_owner owner; /* of the note: the group */
+    bool has_note;
+    struct nx_dur_note note;    /* as it should be */
+    bool note_dirty, note_busy; /* to be written; being written */
+    struct nx_dur_view written,
+        writing; /* the newest view in what is on the disk, and in what goes there */
+    bool written_certain, writing_certain;
+    struct nx_disk_request note_request;
+    uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX];
+    struct nx_dur_offer offer;
+    bool preparing;
+    nx_vid vid;                                    /* installed */
+    nx_seq note_after;                             /* the note waits for this version of the log */
+    bool heard_written, heard_certain, begun_here; /* begun_here: the bootstrap made the view */
+
+    /* the log of the shard that we are in */
+    uint8_t shard; /* NX_DUR_NO_SHARD: none is open */
+    struct nx_disk *log_disk, *blob_disk;
+    struct nx_plog *log;
+    struct nx_blob_store *blobs;
+    /* our log begins anew: void in the note, wiped, a checkpoint, valid in the note again */
+    enum {
+        NX_RESET_NONE,
+        NX_RESET_WANTED,
+        NX_RESET_VOIDING,
+        NX_RESET_WRITING,
+        NX_RESET_CLEARING
+    } reset;
+    bool continuous;  /* our log holds all of the shard's order, as far as we delivered it */
+    bool state_ended; /* all of the state was given */
+    nx_seq reset_to;  /* version of the checkpoint */
+    uint64_t checkpoint_bytes; /* of the one that the replay begins with; 0: none */
+    bool has_checkpoint;
+    bool records;         /* we have the shard's state, so what is delivered goes on with the log */
+    uint64_t base;        /* places that earlier views delivered */
+    uint64_t stamp;       /* of the view */
+    uint64_t found_stamp; /* of the newest record when the log was opened */
+    nx_seq newest;        /* version handed over last */
+    size_t queued_bytes;
+    struct nx_dur_queued *first, **end;
+    struct nx_dur_body *bodies;
+
+    /* replay */
+    struct nx_plog_cursor *cursor;
+    struct nx_blob_get *get;
+    struct nx_dur_entry entry; /* whose body is being replayed */
+    nx_seq entry_version;
+    bool entry_pending, body_done, replayed;
+    uint64_t body_offset;
+    uint8_t *entry_bytes; /* a copy of its head */
+};
+
+/* durable.c: also into our epoll set, if it has a descriptor. */
+enum nx_status nx_dur_open_disk(struct nx_durable *d, const char *path, struct nx_disk **disk,
+                                struct nx_err *err);
+
+/* dur_shard.c */
+enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err);
+enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err);
+void nx_dur_close_shard(struct nx_durable *d);
+void nx_dur_append_view(struct nx_durable *d, const struct nx_view *view, nx_rank self);
+bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now);
+
+/* dur_replay.c */
+enum nx_status nx_dur_take_references(struct nx_durable *d, struct nx_err *err);
+void nx_dur_end_replay(struct nx_durable *d);
+
+/* dur_checkpoint.c */
+void nx_dur_want_reset(struct nx_durable *d);
+bool nx_dur_reset_poll(struct nx_durable *d);
+enum nx_status nx_dur_find_checkpoint(struct nx_durable *d, struct nx_err *err);
+
+#endif

@@ -1,0 +1,248 @@
+#include "group/group_disk.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+enum { REPLAYED_PER_TURN = 64, STATE_PIECE_BYTES = 64 * 1024 };
+
+static bool is_persistent(const struct nx_group_spec *spec)
+{
+    for (uint32_t g = 0; g < spec->subgroups_count; g++)
+        if (spec->subgroups[g].persistent)
+            return true;
+    return false;
+}
+
+enum nx_status nx_group_disk_open(struct nx_group_disk *disk, const struct nx_group_config *config,
+                                  int epoll_fd, struct nx_err *err)
+{
+    struct epoll_event want = {.events = EPOLLIN};
+    struct nx_durable_config durable = {.folder = config->file_path,
+                                        .node = config->local_id,
+                                        .spec = config->spec,
+                                        .subgroup = config->subgroup};
+    if (!is_persistent(&config->spec))
+        return NX_OK;
+    if (config->file_path[0] == '\0')
+        return nx_err_set(err, NX_INVALID, "a subgroup is persistent, but file_path is empty");
+    NX_TRY(nx_durable_open(&durable, &disk->durable, err));
+    disk->spec = config->spec;
+    disk->subgroup = config->subgroup;
+    disk->replaying = true;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, nx_durable_fd(disk->durable), &want) != 0)
+        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
+    return NX_OK;
+}
+
+void nx_group_disk_close(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx)
+{
+    if (disk->snapshot)
+        up->state_release(ctx, disk->snapshot);
+    disk->snapshot = NULL;
+    if (disk->durable)
+        nx_durable_close(disk->durable);
+    disk->durable = NULL;
+}
+
+/* --- replay ----------------------------------------------------------------------------------- */
+
+static void replay_one(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx,
+                       const struct nx_replay *replay)
+{
+    switch (replay->what) {
+    case NX_REPLAYED_VIEW:
+        disk->view = replay->view;
+        disk->rank = replay->self;
+        disk->has_view = true;
+        nx_layout_compute(&disk->view, &disk->spec, &disk->layout);
+        if (up->view)
+            up->view(ctx, &disk->view, &disk->layout);
+        return;
+    case NX_REPLAYED_BODY:
+        if (up->bulk_part)
+            up->bulk_part(ctx, replay->delivery.subgroup, &replay->part,
+                          replay->part.offset == 0 ? replay->delivery.bytes : NULL,
+                          replay->part.offset == 0 ? replay->delivery.len : 0);
+        return;
+    case NX_REPLAYED_MESSAGE:
+        if (up->deliver)
+            up->deliver(ctx, &replay->delivery);
+        return;
+    }
+}
+
+struct restore {
+    const struct nx_group_upcalls *up;
+    void *ctx;
+    uint32_t subgroup;
+    uint64_t total, offset;
+    struct nx_err err;
+};
+
+static enum nx_status restore_piece(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct restore *r = ctx;
+    NX_TRY(r->up->state_part(r->ctx, r->subgroup, r->total, r->offset, bytes, len, &r->err));
+    r->offset += len;
+    return NX_OK;
+}
+
+static enum nx_status restore(struct nx_group_disk *disk, const struct nx_group_upcalls *up,
+                              void *ctx, struct nx_err *err)
+{
+    struct restore r = {.up = up, .ctx = ctx, .subgroup = disk->subgroup};
+    disk->restored = true;
+    if (!nx_durable_has_checkpoint(disk->durable, &r.total) || !up->state_part)
+        return NX_OK;
+    disk->awaits = true;
+    enum nx_status status =
+        r.total == 0 ? restore_piece(&r, (const uint8_t *)"", 0)
+                     : nx_durable_replay_checkpoint(disk->durable, restore_piece, &r, err);
+    if (r.err.status != NX_OK)
+        *err = r.err;
+    return status;
+}
+
+bool nx_group_disk_ready(struct nx_group_disk *disk)
+{
+    bool ours = disk->awaits;
+    disk->awaits = false;
+    return ours;
+}
+
+enum nx_status nx_group_disk_replay(struct nx_group_disk *disk, const struct nx_group_upcalls *up,
+                                    void *ctx, struct nx_err *err)
+{
+    struct nx_replay replay;
+    if (disk->replaying && !disk->restored)
+        NX_TRY(restore(disk, up, ctx, err));
+    if (disk->awaits)
+        return NX_AGAIN;
+    for (int i = 0; disk->replaying && i < REPLAYED_PER_TURN; i++) {
+        enum nx_status status = nx_durable_next_replayed(disk->durable, &replay, err);
+        if (status == NX_NOT_FOUND)
+            disk->replaying = disk->has_view = false;
+        else if (status != NX_OK)
+            return status;
+        else
+            replay_one(disk, up, ctx, &replay);
+    }
+    return disk->replaying ? NX_AGAIN : NX_OK;
+}
+
+/* --- the live group --------------------------------------------------------------------------- */
+
+enum nx_status nx_group_disk_upcall(struct nx_group_disk *disk, const struct nx_core *core,
+                                    const struct nx_upcall *u, bool joined, struct nx_err *err)
+{
+    if (!disk->durable)
+        return NX_OK;
+    if (u->type == NX_UP_VIEW)
+        return nx_durable_view(disk->durable, nx_core_view(core), nx_core_rank(core), joined, err);
+    if (u->type == NX_UP_DELIVER)
+        nx_durable_deliver(disk->durable, &u->delivery);
+    else if (u->type == NX_UP_BULK_PART)
+        nx_durable_bulk(disk->durable, u->part.stream, u->part.total, u->part.bytes, u->part.len);
+    else if (u->type == NX_UP_BULK_ABORTED)
+        nx_durable_bulk_aborted(disk->durable, u->part.stream);
+    return NX_OK;
+}
+
+static void fail(struct nx_group_disk *disk, enum nx_status status, const char *why)
+{
+    struct nx_err err = {0};
+    nx_err_set(&err, status, "%s", why);
+    nx_durable_fail(disk->durable, &err);
+}
+
+void nx_group_disk_cut(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx,
+                       uint32_t subgroup, bool came)
+{
+    if (!disk->durable)
+        return;
+    if (came)
+        nx_durable_has_state(disk->durable);
+    if (!nx_durable_wants_checkpoint(disk->durable))
+        return;
+    if (disk->snapshot)
+        up->state_release(ctx, disk->snapshot);
+    disk->snapshot = NULL;
+    disk->snapshot_bytes = disk->snapshot_at = 0;
+    if (up->state_snapshot) {
+        disk->snapshot = up->state_snapshot(ctx, subgroup, &disk->snapshot_bytes);
+        if (!disk->snapshot) {
+            fail(disk, NX_NO_MEMORY, "the tier could not give its state for the log");
+            return;
+        }
+    }
+    disk->reads = true;
+    nx_durable_checkpoint_begin(disk->durable);
+}
+
+/* Moves the tier's state into the log, as the disk takes it. True if some went. */
+static bool read_state(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx)
+{
+    uint8_t piece[STATE_PIECE_BYTES];
+    uint64_t before = disk->snapshot_at;
+    while (disk->reads && disk->snapshot_at < disk->snapshot_bytes) {
+        size_t len = up->state_read(ctx, disk->snapshot, disk->snapshot_at, piece, sizeof piece);
+        if (len == NX_STATE_BROKEN)
+            fail(disk, NX_IO, "the tier could not give its state for the log");
+        if (len == NX_STATE_BROKEN || len == 0)
+            return false;
+        size_t taken = nx_durable_checkpoint_write(disk->durable, piece, len);
+        disk->snapshot_at += taken;
+        if (taken < len)
+            return disk->snapshot_at > before;
+    }
+    if (!disk->reads)
+        return false;
+    disk->reads = false;
+    nx_durable_checkpoint_end(disk->durable);
+    if (disk->snapshot)
+        up->state_release(ctx, disk->snapshot);
+    disk->snapshot = NULL;
+    return true;
+}
+
+/* What is new of our disk, for the others. */
+static void tell_core(struct nx_group_disk *disk, struct nx_core *core, nx_ns now,
+                      struct nx_update *update, bool *busy)
+{
+    nx_vid vid = nx_core_view(core)->vid;
+    bool certain;
+    if (!nx_durable_noted(disk->durable, vid, &certain))
+        return;
+    struct nx_event event = {.type = NX_EV_DURABLE,
+                             .vid = vid,
+                             .note = certain ? NX_NOTE_CERTAIN : NX_NOTE_WRITTEN,
+                             .places = nx_durable_places(disk->durable)};
+    if (vid == disk->told_vid && event.note == disk->told_note && event.places == disk->told_places)
+        return;
+    nx_core_step(core, now, &event, update);
+    *busy |= update->busy;
+    disk->told_vid = vid;
+    disk->told_note = event.note;
+    disk->told_places = event.places;
+}
+
+bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
+                        const struct nx_group_upcalls *up, void *ctx, nx_ns now,
+                        struct nx_update *update, bool *busy)
+{
+    bool written, certain;
+    if (!disk->durable)
+        return false;
+    bool moved = nx_durable_poll(disk->durable, now);
+    moved |= read_state(disk, up, ctx);
+    if (!nx_core_view(core))
+        return moved;
+    nx_core_notes(core, &written, &certain);
+    nx_durable_hear_notes(disk->durable, written, certain);
+    if (nx_durable_status(disk->durable, NULL) == NX_OK)
+        tell_core(disk, core, now, update, busy);
+    return moved;
+}

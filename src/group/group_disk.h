@@ -1,0 +1,67 @@
+/* group_disk.h — the wiring between a group's core and its member's disk (durable/durable.h), for group*.c alone.
+ *
+ *   before the first view   what the log holds is made upcalls of; the bootstrap's view is noted before we call ourselves
+ *                           ready
+ *   afterwards              what the core hands up goes to the disk before the tier sees it; how far the disk has come goes
+ *                           to the core, which tells the others
+ *
+ * A group without a persistent subgroup has no disk: every call is then free of effect.
+ * Thread  the group's. Owner  the group embeds it; all zero before open. */
+#ifndef NX_GROUP_DISK_WIRING_H
+#define NX_GROUP_DISK_WIRING_H
+
+#include "group/core/core.h"
+#include "group/durable/durable.h"
+
+struct nx_group_disk {
+    struct nx_durable *durable; /* NULL: nothing is kept */
+    struct nx_group_spec spec;
+    uint32_t subgroup;
+    bool replaying; /* the log is not handed up yet */
+    bool has_view;  /* of the replay */
+    bool restored;  /* the checkpoint was handed up … */
+    bool awaits;    /* … and the tier has not said that it can go on from it */
+    nx_rank rank;
+    struct nx_view view;
+    struct nx_layout layout;
+    /* our log begins anew with our tier's state */
+    bool reads;
+    void *snapshot;
+    uint64_t snapshot_bytes, snapshot_at;
+    /* as the core was told last */
+    nx_vid told_vid;
+    enum nx_note_state told_note;
+    uint64_t told_places;
+};
+
+enum nx_status nx_group_disk_open(struct nx_group_disk *disk, const struct nx_group_config *config,
+                                  int epoll_fd, struct nx_err *err);
+void nx_group_disk_close(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx);
+
+/* Some upcalls from the log. NX_AGAIN: there may be more; NX_OK: that was all. */
+enum nx_status nx_group_disk_replay(struct nx_group_disk *disk, const struct nx_group_upcalls *up,
+                                    void *ctx, struct nx_err *err);
+
+/* The tier's state is as of the last upcall: takes it, if our log is to begin with it. `came`: it came from another member
+ * just now. */
+void nx_group_disk_cut(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx,
+                       uint32_t subgroup, bool came);
+/* The tier can go on from the state that it was given: true if that was ours. */
+bool nx_group_disk_ready(struct nx_group_disk *disk);
+
+/* What the core hands up, before the tier sees it. */
+enum nx_status nx_group_disk_upcall(struct nx_group_disk *disk, const struct nx_core *core,
+                                    const struct nx_upcall *upcall, bool joined,
+                                    struct nx_err *err);
+
+/* Moves the disk, and tells the core of it; *busy if a POLL is due. True if something moved. */
+bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
+                        const struct nx_group_upcalls *up, void *ctx, nx_ns now,
+                        struct nx_update *update, bool *busy);
+
+static inline bool nx_group_disk_behind(const struct nx_group_disk *disk)
+{
+    return disk->durable && nx_durable_behind(disk->durable);
+}
+
+#endif

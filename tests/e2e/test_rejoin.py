@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Nodes that come back: started again in their own folder, whoever they are, and the group serves."""
+
+import os
+import shutil
+import time
+import unittest
+
+import harness
+import tiny_model
+from harness import Group
+
+
+class RejoinCase(unittest.TestCase):
+    def serve(self, count):
+        self.group = Group(count)
+        self.addCleanup(self.group.close)
+        self.group.start()
+        files = [self.path(*file) for file in (("s", tiny_model.synset()), ("m.json", tiny_model.symbol()),
+                                               ("p", tiny_model.params()))]
+        self.photo = self.path("red.png", tiny_model.png())
+        self.assertEqual(self.group.client("installmodel", "1", *files).code, 0)
+
+    def path(self, name, data):
+        path = "%s/%s" % (self.group.top, name)
+        with open(path, "wb") as out:
+            out.write(data)
+        return path
+
+    def await_red(self, node):
+        """Unavailable for a while is honest; then the photo is described."""
+        until = time.monotonic() + harness.WAIT_S
+        answer = self.group.client("inference", "1", self.photo, node=node)
+        while answer.code and time.monotonic() < until:
+            time.sleep(0.05)
+            answer = self.group.client("inference", "1", self.photo, node=node)
+        self.assertEqual(answer.code, 0, answer.story)
+        self.assertTrue(answer.out.endswith("\nphoto description:red\n"), answer.story)
+
+    def restart(self, k):
+        self.group.nodes[k].kill()
+        self.group.start_node(k).wait_line(harness.READY)
+
+    def test_the_leader_of_two(self):
+        """It is the only function tier node, the leader by configuration, and half of the group."""
+        self.serve(2)
+        for _ in range(2):
+            self.restart(0)
+            self.await_red(0)
+
+    def test_the_leader_of_four(self):
+        """Its seat is another than it had; the function tier node that stayed goes on, too."""
+        self.serve(4)
+        self.restart(0)
+        for node in self.group.function_tier:
+            self.await_red(node)
+
+    def test_who_stays_out(self):
+        """Another node with the id of one that lives is refused, with the reason on both sides."""
+        self.serve(2)
+        twin = self.path("twin", b"") + "-folder"
+        shutil.copytree(self.group.folder(1), twin)
+        harness.edit_config(os.path.join(twin, "nexus.cfg"), gms_port=harness.free_ports(1)[0])
+        process = self.group.spawn(twin)
+        self.assertEqual(process.wait(), 1, process.story())
+        self.assertIn("node id 1 is taken by the member at 127.0.0.1:%d" % self.group.gms_ports[1],
+                      "\n".join(process.errors))
+        self.assertIn("node id 1 is taken by the member", "\n".join(self.group.nodes[0].errors))
+        self.await_red(0)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Total failure: every node is killed; models answer again from the logs, and nobody begins alone."""
+
+import glob
+import os
+import shutil
+import signal
+
+import harness
+from harness import Group, wait_until
+from test_deaths import DeathCase
+
+
+class RestartCase(DeathCase):
+    def serve_kept(self, tags=(1,)):
+        """test-4-nodes with a log: n0 and n1 function tier, n2 and n3 categorizers."""
+        def keep(group):
+            for k in range(group.count):
+                with open(group.config(k)) as config:
+                    text = config.read()
+                text = text.replace("[SUBGROUP/CATEGORIZER_TIER]\n",
+                                    "[SUBGROUP/CATEGORIZER_TIER]\npersist = true\n")
+                with open(group.config(k), "w") as config:
+                    config.write(text)
+        original = Group.__init__
+
+        def kept(group, count):
+            original(group, count)
+            keep(group)
+        Group.__init__ = kept
+        try:
+            return self.serve(4, tags)
+        finally:
+            Group.__init__ = original
+
+    def kill_all(self):
+        """At one moment: those who live on for an instant would be the next view."""
+        running = [node for node in self.group.nodes if node and node.running]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for node in running:
+                node.signal(number)
+        for node in running:
+            node.wait()
+
+    def start_in(self, order):
+        nodes = [self.group.start_node(k) for k in order]
+        for k, node in zip(order, nodes):
+            node.wait_line(harness.READY)
+            if self.group.is_function_tier(k):
+                node.wait_line(harness.LISTENING)
+        return nodes
+
+    def answers(self, tag, node=0):
+        answer = self.ask(tag, node=node)
+        return answer.code == 0 and answer.out.endswith("\nphoto description:red\n")
+
+
+class TotalRestart(RestartCase):
+    def test_models_answer_again(self):
+        """Twice, in other orders; what was removed stays removed, what is installed then is kept as well."""
+        self.serve_kept(tags=(1, 2))
+        self.assertEqual(self.group.client("removemodel", "2").code, 0)
+        for round_, order in enumerate(((3, 2, 1, 0), (0, 3, 1, 2))):
+            self.kill_all()
+            self.start_in(order)
+            self.assert_red(self.ask(1))
+            self.assertNotEqual(self.ask(2).code, 0)
+            tag = str(10 + round_)
+            self.assertEqual(self.group.client("installmodel", tag, *self.paths).code, 0)
+            self.assert_red(self.ask(tag))
+        self.assert_red(self.ask(10))
+
+    def test_one_node_may_be_missing(self):
+        self.serve_kept()
+        self.kill_all()
+        nodes = self.start_in((0, 1, 3))
+        self.assertIn("waiting for nodes 2 of view 1", "\n".join(nodes[0].errors))
+        self.assert_red(self.ask(1))
+
+    def test_a_minority_waits_and_says_for_whom(self):
+        self.serve_kept()
+        self.kill_all()
+        leader = self.group.start_node(0)
+        self.group.start_node(2)
+        wait_until(lambda: any("waiting for nodes 1, 3 of view 1: 2 of its 4 members are here, 3 are needed" in line
+                               for line in leader.errors), leader.story())
+        self.assertFalse(any(line.startswith(harness.READY) for line in leader.lines))
+        other = self.group.start_node(3)
+        other.wait_line(harness.READY)
+        leader.wait_line(harness.READY)
+        self.assert_red(self.ask(1))
+
+
+class SpoiltLogs(RestartCase):
+    def log_of(self, node):
+        return os.path.join(self.group.folder(node), ".plog", "CATEGORIZER_TIER.0")
+
+    def test_a_torn_tail_is_cut(self):
+        """What follows the last whole record was never acknowledged."""
+        self.serve_kept()
+        self.kill_all()
+        segment = sorted(glob.glob(os.path.join(self.log_of(2), "segment-*.log")))[-1]
+        with open(segment, "ab") as log:
+            log.write(b"half a record")
+        nodes = self.start_in((0, 1, 2, 3))
+        self.assertIn("13 bytes that were being written are cut", "\n".join(nodes[2].errors))
+        self.assert_red(self.ask(1))
+
+    def test_a_rotten_log_is_refused_by_name(self):
+        """The replica with the good log serves. What is rotten within the last moment before the crash looks torn: so
+        the mark is awaited, which says what is on the disk for certain."""
+        self.serve_kept()
+        mark = os.path.join(self.log_of(2), "mark.note")
+        wait_until(lambda: os.path.exists(mark), "no mark")
+        self.kill_all()
+        segment = sorted(glob.glob(os.path.join(self.log_of(2), "segment-*.log")))[0]
+        with open(segment, "r+b") as log:
+            log.seek(300)
+            byte = log.read(1)
+            log.seek(300)
+            log.write(bytes([byte[0] ^ 1]))
+        rotten = self.group.start_node(2)
+        self.assertNotEqual(rotten.wait(), 0)
+        self.assertIn("segment-0000000001.log:", rotten.errors[-1])
+        self.group.nodes[2] = None
+        self.start_in((0, 1, 3))
+        self.assert_red(self.ask(1))
+
+    def test_another_groups_log_is_refused(self):
+        self.serve_kept()
+        self.kill_all()
+        first, top = self.group, self.group.folder(3)
+        self.serve_kept()
+        self.kill_all()
+        shutil.rmtree(os.path.join(self.group.folder(3), ".plog"))
+        shutil.copytree(os.path.join(top, ".plog"), os.path.join(self.group.folder(3), ".plog"))
+        first.close()
+        self.group.start_node(0)
+        stranger = self.group.start_node(3)
+        self.assertNotEqual(stranger.wait(), 0)
+        self.assertIn("node 3 keeps the log of group ", stranger.errors[-1])
+        self.assertEqual(stranger.errors[-1].count("…"), 2)
+
+
+if __name__ == "__main__":
+    harness.main()
