@@ -1,5 +1,6 @@
 /* Replies of a function tier node as the client reads them: whatever came is refused, or becomes one
  * printable line. */
+#include "cli/client_status.h"
 #include "cli/client_text.h"
 #include "function_tier/pb/pb_demo.h"
 
@@ -18,8 +19,28 @@ static void check_line(char *text)
         abort();
 }
 
+static void try_status(const uint8_t *bytes, size_t len)
+{
+    struct nx_pb_status status;
+    struct nx_arena arena;
+    struct nx_text text;
+    nx_arena_init(&arena, NX_PB_STATUS_ALLOC_BYTES);
+    nx_text_init(&text, 64 << 20);
+    if (nx_pb_status_decode(bytes, len, &arena, &status, NULL) == NX_OK) {
+        nx_client_status_table(&status, &text);
+        nx_client_status_traffic(&status.traffic, 1, &text);
+        for (const char *p = text.at; p && *p; p++)
+            if ((unsigned char)*p < 0x20 && *p != '\n')
+                abort();
+        nx_pb_status_json(&status, &text);
+    }
+    nx_text_free(&text);
+    nx_arena_free(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+    try_status(bytes, len);
     char text[64]; /* short, so that the cut is met too, also within a character */
     int32_t code;
     if (nx_pb_model_reply_decode(bytes, len, &code, text, sizeof text, NULL) == NX_OK)

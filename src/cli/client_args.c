@@ -77,7 +77,7 @@ static const char *port_colon(const char *node)
     return host_len == (size_t)(colon - node) ? colon : NULL;
 }
 
-static enum nx_status check_node(const char *node, struct nx_err *err)
+enum nx_status nx_client_check_node(const char *node, struct nx_err *err)
 {
     const char *colon = port_colon(node);
     uint32_t port;
@@ -89,13 +89,13 @@ static enum nx_status check_node(const char *node, struct nx_err *err)
     return NX_OK;
 }
 
-static enum nx_status parse_timeout(const char *text, struct nx_client_args *args,
-                                    struct nx_err *err)
+enum nx_status nx_client_parse_timeout(const char *text, uint32_t *timeout_s, struct nx_err *err)
 {
-    if (!nx_client_parse_u32(text, &args->timeout_s) || args->timeout_s == 0 ||
-        args->timeout_s > NX_CLIENT_TIMEOUT_S_MAX)
+    uint32_t seconds;
+    if (!nx_client_parse_u32(text, &seconds) || seconds == 0 || seconds > NX_CLIENT_TIMEOUT_S_MAX)
         return nx_err_set(err, NX_INVALID, "--timeout \"%s\" is not a number of seconds, 1 to %d",
                           text, NX_CLIENT_TIMEOUT_S_MAX);
+    *timeout_s = seconds;
     return NX_OK;
 }
 
@@ -114,7 +114,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
     for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (option) {
         case 'r': args->recipe = optarg; break;
-        case 't': NX_TRY(parse_timeout(optarg, args, err)); break;
+        case 't': NX_TRY(nx_client_parse_timeout(optarg, &args->timeout_s, err)); break;
         case 'p': args->replace = true; break;
         case 'j': args->json = true; break;
         case 'a': args->ca_path = optarg; break;
@@ -216,7 +216,7 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
         return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
     NX_TRY(check_tls(args, err));
     NX_TRY(take_operands(verb, operands + OPERANDS_AT, count - OPERANDS_AT, args, err));
-    return check_node(args->node, err);
+    return nx_client_check_node(args->node, err);
 }
 
 enum nx_status nx_client_args_parse(int argc, char **argv, struct nx_client_args *args,

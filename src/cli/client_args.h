@@ -49,4 +49,10 @@ enum nx_status nx_client_args_parse(int argc, char **argv, struct nx_client_args
 /* "7" → 7, digits only. False for anything else, and for what 32 bits do not hold. */
 bool nx_client_parse_u32(const char *text, uint32_t *value);
 
+/* host:port, or [v6 address]:port. */
+enum nx_status nx_client_check_node(const char *node, struct nx_err *err);
+
+/* Seconds from 1 to NX_CLIENT_TIMEOUT_S_MAX; writes only on success. */
+enum nx_status nx_client_parse_timeout(const char *text, uint32_t *timeout_s, struct nx_err *err);
+
 #endif

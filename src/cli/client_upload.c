@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MIB = 1 << 20, PROGRESS_FROM_BYTES = 8 * MIB, CHUNK_BYTES = MIB / 4 };
+enum { MIB = 1 << 20, PROGRESS_FROM_BYTES = 8 * MIB, CHUNK_BYTES = MIB / 4, BAR_CELLS = 30 };
 
 /* A chunk with room before it for its prefix, so that both leave as one message:
  *
@@ -31,8 +31,13 @@ static void show(struct progress *progress, size_t len)
     if (!progress->visible || mib == progress->shown_mib)
         return;
     progress->shown_mib = mib;
-    fprintf(stderr, "\rsent %llu of %llu MiB", (unsigned long long)mib,
-            (unsigned long long)(progress->total_bytes / MIB));
+    char bar[BAR_CELLS + 1] = {0};
+    uint64_t full = progress->sent_bytes * BAR_CELLS / progress->total_bytes;
+    for (uint64_t i = 0; i < BAR_CELLS; i++)
+        bar[i] = i < full ? '#' : '.';
+    fprintf(stderr, "\r[%s] %3llu %%  sent %llu of %llu MiB", bar,
+            (unsigned long long)(progress->sent_bytes * 100 / progress->total_bytes),
+            (unsigned long long)mib, (unsigned long long)(progress->total_bytes / MIB));
 }
 
 static void wipe(const struct progress *progress)

@@ -10,6 +10,8 @@ int nx_cmd_server(int argc, char **argv);
 int nx_cmd_log(int argc, char **argv);
 int nx_cmd_model(int argc, char **argv);
 int nx_cmd_profile(int argc, char **argv);
+int nx_cmd_status(int argc, char **argv);
+int nx_cmd_top(int argc, char **argv);
 int nx_cmd_help(int argc, char **argv); /* the usage, to stdout */
 
 /* oneDNN's threads spin at their barriers unless OMP_WAIT_POLICY says otherwise when the process starts: on cores that

@@ -11,6 +11,7 @@
  * A second stop ends it at once. */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
+#include "cli/notify.h"
 #include "common/arena.h"
 #include "common/config.h"
 #include "common/log.h"
@@ -108,7 +109,8 @@ static struct nx_rest_config rest_config(const struct nx_config *c)
 /* Clients reach it from the start, also while the node has no group. */
 static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
 {
-    struct nx_function_tier_config c = {.categorizer_subgroup = CATEGORIZER,
+    struct nx_function_tier_config c = {.local_id = s->config.local_id,
+                                        .categorizer_subgroup = CATEGORIZER,
                                         .local_ip = s->config.local_ip,
                                         .client_port = (uint16_t)s->config.client_port,
                                         .seed = (uint64_t)nx_clock_wall() ^ s->config.local_id,
@@ -200,6 +202,7 @@ static enum nx_status open_server(struct server *s, struct nx_err *err)
         NX_TRY(open_function_tier(s, err));
         watch(s, nx_function_tier_fd(s->function_tier));
     }
+    nx_notify("STATUS=waiting for the nodes of the first view");
     return open_group(s, err);
 }
 
@@ -309,6 +312,7 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
 static void begin_drain(struct server *s, nx_ns now)
 {
     s->draining = true;
+    nx_notify("STOPPING=1\nSTATUS=finishing what is under way");
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
@@ -392,6 +396,7 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
             nx_warn("node %u is a member of its group again", s->config.local_id);
         else
             announce(s);
+        nx_notify("READY=1\nSTATUS=in the group");
         warn_inadequate(s);
     }
     if (!s->formed)

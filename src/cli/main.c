@@ -12,6 +12,8 @@ static const char usage[] =
     "       nexus client <function-tier-node> inference <tags> <photo>\n"
     "       nexus client <function-tier-node> removemodel <tag>\n"
     "       nexus client <function-tier-node> models [--json]\n"
+    "       nexus status <function-tier-node> [--json]\n"
+    "       nexus top <function-tier-node> [--interval SECONDS]\n"
     "       nexus profile <synset> <symbol> <params> | <synset> <model.onnx> [options]\n"
     "       nexus log <dir> [--verify] [--json]\n"
     "       nexus model inspect <symbol> <params> | <model.onnx> [--batch N] [--json]\n"
@@ -36,6 +38,10 @@ static const char usage[] =
     "          --replace           installmodel: in place of the tag's model, without a gap\n"
     "          --timeout SECONDS   how long to wait for the answer\n"
     "          models prints what every replica holds; --json as one object\n"
+    "status    prints the group as a node sees it: members, shards, models, the latest views\n"
+    "          --json  one object   --timeout SECONDS (10)\n"
+    "top       the same, live; q quits. Into a pipe: once\n"
+    "          --interval SECONDS (1)   --timeout SECONDS (5)\n"
     "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
     "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
     "          --repeats N (20)   --recipe NAME|FILE   --out FILE (the standard output)\n";
@@ -56,9 +62,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } modes[] = {
-    {"client", nx_cmd_client},   {"log", nx_cmd_log},          {"model", nx_cmd_model},
-    {"profile", nx_cmd_profile}, {"server", nx_cmd_server},    {"--help", nx_cmd_help},
-    {"-h", nx_cmd_help},         {"--version", print_version},
+    {"client", nx_cmd_client},    {"log", nx_cmd_log},       {"model", nx_cmd_model},
+    {"profile", nx_cmd_profile},  {"server", nx_cmd_server}, {"status", nx_cmd_status},
+    {"top", nx_cmd_top},          {"--help", nx_cmd_help},   {"-h", nx_cmd_help},
+    {"--version", print_version},
 };
 
 static bool asks_for_help(const char *argument)

@@ -43,6 +43,8 @@ struct nx_function_tier {
     struct nx_tls *tls;   /* NULL: the port is plain */
     struct nx_auth *auth; /* NULL: everybody may */
     struct nx_metrics *metrics;
+    struct nx_group_status *status;
+    struct nx_control control;
     struct nx_rest *rest;
     int epoll_fd; /* of the two wires' */
     bool serving, draining;
@@ -58,6 +60,7 @@ static void set_serving(struct nx_function_tier *t, bool serving)
     nx_health_set(&t->health, v2_service, serving);
     nx_service_v2_set_ready(t->v2, serving);
     nx_rest_set_ready(t->rest, serving);
+    nx_group_status_set_ready(t->status, serving);
 }
 
 static void take_http(void *ctx, struct nx_stream stream, const char *peer, const void *first,
@@ -82,8 +85,8 @@ static enum nx_status watch(struct nx_function_tier *t, int fd, struct nx_err *e
 }
 
 /* Before the gRPC server, which hands connections to it. */
-static enum nx_status open_rest(struct nx_function_tier *t, const struct nx_rest_config *config,
-                                struct nx_err *err)
+static enum nx_status open_rest(struct nx_function_tier *t, uint32_t local_id,
+                                const struct nx_rest_config *config, struct nx_err *err)
 {
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (t->epoll_fd < 0)
@@ -91,7 +94,8 @@ static enum nx_status open_rest(struct nx_function_tier *t, const struct nx_rest
     t->metrics = nx_metrics_open();
     if (!t->metrics)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for metrics");
-    NX_TRY(nx_rest_open(config, t->route, t->metrics, &t->rest, err));
+    NX_TRY(nx_group_status_open(local_id, t->route, t->metrics, &t->status, err));
+    NX_TRY(nx_rest_open(config, t->route, t->metrics, t->status, &t->rest, err));
     return watch(t, nx_http_fd(nx_rest_http(t->rest)), err);
 }
 
@@ -120,16 +124,17 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
-    NX_TRY(nx_service_demo_open(t->route, &t->demo, err));
+    NX_TRY(open_rest(t, config->local_id, &rest, err));
+    NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
-    NX_TRY(open_rest(t, &rest, err));
     NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, &t->v2, err));
     memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
            NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
     nx_health_methods(&t->health, t->methods + HEALTH_METHODS_AT);
-    nx_service_control_methods(t->route, t->methods + CONTROL_METHODS_AT);
+    t->control = (struct nx_control){t->route, t->status};
+    nx_service_control_methods(&t->control, t->methods + CONTROL_METHODS_AT);
     nx_service_reflection_methods(t->methods + REFLECTION_METHODS_AT);
     set_serving(t, false);
     NX_TRY(nx_grpc_open(&grpc, t->methods, METHODS, &t->server, err));
@@ -185,7 +190,9 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
 {
     nx_ns grpc = nx_grpc_next_timer(tier->server);
     nx_ns http = nx_http_next_timer(nx_rest_http(tier->rest));
-    return grpc < http ? grpc : http;
+    nx_ns status = nx_group_status_next_timer(tier->status);
+    nx_ns wires = grpc < http ? grpc : http;
+    return status < wires ? status : wires;
 }
 
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
@@ -196,6 +203,7 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     nx_service_demo_resume(tier->demo);
     moved |= nx_rest_resume(tier->rest);
     moved |= nx_service_v2_resume(tier->v2);
+    nx_group_status_poll(tier->status, now);
     moved |= nx_grpc_poll(tier->server, now); /* first: it hands new connections to the other */
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
@@ -240,6 +248,8 @@ void nx_function_tier_close(struct nx_function_tier *tier)
         nx_rest_close(tier->rest);
     if (tier->v2)
         nx_service_v2_close(tier->v2);
+    if (tier->status)
+        nx_group_status_close(tier->status);
     if (tier->metrics)
         nx_metrics_close(tier->metrics);
     if (tier->epoll_fd >= 0)

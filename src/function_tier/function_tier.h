@@ -16,6 +16,7 @@
 struct nx_function_tier;
 
 struct nx_function_tier_config {
+    uint32_t local_id;             /* this node's */
     uint32_t categorizer_subgroup; /* in the group's spec */
     const char *local_ip;          /* clients' address … */
     uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */

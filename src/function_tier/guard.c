@@ -31,6 +31,7 @@ static const struct {
     {"/sospdemo.FunctionTierService/InstallModel", NX_MAY_MANAGE},
     {"/sospdemo.FunctionTierService/RemoveModel", NX_MAY_MANAGE},
     {"/nexus.Control/ListModels", NX_MAY_MANAGE | NX_MAY_OBSERVE},
+    {"/nexus.Control/Status", NX_MAY_OBSERVE},
     {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ANY},
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ANY},
 };

@@ -2,6 +2,8 @@
 
 #include "common/arena.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,6 +100,23 @@ struct nx_model_counts nx_metrics_model(const struct nx_metrics *m, const char *
     return known ? known->counts : (struct nx_model_counts){0};
 }
 
+void nx_metrics_traffic(const struct nx_metrics *m, struct nx_pb_traffic *traffic)
+{
+    static_assert((int)BOUNDS <= (int)NX_PB_LATENCY_BOUNDS_MAX, "every bound is told");
+    *traffic = (struct nx_pb_traffic){.bounds_count = BOUNDS};
+    for (int k = 0; k < BOUNDS; k++)
+        traffic->bounds_us[k] = (uint64_t)(bounds_s[k] * 1e6 + 0.5);
+    for (uint32_t i = 0; i < m->models_count; i++) {
+        const struct nx_model_counts *c = &m->models[i].counts;
+        traffic->success += c->success;
+        traffic->failure += c->failure;
+        traffic->rows += c->rows;
+        traffic->total_us += (c->success_ns + c->failure_ns) / (uint64_t)NX_US;
+        for (int k = 0; k <= BOUNDS; k++)
+            traffic->counts[k] += m->models[i].took.counts[k];
+    }
+}
+
 /* --- the text ------------------------------------------------------------------------------------- */
 
 static void head(struct nx_text *t, const char *name, const char *type, const char *help)
@@ -155,40 +174,112 @@ static void write_models(const struct nx_metrics *m, struct nx_text *t)
                         &m->models[i].took);
 }
 
-static void write_shard(struct nx_group *group, const struct nx_view *view, uint32_t index,
-                        const struct nx_shard *shard, struct nx_text *t)
+static bool is_categorizer(const char *tier)
 {
-    for (uint32_t i = 0; i < shard->members_count; i++) {
-        nx_rank rank = shard->members[i];
-        nx_text_printf(t, "nexus_replica_queued_photos{shard=\"%u\",node=\"%u\"} %u\n", index,
-                       view->members[rank].node, nx_group_load(group, rank, NX_LOAD_QUEUED));
+    return strcmp(tier, "categorizer") == 0;
+}
+
+static void write_members(const struct nx_pb_status *status, struct nx_text *t)
+{
+    head(t, "nexus_members", "gauge", "Members of the installed view.");
+    nx_text_printf(t, "nexus_members %zu\n", status->members_count);
+    head(t, "nexus_member_up", "gauge", "1 for each member that is not missed and has its state.");
+    for (size_t i = 0; i < status->members_count; i++)
+        nx_text_printf(t, "nexus_member_up{node=\"%u\",tier=\"%s\"} %d\n", status->members[i].node,
+                       status->members[i].tier, strcmp(status->members[i].state, "alive") == 0);
+    head(t, "nexus_replica_queued_photos", "gauge", "Photos that wait at each replica.");
+    for (size_t i = 0; i < status->members_count; i++)
+        if (is_categorizer(status->members[i].tier) && !status->members[i].spare)
+            nx_text_printf(t, "nexus_replica_queued_photos{shard=\"%u\",node=\"%u\"} %u\n",
+                           status->members[i].shard, status->members[i].node,
+                           status->members[i].queued);
+}
+
+static void write_shards(const struct nx_pb_status *status, struct nx_text *t)
+{
+    head(t, "nexus_shard_replicas", "gauge", "Live replicas of each shard.");
+    for (size_t i = 0; i < status->shards_count; i++)
+        if (is_categorizer(status->shards[i].tier))
+            nx_text_printf(t, "nexus_shard_replicas{shard=\"%u\"} %u\n", status->shards[i].shard,
+                           status->shards[i].alive);
+    head(t, "nexus_shard_available", "gauge", "1 if the shard has the replicas that it needs.");
+    for (size_t i = 0; i < status->shards_count; i++)
+        if (is_categorizer(status->shards[i].tier))
+            nx_text_printf(t, "nexus_shard_available{shard=\"%u\"} %d\n", status->shards[i].shard,
+                           status->shards[i].adequate);
+}
+
+static void write_views(const struct nx_metrics_sources *from, struct nx_text *t)
+{
+    const struct nx_view_history *history = nx_route_history(from->route);
+    head(t, "nexus_view_id", "gauge", "Number of the installed view; 0 while the group forms.");
+    nx_text_printf(t, "nexus_view_id %llu\n", (unsigned long long)from->status->vid);
+    head(t, "nexus_views_total", "counter", "Views that this node installed.");
+    nx_text_printf(t, "nexus_views_total %llu\n", (unsigned long long)history->total);
+    head(t, "nexus_view_change_duration_seconds", "summary",
+         "From the first member that was missed to the view without it.");
+    nx_text_printf(t,
+                   "nexus_view_change_duration_seconds_sum %.9f\n"
+                   "nexus_view_change_duration_seconds_count %llu\n",
+                   (double)history->took / (double)NX_SEC, (unsigned long long)history->measured);
+}
+
+static void write_replicas(const struct nx_pb_status *status, struct nx_text *t)
+{
+    static const struct {
+        const char *name, *help;
+        size_t at;
+    } rows[] = {{"nexus_replica_memory_used_bytes", "Memory that a replica's models hold.",
+                 offsetof(struct nx_pb_replica, memory_used_bytes)},
+                {"nexus_replica_memory_limit_bytes", "Memory that a replica's models may hold.",
+                 offsetof(struct nx_pb_replica, memory_limit_bytes)}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        head(t, rows[k].name, "gauge", rows[k].help);
+        for (size_t i = 0; i < status->replicas_count; i++) {
+            const struct nx_pb_replica *r = &status->replicas[i];
+            uint64_t value;
+            memcpy(&value, (const char *)r + rows[k].at, sizeof value);
+            if (!r->error[0])
+                nx_text_printf(t, "%s{shard=\"%u\",node=\"%u\"} %llu\n", rows[k].name, r->shard,
+                               r->node, (unsigned long long)value);
+        }
     }
 }
 
-static void write_group(const struct nx_route *route, struct nx_text *t)
+/* A name has no byte that a label would have to escape; one installed by tag is called by its number. */
+static void write_held(const struct nx_pb_replica *r, const struct nx_pb_model_row *m,
+                       const char *name, uint64_t value, struct nx_text *t)
 {
-    struct nx_group *group = nx_route_group(route);
-    const struct nx_view *view = group ? nx_group_view(group) : NULL;
-    const struct nx_layout *layout = group ? nx_group_layout(group) : NULL;
-    uint32_t subgroup = nx_route_subgroup(route);
-    head(t, "nexus_view_id", "gauge", "Number of the installed view; 0 while the group forms.");
-    nx_text_printf(t, "nexus_view_id %llu\n", view ? (unsigned long long)view->vid : 0);
-    head(t, "nexus_members", "gauge", "Members of the installed view.");
-    nx_text_printf(t, "nexus_members %d\n", view ? __builtin_popcountll(nx_view_ranks(view)) : 0);
-    if (!view || !layout)
-        return;
-    head(t, "nexus_shard_replicas", "gauge", "Live replicas of each shard.");
-    for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
-        nx_text_printf(
-            t, "nexus_shard_replicas{shard=\"%u\"} %d\n", i,
-            __builtin_popcountll(layout->shards[subgroup][i].set & nx_group_alive(group)));
-    head(t, "nexus_shard_available", "gauge", "1 if the shard has the replicas that it needs.");
-    for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
-        nx_text_printf(t, "nexus_shard_available{shard=\"%u\"} %d\n", i,
-                       layout->shards[subgroup][i].adequate);
-    head(t, "nexus_replica_queued_photos", "gauge", "Photos that wait at each replica.");
-    for (uint32_t i = 0; i < layout->shards_count[subgroup]; i++)
-        write_shard(group, view, i, &layout->shards[subgroup][i], t);
+    nx_text_printf(t, "%s{model=\"", name);
+    if (m->name[0])
+        nx_text_add(t, m->name);
+    else
+        nx_text_printf(t, "%u", m->tag);
+    nx_text_printf(t, "\",node=\"%u\"} %llu\n", r->node, (unsigned long long)value);
+}
+
+static void write_models_held(const struct nx_pb_status *status, struct nx_text *t)
+{
+    head(t, "nexus_model_memory_bytes", "gauge", "Memory that a model holds at each replica.");
+    for (size_t i = 0; i < status->replicas_count; i++)
+        for (size_t k = 0; k < status->replicas[i].models_count; k++)
+            write_held(&status->replicas[i], &status->replicas[i].models[k],
+                       "nexus_model_memory_bytes", status->replicas[i].models[k].memory_bytes, t);
+    head(t, "nexus_model_photos_total", "counter",
+         "Photos that each replica answered with a model.");
+    for (size_t i = 0; i < status->replicas_count; i++)
+        for (size_t k = 0; k < status->replicas[i].models_count; k++)
+            write_held(&status->replicas[i], &status->replicas[i].models[k],
+                       "nexus_model_photos_total", status->replicas[i].models[k].queries, t);
+}
+
+static void write_group(const struct nx_metrics_sources *from, struct nx_text *t)
+{
+    write_views(from, t);
+    write_members(from->status, t);
+    write_shards(from->status, t);
+    write_replicas(from->status, t);
+    write_models_held(from->status, t);
 }
 
 static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
@@ -235,8 +326,8 @@ void nx_metrics_write(const struct nx_metrics *m, const struct nx_metrics_source
     head(t, "nexus_build_info", "gauge", "The version that runs; always 1.");
     nx_text_printf(t, "nexus_build_info{version=\"%s\"} 1\n", NX_VERSION);
     head(t, "nexus_ready", "gauge", "1 if this node takes requests.");
-    nx_text_printf(t, "nexus_ready %d\n", from->ready);
-    write_group(from->route, t);
+    nx_text_printf(t, "nexus_ready %d\n", from->status->ready);
+    write_group(from, t);
     write_wire(from, t);
     write_requests(m, t);
     write_models(m, t);

@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/http/http_server.h"
+#include "function_tier/pb/pb_status.h"
 #include "function_tier/route.h"
 
 enum { NX_METRICS_MODELS = 128 };
@@ -47,12 +48,15 @@ struct nx_model_counts {
 /* Of a model that was asked since the start; zeros for others. */
 struct nx_model_counts nx_metrics_model(const struct nx_metrics *metrics, const char *model);
 
+/* All inferences since the start. */
+void nx_metrics_traffic(const struct nx_metrics *metrics, struct nx_pb_traffic *traffic);
+
 /* What the text tells beside the counters. */
 struct nx_metrics_sources {
     const struct nx_route *route;
     const struct nx_http *http;
     const struct nx_grpc *grpc;
-    bool ready;
+    const struct nx_pb_status *status; /* the group, and what its replicas hold */
 };
 
 void nx_metrics_write(const struct nx_metrics *metrics, const struct nx_metrics_sources *from,

@@ -19,6 +19,11 @@ static const struct nx_endpoint endpoints[] = {
     {"ping", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_ping},
     {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
     {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
+    {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
+    {"nexus", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
+    {"nexus/page.css", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_css},
+    {"nexus/page.js", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_js},
+    {"nexus/status", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_status},
     {"api-description", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_OPERATIONS, nx_rest_api_description},
     {"v2", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_server},
     {"v2/health/live", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
@@ -142,6 +147,8 @@ static void stop_work(struct nx_rest_call *call)
         nx_infer_cancel(call->infer);
     if (call->install)
         nx_install_cancel(call->install);
+    if (call->status)
+        nx_status_cancel(call->status);
 }
 
 void nx_rest_reply(struct nx_rest_call *call, int status, const char *type, const void *body,
@@ -509,7 +516,8 @@ bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *r
 /* --- the service ---------------------------------------------------------------------------------- */
 
 enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route *route,
-                            struct nx_metrics *metrics, struct nx_rest **rest, struct nx_err *err)
+                            struct nx_metrics *metrics, struct nx_group_status *group_status,
+                            struct nx_rest **rest, struct nx_err *err)
 {
     struct nx_rest *r = nx_calloc(1, sizeof *r);
     if (!r)
@@ -517,6 +525,7 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     r->config = *config;
     r->route = route;
     r->metrics = metrics;
+    r->status = group_status;
     snprintf(r->model_store, sizeof r->model_store, "%s", config->model_store);
     r->config.model_store = r->model_store;
     if (r->config.body_bytes_max > r->config.bytes_max)

@@ -12,6 +12,7 @@
 #define NX_FUNCTION_TIER_REST_H
 
 #include "function_tier/auth.h"
+#include "function_tier/group_status.h"
 #include "function_tier/http/http_server.h"
 #include "function_tier/metrics.h"
 #include "function_tier/route.h"
@@ -33,7 +34,8 @@ struct nx_rest_config {
 };
 
 enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route *route,
-                            struct nx_metrics *metrics, struct nx_rest **rest, struct nx_err *err);
+                            struct nx_metrics *metrics, struct nx_group_status *group_status,
+                            struct nx_rest **rest, struct nx_err *err);
 void nx_rest_close(struct nx_rest *rest); /* before the route */
 
 struct nx_http *nx_rest_http(struct nx_rest *rest);

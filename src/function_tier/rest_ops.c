@@ -33,15 +33,50 @@ static void reply_metrics(struct nx_rest_call *call, struct nx_text *t)
     nx_text_free(t);
 }
 
-void nx_rest_metrics(struct nx_rest_call *call, nx_ns now)
+static void metrics_told(void *user, const struct nx_pb_status *status)
 {
-    (void)now;
+    struct nx_rest_call *call = user;
     struct nx_rest *r = call->rest;
-    struct nx_metrics_sources from = {r->route, r->http, r->grpc, r->ready};
+    struct nx_metrics_sources from = {r->route, r->http, r->grpc, status};
     struct nx_text t;
+    call->status = NULL;
     nx_text_init(&t, METRICS_TEXT_MAX);
     nx_metrics_write(r->metrics, &from, &t);
     reply_metrics(call, &t);
+}
+
+static void status_told(void *user, const struct nx_pb_status *status)
+{
+    struct nx_rest_call *call = user;
+    struct nx_text t;
+    call->status = NULL;
+    nx_text_init(&t, METRICS_TEXT_MAX);
+    nx_pb_status_json(status, &t);
+    nx_rest_reply_text(call, 200, &t);
+}
+
+/* The call may be over when this returns. */
+static void ask_status(struct nx_rest_call *call, nx_status_done *done)
+{
+    struct nx_err err;
+    struct nx_status_ask *under_way;
+    if (nx_status_ask(call->rest->status, nx_http_ask(call->x)->deadline, done, call, &under_way,
+                      &err) != NX_OK)
+        nx_rest_fail(call, &err);
+    else if (under_way)
+        call->status = under_way;
+}
+
+void nx_rest_metrics(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    ask_status(call, metrics_told);
+}
+
+void nx_rest_status(struct nx_rest_call *call, nx_ns now)
+{
+    (void)now;
+    ask_status(call, status_told);
 }
 
 void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now)

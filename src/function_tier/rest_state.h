@@ -1,9 +1,10 @@
 /* rest_state.h — what the files of the REST services share; nobody else includes it.
  *
  *   rest.c         endpoints, admission, errors, life of a call
- *   rest_ops.c     /ping, /metrics
+ *   rest_ops.c     /ping, /metrics, /nexus/status
  *   rest_mms.c     predictions in both dialects of MXNet Model Server
  *   rest_models.c  management: /models, and v2's repository
+ *   rest_page.c    the page at /
  *   rest_v2.c      Open Inference Protocol: health, metadata, infer */
 #ifndef NX_FUNCTION_TIER_REST_STATE_H
 #define NX_FUNCTION_TIER_REST_STATE_H
@@ -49,6 +50,7 @@ struct nx_rest_call {
     struct nx_route_request *asked;
     struct nx_infer *infer;
     struct nx_install *install;
+    struct nx_status_ask *status;
     struct nx_v2_request *v2; /* of an inference */
     bool over_rate;           /* Retry-After is set */
     bool nested_reply;        /* Model Server 0.4 */
@@ -60,6 +62,7 @@ struct nx_rest {
     char model_store[256];
     struct nx_route *route;
     struct nx_metrics *metrics;
+    struct nx_group_status *status;
     const struct nx_grpc *grpc;
     struct nx_http *http;
     struct nx_rest_call *calls;
@@ -97,6 +100,10 @@ bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *r
 void nx_rest_ping(struct nx_rest_call *call, nx_ns now);
 void nx_rest_metrics(struct nx_rest_call *call, nx_ns now);
 void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now);
+void nx_rest_status(struct nx_rest_call *call, nx_ns now);
+void nx_rest_page(struct nx_rest_call *call, nx_ns now);
+void nx_rest_page_css(struct nx_rest_call *call, nx_ns now);
+void nx_rest_page_js(struct nx_rest_call *call, nx_ns now);
 void nx_rest_api_description(struct nx_rest_call *call, nx_ns now);
 void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now);
 void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now);

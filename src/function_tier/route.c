@@ -56,6 +56,7 @@ struct nx_route {
     uint32_t queries_count; /* legs of all requests */
     uint64_t bytes;
     uint32_t outstanding[NX_MEMBERS_MAX]; /* legs of ours at each replica */
+    struct nx_view_history history;
     struct nx_err down;
 };
 
@@ -464,6 +465,22 @@ void nx_route_cancel(struct nx_route_request *q)
     drop_request(q);
 }
 
+void nx_route_expire(struct nx_route_request *q)
+{
+    uint32_t left = q->legs_count - q->legs_done;
+    for (uint32_t i = 0; left > 0; i++) {
+        struct leg *leg = &q->legs[i];
+        struct nx_err err;
+        if (leg->done)
+            continue;
+        if (leg->stream)
+            nx_query_cancel(q->route->group, leg->stream);
+        nx_err_set(&err, NX_DEADLINE, "no answer in time");
+        left--; /* the last one ends the request */
+        fail_leg(leg, &err);
+    }
+}
+
 /* One at a time, since the one who is told may end other requests. */
 static bool fail_lost(struct nx_route *r)
 {
@@ -496,7 +513,9 @@ bool nx_route_poll(struct nx_route *r)
 
 static void on_view(void *ctx, const struct nx_view *view, const struct nx_layout *layout)
 {
-    (void)ctx, (void)layout;
+    struct nx_route *r = ctx;
+    (void)layout;
+    nx_view_history_view(&r->history, view, nx_clock_now(), nx_clock_wall());
     nx_info("view %llu of %d nodes", (unsigned long long)view->vid,
             __builtin_popcountll(nx_view_ranks(view)));
 }
@@ -505,6 +524,7 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 {
     struct nx_route *r = ctx;
     const struct nx_view *view = nx_group_view(r->group);
+    nx_view_history_down(&r->history, rank, clean, why, nx_clock_now());
     if (clean)
         nx_info("node %u has left", view->members[rank].node);
     else
@@ -666,6 +686,11 @@ void nx_route_detach(struct nx_route *r, const struct nx_err *why)
 struct nx_group *nx_route_group(const struct nx_route *route)
 {
     return route->group;
+}
+
+const struct nx_view_history *nx_route_history(const struct nx_route *route)
+{
+    return &route->history;
 }
 
 uint32_t nx_route_subgroup(const struct nx_route *route)

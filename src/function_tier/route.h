@@ -17,6 +17,7 @@
 #define NX_FUNCTION_TIER_ROUTE_H
 
 #include "categorizer/categorizer_wire.h"
+#include "function_tier/view_history.h"
 #include "group/group.h"
 
 enum {
@@ -74,6 +75,9 @@ struct nx_route_asked {
 };
 struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
 
+/* Who asked waits no longer: what has not been answered is NX_DEADLINE, and `done` is called. */
+void nx_route_expire(struct nx_route_request *request);
+
 /* Nobody waits any more: the replicas are told, `done` is not called. */
 void nx_route_cancel(struct nx_route_request *request);
 
@@ -82,10 +86,11 @@ bool nx_route_poll(struct nx_route *route);
 
 bool nx_route_ready(const struct nx_route *route); /* there is a view */
 
-/* For whoever tells about the group: the group itself (NULL before attach), the categorizers' subgroup in it, and what is
- * under way here. */
+/* For whoever tells about the group: the group itself (NULL before attach), the categorizers' subgroup in it, its latest
+ * views, and what is under way here. */
 struct nx_group *nx_route_group(const struct nx_route *route);
 uint32_t nx_route_subgroup(const struct nx_route *route);
+const struct nx_view_history *nx_route_history(const struct nx_route *route);
 void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t *bytes);
 
 /* Why this node cannot go on in its group; status NX_OK: it can. */

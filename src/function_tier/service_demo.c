@@ -13,6 +13,7 @@
 
 struct nx_service_demo {
     struct nx_route *route;
+    struct nx_metrics *metrics;
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
     struct nx_pb_model
@@ -38,13 +39,13 @@ struct upload {
     enum nx_request op;
     uint32_t tag;
     struct nx_request_id request_id;
+    nx_ns begun;
 };
 
 /* --- the call's own state ----------------------------------------------------------------------- */
 
 static void on_start(struct nx_call *call, nx_ns now)
 {
-    (void)now;
     struct nx_service_demo *s = nx_call_ctx(call);
     struct upload *u = nx_calloc(1, sizeof *u);
     if (!u) {
@@ -53,6 +54,7 @@ static void on_start(struct nx_call *call, nx_ns now)
     }
     u->service = s;
     u->call = call;
+    u->begun = now;
     u->next = s->uploads;
     u->link = &s->uploads;
     if (u->next)
@@ -184,10 +186,25 @@ static enum nx_status encode_photo_reply(struct photo_reply *r, const struct nx_
     return nx_pb_photo_reply_encode(&reply, r->bytes, sizeof r->bytes, len);
 }
 
+/* A photo counts once for each of its tags; a tag that nobody has is none of the models. */
+static void count_inferences(const struct upload *u, const struct nx_answer *answers,
+                             uint32_t count)
+{
+    nx_ns took = nx_clock_now() - u->begun;
+    for (uint32_t i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%u", u->tags.tags[i]);
+        if (answers[i].err.status != NX_NOT_FOUND)
+            nx_metrics_inference(u->service->metrics, name, answers[i].err.status == NX_OK, 1,
+                                 took);
+    }
+}
+
 static void photo_done(void *user, const struct nx_answer *answers, uint32_t count)
 {
     struct upload *u = user;
     u->request = NULL;
+    count_inferences(u, answers, count);
     for (uint32_t i = 0; i < count; i++)
         if (answers[i].err.status != NX_OK) {
             fail(u, &answers[i].err);
@@ -449,13 +466,14 @@ static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes
 
 /* --- the service ---------------------------------------------------------------------------------- */
 
-enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_service_demo **service,
-                                    struct nx_err *err)
+enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *metrics,
+                                    struct nx_service_demo **service, struct nx_err *err)
 {
     struct nx_service_demo *s = nx_calloc(1, sizeof *s);
     if (!s)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the service");
     s->route = route;
+    s->metrics = metrics;
     s->methods[0] = (struct nx_grpc_method){.path = "/sospdemo.FunctionTierService/Whatsthis",
                                             .kind = NX_CALL_CLIENT_STREAM,
                                             .on_message = take_photo,

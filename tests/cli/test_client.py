@@ -570,6 +570,8 @@ class Midway(ClientCase):
         self.assertEqual(done.returncode, 0)
         shown = os.read(ours, 65536)
         self.assertIn(b"sent 9 of 9 MiB", shown)
+        self.assertIn(b"\r[" + b"#" * 30 + b"] 100 %  sent 9", shown)
+        self.assertRegex(shown, rb"\r\[#{3}\.{27}\]  1[01] %  sent 1 of 9 MiB")
         self.assertTrue(shown.endswith(b"\r\x1b[K"))
 
 

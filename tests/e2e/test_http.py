@@ -179,7 +179,7 @@ class Operations(HttpCase):
             reply = self.ask(method, path)
             self.assertEqual((reply.status, list(reply.json)), (status, ["error"]))
         for path, method, status, kind in (
-                ("/", "GET", 404, "ResourceNotFoundException"), ("/ping", "DELETE", 405, "MethodNotAllowedException"),
+                ("/nothing", "GET", 404, "ResourceNotFoundException"), ("/ping", "DELETE", 405, "MethodNotAllowedException"),
                 ("/v2x", "GET", 404, "ResourceNotFoundException"), ("/%ff", "GET", 404, "ResourceNotFoundException"),
                 ("/predictions/9", "POST", 404, "ModelNotFoundException"), ("/models/9", "GET", 404, "ModelNotFoundException")):
             reply = self.ask(method, path, body=b"x" if method == "POST" else None)

@@ -536,6 +536,25 @@ static void every_live_replica_is_asked_for_its_list(void **state)
                      NX_UNAVAILABLE);
 }
 
+static void who_waits_no_longer_is_told_what_came(void **state)
+{
+    (void)state;
+    assert_int_equal(nx_route_list(route, NX_NEVER, listed, &dones, &listing, &err), NX_OK);
+    nx_stream asked = group.streams_count;
+    reply_with_list(2);
+    nx_route_expire(listing);
+    assert_int_equal(dones, 1);
+    for (nx_stream s = 1; s <= asked; s++) {
+        bool answered = s == 2;
+        assert_int_equal(answers[s - 1].err.status, answered ? NX_OK : NX_DEADLINE);
+        assert_int_equal(group.streams[s].cancelled, !answered);
+    }
+    uint32_t queries;
+    uint64_t bytes;
+    nx_route_underway(route, &queries, &bytes);
+    assert_int_equal(queries, 0);
+}
+
 #define each(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -557,6 +576,7 @@ int main(void)
         each(a_detached_route_answers_unavailable),
         each(nonsense_from_a_replica_is_an_answer_too),
         each(every_live_replica_is_asked_for_its_list),
+        each(who_waits_no_longer_is_told_what_came),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }

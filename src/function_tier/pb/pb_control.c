@@ -2,7 +2,7 @@
 
 #include "common/arena.h"
 #include "common/utf8.h"
-#include "control.pb-c.h"
+#include "function_tier/pb/pb_control_parts.h"
 #include "function_tier/pb/pb_unpack.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ enum nx_status nx_pb_list_request_decode(const uint8_t *bytes, size_t len, struc
 }
 
 /* protobuf-c's structs are not const-correct; packing only reads. What is not UTF-8 would not be a string. */
-static char *text_of(const char *text)
+char *nx_pb_text_of(const char *text)
 {
     return (char *)(uintptr_t)(nx_utf8_ok(text, strlen(text)) ? text : "?");
 }
@@ -30,11 +30,11 @@ static void fill_model(const struct nx_pb_model_row *from, Nexus__Model *to)
     nexus__model__init(to);
     to->tag = from->tag;
     to->version = from->version;
-    to->name = text_of(from->name);
-    to->state = text_of(from->state);
-    to->format = text_of(from->format);
-    to->recipe = text_of(from->recipe);
-    to->device = text_of(from->device);
+    to->name = nx_pb_text_of(from->name);
+    to->state = nx_pb_text_of(from->state);
+    to->format = nx_pb_text_of(from->format);
+    to->recipe = nx_pb_text_of(from->recipe);
+    to->device = nx_pb_text_of(from->device);
     to->weights_bytes = from->weights_bytes;
     to->arena_bytes = from->arena_bytes;
     to->memory_bytes = from->memory_bytes;
@@ -43,13 +43,13 @@ static void fill_model(const struct nx_pb_model_row *from, Nexus__Model *to)
     to->batch_us = from->batch_us;
 }
 
-static enum nx_status fill_replica(const struct nx_pb_replica *from, struct nx_arena *arena,
-                                   Nexus__Replica *to)
+enum nx_status nx_pb_fill_replica(const struct nx_pb_replica *from, struct nx_arena *arena,
+                                  Nexus__Replica *to)
 {
     nexus__replica__init(to);
     to->node = from->node;
     to->shard = from->shard;
-    to->error = text_of(from->error);
+    to->error = nx_pb_text_of(from->error);
     to->memory_used_bytes = from->memory_used_bytes;
     to->memory_limit_bytes = from->memory_limit_bytes;
     to->n_models = from->models_count;
@@ -74,7 +74,7 @@ static enum nx_status fill_reply(const struct nx_pb_replica *replicas, size_t co
     if (!reply->replicas || !each)
         return NX_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        NX_TRY(fill_replica(&replicas[i], arena, &each[i]));
+        NX_TRY(nx_pb_fill_replica(&replicas[i], arena, &each[i]));
         reply->replicas[i] = &each[i];
     }
     return NX_OK;
@@ -109,6 +109,23 @@ enum nx_status nx_pb_list_encode(const struct nx_pb_replica *replicas, size_t co
     return status;
 }
 
+struct nx_pb_model_row nx_pb_model_row_of(const Nexus__Model *m)
+{
+    return (struct nx_pb_model_row){.tag = m->tag,
+                                    .version = m->version,
+                                    .name = m->name,
+                                    .state = m->state,
+                                    .format = m->format,
+                                    .recipe = m->recipe,
+                                    .device = m->device,
+                                    .weights_bytes = m->weights_bytes,
+                                    .arena_bytes = m->arena_bytes,
+                                    .memory_bytes = m->memory_bytes,
+                                    .queries = m->queries,
+                                    .batch = m->batch,
+                                    .batch_us = m->batch_us};
+}
+
 static void tell_replica(const Nexus__Replica *from, nx_pb_list_each *each, void *ctx)
 {
     struct nx_pb_replica replica = {.node = from->node,
@@ -119,20 +136,7 @@ static void tell_replica(const Nexus__Replica *from, nx_pb_list_each *each, void
                                     .models_count = from->n_models};
     each(ctx, &replica, NULL);
     for (size_t i = 0; i < from->n_models; i++) {
-        const Nexus__Model *m = from->models[i];
-        struct nx_pb_model_row row = {.tag = m->tag,
-                                      .version = m->version,
-                                      .name = m->name,
-                                      .state = m->state,
-                                      .format = m->format,
-                                      .recipe = m->recipe,
-                                      .device = m->device,
-                                      .weights_bytes = m->weights_bytes,
-                                      .arena_bytes = m->arena_bytes,
-                                      .memory_bytes = m->memory_bytes,
-                                      .queries = m->queries,
-                                      .batch = m->batch,
-                                      .batch_us = m->batch_us};
+        struct nx_pb_model_row row = nx_pb_model_row_of(from->models[i]);
         each(ctx, &replica, &row);
     }
 }

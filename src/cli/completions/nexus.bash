@@ -1,0 +1,62 @@
+# bash completion for nexus
+_nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --tier --first_view_nodes --client_port
+    --join_timeout_s --heartbeat_ms --log_level --secret_file --RDMA/provider --RDMA/domain
+    --SUBGROUP/FUNCTION_TIER/num_shards --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes
+    --SUBGROUP/CATEGORIZER_TIER/num_shards --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes
+    --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/requests_max --CLIENTS/requests_mb
+    --CLIENTS/request_max_mb --CATEGORIZER/backend --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max
+    --CATEGORIZER/profiles --CLIENTS/drain_s --CLIENTS/tls_cert --CLIENTS/tls_client_ca --CLIENTS/tls_key --CLIENTS/tokens --PERS/file_path --SUBGROUP/CATEGORIZER_TIER/persist --clock_skew_s --contacts --members_max --rejoin"
+
+_nexus() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="" files=no
+    COMPREPLY=()
+    case $before in
+    --recipe | --ca | --cert | --key | --token | --out | --output | --input | --secret_file | --CLIENTS/model_store | --CATEGORIZER/profiles)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --timeout | --interval | --batch | --batch-max | --threads | --repeats) return ;;
+    --tier) words="function categorizer" ;;
+    --log_level) words="error warn info debug trace" ;;
+    --RDMA/provider) words="tcp verbs" ;;
+    --backend | --CATEGORIZER/backend) words="auto cpu_dnnl cpu_ref" ;;
+    --CLIENTS/management) words="loopback anywhere" ;;
+    --CLIENTS/compat) words="both 0.4 1.x" ;;
+    *)
+        files=yes
+        if [ "$COMP_CWORD" -eq 1 ]; then
+            words="server client status top profile log model --help --version"
+        else
+            case ${COMP_WORDS[1]} in
+            server) words=$_nexus_keys ;;
+            client)
+                case $COMP_CWORD in
+                2) words="127.0.0.1:28000 --help" ;;
+                3) words="installmodel inference removemodel models" ;;
+                *) case ${COMP_WORDS[3]} in
+                    installmodel) words="--recipe --replace --timeout --ca --cert --key --token" ;;
+                    models) words="--json --timeout --ca --cert --key --token" ;;
+                    *) words="--timeout --ca --cert --key --token" ;;
+                    esac ;;
+                esac ;;
+            status) words="127.0.0.1:28000 --json --timeout --help" ;;
+            top) words="127.0.0.1:28000 --interval --timeout --help" ;;
+            profile) words="--batch-max --threads --backend --repeats --recipe --out" ;;
+            log) words="--verify --json" ;;
+            model)
+                case $COMP_CWORD.${COMP_WORDS[2]} in
+                2.*) words="inspect run" ;;
+                *.run) words="--input --output --threads --backend" ;;
+                *) words="--batch --backend --json" ;;
+                esac ;;
+            esac
+        fi ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    case $word in -*) return ;; esac
+    if [ $files = yes ] && [ "$COMP_CWORD" -gt 1 ]; then
+        case ${COMP_WORDS[1]}.$COMP_CWORD in
+        client.2 | client.3 | model.2 | status.* | top.*) ;;
+        *) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
+        esac
+    fi
+}
+complete -o filenames -F _nexus nexus

@@ -1,0 +1,47 @@
+# fish completion for nexus
+set -l commands server client status top profile log model
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "server" -d "run a node"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "client" -d "ask a node"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "status" -d "how the group is"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "top" -d "the same, live"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "profile" -d "measure a model"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "log" -d "print a durable log"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "model" -d "look into a model's files"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--help" -d "the usage"
+complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--version" -d "the version"
+
+set -l keys leader_ip leader_gms_port local_id local_ip gms_port tier first_view_nodes client_port join_timeout_s \
+    heartbeat_ms log_level secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
+    SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
+    SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/model_store CLIENTS/management \
+    CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CATEGORIZER/backend \
+    CATEGORIZER/threads CATEGORIZER/memory_mb CATEGORIZER/batch_max CATEGORIZER/profiles CLIENTS/drain_s CLIENTS/tls_cert CLIENTS/tls_client_ca CLIENTS/tls_key CLIENTS/tokens PERS/file_path SUBGROUP/CATEGORIZER_TIER/persist clock_skew_s contacts members_max rejoin
+for key in $keys
+    complete -c nexus -n "__fish_seen_subcommand_from server" -r -l $key
+end
+
+set -l verbs installmodel inference removemodel models
+complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c nexus -n "__fish_seen_subcommand_from installmodel" -r -l recipe -d "how a photo becomes the input"
+complete -c nexus -n "__fish_seen_subcommand_from installmodel" -l replace -d "in place of what the tag has"
+complete -c nexus -n "__fish_seen_subcommand_from client status top" -x -l timeout -d "seconds for the answer"
+complete -c nexus -f -n "__fish_seen_subcommand_from models status" -l json -d "as one object"
+complete -c nexus -n "__fish_seen_subcommand_from log" -l json -d "as one object"
+complete -c nexus -n "__fish_seen_subcommand_from log" -l verify -d "without the records"
+complete -c nexus -f -n "__fish_seen_subcommand_from top" -x -l interval -d "seconds between two looks"
+
+set -l actions inspect run
+complete -c nexus -f -n "__fish_seen_subcommand_from model; and not __fish_seen_subcommand_from $actions" -a "$actions"
+complete -c nexus -n "__fish_seen_subcommand_from inspect" -x -l batch -d "that shapes are for"
+complete -c nexus -n "__fish_seen_subcommand_from inspect" -l json -d "as one object"
+complete -c nexus -n "__fish_seen_subcommand_from run" -r -l input -d "NAME=X.npy"
+complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder for the outputs"
+complete -c nexus -n "__fish_seen_subcommand_from profile inspect run" -x -l backend -a "auto cpu_dnnl cpu_ref"
+complete -c nexus -n "__fish_seen_subcommand_from profile run" -x -l threads -d "that compute"
+complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "the largest"
+complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l repeats -d "of each size"
+complete -c nexus -n "__fish_seen_subcommand_from profile" -r -l recipe -d "for photos"
+complete -c nexus -n "__fish_seen_subcommand_from profile" -r -l out -d "where it goes"
+for file in ca cert key token
+    complete -c nexus -n "__fish_seen_subcommand_from client" -r -l $file
+end
