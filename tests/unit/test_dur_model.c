@@ -38,7 +38,7 @@ struct node {
 struct world {
     struct nx_prng prng;
     unsigned mutants;
-    bool hasty;    /* an acknowledgement does not wait for those whose state is on its way */
+    bool hasty;     /* an acknowledgement does not wait for those whose state is on its way */
     uint32_t calm;  /* percent of the steps */
     uint32_t shard; /* the nodes that keep the log; the others only take part in views */
     struct node nodes[NODES];

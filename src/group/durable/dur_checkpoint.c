@@ -229,9 +229,8 @@ enum nx_status nx_dur_find_checkpoint(struct nx_durable *d, struct nx_err *err)
 bool nx_durable_has_checkpoint(const struct nx_durable *d, uint64_t *bytes, struct nx_replay *view)
 {
     *bytes = d->checkpoint_bytes;
-    *view = (struct nx_replay){.what = NX_REPLAYED_VIEW,
-                               .self = d->checkpoint_view.self,
-                               .view = d->checkpoint_view.view};
+    *view = (struct nx_replay){
+        .what = NX_REPLAYED_VIEW, .self = d->checkpoint_view.self, .view = d->checkpoint_view.view};
     return d->has_checkpoint && !d->replayed;
 }
 

@@ -40,8 +40,8 @@ void nx_blob_put_close(struct nx_blob_put *put);
 
 enum nx_status nx_blob_ref(struct nx_blob_store *store, const char *name); /* NX_NOT_FOUND */
 enum nx_status nx_blob_unref(struct nx_blob_store *store,
-                             const char *name);    /* the last one removes it */
-void nx_blob_collect(struct nx_blob_store *store); /* removes blobs without references */
+                             const char *name);            /* the last one removes it */
+void nx_blob_collect(struct nx_blob_store *store);         /* removes blobs without references */
 uint32_t nx_blob_count(const struct nx_blob_store *store); /* NX_BLOBS_MAX at most */
 bool nx_blob_find(const struct nx_blob_store *store, const char *name, uint64_t *bytes);
 
