@@ -44,15 +44,35 @@ static void print_owner(struct printer *p, const struct nx_plog_owner *owner)
     fputs(p->json ? "\"" : "\n", stdout);
 }
 
+enum { VERSION_TEXT_BYTES = 48 };
+
+/* "vid.place": a record's view, and its place in the shard's order; ".view" and the place before which it stands for a view.
+ * A version is the place · 65536 + 65535 for a message (durable/dur_record.h); a stamp has the incarnation above the vid. */
+static const char *place_text(nx_seq version, nx_vid stamp, char text[VERSION_TEXT_BYTES])
+{
+    bool message = (version & 0xffff) == 0xffff;
+    if (version < 0)
+        snprintf(text, VERSION_TEXT_BYTES, "nothing");
+    else
+        snprintf(text, VERSION_TEXT_BYTES, "%u.%lld%s", (unsigned)(stamp & UINT32_MAX),
+                 (long long)(version >> 16), message ? "" : " view");
+    return text;
+}
+
 static void on_checkpoint(void *ctx, const char *name, const struct nx_checkpoint *checkpoint)
 {
     struct printer *p = ctx;
+    char text[VERSION_TEXT_BYTES];
     print_owner(p, &checkpoint->owner);
-    printf(p->json ? ", \"checkpoint\": {\"file\": \"%s\", \"version\": %lld, \"vid\": %llu, "
-                     "\"bytes\": %llu, \"crc\": \"ok\"}"
-                   : "%s: version %lld, vid %llu, %llu bytes, crc ok\n",
-           name, (long long)checkpoint->version, (unsigned long long)checkpoint->vid,
-           (unsigned long long)checkpoint->bytes);
+    if (p->json)
+        printf(", \"checkpoint\": {\"file\": \"%s\", \"version\": %lld, \"vid\": %llu, "
+               "\"bytes\": %llu, \"crc\": \"ok\"}",
+               name, (long long)checkpoint->version, (unsigned long long)checkpoint->vid,
+               (unsigned long long)checkpoint->bytes);
+    else
+        printf("%s: the state after %s, %llu bytes, crc ok\n", name,
+               place_text(checkpoint->version, checkpoint->vid, text),
+               (unsigned long long)checkpoint->bytes);
 }
 
 static void close_segment(struct printer *p)
@@ -71,7 +91,7 @@ static void on_segment(void *ctx, const char *name, const struct nx_segment_head
         printf("%s{\"file\": \"%s\", \"after\": %lld, \"records\": [",
                p->segments_begun ? ", " : ", \"segments\": [", name, (long long)head->base);
     else
-        printf("%s: after version %lld\n", name, (long long)head->base);
+        printf("%s: from place %llu\n", name, (unsigned long long)(head->base + 1) >> 16);
     p->segments_begun = p->segment_open = true;
     p->record_begun = false;
 }
@@ -79,6 +99,7 @@ static void on_segment(void *ctx, const char *name, const struct nx_segment_head
 static void on_record(void *ctx, const char *name, uint64_t offset, const struct nx_record *record)
 {
     struct printer *p = ctx;
+    char text[VERSION_TEXT_BYTES];
     (void)name;
     p->records_count++;
     p->bytes += record->payload_bytes;
@@ -90,9 +111,9 @@ static void on_record(void *ctx, const char *name, uint64_t offset, const struct
                p->record_begun ? ", " : "", (unsigned long long)offset, (long long)record->version,
                (unsigned long long)record->vid, record->kind, record->payload_bytes);
     else
-        printf("  at %-10llu version %-8lld vid %-6llu kind %-4u %8u bytes  crc ok\n",
-               (unsigned long long)offset, (long long)record->version,
-               (unsigned long long)record->vid, record->kind, record->payload_bytes);
+        printf("  at %-10llu %-16s kind %-4u %8u bytes  crc ok\n", (unsigned long long)offset,
+               place_text(record->version, record->vid, text), record->kind,
+               record->payload_bytes);
     p->record_begun = true;
 }
 
@@ -110,14 +131,13 @@ static uint64_t torn_at(const struct nx_plog_image *image)
 static void print_end_text(const struct printer *p, const char *dir,
                            const struct nx_plog_image *image)
 {
-    char name[NX_DISK_NAME_BYTES];
+    char name[NX_DISK_NAME_BYTES], text[VERSION_TEXT_BYTES];
     printf("%llu records of %llu bytes; ", (unsigned long long)p->records_count,
            (unsigned long long)p->bytes);
     if (image->last < 0)
-        printf("no version yet\n");
+        printf("nothing yet\n");
     else
-        printf("ends with version %lld, vid %llu\n", (long long)image->last,
-               (unsigned long long)image->last_vid);
+        printf("ends with %s\n", place_text(image->last, image->last_vid, text));
     if (image->torn_bytes)
         printf("%s/%s:%llu: torn tail of %llu bytes, cut at the next start: %s\n", dir,
                newest_file(image, name), (unsigned long long)torn_at(image),

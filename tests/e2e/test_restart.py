@@ -9,7 +9,7 @@ import signal
 import threading
 
 import harness
-from harness import Group, wait_until
+from harness import Group, Wire, wait_until
 from test_deaths import DeathCase
 
 
@@ -153,6 +153,39 @@ class Rejoin(RestartCase):
         self.kill_all()
         self.start_in((2, 1, 0))
         self.assert_all_answer(tags + [3])
+
+
+class Compaction(RestartCase):
+    def kept_bytes(self):
+        return [sum(os.path.getsize(path) for path in
+                    glob.glob(os.path.join(self.group.folder(k), ".plog", "**", "*.*"), recursive=True)
+                    if os.path.isfile(path)) for k in (2, 3)]
+
+    def blobs(self):
+        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "blobs", "*.blob"))) for k in (2, 3)]
+
+    def change(self, calls, count):
+        """Each install brings bytes of its own, so each has a blob."""
+        symbol = self.files[1]
+        for k in range(count):
+            code, text = calls.install(7, self.files[0], symbol + b" " * (k + 1), self.files[2])
+            self.assertEqual(code, 0, text)
+            code, text = calls.remove(7)
+            self.assertEqual(code, 0, text)
+
+    def test_the_folder_stays_small(self):
+        """Each install brings bytes of its own; of those that are removed again few are there at the end."""
+        self.serve_kept()
+        with Wire(self.group.address()) as calls:
+            self.change(calls, 500)
+        wait_until(lambda: max(self.blobs()) <= 300, "%s blobs" % self.blobs())
+        self.assertLess(max(self.kept_bytes()), 4 << 20)
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.kill_all()
+        self.start_in((0, 1, 3, 2))
+        for tag in (1, 2):
+            self.assert_red(self.ask(tag))
+        self.assertNotEqual(self.ask(7).code, 0)
 
 
 class SpoiltLogs(RestartCase):

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DISKS = 3, LIVES = 5, STEPS = 400, RECORDS = 4096, BODY_MAX = 3000 };
+enum { DISKS = 3, LIVES = 5, STEPS = 400, RECORDS = 4096, BODY_MAX = 3000, COMPACT_BODIES = 8 };
 
 struct life {
     struct nx_prng prng;
@@ -25,6 +25,10 @@ struct life {
     uint64_t places, told, body[RECORDS]; /* body: bytes of the bulk at that place; 0: a message */
     nx_vid vid, noted;
     nx_stream streams;
+    /* the checkpoint that is being given: all that was handed over, as so many bytes of a pattern */
+    bool gives;
+    uint64_t state_of, state_at;
+    uint64_t checkpoints; /* that a life began with */
 };
 
 static const char *what;
@@ -52,6 +56,7 @@ static struct nx_durable *open_shell(struct life *life)
 {
     struct nx_durable_config config = {
         .folder = "node", .node = 1, .open_disk = open_disk, .disk_ctx = life};
+    config.compact_bodies = COMPACT_BODIES;
     struct nx_durable *d = NULL;
     struct nx_err err = {0};
     config.spec.subgroups_count = 1;
@@ -110,6 +115,75 @@ static void hand_over(struct life *life, struct nx_durable *d)
     life->places++;
 }
 
+/* The state after n places: their number, and more bytes than a block of the disk has. */
+static uint64_t state_bytes(uint64_t places)
+{
+    return 8 + (places * 997) % 200000;
+}
+
+static uint8_t state_byte(uint64_t places, uint64_t offset)
+{
+    return offset < 8 ? (uint8_t)(places >> 8 * offset) : byte_of(places, offset);
+}
+
+static void give_state(struct life *life, struct nx_durable *d)
+{
+    uint8_t bytes[4096];
+    if (nx_durable_wants_checkpoint(d)) {
+        nx_durable_checkpoint_begin(d);
+        life->gives = true;
+        life->state_of = life->places;
+        life->state_at = 0;
+    }
+    if (!life->gives || !nx_durable_checkpoint_goes_on(d))
+        return;
+    uint64_t left = state_bytes(life->state_of) - life->state_at;
+    size_t len = left < sizeof bytes ? (size_t)left : sizeof bytes;
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = state_byte(life->state_of, life->state_at + i);
+    life->state_at += nx_durable_checkpoint_write(d, bytes, len);
+    if (life->state_at < state_bytes(life->state_of))
+        return;
+    nx_durable_checkpoint_end(d);
+    life->gives = false;
+}
+
+struct restored {
+    uint64_t places, got;
+    bool broken;
+};
+
+static enum nx_status take_state(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct restored *r = ctx;
+    for (size_t i = 0; i < len; i++, r->got++) {
+        if (r->got < 8)
+            r->places |= (uint64_t)bytes[i] << 8 * r->got;
+        else
+            r->broken |= bytes[i] != state_byte(r->places, r->got);
+    }
+    return NX_OK;
+}
+
+/* Places under the checkpoint that the replay begins with. */
+static uint64_t restore(struct life *life, struct nx_durable *d)
+{
+    struct restored r = {.places = 0};
+    struct nx_replay view;
+    struct nx_err err = {0};
+    uint64_t bytes;
+    if (!nx_durable_has_checkpoint(d, &bytes, &view))
+        return 0;
+    if (nx_durable_replay_checkpoint(d, take_state, &r, &err) != NX_OK)
+        BROKEN(life, err.text);
+    if (r.broken || r.got != bytes || r.got != state_bytes(r.places))
+        BROKEN(life, "P3: a checkpoint is another");
+    if (r.places > life->places || view.view.vid == 0 || view.view.vid > life->vid)
+        BROKEN(life, "P2: a checkpoint of what was never handed over");
+    life->checkpoints++;
+    return r.places;
+}
+
 static struct nx_view view_of(nx_vid vid, uint64_t base)
 {
     struct nx_view view = {.vid = vid, .incarnation = 9, .begun = 1, .members_count = 1};
@@ -154,8 +228,9 @@ static void replay(struct life *life, struct nx_durable *d)
 {
     struct nx_replay replay;
     struct nx_err err = {0};
-    uint64_t place = 0, body = 0;
+    uint64_t place = restore(life, d), body = 0;
     enum nx_status status;
+    life->gives = false;
     while ((status = nx_durable_next_replayed(d, &replay, &err)) != NX_NOT_FOUND) {
         if (status == NX_AGAIN) {
             pass_time(life, d);
@@ -185,6 +260,7 @@ static void live(struct life *life, struct nx_durable *d, uint32_t steps)
     struct nx_err err;
     for (uint32_t i = 0; i < steps && nx_durable_status(d, NULL) == NX_OK; i++) {
         note_told(life, d);
+        give_state(life, d);
         if (nx_prng_chance(&life->prng, 1, 60)) {
             struct nx_view view = view_of(++life->vid, life->places);
             assert_int_equal(nx_durable_view(d, &view, 0, false, &err), NX_OK);
@@ -217,7 +293,7 @@ static void calm(struct life *life)
         sim_disk_set_faults(life->disks[i], &faults);
 }
 
-static uint64_t run(uint64_t seed)
+static uint64_t run(uint64_t seed, uint64_t *checkpoints)
 {
     struct sim_disk_faults none = {.latency_min_ns = 1000, .latency_max_ns = 100 * NX_US};
     struct life *life = calloc(1, sizeof *life);
@@ -240,6 +316,7 @@ static uint64_t run(uint64_t seed)
         nx_durable_close(d);
     }
     uint64_t told = life->told;
+    *checkpoints += life->checkpoints;
     for (unsigned i = 0; i < DISKS; i++)
         sim_disk_free(life->disks[i]);
     free(life);
@@ -251,11 +328,12 @@ static uint64_t first_seed = 1, seeds = 400;
 static void what_was_told_durable_comes_back(void **state)
 {
     (void)state;
-    uint64_t told = 0;
+    uint64_t told = 0, checkpoints = 0;
     for (uint64_t seed = first_seed; seed < first_seed + seeds; seed++)
-        told += run(seed);
-    print_message("# %u lives, %u records told durable\n", (unsigned)(seeds * LIVES),
-                  (unsigned)told);
+        told += run(seed, &checkpoints);
+    print_message("# %u lives, %u records told durable, %u lives began with a checkpoint\n",
+                  (unsigned)(seeds * LIVES), (unsigned)told, (unsigned)checkpoints);
+    assert_true(checkpoints > seeds || seeds < 10);
     assert_true(told > 10 * seeds || seeds < 10);
 }
 
@@ -268,7 +346,8 @@ static void a_disk_that_lies_is_seen(void **state)
         pid_t child = fork();
         if (child == 0) {
             lies = true;
-            run(seed);
+            uint64_t checkpoints = 0;
+            run(seed, &checkpoints);
             _exit(0);
         }
         int status = 0;

@@ -35,7 +35,7 @@ static uint64_t may_grow(const struct nx_durable *d)
 
 bool nx_dur_compact_is_due(const struct nx_durable *d)
 {
-    bool grown = d->grown >= may_grow(d) || d->grown_bodies >= NX_DURABLE_COMPACT_BODIES;
+    bool grown = d->grown >= may_grow(d) || d->grown_bodies >= d->config.compact_bodies;
     return grown && d->log && d->records && d->vid != 0 && d->reset == NX_RESET_NONE &&
            d->compact == NX_COMPACT_NONE && d->compact_after == 0 && d->newest != NX_SEQ_NONE;
 }

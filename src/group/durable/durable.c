@@ -297,6 +297,8 @@ enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx
     if (!d)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the log");
     d->config = *config;
+    if (d->config.compact_bodies == 0)
+        d->config.compact_bodies = NX_DURABLE_COMPACT_BODIES;
     d->epoll_fd = -1;
     d->shard = NX_DUR_NO_SHARD;
     d->newest = NX_SEQ_NONE;
