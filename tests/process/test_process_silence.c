@@ -59,7 +59,7 @@ static int by_time(const void *a, const void *b)
 
 static void read_trace(struct sim_trace *trace, unsigned node)
 {
-    char path[sizeof prefix + 8], line[512];
+    char path[sizeof prefix + 10], line[512];
     snprintf(path, sizeof path, "%s%u", prefix, node);
     FILE *file = fopen(path, "re");
     assert_non_null(file);

@@ -186,6 +186,45 @@ static void a_bulk_of_64_mb_streams_through_a_bounded_window(void **state)
     }
 }
 
+/* To three receivers: by the tree of a middle size, then by the chain of a large one (mc_tree.h). */
+static void receivers_pass_a_bulk_on(void **state)
+{
+    struct driver *d = *state;
+    static const unsigned sizes[] = {600000, 8000000};
+    start_group(d, 4, 1);
+    for (unsigned n = 0; n < 2; n++) {
+        char expected[64];
+        driver_tell(d, 1, "bulk %u", sizes[n]);
+        driver_tell(d, 0, "send 100 500"); /* small messages go on meanwhile */
+        for (unsigned i = 0; i < 4; i++) {
+            snprintf(expected, sizeof expected, "bulk from 1 got %u", i == 1 ? 0 : sizes[n]);
+            assert_string_equal(driver_await(d, i, "bulk"), expected);
+        }
+    }
+    for (unsigned i = 0; i < 4; i++)
+        await_delivered(d, i, 200);
+}
+
+/* The chain is 1, 2, 3, 0. Whenever node 2 dies, those behind it get every byte, and none twice. */
+static void a_bulk_outlives_who_passes_it_on(void **state)
+{
+    struct driver *d = *state;
+    start_group(d, 4, 1);
+    driver_tell(d, 1, "bulk 16000000");
+    poll(NULL, 0, 100); /* some of it is under way, or all */
+    driver_kill(d, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        if (i == 2)
+            continue;
+        const char *line = driver_await(d, i, "bulk");
+        assert_string_equal(line, i == 1 ? "bulk from 1 got 0" : "bulk from 1 got 16000000");
+    }
+    driver_tell(d, 1, "bulk 3000000"); /* the way of the next one leaves it out */
+    for (unsigned i = 0; i < 4; i++)
+        if (i != 2)
+            driver_await(d, i, i == 1 ? "bulk from 1 got 0" : "bulk from 1 got 3000000");
+}
+
 static void all_at_once(void **state)
 {
     struct driver *d = *state;
@@ -546,6 +585,8 @@ static int test_any_provider(void)
         WITH(three_nodes_agree_on_any_provider),
         WITH(queries_go_both_ways_on_any_provider),
         WITH(a_bulk_streams_on_any_provider),
+        WITH(receivers_pass_a_bulk_on),
+        WITH(a_bulk_outlives_who_passes_it_on),
         WITH(a_killed_member_is_noticed_and_the_others_go_on),
         WITH(a_member_killed_under_load_is_noticed),
         WITH(a_clean_leave_costs_no_timeout),
@@ -575,6 +616,8 @@ int main(int argc, char **argv)
         WITH(one_sender_is_not_delayed_by_idle_ones),
         WITH(queries_of_all_sizes_go_both_ways),
         WITH(a_bulk_of_64_mb_streams_through_a_bounded_window),
+        WITH(receivers_pass_a_bulk_on),
+        WITH(a_bulk_outlives_who_passes_it_on),
         WITH(all_at_once),
         WITH(a_killed_member_is_noticed_and_the_others_go_on),
         WITH(a_shard_below_its_minimum_is_unavailable),
