@@ -261,6 +261,23 @@ static void draw_silence(struct sim_config *config)
     config->limits.one_incident = alone && incidents == 1;
 }
 
+/* Who learns of a death, of the change that follows and of the next death in which order: many orders, if some die
+ * while they speak. A stream of its own, too. */
+static void draw_change_deaths(struct sim_config *config)
+{
+    struct nx_prng prng;
+    nx_prng_init(&prng, config->seed ^ UINT64_C(0xc4a2e));
+    bool changes = false, misses = config->limits.one_incident;
+    for (uint32_t i = 0; i < config->faults_count; i++) {
+        changes |= config->faults[i].kind <= SIM_FAULT_LEAVE;
+        misses |= config->faults[i].some_are_deaf; /* the one who is to say so may not die */
+    }
+    if (!changes || misses || config->nodes < 3 || !nx_prng_chance(&prng, 1, 2))
+        return;
+    config->change_deaths_max = between(&prng, 1, 3);
+    config->change_notice_ns = scaled(&prng, 2000, 500000);
+}
+
 void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
 {
     struct nx_prng prng;
@@ -278,6 +295,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     draw_deafness(config, &prng);
     draw_joins(config, &prng);
     draw_silence(config);
+    draw_change_deaths(config);
     nx_view_assign(NULL, &config->core.spec, &config->view);
     /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost
      * doorbell. */
@@ -341,6 +359,9 @@ void sim_config_print(const struct sim_config *config, FILE *out)
                 " ns, turns to %" PRId64 " ns, %u spins\n",
                 n, config->view.members[n].subgroup, config->loads[n].ops, config->loads[n].burst,
                 config->loads[n].gap_ns, config->loads[n].turn_ns, config->loads[n].spins);
+    if (config->change_deaths_max)
+        fprintf(out, "#   up to %u die in a change, noticed within %" PRId64 " ns\n",
+                config->change_deaths_max, config->change_notice_ns);
     for (uint32_t i = 0; i < config->faults_count; i++)
         print_fault(&config->faults[i], out);
 }

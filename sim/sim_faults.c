@@ -87,3 +87,23 @@ void sim_faults_apply(struct sim_world *world, uint32_t index)
     case SIM_FAULT_FREEZE: freeze(world, fault); break;
     }
 }
+
+void sim_faults_in_change(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    enum nx_change_state state = nx_core_change_state(node->core);
+    nx_vid vid = nx_core_view(node->core)->vid;
+    bool news = node->turns && ((state != node->change && state >= NX_CHANGE_AWAIT_PROPOSAL &&
+                                 state != NX_CHANGE_BLOCKED) ||
+                                vid != node->vid);
+    node->change = state;
+    node->vid = vid;
+    if (!news || node->dying || world->change_deaths >= world->config->change_deaths_max ||
+        !nx_prng_chance(&world->prng, 1, 4))
+        return;
+    world->change_deaths++;
+    world->in_change = (struct sim_fault){.notice_ns = world->config->change_notice_ns};
+    world->death = &world->in_change;
+    node->dying = true;
+    node->writes_to_live = (uint32_t)nx_prng_below(&world->prng, 8);
+}

@@ -1,5 +1,7 @@
 #include "sim_node.h"
 
+#include "sim_faults.h"
+
 #include "common/nx_assert.h"
 
 #include <stdlib.h>
@@ -138,6 +140,7 @@ bool sim_node_step(struct sim_node *node, const struct nx_event *event)
         if (node->turns && nx_prng_chance(&node->prng, 1, 16))
             sim_work_inside(node);
     }
+    sim_faults_in_change(node);
     return post_writes(node);
 }
 

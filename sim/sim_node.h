@@ -84,6 +84,8 @@ struct sim_node {
     struct nx_transfer *transfer;
     bool lacks; /* the state of its shard */
     bool wedged;
+    enum nx_change_state change; /* as of the last step, and … */
+    nx_vid vid;                  /* … the view that it was in */
     struct nx_core *core;
     struct nx_prng prng;
     enum sim_life life;

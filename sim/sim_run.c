@@ -5,6 +5,7 @@
 #include "sim_node.h"
 
 #include "common/nx_assert.h"
+#include "group/membership/mb_suspect.h"
 
 #include <string.h>
 
@@ -155,12 +156,22 @@ static bool run_idle(struct sim_world *world)
     return false;
 }
 
+static bool somebody_leaves(const struct sim_world *world)
+{
+    for (unsigned n = 0; n < world->count; n++)
+        if (world->nodes[n]->leaving && world->nodes[n]->life != SIM_DEAD)
+            return true;
+    return false;
+}
+
 static void run_to_the_end(struct sim_world *world)
 {
     for (unsigned n = 0; n < world->count; n++)
         sim_node_start(world->nodes[n], &world->config->view);
     sim_faults_schedule(world);
     bool rests = run_until_rest(world, grace_ns + 4 * world->config->core.timeout_ns);
+    if (rests && somebody_leaves(world)) /* nobody can let it go, and its end will bring work */
+        rests = run_until_rest(world, grace_ns + NX_LEAVE_PATIENCE_NS);
     if (rests) {
         world->rests = true;
         sim_note(world, 0, SIM_IDLE, (struct sim_record){0});

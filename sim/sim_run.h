@@ -22,6 +22,8 @@ struct sim_world {
     struct nx_prng prng;
     nx_ns now;
     const struct sim_fault *death; /* the latest */
+    uint32_t change_deaths;        /* of those who were telling of a change … */
+    struct sim_fault in_change;    /* … and how the others learn of it */
 };
 
 /* Adds a record of `kind` at this node and time; the caller has filled the rest. */
