@@ -194,12 +194,11 @@ static void nexus_log_shows_and_checks(void **state)
     nx_plog_append(log, 1, 2, 8, "you", 3);
     close_all(log, disk);
     assert_int_equal(run_nexus_log("", out, sizeof out), 0);
-    assert_string_equal(
-        out, "shard CATEGORIZER_TIER.0, group 30313233343536373839616263646500\n"
-             "segment-0000000001.log: from place 0\n"
-             "  at 128        1.0 view         kind 7           5 bytes  crc ok\n"
-             "  at 192        2.0 view         kind 8           3 bytes  crc ok\n"
-             "2 records of 8 bytes; ends with 2.0 view\n");
+    assert_string_equal(out, "shard CATEGORIZER_TIER.0, group 30313233343536373839616263646500\n"
+                             "segment-0000000001.log: from place 0\n"
+                             "  at 128        1.0 view         kind 7           5 bytes  crc ok\n"
+                             "  at 192        2.0 view         kind 8           3 bytes  crc ok\n"
+                             "2 records of 8 bytes; ends with 2.0 view\n");
     assert_int_equal(run_nexus_log("--json", out, sizeof out), 0);
     assert_string_equal(
         out,
