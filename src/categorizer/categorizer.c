@@ -215,10 +215,13 @@ static void on_query_gone(void *ctx, nx_stream stream)
     in->gone = true;
     if (in->job)
         nx_photo_cancel(c, in);
-    bool decided_elsewhere = in->state == NX_INCOMING_DECIDING && in->head.op == NX_REQUEST_INSTALL;
-    if (decided_elsewhere)
-        return; /* its body is wanted at its delivery */
-    if (in->bulk && in->bulk_sent < in->body_bytes)
+    bool is_install = in->head.op == NX_REQUEST_INSTALL;
+    bool is_sent = is_install && in->bulk && in->bulk_sent == in->body_bytes;
+    if (is_sent || (is_install && in->state == NX_INCOMING_DECIDING)) {
+        in->state = NX_INCOMING_DECIDING; /* its body is wanted at its delivery */
+        return;
+    }
+    if (in->bulk)
         nx_bulk_abort(c->group, in->bulk);
     nx_incoming_drop(&c->incomings, in);
 }

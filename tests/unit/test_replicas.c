@@ -510,6 +510,19 @@ static void a_joiner_without_room_says_so(void **state)
     assert_int_equal(world.members[2].readies, 0);
 }
 
+/* The function-tier node that passed it on dies when all is sent: the others have it, so the entry replica must not vote that
+ * it has no files. */
+static void an_install_whose_asker_goes_is_done(void **state)
+{
+    (void)state;
+    nx_stream a = install(0, 7, 1);
+    assert_int_equal(world.listed, 1);
+    nx_categorizer_upcalls()->query_gone(world.members[0].c, a);
+    run(3);
+    assert_serves(0, 7);
+    assert_serves(1, 7);
+}
+
 static void a_bulk_that_a_join_aborts_is_sent_again_once(void **state)
 {
     (void)state;
@@ -560,6 +573,7 @@ int main(void)
         TEST(a_state_that_ends_early_is_followed_by_another),
         TEST(a_shard_that_nobody_knows_any_more_is_empty),
         TEST(a_joiner_without_room_says_so),
+        TEST(an_install_whose_asker_goes_is_done),
         TEST(a_bulk_that_a_join_aborts_is_sent_again_once),
         TEST(a_decision_of_a_view_waits_for_all),
     };
