@@ -112,8 +112,7 @@ static void on_record(void *ctx, const char *name, uint64_t offset, const struct
                (unsigned long long)record->vid, record->kind, record->payload_bytes);
     else
         printf("  at %-10llu %-16s kind %-4u %8u bytes  crc ok\n", (unsigned long long)offset,
-               place_text(record->version, record->vid, text), record->kind,
-               record->payload_bytes);
+               place_text(record->version, record->vid, text), record->kind, record->payload_bytes);
     p->record_begun = true;
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 static const uint64_t GROWN_MAX =
-    (uint64_t)4 << 30; /* however large the state: a log has only so many segments */
+    (uint64_t)4 << 30;                /* however large the state: a log has only so many segments */
 static const nx_ns RETRY_NS = NX_SEC; /* after a checkpoint that failed, for one that may not */
 
 /* --- what the log grows by --------------------------------------------------------------------------------------- */

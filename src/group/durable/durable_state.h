@@ -107,7 +107,7 @@ struct nx_durable {
     enum { NX_COMPACT_NONE, NX_COMPACT_DRAINING, NX_COMPACT_WRITING } compact;
     nx_seq compact_to;
     uint64_t compact_stamp;
-    uint64_t grown, grown_bodies;   /* bytes and bodies since the last checkpoint */
+    uint64_t grown, grown_bodies;     /* bytes and bodies since the last checkpoint */
     uint64_t counted, counted_bodies; /* of these, under the one that is being made */
     nx_ns compact_after;              /* it failed: not before; 0: now */
     bool compacts;                    /* our tier can give its state */
