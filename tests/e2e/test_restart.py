@@ -56,6 +56,10 @@ class RestartCase(DeathCase):
                 node.wait_line(harness.LISTENING)
         return nodes
 
+    def await_lines(self, node, *lines):
+        for line in lines:
+            wait_until(lambda: any(line in said for said in node.errors), node.story())
+
     def answers(self, tag, node=0):
         answer = self.ask(tag, node=node)
         return answer.code == 0 and answer.out.endswith("\nphoto description:red\n")
@@ -106,10 +110,6 @@ class Rejoin(RestartCase):
             if answer.code == 0:
                 installed.append(tag)
             tag += 1
-
-    def await_lines(self, node, *lines):
-        for line in lines:
-            wait_until(lambda: any(line in said for said in node.errors), node.story())
 
     def come_back(self, k):
         """Into the living group: its log was left behind, so it begins anew."""
