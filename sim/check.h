@@ -37,7 +37,9 @@
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
  *   T1  a member that gets the state of its shard gets that of those who have it, at the view's start
  *   T2  no shard delivers with fewer members with state than it needs
- *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean
+ *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
+ *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a shard
+ *       takes no sends or a majority died: then nobody can let it go
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages of
  *       that member
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered

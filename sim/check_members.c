@@ -47,8 +47,8 @@ static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_ve
     const struct sim_record *r = &facts->trace->records[at];
     nx_ns took = r->at - facts->trace->records[facts->leaving[r->node]].at;
     for (unsigned n = 0; n < facts->nodes; n++)
-        if (facts->unlinked[n])
-            return true; /* it takes longer where somebody is silent */
+        if (facts->unlinked[n] && facts->given_up[n] < at)
+            return true; /* it takes longer where somebody was silent before */
     if (facts->stopped || sim_majority_lost(facts) || sim_given_up(facts, r->node, at))
         return true; /* without a majority nobody can let it go */
     if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)

@@ -313,6 +313,19 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
 }
 
+static void l1_a_later_silence_is_no_excuse(void **state)
+{
+    (void)state;
+    const struct sim_limits with = {.leave_ns = 1000, .idle_writes = 2, .timeout_ns = 1000};
+    const char *const later[] = {"[0] n0 leave",
+                                 "[3000] n0 left",
+                                 "[4000] n2 column peer=1 offset=0 total=1 status=2",
+                                 "[4000] n1 stall peer=2 total=5000",
+                                 "[12000] n1 end",
+                                 NULL};
+    assert_string_equal(judge_with(&with, later), "L1");
+}
+
 static void l2_a_leaver_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -408,6 +421,7 @@ int main(void)
         cmocka_unit_test(v5_silence_excuses_what_it_must),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
+        cmocka_unit_test(l1_a_later_silence_is_no_excuse),
         cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
         cmocka_unit_test(q1_rest),
         cmocka_unit_test(t1_a_joiner_gets_the_state_of_the_views_start),
