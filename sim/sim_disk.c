@@ -139,7 +139,8 @@ static void settle_sector(struct sim_disk *d, struct file *f, size_t sector)
         end = at + nx_prng_below(&d->prng, end - at + 1);
     if (end > f->disk.len)
         resize(&f->disk, end);
-    memcpy(f->disk.bytes + at, f->now.bytes + at, end - at);
+    if (end > at) /* an empty file has no bytes to point at */
+        memcpy(f->disk.bytes + at, f->now.bytes + at, end - at);
 }
 
 /* A crash writes a drawn part of what is dirty; the length may have come without the bytes. */

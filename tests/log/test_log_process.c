@@ -41,7 +41,7 @@ static struct nx_plog *open_at(const char *dir, struct nx_disk **disk)
         .segment_bytes = 65536,
         .buffer_bytes = 16384,
         .salt = 99};
-    struct nx_plog *log;
+    struct nx_plog *log = NULL;
     struct nx_err err = {0};
     if (nx_disk_file_open(dir, NX_DISK_OWN, disk, &err) != NX_OK ||
         nx_plog_open(*disk, &config, &log, NULL, &err) != NX_OK)

@@ -93,7 +93,7 @@ static void a_blob_is_named_by_its_bytes(void **state)
     char name[NX_BLOB_NAME_BYTES];
     uint8_t back[8];
     size_t len;
-    uint64_t bytes;
+    uint64_t bytes = 0;
     struct nx_err err = {0};
     put_all("abc", 3, name);
     assert_string_equal(name, abc);

@@ -48,7 +48,7 @@ static void floats_read_back(void **state)
 {
     (void)state;
     const float values[] = {0,        1,       -2.5f,  0.1f,  1e-38f,   3.4028235e38f,
-                            16777217, 0.9408f, 1e-45f, -0.0f, 123456789};
+                            16777216, 0.9408f, 1e-45f, -0.0f, 123456792};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         struct nx_text t;
         nx_text_init(&t, 1000);
