@@ -200,6 +200,8 @@ void nx_change_drop_load(struct nx_categorizer *c, struct nx_job_load *j)
 
 static struct nx_incoming *find_body(struct nx_categorizer *c, const struct nx_delivery *d)
 {
+    if (d->bulk == 0)
+        return NULL; /* a head alone: its files came under another message */
     struct nx_incoming *in = nx_incoming_find(&c->incomings, d->bulk);
     if (in && in->is_bulk)
         return in;

@@ -523,6 +523,27 @@ static void an_install_whose_asker_goes_is_done(void **state)
     assert_serves(1, 7);
 }
 
+/* A request that is repeated is a head without files; the files that others are sending are not its own. */
+static void a_repeated_request_takes_nobody_elses_files(void **state)
+{
+    (void)state;
+    install(0, 7, 1);
+    run(3);
+    uint32_t first = world.listed;
+    nx_stream b = install(0, 8, 2); /* its files are here */
+    nx_stream again = install(1, 7, 1);
+    (void)nx_categorizer_poll(world.members[1].c);
+    assert_int_equal(world.listed, first + 2);
+    struct message other = world.list[first];
+    world.list[first] = world.list[first + 1];
+    world.list[first + 1] = other;
+    run(3);
+    assert_answer(again, NX_OK, "install model successfully.");
+    assert_answer(b, NX_OK, "install model successfully.");
+    assert_serves(0, 8);
+    assert_serves(1, 8);
+}
+
 static void a_bulk_that_a_join_aborts_is_sent_again_once(void **state)
 {
     (void)state;
@@ -574,6 +595,7 @@ int main(void)
         TEST(a_shard_that_nobody_knows_any_more_is_empty),
         TEST(a_joiner_without_room_says_so),
         TEST(an_install_whose_asker_goes_is_done),
+        TEST(a_repeated_request_takes_nobody_elses_files),
         TEST(a_bulk_that_a_join_aborts_is_sent_again_once),
         TEST(a_decision_of_a_view_waits_for_all),
     };
