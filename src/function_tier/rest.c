@@ -532,6 +532,7 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
         r->config.body_bytes_max = r->config.bytes_max; /* more could never be let in */
     struct nx_http_limits limits = nx_http_limits_default();
     limits.body_bytes_max = r->config.body_bytes_max;
+    limits.handling_timeout_ns = config->response_timeout_ns;
     struct nx_http_service service = {r, on_head, on_request, on_cancel, refusal, on_reply};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {

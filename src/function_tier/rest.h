@@ -29,7 +29,8 @@ struct nx_rest_config {
     uint32_t requests_max; /* inferences under way by HTTP */
     uint64_t bytes_max;    /* of their bodies */
     uint64_t body_bytes_max;
-    uint64_t seed;        /* of request ids */
+    nx_ns response_timeout_ns; /* of the group: then 504 */
+    uint64_t seed;             /* of request ids */
     struct nx_auth *auth; /* outlives the services; NULL: everybody may */
 };
 

@@ -133,17 +133,6 @@ static void install_url(struct nx_rest_call *call, const char *url, const char *
         install(call, archive, recipe);
 }
 
-static void name_of_url(const char *url, char *name, size_t cap)
-{
-    size_t len = strnlen(url, cap - 1); /* an url that is longer than a name is refused as such */
-    memcpy(name, url, len);
-    name[len] = 0;
-    char *dot = strrchr(name, '.');
-    if (dot && dot > name &&
-        (strcmp(dot, ".model") == 0 || strcmp(dot, ".mar") == 0 || strcmp(dot, ".zip") == 0))
-        *dot = 0;
-}
-
 void nx_rest_register(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
@@ -156,7 +145,7 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
         nx_err_set(&err, status = NX_INVALID, "Parameter url is required.");
     if (status == NX_OK &&
         (status = parameter(ask, "model_name", name, sizeof name, &err)) == NX_NOT_FOUND) {
-        name_of_url(url, name, sizeof name);
+        nx_archive_name(url, name, sizeof name);
         status = NX_OK;
     }
     if (status == NX_OK &&
