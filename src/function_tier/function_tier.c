@@ -14,6 +14,7 @@
 #include "function_tier/service_v2.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -43,6 +44,8 @@ struct nx_function_tier {
     struct nx_grpc *server;
     struct nx_tls *tls;   /* NULL: the port is plain */
     struct nx_auth *auth; /* NULL: everybody may */
+    struct nx_guard guard;
+    char local_ip[64];
     struct nx_metrics *metrics;
     struct nx_group_status *status;
     struct nx_control control;
@@ -69,7 +72,8 @@ static void take_http(void *ctx, struct nx_stream stream, const char *peer, cons
                       size_t len, nx_ns now)
 {
     struct nx_function_tier *t = ctx;
-    nx_http_adopt(nx_rest_http(t->rest), stream, peer, nx_peer_is_loopback(peer), first, len, now);
+    bool here = nx_peer_is_here(peer, t->guard.local_ip);
+    nx_http_adopt(nx_rest_http(t->rest), stream, peer, here, first, len, now);
 }
 
 static bool make_room(void *ctx)
@@ -122,7 +126,9 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(nx_tls_open(&config->tls, &t->tls, err));
     grpc.tls = t->tls;
     NX_TRY(open_auth(t, config, err));
-    grpc.guard = nx_guard(t->auth);
+    snprintf(t->local_ip, sizeof t->local_ip, "%s", config->local_ip);
+    t->guard = (struct nx_guard){t->auth, rest.manage_anywhere, t->local_ip};
+    grpc.guard = nx_guard_upcall(&t->guard);
     rest.auth = t->auth;
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;

@@ -331,9 +331,8 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     const struct nx_http_ask *ask = nx_http_ask(call->x);
     unsigned flags = call->endpoint->flags;
     uint64_t bytes = announced(ask);
-    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_loopback)
-        nx_rest_refuse(call, 403, NULL,
-                       "models are managed from this machine only (key management)");
+    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_here)
+        nx_rest_refuse(call, 403, NULL, "%s", nx_manage_refusal);
     else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->takes)
         nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
     else if (!(flags & NX_ENDPOINT_INFERS))

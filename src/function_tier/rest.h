@@ -31,7 +31,7 @@ struct nx_rest_config {
     uint64_t body_bytes_max;
     nx_ns response_timeout_ns; /* of the group: then 504 */
     uint64_t seed;             /* of request ids */
-    struct nx_auth *auth; /* outlives the services; NULL: everybody may */
+    struct nx_auth *auth;      /* outlives the services; NULL: everybody may */
 };
 
 enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route *route,

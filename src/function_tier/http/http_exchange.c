@@ -138,7 +138,7 @@ struct nx_http_exchange *nx_http_exchange_open(struct nx_http_conn *conn, const 
     nx_grpc_buffer_init(&x->body, &conn->http->memory);
     x->ask = (struct nx_http_ask){.head = &x->head,
                                   .peer = conn->peer,
-                                  .peer_is_loopback = conn->peer_is_loopback,
+                                  .peer_is_here = conn->peer_is_here,
                                   .begun = now,
                                   .deadline = now + conn->http->limits.handling_timeout_ns};
     choose_id(conn->http, nx_http_head_field(&x->head, "x-request-id"), x->ask.id);
