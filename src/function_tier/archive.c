@@ -217,7 +217,7 @@ static enum nx_status read_folder(struct nx_archive *a, struct nx_err *err)
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
-static enum nx_status check_url(const char *url, struct nx_err *err)
+enum nx_status nx_archive_check_url(const char *url, struct nx_err *err)
 {
     if (url[0] == 0 || strlen(url) >= NX_ARCHIVE_URL_BYTES_MAX)
         return nx_err_set(err, NX_INVALID, "Parameter url must have 1 to %d bytes.",
@@ -258,7 +258,7 @@ static enum nx_status open_in_store(struct nx_archive *a, const char *store, str
 enum nx_status nx_archive_open(const char *store, const char *url, struct nx_archive **archive,
                                struct nx_err *err)
 {
-    NX_TRY(check_url(url, err));
+    NX_TRY(nx_archive_check_url(url, err));
     struct nx_archive *a = nx_calloc(1, sizeof *a);
     if (!a)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for an archive");

@@ -32,6 +32,9 @@ enum nx_status nx_archive_open(const char *store, const char *url, struct nx_arc
 enum nx_status nx_archive_find(const char *store, const char *name, struct nx_archive **archive,
                                struct nx_err *err);
 
+/* Whether `url` names something directly in a store; NX_INVALID, NX_NOT_FOUND. */
+enum nx_status nx_archive_check_url(const char *url, struct nx_err *err);
+
 /* The file or folder names in the store that may hold models: *.mar, *.model, folders; hidden ones left out. At most
  * NX_ARCHIVE_LIST_MAX, sorted. */
 enum { NX_ARCHIVE_LIST_MAX = 256 };

@@ -134,6 +134,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
     NX_TRY(nx_preload_open(t->route, rest.model_store, config->load_models, &t->preload, err));
+    rest.only_model = nx_preload_only(t->preload);
     NX_TRY(open_rest(t, config->local_id, &rest, err));
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),

@@ -134,6 +134,11 @@ enum nx_status nx_preload_open(struct nx_route *route, const char *store, const 
     return NX_OK;
 }
 
+const char *nx_preload_only(const struct nx_preload *p)
+{
+    return p->count == 1 ? p->items[0].name : "";
+}
+
 /* --- moves ---------------------------------------------------------------------------------------- */
 
 static void end_compare(struct nx_preload *p)
@@ -212,7 +217,7 @@ static void begin_install(struct nx_preload *p)
         return;
     }
     p->step = INSTALLING;
-    if (nx_install_start(p->route, archive, in_hand(p)->name, "", installed, p, &p->install,
+    if (nx_install_start(p->route, archive, in_hand(p)->name, "", false, installed, p, &p->install,
                          &err) == NX_OK)
         return;
     nx_archive_close(archive);

@@ -24,6 +24,7 @@ enum nx_compat { NX_COMPAT_BOTH, NX_COMPAT_0_4, NX_COMPAT_1_X };
 
 struct nx_rest_config {
     const char *model_store; /* "": models cannot be registered by url */
+    const char *only_model;  /* what /invocations means by default; "": nothing */
     bool manage_anywhere;
     enum nx_compat compat;
     uint32_t requests_max; /* inferences under way by HTTP */

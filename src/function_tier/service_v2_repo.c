@@ -67,8 +67,8 @@ static enum nx_status load(struct nx_v2_call *v, struct nx_err *err)
 {
     struct nx_archive *archive;
     NX_TRY(nx_archive_find(v->service->config.model_store, v->model, &archive, err));
-    enum nx_status status =
-        nx_install_start(v->service->route, archive, v->model, "", installed, v, &v->install, err);
+    enum nx_status status = nx_install_start(v->service->route, archive, v->model, "", true,
+                                             installed, v, &v->install, err);
     if (status != NX_OK)
         nx_archive_close(archive);
     return status;

@@ -120,7 +120,7 @@ class FarClients(unittest.TestCase):
                 return refused.code().name, refused.details()
 
     def test_http_from_afar(self):
-        for method, path in (("POST", "/models?url=n.mar"), ("DELETE", "/models/m"),
+        for method, path in (("POST", "/models?url=n.mar"), ("PUT", "/models/m"), ("DELETE", "/models/m"),
                              ("POST", "/v2/repository/models/n/load"), ("POST", "/v2/repository/models/m/unload")):
             status, body = self.http(FAR, HERE, method, path)
             self.assertEqual(status, 403, path)

@@ -243,6 +243,7 @@ static bool write_reply(struct nx_http_conn *conn, const struct reply *r)
     int n = snprintf(head, sizeof head,
                      "HTTP/1.1 %d %s\r\nDate: %s\r\nx-request-id: %s\r\n"
                      "Cache-Control: no-cache, no-store, must-revalidate, private\r\n"
+                     "Pragma: no-cache\r\nExpires: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
                      "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n%.*s\r\n",
                      r->status, nx_http_reason(r->status), date_now(conn->http), r->id, r->type,
                      r->len, conn->close_after ? "close" : "keep-alive", (int)r->extra_bytes,
