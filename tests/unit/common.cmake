@@ -1,5 +1,7 @@
-foreach(name IN ITEMS status codec arena ring prng text utf8)
+foreach(name IN ITEMS status codec arena ring prng text utf8 request_trace)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_common)
 endforeach()
 nexus_test(test_config SOURCES test_config.c DEPS nexus_config)
 nexus_test(test_spool SOURCES test_spool.c DEPS nexus_spool)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+nexus_test(test_log_json SOURCES test_log_json.c DEPS nexus_common PkgConfig::JANSSON)
