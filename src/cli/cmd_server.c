@@ -117,6 +117,7 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .tls = {.cert = s->config.tls_cert,
                                                 .key = s->config.tls_key,
                                                 .client_ca = s->config.tls_client_ca},
+                                        .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
                                         .rest = rest_config(&s->config)};
     return nx_function_tier_open(&c, &s->function_tier, err);
@@ -265,13 +266,8 @@ static bool is_in_background(void)
 
 static void reload(struct server *s)
 {
-    struct nx_err err;
-    if (!s->function_tier)
-        return;
-    if (nx_function_tier_reload(s->function_tier, &err) == NX_OK)
-        nx_log_write(NX_LOG_INFO, "SIGHUP: files for clients' connections read again");
-    else
-        nx_warn("SIGHUP: all stays as it was: %s", err.text);
+    if (s->function_tier)
+        nx_function_tier_reload(s->function_tier);
 }
 
 /* The pending signals, each once. True if one of them asks to stop. */
@@ -466,6 +462,15 @@ static int run(struct server *s, struct nx_err *err)
     return EXIT_SUCCESS;
 }
 
+/* Once the configuration is read, what is said is said in its format. */
+static void say_why(const struct nx_err *err)
+{
+    if (nx_log_is_json())
+        nx_log_write(NX_LOG_ERROR, "nexus server: %s", err->text);
+    else
+        fprintf(stderr, "nexus server: %s\n", err->text);
+}
+
 int nx_cmd_server(int argc, char **argv)
 {
     struct server s = {.epoll_fd = -1, .signal_fd = -1};
@@ -477,12 +482,14 @@ int nx_cmd_server(int argc, char **argv)
     }
     if (nx_log_parse_level(s.config.log_level, &level))
         nx_log_set_level(level);
+    if (strcmp(s.config.log_format, "json") == 0)
+        nx_log_set_json(s.config.local_id);
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
     s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)
-        fprintf(stderr, "nexus server: %s\n", err.text);
+        say_why(&err);
     close_server(&s);
     return code;
 }

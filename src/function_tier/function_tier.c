@@ -40,7 +40,8 @@ struct nx_function_tier {
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
-    struct nx_tls *tls;   /* NULL: the port is plain */
+    struct nx_tls *tls; /* NULL: the port is plain */
+    struct nx_observer observer;
     struct nx_auth *auth; /* NULL: everybody may */
     struct nx_metrics *metrics;
     struct nx_group_status *status;
@@ -121,6 +122,10 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(open_auth(t, config, err));
     grpc.guard = nx_guard(t->auth);
     rest.auth = t->auth;
+    t->observer = (struct nx_observer){.log_requests = config->log_requests};
+    rest.observer = &t->observer;
+    grpc.witness = nx_observe_grpc(&t->observer);
+    grpc.seed = ~config->seed; /* other ids than the other wire's */
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
@@ -208,15 +213,26 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
 
-enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err)
+static enum nx_status reload(struct nx_function_tier *tier, struct nx_err *err)
 {
     if (tier->tls)
         NX_TRY(nx_tls_reload(tier->tls, err));
     return tier->auth ? nx_auth_reload(tier->auth, err) : NX_OK;
 }
 
+void nx_function_tier_reload(struct nx_function_tier *tier)
+{
+    struct nx_err err;
+    if (reload(tier, &err) == NX_OK)
+        nx_audit_node("SIGHUP: files for clients' connections read again");
+    else
+        nx_audit_node("SIGHUP: all stays as it was: %s", err.text);
+}
+
 void nx_function_tier_announce_drain(struct nx_function_tier *tier)
 {
+    if (!tier->draining)
+        nx_audit_node("this node stops: it drains");
     tier->draining = true;
     set_serving(tier, false);
     nx_http_announce_drain(nx_rest_http(tier->rest));

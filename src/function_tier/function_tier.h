@@ -22,6 +22,7 @@ struct nx_function_tier_config {
     uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
     uint64_t seed;                 /* of the replica choice */
     struct nx_tls_files tls;       /* paths; no certificate: plain */
+    bool log_requests;             /* a line for each, whatever the level */
     const char *tokens;            /* path; "": everybody may do everything */
     struct nx_rest_config rest;
 };
@@ -44,8 +45,8 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
 /* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
 
-/* Reads the files that clients' connections depend on again. On failure all stays as it was. */
-enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err);
+/* Reads the files that clients' connections depend on again. On failure all stays as it was. The audit is told either way. */
+void nx_function_tier_reload(struct nx_function_tier *tier);
 
 /* The first step of a drain: probes are told that this node is not ready, and all who come are served as before, until those
  * who send them have noticed. */

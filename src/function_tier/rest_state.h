@@ -53,6 +53,7 @@ struct nx_rest_call {
     struct nx_status_ask *status;
     struct nx_v2_request *v2; /* of an inference */
     bool over_rate;           /* Retry-After is set */
+    bool audited;             /* a refusal that the audit was told, or need not be */
     bool nested_reply;        /* Model Server 0.4 */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };

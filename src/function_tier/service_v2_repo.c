@@ -6,16 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *id_of(const struct nx_v2_call *v)
-{
-    const char *id = nx_call_metadata(v->call, "x-request-id");
-    return id ? id : "-";
-}
-
 static void refuse(struct nx_v2_call *v, const char *what, const struct nx_err *err)
 {
-    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), id_of(v), "%s %s refused: %s", what,
-             v->model, err->text);
+    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
+             "%s %s refused: %s", what, v->model, err->text);
     nx_v2_call_fail(v, err);
 }
 
@@ -32,8 +26,8 @@ static bool may_manage(struct nx_v2_call *v, const char *what)
 static void done_well(struct nx_v2_call *v, const char *what)
 {
     uint8_t *nothing = malloc(1);
-    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), id_of(v), "model %s %s", v->model,
-             what);
+    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
+             "model %s %s", v->model, what);
     nx_v2_call_reply(v, nothing ? NX_OK : NX_NO_MEMORY, nothing, 0);
 }
 
