@@ -1,7 +1,7 @@
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 
 #include <stdlib.h>
 
@@ -116,6 +116,7 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
     j->job.item.bytes = in->body_bytes + tensor_bytes;
     j->in = in;
     j->tag = in->head.tag;
+    j->trace = in->head.trace;
     j->model = model;
     j->want = in->head.want;
     j->photo =
@@ -176,8 +177,9 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
     if (j->job.err.status != NX_OK)
         j->answer = (struct nx_answer){.err = j->job.err};
     j->model->queries += j->answer.err.status == NX_OK;
-    nx_debug("tag %u: a photo of %llu bytes: %s%.*s", j->tag, (unsigned long long)j->photo_bytes,
-             j->answer.err.text, (int)j->answer.label_bytes, j->answer.label);
+    nx_log_traced(NX_LOG_DEBUG, &j->trace, "tag %u: a photo of %llu bytes: %s%.*s", j->tag,
+                  (unsigned long long)j->photo_bytes, j->answer.err.text,
+                  (int)j->answer.label_bytes, j->answer.label);
     if (j->in) {
         j->in->answer = j->answer;
         j->in->job = NULL;

@@ -496,12 +496,13 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
         nx_rest_fail(call, &err);
 }
 
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done)
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done)
 {
     struct nx_rest *r = call->rest;
     struct nx_err err;
     uint32_t queries;
     uint64_t bytes, wanted = 0;
+    ask->trace = &nx_http_ask(call->x)->trace;
     nx_route_underway(r->route, &queries, &bytes);
     for (uint32_t i = 0; i < ask->bodies_count; i++)
         wanted += ask->bodies[i].len;

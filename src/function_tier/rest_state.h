@@ -93,7 +93,8 @@ bool nx_rest_name_model(struct nx_rest_call *call, const char *name);
 void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
                  void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
                               uint32_t count));
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done);
+/* As a part of the call's trace. */
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done);
 /* To be called first in an nx_infer_done: counts; false: it failed, and the call is over. */
 bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *result);
 

@@ -47,14 +47,9 @@ void nx_route_close(struct nx_route *route); /* after the group; requests under 
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
 void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
 
-/* `photo` is malloc'd and reserved; the route owns both from NX_OK on. 1 <= tags_count <= NX_ROUTE_TAGS_MAX. */
-enum nx_status nx_route_infer(struct nx_route *route, const uint32_t *tags, uint32_t tags_count,
-                              uint8_t *photo, uint64_t photo_bytes, nx_ns deadline_ns,
-                              nx_route_done *done, void *user, struct nx_route_request **request,
-                              struct nx_err *err);
-
-/* The same for a head of the caller's: INFER with a name and a want, DESCRIBE, LIST. Each of `tags` is asked with it; a LIST
- * of shard i is a question to tag i. `body` may be NULL. */
+/* INFER, DESCRIBE or LIST: each of `tags` is asked with the head; a LIST of shard i is a question to tag i. Each question is a span
+ * of its own below head->trace, if there is one. `body` is malloc'd and reserved; the route owns both from NX_OK on. It may be
+ * NULL. 1 <= tags_count <= NX_ROUTE_TAGS_MAX. */
 enum nx_status nx_route_ask(struct nx_route *route, const struct nx_request_head *head,
                             const uint32_t *tags, uint32_t tags_count, uint8_t *body,
                             uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,

@@ -2,7 +2,7 @@
 #include "function_tier/route_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 #include "common/nx_assert.h"
 
 #include <stdlib.h>
@@ -168,6 +168,9 @@ void nx_leg_aim(struct nx_leg *leg, nx_rank peer)
     struct nx_request_head head = q->head;
     head.tag = leg->tag;
     head.time_left_ns = time_left(q->deadline_ns);
+    if (nx_trace_is_there(&q->head.trace))
+        nx_trace_child(&q->route->prng, &q->head.trace, &leg->trace);
+    head.trace = leg->trace;
     leg->head_bytes = nx_request_encode(&head, leg->head, sizeof leg->head);
     nx_assert(leg->head_bytes > 0);
     leg->peer = peer;
@@ -252,7 +255,7 @@ bool nx_leg_send_again(struct nx_leg *leg)
         (changes && !q->copy.whole_so_far) || nx_clock_now() >= q->deadline_ns ||
         nx_route_choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
-    nx_debug("tag %u: sent again, to rank %u", leg->tag, peer);
+    nx_log_traced(NX_LOG_DEBUG, &q->head.trace, "tag %u: sent again, to rank %u", leg->tag, peer);
     r->outstanding[leg->peer]--;
     leg->resends++;
     nx_leg_aim(leg, peer);

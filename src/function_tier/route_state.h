@@ -18,7 +18,8 @@ struct nx_leg {
     nx_stream stream; /* 0: not opened yet */
     uint8_t head[NX_HEAD_BYTES_MAX];
     size_t head_bytes;
-    uint64_t sent; /* of head and photo together */
+    struct nx_trace_ids trace; /* its span, below the request's; a fresh one each time it is sent */
+    uint64_t sent;             /* of head and photo together */
     uint32_t resends;
     bool done;
     bool lost;      /* what was sent of it cannot be sent again */

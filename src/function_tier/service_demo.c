@@ -294,11 +294,13 @@ static void end_photo(struct nx_call *call, nx_ns now)
 {
     (void)now;
     struct upload *u = nx_call_user(call);
+    struct nx_request_head head = {.op = NX_REQUEST_INFER, .trace = *nx_call_trace(call)};
     struct nx_err err;
     if (!is_complete(u))
         return;
-    if (nx_route_infer(u->service->route, u->tags.tags, u->tags.tag_count, u->photo, u->announced,
-                       nx_call_deadline(call), photo_done, u, &u->request, &err) == NX_OK)
+    if (nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
+                     u->announced, nx_call_deadline(call), photo_done, u, &u->request,
+                     &err) == NX_OK)
         u->photo = NULL; /* the route's now */
     else
         fail(u, &err);
@@ -397,6 +399,7 @@ static void start_install(struct upload *u, const struct nx_pb_model *model)
     u->started = true;
     u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes;
     enum nx_status status = make_install(model, &head, &err);
+    head.trace = *nx_call_trace(u->call);
     if (status == NX_OK)
         keep_for_audit(u, &head);
     if (status != NX_OK ||
@@ -470,6 +473,7 @@ static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes
         status = choose_request_id(removal.has_request_id, removal.request_id, &head.request, &err);
     if (status == NX_OK) {
         head.tag = removal.tag;
+        head.trace = *nx_call_trace(call);
         keep_for_audit(u, &head);
         status = nx_route_change(u->service->route, &head, change_done, u, &u->request, &err);
     }

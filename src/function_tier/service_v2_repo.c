@@ -72,7 +72,8 @@ static enum nx_status load(struct nx_v2_call *v, struct nx_err *err)
     struct nx_archive *archive;
     NX_TRY(nx_archive_find(v->service->config.model_store, v->model, &archive, err));
     enum nx_status status =
-        nx_install_start(v->service->route, archive, v->model, "", installed, v, &v->install, err);
+        nx_install_start(v->service->route, archive, v->model, "", nx_call_trace(v->call),
+                         installed, v, &v->install, err);
     if (status != NX_OK)
         nx_archive_close(archive);
     return status;
@@ -108,7 +109,7 @@ enum nx_call_take nx_v2_take_unload(struct nx_call *call, const uint8_t *bytes, 
 {
     (void)now;
     struct nx_v2_call *v = nx_call_user(call);
-    struct nx_request_head head = {.op = NX_REQUEST_REMOVE};
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .trace = *nx_call_trace(call)};
     struct nx_err err;
     if (!may_manage(v, "unload") || !nx_v2_call_read(v, NX_PB_V2_UNLOAD, bytes, len))
         return NX_CALL_TAKEN;

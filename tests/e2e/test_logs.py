@@ -82,6 +82,15 @@ class Logs(HttpCase):
         self.assertGreater(line["duration_us"], 0)
         self.assertRegex(line["client"], r"^127\.0\.0\.1:\d+$")
 
+    def test_the_trace_goes_on_at_the_replica(self):
+        trace = os.urandom(16).hex()
+        self.get("/predictions/1", method="POST", body=self.red, traceparent="00-%s-%s-01" % (trace, "b7ad6b7169203331"))
+        self.assertIn("a photo of %d bytes: red" % len(self.red), self.wait_line(1, trace_id=trace)["message"])
+        trace = os.urandom(16).hex()
+        self.call("/sospdemo.FunctionTierService/RemoveModel", wire.remove_request(77), ("authorization", "Bearer " + SECRET),
+                  ("traceparent", "00-%s-%s-00" % (trace, "b7ad6b7169203331")))
+        self.assertEqual(self.wait_line(1, trace_id=trace)["message"], "tag 77: tag 77 is not installed")
+
     def test_a_request_by_grpc(self):
         auth = ("authorization", "Bearer " + SECRET)
         code, metadata = self.call("/inference.GRPCInferenceService/ModelReady", wire.blob(1, b"1"), auth,
