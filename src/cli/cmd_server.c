@@ -39,6 +39,7 @@ static const nx_ns REJOIN_CALM_NS = 60 * NX_SEC;  /* … until it was a member f
 struct server {
     struct nx_config config;
     struct nx_group_config group_config;
+    struct nx_spans *spans;                 /* NULL: no traces are told */
     struct nx_group *group;                 /* NULL: OUTSIDE, until rejoin_at */
     struct nx_function_tier *function_tier; /* one of the two */
     struct nx_categorizer *categorizer;
@@ -117,6 +118,7 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .tls = {.cert = s->config.tls_cert,
                                                 .key = s->config.tls_key,
                                                 .client_ca = s->config.tls_client_ca},
+                                        .spans = s->spans,
                                         .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
                                         .rest = rest_config(&s->config)};
@@ -132,6 +134,7 @@ static enum nx_status open_categorizer(struct server *s, struct nx_err *err)
                                       .profiles = s->config.profiles,
                                       .memory_bytes = (uint64_t)s->config.memory_mb << 20,
                                       .spool_folder = ".",
+                                      .spans = s->spans,
                                       .spool_bytes = (uint64_t)s->config.memory_mb << 21};
     return nx_categorizer_open(&c, &s->categorizer, err);
 }
@@ -194,11 +197,21 @@ static enum nx_status open_loop(struct server *s, struct nx_err *err)
     return NX_OK;
 }
 
+static enum nx_status open_spans(struct server *s, struct nx_err *err)
+{
+    struct nx_spans_config c = {.url = s->config.otlp,
+                                .node = s->config.local_id,
+                                .tier = s->config.tier,
+                                .seed = (uint64_t)nx_clock_wall() * 31 + s->config.local_id};
+    return c.url[0] ? nx_spans_open(&c, &s->spans, err) : NX_OK;
+}
+
 static enum nx_status open_server(struct server *s, struct nx_err *err)
 {
     s->group_config = group_config(&s->config);
     NX_TRY(nx_spec_check(&s->group_config.spec, err));
     NX_TRY(open_loop(s, err));
+    NX_TRY(open_spans(s, err));
     if (s->group_config.subgroup == FUNCTION) {
         NX_TRY(open_function_tier(s, err));
         watch(s, nx_function_tier_fd(s->function_tier));
@@ -212,6 +225,8 @@ static void close_server(struct server *s)
     if (s->function_tier)
         nx_function_tier_close(s->function_tier);
     close_group(s);
+    if (s->spans)
+        nx_spans_close(s->spans);
     if (s->epoll_fd >= 0)
         close(s->epoll_fd);
     if (s->signal_fd >= 0)

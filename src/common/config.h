@@ -43,6 +43,7 @@ struct nx_config {
     uint32_t
         heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
+    char otlp[NX_CONFIG_PATH_BYTES];        /* where spans go; empty: nowhere */
     char log_format[NX_CONFIG_TEXT_BYTES];  /* "plain" or "json" */
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */

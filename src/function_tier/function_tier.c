@@ -122,13 +122,15 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(open_auth(t, config, err));
     grpc.guard = nx_guard(t->auth);
     rest.auth = t->auth;
-    t->observer = (struct nx_observer){.log_requests = config->log_requests};
+    t->observer =
+        (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
     rest.observer = &t->observer;
     grpc.witness = nx_observe_grpc(&t->observer);
     grpc.seed = ~config->seed; /* other ids than the other wire's */
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
+    nx_route_set_spans(t->route, config->spans);
     NX_TRY(open_rest(t, config->local_id, &rest, err));
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),

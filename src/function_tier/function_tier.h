@@ -9,6 +9,7 @@
 #include "function_tier/rest.h"
 #include "function_tier/tls/tls.h"
 #include "group/group.h"
+#include "telemetry/spans.h"
 
 /* An upload that sends nothing for so long is given up: it holds room that others wait for. */
 #define NX_UPLOAD_STALL_NS (15 * NX_SEC)
@@ -22,6 +23,7 @@ struct nx_function_tier_config {
     uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
     uint64_t seed;                 /* of the replica choice */
     struct nx_tls_files tls;       /* paths; no certificate: plain */
+    struct nx_spans *spans;        /* outlives the tier; NULL: none are exported */
     bool log_requests;             /* a line for each, whatever the level */
     const char *tokens;            /* path; "": everybody may do everything */
     struct nx_rest_config rest;

@@ -2,15 +2,18 @@
  *
  * A log line, "request answered", with the request's id, its trace, what was asked, by whom, and how it ended: at level debug,
  * or at every level if `log_requests`.
+ * A span, kind SERVER, if the request's trace is sampled and spans are exported.
  * Thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_OBSERVE_H
 #define NX_FUNCTION_TIER_OBSERVE_H
 
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/http/http_server.h"
+#include "telemetry/spans.h"
 
 struct nx_observer {
     bool log_requests;
+    struct nx_spans *spans; /* NULL: none are exported */
 };
 
 /* As nx_http_service's on_reply. */

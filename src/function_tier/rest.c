@@ -405,6 +405,8 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
         return;
     }
     call->endpoint = find(ask, call->words, &methods);
+    if (call->endpoint)
+        nx_http_set_route(x, call->endpoint->path);
     if (refused_by_token(call, now))
         return;
     if (!call->endpoint && methods) {
@@ -546,7 +548,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
         r->config.body_bytes_max = r->config.bytes_max; /* more could never be let in */
     struct nx_http_limits limits = nx_http_limits_default();
     limits.body_bytes_max = r->config.body_bytes_max;
-    struct nx_http_service service = {r, on_head, on_request, on_cancel, refusal, on_reply, false};
+    struct nx_http_service service = {
+        r, on_head, on_request, on_cancel, refusal, on_reply, config->observer->spans != NULL};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
         free(r);

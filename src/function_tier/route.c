@@ -113,7 +113,6 @@ static uint32_t aim_at_replicas(struct nx_route_request *q, uint32_t shard, uint
         nx_rank rank = (nx_rank)__builtin_ctzll(left);
         leg->request = q;
         leg->shard = shard;
-        leg->node = nx_group_view(q->route->group)->members[rank].node;
         nx_leg_aim(leg, rank);
     }
     return first;
@@ -168,6 +167,7 @@ void nx_route_cancel(struct nx_route_request *q)
         if (leg->done)
             continue;
         q->route->outstanding[leg->peer]--;
+        nx_leg_trace(leg, &(struct nx_err){NX_CANCELLED, "nobody waits any more"});
         if (leg->stream)
             nx_query_cancel(q->route->group, leg->stream);
     }
@@ -333,6 +333,11 @@ void nx_route_attach(struct nx_route *route, struct nx_group *group)
 {
     route->group = group;
     route->down = (struct nx_err){0};
+}
+
+void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans)
+{
+    route->spans = spans;
 }
 
 void nx_route_detach(struct nx_route *r, const struct nx_err *why)

@@ -19,6 +19,7 @@
 #include "categorizer/categorizer_wire.h"
 #include "function_tier/view_history.h"
 #include "group/group.h"
+#include "telemetry/spans.h"
 
 enum {
     NX_ROUTE_TAGS_MAX = 64, /* of one photo */
@@ -41,6 +42,8 @@ const struct nx_group_upcalls *nx_route_upcalls(
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
 /* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
 void nx_route_detach(struct nx_route *route, const struct nx_err *why);
+/* Each question becomes a span, kind CLIENT, in the trace that its head has. Before the first of them. */
+void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
 /* Room for a photo before its bytes come: NX_UNAVAILABLE over the bound. Give back what infer did not take. */

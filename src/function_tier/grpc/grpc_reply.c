@@ -108,6 +108,11 @@ const char *nx_call_path(const struct nx_call *call)
     return path ? path : ""; /* a header list over the limit */
 }
 
+bool nx_call_is_known(const struct nx_call *call)
+{
+    return call->method != NULL;
+}
+
 const char *nx_call_peer(const struct nx_call *call)
 {
     return call->peer;

@@ -202,6 +202,7 @@ void nx_call_set_user(struct nx_call *call, void *user);
 void *nx_call_user(const struct nx_call *call); /* NULL until set */
 void *nx_call_ctx(const struct nx_call *call);  /* the method's ctx */
 const char *nx_call_path(const struct nx_call *call);
+bool nx_call_is_known(const struct nx_call *call);    /* there is such a method */
 const char *nx_call_peer(const struct nx_call *call); /* "127.0.0.1:4711" */
 /* Who calls, as the guard named them, for logs; "" if it did not. Cut at NX_CALL_CALLER_BYTES - 1. */
 void nx_call_name_caller(struct nx_call *call, const char *name);

@@ -182,6 +182,11 @@ void nx_http_set_about(struct nx_http_exchange *x, const char *about)
     snprintf(x->ask.about, sizeof x->ask.about, "%s", about);
 }
 
+void nx_http_set_route(struct nx_http_exchange *x, const char *route)
+{
+    x->ask.route = route;
+}
+
 void nx_http_name_caller(struct nx_http_exchange *x, const char *name)
 {
     snprintf(x->ask.caller, sizeof x->ask.caller, "%s", name);

@@ -40,6 +40,7 @@ struct nx_http_ask {
     bool peer_is_loopback;
     char id[NX_REQUEST_NAME_BYTES];    /* the client's x-request-id, or a fresh one */
     struct nx_trace_ids trace;         /* this exchange's span, below the client's if it told one */
+    const char *route;                 /* the pattern that its path fits, static; NULL until set */
     char caller[NX_HTTP_CALLER_BYTES]; /* who asks, as the service named them */
     char about[NX_HTTP_ABOUT_BYTES];   /* what the service says that it is about, for logs */
     nx_ns begun;                       /* when its head was whole */
@@ -115,6 +116,7 @@ void nx_http_set_body_max(struct nx_http_exchange *x, uint64_t bytes);
 
 /* For logs; cut where the ask has no more room. */
 void nx_http_set_about(struct nx_http_exchange *x, const char *about);
+void nx_http_set_route(struct nx_http_exchange *x, const char *route);
 void nx_http_name_caller(struct nx_http_exchange *x, const char *name);
 
 /* A header beside those that every reply has. Both are copied; too many are dropped. No control bytes. */
