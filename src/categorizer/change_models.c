@@ -1,7 +1,7 @@
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 #include "common/nx_assert.h"
 
 #include <stdlib.h>
@@ -369,7 +369,7 @@ static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,
     struct nx_entry *removed;
     struct nx_outcome outcome;
     nx_store_remove(c->store, head->tag, head->name, &head->request, &removed, &outcome);
-    nx_info("tag %u: %s", head->tag, outcome.err.text);
+    nx_log_traced(NX_LOG_INFO, &head->trace, "tag %u: %s", head->tag, outcome.err.text);
     if (removed)
         nx_change_retire(removed);
     settle(c, &outcome, d->seq);

@@ -49,6 +49,8 @@ struct nx_config {
     uint32_t
         heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
+    char otlp[NX_CONFIG_PATH_BYTES];        /* where spans go; empty: nowhere */
+    char log_format[NX_CONFIG_TEXT_BYTES];  /* "plain" or "json" */
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
     char provider[NX_CONFIG_TEXT_BYTES];
@@ -71,7 +73,8 @@ struct nx_config {
     /* PEM files, from the node's folder; empty: none */
     char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
     char tls_client_ca[NX_CONFIG_PATH_BYTES];
-    char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
+    char tokens[NX_CONFIG_PATH_BYTES];       /* from the node's folder; empty: everybody may */
+    char log_requests[NX_CONFIG_TEXT_BYTES]; /* "yes": a line for each, whatever the level */
     /* [PERS] */
     char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
