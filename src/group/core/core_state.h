@@ -78,7 +78,8 @@ struct nx_core {
     nx_rankset relays_for, relayed_by_others;         /* senders */
     nx_rankset turned;                    /* senders whose way to us is another than a turn ago */
     nx_rank pass_on_from[NX_MEMBERS_MAX]; /* per peer: the sender whose turn it is */
-    uint64_t sleep_epoch;                 /* odd: we said that we sleep */
+    uint64_t sleep_epoch;                 /* odd: we said that we sleep, … */
+    nx_rankset untold_night;              /* … but not to these yet, which take no writes */
     nx_rankset unrung;                    /* peers that may sleep through a write of ours */
     nx_rankset ring;       /* peers that fell asleep before they saw our last write */
     uint32_t beats_posted; /* writes of this turn that carry a beat and nothing else */
