@@ -49,7 +49,7 @@ void sim_fabric_connect(struct sim_fabric *fabric, unsigned a, unsigned b)
     struct sim_lane *lanes[] = {lane(fabric, a, b), lane(fabric, b, a)};
     for (int i = 0; i < 2; i++) {
         uint32_t number = lanes[i]->number + 1; /* what was scheduled is void */
-        *lanes[i] = (struct sim_lane){.number = number};
+        *lanes[i] = (struct sim_lane){.number = number, .stalled_until = lanes[i]->stalled_until};
     }
 }
 
