@@ -57,7 +57,7 @@ static void freeze(struct sim_world *world, const struct sim_fault *fault)
 void sim_faults_apply(struct sim_world *world, uint32_t index)
 {
     const struct sim_fault *fault = &world->config->faults[index];
-    nx_rank victim = last_of(world, fault->node), peer = last_of(world, fault->peer);
+    nx_rank victim = last_of(world, fault->node);
     struct sim_node *node = world->nodes[victim];
     switch (fault->kind) {
     case SIM_FAULT_KILL:
@@ -79,8 +79,12 @@ void sim_faults_apply(struct sim_world *world, uint32_t index)
         world->death = fault; /* who is put out dies of it */
         sim_world_cut(world, fault);
         break;
-    case SIM_FAULT_STALL: stall(world, victim, peer, heals_at(world, fault)); break;
-    case SIM_FAULT_PART: part(world, victim, peer, heals_at(world, fault)); break;
+    case SIM_FAULT_STALL:
+        stall(world, victim, last_of(world, fault->peer), heals_at(world, fault));
+        break;
+    case SIM_FAULT_PART:
+        part(world, victim, last_of(world, fault->peer), heals_at(world, fault));
+        break;
     case SIM_FAULT_HUSH:
         for (nx_rank other = 0; other < world->count; other++)
             part(world, victim, other, heals_at(world, fault));
