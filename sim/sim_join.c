@@ -33,11 +33,16 @@ static bool is_member(const struct sim_world *world, unsigned node)
     return lives(world, node) && !world->nodes[node]->waiting;
 }
 
+static bool is_awake(const struct sim_world *world, unsigned node)
+{
+    return is_member(world, node) && world->nodes[node]->paused_until <= world->now;
+}
+
 /* What is asked of a member over a link that stands still, or of one that does, is not answered in time. */
 static bool answers(const struct sim_world *world, unsigned asker, unsigned member)
 {
     nx_ns now = world->now;
-    return is_member(world, member) && world->nodes[member]->paused_until <= now &&
+    return is_awake(world, member) &&
            sim_fabric_stalled_until(&world->fabric, asker, member) <= now &&
            sim_fabric_stalled_until(&world->fabric, member, asker) <= now;
 }
@@ -66,11 +71,10 @@ static unsigned find_leader(struct sim_world *world)
     unsigned first = (unsigned)nx_prng_below(&world->prng, world->count);
     for (unsigned i = 0; i < world->count; i++) {
         unsigned n = (first + i) % world->count;
-        if (!is_member(world, n) || world->nodes[n]->paused_until > world->now ||
-            nx_core_leader(world->nodes[n]->core) == NX_RANK_NONE)
+        if (!is_awake(world, n) || nx_core_leader(world->nodes[n]->core) == NX_RANK_NONE)
             continue;
         unsigned leader = sim_node_who(world->nodes[n], nx_core_leader(world->nodes[n]->core));
-        if (!is_member(world, leader))
+        if (!is_awake(world, leader))
             continue;
         const struct sim_node *l = world->nodes[leader];
         if (nx_core_leader(l->core) == l->seat)
@@ -272,7 +276,7 @@ void sim_join_step(struct sim_world *world, const struct sim_event *event)
         return;
     if (step != CALL && !lives(world, x->join.leader))
         return; /* it was bereaved */
-    if (step == PROPOSE && world->nodes[x->join.leader]->paused_until > world->now)
+    if (step == PROPOSE && !is_awake(world, x->join.leader))
         return; /* it starts over in its time */
     switch (step) {
     case CALL: call(world, joiner); break;

@@ -41,7 +41,8 @@ struct nx_core {
     nx_rank admitted_by[NX_MEMBERS_MAX]; /* … and who led then */
     nx_rankset joins;                    /* we lead: seats to propose */
     nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
-    nx_rankset reborn; /* members that are known to be dead, since their nodes ask to join */
+    nx_rankset
+        reborn; /* members that are known to be dead, since their nodes ask to join; perhaps not suspected yet */
 
     bool began_among_others; /* we joined a group that was there */
     bool
