@@ -18,7 +18,8 @@
  *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
  *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask a member
  *       that died without a notice while there is no majority
- *   W1  after a member is reported down, a node accepts no sends until the next view
+ *   W1  after a member is reported down, a node accepts no sends until the next view (a bulk is no send: its place
+ *       in the order is its commit's)
  *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
  *       put out. Wrongly given up: a connection of it was cut; or for the timeout nothing of it landed at another, or
  *       nothing of another at it, not counting that other's own
