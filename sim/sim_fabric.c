@@ -285,8 +285,10 @@ static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
                           const struct sim_write *w)
 {
     static const uint8_t laws[NX_ROW_WORDS] = {
-#define SIM_COLUMN_LAW(column, law, life) \
-    [column] = law == NX_LAW_GROWS ? SIM_LAW_GROWS : SIM_LAW_FREE,
+#define SIM_COLUMN_LAW(column, law, life)                    \
+    [column] = column == NX_COL_COMMITTED ? SIM_LAW_DECISION \
+               : law == NX_LAW_GROWS      ? SIM_LAW_GROWS    \
+                                          : SIM_LAW_FREE,
         NX_COLUMN_LIST(SIM_COLUMN_LAW)
 #undef SIM_COLUMN_LAW
     };

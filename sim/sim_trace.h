@@ -91,7 +91,12 @@ enum sim_foul {
 enum { SIM_STUCK_QUERY = 3 }; /* STUCK's id: with a query to peer, and with nothing else */
 
 /* How a column may change. */
-enum sim_law { SIM_LAW_GROWS, SIM_LAW_SET_GROWS, SIM_LAW_FREE };
+enum sim_law {
+    SIM_LAW_GROWS,
+    SIM_LAW_SET_GROWS,
+    SIM_LAW_FREE,
+    SIM_LAW_DECISION /* grows; {number of a view, whatever its writer says is decided for it} */
+};
 
 struct sim_record {
     nx_ns at;

@@ -246,6 +246,14 @@ static void v1_to_v4_views_are_one_chain(void **state)
     assert_rule("V4", THREE, LOST_1, "n0 view id=2 mask=5",
                 "n0 asked peer=1 id=9 len=1 total=2 hash=1");
     assert_rule("V6", THREE, LOST_1, "n0 end");
+    /* what is decided is the same, though nobody lives to install it; who comes in the view says who is in it */
+    assert_rule("", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3",
+                "n0 column peer=1 offset=16 total=8589934593 status=3",
+                "n1 column peer=0 offset=16 total=8589934593 status=3", "n2 comes peer=2 id=9",
+                "n2 view id=2 mask=7", "n0 column peer=2 offset=32 total=8589934599 status=3");
+    assert_rule("V1", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3",
+                "n0 column peer=1 offset=16 total=8589934593 status=3",
+                "n1 column peer=0 offset=16 total=8589934594 status=3");
 }
 
 static void d4_and_d5_survivors_end_a_view_alike(void **state)
