@@ -3,7 +3,8 @@
  * They share no code with the core and know nothing of its state: only what nodes asked, what they
  * were told, and what landed in their memory. The names are those of the group layer's promises:
  *
- *   V1  same vid, same members, also of what is only said to be decided; V2  each view holds a majority of its predecessor, leavers counted
+ *   V1  same vid, same members, also of a view that is only said to be decided
+ *   V2  each view holds a majority of its predecessor, leavers counted
  *   V3  a member stands in the views it installs; vids go up by one
  *   V4  after a view nothing is handed up of who is not in it
  *   D4  members that install a view together have delivered the same
