@@ -28,6 +28,9 @@ struct admit {
     struct nx_boot_hello hello;
 };
 
+static_assert(1 + 4 + 8 + 8 + NX_BOOT_HELLO_BYTES_MAX + 1 <= NX_ADMIT_BYTES_MAX,
+              "a hello that tells nothing of a disk fits the query");
+
 static size_t encode_admit(const struct admit *a, uint8_t bytes[NX_ADMIT_BYTES_MAX])
 {
     uint8_t frame[NX_BOOT_FRAME_MAX];

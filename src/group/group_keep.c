@@ -13,11 +13,16 @@ static void disk_failed(struct nx_group *g, const struct nx_err *why)
         (void)nx_group_leave(g);
 }
 
+void nx_group_keep_again(struct nx_group *g)
+{
+    if (g->disk.durable)
+        nx_bootstrap_offer(g->boot, nx_durable_offer(g->disk.durable));
+}
+
 enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err)
 {
     NX_TRY(nx_group_disk_open(&g->disk, &g->config, g->epoll_fd, err));
-    if (g->disk.durable)
-        nx_bootstrap_offer(g->boot, nx_durable_offer(g->disk.durable));
+    nx_group_keep_again(g);
     return NX_OK;
 }
 

@@ -128,6 +128,8 @@ void nx_group_close_below(struct nx_group_below *below, size_t region_bytes);
 /* group_keep.c; all without effect where nothing is kept */
 enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err);
 bool nx_group_keep_turn(struct nx_group *g, nx_ns now);
+/* Before the next attempt to become a member: what our disk holds now. */
+void nx_group_keep_again(struct nx_group *g);
 /* Before the tier sees it. */
 void nx_group_keep_upcall(struct nx_group *g, const struct nx_upcall *u);
 /* Our shard's state came from another member just now. */

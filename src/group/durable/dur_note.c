@@ -30,7 +30,7 @@ static bool same_places(const struct nx_dur_view *a, const struct nx_dur_view *b
     return true;
 }
 
-bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view)
+static bool add(struct nx_dur_note *note, const struct nx_dur_view *view, uint32_t most)
 {
     nx_assert(view->vid > 0 && view->count > 0 && view->count <= NX_DUR_MEMBERS_MAX);
     const struct nx_dur_view *newest = nx_dur_newest(note);
@@ -41,10 +41,20 @@ bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view)
         note->views[note->count - 1] = *view;
         return true;
     }
-    if (note->count == NX_DUR_VIEWS_MAX)
+    if (note->count >= most)
         return false;
     note->views[note->count++] = *view;
     return true;
+}
+
+bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view)
+{
+    return add(note, view, NX_DUR_VIEWS_LIVE_MAX);
+}
+
+bool nx_dur_note_begin(struct nx_dur_note *note, const struct nx_dur_view *view)
+{
+    return add(note, view, NX_DUR_VIEWS_MAX);
 }
 
 static bool has_state(const struct nx_dur_view *view, uint8_t subgroup, uint8_t shard)

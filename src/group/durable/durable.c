@@ -30,7 +30,7 @@ static void make_offer(struct nx_durable *d)
     *o = (struct nx_dur_offer){.node = d->config.node,
                                .subgroup = (uint8_t)d->config.subgroup,
                                .shard = d->shard,
-                               .has_note = d->has_note,
+                               .has_note = d->note.count > 0,
                                .has_log = d->log && !d->note.void_log,
                                .note = d->note};
     memcpy(o->group_id, d->owner.group_id, sizeof o->group_id);
@@ -55,7 +55,6 @@ static enum nx_status read_note(struct nx_durable *d, struct nx_err *err)
         status = nx_dur_note_decode(bytes, bytes_len, &d->note, &why);
     if (status != NX_OK)
         return nx_err_set(err, status, "%s/" NOTE_NAME ": %s", d->folder, why.text);
-    d->has_note = d->note.count > 0;
     return NX_OK;
 }
 
@@ -153,19 +152,26 @@ static struct nx_dur_view shape_of(const struct nx_durable *d, const struct nx_v
     return shape;
 }
 
+static bool is_noted(const struct nx_durable *d, const struct nx_view *view)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    return newest && newest->vid == view->vid && newest->incarnation == view->incarnation;
+}
+
 static void note_view(struct nx_durable *d, const struct nx_view *view, bool joined)
 {
     struct nx_dur_view shape = shape_of(d, view);
-    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
-    if (newest && newest->vid == shape.vid && newest->incarnation == shape.incarnation)
+    if (is_noted(d, view))
         return; /* prepared */
-    bool noted = joined ? nx_dur_note_join(&d->note, &shape) : nx_dur_note_add(&d->note, &shape);
-    if (noted)
+    if (joined ? nx_dur_note_join(&d->note, &shape) : nx_dur_note_add(&d->note, &shape)) {
         d->note_dirty = true;
-    else
-        nx_warn("view %llu finds no room in the note of views: nothing is durable until one is "
-                "known to all members",
-                (unsigned long long)view->vid);
+        return;
+    }
+    nx_warn("view %llu is not noted: %u views came and went before all of their members had noted "
+            "them; no change is acknowledged until the members of view %llu are together again, "
+            "or all nodes are stopped and started; nothing is lost",
+            (unsigned long long)view->vid, d->note.count,
+            (unsigned long long)nx_dur_newest(&d->note)->vid);
 }
 
 static nx_rank rank_here(const struct nx_durable *d, const struct nx_view *view)
@@ -183,6 +189,24 @@ static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *vie
     return nx_dur_open_shard(d, (uint8_t)shard, err);
 }
 
+/* An earlier view that we prepared for stays in the note: others may have begun in it without us. */
+static enum nx_status note_beginning(struct nx_durable *d, const struct nx_view *view,
+                                     struct nx_err *err)
+{
+    struct nx_dur_view shape = shape_of(d, view);
+    if (is_noted(d, view))
+        return NX_OK;
+    if (!nx_dur_note_begin(&d->note, &shape))
+        return nx_err_set(err, NX_UNAVAILABLE,
+                          "%s/" NOTE_NAME " has no room for view %llu: it holds %u views, up to "
+                          "%llu, with which the group began or went on and of which nobody knows "
+                          "that all members noted them",
+                          d->folder, (unsigned long long)view->vid, d->note.count,
+                          (unsigned long long)nx_dur_newest(&d->note)->vid);
+    d->note_dirty = true;
+    return NX_OK;
+}
+
 enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *view,
                                   struct nx_err *err)
 {
@@ -192,7 +216,8 @@ enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *vi
     NX_TRY(take_shard(d, view, self, err));
     d->preparing = true;
     d->note_after = NX_SEQ_NONE;
-    note_view(d, view, false);
+    NX_TRY(note_beginning(d, view, err));
+    make_offer(d);
     return d->failed.status == NX_OK ? NX_OK
                                      : nx_err_set(err, d->failed.status, "%s", d->failed.text);
 }
@@ -227,7 +252,7 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
 {
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
-    d->begun_here = d->preparing;
+    d->begun_here = d->preparing && !joined; /* what we prepared for last may not be this */
     d->preparing = false;
     d->vid = view->vid;
     d->heard_written = d->heard_certain = false;

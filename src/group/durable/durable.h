@@ -51,7 +51,8 @@ enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx
 /* Waits until what was handed over is on the disk. */
 void nx_durable_close(struct nx_durable *durable);
 
-/* What this node brings to the bootstrap; valid until prepare. */
+/* What this node brings to the bootstrap. Prepare changes it: whoever was ready for a view says so from then on, since others
+ * may have begun in it. */
 const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *durable);
 
 /* --- replay: in the order of the log. ------------------------------------------------------------------------ */
@@ -82,7 +83,8 @@ enum nx_status nx_durable_next_replayed(struct nx_durable *durable, struct nx_re
 /* --- views --------------------------------------------------------------------------------------------------- */
 
 /* The view that is about to be begun with, a new group's or a restarted one's: notes it. `prepared` says true once it is on
- * the disk; only then may the bootstrap call this node ready. A later call replaces an earlier one. */
+ * the disk; only then may the bootstrap call this node ready. A later call is for another attempt, with a later view.
+ * NX_UNAVAILABLE: the note is full. */
 enum nx_status nx_durable_prepare(struct nx_durable *durable, const struct nx_view *view,
                                   struct nx_err *err);
 bool nx_durable_prepared(const struct nx_durable *durable);

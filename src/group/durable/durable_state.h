@@ -62,7 +62,6 @@ struct nx_durable {
     /* the note */
     struct nx_disk *root;
     struct nx_plog_owner owner; /* of the note: the group */
-    bool has_note;
     struct nx_dur_note note;    /* as it should be */
     bool note_dirty, note_busy; /* to be written; being written */
     struct nx_dur_view written,

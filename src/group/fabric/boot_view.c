@@ -1,8 +1,8 @@
 /* The frames that carry a view: of the first view, of a seat, of the view with the joiner. */
 #include "group/fabric/boot_codec.h"
 
-static_assert(NX_MEMBERS_MAX * (5 * 8 + 48 + 1 + 1 + NX_ADDRESS_BYTES + 16) +
-                      NX_SUBGROUPS_MAX * NX_SHARDS_MAX * 8 + 256 <
+static_assert(NX_MEMBERS_MAX * (3 * 4 + 8 + 2 + 48 + NX_BOOT_CARD_BYTES_MAX) +
+                      NX_SUBGROUPS_MAX * (1 + NX_SHARDS_MAX * 8) + 256 + NX_BOOT_SEAL_BYTES_MAX <=
                   NX_BOOT_FRAME_MAX,
               "the largest view fits a frame, with its seal");
 
