@@ -26,6 +26,14 @@ enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err)
     return NX_OK;
 }
 
+void nx_group_keep_tell_ready(struct nx_group *g)
+{
+    if (!g->ready_waits || (g->disk.durable && !nx_durable_log_is_void(g->disk.durable)))
+        return;
+    g->ready_waits = false;
+    nx_group_transfer_ready(g->transfer);
+}
+
 /* Leaves first, says why afterwards. */
 bool nx_group_keep_turn(struct nx_group *g, nx_ns now)
 {
@@ -33,6 +41,7 @@ bool nx_group_keep_turn(struct nx_group *g, nx_ns now)
     bool busy = false;
     bool moved = nx_group_disk_turn(&g->disk, g->core, &g->up, g->ctx, now, &g->request, &busy);
     g->requested |= busy;
+    nx_group_keep_tell_ready(g);
     if (g->disk.durable && nx_durable_status(g->disk.durable, &err) != NX_OK)
         disk_failed(g, &err);
     if (g->disk_failed.status != NX_OK && g->installed && nx_group_leave(g))

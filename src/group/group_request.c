@@ -100,7 +100,8 @@ void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
 void nx_group_state_ready(struct nx_group *g)
 {
     if (!nx_group_disk_ready(&g->disk))
-        nx_group_transfer_ready(g->transfer);
+        g->ready_waits = true;
+    nx_group_keep_tell_ready(g);
 }
 
 bool nx_group_leave(struct nx_group *g)

@@ -36,6 +36,9 @@ static struct nx_boot_view sample_view(uint32_t members)
     v.view.members_count = members;
     v.view.stateless = 1;
     v.view.base[1][0] = 1000;
+    v.view.keepers_count = NX_KEEPERS_MAX;
+    for (uint32_t i = 0; i < NX_KEEPERS_MAX; i++)
+        v.view.keepers[i] = (struct nx_keeper){.node = 500 + i, .subgroup = 1, .shard = i, .vid = 8, .late = i % 2};
     for (uint32_t s = 0; s < members; s++)
         v.view.base[3][s] = s + 1;
     for (uint32_t i = 0; i < members; i++) {
@@ -251,7 +254,7 @@ static void another_version_is_named(void **state)
     assert_int_equal(
         nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, &back, &err),
         NX_DENIED);
-    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 2");
+    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 3");
 }
 
 static void unprintable_and_overlong_text_is_refused(void **state)

@@ -57,33 +57,6 @@ bool nx_dur_note_begin(struct nx_dur_note *note, const struct nx_dur_view *view)
     return add(note, view, NX_DUR_VIEWS_MAX);
 }
 
-static bool has_state(const struct nx_dur_view *view, uint8_t subgroup, uint8_t shard)
-{
-    for (uint32_t i = 0; i < view->count; i++) {
-        const struct nx_dur_member *m = &view->members[i];
-        if (m->subgroup == subgroup && m->shard == shard && !m->stateless && !m->keeper)
-            return true;
-    }
-    return false;
-}
-
-static bool is_settled(const struct nx_dur_view *next, const struct nx_dur_member *m)
-{
-    return m->shard == NX_DUR_NO_SHARD || m->stateless || has_state(next, m->subgroup, m->shard);
-}
-
-void nx_dur_add_keepers(struct nx_dur_view *next, const struct nx_dur_view *view,
-                        uint32_t persistent)
-{
-    for (uint32_t i = 0; i < view->count; i++) {
-        struct nx_dur_member keeper = view->members[i];
-        keeper.keeper = true;
-        if ((persistent >> keeper.subgroup & 1) && !is_settled(next, &keeper) &&
-            next->count < NX_DUR_MEMBERS_MAX)
-            next->members[next->count++] = keeper;
-    }
-}
-
 bool nx_dur_keeps(const struct nx_dur_view *view, nx_node node, uint8_t subgroup, uint8_t shard)
 {
     for (uint32_t i = 0; i < view->count; i++) {

@@ -77,10 +77,6 @@ bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view);
 /* The group is about to begin with the view: as add, with room of its own. */
 bool nx_dur_note_begin(struct nx_dur_note *note, const struct nx_dur_view *view);
 
-/* A persistent shard of `next` has no member with state: whoever had it in `view`, or kept it there, keeps it. */
-void nx_dur_add_keepers(struct nx_dur_view *next, const struct nx_dur_view *view,
-                        uint32_t persistent);
-
 /* Whoever keeps this note may join the view: NX_DENIED if the note holds, for certain, a view that the group's
  * incarnation does not know. Two parts of a group that both went on are kept apart by it. */
 enum nx_status nx_dur_may_join(const struct nx_dur_note *note, const struct nx_dur_view *view,

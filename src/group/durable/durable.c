@@ -80,6 +80,7 @@ static void write_note(struct nx_durable *d)
     d->note_busy = true;
     d->writing = *nx_dur_newest(&d->note);
     d->writing_certain = d->note.certain && d->note.count == 1;
+    d->writing_void = d->note.void_log;
     nx_disk_submit(d->root, &d->note_request);
 }
 
@@ -96,7 +97,7 @@ static bool note_may_settle(const struct nx_durable *d)
     bool ours = d->written.vid == d->vid && d->vid != 0 && !d->note_dirty && !d->note_busy;
     bool settled = d->note.certain && d->note.count == 1;
     return ours && !settled && d->heard_written &&
-           (d->begun_here || d->heard_certain || nx_dur_note_may_settle(&d->note));
+           (d->heard_certain || nx_dur_note_may_settle(&d->note));
 }
 
 static bool note_poll(struct nx_durable *d)
@@ -111,6 +112,7 @@ static bool note_poll(struct nx_durable *d)
         }
         d->written = d->writing;
         d->written_certain = d->writing_certain;
+        d->written_void = d->writing_void;
     }
     if (note_may_settle(d)) {
         nx_dur_note_settle(&d->note);
@@ -125,15 +127,7 @@ static bool note_poll(struct nx_durable *d)
 
 /* --- views ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t persistent_set(const struct nx_group_spec *spec)
-{
-    uint32_t set = 0;
-    for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        set |= spec->subgroups[g].persistent ? 1u << g : 0;
-    return set;
-}
-
-static struct nx_dur_view shape_of(const struct nx_durable *d, const struct nx_view *view)
+static struct nx_dur_view shape_of(const struct nx_view *view)
 {
     struct nx_dur_view shape = {
         .vid = view->vid, .incarnation = view->incarnation, .since = view->begun};
@@ -146,9 +140,13 @@ static struct nx_dur_view shape_of(const struct nx_durable *d, const struct nx_v
             .shard = m->shard == NX_SHARD_NONE ? NX_DUR_NO_SHARD : (uint8_t)m->shard,
             .stateless = (view->stateless & NX_RANK_BIT(r)) != 0};
     }
-    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
-    if (newest)
-        nx_dur_add_keepers(&shape, newest, persistent_set(&d->config.spec));
+    for (uint32_t i = 0; i < view->keepers_count; i++)
+        if (!view->keepers[i].late)
+            shape.members[shape.count++] = (struct nx_dur_member){
+                .node = view->keepers[i].node,
+                .subgroup = (uint8_t)view->keepers[i].subgroup,
+                .shard = (uint8_t)view->keepers[i].shard,
+                .keeper = true};
     return shape;
 }
 
@@ -160,7 +158,7 @@ static bool is_noted(const struct nx_durable *d, const struct nx_view *view)
 
 static void note_view(struct nx_durable *d, const struct nx_view *view, bool joined)
 {
-    struct nx_dur_view shape = shape_of(d, view);
+    struct nx_dur_view shape = shape_of(view);
     if (is_noted(d, view))
         return; /* prepared */
     if (joined ? nx_dur_note_join(&d->note, &shape) : nx_dur_note_add(&d->note, &shape)) {
@@ -193,7 +191,7 @@ static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *vie
 static enum nx_status note_beginning(struct nx_durable *d, const struct nx_view *view,
                                      struct nx_err *err)
 {
-    struct nx_dur_view shape = shape_of(d, view);
+    struct nx_dur_view shape = shape_of(view);
     if (is_noted(d, view))
         return NX_OK;
     if (!nx_dur_note_begin(&d->note, &shape))
@@ -229,22 +227,46 @@ bool nx_durable_prepared(const struct nx_durable *d)
            d->written.vid == newest->vid && d->written.incarnation == newest->incarnation;
 }
 
-/* Whether our log goes on with this view: who lacks the shard's state, or has it from another, has no log of it. */
+/* Somebody in our shard has the state, that is, we get it from there if we lack it. */
+static bool has_donor(const struct nx_view *view, nx_rank self)
+{
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
+        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+        if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
+            return true;
+    }
+    return false;
+}
+
+/* Before others believe that we have the state, nobody may take the log that we have without it for the shard's. */
+static void void_log(struct nx_durable *d)
+{
+    if (!d->log || d->note.void_log)
+        return;
+    d->note.void_log = d->note_dirty = true;
+}
+
+/* Whether our log goes on with this view: who lacks the shard's state, or has it from another, has no log of it. A joiner
+ * that has the state came with the shard's log, or nothing was ever delivered there. */
 static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank self, bool joined)
 {
     bool has_state =
         d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
-    bool fresh = d->newest == NX_SEQ_NONE && d->base == 0;
-    if (d->begun_here || (joined && fresh))
-        d->continuous = true; /* what was replayed is the truth, or there is nothing yet */
-    else if (joined)
-        d->continuous = false;
+    if (d->begun_here || joined)
+        d->continuous = !d->note.void_log && d->base >= nx_dur_places(d->newest);
     d->continuous &= has_state;
     d->records = d->continuous;
     if (has_state && !d->continuous)
         nx_dur_want_reset(d);
     else if (!has_state)
         d->reset = NX_RESET_NONE;
+    if (d->log && !has_state && has_donor(view, self))
+        void_log(d);
+}
+
+bool nx_durable_log_is_void(const struct nx_durable *d)
+{
+    return !d->log || d->records || d->failed.status != NX_OK || d->written_void;
 }
 
 enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
@@ -264,6 +286,10 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
         nx_dur_append_view(d, view, self);
     d->note_after = d->records ? d->newest : NX_SEQ_NONE;
     note_view(d, view, joined);
+    if (d->begun_here && is_noted(d, view)) {
+        nx_dur_note_settle(&d->note); /* installed anywhere, it was in every member's note before */
+        d->note_dirty = true;
+    }
     return NX_OK;
 }
 

@@ -112,6 +112,9 @@ void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
  * NX_DURABLE_COMPACT_BODIES, wants one over all that it holds; when that is durable, the segments and blobs under it go.
  * Meanwhile the log goes on. Who can give no state never answers wants_checkpoint, and its log grows without a bound. */
 
+/* Our log from before, if it is not the shard's any more, counts for nothing on the disk: others may be told that we have
+ * the state. */
+bool nx_durable_log_is_void(const struct nx_durable *durable);
 /* We have the state as of the view's start now, without having replayed it. */
 void nx_durable_has_state(struct nx_durable *durable);
 /* True: the state as of the last delivery handed over is to be given, at once, by begin … end. */

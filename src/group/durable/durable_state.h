@@ -66,7 +66,7 @@ struct nx_durable {
     bool note_dirty, note_busy; /* to be written; being written */
     struct nx_dur_view written,
         writing; /* the newest view in what is on the disk, and in what goes there */
-    bool written_certain, writing_certain;
+    bool written_certain, writing_certain, written_void, writing_void;
     struct nx_disk_request note_request;
     uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX];
     struct nx_dur_offer offer;

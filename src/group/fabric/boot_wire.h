@@ -32,7 +32,7 @@
 #include "group/fabric/fabric.h"
 
 enum {
-    NX_BOOT_VERSION = 2,
+    NX_BOOT_VERSION = 3,
     NX_BOOT_HEAD_BYTES = 5,
     NX_BOOT_FRAME_MAX = 8192,
     NX_BOOT_CARD_BYTES_MAX = 1 + NX_ADDRESS_BYTES + 8 + 8,
