@@ -256,6 +256,49 @@ class LostShard(RestartCase):
         self.assert_back(1)
 
 
+class FullDisk(RestartCase):
+    def mount(self, k):
+        """A small file system for the node's log; skips where that is not permitted."""
+        place = os.path.join(self.group.folder(k), "small")
+        os.mkdir(place)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place], capture_output=True, text=True)
+        if done.returncode != 0:
+            self.skipTest("a tmpfs may not be mounted here: " + done.stderr.strip())
+        self.addCleanup(subprocess.run, ["umount", "-l", place], check=False)
+        with open(self.group.config(k), "a") as config:
+            config.write("\n[PERS]\nfile_path = small/.plog\n")
+        return place
+
+    def fill(self, place):
+        with open(os.path.join(place, "filler"), "wb") as filler:
+            left = os.statvfs(place)
+            filler.write(bytes(left.f_bavail * left.f_frsize - (256 << 10)))
+
+    def test_an_install_is_refused(self):
+        """At one replica, at both: nobody has the model, all live on, and with room again it is installed."""
+        self.serve_kept()
+        self.kill_all()
+        for k in range(4):
+            shutil.rmtree(os.path.join(self.group.folder(k), ".plog"))
+        places = {k: self.mount(k) for k in (2, 3)}
+        self.start_in(range(4))
+        self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        for k in (3, 2):
+            self.fill(places[k])
+            answer = self.group.client("installmodel", "2", *self.paths)
+            self.assertNotEqual(answer.code, 0, answer.story)
+            self.assertIn("(small/.plog) has no room: ", answer.story)
+            self.assertNotEqual(self.ask(2).code, 0)
+            self.assert_red(self.ask(1))
+        for k in (2, 3):
+            os.remove(os.path.join(places[k], "filler"))
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.kill_all()
+        self.start_in((3, 2, 1, 0))
+        for tag in (1, 2):
+            self.assert_red(self.ask(tag))
+
+
 class Compaction(RestartCase):
     def kept_bytes(self):
         return [sum(os.path.getsize(path) for path in

@@ -102,6 +102,10 @@ void nx_durable_deliver(struct nx_durable *durable, const struct nx_delivery *de
  * (total > 0), and may bring none. */
 void nx_durable_bulk(struct nx_durable *durable, nx_stream stream, uint64_t total,
                      const void *bytes, size_t len);
+/* Within its delivery: NX_UNAVAILABLE, and the reason, if the disk has no room for the bytes of this bulk message. Its message is
+ * then kept without them, and comes back as one whose tier had refused it. Who does not ask has a disk that fails. */
+enum nx_status nx_durable_bulk_room(struct nx_durable *durable, nx_stream stream,
+                                    struct nx_err *err);
 void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
 
 /* --- checkpoints -------------------------------------------------------------------------------------------------
