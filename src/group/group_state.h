@@ -102,7 +102,7 @@ struct nx_group {
     nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
     uint64_t wakeups;
-    nx_vid vid;     /* as last noted */
+    nx_vid vid;             /* as last noted */
     uint32_t keepers_count; /* as last said */
     struct nx_keeper keepers[NX_KEEPERS_MAX];
     nx_rank leader; /* as the port was told last */

@@ -38,7 +38,8 @@ static struct nx_boot_view sample_view(uint32_t members)
     v.view.base[1][0] = 1000;
     v.view.keepers_count = NX_KEEPERS_MAX;
     for (uint32_t i = 0; i < NX_KEEPERS_MAX; i++)
-        v.view.keepers[i] = (struct nx_keeper){.node = 500 + i, .subgroup = 1, .shard = i, .vid = 8, .late = i % 2};
+        v.view.keepers[i] =
+            (struct nx_keeper){.node = 500 + i, .subgroup = 1, .shard = i, .vid = 8, .late = i % 2};
     for (uint32_t s = 0; s < members; s++)
         v.view.base[3][s] = s + 1;
     for (uint32_t i = 0; i < members; i++) {
@@ -118,9 +119,9 @@ static void the_largest_hello_fits_a_frame(void **state)
     struct nx_err err = {0};
     size_t bytes = nx_boot_encode_hello(h, frame);
     assert_true(bytes + NX_BOOT_SEAL_BYTES_MAX <= NX_BOOT_FRAME_MAX);
-    assert_int_equal(nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES,
-                                          back, &err),
-                     NX_OK);
+    assert_int_equal(
+        nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, back, &err),
+        NX_OK);
     assert_memory_equal(&back->offer.note, &h->offer.note, sizeof h->offer.note);
     assert_memory_equal(&back->spec, &h->spec, sizeof h->spec);
     free(h);

@@ -296,9 +296,9 @@ enum nx_status nx_durable_bulk_room(struct nx_durable *d, nx_stream stream, stru
         return NX_OK;
     body->given_up = body->no_room = true;
     drop_pieces(d, body);
-    return nx_err_set(err, NX_UNAVAILABLE,
-                      "the disk of node %u (%s) has no room: %llu bytes came, %llu are free", d->config.node,
-                      d->folder, (unsigned long long)body->total, (unsigned long long)has);
+    return nx_err_set(
+        err, NX_UNAVAILABLE, "the disk of node %u (%s) has no room: %llu bytes came, %llu are free",
+        d->config.node, d->folder, (unsigned long long)body->total, (unsigned long long)has);
 }
 
 void nx_durable_bulk_aborted(struct nx_durable *d, nx_stream stream)

@@ -142,11 +142,11 @@ static struct nx_dur_view shape_of(const struct nx_view *view)
     }
     for (uint32_t i = 0; i < view->keepers_count; i++)
         if (!view->keepers[i].late)
-            shape.members[shape.count++] = (struct nx_dur_member){
-                .node = view->keepers[i].node,
-                .subgroup = (uint8_t)view->keepers[i].subgroup,
-                .shard = (uint8_t)view->keepers[i].shard,
-                .keeper = true};
+            shape.members[shape.count++] =
+                (struct nx_dur_member){.node = view->keepers[i].node,
+                                       .subgroup = (uint8_t)view->keepers[i].subgroup,
+                                       .shard = (uint8_t)view->keepers[i].shard,
+                                       .keeper = true};
     return shape;
 }
 

@@ -15,9 +15,9 @@ struct nx_dur_body {
     uint64_t total, got; /* bytes that it has, that were handed over */
     struct nx_dur_piece *first, **end;
     struct nx_blob_put *put;
-    bool no_room;    /* the disk was full: its bytes are dropped */
-    bool given_up;   /* … or may be, and its message is kept without them, as its tier agreed */
-    uint64_t fed;    /* to the put */
+    bool no_room;  /* the disk was full: its bytes are dropped */
+    bool given_up; /* … or may be, and its message is kept without them, as its tier agreed */
+    uint64_t fed;  /* to the put */
     bool finished, aborted,
         claimed; /* finished: all bytes are in the put; claimed: a record waits for it */
     char name[NX_BLOB_NAME_BYTES]; /* empty until it is durable */

@@ -2,8 +2,8 @@
 #include "group/fabric/boot_codec.h"
 
 static_assert(NX_MEMBERS_MAX * (3 * 4 + 8 + 2 + 48 + NX_BOOT_CARD_BYTES_MAX) +
-                      NX_SUBGROUPS_MAX * (1 + NX_SHARDS_MAX * 8) + NX_KEEPERS_MAX * 15 +
-                      256 + NX_BOOT_SEAL_BYTES_MAX <=
+                      NX_SUBGROUPS_MAX * (1 + NX_SHARDS_MAX * 8) + NX_KEEPERS_MAX * 15 + 256 +
+                      NX_BOOT_SEAL_BYTES_MAX <=
                   NX_BOOT_FRAME_MAX,
               "the largest view fits a frame, with its seal");
 

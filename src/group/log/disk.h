@@ -71,7 +71,7 @@ struct nx_disk_ops {
     const char *(*place)(const struct nx_disk *disk); /* for sentences: the folder */
     /* Bytes that may still be written, as far as the disk can tell now; it promises none of them. */
     uint64_t (*room)(const struct nx_disk *disk);
-    void (*close)(struct nx_disk *disk);              /* nothing is under way */
+    void (*close)(struct nx_disk *disk); /* nothing is under way */
 };
 
 static inline void nx_disk_submit(struct nx_disk *disk, struct nx_disk_request *request)
