@@ -207,10 +207,45 @@ static void compute_plainly(const struct nx_dnnl_variant *v, const struct nx_dnn
     nx_rows_unary(&node->post.act, y, y, (int64_t)n);
 }
 
+static enum nx_status run_step(struct program *p, const struct nx_dnnl_variant *v, uint32_t i,
+                               struct nx_err *err)
+{
+    if (v->calls[i])
+        return nx_dnnl_run(p->dnnl, &v->calls[i], 1, err);
+    compute_plainly(v, &v->steps[i]);
+    return NX_OK;
+}
+
+static const char *how_of(const struct nx_dnnl_step *step)
+{
+    if (step->kind == NX_DNNL_STEP_CALL)
+        return nx_dnnl_op_text(step->op);
+    if (step->kind == NX_DNNL_STEP_ACT)
+        return "loops over rows, the act";
+    return nx_rows_kernels[step->node->op] ? "loops over rows" : "plain loops";
+}
+
+static enum nx_status run_watched(struct program *p, const struct nx_dnnl_variant *v,
+                                  struct nx_err *err)
+{
+    const struct nx_step_watch *watch = p->base.watch;
+    for (uint32_t i = 0; i < v->n_steps; i++) {
+        const struct nx_node *node = v->steps[i].node;
+        nx_ns start = nx_clock_now();
+        NX_TRY(run_step(p, v, i, err));
+        const struct nx_step_took took = {node ? node->name : "", node ? nx_op_name(node->op) : "",
+                                          how_of(&v->steps[i]), nx_clock_now() - start};
+        watch->took(watch->ctx, &took);
+    }
+    return NX_OK;
+}
+
 /* Calls of oneDNN that follow each other go to it together. */
 static enum nx_status run_steps(struct program *p, const struct nx_dnnl_variant *v,
                                 struct nx_err *err)
 {
+    if (p->base.watch)
+        return run_watched(p, v, err);
     for (uint32_t i = 0; i < v->n_steps;) {
         if (!v->calls[i]) {
             compute_plainly(v, &v->steps[i++]);

@@ -141,6 +141,9 @@ enum nx_status nx_dnnl_make_reorder(struct nx_dnnl *, const struct nx_dnnl_layou
                                     const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
                                     struct nx_err *);
 
+/* What kind of primitive it is and which code oneDNN runs for it: "convolution jit:avx512_core". */
+const char *nx_dnnl_op_text(const struct nx_dnnl_op *);
+
 /* Arguments of a call; the i-th source of a concat is NX_DNNL_SRC_N + i. */
 enum nx_dnnl_arg {
     NX_DNNL_SRC,

@@ -235,7 +235,7 @@ enum nx_status nx_dnnl_step_call(struct nx_dnnl_build *b, const struct nx_dnnl_m
     uint32_t *all_values = all + n + 1;
     memcpy(all, args, n * sizeof *all);
     memcpy(all_values, values, n * sizeof *all);
-    struct nx_dnnl_step step = {.kind = NX_DNNL_STEP_CALL, .op = made->op, .n = n};
+    struct nx_dnnl_step step = {.kind = NX_DNNL_STEP_CALL, .op = made->op, .node = b->node, .n = n};
     if (made->scratch) {
         all[step.n] = NX_DNNL_SCRATCH;
         NX_TRY(nx_dnnl_value_new(b, made->scratch, &all_values[step.n]));

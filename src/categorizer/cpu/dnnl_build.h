@@ -45,8 +45,8 @@ enum nx_dnnl_step_kind {
 struct nx_dnnl_step {
     enum nx_dnnl_step_kind kind;
     const struct nx_dnnl_op *op;
-    const struct nx_node *node;
-    uint32_t n; /* of values */
+    const struct nx_node *node; /* whose work it is; NULL: copying the outputs out */
+    uint32_t n;                 /* of values */
     uint32_t *args, *values;
 };
 
@@ -81,6 +81,7 @@ struct nx_dnnl_build {
     const struct nx_graph *source;   /* has the constants' data */
     struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
     struct nx_dnnl_variant *v;
+    const struct nx_node *node; /* being lowered */
     struct nx_err *err;
 };
 

@@ -19,6 +19,7 @@ static const lowering lowerings[NX_OP_COUNT] = {
 static enum nx_status lower_node(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     lowering lower = lowerings[node->op];
+    b->node = node;
     enum nx_status status = lower ? lower(b, node) : NX_UNSUPPORTED;
     return status == NX_UNSUPPORTED ? nx_dnnl_step_ref(b, node) : status;
 }
@@ -45,6 +46,7 @@ enum nx_status nx_dnnl_lower(struct nx_dnnl_build *b)
     NX_TRY(start(b));
     for (uint32_t i = 0; i < b->v->graph.n_nodes; i++)
         NX_TRY(lower_node(b, &b->v->graph.nodes[i]));
+    b->node = NULL;
     for (uint32_t i = 0; i < b->v->graph.n_outputs; i++) {
         uint32_t from, to;
         NX_TRY(nx_dnnl_value_native(b, b->v->graph.outputs[i], &from));

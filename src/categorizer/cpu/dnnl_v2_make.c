@@ -1,5 +1,6 @@
 /* oneDNN 2.x: primitives. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "categorizer/cpu/dnnl_v2.h"
@@ -111,6 +112,44 @@ static const struct nx_dnnl_layout *queried(struct nx_dnnl *d, dnnl_primitive_de
     return layout;
 }
 
+static const char *kind_name(dnnl_primitive_desc_t pd)
+{
+    dnnl_primitive_kind_t kind = dnnl_undefined_primitive;
+    dnnl_primitive_desc_query(pd, dnnl_query_primitive_kind, 0, &kind);
+    switch (kind) {
+    case dnnl_reorder: return "reorder";
+    case dnnl_concat: return "concat";
+    case dnnl_convolution: return "convolution";
+    case dnnl_eltwise: return "elementwise";
+    case dnnl_pooling: return "pooling";
+    case dnnl_lrn: return "lrn";
+    case dnnl_batch_normalization: return "normalization";
+    case dnnl_inner_product: return "inner product";
+    case dnnl_binary: return "binary";
+    case dnnl_matmul: return "matmul";
+    case dnnl_prelu: return "prelu";
+    default: return "another";
+    }
+}
+
+const char *nx_dnnl_op_text(const struct nx_dnnl_op *op)
+{
+    return op->text;
+}
+
+/* NULL: no memory. */
+static const char *text_of(struct nx_dnnl *d, dnnl_primitive_desc_t pd)
+{
+    const char *code = NULL, *kind = kind_name(pd);
+    if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &code) != dnnl_success || !code)
+        code = "";
+    size_t bytes = strlen(kind) + strlen(code) + 2;
+    char *text = nx_arena_alloc(d->arena, bytes);
+    if (text)
+        snprintf(text, bytes, "%s %s", kind, code);
+    return text;
+}
+
 static enum nx_status compile(struct nx_dnnl *d, dnnl_primitive_desc_t pd,
                               struct nx_dnnl_made *made, struct nx_err *err)
 {
@@ -123,7 +162,7 @@ static enum nx_status compile(struct nx_dnnl *d, dnnl_primitive_desc_t pd,
         .dst = queried(d, pd, dnnl_query_dst_md, 0, &failed),
         .scratch = queried(d, pd, dnnl_query_scratchpad_md, 0, &failed),
     };
-    if (!m.op || failed)
+    if (!m.op || failed || !(m.op->text = text_of(d, pd)))
         return nx_dnnl_no_memory(err);
     dnnl_status_t status = dnnl_primitive_create(&m.op->primitive, pd);
     if (status != dnnl_success)
