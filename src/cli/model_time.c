@@ -139,15 +139,16 @@ static double ms(nx_ns ns)
     return (double)ns / 1e6;
 }
 
-static void print_rows(const struct timing *t, const struct timed_step *rows, uint32_t n, FILE *out)
+static void print_rows(const struct timing *t, const struct timed_step *rows, uint32_t n,
+                       bool kinds, FILE *out)
 {
     for (uint32_t i = 0; i < n; i++) {
         fprintf(out, "%9.3f %5.1f %%", ms(rows[i].ns) / t->args->rounds,
                 100 * (double)rows[i].ns / (double)(t->total ? t->total : 1));
-        if (*rows[i].node)
-            fputs("        ", out);
-        else
+        if (kinds)
             fprintf(out, " %6u ", rows[i].calls);
+        else
+            fputs("        ", out);
         fprintf(out, " %-16s %-40s ", *rows[i].op ? rows[i].op : "output", rows[i].how);
         print_text(out, rows[i].node);
         putc('\n', out);
@@ -171,10 +172,10 @@ static void print(struct timing *t, FILE *out)
     qsort(t->kinds, t->n_kinds, sizeof *t->kinds, slower_first);
     qsort(t->steps, t->n_steps, sizeof *t->steps, slower_first);
     fputs("       ms   share  steps  op               how\n", out);
-    print_rows(t, t->kinds, t->n_kinds, out);
+    print_rows(t, t->kinds, t->n_kinds, true, out);
     uint32_t top = t->n_steps < t->args->top ? t->n_steps : t->args->top;
     fprintf(out, "the slowest %u of %u steps\n", top, t->n_steps);
-    print_rows(t, t->steps, top, out);
+    print_rows(t, t->steps, top, false, out);
 }
 
 static enum nx_status time_it(struct timing *t, FILE *out)

@@ -47,11 +47,13 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, u
                                           const int64_t *dims); /* dense row-major */
 const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                          const int64_t *dims); /* of oneDNN's choice */
-/* For the pictures between f32 convolutions: channels in blocks of one vector where the machine has
- * AVX-512 and they divide into such, else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last
- * for some convolutions and blocks for Winograd's, with reorders between. */
-const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
+/* For the pictures between f32 convolutions, where the machine has AVX-512: channels last if asked, else in blocks
+ * of one vector if they divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for
+ * some convolutions and blocks for Winograd's, with reorders between. */
+const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type,
+                                              bool channels_last, uint32_t rank,
                                               const int64_t *dims);
+bool nx_dnnl_is_any(const struct nx_dnnl_layout *);
 /* f32, element (i, j, …) at i strides[0] + j strides[1] + … */
 const struct nx_dnnl_layout *nx_dnnl_strided(struct nx_dnnl *, uint32_t rank, const int64_t *dims,
                                              const int64_t *strides);

@@ -44,6 +44,7 @@ static enum nx_status start(struct nx_dnnl_build *b)
 enum nx_status nx_dnnl_lower(struct nx_dnnl_build *b)
 {
     NX_TRY(start(b));
+    NX_TRY(nx_dnnl_plan_spots(b));
     for (uint32_t i = 0; i < b->v->graph.n_nodes; i++)
         NX_TRY(lower_node(b, &b->v->graph.nodes[i]));
     b->node = NULL;

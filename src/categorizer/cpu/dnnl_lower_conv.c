@@ -31,7 +31,7 @@ static enum nx_status destination(struct nx_dnnl_build *b, const struct nx_node 
 {
     uint32_t residual = node->inputs[node->n_inputs - 1];
     if (!node->post.sum)
-        return nx_dnnl_value_new(b, own, dst);
+        return nx_dnnl_value_for(b, node->outputs[0], own, dst);
     return nx_dnnl_value_take(b, residual, own, residual == node->inputs[0], dst);
 }
 
@@ -85,9 +85,9 @@ static bool winograd_pays(const struct nx_dnnl_build *b, const struct nx_node *n
 {
     const struct nx_window *w = &node->attr.conv.window;
     const int64_t *x = tensor_of(b, node->inputs[0])->shape.dims;
-    return b->type == NX_DNNL_F32 && node->attr.conv.groups == 1 && w->kernel[0] == 3 &&
-           w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->dilate[0] == 1 &&
-           w->dilate[1] == 1 && x[1] >= 64 && node->attr.conv.filters >= 64 &&
+    return b->type == NX_DNNL_F32 && !b->channels_last && node->attr.conv.groups == 1 &&
+           w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
+           w->dilate[0] == 1 && w->dilate[1] == 1 && x[1] >= 64 && node->attr.conv.filters >= 64 &&
            x[2] * x[3] >= 14 * 14;
 }
 
@@ -110,12 +110,6 @@ static enum nx_status choose_algorithm(struct nx_dnnl_build *b, const struct nx_
     return status;
 }
 
-static const struct nx_dnnl_layout *pictures_of(struct nx_dnnl_build *b, uint32_t tensor)
-{
-    const struct nx_shape *shape = &tensor_of(b, tensor)->shape;
-    return nx_dnnl_pictures(b->dnnl, b->type, shape->rank, shape->dims);
-}
-
 /* Groups of few channels cut through the blocks; those are oneDNN's to lay out. */
 static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node *node,
                                   struct nx_dnnl_conv *c, const struct nx_dnnl_post *post,
@@ -125,12 +119,12 @@ static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node 
     bool depthwise =
         groups == node->attr.conv.filters && groups == tensor_of(b, node->inputs[0])->shape.dims[1];
     enum nx_status status = NX_UNSUPPORTED;
-    for (int attempt = groups == 1 || depthwise ? 0 : 1; attempt < 2 && status == NX_UNSUPPORTED;
-         attempt++) {
-        c->src =
-            attempt ? nx_dnnl_any_of(b, b->type, node->inputs[0]) : pictures_of(b, node->inputs[0]);
+    bool whole = groups == 1 || depthwise || b->channels_last;
+    for (int attempt = whole ? 0 : 1; attempt < 2 && status == NX_UNSUPPORTED; attempt++) {
+        c->src = attempt ? nx_dnnl_any_of(b, b->type, node->inputs[0])
+                         : nx_dnnl_pictures_of(b, node->inputs[0]);
         c->dst = attempt ? nx_dnnl_any_of(b, b->type, node->outputs[0])
-                         : pictures_of(b, node->outputs[0]);
+                         : nx_dnnl_pictures_of(b, node->outputs[0]);
         if (!c->src || !c->dst)
             return nx_dnnl_out_of_memory(b);
         status = choose_algorithm(b, node, c, post, made);

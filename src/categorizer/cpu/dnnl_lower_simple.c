@@ -11,7 +11,7 @@ static enum nx_status one_to_one(struct nx_dnnl_build *b, const struct nx_node *
                                  const struct nx_dnnl_made *made, uint32_t src)
 {
     uint32_t dst;
-    NX_TRY(nx_dnnl_value_new(b, made->dst, &dst));
+    NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made->dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_DST}, both[] = {src, dst};
     NX_TRY(nx_dnnl_step_call(b, made, 2, args, both));
     nx_dnnl_value_set(b, node->outputs[0], dst);
@@ -92,7 +92,7 @@ enum nx_status nx_dnnl_lower_prelu(struct nx_dnnl_build *b, const struct nx_node
     NX_TRY(nx_dnnl_make_prelu(b->dnnl, b->v->values[src].layout, any, &made, b->err));
     uint32_t dst;
     NX_TRY(nx_dnnl_weight_in(b, slope, rows, made.weights, &weights));
-    NX_TRY(nx_dnnl_value_new(b, made.dst, &dst));
+    NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made.dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_WEIGHTS, NX_DNNL_DST};
     const uint32_t values[] = {src, weights, dst};
     NX_TRY(nx_dnnl_step_call(b, &made, 3, args, values));
@@ -157,7 +157,7 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
     NX_TRY(nx_dnnl_make_binary(b->dnnl, node->attr.binary.kind, a_layout, second_any, any, &post,
                                &made, b->err));
     NX_TRY(second_value(b, operands, made.src1, &second));
-    NX_TRY(nx_dnnl_value_new(b, made.dst, &dst));
+    NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made.dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_SRC1, NX_DNNL_DST}, values[] = {a, second, dst};
     NX_TRY(nx_dnnl_step_call(b, &made, 3, args, values));
     nx_dnnl_value_set(b, out, dst);
@@ -167,6 +167,9 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
 enum nx_status nx_dnnl_lower_concat(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t n = node->n_inputs;
+    enum nx_status joined = nx_dnnl_lower_join(b, node);
+    if (joined != NX_UNSUPPORTED)
+        return joined;
     const struct nx_dnnl_layout **layouts = nx_arena_array(b->arena2, n, sizeof *layouts);
     uint32_t *args = nx_arena_array(b->arena2, 2 * (size_t)n + 2, sizeof *args);
     const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, b->type, node->outputs[0]);
