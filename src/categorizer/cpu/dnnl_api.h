@@ -53,6 +53,9 @@ const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, ui
 const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type,
                                               bool channels_last, uint32_t rank,
                                               const int64_t *dims);
+/* (N, C, H, W) in the order N, H, W, C. */
+const struct nx_dnnl_layout *nx_dnnl_channels_last(struct nx_dnnl *, enum nx_dnnl_type,
+                                                   const int64_t dims[4]);
 bool nx_dnnl_is_any(const struct nx_dnnl_layout *);
 /* f32, element (i, j, …) at i strides[0] + j strides[1] + … */
 const struct nx_dnnl_layout *nx_dnnl_strided(struct nx_dnnl *, uint32_t rank, const int64_t *dims,
@@ -60,6 +63,8 @@ const struct nx_dnnl_layout *nx_dnnl_strided(struct nx_dnnl *, uint32_t rank, co
 /* The part of `whole`, dense rows, that begins at first[] and has dims[]: for the whole's address. */
 const struct nx_dnnl_layout *nx_dnnl_part(struct nx_dnnl *, const struct nx_dnnl_layout *whole,
                                           uint32_t rank, const int64_t *dims, const int64_t *first);
+/* Element (i, j, …) at i strides[0] + j strides[1] + …; false if it is not so simple. */
+bool nx_dnnl_strides(const struct nx_dnnl_layout *, int64_t strides[NX_RANK_MAX]);
 bool nx_dnnl_same(const struct nx_dnnl_layout *, const struct nx_dnnl_layout *);
 size_t nx_dnnl_bytes(const struct nx_dnnl_layout *);
 enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *);
@@ -109,6 +114,10 @@ enum nx_status nx_dnnl_make_fc(struct nx_dnnl *, const struct nx_dnnl_fc *,
 enum nx_status nx_dnnl_make_norm(struct nx_dnnl *, const struct nx_dnnl_layout *x, float eps,
                                  bool scale, bool relu, struct nx_dnnl_made *, struct nx_err *);
 
+/* Over the last dimension of x, (rows, n); arguments SCALE and SHIFT: f32 (n). */
+enum nx_status nx_dnnl_make_layer_norm(struct nx_dnnl *, const struct nx_dnnl_layout *x, float eps,
+                                       struct nx_dnnl_made *, struct nx_err *);
+
 /* AVG divides by the kernel's area if include_pad, else by the part inside the picture. */
 struct nx_dnnl_pool {
     bool max, include_pad;
@@ -145,6 +154,9 @@ enum nx_status nx_dnnl_make_reorder(struct nx_dnnl *, const struct nx_dnnl_layou
 
 /* What kind of primitive it is and which code oneDNN runs for it: "convolution jit:avx512_core". */
 const char *nx_dnnl_op_text(const struct nx_dnnl_op *);
+
+/* Is that the code which stands in for combinations that oneDNN has no fast one for? */
+bool nx_dnnl_op_is_naive(const struct nx_dnnl_op *);
 
 /* Arguments of a call; the i-th source of a concat is NX_DNNL_SRC_N + i. */
 enum nx_dnnl_arg {

@@ -166,6 +166,8 @@ enum nx_status nx_dnnl_step_act(struct nx_dnnl_build *b, const struct nx_node *n
 bool nx_dnnl_wants_channels_last(const struct nx_graph *graph);
 /* `tensor` in the order of pictures; may be "any", see nx_dnnl_pictures. NULL: no memory. */
 const struct nx_dnnl_layout *nx_dnnl_pictures_of(struct nx_dnnl_build *b, uint32_t tensor);
+/* Does a concat of b->source cost nothing, for a batch of 1? */
+bool nx_dnnl_has_joins(struct nx_dnnl_build *b);
 /* Fills b->spots for b->v->graph. */
 enum nx_status nx_dnnl_plan_spots(struct nx_dnnl_build *b);
 /* A new value for what a node writes: at the tensor's spot if it has one in that layout. */
@@ -181,6 +183,7 @@ enum nx_status nx_dnnl_lower(struct nx_dnnl_build *b);
 enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_unary(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_prelu(struct nx_dnnl_build *b, const struct nx_node *node);

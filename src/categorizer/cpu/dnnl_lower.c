@@ -13,7 +13,7 @@ static const lowering lowerings[NX_OP_COUNT] = {
     [NX_OP_TRANSPOSE] = nx_dnnl_lower_transpose, [NX_OP_SLICE] = nx_dnnl_lower_slice,
     [NX_OP_SPLIT] = nx_dnnl_lower_split,         [NX_OP_REDUCE] = nx_dnnl_lower_reduce,
     [NX_OP_MATMUL] = nx_dnnl_lower_matmul,       [NX_OP_RESHAPE] = nx_dnnl_lower_view,
-    [NX_OP_IDENTITY] = nx_dnnl_lower_view,
+    [NX_OP_IDENTITY] = nx_dnnl_lower_view,       [NX_OP_LAYER_NORM] = nx_dnnl_lower_layer_norm,
 };
 
 static enum nx_status lower_node(struct nx_dnnl_build *b, const struct nx_node *node)

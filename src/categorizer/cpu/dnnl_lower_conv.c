@@ -302,3 +302,31 @@ enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node 
     NX_TRY(add_moments(b, node, &args));
     return finish(b, node, &made, &args, made.dst, !relu && node->post.act.fn != NX_UNARY_NONE);
 }
+
+/* Over the last dimension alone: dense rows. */
+enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    const struct nx_attr_layer_norm *a = &node->attr.layer_norm;
+    const struct nx_shape *x = &tensor_of(b, node->inputs[0])->shape;
+    uint64_t elements = 0;
+    nx_shape_elements(x, &elements);
+    if (a->first != a->last || (uint32_t)a->last + 1 != x->rank || node->n_inputs != 3 ||
+        !weights_are_constant(b, node) || elements == 0)
+        return NX_UNSUPPORTED;
+    int64_t n = x->dims[a->last];
+    const int64_t sides[2] = {(int64_t)elements / n, n};
+    const struct nx_dnnl_layout *flat = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 2, sides);
+    const struct nx_dnnl_layout *rows = nx_dnnl_rows_of(b, node->outputs[0]);
+    struct nx_dnnl_made made;
+    if (!flat || !rows)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(nx_dnnl_make_layer_norm(b->dnnl, flat, a->eps, &made, b->err));
+    struct nx_dnnl_args args = {0};
+    uint32_t native, src;
+    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &native));
+    NX_TRY(nx_dnnl_value_alias(b, native, made.src, &src));
+    nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
+    NX_TRY(add_vector(b, NX_DNNL_SCALE, node->inputs[1], &args));
+    NX_TRY(add_vector(b, NX_DNNL_SHIFT, node->inputs[2], &args));
+    return finish(b, node, &made, &args, rows, false);
+}

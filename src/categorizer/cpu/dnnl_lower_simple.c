@@ -138,6 +138,39 @@ static enum nx_status second_value(struct nx_dnnl_build *b, const uint32_t opera
     return nx_dnnl_value_alias(b, *value, wanted, value);
 }
 
+static enum nx_status make_binary(struct nx_dnnl_build *b, const struct nx_node *node,
+                                  const uint32_t operands[2], const struct nx_dnnl_layout *a,
+                                  const struct nx_dnnl_post *post, struct nx_dnnl_made *made)
+{
+    const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, nx_dnnl_type_of(a), node->outputs[0]);
+    const struct nx_dnnl_layout *second;
+    NX_TRY(second_layout(b, operands, nx_dnnl_type_of(a), &second));
+    if (!any)
+        return nx_dnnl_out_of_memory(b);
+    return nx_dnnl_make_binary(b->dnnl, node->attr.binary.kind, a, second, any, post, made, b->err);
+}
+
+/* oneDNN has slow code only for some operands in blocks that are not full; with channels last it has fast one. */
+static enum nx_status remake_if_naive(struct nx_dnnl_build *b, const struct nx_node *node,
+                                      const uint32_t operands[2], const struct nx_dnnl_post *post,
+                                      uint32_t *a, struct nx_dnnl_made *made)
+{
+    const struct nx_shape *shape = shape_of(b, operands[0]);
+    struct nx_dnnl_made other;
+    if (!nx_dnnl_op_is_naive(made->op) || shape->rank != 4)
+        return NX_OK;
+    const struct nx_dnnl_layout *last =
+        nx_dnnl_channels_last(b->dnnl, nx_dnnl_type_of(b->v->values[*a].layout), shape->dims);
+    if (!last)
+        return nx_dnnl_out_of_memory(b);
+    enum nx_status status = make_binary(b, node, operands, last, post, &other);
+    if (status == NX_UNSUPPORTED || (status == NX_OK && nx_dnnl_op_is_naive(other.op)))
+        return NX_OK;
+    NX_TRY(status);
+    *made = other;
+    return nx_dnnl_value_in(b, operands[0], last, a);
+}
+
 enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t operands[2], a, second, dst, out = node->outputs[0];
@@ -148,14 +181,9 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
         return NX_UNSUPPORTED;
     bool act_left = !nx_dnnl_acts(&node->post.act, &post);
     NX_TRY(nx_dnnl_value_native(b, operands[0], &a));
-    const struct nx_dnnl_layout *a_layout = b->v->values[a].layout, *second_any;
-    const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, nx_dnnl_type_of(a_layout), out);
-    NX_TRY(second_layout(b, operands, nx_dnnl_type_of(a_layout), &second_any));
-    if (!any)
-        return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_made made;
-    NX_TRY(nx_dnnl_make_binary(b->dnnl, node->attr.binary.kind, a_layout, second_any, any, &post,
-                               &made, b->err));
+    NX_TRY(make_binary(b, node, operands, b->v->values[a].layout, &post, &made));
+    NX_TRY(remake_if_naive(b, node, operands, &post, &a, &made));
     NX_TRY(second_value(b, operands, made.src1, &second));
     NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made.dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_SRC1, NX_DNNL_DST}, values[] = {a, second, dst};

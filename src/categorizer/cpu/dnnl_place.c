@@ -46,29 +46,40 @@ bool nx_dnnl_wants_channels_last(const struct nx_graph *graph)
     return cut > all / 4 || turned > all / 4;
 }
 
-const struct nx_dnnl_layout *nx_dnnl_pictures_of(struct nx_dnnl_build *b, uint32_t tensor)
+static const struct nx_dnnl_layout *pictures(struct nx_dnnl_build *b, const struct nx_shape *shape)
 {
-    const struct nx_shape *shape = shape_of(&b->v->graph, tensor);
     return nx_dnnl_pictures(b->dnnl, b->type, b->channels_last, shape->rank, shape->dims);
 }
 
-/* In blocks, of one photo, along the channels: then each part is a piece of the whole without gaps. */
-static bool joins(struct nx_dnnl_build *b, const struct nx_node *node, size_t *bytes)
+const struct nx_dnnl_layout *nx_dnnl_pictures_of(struct nx_dnnl_build *b, uint32_t tensor)
 {
-    const struct nx_shape *y = shape_of(&b->v->graph, node->outputs[0]);
-    if (node->op != NX_OP_CONCAT || node->attr.concat.axis != 1 || y->rank != 4 ||
-        y->dims[0] != 1 || b->channels_last)
+    return pictures(b, shape_of(&b->v->graph, tensor));
+}
+
+/* Pictures in blocks, put together along the channels: of one photo each part is a piece of the whole without gaps. */
+static bool joins(struct nx_dnnl_build *b, const struct nx_graph *graph, const struct nx_node *node)
+{
+    const struct nx_shape *y = shape_of(graph, node->outputs[0]);
+    if (node->op != NX_OP_CONCAT || node->attr.concat.axis != 1 || y->rank != 4 || b->channels_last)
         return false;
     for (uint32_t i = 0; i < node->n_inputs; i++)
-        if (cuts_blocks(&b->v->graph, node->inputs[i]))
+        if (cuts_blocks(graph, node->inputs[i]))
             return false;
-    const struct nx_dnnl_layout *whole = nx_dnnl_pictures_of(b, node->outputs[0]);
-    *bytes = whole ? nx_dnnl_bytes(whole) : 0;
+    const struct nx_dnnl_layout *whole = pictures(b, y);
     return whole && !nx_dnnl_is_any(whole);
 }
 
-static enum nx_status plan_join(struct nx_dnnl_build *b, const struct nx_node *node, size_t bytes)
+bool nx_dnnl_has_joins(struct nx_dnnl_build *b)
 {
+    for (uint32_t i = 0; i < b->source->n_nodes; i++)
+        if (joins(b, b->source, &b->source->nodes[i]))
+            return true;
+    return false;
+}
+
+static enum nx_status plan_join(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    size_t bytes = nx_tensor_bytes(&b->v->graph.tensors[node->outputs[0]]);
     struct nx_dnnl_spot *whole = &b->spots[node->outputs[0]];
     if (whole->buffer == NX_NONE) {
         NX_TRY(nx_dnnl_buffer_new(b, bytes, &whole->buffer));
@@ -95,9 +106,9 @@ enum nx_status nx_dnnl_plan_spots(struct nx_dnnl_build *b)
     for (uint32_t t = 0; t < graph->n_tensors; t++)
         b->spots[t].buffer = NX_NONE;
     for (uint32_t i = graph->n_nodes; i-- > 0;) {
-        size_t bytes;
-        if (joins(b, &graph->nodes[i], &bytes))
-            NX_TRY(plan_join(b, &graph->nodes[i], bytes));
+        const struct nx_node *node = &graph->nodes[i];
+        if (b->v->batch == 1 && joins(b, graph, node))
+            NX_TRY(plan_join(b, node));
     }
     return NX_OK;
 }

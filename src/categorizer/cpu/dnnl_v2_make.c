@@ -124,6 +124,7 @@ static const char *kind_name(dnnl_primitive_desc_t pd)
     case dnnl_pooling: return "pooling";
     case dnnl_lrn: return "lrn";
     case dnnl_batch_normalization: return "normalization";
+    case dnnl_layer_normalization: return "layer norm";
     case dnnl_inner_product: return "inner product";
     case dnnl_binary: return "binary";
     case dnnl_matmul: return "matmul";
@@ -135,6 +136,11 @@ static const char *kind_name(dnnl_primitive_desc_t pd)
 const char *nx_dnnl_op_text(const struct nx_dnnl_op *op)
 {
     return op->text;
+}
+
+bool nx_dnnl_op_is_naive(const struct nx_dnnl_op *op)
+{
+    return strstr(op->text, " ref") != NULL;
 }
 
 /* NULL: no memory. */
@@ -273,6 +279,15 @@ enum nx_status nx_dnnl_make_norm(struct nx_dnnl *d, const struct nx_dnnl_layout 
     dnnl_batch_normalization_desc_t desc;
     dnnl_status_t filled = dnnl_batch_normalization_forward_desc_init(&desc, dnnl_forward_inference,
                                                                       &x->md, eps, flags);
+    return make(d, filled, &desc, NULL, made, err);
+}
+
+enum nx_status nx_dnnl_make_layer_norm(struct nx_dnnl *d, const struct nx_dnnl_layout *x, float eps,
+                                       struct nx_dnnl_made *made, struct nx_err *err)
+{
+    dnnl_layer_normalization_desc_t desc;
+    dnnl_status_t filled = dnnl_layer_normalization_forward_desc_init(
+        &desc, dnnl_forward_inference, &x->md, NULL, eps, dnnl_use_scale | dnnl_use_shift);
     return make(d, filled, &desc, NULL, made, err);
 }
 
