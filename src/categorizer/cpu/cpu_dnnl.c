@@ -109,7 +109,7 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
     NX_TRY(nx_dnnl_open(&p->arena, options->threads, &p->dnnl, err));
     NX_TRY(nx_dnnl_open(scratch, options->threads, &b.loader, err));
     b.dnnl = p->dnnl;
-    b.channels_last = b.type == NX_DNNL_F32 && nx_dnnl_wants_channels_last(graph);
+    b.channels_last = b.type == NX_DNNL_BF16 || nx_dnnl_wants_channels_last(graph);
     enum nx_status status = build(p, &b, options->threads);
     nx_dnnl_close(b.loader);
     return status;

@@ -47,8 +47,8 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, u
                                           const int64_t *dims); /* dense row-major */
 const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                          const int64_t *dims); /* of oneDNN's choice */
-/* For the pictures between f32 convolutions, where the machine has AVX-512: channels last if asked, else in blocks
- * of one vector if they divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for
+/* For the pictures between convolutions, where the machine has AVX-512 for f32 or AMX for bf16: channels last if
+ * asked, else, in f32, in blocks of one vector if they divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for
  * some convolutions and blocks for Winograd's, with reorders between. */
 const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type,
                                               bool channels_last, uint32_t rank,

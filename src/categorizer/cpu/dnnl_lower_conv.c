@@ -193,8 +193,16 @@ static enum nx_status fc_source(struct nx_dnnl_build *b, const struct nx_node *n
 {
     if (!v->rows)
         return nx_dnnl_value_in(b, node->inputs[0], wanted, src);
-    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], src));
-    return nx_dnnl_value_alias(b, *src, wanted, src);
+    uint32_t rows;
+    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &rows));
+    if (nx_dnnl_type_of(wanted) == NX_DNNL_F32)
+        return nx_dnnl_value_alias(b, rows, wanted, src);
+    const struct nx_dnnl_layout *plain = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, v->rank, v->x);
+    if (!plain)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(nx_dnnl_value_alias(b, rows, plain, &rows));
+    NX_TRY(nx_dnnl_value_new(b, wanted, src));
+    return nx_dnnl_step_reorder(b, rows, *src);
 }
 
 static enum nx_status choose_fc(struct nx_dnnl_build *b, const struct nx_node *node,
@@ -216,13 +224,12 @@ enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *n
     if (!weights_are_constant(b, node))
         return NX_UNSUPPORTED;
     struct fc_view v = view_fc(b, node);
-    enum nx_dnnl_type type = v.rows ? NX_DNNL_F32 : b->type;
     const struct nx_dnnl_layout *rows = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, v.rank, v.w);
     const struct nx_dnnl_layout *out_rows = nx_dnnl_rows_of(b, node->outputs[0]);
     struct nx_dnnl_fc f = {.bias = nx_node_has_bias(node),
-                           .src = v.rows ? nx_dnnl_rows(b->dnnl, type, v.rank, v.x)
-                                         : nx_dnnl_any(b->dnnl, type, v.rank, v.x),
-                           .weights = nx_dnnl_any(b->dnnl, type, v.rank, v.w),
+                           .src = v.rows ? nx_dnnl_rows(b->dnnl, b->type, v.rank, v.x)
+                                         : nx_dnnl_any(b->dnnl, b->type, v.rank, v.x),
+                           .weights = nx_dnnl_any(b->dnnl, b->type, v.rank, v.w),
                            .dst = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 2, v.y)};
     if (!rows || !out_rows || !f.src || !f.weights || !f.dst)
         return nx_dnnl_out_of_memory(b);

@@ -33,6 +33,26 @@ static bool window_fits(const struct nx_dnnl_pool *p, const struct nx_attr_pool 
     return a->kind == NX_POOL_MAX || !a->include_pad || end <= a->window.after[side];
 }
 
+/* See remake_if_naive. */
+static enum nx_status remake_pool_if_naive(struct nx_dnnl_build *b, const struct nx_node *node,
+                                           struct nx_dnnl_pool *p, struct nx_dnnl_made *made,
+                                           uint32_t *src)
+{
+    struct nx_dnnl_made other;
+    if (!nx_dnnl_op_is_naive(made->op))
+        return NX_OK;
+    p->src =
+        nx_dnnl_channels_last(b->dnnl, nx_dnnl_type_of(p->src), shape_of(b, node->inputs[0])->dims);
+    if (!p->src)
+        return nx_dnnl_out_of_memory(b);
+    enum nx_status status = nx_dnnl_make_pool(b->dnnl, p, &other, b->err);
+    if (status == NX_UNSUPPORTED || (status == NX_OK && nx_dnnl_op_is_naive(other.op)))
+        return NX_OK;
+    NX_TRY(status);
+    *made = other;
+    return nx_dnnl_value_in(b, node->inputs[0], p->src, src);
+}
+
 enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     const struct nx_attr_pool *a = &node->attr.pool;
@@ -55,6 +75,7 @@ enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node 
         return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_made made;
     NX_TRY(nx_dnnl_make_pool(b->dnnl, &p, &made, b->err));
+    NX_TRY(remake_pool_if_naive(b, node, &p, &made, &src));
     return one_to_one(b, node, &made, src);
 }
 

@@ -186,7 +186,8 @@ const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *d, enum nx_dnnl_ty
     int isa = (int)dnnl_get_effective_cpu_isa();
     bool avx512 = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
     bool ours = avx512 && type == NX_DNNL_F32 && rank == 4;
-    if (ours && channels_last)
+    bool amx = type == NX_DNNL_BF16 && isa == (int)dnnl_cpu_isa_avx512_core_amx && rank == 4;
+    if ((ours || amx) && channels_last)
         return tagged(d, type, rank, dims, dnnl_acdb);
     bool fits = ours && dims[1] % LANES == 0;
     return tagged(d, type, rank, dims, fits ? dnnl_aBcd16b : dnnl_format_tag_any);
