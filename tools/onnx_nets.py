@@ -37,7 +37,7 @@ class Net:
     def op(self, kind: str, *inputs: str, width: int | None = None, **attrs) -> str:
         out = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [out], **attrs))
-        self.channels[out] = self.channels[inputs[0]] if width is None else width
+        self.channels[out] = self.channels.get(inputs[0], 0) if width is None else width
         return out
 
     def random(self, shape, fan_in: int, gain: float = 1.0) -> str:
@@ -240,6 +240,63 @@ def densenet(n: Net) -> str:
     return n.head(x)
 
 
+def vit(n: Net, width=384, heads=6, layers=12) -> str:
+    """ViT-S/16: 196 patches and a class token."""
+    x = n.conv("x", width, 16, 16, bias=True, pad=0)
+    x = n.op("Reshape", x, n.weight(np.array([0, width, 196], "i8")))
+    x = n.op("Transpose", x, perm=[0, 2, 1])
+    token = n.op("Expand", n.random((1, 1, width), 1), n.op("Concat", batch(n), n.weight(np.array([1, width], "i8")), axis=0))
+    x = n.op("Concat", token, x, axis=1, width=width)
+    x = n.op("Add", x, n.random((1, 197, width), 1, 0.01))
+    split = n.weight(np.array([0, 197, heads, width // heads], "i8"))
+    scale = n.weight(np.float32((width // heads) ** -0.5))
+    for _ in range(layers):
+        y = layer_norm(n, x)
+        q, k, v = (n.op("Reshape", matrix(n, y, width), split) for _ in range(3))
+        q, v = (n.op("Transpose", t, perm=[0, 2, 1, 3]) for t in (q, v))
+        k = n.op("Transpose", k, perm=[0, 2, 3, 1])
+        a = n.op("Softmax", n.op("Mul", n.op("MatMul", q, k), scale), axis=-1)
+        y = n.op("Transpose", n.op("MatMul", a, v), perm=[0, 2, 1, 3])
+        y = n.op("Reshape", y, n.weight(np.array([0, 197, width], "i8")), width=width)
+        x = n.op("Add", matrix(n, y, width), x)
+        y = layer_norm(n, x)
+        x = n.op("Add", matrix(n, n.act(matrix(n, y, 4 * width), "gelu"), width), x)
+    x = n.op("Gather", layer_norm(n, x), n.weight(np.int64(0)), axis=1)
+    return n.dense(x, CLASSES)
+
+
+def batch(n: Net) -> str:
+    """The batch as a shape of one."""
+    return n.op("Slice", n.op("Shape", "x"), *(n.weight(np.array([v], "i8")) for v in (0, 1, 0)))
+
+
+def shufflenet(n: Net) -> str:
+    """ShuffleNet v2, 1.0x."""
+    def shuffle(parts, wide, side):
+        x = n.op("Concat", *parts, axis=1, width=wide)
+        x = n.op("Reshape", x, n.weight(np.array([0, 2, wide // 2, side, side], "i8")))
+        x = n.op("Transpose", x, perm=[0, 2, 1, 3, 4])
+        return n.op("Reshape", x, n.weight(np.array([0, wide, side, side], "i8")), width=wide)
+
+    def slice_of(x, low, high):
+        return n.op("Slice", x, *(n.weight(np.array([v], "i8")) for v in (low, high, 1)), width=high - low)
+
+    def depthwise(x, stride):
+        return n.norm(n.conv(x, n.channels[x], 3, stride, n.channels[x]))
+
+    x = n.op("MaxPool", n.block("x", 24, 3, 2), kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    side = 28
+    for wide, repeats in ((116, 4), (232, 8), (464, 4)):
+        half = wide // 2
+        left = n.block(depthwise(x, 2), half)
+        x = shuffle((left, n.block(depthwise(n.block(x, half), 2), half)), wide, side)
+        for _ in range(repeats - 1):
+            right = slice_of(x, half, wide)
+            x = shuffle((slice_of(x, 0, half), n.block(depthwise(n.block(right, half), 1), half)), wide, side)
+        side //= 2
+    return n.head(n.block(x, 1024))
+
+
 NETS: dict[str, Callable[[Net], str]] = {
     "resnet50": resnet,
     "resnet50_v2": resnet_v2,
@@ -251,6 +308,8 @@ NETS: dict[str, Callable[[Net], str]] = {
     "regnet_y_400mf": regnet_y,
     "convnext_tiny": convnext,
     "densenet121": densenet,
+    "shufflenet_v2": shufflenet,
+    "vit_small": vit,
 }
 
 

@@ -118,6 +118,10 @@ enum nx_status nx_dnnl_make_norm(struct nx_dnnl *, const struct nx_dnnl_layout *
 enum nx_status nx_dnnl_make_layer_norm(struct nx_dnnl *, const struct nx_dnnl_layout *x, float eps,
                                        struct nx_dnnl_made *, struct nx_err *);
 
+/* exp(x) over its sum along `axis`; log: the logarithm of that. */
+enum nx_status nx_dnnl_make_softmax(struct nx_dnnl *, const struct nx_dnnl_layout *x, uint32_t axis,
+                                    bool log, struct nx_dnnl_made *, struct nx_err *);
+
 /* AVG divides by the kernel's area if include_pad, else by the part inside the picture. */
 struct nx_dnnl_pool {
     bool max, include_pad;

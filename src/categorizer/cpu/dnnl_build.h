@@ -184,6 +184,7 @@ enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node 
 enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_softmax(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_unary(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_prelu(struct nx_dnnl_build *b, const struct nx_node *node);

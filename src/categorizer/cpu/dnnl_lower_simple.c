@@ -251,6 +251,37 @@ enum nx_status nx_dnnl_lower_lrn(struct nx_dnnl_build *b, const struct nx_node *
     return one_to_one(b, node, &made, src);
 }
 
+/* Over dense rows; over all of a photo: as one dimension. */
+enum nx_status nx_dnnl_lower_softmax(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    const struct nx_attr_softmax *a = &node->attr.softmax;
+    const struct nx_shape *x = shape_of(b, node->inputs[0]);
+    uint64_t elements = 0;
+    nx_shape_elements(x, &elements);
+    if (a->temperature != 1 || x->rank < 1 || elements == 0)
+        return NX_UNSUPPORTED;
+    const int64_t all[2] = {x->dims[0], (int64_t)elements / x->dims[0]};
+    bool rest = a->axis == NX_AXIS_REST;
+    const struct nx_dnnl_layout *seen =
+        rest ? nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 2, all) : nx_dnnl_rows_of(b, node->inputs[0]);
+    const struct nx_dnnl_layout *rows = nx_dnnl_rows_of(b, node->outputs[0]);
+    struct nx_dnnl_made made;
+    if (!seen || !rows)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(
+        nx_dnnl_make_softmax(b->dnnl, seen, rest ? 1 : (uint32_t)a->axis, a->log, &made, b->err));
+    uint32_t in, src, out, dst;
+    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &in));
+    NX_TRY(nx_dnnl_value_alias(b, in, made.src ? made.src : seen, &src));
+    NX_TRY(nx_dnnl_value_new(b, rows, &out));
+    NX_TRY(nx_dnnl_value_alias(b, out, made.dst, &dst));
+    const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_DST}, both[] = {src, dst};
+    NX_TRY(nx_dnnl_step_call(b, &made, 2, args, both));
+    nx_dnnl_value_set(b, node->outputs[0], out);
+    b->v->rows_value[node->outputs[0]] = out;
+    return NX_OK;
+}
+
 /* RESHAPE and IDENTITY move nothing: the same dense rows under other sides. */
 enum nx_status nx_dnnl_lower_view(struct nx_dnnl_build *b, const struct nx_node *node)
 {

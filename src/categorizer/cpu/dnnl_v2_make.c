@@ -125,6 +125,8 @@ static const char *kind_name(dnnl_primitive_desc_t pd)
     case dnnl_lrn: return "lrn";
     case dnnl_batch_normalization: return "normalization";
     case dnnl_layer_normalization: return "layer norm";
+    case dnnl_softmax: return "softmax";
+    case dnnl_logsoftmax: return "log softmax";
     case dnnl_inner_product: return "inner product";
     case dnnl_binary: return "binary";
     case dnnl_matmul: return "matmul";
@@ -288,6 +290,17 @@ enum nx_status nx_dnnl_make_layer_norm(struct nx_dnnl *d, const struct nx_dnnl_l
     dnnl_layer_normalization_desc_t desc;
     dnnl_status_t filled = dnnl_layer_normalization_forward_desc_init(
         &desc, dnnl_forward_inference, &x->md, NULL, eps, dnnl_use_scale | dnnl_use_shift);
+    return make(d, filled, &desc, NULL, made, err);
+}
+
+enum nx_status nx_dnnl_make_softmax(struct nx_dnnl *d, const struct nx_dnnl_layout *x,
+                                    uint32_t axis, bool log, struct nx_dnnl_made *made,
+                                    struct nx_err *err)
+{
+    dnnl_softmax_desc_t desc;
+    dnnl_status_t filled =
+        (log ? dnnl_logsoftmax_forward_desc_init
+             : dnnl_softmax_forward_desc_init)(&desc, dnnl_forward_inference, &x->md, (int)axis);
     return make(d, filled, &desc, NULL, made, err);
 }
 
