@@ -43,8 +43,9 @@ _nexus() {
             log) words="--verify --json" ;;
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
-                2.*) words="inspect run" ;;
+                2.*) words="inspect run time" ;;
                 *.run) words="--input --output --threads --backend" ;;
+                *.time) words="--batch --threads --precision --backend --rounds --top" ;;
                 *) words="--batch --backend --json" ;;
                 esac ;;
             esac

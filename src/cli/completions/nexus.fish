@@ -30,14 +30,17 @@ complete -c nexus -n "__fish_seen_subcommand_from log" -l json -d "as one object
 complete -c nexus -n "__fish_seen_subcommand_from log" -l verify -d "without the records"
 complete -c nexus -f -n "__fish_seen_subcommand_from top" -x -l interval -d "seconds between two looks"
 
-set -l actions inspect run
+set -l actions inspect run time
 complete -c nexus -f -n "__fish_seen_subcommand_from model; and not __fish_seen_subcommand_from $actions" -a "$actions"
-complete -c nexus -n "__fish_seen_subcommand_from inspect" -x -l batch -d "that shapes are for"
+complete -c nexus -n "__fish_seen_subcommand_from inspect time" -x -l batch -d "that shapes are for"
 complete -c nexus -n "__fish_seen_subcommand_from inspect" -l json -d "as one object"
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l input -d "NAME=X.npy"
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder for the outputs"
-complete -c nexus -n "__fish_seen_subcommand_from profile inspect run" -x -l backend -a "auto cpu_dnnl cpu_ref"
-complete -c nexus -n "__fish_seen_subcommand_from profile run" -x -l threads -d "that compute"
+complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l backend -a "auto cpu_dnnl cpu_ref"
+complete -c nexus -n "__fish_seen_subcommand_from profile run time" -x -l threads -d "that compute"
+complete -c nexus -n "__fish_seen_subcommand_from time" -x -l precision -a "f32 bf16"
+complete -c nexus -n "__fish_seen_subcommand_from time" -x -l rounds -d "runs"
+complete -c nexus -n "__fish_seen_subcommand_from time" -x -l top -d "steps to tell"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "the largest"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l repeats -d "of each size"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -r -l recipe -d "for photos"
