@@ -363,15 +363,16 @@ static void print_table(const struct infer_options *o, const struct cell *cells,
 static void print_ratios(const struct cell *cells, uint32_t n, const char *other)
 {
     printf("threads batch  img/s of ours over that of %s (    min …     max)  its ms/batch   "
-           "cpu ms\n",
+           "cpu ms  ratio of cpu ms\n",
            other);
     for (uint32_t i = 0; i < n; i++) {
         const struct cell *c = &cells[i];
         double low, high, least, most, ratio = median(&c->ratio, &low, &high);
         double ms = median(c->f32 ? &c->f32->ms : &c->peer_ms, &least, &most);
         double cpu_ms = median(c->f32 ? &c->f32->cpu_ms : &c->peer_cpu_ms, &least, &most);
-        printf("%7u %5u %9.3f (%8.3f … %8.3f) %12.2f %10.2f\n", c->threads, c->batch, ratio, low,
-               high, ms, cpu_ms);
+        double own_cpu_ms = median(&c->cpu_ms, &least, &most);
+        printf("%7u %5u %9.3f (%8.3f … %8.3f) %12.2f %10.2f %8.3f\n", c->threads, c->batch, ratio,
+               low, high, ms, cpu_ms, cpu_ms / own_cpu_ms);
     }
 }
 
