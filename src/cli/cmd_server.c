@@ -14,6 +14,7 @@
 #include "cli/notify.h"
 #include "common/arena.h"
 #include "common/config.h"
+#include "common/cpus.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -477,6 +478,10 @@ int nx_cmd_server(int argc, char **argv)
     }
     if (nx_log_parse_level(s.config.log_level, &level))
         nx_log_set_level(level);
+    if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
+        fprintf(stderr, "nexus server: %s\n", err.text);
+        return EXIT_USAGE;
+    }
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
     s.started = nx_clock_now();

@@ -56,6 +56,7 @@ static const struct key keys[] = {
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
     NUM("NEXUS", "heartbeat_ms", heartbeat_ms, 0, 600000, "500"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
+    FILE_NAME("NEXUS", "cpus", cpus, ""),
     FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
     STR("RDMA", "domain", domain, "", NULL),

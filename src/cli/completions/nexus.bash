@@ -1,6 +1,6 @@
 # bash completion for nexus
 _nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --tier --first_view_nodes --client_port
-    --join_timeout_s --heartbeat_ms --log_level --secret_file --RDMA/provider --RDMA/domain
+    --join_timeout_s --heartbeat_ms --log_level --cpus --secret_file --RDMA/provider --RDMA/domain
     --SUBGROUP/FUNCTION_TIER/num_shards --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes
     --SUBGROUP/CATEGORIZER_TIER/num_shards --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes
     --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/requests_max --CLIENTS/requests_mb
