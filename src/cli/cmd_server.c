@@ -14,6 +14,7 @@
 #include "cli/notify.h"
 #include "cli/server_config.h"
 #include "common/arena.h"
+#include "common/cpus.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -501,6 +502,10 @@ int nx_cmd_server(int argc, char **argv)
     }
     if (strcmp(s.config.log_format, "json") == 0)
         nx_log_set_json(s.config.local_id);
+    if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
+        say_why(&err);
+        return EXIT_USAGE;
+    }
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
     s.started = nx_clock_now();
