@@ -96,7 +96,7 @@ struct nx_group *bench_open_group(struct bench_run *run, const struct nx_group_u
         .leader_ip = "127.0.0.1",
         .leader_gms_port = run->shared->port,
         .first_view_nodes = nodes,
-        .spec = {1, {{"ALL", 1, nodes, nodes, false}}},
+        .spec = {1, {{"ALL", 1, 1, nodes, false}}},
         .members_max = nodes,
         .join_timeout_ns = 30 * NX_SEC,
         .timeout_ns = (nx_ns)run->options->timeout_ms * NX_MS,

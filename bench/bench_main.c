@@ -11,21 +11,21 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence [options]\n"
+    "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence|kill|ready|hogged [options]\n"
 #ifdef NX_BENCH_INFER
     "       nexus-bench infer …\n"
     "       nexus-bench serve …\n"
 #endif
-    "  --nodes N      processes, 2 to 32                       (3; p2p: 2)\n"
+    "  --nodes N      processes, 2 to 32                       (3; p2p, idle: 2; ready: 6)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
     "  --reply B      bytes of an answer, p2p                  (16)\n"
     "  --window W     messages or queries outstanding          (4096; p2p: 64)\n"
-    "  --seconds S    per measurement                          (1; idle: 3; not bulk)\n"
-    "  --rounds R     measurements of each kind, interleaved   (3)\n"
-    "  --spin|--block poll without end, or sleep when idle     (--spin)\n"
+    "  --seconds S    per measurement                          (1; idle: 3; hogged: 10; not bulk)\n"
+    "  --rounds R     measurements of each kind, interleaved   (3; silence: 5; kill: 20)\n"
+    "  --spin|--block poll without end, or sleep when idle     (--spin; the last five: --block)\n"
     "  --senders one|all                                       (one)\n"
     "  --provider P   libfabric's                              (tcp)\n"
-    "  --timeout MS   of silent members; 0: none               (1500)\n";
+    "  --timeout MS   of silent members; 0: none               (1500; hogged: 100)\n";
 
 static const struct {
     const char *name;
@@ -38,6 +38,9 @@ static const struct {
     {"p2p", bench_main_p2p, {2, 64, 3, 100, 16, 1, false, false, "tcp", 1500}},
     {"idle", bench_main_idle, {2, 1, 1, 0, 0, 3, true, false, "tcp", 1500}},
     {"silence", bench_main_silence, {3, 1, 5, 0, 0, 0, true, false, "tcp", 1500}},
+    {"kill", bench_main_kill, {3, 1, 20, 100, 0, 0, true, false, "tcp", 1500}},
+    {"ready", bench_main_ready, {6, 1, 5, 0, 0, 0, true, false, "tcp", 1500}},
+    {"hogged", bench_main_hogged, {3, 1, 1, 0, 0, 10, true, false, "tcp", 100}},
 };
 
 static int complain(const char *what, const char *value)
