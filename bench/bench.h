@@ -28,6 +28,7 @@ struct bench_options {
     bool all_send; /* every node sends, not only the first */
     char provider[16];
     unsigned timeout_ms; /* of silent members; 0: none */
+    unsigned spin_us;    /* before falling asleep, with block */
 };
 
 struct bench_figures {
