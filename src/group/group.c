@@ -15,6 +15,7 @@
 #include "common/nx_assert.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,6 +31,7 @@ enum {
     PASSES_PER_TURN = 2,
 };
 #define TIMEOUT_MAX_NS (3600 * NX_SEC)
+#define SPIN_MAX_NS    (10 * NX_MS)
 
 /* --- open and close --------------------------------------------------------------------------- */
 
@@ -52,6 +54,9 @@ static enum nx_status check_config(const struct nx_group_config *c, struct nx_er
         return nx_err_set(err, NX_INVALID,
                           "timeout_ns is %lld, expected whole milliseconds, an hour at most",
                           (long long)c->timeout_ns);
+    if (c->spin_ns < 0 || c->spin_ns > SPIN_MAX_NS)
+        return nx_err_set(err, NX_INVALID, "spin_ns is %lld, expected 0 to %lld",
+                          (long long)c->spin_ns, (long long)SPIN_MAX_NS);
     return NX_OK;
 }
 
@@ -135,6 +140,7 @@ static enum nx_status open_transfer(struct nx_group *g, struct nx_err *err)
 static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
 {
     NX_TRY(check_config(&g->config, err));
+    nx_spin_init(&g->spin, g->config.spin_ns);
     NX_TRY(open_transfer(g, err));
     g->core_config = (struct nx_core_config){
         .self = g->config.local_id,
@@ -391,6 +397,7 @@ bool nx_group_poll(struct nx_group *g)
         moved |= core_turn(g, now); /* 3, 4 */
     moved |= nx_group_keep_turn(g, now);
     nx_fabric_flush(g->fabric); /* 5 */
+    nx_spin_note(&g->spin, now, moved);
     return moved;
 }
 
@@ -417,6 +424,10 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         at = earlier(at, nx_durable_wake_at(g->disk.durable));
     if (g->requested)
         return NX_AGAIN;
+    if (nx_spin_goes_on(&g->spin, nx_clock_now())) {
+        sched_yield(); /* what is awaited may have to be computed on this core */
+        return NX_AGAIN;
+    }
     if (g->installed) {
         struct nx_event event = {.type = NX_EV_SLEEP};
         nx_group_step(g, nx_clock_now(), &event);

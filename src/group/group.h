@@ -74,6 +74,9 @@ struct nx_group_config {
     /* A member of whom nothing was heard for so long is taken for failed; 0: never, only broken connections tell. The same
      * at all members, a whole number of milliseconds. */
     nx_ns timeout_ns;
+    /* How long arm keeps the caller from falling asleep (NX_AGAIN) where news tends to come that soon, 10 ms at most; 0: not
+     * at all. A wake-up costs tens of microseconds of latency; what is looked on in vain, at most this per message. */
+    nx_ns spin_ns;
     nx_ns
         clock_skew_ns; /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by

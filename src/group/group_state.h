@@ -15,6 +15,7 @@
 #include "group/fabric/fabric.h"
 #include "group/group.h"
 #include "group/group_disk.h"
+#include "group/group_spin.h"
 #include "group/group_transfer.h"
 
 /* A system query's first byte says what it asks. */
@@ -102,6 +103,7 @@ struct nx_group {
     nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
     uint64_t wakeups;
+    struct nx_spin spin;
     nx_vid vid;             /* as last noted */
     uint32_t keepers_count; /* as last said */
     struct nx_keeper keepers[NX_KEEPERS_MAX];
