@@ -1,7 +1,10 @@
 /* nexus-bench MODE [options]: a table of modes, and their options. */
 #include "bench/bench.h"
 #ifdef NX_BENCH_INFER
+#include "bench/bench_batcher.h"
 #include "bench/bench_infer.h"
+#endif
+#ifdef NX_BENCH_SERVE
 #include "bench/bench_serve.h"
 #endif
 
@@ -14,7 +17,10 @@ static const char usage[] =
     "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence [options]\n"
 #ifdef NX_BENCH_INFER
     "       nexus-bench infer …\n"
-    "       nexus-bench serve …\n"
+    "       nexus-bench batcher …\n"
+#endif
+#ifdef NX_BENCH_SERVE
+    "       nexus-bench serve HOST:PORT … (a load on running nodes)\n"
 #endif
     "  --nodes N      processes, 2 to 32                       (3; p2p: 2)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
@@ -117,6 +123,10 @@ int main(int argc, char **argv)
 #ifdef NX_BENCH_INFER
     if (strcmp(argv[1], "infer") == 0)
         return nx_bench_infer(argc - 1, argv + 1);
+    if (strcmp(argv[1], "batcher") == 0)
+        return nx_bench_batcher(argc - 1, argv + 1);
+#endif
+#ifdef NX_BENCH_SERVE
     if (strcmp(argv[1], "serve") == 0)
         return nx_bench_serve(argc - 1, argv + 1);
 #endif
