@@ -389,10 +389,11 @@ int nx_bench_batcher(int argc, char **argv)
                                   .seconds = 3}};
     struct nx_budget budget = {.limit_bytes = UINT64_MAX};
     if (!parse_options(argc, argv, &b.options)) {
-        fprintf(stderr,
-                "usage: nexus-bench batcher --synset FILE --symbol FILE --params FILE [--photo FILE] "
-                "[--recipe NAME] [--backend NAME] [--threads N] [--batch-max N] [--deadline-ms N] "
-                "[--seconds S] [--loads 50,100,200]\n");
+        fprintf(
+            stderr,
+            "usage: nexus-bench batcher --synset FILE --symbol FILE --params FILE [--photo FILE] "
+            "[--recipe NAME] [--backend NAME] [--threads N] [--batch-max N] [--deadline-ms N] "
+            "[--seconds S] [--loads 50,100,200]\n");
         return 2;
     }
     if (!open_bench(&b, &budget))
