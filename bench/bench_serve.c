@@ -18,7 +18,13 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { HOST_BYTES = 256, REPORT_BYTES_MAX = 1 << 20, CONNECTIONS_MAX = 60000, STREAMS_MAX = 1000 };
+enum {
+    HOST_BYTES = 256,
+    REPORT_BYTES_MAX = 1 << 20,
+    CONNECTIONS_MAX = 60000,
+    STREAMS_MAX = 1000,
+    ELEMENTS_MAX = 16 << 20
+};
 
 static const char usage[] =
     "usage: nexus-bench serve HOST:PORT[,HOST:PORT…] --api NAME (--rate R | --clients N) "
@@ -33,6 +39,7 @@ static const char usage[] =
     "  --streams S       calls at once on a gRPC connection         (100; closed loop: 1)\n"
     "  --threads T       that send                                  (1)\n"
     "  --model M         tag or name; --photo FILE, --input NAME    (input: data)\n"
+    "  --tensor D[,D…]   for v2-*: FP32 zeros of that shape, in place of a photo\n"
     "  --header 'N: V'   beside the API's own, up to 8\n"
     "  --tls             --ca FILE to verify the server, --cert FILE --key FILE to be verified\n"
     "  --seed N          of the arrivals                            (1)\n"
@@ -86,6 +93,7 @@ enum {
     OPT_MODEL,
     OPT_PHOTO,
     OPT_INPUT,
+    OPT_TENSOR,
     OPT_HEADER,
     OPT_TLS,
     OPT_CA,
@@ -101,6 +109,23 @@ static bool add_header(struct serve *s, const char *header)
         return false;
     s->ask.headers[s->headers_count++] = header;
     return true;
+}
+
+static bool parse_shape(const char *text, struct load_ask *ask)
+{
+    uint64_t elements = 1;
+    for (ask->rank = 0; ask->rank < LOAD_RANK_MAX; text++) {
+        char *end;
+        unsigned long d = strtoul(text, &end, 10);
+        elements *= d;
+        if (end == text || d < 1 || d > ELEMENTS_MAX || elements > ELEMENTS_MAX)
+            return false;
+        ask->dims[ask->rank++] = (uint32_t)d;
+        text = end;
+        if (*end != ',')
+            return *end == 0;
+    }
+    return false;
 }
 
 static bool apply_load(struct serve *s, int option, const char *arg)
@@ -128,6 +153,7 @@ static bool apply(struct serve *s, int option, const char *arg)
     case OPT_MODEL: s->ask.model = arg; return true;
     case OPT_PHOTO: s->photo = arg; return true;
     case OPT_INPUT: s->ask.input = arg; return true;
+    case OPT_TENSOR: return parse_shape(arg, &s->ask);
     case OPT_HEADER: return add_header(s, arg);
     case OPT_TLS: s->tls = true; return true;
     case OPT_CA: s->files.ca = arg; return s->tls = true;
@@ -153,6 +179,7 @@ static bool parse_options(struct serve *s, int argc, char **argv)
         {"model", 1, NULL, OPT_MODEL},
         {"photo", 1, NULL, OPT_PHOTO},
         {"input", 1, NULL, OPT_INPUT},
+        {"tensor", 1, NULL, OPT_TENSOR},
         {"header", 1, NULL, OPT_HEADER},
         {"tls", 0, NULL, OPT_TLS},
         {"ca", 1, NULL, OPT_CA},

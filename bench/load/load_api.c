@@ -62,6 +62,21 @@ static void pb_bytes(struct nx_text *to, unsigned field, const void *bytes, size
     nx_text_bytes(to, bytes, len);
 }
 
+static size_t tensor_bytes(const struct load_ask *ask)
+{
+    size_t bytes = sizeof(float);
+    for (uint32_t i = 0; i < ask->rank; i++)
+        bytes *= ask->dims[i];
+    return bytes;
+}
+
+static void add_zeros(struct nx_text *to, size_t len)
+{
+    static const uint8_t zeros[4096];
+    for (; len > 0 && !to->bad; len -= len < sizeof zeros ? len : sizeof zeros)
+        nx_text_bytes(to, zeros, len < sizeof zeros ? len : sizeof zeros);
+}
+
 /* --- one function per API --------------------------------------------------------------------------- */
 
 static void make_ping(struct nx_text *to, const struct load_ask *ask)
@@ -94,10 +109,35 @@ static void make_empty(struct nx_text *to, const struct load_ask *ask)
     nx_text_free(&none);
 }
 
+/* The tensor as JSON head and binary tail; a photo goes as it is. */
 static void make_v2_rest(struct nx_text *to, const struct load_ask *ask)
 {
-    post_photo(to, ask, "/v2/models/", "/infer",
-               "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: 0\r\n");
+    struct nx_text head;
+    char path[512];
+    if (!ask->rank) {
+        post_photo(
+            to, ask, "/v2/models/", "/infer",
+            "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: 0\r\n");
+        return;
+    }
+    nx_text_init(&head, REQUEST_BYTES_MAX);
+    nx_text_add(&head, "{\"inputs\":[{\"name\":");
+    nx_text_json(&head, ask->input, strlen(ask->input));
+    nx_text_add(&head, ",\"datatype\":\"FP32\",\"shape\":[");
+    for (uint32_t i = 0; i < ask->rank; i++)
+        nx_text_printf(&head, "%s%u", i ? "," : "", ask->dims[i]);
+    nx_text_printf(&head,
+                   "],\"parameters\":{\"binary_data_size\":%zu}}],"
+                   "\"parameters\":{\"binary_data_output\":true}}",
+                   tensor_bytes(ask));
+    snprintf(path, sizeof path, "/v2/models/%s/infer", ask->model);
+    add_head(to, ask, "POST", path);
+    nx_text_printf(to, "Inference-Header-Content-Length: %zu\r\nContent-Length: %zu\r\n\r\n",
+                   head.len, head.len + tensor_bytes(ask));
+    nx_text_bytes(to, head.at, head.len);
+    add_zeros(to, tensor_bytes(ask));
+    to->bad |= head.bad;
+    nx_text_free(&head);
 }
 
 static void make_mms(struct nx_text *to, const struct load_ask *ask)
@@ -122,27 +162,46 @@ static void make_mms_form(struct nx_text *to, const struct load_ask *ask)
     nx_text_add(to, behind);
 }
 
-/* inference.ModelInferRequest: one tensor of one element, the photo. */
+/* InferInputTensor: one element, the photo; or the tensor. */
+static void add_input(struct nx_text *message, const struct load_ask *ask)
+{
+    struct nx_text input, dims;
+    nx_text_init(&input, REQUEST_BYTES_MAX);
+    nx_text_init(&dims, REQUEST_BYTES_MAX);
+    for (uint32_t i = 0; i < ask->rank; i++)
+        pb_varint(&dims, ask->dims[i]);
+    if (!ask->rank)
+        pb_varint(&dims, 1);
+    pb_bytes(&input, 1, ask->input, strlen(ask->input));
+    pb_bytes(&input, 2, ask->rank ? "FP32" : "BYTES", ask->rank ? 4 : 5);
+    pb_bytes(&input, 3, dims.at, dims.len); /* packed */
+    pb_bytes(message, 5, input.at, input.len);
+    message->bad |= input.bad || dims.bad;
+    nx_text_free(&input);
+    nx_text_free(&dims);
+}
+
+/* inference.ModelInferRequest */
 static void make_v2_grpc(struct nx_text *to, const struct load_ask *ask)
 {
-    struct nx_text message, part;
+    struct nx_text message, raw;
     uint32_t n = (uint32_t)ask->photo_bytes;
     uint8_t len[4] = {(uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16), (uint8_t)(n >> 24)};
     nx_text_init(&message, REQUEST_BYTES_MAX);
-    nx_text_init(&part, REQUEST_BYTES_MAX);
+    nx_text_init(&raw, REQUEST_BYTES_MAX);
+    if (ask->rank) {
+        add_zeros(&raw, tensor_bytes(ask));
+    } else {
+        nx_text_bytes(&raw, len, sizeof len);
+        nx_text_bytes(&raw, ask->photo, ask->photo_bytes);
+    }
     pb_bytes(&message, 1, ask->model, strlen(ask->model));
-    pb_bytes(&part, 1, ask->input, strlen(ask->input));
-    pb_bytes(&part, 2, "BYTES", 5);
-    pb_bytes(&part, 3, &(uint8_t){1}, 1); /* shape [1], packed */
-    pb_bytes(&message, 5, part.at, part.len);
-    part.len = 0;
-    nx_text_bytes(&part, len, sizeof len);
-    nx_text_bytes(&part, ask->photo, ask->photo_bytes);
-    pb_bytes(&message, 7, part.at, part.len);
-    message.bad |= part.bad;
+    add_input(&message, ask);
+    pb_bytes(&message, 7, raw.at, raw.len);
+    message.bad |= raw.bad;
     grpc_message(to, &message);
     nx_text_free(&message);
-    nx_text_free(&part);
+    nx_text_free(&raw);
 }
 
 static void add_chunk(struct nx_text *to, const uint8_t *bytes, size_t len)
@@ -176,20 +235,21 @@ static void make_demo(struct nx_text *to, const struct load_ask *ask)
 
 static const struct {
     const char *name, *grpc_path; /* NULL: HTTP/1.1 */
-    bool asks_model;              /* a model and a photo are needed */
+    bool asks_model;              /* a model and a photo, or a tensor, are needed */
+    bool takes_tensor;
     void (*make)(struct nx_text *to, const struct load_ask *ask);
 } apis[] = {
-    {"ping", NULL, false, make_ping},
-    {"live", NULL, false, make_live},
-    {"live-grpc", "/inference.GRPCInferenceService/ServerLive", false, make_empty},
-    {"health-grpc", "/grpc.health.v1.Health/Check", false, make_empty},
-    {"metrics", NULL, false, make_metrics},
-    {"status", NULL, false, make_status},
-    {"demo", "/sospdemo.FunctionTierService/Whatsthis", true, make_demo},
-    {"v2-grpc", "/inference.GRPCInferenceService/ModelInfer", true, make_v2_grpc},
-    {"v2-rest", NULL, true, make_v2_rest},
-    {"mms", NULL, true, make_mms},
-    {"mms-form", NULL, true, make_mms_form},
+    {"ping", NULL, false, false, make_ping},
+    {"live", NULL, false, false, make_live},
+    {"live-grpc", "/inference.GRPCInferenceService/ServerLive", false, false, make_empty},
+    {"health-grpc", "/grpc.health.v1.Health/Check", false, false, make_empty},
+    {"metrics", NULL, false, false, make_metrics},
+    {"status", NULL, false, false, make_status},
+    {"demo", "/sospdemo.FunctionTierService/Whatsthis", true, false, make_demo},
+    {"v2-grpc", "/inference.GRPCInferenceService/ModelInfer", true, true, make_v2_grpc},
+    {"v2-rest", NULL, true, true, make_v2_rest},
+    {"mms", NULL, true, false, make_mms},
+    {"mms-form", NULL, true, false, make_mms_form},
 };
 
 const char *load_api_names(void)
@@ -211,7 +271,7 @@ static bool add_metadata(struct load_request *request, const char *header)
     return h->name && h->value;
 }
 
-static enum nx_status check_ask(const struct load_ask *ask, bool asks_model, struct nx_err *err)
+static enum nx_status check_ask(const struct load_ask *ask, size_t api, struct nx_err *err)
 {
     for (int i = 0; i < LOAD_HEADERS_MAX && ask->headers[i]; i++) {
         const char *colon = strchr(ask->headers[i], ':');
@@ -219,10 +279,13 @@ static enum nx_status check_ask(const struct load_ask *ask, bool asks_model, str
             return nx_err_set(err, NX_INVALID, "header \"%s\": expected \"name: value\"",
                               ask->headers[i]);
     }
-    if (!asks_model)
+    if (ask->rank && !apis[api].takes_tensor)
+        return nx_err_set(err, NX_INVALID, "API \"%s\" takes no tensor", ask->api);
+    if (!apis[api].asks_model)
         return NX_OK;
-    if (!ask->photo_bytes || !ask->model)
-        return nx_err_set(err, NX_INVALID, "API \"%s\" needs --model and --photo", ask->api);
+    if ((!ask->photo_bytes && !ask->rank) || !ask->model)
+        return nx_err_set(err, NX_INVALID, "API \"%s\" needs --model and --photo%s", ask->api,
+                          apis[api].takes_tensor ? " or --tensor" : "");
     char *end;
     strtoul(ask->model, &end, 10);
     if (strcmp(ask->api, "demo") == 0 && (*end || end == ask->model))
@@ -258,7 +321,7 @@ enum nx_status load_api_make(const struct load_ask *ask, struct load_request *re
     for (size_t i = 0; i < sizeof apis / sizeof apis[0]; i++) {
         if (strcmp(ask->api, apis[i].name) != 0)
             continue;
-        NX_TRY(check_ask(ask, apis[i].asks_model, err));
+        NX_TRY(check_ask(ask, i, err));
         return make(ask, i, request, err);
     }
     return nx_err_set(err, NX_INVALID, "API \"%s\" is unknown; there are %s", ask->api,

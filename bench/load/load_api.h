@@ -11,14 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LOAD_HEADERS_MAX = 8 };
+enum { LOAD_HEADERS_MAX = 8, LOAD_RANK_MAX = 6 };
 
 struct load_ask {
     const char *api;   /* a name of load_api_names */
     const char *model; /* a tag or a name */
     const char *input; /* of the model's tensor, for v2-grpc */
     const uint8_t *photo;
-    size_t photo_bytes;                    /* 0: there is none */
+    size_t photo_bytes; /* 0: there is none */
+    /* An FP32 tensor of zeros in place of the photo, for v2-*; rank 0: none. */
+    uint32_t dims[LOAD_RANK_MAX], rank;
     const char *host;                      /* the Host header, the authority */
     const char *headers[LOAD_HEADERS_MAX]; /* "name: value"; NULL behind the last */
 };

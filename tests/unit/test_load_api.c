@@ -101,6 +101,30 @@ static void v2_gets_one_tensor_of_one_photo(void **state)
     assert_string_equal(request.headers[0].value, "Bearer x y");
 }
 
+static void v2_gets_a_tensor_of_a_shape(void **state)
+{
+    (void)state;
+    struct nx_pb_v2_infer infer;
+    size_t at = 0;
+    struct load_ask ask = {
+        .api = "v2-grpc", .model = "1", .input = "x", .host = "h", .dims = {1, 300}, .rank = 2};
+    assert_int_equal(load_api_make(&ask, &request, &err), NX_OK);
+    struct nx_grpc_frame frame = next_message(&at);
+    assert_int_equal(nx_pb_v2_infer_decode(frame.message, frame.message_bytes, &infer, &err),
+                     NX_OK);
+    assert_string_equal(infer.inputs[0].datatype, "FP32");
+    assert_int_equal(infer.inputs[0].rank, 2);
+    assert_int_equal(infer.inputs[0].dims[1], 300);
+    assert_int_equal(infer.inputs[0].data.len, 1200);
+    nx_pb_v2_infer_free(&infer);
+    load_api_free(&request);
+    ask.api = "v2-rest";
+    assert_int_equal(load_api_make(&ask, &request, &err), NX_OK);
+    ask.api = "mms";
+    load_api_free(&request);
+    assert_int_equal(load_api_make(&ask, &request, &err), NX_INVALID);
+}
+
 static void http_lengths_are_those_of_the_bodies(void **state)
 {
     (void)state;
@@ -156,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_demo_gets_metadata_then_the_photo, tear_down),
         cmocka_unit_test_teardown(v2_gets_one_tensor_of_one_photo, tear_down),
+        cmocka_unit_test_teardown(v2_gets_a_tensor_of_a_shape, tear_down),
         cmocka_unit_test_teardown(http_lengths_are_those_of_the_bodies, tear_down),
         cmocka_unit_test_teardown(a_call_without_fields_is_one_empty_message, tear_down),
         cmocka_unit_test_teardown(what_is_missing_is_named, tear_down),
