@@ -6,6 +6,7 @@
 #endif
 #ifdef NX_BENCH_SERVE
 #include "bench/bench_serve.h"
+#include "bench/bench_upload.h"
 #endif
 
 #include <getopt.h>
@@ -21,6 +22,7 @@ static const char usage[] =
 #endif
 #ifdef NX_BENCH_SERVE
     "       nexus-bench serve HOST:PORT … (a load on running nodes)\n"
+    "       nexus-bench upload …\n"
 #endif
     "  --nodes N      processes, 2 to 32                       (3; p2p: 2)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
@@ -129,6 +131,8 @@ int main(int argc, char **argv)
 #ifdef NX_BENCH_SERVE
     if (strcmp(argv[1], "serve") == 0)
         return nx_bench_serve(argc - 1, argv + 1);
+    if (strcmp(argv[1], "upload") == 0)
+        return nx_bench_upload(argc - 1, argv + 1);
 #endif
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[1], modes[i].name) == 0)

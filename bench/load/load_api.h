@@ -34,6 +34,7 @@ struct load_request {
     const char *path, *authority; /* gRPC */
     uint8_t *bytes;
     size_t len;
+    uint64_t repeats; /* gRPC: the bytes are sent so many times more, in the same call */
     struct load_header headers[LOAD_HEADERS_MAX]; /* gRPC; HTTP/1.1 has them in its head */
     size_t headers_count;
 };

@@ -13,7 +13,7 @@ struct cell {
     struct load_h2 *h2;
     struct cell *next_free;
     void *call; /* NULL: cancelled */
-    size_t sent;
+    uint64_t sent;
     struct load_h2_end end;
 };
 
@@ -36,10 +36,11 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *dst,
     (void)session, (void)stream, (void)user;
     struct cell *cell = source->ptr;
     const struct load_request *request = cell->h2->request;
-    size_t left = request->len - cell->sent, n = left < cap ? left : cap;
-    memcpy(dst, request->bytes + cell->sent, n);
+    size_t at = (size_t)(cell->sent % request->len), left = request->len - at;
+    size_t n = left < cap ? left : cap;
+    memcpy(dst, request->bytes + at, n);
     cell->sent += n;
-    if (n == left)
+    if (cell->sent == request->len * (request->repeats + 1))
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)n;
 }
