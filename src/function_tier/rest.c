@@ -595,9 +595,11 @@ void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)
 
 bool nx_rest_resume(struct nx_rest *r)
 {
-    bool any = false;
-    for (struct nx_rest_call *call = r->calls, *next; call; call = next) {
+    bool any = false, installs = r->installs;
+    r->installs = false;
+    for (struct nx_rest_call *call = installs ? r->calls : NULL, *next; call; call = next) {
         next = call->next; /* an install that fails ends its call */
+        r->installs |= call->install != NULL;
         if (call->install)
             any |= !nx_install_pump(call->install);
     }

@@ -74,8 +74,9 @@ struct nx_rest {
     struct nx_rest_call *calls;
     uint32_t admitted;
     uint64_t admitted_bytes;
-    bool ready; /* what probes are told */
-    bool takes; /* once ready, for ever: who was told to stop still serves those who come */
+    bool ready;    /* what probes are told */
+    bool takes;    /* once ready, for ever: who was told to stop still serves those who come */
+    bool installs; /* there may be calls with an install */
 };
 
 /* --- ends of a call: it is gone when they return --- */

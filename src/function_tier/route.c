@@ -209,7 +209,9 @@ static bool fail_lost(struct nx_route *r)
 
 bool nx_route_poll(struct nx_route *r)
 {
-    bool any = fail_lost(r);
+    if (!r->unsent)
+        return false;
+    bool any = r->unsent = fail_lost(r); /* there may be another */
     for (struct nx_route_request *q = r->requests; q; q = q->next)
         for (uint32_t i = 0; i < q->legs_count; i++) {
             if (nx_leg_wants_room(&q->legs[i]))

@@ -16,6 +16,7 @@ struct nx_service_demo {
     struct nx_metrics *metrics;
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
+    bool waits;             /* one of them may wait for room: `held` or `last_waits` */
     struct nx_pb_model
         decoded; /* of the message in hand: 16 KB that need not be found for each chunk */
 };
@@ -423,6 +424,7 @@ static enum nx_call_take pass_on(struct upload *u, const struct nx_pb_part *part
     }
     u->got += taken;
     u->held = taken < left;
+    u->service->waits |= u->held;
     u->held_used = u->held ? u->held_used + taken : 0;
     return u->held ? NX_CALL_HELD : NX_CALL_TAKEN;
 }
@@ -430,6 +432,7 @@ static enum nx_call_take pass_on(struct upload *u, const struct nx_pb_part *part
 static void pass_last_on(struct upload *u)
 {
     u->last_waits = nx_route_write(u->request, &u->last, 1) == 0;
+    u->service->waits |= u->last_waits;
 }
 
 static enum nx_call_take take_install(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -519,7 +522,9 @@ const struct nx_grpc_method *nx_service_demo_methods(const struct nx_service_dem
 
 void nx_service_demo_resume(struct nx_service_demo *service)
 {
-    for (struct upload *u = service->uploads, *next; u; u = next) {
+    bool waits = service->waits;
+    service->waits = false;
+    for (struct upload *u = waits ? service->uploads : NULL, *next; u; u = next) {
         next = u->next; /* a message that is offered again may end its call */
         if (u->last_waits)
             pass_last_on(u);

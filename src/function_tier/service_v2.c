@@ -395,9 +395,11 @@ void nx_service_v2_set_ready(struct nx_service_v2 *service, bool ready)
 
 bool nx_service_v2_resume(struct nx_service_v2 *service)
 {
-    bool any = false;
-    for (struct nx_v2_call *v = service->calls, *next; v; v = next) {
+    bool any = false, installs = service->installs;
+    service->installs = false;
+    for (struct nx_v2_call *v = installs ? service->calls : NULL, *next; v; v = next) {
         next = v->next; /* an install that fails ends its call */
+        service->installs |= v->install != NULL;
         if (v->install)
             any |= !nx_install_pump(v->install);
     }
