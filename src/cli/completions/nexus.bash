@@ -39,8 +39,8 @@ _nexus() {
                     *) words="--timeout --ca --cert --key --token" ;;
                     esac ;;
                 esac ;;
-            status) words="127.0.0.1:28000 --json --timeout --help" ;;
-            top) words="127.0.0.1:28000 --interval --timeout --help" ;;
+            status) words="127.0.0.1:28000 --json --timeout --ca --cert --key --token --help" ;;
+            top) words="127.0.0.1:28000 --interval --timeout --ca --cert --key --token --help" ;;
             profile) words="--batch-max --threads --backend --repeats --recipe --out" ;;
             log) words="--verify --json" ;;
             model)

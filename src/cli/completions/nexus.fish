@@ -25,6 +25,9 @@ complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen
 complete -c nexus -n "__fish_seen_subcommand_from installmodel" -r -l recipe -d "how a photo becomes the input"
 complete -c nexus -n "__fish_seen_subcommand_from installmodel" -l replace -d "in place of what the tag has"
 complete -c nexus -n "__fish_seen_subcommand_from client status top" -x -l timeout -d "seconds for the answer"
+for file in ca cert key token
+    complete -c nexus -n "__fish_seen_subcommand_from client status top" -r -l $file -d "a file, see nexus(1)"
+end
 complete -c nexus -f -n "__fish_seen_subcommand_from models status" -l json -d "as one object"
 complete -c nexus -n "__fish_seen_subcommand_from log" -l json -d "as one object"
 complete -c nexus -n "__fish_seen_subcommand_from log" -l verify -d "without the records"
