@@ -30,6 +30,7 @@ enum {
     NX_REQUEST_ID_BYTES = 16,
     NX_RECIPE_BYTES_MAX = 4096,
     NX_MODEL_NAME_BYTES = 128, /* the NUL included */
+    NX_MODEL_DIGEST_BYTES = 32,
     NX_TENSOR_NAME_BYTES = 64, /* the NUL included */
     NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
     NX_TENSOR_RANK_MAX = 6,
@@ -135,7 +136,9 @@ struct nx_model_facts_wire {
     char name[NX_MODEL_NAME_BYTES]; /* "": it was installed by tag */
     bool ready;                     /* else it is being installed */
     enum nx_model_format format;
-    uint64_t version;              /* larger for every install of its shard */
+    uint64_t version; /* larger for every install of its shard */
+    uint8_t digest
+        [NX_MODEL_DIGEST_BYTES];   /* SHA-256 of synset, symbol and params; 0 until it is ready */
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
     uint64_t weights_bytes, arena_bytes; /* … these are weights, and activations of a full batch */
     char backend[16];
@@ -167,8 +170,8 @@ extern const uint32_t nx_wait_bounds_us[NX_WAIT_STEPS - 1];
 
 enum {
     NX_MODELS_HEAD_BYTES = 20 + sizeof(struct nx_work),
-    NX_MODEL_FACTS_BYTES_MAX =
-        352 + NX_MODEL_NAME_BYTES + 2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
+    NX_MODEL_FACTS_BYTES_MAX = 352 + NX_MODEL_DIGEST_BYTES + NX_MODEL_NAME_BYTES +
+                               2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
 };
 
 /* Of a replica, for models. */

@@ -96,6 +96,7 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
         nx_write_u8(&w, m->ready);
         nx_write_u8(&w, (uint8_t)m->format);
         nx_write_u64(&w, m->version);
+        nx_write_bytes(&w, m->digest, sizeof m->digest);
         nx_write_u64(&w, m->params);
         nx_write_u64(&w, m->memory_bytes);
         nx_write_u64(&w, m->weights_bytes);
@@ -176,6 +177,9 @@ static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
     m->format = (enum nx_model_format)format;
     r->bad |= ready > 1 || (format != NX_FORMAT_MXNET && format != NX_FORMAT_ONNX);
     m->version = nx_read_u64(r);
+    const uint8_t *digest = nx_read_bytes(r, sizeof m->digest);
+    if (digest)
+        memcpy(m->digest, digest, sizeof m->digest);
     m->params = nx_read_u64(r);
     m->memory_bytes = nx_read_u64(r);
     m->weights_bytes = nx_read_u64(r);

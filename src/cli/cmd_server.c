@@ -12,8 +12,8 @@
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
 #include "cli/notify.h"
+#include "cli/server_config.h"
 #include "common/arena.h"
-#include "common/config.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -104,6 +104,7 @@ static struct nx_rest_config rest_config(const struct nx_config *c)
                                    .requests_max = c->requests_max,
                                    .bytes_max = (uint64_t)c->requests_mb << 20,
                                    .body_bytes_max = (uint64_t)c->request_max_mb << 20,
+                                   .response_timeout_ns = (nx_ns)c->response_timeout_s * NX_SEC,
                                    .seed = (uint64_t)nx_clock_wall() ^ c->local_id};
 }
 
@@ -121,7 +122,11 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .spans = s->spans,
                                         .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
+                                        .load_models = s->config.load_models,
                                         .rest = rest_config(&s->config)};
+    for (uint32_t i = 0; i < s->config.listen_count; i++)
+        c.listen_also[c.listen_also_count++] = (struct nx_grpc_address){
+            s->config.listen_at[i].ip, (uint16_t)s->config.listen_at[i].port};
     return nx_function_tier_open(&c, &s->function_tier, err);
 }
 
@@ -490,15 +495,10 @@ int nx_cmd_server(int argc, char **argv)
 {
     struct server s = {.epoll_fd = -1, .signal_fd = -1};
     struct nx_err err = {0};
-    enum nx_level level;
-    if (nx_config_load("nexus.cfg", argc - 1, argv + 1, &s.config, &err) != NX_OK) {
+    if (nx_server_config(argc - 1, argv + 1, &s.config, &err) != NX_OK) {
         fprintf(stderr, "nexus server: %s\n", err.text);
         return EXIT_USAGE;
     }
-    if (nx_log_parse_level(s.config.log_level, &level))
-        nx_log_set_level(level);
-    if (strcmp(s.config.log_format, "json") == 0)
-        nx_log_set_json(s.config.local_id);
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
     s.started = nx_clock_now();

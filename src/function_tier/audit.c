@@ -50,6 +50,14 @@ bool nx_audit_refusal(struct nx_auth *auth, const char *peer, const char *token,
     return true;
 }
 
+const char nx_manage_refusal[] = "models are managed from this machine only (key management)";
+
+bool nx_peer_is_here(const char *peer, const char *local_ip)
+{
+    size_t len = strlen(local_ip);
+    return nx_peer_is_loopback(peer) || (strncmp(peer, local_ip, len) == 0 && peer[len] == ':');
+}
+
 bool nx_peer_is_loopback(const char *peer)
 {
     return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;

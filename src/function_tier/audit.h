@@ -22,5 +22,8 @@ bool nx_audit_refusal(struct nx_auth *auth, const char *peer, const char *token,
                       const char *request_id, const char *what, const char *why);
 
 bool nx_peer_is_loopback(const char *peer); /* "127.0.0.1:4711", "[::1]:4711" */
+/* Whether the peer is on this machine: the loopback, or the address that this node has itself. */
+bool nx_peer_is_here(const char *peer, const char *local_ip);
+extern const char nx_manage_refusal[]; /* who manages models from elsewhere is told */
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef NX_FUNCTION_TIER_H
 #define NX_FUNCTION_TIER_H
 
+#include "function_tier/grpc/grpc_server.h"
 #include "function_tier/rest.h"
 #include "function_tier/tls/tls.h"
 #include "group/group.h"
@@ -17,15 +18,18 @@
 struct nx_function_tier;
 
 struct nx_function_tier_config {
-    uint32_t local_id;             /* this node's */
-    uint32_t categorizer_subgroup; /* in the group's spec */
-    const char *local_ip;          /* clients' address … */
-    uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
-    uint64_t seed;                 /* of the replica choice */
-    struct nx_tls_files tls;       /* paths; no certificate: plain */
-    struct nx_spans *spans;        /* outlives the tier; NULL: none are exported */
-    bool log_requests;             /* a line for each, whatever the level */
-    const char *tokens;            /* path; "": everybody may do everything */
+    uint32_t local_id;                                    /* this node's */
+    uint32_t categorizer_subgroup;                        /* in the group's spec */
+    const char *local_ip;                                 /* clients' address … */
+    uint16_t client_port;                                 /* … and port: gRPC and HTTP/1.1 */
+    struct nx_grpc_address listen_also[NX_GRPC_ALSO_MAX]; /* the same is served there */
+    uint32_t listen_also_count;
+    uint64_t seed;           /* of the replica choice */
+    struct nx_tls_files tls; /* paths; no certificate: plain */
+    const char *load_models; /* as of nx_preload_open */
+    const char *tokens;      /* path; "": everybody may do everything */
+    struct nx_spans *spans;  /* outlives the tier; NULL: none are exported */
+    bool log_requests;       /* a line for each, whatever the level */
     struct nx_rest_config rest;
 };
 

@@ -20,6 +20,7 @@ static const struct nx_endpoint endpoints[] = {
     {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
     {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
     {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
+    {"", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_OPERATIONS, nx_rest_api_description},
     {"nexus", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
     {"nexus/page.css", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_css},
     {"nexus/page.js", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_js},
@@ -49,12 +50,17 @@ static const struct nx_endpoint endpoints[] = {
      nx_rest_v2_unload},
     {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
     {"models", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_list},
+    {"models/?", NX_HTTP_PUT, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_scale},
     {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
     {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
     {"models/?/invoke", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"predictions/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"predictions/?/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"invocations", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_invocations},
+    {"predictions/?", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_api_of_model},
+    {"predictions/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
+     nx_rest_predict_1_x},
+    {"predictions/?/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
+     nx_rest_predict_1_x},
+    {"invocations", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
+     nx_rest_invocations},
     {"?/predict", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_0_4},
 };
 
@@ -256,7 +262,11 @@ static void allow(struct nx_http_exchange *x, unsigned methods)
     static const struct {
         unsigned method;
         const char *name;
-    } names[] = {{NX_HTTP_GET, "GET, HEAD"}, {NX_HTTP_POST, "POST"}, {NX_HTTP_DELETE, "DELETE"}};
+    } names[] = {{NX_HTTP_GET, "GET, HEAD"},
+                 {NX_HTTP_POST, "POST"},
+                 {NX_HTTP_PUT, "PUT"},
+                 {NX_HTTP_DELETE, "DELETE"},
+                 {NX_HTTP_OPTIONS, "OPTIONS"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (methods & names[i].method) {
             size_t len = strlen(text);
@@ -344,9 +354,8 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     const struct nx_http_ask *ask = nx_http_ask(call->x);
     unsigned flags = call->endpoint->flags;
     uint64_t bytes = announced(ask);
-    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_loopback)
-        nx_rest_refuse(call, 403, NULL,
-                       "models are managed from this machine only (key management)");
+    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_here)
+        nx_rest_refuse(call, 403, NULL, "%s", nx_manage_refusal);
     else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->takes)
         nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
     else if (!(flags & NX_ENDPOINT_INFERS))
@@ -544,10 +553,12 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     r->status = group_status;
     snprintf(r->model_store, sizeof r->model_store, "%s", config->model_store);
     r->config.model_store = r->model_store;
+    snprintf(r->only_model, sizeof r->only_model, "%s", config->only_model);
     if (r->config.body_bytes_max > r->config.bytes_max)
         r->config.body_bytes_max = r->config.bytes_max; /* more could never be let in */
     struct nx_http_limits limits = nx_http_limits_default();
     limits.body_bytes_max = r->config.body_bytes_max;
+    limits.handling_timeout_ns = config->response_timeout_ns;
     struct nx_http_service service = {
         r, on_head, on_request, on_cancel, refusal, on_reply, config->observer->spans != NULL};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);

@@ -2,7 +2,6 @@
 
 #include "function_tier/http/http_multipart.h"
 #include "function_tier/http/json_read.h"
-#include "function_tier/model_list.h"
 #include "function_tier/v2_json.h"
 
 #include <stdio.h>
@@ -123,11 +122,10 @@ static void reply_model(struct nx_rest_call *call, const struct nx_answer *answe
                                       const struct nx_model_facts_wire *model))
 {
     struct nx_model_list list;
-    struct nx_err err;
     struct nx_text t;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
-        nx_rest_fail(call, &err);
-    } else if (list.count == 0 || !list.models[0].ready) {
+    if (!nx_rest_gather(call, answers, count, &list))
+        return;
+    if (list.count == 0 || !list.models[0].ready) {
         nx_model_list_free(&list);
         nx_rest_refuse(call, 503, NULL, "model '%s' is being installed; try again", call->model);
     } else {
@@ -208,12 +206,9 @@ static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *
 static void stats_told(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
 {
     struct nx_model_list list;
-    struct nx_err err;
     struct nx_text t;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
-        nx_rest_fail(call, &err);
+    if (!nx_rest_gather(call, answers, count, &list))
         return;
-    }
     nx_text_init(&t, INFER_TEXT_MAX);
     nx_text_add(&t, "{\"model_stats\":[");
     for (uint32_t i = 0; i < list.count; i++) {

@@ -13,16 +13,6 @@ static void refuse(struct nx_v2_call *v, const char *what, const struct nx_err *
     nx_v2_call_fail(v, err);
 }
 
-static bool may_manage(struct nx_v2_call *v, const char *what)
-{
-    struct nx_err err;
-    if (v->service->config.manage_anywhere || nx_peer_is_loopback(nx_call_peer(v->call)))
-        return true;
-    nx_err_set(&err, NX_DENIED, "models are managed from this machine only (key management)");
-    refuse(v, what, &err);
-    return false;
-}
-
 static void done_well(struct nx_v2_call *v, const char *what)
 {
     uint8_t *nothing = malloc(1);
@@ -72,7 +62,7 @@ static enum nx_status load(struct nx_v2_call *v, struct nx_err *err)
     struct nx_archive *archive;
     NX_TRY(nx_archive_find(v->service->config.model_store, v->model, &archive, err));
     enum nx_status status =
-        nx_install_start(v->service->route, archive, v->model, "", nx_call_trace(v->call),
+        nx_install_start(v->service->route, archive, v->model, "", true, nx_call_trace(v->call),
                          installed, v, &v->install, err);
     if (status != NX_OK)
         nx_archive_close(archive);
@@ -84,7 +74,7 @@ enum nx_call_take nx_v2_take_load(struct nx_call *call, const uint8_t *bytes, si
     (void)now;
     struct nx_v2_call *v = nx_call_user(call);
     struct nx_err err;
-    if (!may_manage(v, "load") || !nx_v2_call_read(v, NX_PB_V2_LOAD, bytes, len))
+    if (!nx_v2_call_read(v, NX_PB_V2_LOAD, bytes, len))
         return NX_CALL_TAKEN;
     if (load(v, &err) != NX_OK)
         refuse(v, "load", &err);
@@ -111,7 +101,7 @@ enum nx_call_take nx_v2_take_unload(struct nx_call *call, const uint8_t *bytes, 
     struct nx_v2_call *v = nx_call_user(call);
     struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .trace = *nx_call_trace(call)};
     struct nx_err err;
-    if (!may_manage(v, "unload") || !nx_v2_call_read(v, NX_PB_V2_UNLOAD, bytes, len))
+    if (!nx_v2_call_read(v, NX_PB_V2_UNLOAD, bytes, len))
         return NX_CALL_TAKEN;
     nx_head_set_name(&head, v->model);
     if (nx_install_request_id(&head.request, &err) != NX_OK ||

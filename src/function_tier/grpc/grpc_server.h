@@ -130,9 +130,17 @@ struct nx_grpc_witness {
     bool samples;             /* traces that begin here are flagged as sampled */
 };
 
+enum { NX_GRPC_ALSO_MAX = 4 };
+
+struct nx_grpc_address {
+    const char *ip; /* numeric IPv4 or IPv6 */
+    uint16_t port;  /* 0: any */
+};
+
 struct nx_grpc_config {
-    const char *address; /* numeric IPv4 or IPv6 */
-    uint16_t port;       /* 0: any; see nx_grpc_port */
+    struct nx_grpc_address at;                     /* nx_grpc_port tells its port */
+    struct nx_grpc_address also[NX_GRPC_ALSO_MAX]; /* where the same is served */
+    uint32_t also_count;
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
     struct nx_grpc_guard guard;

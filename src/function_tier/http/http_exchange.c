@@ -144,7 +144,7 @@ struct nx_http_exchange *nx_http_exchange_open(struct nx_http_conn *conn, const 
     nx_grpc_buffer_init(&x->body, &conn->http->memory);
     x->ask = (struct nx_http_ask){.head = &x->head,
                                   .peer = conn->peer,
-                                  .peer_is_loopback = conn->peer_is_loopback,
+                                  .peer_is_here = conn->peer_is_here,
                                   .begun = now,
                                   .deadline = now + conn->http->limits.handling_timeout_ns};
     name_request(conn->http, x);
@@ -267,6 +267,7 @@ static bool write_reply(struct nx_http_conn *conn, const struct reply *r)
     int n = snprintf(head, sizeof head,
                      "HTTP/1.1 %d %s\r\nDate: %s\r\nx-request-id: %s\r\n%s%s%s"
                      "Cache-Control: no-cache, no-store, must-revalidate, private\r\n"
+                     "Pragma: no-cache\r\nExpires: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
                      "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n%.*s\r\n",
                      r->status, nx_http_reason(r->status), date_now(conn->http), r->id,
                      r->trace ? "traceresponse: " : "", trace, r->trace ? "\r\n" : "", r->type,

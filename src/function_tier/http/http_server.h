@@ -37,7 +37,7 @@ struct nx_http_ask {
     uint32_t segments_count;
     const char *segments[NX_HTTP_SEGMENTS_MAX]; /* of the path, percent-decoded; UTF-8 */
     const char *peer;                           /* "127.0.0.1:4711" */
-    bool peer_is_loopback;
+    bool peer_is_here;
     char id[NX_REQUEST_NAME_BYTES];    /* the client's x-request-id, or a fresh one */
     struct nx_trace_ids trace;         /* this exchange's span, below the client's if it told one */
     const char *route;                 /* the pattern that its path fits, static; NULL until set */
@@ -86,7 +86,7 @@ void nx_http_close(struct nx_http *http);
 
 /* Takes over the stream and the bytes read from it so far; also on failure, when it is closed. */
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
-                   bool peer_is_loopback, const void *first, size_t len, nx_ns now);
+                   bool peer_is_here, const void *first, size_t len, nx_ns now);
 bool nx_http_evict(struct nx_http *http); /* closes one idle connection; false: there is none */
 
 int nx_http_fd(const struct nx_http *http); /* an epoll descriptor */
