@@ -78,8 +78,7 @@ static void run(struct nx_device_job *const *jobs, uint32_t count)
     }
     for (uint32_t i = 0; i < count; i++) {
         struct nx_job_infer *j = infer_of(jobs[i]);
-        nx_served_tell(j->model->served, &j->want, j->photo, j->photo_bytes, &j->answer,
-                       &j->payload);
+        nx_served_tell(j->model->served, j->photo, j->photo_bytes, &j->answer, &j->payload);
     }
 }
 

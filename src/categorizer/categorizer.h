@@ -19,7 +19,7 @@ struct nx_categorizer;
 struct nx_categorizer_config {
     uint32_t subgroup;     /* of the categorizer tier in the group's spec */
     const char *backend;   /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
-    uint32_t threads;      /* of one batch; 0: one per core */
+    uint32_t threads;      /* of one batch; 0: one per usable processor (cpus.h) */
     uint32_t batch_max;    /* photos of one batch at most */
     const char *profiles;  /* a folder with what `nexus profile` wrote; "": none */
     uint64_t memory_bytes; /* bound on models, in use and in transit */

@@ -12,9 +12,6 @@ static void encode_infer(struct nx_writer *w, const struct nx_request_head *head
     nx_write_u64(w, (uint64_t)head->time_left_ns);
     nx_write_u8(w, (uint8_t)want->input);
     nx_write_name(w, want->tensor);
-    nx_write_u8(w, (uint8_t)want->rank);
-    for (uint32_t i = 0; i < want->rank; i++)
-        nx_write_u64(w, want->dims[i]);
     nx_write_u32(w, want->top_max);
     nx_write_u8(w, want->outputs);
 }
@@ -78,10 +75,7 @@ static void decode_infer(struct nx_reader *r, struct nx_request_head *head)
     head->time_left_ns = (nx_ns)nx_read_u64(r);
     want->input = (enum nx_input)nx_read_u8(r);
     nx_read_name(r, want->tensor, sizeof want->tensor);
-    want->rank = nx_read_u8(r);
-    r->bad |= want->input > NX_INPUT_TENSOR || want->rank > NX_TENSOR_RANK_MAX;
-    for (uint32_t i = 0; !r->bad && i < want->rank; i++)
-        want->dims[i] = nx_read_u64(r);
+    r->bad |= want->input > NX_INPUT_TENSORS;
     want->top_max = nx_read_u32(r);
     want->outputs = read_flag(r);
     r->bad |= want->top_max > NX_TOP_MAX;

@@ -61,10 +61,22 @@ static void drop_cancelled(struct nx_device *d, struct nx_device_job *job)
 
 /* --- preparing ------------------------------------------------------------------------------------ */
 
+static void drop_late(struct nx_device *d, struct nx_device_job *job)
+{
+    d->figures.work.late++;
+    drop(d, job, NX_DEADLINE, "the photo waited too long: its deadline cannot be met any more");
+}
+
+/* Decoding takes the processors from the device's work: not for one that will be given up. */
 static void prepare_one(struct nx_device *d, struct nx_device_job *job)
 {
     struct nx_err err = {0};
     TAILQ_REMOVE(&d->waiting, job, in_list);
+    if (nx_batcher_is_hopeless(&d->batcher, &job->item, nx_clock_now())) {
+        nx_batcher_drop(&d->batcher, &job->item);
+        drop_late(d, job);
+        return;
+    }
     job->stage = NX_DEVICE_PREPARING;
     pthread_mutex_unlock(&d->lock);
     enum nx_status status = job->ops->prepare(job, &err);
@@ -103,9 +115,7 @@ static void give_up_late(struct nx_device *d, struct nx_batch_item *late)
 {
     while (late) {
         struct nx_batch_item *next = late->next;
-        d->figures.work.late++;
-        drop(d, job_of(late), NX_DEADLINE,
-             "the photo waited too long: its deadline cannot be met any more");
+        drop_late(d, job_of(late));
         late = next;
     }
 }

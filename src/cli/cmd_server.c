@@ -14,6 +14,7 @@
 #include "cli/notify.h"
 #include "cli/server_config.h"
 #include "common/arena.h"
+#include "common/cpus.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -30,8 +31,10 @@ enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec
 enum { EXIT_USAGE = 2 };
 
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
-static const nx_ns PATIENCE_NS = 5 * NX_SEC;  /* then a node tells that its group is not complete */
-static const nx_ns STOPPING_NS = NX_MS;       /* how often a node that stops looks whether it may */
+static const nx_ns SPIN_NS =
+    20 * NX_US; /* looked on before falling asleep: about what a wake-up costs */
+static const nx_ns PATIENCE_NS = 5 * NX_SEC; /* then a node tells that its group is not complete */
+static const nx_ns STOPPING_NS = NX_MS;      /* how often a node that stops looks whether it may */
 static const nx_ns REJOIN_FIRST_NS = 100 * NX_MS; /* the pause before a node joins again, … */
 static const nx_ns REJOIN_MAX_NS = 30 * NX_SEC;   /* … doubled each time, up to this, … */
 static const nx_ns REJOIN_CALM_NS = 60 * NX_SEC;  /* … until it was a member for so long */
@@ -74,6 +77,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .members_max = c->members_max,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
         .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
+        .spin_ns = SPIN_NS,
         .clock_skew_ns = (nx_ns)c->clock_skew_s * NX_SEC,
         .contacts_count = c->contacts_count,
     };
@@ -497,6 +501,10 @@ int nx_cmd_server(int argc, char **argv)
     struct nx_err err = {0};
     if (nx_server_config(argc - 1, argv + 1, &s.config, &err) != NX_OK) {
         fprintf(stderr, "nexus server: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
+        say_why(&err);
         return EXIT_USAGE;
     }
     if (strcmp(s.config.tier, "categorizer") == 0)

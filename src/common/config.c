@@ -64,6 +64,7 @@ static const struct key keys[] = {
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
     FILE_NAME("NEXUS", "otlp", otlp, ""),
     STR("NEXUS", "log_format", log_format, "plain", " plain json "),
+    FILE_NAME("NEXUS", "cpus", cpus, ""),
     FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
     STR("RDMA", "domain", domain, "", NULL),

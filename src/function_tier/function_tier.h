@@ -26,10 +26,10 @@ struct nx_function_tier_config {
     uint32_t listen_also_count;
     uint64_t seed;           /* of the replica choice */
     struct nx_tls_files tls; /* paths; no certificate: plain */
-    const char *load_models; /* as of nx_preload_open */
-    const char *tokens;      /* path; "": everybody may do everything */
     struct nx_spans *spans;  /* outlives the tier; NULL: none are exported */
     bool log_requests;       /* a line for each, whatever the level */
+    const char *load_models; /* as of nx_preload_open */
+    const char *tokens;      /* path; "": everybody may do everything */
     struct nx_rest_config rest;
 };
 

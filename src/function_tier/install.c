@@ -72,8 +72,7 @@ enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archi
 {
     struct nx_request_head head;
     NX_TRY(make_head(archive, name, recipe, replace, &head, err));
-    if (trace)
-        head.trace = *trace;
+    head.trace = *trace;
     struct nx_install *i = nx_calloc(1, sizeof *i);
     if (!i)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for an install");

@@ -50,8 +50,11 @@ static enum nx_status finish(struct nx_v2_call *v, const struct nx_infer_result 
         *err = result->err;
         return err->status;
     }
-    NX_TRY(nx_v2_check_result(v->request, result, err));
-    return nx_v2_pb_write(v->request, v->raw, v->stream, result, bytes, len, err);
+    struct nx_v2_reply reply;
+    NX_TRY(nx_v2_reply_make(v->request, result, &reply, err));
+    enum nx_status status = nx_v2_pb_write(v->request, v->raw, v->stream, &reply, bytes, len, err);
+    nx_v2_reply_free(&reply);
+    return status;
 }
 
 /* --- ModelInfer ------------------------------------------------------------------------------------- */
