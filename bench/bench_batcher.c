@@ -205,9 +205,9 @@ static void offer(struct bench *b, double per_second, struct outcome *o)
         take_answers(b, o);
     }
     o->figures = nx_device_figures(b->device);
-    o->figures.batches -= before.batches;
-    o->figures.photos -= before.photos;
-    o->figures.busy_ns -= before.busy_ns;
+    o->figures.work.batches -= before.work.batches;
+    o->figures.work.photos -= before.work.photos;
+    o->figures.work.busy_ns -= before.work.busy_ns;
     o->offered = per_second;
 }
 
@@ -232,8 +232,11 @@ static void print_row(struct outcome *o, uint32_t load, double peak)
     qsort(o->samples_ms, o->samples_count, sizeof *o->samples_ms, ascending);
     printf("%5u %% %10.1f %10.1f %8.1f %% %7u %8u %9u %7.2f %8.1f %8.1f %7.0f %%\n", load,
            o->offered, goodput(o), 100 * goodput(o) / peak, o->late, o->refused, o->given_up,
-           o->figures.batches ? (double)o->figures.photos / (double)o->figures.batches : 0,
-           quantile(o, 0.5), quantile(o, 0.99), 100 * (double)o->figures.busy_ns / (double)o->took);
+           o->figures.work.batches
+               ? (double)o->figures.work.photos / (double)o->figures.work.batches
+               : 0,
+           quantile(o, 0.5), quantile(o, 0.99),
+           100 * (double)o->figures.work.busy_ns / (double)o->took);
 }
 
 static bool bench_loads(struct bench *b)

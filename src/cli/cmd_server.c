@@ -503,8 +503,6 @@ int nx_cmd_server(int argc, char **argv)
         fprintf(stderr, "nexus server: %s\n", err.text);
         return EXIT_USAGE;
     }
-    if (strcmp(s.config.log_format, "json") == 0)
-        nx_log_set_json(s.config.local_id);
     if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
         say_why(&err);
         return EXIT_USAGE;

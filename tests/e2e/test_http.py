@@ -207,7 +207,7 @@ class Operations(HttpCase):
 
     def test_metrics(self):
         before = self.value('nexus_inferences_total{model="1",outcome="success"}') \
-            if 'model="1"' in self.metrics() else 0
+            if 'nexus_inferences_total{model="1"' in self.metrics() else 0
         self.ask("POST", "/predictions/1", self.red)
         self.assertEqual(self.value('nexus_inferences_total{model="1",outcome="success"}'), before + 1)
         self.assertEqual(self.value('nexus_inference_duration_seconds_bucket{model="1",le="+Inf"}'),
@@ -219,6 +219,28 @@ class Operations(HttpCase):
         self.assertEqual(self.ask("GET", "/metrics").headers["Content-Type"],
                          "text/plain; version=0.0.4; charset=utf-8")
         self.assertIn('nv_inference_count{model="1",version="1"}', self.ask("GET", "/metrics/triton").body.decode())
+
+    def test_metrics_of_batches(self):
+        replica = '{shard="0",node="1"}'
+        self.ask("POST", "/predictions/1", self.red)
+        before = {name: self.value(name + replica) for name in ("nexus_batches_total", "nexus_batch_photos_total")}
+        for _ in range(3):
+            self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
+        for name in before:
+            self.assertEqual(self.value(name + replica), before[name] + 3)
+        photos = self.value("nexus_batch_photos_total" + replica)
+        self.assertEqual(self.value('nexus_batch_size_bucket{shard="0",node="1",le="256"}'),
+                         self.value("nexus_batch_size_count" + replica))
+        self.assertEqual(self.value("nexus_batch_size_sum" + replica), photos)
+        self.assertEqual(self.value("nexus_queue_wait_seconds_count" + replica), photos)
+        self.assertEqual(self.value('nexus_queue_wait_seconds_bucket{shard="0",node="1",le="+Inf"}'), photos)
+        self.assertEqual(self.value("nexus_photos_refused_total" + replica), 0)
+        triton = dict(line.rsplit(" ", 1) for line in self.ask("GET", "/metrics/triton").body.decode().splitlines()
+                      if not line.startswith("#"))
+        model = '{model="1",version="1"}'
+        self.assertGreaterEqual(int(triton["nv_inference_exec_count" + model]), 4)
+        self.assertGreater(int(triton["nv_inference_compute_infer_duration_us" + model]), 0)
+        self.assertGreaterEqual(int(triton["nv_inference_queue_duration_us" + model]), 0)
 
     def test_metrics_as_promtool_sees_them(self):
         self.ask("POST", "/predictions/1", self.red)
