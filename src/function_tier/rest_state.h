@@ -71,8 +71,6 @@ struct nx_rest {
     const struct nx_grpc *grpc;
     struct nx_http *http;
     struct nx_rest_call *calls;
-    uint32_t admitted;
-    uint64_t admitted_bytes;
     bool ready; /* what probes are told */
     bool takes; /* once ready, for ever: who was told to stop still serves those who come */
 };

@@ -14,6 +14,7 @@
 struct nx_service_demo {
     struct nx_route *route;
     struct nx_metrics *metrics;
+    struct nx_admission *admission; /* of photos; models are bounded by the windows */
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
     struct nx_pb_model
@@ -33,6 +34,7 @@ struct upload {
     bool has_last,
         last_waits; /* an install's last byte is kept back; the stream ended, no room yet */
     uint8_t last;
+    bool admitted;
     uint8_t *photo;
     struct nx_pb_photo tags;
     /* of a change, for the audit */
@@ -77,6 +79,8 @@ static void drop_upload(struct upload *u)
     if (u->next)
         u->next->link = u->link;
     drop_photo(u);
+    if (u->admitted)
+        nx_admission_give(u->service->admission, u->announced);
     free(u);
 }
 
@@ -97,8 +101,12 @@ static void fail(struct upload *u, const struct nx_err *err)
     struct nx_call *call = u->call;
     if (u->request)
         nx_route_cancel(u->request);
+    bool inference = !u->op;
     drop_upload(u);
-    nx_call_fail(call, err);
+    if (inference)
+        nx_call_refuse(call, err);
+    else
+        nx_call_fail(call, err);
 }
 
 static void fail_with(struct upload *u, enum nx_status status, const char *what, uint64_t expected,
@@ -219,6 +227,17 @@ static void photo_done(void *user, const struct nx_answer *answers, uint32_t cou
     free(r);
 }
 
+static void reserve_photo(struct upload *u, uint64_t bytes, struct nx_err *err)
+{
+    if (nx_route_reserve(u->service->route, bytes, err) != NX_OK)
+        return;
+    u->photo = malloc(bytes); /* not zeroed: filled before it is read */
+    if (u->photo)
+        return;
+    nx_route_unreserve(u->service->route, bytes);
+    nx_err_set(err, NX_NO_MEMORY, "no memory for a photo of %llu bytes", (unsigned long long)bytes);
+}
+
 static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
 {
     struct nx_err err = {0};
@@ -230,13 +249,9 @@ static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
     else if (bytes > NX_PHOTO_BYTES_MAX)
         nx_err_set(&err, NX_TOO_LARGE, "the photo has %llu bytes, the limit is %d",
                    (unsigned long long)bytes, NX_PHOTO_BYTES_MAX);
-    else if (nx_route_reserve(u->service->route, bytes, &err) == NX_OK) {
-        u->photo = malloc(bytes); /* not zeroed: filled before it is read */
-        if (!u->photo) {
-            nx_route_unreserve(u->service->route, bytes);
-            nx_err_set(&err, NX_NO_MEMORY, "no memory for a photo of %llu bytes",
-                       (unsigned long long)bytes);
-        }
+    else if (nx_admission_take(u->service->admission, bytes, &err) == NX_OK) {
+        u->admitted = true;
+        reserve_photo(u, bytes, &err);
     }
     u->started = true;
     u->announced = bytes;
@@ -467,6 +482,7 @@ static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes
 /* --- the service ---------------------------------------------------------------------------------- */
 
 enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *metrics,
+                                    struct nx_admission *admission,
                                     struct nx_service_demo **service, struct nx_err *err)
 {
     struct nx_service_demo *s = nx_calloc(1, sizeof *s);
@@ -474,6 +490,7 @@ enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *m
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the service");
     s->route = route;
     s->metrics = metrics;
+    s->admission = admission;
     s->methods[0] = (struct nx_grpc_method){.path = "/sospdemo.FunctionTierService/Whatsthis",
                                             .kind = NX_CALL_CLIENT_STREAM,
                                             .on_message = take_photo,

@@ -22,6 +22,9 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
     if (!v->service->takes)
         return nx_err_set(err, NX_UNAVAILABLE, "this node takes no requests now; try again");
+    NX_TRY(nx_admission_take(v->service->config.admission, len, err));
+    v->admitted = true;
+    v->admitted_bytes = len;
     NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
     status = nx_v2_pb_read(&infer, v->request, err);
     v->raw = infer.raw;
@@ -125,6 +128,7 @@ static void infer_done(void *user, const struct nx_infer_result *result)
     size_t len = 0;
     struct nx_err err;
     v->infer = NULL;
+    nx_v2_call_dismiss(v);
     if (v->stream)
         answer_in_stream(v, result, NULL);
     else if (finish(v, result, &bytes, &len, &err) != NX_OK)
@@ -148,8 +152,10 @@ enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, 
     v->asked_before = true;
     if (status == NX_OK)
         status = start(v, bytes, len, &err);
-    if (status != NX_OK)
+    if (status != NX_OK) {
+        nx_v2_call_dismiss(v);
         answer_in_stream(v, NULL, &err);
+    }
     return NX_CALL_TAKEN;
 }
 
