@@ -34,6 +34,7 @@ enum {
     NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
     NX_TENSOR_RANK_MAX = 6,
     NX_MODEL_TENSORS_MAX = 8, /* inputs, and outputs, of one model */
+    NX_PRIORITY_MAX = 9,      /* the last; 1 is the first, 0 the middle */
     NX_TOP_MAX = 1000,        /* categories in one row's answer */
     NX_ROWS_MAX = 1024,       /* in one query's tensor */
     NX_HEAD_BYTES_MAX =
@@ -67,6 +68,7 @@ struct nx_want {
     uint64_t dims[NX_TENSOR_RANK_MAX]; /* … of this shape; dims[0] rows */
     uint32_t top_max;                  /* so many categories of each row, the likeliest first */
     bool outputs;                      /* all of the output */
+    uint32_t priority;                 /* 0 … NX_PRIORITY_MAX */
 };
 
 struct nx_request_head {

@@ -20,6 +20,10 @@ enum nx_status nx_admission_take(struct nx_admission *admission, uint64_t bytes,
                                  struct nx_err *err);
 void nx_admission_give(struct nx_admission *admission, uint64_t bytes);
 
+/* The header nexus-priority: "1" first … "9" last, "0" and none the middle. `text` may be NULL. */
+enum nx_status nx_priority_read(const char *text, size_t len, uint32_t *priority,
+                                struct nx_err *err);
+
 /* Ends an inference by gRPC: NX_AGAIN is RESOURCE_EXHAUSTED, and that and UNAVAILABLE say when to come again. */
 void nx_call_refuse(struct nx_call *call, const struct nx_err *err);
 

@@ -354,7 +354,13 @@ static bool admit(struct nx_rest_call *call)
 {
     struct nx_rest *r = call->rest;
     struct nx_err err;
-    uint64_t bytes = announced(nx_http_ask(call->x));
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    struct nx_http_span level = nx_http_head_field(ask->head, "nexus-priority");
+    uint64_t bytes = announced(ask);
+    if (nx_priority_read(level.at, level.len, &call->priority, &err) != NX_OK) {
+        nx_rest_fail(call, &err);
+        return false;
+    }
     if (!(call->endpoint->flags & NX_ENDPOINT_INFERS) || bytes > r->config.body_bytes_max)
         return true; /* the latter: the wire refuses it with 413 */
     if (nx_admission_take(r->config.admission, bytes, &err) != NX_OK) {
@@ -486,9 +492,11 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
         nx_rest_fail(call, &err);
 }
 
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done)
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done)
 {
     struct nx_err err;
+    if (!ask->want.priority)
+        ask->want.priority = call->priority;
     if (nx_infer_start(call->rest->route, ask, nx_http_ask(call->x)->deadline, done, call,
                        &call->infer, &err) != NX_OK)
         nx_rest_fail(call, &err);

@@ -47,6 +47,7 @@ struct nx_rest_call {
     nx_ns begun;
     uint64_t admitted_bytes;
     bool admitted;
+    uint32_t priority;               /* of the header */
     char token[NX_AUTH_NAME_BYTES];  /* the name of the caller's; "": none was needed, or known */
     char model[NX_MODEL_NAME_BYTES]; /* "": none is named */
     /* one of these is under way */
@@ -98,7 +99,7 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
 /* The models that `answers` tell of. False: refused. */
 bool nx_rest_gather(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
                     struct nx_model_list *list);
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done);
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done);
 /* To be called first in an nx_infer_done: counts; false: it failed, and the call is over. */
 bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *result);
 

@@ -299,11 +299,15 @@ static void end_photo(struct nx_call *call, nx_ns now)
 {
     (void)now;
     struct upload *u = nx_call_user(call);
+    struct nx_request_head head = {.op = NX_REQUEST_INFER};
+    const char *level = nx_call_metadata(call, "nexus-priority");
     struct nx_err err;
     if (!is_complete(u))
         return;
-    if (nx_route_infer(u->service->route, u->tags.tags, u->tags.tag_count, u->photo, u->announced,
-                       nx_call_deadline(call), photo_done, u, &u->request, &err) == NX_OK)
+    if (nx_priority_read(level, level ? strlen(level) : 0, &head.want.priority, &err) == NX_OK &&
+        nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
+                     u->announced, nx_call_deadline(call), photo_done, u, &u->request,
+                     &err) == NX_OK)
         u->photo = NULL; /* the route's now */
     else
         fail(u, &err);

@@ -8,6 +8,13 @@
 
 static void infer_done(void *user, const struct nx_infer_result *result);
 
+static enum nx_status header_priority(const struct nx_call *call, uint32_t *priority,
+                                      struct nx_err *err)
+{
+    const char *level = nx_call_metadata(call, "nexus-priority");
+    return nx_priority_read(level, level ? strlen(level) : 0, priority, err);
+}
+
 /* Decodes, checks, and sends the photos or the tensor on their way; all is copied that is needed later. */
 static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t len,
                             struct nx_err *err)
@@ -30,6 +37,8 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
     v->raw = infer.raw;
     if (status == NX_OK)
         status = nx_v2_to_ask(v->request, &ask, err);
+    if (status == NX_OK && !ask.want.priority)
+        status = header_priority(v->call, &ask.want.priority, err);
     if (status == NX_OK)
         status = nx_infer_start(v->service->route, &ask, nx_call_deadline(v->call), infer_done, v,
                                 &v->infer, err);

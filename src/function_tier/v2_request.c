@@ -138,6 +138,7 @@ enum nx_status nx_v2_to_ask(const struct nx_v2_request *r, struct nx_infer_ask *
 {
     const struct nx_v2_input *in = &r->inputs[0];
     memset(&ask->want, 0, sizeof ask->want);
+    ask->want.priority = (uint32_t)r->priority;
     memcpy(ask->model, r->model, sizeof ask->model);
     NX_TRY(nx_v2_check_version(r->model, r->version, err));
     if (r->inputs_count != 1)

@@ -2,6 +2,7 @@
 """One budget of requests and bytes for HTTP, gRPC v2 and the demo's service: who is over it is told when to come again; priorities."""
 
 import contextlib
+import json
 import queue
 import socket
 
@@ -114,6 +115,44 @@ class Budget(AdmissionCase):
             requests = [infer_request(self.red), infer_request(b"nonsense"), infer_request(self.red)] * 3
             self.assertEqual(len(list(channel.stream_stream(STREAM)(iter(requests), timeout=harness.WAIT_S))), 9)
         self.assert_free()
+
+
+class Priorities(AdmissionCase):
+    """Which goes first is tested in tests/unit/test_batcher.c; here, that each API takes it, and refuses what is none."""
+
+    def test_each_api_takes_it(self):
+        body = {"inputs": [{"name": "data", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(self.red) + 4}}]}
+        for level in (0, 1, 9):
+            self.assertEqual(self.ask("POST", "/predictions/1", self.red, nexus_priority=str(level)).status, 200)
+            self.assertEqual(self.infer(infer_request(self.red, priority=level))[0], "OK")
+            self.assertEqual(self.infer(metadata=[("nexus-priority", str(level))])[0], "OK")
+            self.assertEqual(self.demo(str(level))[0], "OK")
+            text = json.dumps(dict(body, parameters={"priority": level})).encode()
+            reply = self.ask("POST", "/v2/models/1/infer", text + len(self.red).to_bytes(4, "little") + self.red,
+                             Inference_Header_Content_Length=str(len(text)))
+            self.assertEqual(reply.status, 200, reply.body)
+
+    def demo(self, level):
+        with grpc.insecure_channel(self.group.address(), [("grpc.enable_http_proxy", 0)]) as channel:
+            try:
+                channel.stream_unary(wire.WHATSTHIS)(iter([wire.photo_start(len(self.red), [1]), wire.chunk(self.red)]),
+                                                     timeout=harness.WAIT_S, metadata=[("nexus-priority", level)])
+                return "OK", ""
+            except grpc.RpcError as refused:
+                return refused.code().name, refused.details()
+
+    def test_what_is_none(self):
+        for level in ("10", "-1", "first", ""):
+            reply = self.ask("POST", "/predictions/1", self.red, nexus_priority=level)
+            self.assertEqual((reply.status, "nexus-priority must be 0 to 9" in reply.json["message"]), (400, True), level)
+            for code, details in (self.infer(metadata=[("nexus-priority", level)])[:2], self.demo(level)):
+                self.assertEqual((code, "nexus-priority must be 0 to 9" in details), ("INVALID_ARGUMENT", True), details)
+        code, details, _ = self.infer(infer_request(self.red, priority=10))
+        self.assertEqual((code, details), ("INVALID_ARGUMENT", "parameter priority must be 0 to 9, not 10"))
+        code, details, _ = self.infer(infer_request(self.red, priority=-1))
+        self.assertEqual((code, details), ("INVALID_ARGUMENT", "parameter priority is no whole number"))
+        reply = self.ask("POST", "/v2/models/1/infer", json.dumps({"parameters": {"priority": 10}, "inputs": []}))
+        self.assertEqual((reply.status, list(reply.json)), (400, ["error"]), reply.body)
 
 
 class Unavailable(AdmissionCase):

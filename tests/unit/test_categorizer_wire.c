@@ -34,7 +34,8 @@ static void every_operation_comes_back(void **state)
                   .rank = 4,
                   .dims = {1, 3, 224, 224},
                   .top_max = 5,
-                  .outputs = true}},
+                  .outputs = true,
+                  .priority = 9}},
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         uint8_t bytes[NX_HEAD_BYTES_MAX + 3];
