@@ -47,7 +47,7 @@ struct nx_service_v2 {
 void nx_v2_call_reply(struct nx_v2_call *v, enum nx_status encoded, uint8_t *bytes, size_t len);
 void nx_v2_call_fail(struct nx_v2_call *v, const struct nx_err *err);
 void nx_v2_call_dismiss(struct nx_v2_call *v); /* an inference is over: its room is free */
-void nx_v2_call_finish(struct nx_v2_call *v); /* well, without another reply */
+void nx_v2_call_finish(struct nx_v2_call *v);  /* well, without another reply */
 
 bool nx_v2_call_name(struct nx_v2_call *v, const char *name,
                      const char *version); /* false: failed */
