@@ -111,6 +111,7 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
         return NULL;
     }
     j->job.ops = &ops;
+    j->job.item.priority = in->head.want.priority;
     j->job.item.deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
     j->job.item.bytes = in->body_bytes + tensor_bytes;
     j->in = in;

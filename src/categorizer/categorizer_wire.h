@@ -35,6 +35,7 @@ enum {
     NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
     NX_TENSOR_RANK_MAX = 6,
     NX_MODEL_TENSORS_MAX = 16, /* inputs, and outputs, of one model */
+    NX_PRIORITY_MAX = 9,       /* the last; 1 is the first, 0 the middle */
     NX_TOP_MAX = 1000,         /* categories in one row's answer */
     NX_ROWS_MAX = 1024,        /* in one query's tensors */
     NX_HEAD_BYTES_MAX =
@@ -67,6 +68,7 @@ struct nx_want {
     char tensor[NX_TENSOR_NAME_BYTES]; /* the input that it is for; "": the model's only one */
     uint32_t top_max;                  /* so many categories, the likeliest first */
     bool outputs;                      /* all of the first output */
+    uint32_t priority;                 /* 0 … NX_PRIORITY_MAX */
 };
 
 /* X(constant, the Open Inference Protocol's name, bytes of an element; 0: each has its own). The codes are those of the

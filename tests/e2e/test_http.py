@@ -14,6 +14,7 @@ import struct
 import subprocess
 import threading
 import zipfile
+import zlib
 
 import harness
 import tiny_model
@@ -120,6 +121,8 @@ class Compression(HttpCase):
     def test_a_body_may_come_packed(self):
         reply = self.ask("POST", "/predictions/1", gzip.compress(self.red), Content_Encoding="gzip")
         self.assertEqual((reply.status, reply.json[0]["class"]), (200, "red"), reply.body)
+        reply = self.ask("POST", "/predictions/1", zlib.compress(self.red), Content_Encoding="deflate")
+        self.assertEqual((reply.status, reply.json[0]["class"]), (200, "red"), reply.body)
         reply = self.ask("POST", "/1/predict", gzip.compress(form("data", self.red)), Content_Encoding="gzip", Content_Type=FORM)
         self.assertEqual(reply.status, 200, reply.body)
 
@@ -132,6 +135,8 @@ class Compression(HttpCase):
         self.assertLess(self.group.nodes[0].resident_bytes() - before, 50 << 20)
         for body in (b"nonsense", gzip.compress(self.red)[:-3], gzip.compress(self.red) + b"tail"):
             self.assertEqual(self.ask("POST", "/predictions/1", body, Content_Encoding="gzip").status, 400)
+            self.assertEqual(self.ask("POST", "/predictions/1", body, Content_Encoding="deflate").status, 400)
+        self.assertEqual(self.ask("POST", "/predictions/1", zlib.compress(bytes(200 << 20), 9), Content_Encoding="deflate").status, 413)
         self.assertEqual(self.ask("POST", "/predictions/1", self.red, Content_Encoding="br").status, 415)
 
     def test_replies_are_packed_for_those_who_accept(self):

@@ -32,7 +32,11 @@ static void every_operation_comes_back(void **state)
         {.op = NX_REQUEST_DESCRIBE, .tag = 5, .name = "x"},
         {.op = NX_REQUEST_INFER,
          .time_left_ns = 1,
-         .want = {.input = NX_INPUT_PHOTO, .tensor = "data", .top_max = 5, .outputs = true}},
+         .want = {.input = NX_INPUT_PHOTO,
+                  .tensor = "data",
+                  .top_max = 5,
+                  .outputs = true,
+                  .priority = 9}},
         {.op = NX_REQUEST_INFER, .time_left_ns = 2, .want = {.input = NX_INPUT_TENSORS}},
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
