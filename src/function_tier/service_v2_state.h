@@ -39,6 +39,7 @@ struct nx_service_v2 {
     struct nx_grpc_method methods[NX_SERVICE_V2_METHODS];
     struct nx_v2_call *calls;
     bool ready, takes; /* as nx_rest's */
+    bool installs;     /* there may be calls with an install */
 };
 
 /* Ends of a call: it is gone when they return. Bytes are malloc'd and taken over. */

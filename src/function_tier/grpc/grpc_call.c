@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEEP_AHEAD = 4 };
+
 static bool service_knows(const struct nx_call *call)
 {
     return call->state == NX_CALL_AWAIT_MESSAGES || call->state == NX_CALL_AWAIT_FINISH;
@@ -76,6 +78,17 @@ void nx_call_init(struct nx_call *call, struct nx_grpc_core *core, struct nx_h2 
     nx_timer_arm(&core->timers, &call->timer, next_look(call, now));
 }
 
+/* Once, whatever ended it. */
+static void tell_ended(struct nx_call *call, enum nx_grpc_code code)
+{
+    const struct nx_grpc_witness *witness = &call->core->witness;
+    if (call->told_ended || !call->request_id[0])
+        return;
+    call->told_ended = true;
+    if (witness->ended)
+        witness->ended(witness->ctx, call, code, call->core->now);
+}
+
 static void tell_cancelled(struct nx_call *call, enum nx_call_gone why)
 {
     call->state = NX_CALL_AWAIT_FLUSH;
@@ -91,6 +104,7 @@ void nx_call_fini(struct nx_call *call, enum nx_call_gone why)
 {
     if (service_knows(call))
         tell_cancelled(call, why);
+    tell_ended(call, NX_GRPC_CANCELLED);
     nx_timer_disarm(&call->core->timers, &call->timer);
     nx_grpc_buffer_free(&call->metadata);
     nx_grpc_buffer_free(&call->in);
@@ -126,6 +140,7 @@ void nx_call_end_by_wire(struct nx_call *call, enum nx_call_gone why, enum nx_gr
     call->progress = call->core->now;
     if (known)
         tell_cancelled(call, why);
+    tell_ended(call, code);
     nx_grpc_buffer_free(&call->out); /* half a reply is of no use beside an error */
     nx_h2_wake(call->h2, call);
 }
@@ -139,6 +154,7 @@ void nx_call_finish(struct nx_call *call, enum nx_grpc_code code, const char *me
         set_message(&call->ending, message);
     call->progress = call->core->now;
     call->core->stats.calls_finished++;
+    tell_ended(call, code);
     nx_h2_wake(call->h2, call);
 }
 
@@ -178,10 +194,29 @@ static bool refused_by_headers(struct nx_call *call)
     return true;
 }
 
+/* Two traceparents are none. */
+static const char *traceparent(const struct nx_call *call)
+{
+    static const char name[] = "traceparent";
+    const char *found = nx_call_metadata(call, name);
+    return found && nx_call_metadata_after(call, name, found) ? NULL : found;
+}
+
+static void name_call(struct nx_call *call, nx_ns now)
+{
+    const char *id = nx_call_metadata(call, "x-request-id"), *parent = traceparent(call);
+    struct nx_grpc_core *core = call->core;
+    nx_request_name(&core->prng, id, id ? strlen(id) : 0, call->request_id);
+    nx_trace_join(&core->prng, parent, parent ? strlen(parent) : 0,
+                  core->witness.samples ? NX_TRACE_SAMPLED : 0, &call->trace);
+    call->begun = now;
+}
+
 void nx_call_headers_done(struct nx_call *call, nx_ns now)
 {
     const struct nx_grpc_limits *limits = &call->core->limits;
     call->progress = now;
+    name_call(call, now);
     if (call->deadline == NX_NEVER) /* a relative timeout until now */
         call->deadline = limits->call_timeout_ns;
     call->deadline = call->deadline < NX_NEVER - now ? call->deadline + now : NX_NEVER;
@@ -293,8 +328,25 @@ static size_t offer_span(struct nx_call *call, const uint8_t *bytes, size_t len,
     return service_knows(call) ? used : len;
 }
 
+/* How long the input gets, as far as the message in its front tells: known at once, but no more than KEEP_AHEAD times what
+ * is here, since a claim costs nothing. */
+static size_t length_ahead(const struct nx_call *call, const uint8_t *bytes, size_t len)
+{
+    struct nx_grpc_frame frame;
+    size_t here = nx_grpc_buffer_len(&call->in);
+    size_t most = (here + len) * KEEP_AHEAD;
+    const uint8_t *front = here ? nx_grpc_buffer_span(&call->in) : bytes;
+    if (nx_grpc_frame_parse(front, here ? here : len, call->core->limits.message_bytes_max,
+                            &frame) != NX_AGAIN ||
+        frame.total_bytes < here + len)
+        return here + len;
+    return frame.total_bytes < most ? frame.total_bytes : most;
+}
+
 static void keep(struct nx_call *call, const uint8_t *bytes, size_t len)
 {
+    size_t more = length_ahead(call, bytes, len) - nx_grpc_buffer_len(&call->in);
+    (void)nx_grpc_buffer_reserve(&call->in, more); /* without it the room comes bit by bit */
     if (nx_grpc_buffer_append(&call->in, bytes, len) != NX_OK)
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_RESOURCE_EXHAUSTED,
                             "no room to keep %zu bytes of this call", len);
