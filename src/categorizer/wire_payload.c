@@ -60,6 +60,7 @@ static void write_tensors(struct nx_writer *w, const struct nx_tensor_facts *t, 
     nx_write_u8(w, (uint8_t)count);
     for (uint32_t i = 0; i < count; i++) {
         nx_write_name(w, t[i].name);
+        nx_write_u8(w, (uint8_t)t[i].type);
         nx_write_u8(w, (uint8_t)t[i].rank);
         for (uint32_t k = 0; k < t[i].rank; k++)
             nx_write_u64(w, (uint64_t)t[i].dims[k]);
@@ -73,8 +74,10 @@ static void read_tensors(struct nx_reader *r, struct nx_tensor_facts *t, uint32_
         r->bad = true;
     for (uint32_t i = 0; !r->bad && i < *count; i++) {
         nx_read_name(r, t[i].name, sizeof t[i].name);
+        uint8_t type = nx_read_u8(r);
         t[i].rank = nx_read_u8(r);
-        r->bad |= t[i].rank > NX_TENSOR_RANK_MAX;
+        r->bad |= type >= NX_TENSOR_TYPE_COUNT || t[i].rank > NX_TENSOR_RANK_MAX;
+        t[i].type = (enum nx_tensor_type)type;
         for (uint32_t k = 0; !r->bad && k < t[i].rank; k++)
             t[i].dims[k] = (int64_t)nx_read_u64(r);
     }

@@ -96,3 +96,16 @@ const char *nx_model_platform(const struct nx_model_facts_wire *model)
 {
     return model->format == NX_FORMAT_ONNX ? "onnx" : "mxnet_symbol";
 }
+
+bool nx_model_has_batch(const struct nx_tensor_facts *tensor)
+{
+    return tensor->rank > 0 && tensor->dims[0] < 0;
+}
+
+uint32_t nx_model_batch_max(const struct nx_model_facts_wire *model)
+{
+    for (uint32_t i = 0; i < model->inputs_count; i++)
+        if (nx_model_has_batch(&model->inputs[i]))
+            return NX_ROWS_MAX;
+    return 0;
+}

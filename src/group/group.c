@@ -227,6 +227,21 @@ static void note_lost_state(const struct nx_group *g)
     }
 }
 
+/* "A shard that is on disks waits for whoever keeps it": said when somebody new is waited for. */
+static void note_keepers(struct nx_group *g)
+{
+    const struct nx_view *view = nx_core_view(g->core);
+    bool same = view->keepers_count == g->keepers_count &&
+                memcmp(view->keepers, g->keepers, sizeof g->keepers) == 0;
+    g->keepers_count = view->keepers_count;
+    memcpy(g->keepers, view->keepers, sizeof g->keepers);
+    for (uint32_t i = 0; !same && i < view->keepers_count; i++)
+        nx_warn("view %llu: shard %u of %s is on disks alone and waits for node %u, or another "
+                "that keeps its log",
+                (unsigned long long)view->vid, view->keepers[i].shard,
+                g->config.spec.subgroups[view->keepers[i].subgroup].name, view->keepers[i].node);
+}
+
 /* An upcall that the owner left out is skipped. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
@@ -237,6 +252,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
     switch (u->type) {
     case NX_UP_VIEW:
         note_lost_state(g);
+        note_keepers(g);
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
         nx_group_transfer_view(g->transfer, g->core);
