@@ -37,6 +37,9 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
     nx_write_u8(&w, (uint8_t)head->op);
     nx_write_u32(&w, head->tag);
     nx_write_name(&w, head->name);
+    nx_write_bytes(&w, head->trace.trace_id, NX_TRACE_ID_BYTES);
+    nx_write_bytes(&w, head->trace.span_id, NX_SPAN_ID_BYTES);
+    nx_write_u8(&w, head->trace.flags);
     switch (head->op) {
     case NX_REQUEST_INFER: encode_infer(&w, head); break;
     case NX_REQUEST_INSTALL: encode_install(&w, head); break;
@@ -97,6 +100,9 @@ static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
 {
     head->tag = nx_read_u32(r);
     nx_read_name(r, head->name, sizeof head->name);
+    decode_bytes(r, head->trace.trace_id, NX_TRACE_ID_BYTES);
+    decode_bytes(r, head->trace.span_id, NX_SPAN_ID_BYTES);
+    head->trace.flags = nx_read_u8(r);
     switch (head->op) {
     case NX_REQUEST_INFER: decode_infer(r, head); break;
     case NX_REQUEST_INSTALL: decode_install(r, head); break;

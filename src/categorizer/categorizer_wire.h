@@ -2,7 +2,7 @@
  *
  * A query is a head followed by a body; its first 4 bytes say how long the head is, so that the body can stream:
  *
- *     u32 head_bytes | u8 version | u8 op | tag, name | fields of the op | … body …
+ *     u32 head_bytes | u8 version | u8 op | tag, name | trace | fields of the op | … body …
  *
  *     INFER    head: time left, what is wanted   body: the photo, or tensors (nx_tensors_ask_encode)
  *     INSTALL  head: request id, format, replace, three sizes, recipe   body: synset, symbol, params
@@ -18,6 +18,7 @@
 #define NX_CATEGORIZER_WIRE_H
 
 #include "common/clock.h"
+#include "common/request_trace.h"
 #include "common/status.h"
 
 #include <stdbool.h>
@@ -102,6 +103,8 @@ struct nx_request_head {
     enum nx_request op;
     uint32_t tag;
     char name[NX_MODEL_NAME_BYTES]; /* "": by tag alone */
+    struct nx_trace_ids
+        trace; /* the asker's span, under which the replica's are; its parent is not sent */
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_want want;          /* INFER */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */

@@ -49,6 +49,9 @@ struct nx_config {
     uint32_t
         heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
+    char otlp[NX_CONFIG_PATH_BYTES];       /* where spans go; empty: nowhere */
+    char log_format[NX_CONFIG_TEXT_BYTES]; /* "plain" or "json" */
+    char cpus[NX_CONFIG_PATH_BYTES]; /* a list for cpus.h; empty: as the process was started */
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
     char provider[NX_CONFIG_TEXT_BYTES];
@@ -71,12 +74,13 @@ struct nx_config {
     /* PEM files, from the node's folder; empty: none */
     char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
     char tls_client_ca[NX_CONFIG_PATH_BYTES];
-    char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
+    char tokens[NX_CONFIG_PATH_BYTES];       /* from the node's folder; empty: everybody may */
+    char log_requests[NX_CONFIG_TEXT_BYTES]; /* "yes": a line for each, whatever the level */
     /* [PERS] */
     char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
-    uint32_t threads;                   /* inference workers; 0: one per core */
+    uint32_t threads;   /* inference workers; 0: as many as cpus.h says are usable */
     uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
     uint32_t batch_max; /* photos of one batch at most */
     char profiles[NX_CONFIG_PATH_BYTES]; /* a folder of `nexus profile`'s files; empty: none */

@@ -42,7 +42,8 @@ struct nx_function_tier {
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
-    struct nx_tls *tls;   /* NULL: the port is plain */
+    struct nx_tls *tls; /* NULL: the port is plain */
+    struct nx_observer observer;
     struct nx_auth *auth; /* NULL: everybody may */
     struct nx_guard guard;
     char local_ip[64];
@@ -130,9 +131,15 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     t->guard = (struct nx_guard){t->auth, rest.manage_anywhere, t->local_ip};
     grpc.guard = nx_guard_upcall(&t->guard);
     rest.auth = t->auth;
+    t->observer =
+        (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
+    rest.observer = &t->observer;
+    grpc.witness = nx_observe_grpc(&t->observer);
+    grpc.seed = ~config->seed; /* other ids than the other wire's */
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
+    nx_route_set_spans(t->route, config->spans);
     NX_TRY(nx_preload_open(t->route, rest.model_store, config->load_models, &t->preload, err));
     rest.only_model = nx_preload_only(t->preload);
     NX_TRY(open_rest(t, config->local_id, &rest, err));
@@ -222,15 +229,26 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
 
-enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err)
+static enum nx_status reload(struct nx_function_tier *tier, struct nx_err *err)
 {
     if (tier->tls)
         NX_TRY(nx_tls_reload(tier->tls, err));
     return tier->auth ? nx_auth_reload(tier->auth, err) : NX_OK;
 }
 
+void nx_function_tier_reload(struct nx_function_tier *tier)
+{
+    struct nx_err err;
+    if (reload(tier, &err) == NX_OK)
+        nx_audit_node("SIGHUP: files for clients' connections read again");
+    else
+        nx_audit_node("SIGHUP: all stays as it was: %s", err.text);
+}
+
 void nx_function_tier_announce_drain(struct nx_function_tier *tier)
 {
+    if (!tier->draining)
+        nx_audit_node("this node stops: it drains");
     tier->draining = true;
     set_serving(tier, false);
     nx_http_announce_drain(nx_rest_http(tier->rest));

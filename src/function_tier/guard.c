@@ -79,11 +79,9 @@ static void admit(void *ctx, struct nx_call *call, nx_ns now)
         snprintf(caller.sentence, sizeof caller.sentence, "%s", nx_manage_refusal);
     }
     nx_call_name_caller(call, caller.name);
-    if (verdict != NX_AUTH_LET_IN && scopes == NX_MAY_MANAGE) {
-        const char *id = nx_call_metadata(call, "x-request-id");
-        nx_audit(nx_call_peer(call), caller.name, id ? id : "-", "%s refused: %s",
-                 nx_call_path(call), caller.sentence);
-    }
+    if (nx_auth_is_told(verdict, scopes))
+        nx_audit_refusal(ctx, nx_call_peer(call), caller.name, nx_call_request_id(call),
+                         nx_call_path(call), caller.sentence);
     refuse(call, verdict, &caller);
 }
 

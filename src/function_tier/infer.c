@@ -157,6 +157,8 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
         .route = route, .done = done, .user = user, .tensors = tensors, .starting = true};
     struct nx_request_head head = {.op = NX_REQUEST_INFER, .want = ask->want};
     nx_head_set_name(&head, ask->model);
+    if (ask->trace)
+        head.trace = *ask->trace;
     for (uint32_t i = 0; i < parts; i++) {
         f->parts_count++;
         enum nx_status status =

@@ -22,8 +22,9 @@ struct nx_infer_span {
 
 struct nx_infer_ask {
     char model[NX_MODEL_NAME_BYTES];
-    struct nx_want want;   /* of photos: top_max or outputs is set */
-    uint32_t bodies_count; /* photos; of tensors the pieces of the one body */
+    const struct nx_trace_ids *trace; /* the request's span; NULL: it has none */
+    struct nx_want want;              /* of photos: top_max or outputs is set */
+    uint32_t bodies_count;            /* photos; of tensors the pieces of the one body */
     struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
 };
 

@@ -67,11 +67,12 @@ static enum nx_status make_head(const struct nx_archive *a, const char *name, co
 
 enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archive,
                                 const char *name, const char *recipe, bool replace,
-                                nx_install_done *done, void *user, struct nx_install **install,
-                                struct nx_err *err)
+                                const struct nx_trace_ids *trace, nx_install_done *done, void *user,
+                                struct nx_install **install, struct nx_err *err)
 {
     struct nx_request_head head;
     NX_TRY(make_head(archive, name, recipe, replace, &head, err));
+    head.trace = *trace;
     struct nx_install *i = nx_calloc(1, sizeof *i);
     if (!i)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for an install");

@@ -217,8 +217,9 @@ static void begin_install(struct nx_preload *p)
         return;
     }
     p->step = INSTALLING;
-    if (nx_install_start(p->route, archive, in_hand(p)->name, "", false, installed, p, &p->install,
-                         &err) == NX_OK)
+    const struct nx_trace_ids none = {0}; /* nobody asked for it */
+    if (nx_install_start(p->route, archive, in_hand(p)->name, "", false, &none, installed, p,
+                         &p->install, &err) == NX_OK)
         return;
     nx_archive_close(archive);
     fail(p, &err);

@@ -166,7 +166,8 @@ static void install(struct nx_rest_call *call, struct nx_archive *archive, const
 {
     struct nx_err err;
     if (nx_install_start(call->rest->route, archive, call->model, recipe, call->replaces,
-                         registered, call, &call->install, &err) == NX_OK)
+                         &nx_http_ask(call->x)->trace, registered, call, &call->install,
+                         &err) == NX_OK)
         return;
     nx_archive_close(archive);
     nx_rest_fail(call, &err);
@@ -264,7 +265,7 @@ static void removed(void *user, const struct nx_answer *answers, uint32_t count)
 
 static void unregister(struct nx_rest_call *call)
 {
-    struct nx_request_head head = {.op = NX_REQUEST_REMOVE};
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .trace = nx_http_ask(call->x)->trace};
     struct nx_err err;
     if (!nx_rest_name_model(call, call->words[0]))
         return;

@@ -37,7 +37,8 @@ static void metrics_told(void *user, const struct nx_pb_status *status)
 {
     struct nx_rest_call *call = user;
     struct nx_rest *r = call->rest;
-    struct nx_metrics_sources from = {r->route, r->http, r->grpc, status};
+    struct nx_metrics_sources from = {r->route, r->http, r->grpc, r->config.observer->spans,
+                                      status};
     struct nx_text t;
     call->status = NULL;
     nx_text_init(&t, METRICS_TEXT_MAX);

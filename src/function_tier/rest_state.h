@@ -54,9 +54,10 @@ struct nx_rest_call {
     struct nx_infer *infer;
     struct nx_install *install;
     struct nx_status_ask *status;
-    struct nx_v2_request *v2;                  /* of an inference */
-    bool over_rate;                            /* Retry-After is set */
-    bool nested_reply;                         /* Model Server 0.4 */
+    struct nx_v2_request *v2; /* of an inference */
+    bool over_rate;           /* Retry-After is set */
+    bool audited;             /* a refusal that the audit was told, or need not be */
+    bool nested_reply;        /* Model Server 0.4 */
     bool wants_workers, synchronous, replaces; /* of a registration */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };
@@ -100,7 +101,8 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
 /* The models that `answers` tell of. False: refused. */
 bool nx_rest_gather(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
                     struct nx_model_list *list);
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done);
+/* As a part of the call's trace. */
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done);
 /* To be called first in an nx_infer_done: counts; false: it failed, and the call is over. */
 bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *result);
 

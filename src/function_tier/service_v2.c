@@ -123,6 +123,7 @@ bool nx_v2_call_name(struct nx_v2_call *v, const char *name, const char *version
         nx_err_set(&err, NX_NOT_FOUND, "Request for unknown model: '%.100s' is not found", name);
     else if (nx_v2_check_version(name, version, &err) == NX_OK) {
         memcpy(v->model, name, strlen(name) + 1);
+        nx_call_set_about(v->call, name);
         return true;
     }
     nx_v2_call_fail(v, &err);

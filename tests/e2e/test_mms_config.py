@@ -64,14 +64,15 @@ class Properties(MmsCase):
         group.wait_ready()
         for port in (inference, management, group.client_ports[0]):
             self.assertEqual(ask(port, "GET", "/ping")[0], 200)
-        harness.wait_until(lambda: self.names(management) == ["a", "b"], node.story())
+        for name in ("a", "b"):
+            self.wait_said(node, "audit: load_models", "model %s registered" % name)
+        self.assertEqual(self.names(management), ["a", "b"])
         red = tiny_model.png(tiny_model.RED)
         self.assertEqual(ask(inference, "POST", "/predictions/a", red)[1][0]["class"], "red")
         self.assertEqual(ask(inference, "POST", "/predictions/b", red)[1][0]["class"], "rot")
         self.wait_said(node, "config.properties:5: number_of_netty_threads is not supported")
         self.wait_said(node, "config.properties:6: unheard_of is no key")
         self.wait_said(node, "c of c.mar is not registered", "synset.txt")
-        self.wait_said(node, "audit: load_models", "model a registered")
         self.assertEqual(group.stop(), [0, 0])
 
     def test_two_nodes_with_the_same_models_and_one_with_another(self):
@@ -130,7 +131,8 @@ class Conf(MmsCase):
         node = group.start_node(0, *options)
         group.start_node(1)
         group.wait_ready()
-        harness.wait_until(lambda: self.names(port) == ["tiny"], node.story())
+        self.wait_said(node, "audit: load_models", "model tiny registered")
+        self.assertEqual(self.names(port), ["tiny"])
         body = b"--x\r\nContent-Disposition: form-data; name=\"data\"\r\nContent-Type: image/png\r\n\r\n" + \
             tiny_model.png(tiny_model.RED) + b"\r\n--x--\r\n"
         status, answer = ask(port, "POST", "/tiny/predict", body, {"Content-Type": "multipart/form-data; boundary=x"})

@@ -22,7 +22,10 @@ static void every_operation_comes_back(void **state)
 {
     (void)state;
     struct nx_request_head heads[] = {
-        {.op = NX_REQUEST_INFER, .tag = 4000000000u, .time_left_ns = NX_NEVER},
+        {.op = NX_REQUEST_INFER,
+         .tag = 4000000000u,
+         .trace = {.trace_id = {1, [15] = 2}, .span_id = {3, [7] = 4}, .flags = NX_TRACE_SAMPLED},
+         .time_left_ns = NX_NEVER},
         install_head(),
         {.op = NX_REQUEST_REMOVE, .tag = 0, .name = "flowers", .request = {{9}}},
         {.op = NX_REQUEST_LIST},
@@ -57,7 +60,7 @@ static void malformed_heads_are_refused(void **state)
         size_t at;
         uint8_t value;
     } flips[] = {{0, 3},  {1, 0xff}, {4, 1},     {5, 77},    {10, 3},
-                 {27, 9}, {28, 2},   {53, 0xff}, {54, 0x40}, {0, 0x3a}};
+                 {52, 9}, {53, 2},   {78, 0xff}, {79, 0x40}, {0, 0x3a}};
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         uint8_t kept = bytes[flips[i].at];
         bytes[flips[i].at] = flips[i].value;

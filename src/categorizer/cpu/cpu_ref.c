@@ -147,6 +147,17 @@ static float *as_buffer(const float *input)
     return u.write;
 }
 
+static void run_node(const struct program *p, const struct nx_node *node)
+{
+    const struct nx_step_watch *watch = p->base.watch;
+    nx_ns start = watch ? nx_clock_now() : 0;
+    struct nx_ref_call call = {&p->graph, node, p->buffer};
+    nx_ref_kernels[node->op](&call);
+    if (watch)
+        watch->took(watch->ctx, &(struct nx_step_took){node->name, nx_op_name(node->op),
+                                                       "plain loops", nx_clock_now() - start});
+}
+
 static enum nx_status ref_run(struct nx_program *program, uint32_t batch,
                               const float *const *inputs, float *const *outputs, struct nx_err *err)
 {
@@ -158,10 +169,8 @@ static enum nx_status ref_run(struct nx_program *program, uint32_t batch,
         NX_TRY(nx_shape_infer(&p->graph, batch, err));
     for (uint32_t i = 0; i < p->graph.n_inputs; i++)
         p->buffer[p->graph.inputs[i]] = as_buffer(inputs[i]);
-    for (uint32_t i = 0; i < p->graph.n_nodes; i++) {
-        struct nx_ref_call call = {&p->graph, &p->graph.nodes[i], p->buffer};
-        nx_ref_kernels[call.node->op](&call);
-    }
+    for (uint32_t i = 0; i < p->graph.n_nodes; i++)
+        run_node(p, &p->graph.nodes[i]);
     copy_outputs(p, outputs);
     return NX_OK;
 }

@@ -161,6 +161,8 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
     }
     server->core.neighbour = config->neighbour;
     server->core.guard = config->guard;
+    server->core.witness = config->witness;
+    nx_prng_init(&server->core.prng, config->seed);
     server->tls = config->tls;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {
