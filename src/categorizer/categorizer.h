@@ -12,6 +12,7 @@
 #define NX_CATEGORIZER_H
 
 #include "group/group.h"
+#include "telemetry/spans.h"
 
 struct nx_categorizer;
 
@@ -26,6 +27,7 @@ struct nx_categorizer_config {
      * it takes none), up to so many bytes. */
     const char *spool_folder;
     uint64_t spool_bytes;
+    struct nx_spans *spans; /* outlives the categorizer; NULL: none are exported */
 };
 
 enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,

@@ -88,6 +88,7 @@ static void prepare_one(struct nx_device *d, struct nx_device_job *job)
         put_done(d, job);
     } else {
         job->stage = NX_DEVICE_READY;
+        job->ready_ns = nx_clock_now();
         nx_batcher_ready(&d->batcher, &job->item);
         pthread_cond_signal(&d->to_run);
     }
@@ -134,8 +135,12 @@ static void run_batch(struct nx_device *d, struct nx_batch *batch)
     d->figures.batches++;
     d->figures.photos += batch->count;
     d->figures.busy_ns += took;
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        jobs[i]->begun_ns = start;
+        jobs[i]->ended_ns = start + took;
+        jobs[i]->batch = batch->count;
         put_done(d, jobs[i]);
+    }
 }
 
 static void *run(void *arg)

@@ -581,6 +581,30 @@ static void ops_of_several_inputs(void **state)
     compare_op("channel shuffle", 18, 5, 3, add_shuffle, NULL);
 }
 
+/* x (N, 20, 4, 6), with 20 filters of each of the groups' channels */
+static void add_deconv(struct net *net, uint32_t x, const void *row)
+{
+    static const int64_t many = 20;
+    const struct nx_attr_deconv *a = row;
+    const int64_t sides[] = {20, a->filters / a->groups, a->window.kernel[0], a->window.kernel[1]};
+    uint32_t inputs[] = {x, net_constant(net, 4, sides, -1, 1), net_constant(net, 1, &many, -1, 1)};
+    struct nx_node node = {.op = NX_OP_DECONV, .attr.deconv = *a};
+    net_output(net, net_node(net, &node, inputs, 3));
+}
+
+static void transposed_convolutions(void **state)
+{
+    (void)state;
+    bf16_too = true;
+    static const struct nx_attr_deconv rows[] = {
+        {.window = K(2, 2, 2, 1, 0), .groups = 1, .filters = 20},
+        {.window = K(4, 3, 2, 1, 1), .extra = {1, 0}, .groups = 4, .filters = 20},
+        {.window = K(4, 4, 2, 1, 0), .target = {8, 12}, .groups = 20, .filters = 20},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        compare_op("transposed convolution", 20, 4, 6, add_deconv, &rows[i]);
+}
+
 static void the_other_ops(void **state)
 {
     (void)state;
@@ -632,9 +656,12 @@ static void the_other_ops(void **state)
          .attr.pad =
              {.mode = NX_PAD_REFLECT, .n = 4, .before = {0, 0, 1, 2}, .after = {0, 0, 2, 1}}},
         {.op = NX_OP_L2_NORM, .attr.l2_norm = {.mode = NX_L2_CHANNEL, .eps = 1e-10f}},
+        {.op = NX_OP_TOPK, .attr.topk = {.axis = 1, .k = 3}},
+        {.op = NX_OP_TOPK, .attr.topk = {NX_TOPK_INDICES, true, 3, 0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        bool index = rows[i].op == NX_OP_REDUCE && rows[i].attr.reduce.kind >= NX_REDUCE_ARGMAX;
+        bool index = (rows[i].op == NX_OP_REDUCE && rows[i].attr.reduce.kind >= NX_REDUCE_ARGMAX) ||
+                     (rows[i].op == NX_OP_TOPK && rows[i].attr.topk.gives == NX_TOPK_INDICES);
         bf16_too = !index;
         compare_op(nx_op_name(rows[i].op), 20, 4, 6, add_node_row, &rows[i]);
     }
@@ -664,6 +691,7 @@ int main(void)
         cmocka_unit_test(gates_of_odd_channels),
         cmocka_unit_test(rows_of_channels_between_convolutions),
         cmocka_unit_test(ops_of_several_inputs),
+        cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(the_other_ops),
     };
     return cmocka_run_group_tests_name("dnnl_ops", tests, print_machine, NULL);

@@ -26,6 +26,7 @@ static struct program *own(struct nx_program *program)
 
 const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT] = {
     [NX_OP_CONV] = nx_ref_conv,
+    [NX_OP_DECONV] = nx_ref_deconv,
     [NX_OP_FC] = nx_ref_fc,
     [NX_OP_BATCH_NORM] = nx_ref_batch_norm,
     [NX_OP_SCALE_SHIFT] = nx_ref_scale_shift,
@@ -48,6 +49,7 @@ const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT] = {
     [NX_OP_SLICE] = nx_ref_slice,
     [NX_OP_TRANSPOSE] = nx_ref_transpose,
     [NX_OP_PAD] = nx_ref_pad,
+    [NX_OP_TOPK] = nx_ref_topk,
     [NX_OP_LRN] = nx_ref_lrn,
     [NX_OP_L2_NORM] = nx_ref_l2_norm,
     [NX_OP_IDENTITY] = nx_ref_copy,

@@ -11,7 +11,7 @@ complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--help" 
 complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--version" -d "the version"
 
 set -l keys leader_ip leader_gms_port local_id local_ip gms_port tier first_view_nodes client_port join_timeout_s \
-    heartbeat_ms log_level cpus secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
+    heartbeat_ms log_level cpus otlp log_format CLIENTS/log_requests secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
     SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
     SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/model_store CLIENTS/management \
     CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CATEGORIZER/backend \
