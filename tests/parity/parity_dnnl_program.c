@@ -1,5 +1,6 @@
 /* Programs of cpu_dnnl as a whole: what may lie where, precisions, batches, refusals, threads. */
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "categorizer/cpu/dnnl_api.h"
@@ -175,6 +176,56 @@ static void no_memory_is_an_answer(void **state)
     net_close(&net);
 }
 
+struct naive_steps {
+    uint32_t steps, naive;
+};
+
+static void count_naive(void *ctx, const struct nx_step_took *step)
+{
+    struct naive_steps *n = ctx;
+    n->steps++;
+    n->naive += strstr(step->how, " ref") != NULL;
+}
+
+/* A batch of 8 finds weights that the batches of 1 to 4 have laid out; it must not end with code that is a thousand
+ * times slower because of them. The widths are RegNet's and MobileNet's. */
+static void no_batch_gets_naive_convolutions(void **state)
+{
+    (void)state;
+    static const int64_t rows[][2] = {{104, 28}, {208, 14}, {440, 7}, {96, 14}, {160, 7}, {320, 7}};
+    for (uint32_t k = 0; k < 2 * sizeof rows / sizeof rows[0]; k++) {
+        struct net net;
+        struct nx_err err = {0};
+        struct nx_program *program;
+        int64_t c = rows[k / 2][0], side = rows[k / 2][1];
+        net_open(&net, 5);
+        uint32_t x = net_source(&net, true, c, side, side);
+        x = net_conv(&net, x, c, c, &net_one_by_one, 1, true, NX_NONE, NX_UNARY_RELU);
+        net_output(&net,
+                   net_conv(&net, x, c, 4 * c, &net_one_by_one, 1, true, NX_NONE, NX_UNARY_RELU));
+        net_infer(&net);
+        struct nx_load_options load = {.batch_max = 8, .threads = 2};
+        load.precision = k % 2 && nx_dnnl_has_bf16() ? NX_PRECISION_BF16 : NX_PRECISION_F32;
+        assert_int_equal(nx_backend_cpu_dnnl.load(&net.graph, &load, &program, &err), NX_OK);
+        struct naive_steps found = {0, 0};
+        const struct nx_step_watch watch = {&found, count_naive};
+        size_t n = (size_t)(8 * c * side * side);
+        float *in = calloc(n, sizeof *in), *out = calloc(4 * n, sizeof *out);
+        const float *ins[] = {in};
+        assert_true(in && out);
+        program->watch = &watch;
+        for (uint32_t batch = 1; batch <= 8; batch++)
+            assert_int_equal(program->backend->run(program, batch, ins, &out, &err), NX_OK);
+        assert_true(found.steps > 8);
+        if (found.naive)
+            fail_msg("%u of %u steps are naive for %d channels", found.naive, found.steps, (int)c);
+        program->backend->free(program);
+        free(in);
+        free(out);
+        net_close(&net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_load_refuses_what_it_cannot_run),
         cmocka_unit_test(programs_run_at_once_and_repeat_themselves),
         cmocka_unit_test(no_memory_is_an_answer),
+        cmocka_unit_test(no_batch_gets_naive_convolutions),
     };
     return cmocka_run_group_tests_name("dnnl_program", tests, NULL, NULL);
 }

@@ -382,6 +382,63 @@ static void spelled_out_functions_become_one(void **state)
     }
 }
 
+struct vector_row {
+    enum nx_binary kind;
+    uint32_t rank;
+    int64_t dims[4];
+    bool turned, folds; /* turned: to (N, H, W, C) before */
+};
+
+/* A sum or product with one value for each channel goes into the convolution; along another side, or over several
+ * sides, it stays. */
+static void check_vector(const struct vector_row *row, uint64_t seed)
+{
+    struct nx_net net;
+    float input[ELEMENTS], before[OUTPUTS_MAX][ELEMENTS], after[OUTPUTS_MAX][ELEMENTS];
+    struct nx_shape shape = {.rank = row->rank};
+    memcpy(shape.dims, row->dims, sizeof row->dims);
+    nx_net_open(&net, seed);
+    uint32_t x = nx_net_conv(&net, nx_net_input(&net, CHANNELS, SIDE, SIDE), CHANNELS, CHANNELS, 3,
+                             seed & 1);
+    struct nx_node turn = {.op = NX_OP_TRANSPOSE, .attr.transpose = {.n = 4, .axes = {0, 2, 3, 1}}};
+    if (row->turned)
+        x = nx_net_add(&net, turn, &x, 1);
+    uint32_t c = nx_net_constant(&net, shape, 0.5f, 2);
+    uint32_t y =
+        seed & 2 ? nx_net_binary(&net, row->kind, c, x) : nx_net_binary(&net, row->kind, x, c);
+    nx_net_outputs(&net, &y, 1);
+    nx_net_infer(&net, BATCH);
+    for (int i = 0; i < ELEMENTS; i++)
+        input[i] = nx_net_uniform(&net, -1, 1);
+    run(&net.graph, input, before);
+    run_passes(&net, NX_PASS_ALL);
+    run(&net.graph, input, after);
+    assert_int_equal(count(&net, NX_OP_BINARY), row->folds ? 0 : 1);
+    for (int i = 0; i < ELEMENTS; i++)
+        if (!(fabsf(before[0][i] - after[0][i]) <= 1e-4f * largest(before[0])))
+            fail_msg("seed %d: [%d] was %.9g, is %.9g", (int)seed, i, (double)before[0][i],
+                     (double)after[0][i]);
+    nx_net_close(&net);
+}
+
+static void a_constant_for_each_channel_goes_into_the_convolution(void **state)
+{
+    (void)state;
+    static const struct vector_row rows[] = {
+        {NX_BINARY_ADD, 3, {CHANNELS, 1, 1}, false, true},
+        {NX_BINARY_MUL, 4, {1, CHANNELS, 1, 1}, false, true},
+        {NX_BINARY_SUB, 3, {CHANNELS, 1, 1}, false, false},
+        {NX_BINARY_ADD, 1, {SIDE}, false, false},
+        {NX_BINARY_MUL, 3, {CHANNELS, SIDE, 1}, false, false},
+        {NX_BINARY_ADD, 1, {CHANNELS}, true, true},
+        {NX_BINARY_MUL, 2, {1, CHANNELS}, true, true},
+        {NX_BINARY_MUL, 2, {SIDE, 1}, true, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (uint64_t seed = 0; seed < 4; seed++)
+            check_vector(&rows[i], seed);
+}
+
 static void all_passes_keep_what_random_nets_compute(void **state)
 {
     (void)state;
@@ -462,6 +519,7 @@ int main(void)
         cmocka_unit_test(shared_results_are_left_alone),
         cmocka_unit_test(constants_and_dead_nodes_disappear),
         cmocka_unit_test(spelled_out_functions_become_one),
+        cmocka_unit_test(a_constant_for_each_channel_goes_into_the_convolution),
         cmocka_unit_test(all_passes_keep_what_random_nets_compute),
         cmocka_unit_test(any_set_of_passes_does),
         cmocka_unit_test(passes_that_do_not_round_change_no_bit),

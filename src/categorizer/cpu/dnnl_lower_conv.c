@@ -91,6 +91,12 @@ static bool winograd_pays(const struct nx_dnnl_build *b, const struct nx_node *n
            x[2] * x[3] >= 14 * 14;
 }
 
+/* With every layout given, oneDNN may have naive code alone, which is a thousand times slower: other layouts then. */
+static enum nx_status unless_naive(enum nx_status status, const struct nx_dnnl_made *made)
+{
+    return status == NX_OK && nx_dnnl_op_is_naive(made->op) ? NX_UNSUPPORTED : status;
+}
+
 /* In order of preference: Winograd, the layout of the weights that an earlier variant chose, any. */
 static enum nx_status choose_algorithm(struct nx_dnnl_build *b, const struct nx_node *node,
                                        struct nx_dnnl_conv *c, const struct nx_dnnl_post *post,
@@ -104,7 +110,7 @@ static enum nx_status choose_algorithm(struct nx_dnnl_build *b, const struct nx_
         c->winograd = attempt < 2;
         c->weights = attempt & 1 ? any : before;
         if (c->weights)
-            status = nx_dnnl_make_conv(b->dnnl, c, post, made, b->err);
+            status = unless_naive(nx_dnnl_make_conv(b->dnnl, c, post, made, b->err), made);
     }
     c->weights = any;
     return status;
@@ -129,7 +135,7 @@ static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node 
             return nx_dnnl_out_of_memory(b);
         status = choose_algorithm(b, node, c, post, made);
     }
-    return status;
+    return status == NX_UNSUPPORTED ? nx_dnnl_make_conv(b->dnnl, c, post, made, b->err) : status;
 }
 
 enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node *node)
@@ -211,8 +217,9 @@ static enum nx_status choose_fc(struct nx_dnnl_build *b, const struct nx_node *n
 {
     const struct nx_dnnl_layout *any = f->weights;
     f->weights = nx_dnnl_weight_layout(b, node->inputs[1]);
-    enum nx_status status =
-        f->weights ? nx_dnnl_make_fc(b->dnnl, f, post, made, b->err) : NX_UNSUPPORTED;
+    enum nx_status status = NX_UNSUPPORTED;
+    if (f->weights)
+        status = unless_naive(nx_dnnl_make_fc(b->dnnl, f, post, made, b->err), made);
     if (status != NX_UNSUPPORTED)
         return status;
     f->weights = any;
