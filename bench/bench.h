@@ -28,6 +28,7 @@ struct bench_options {
     bool all_send; /* every node sends, not only the first */
     char provider[16];
     unsigned timeout_ms; /* of silent members; 0: none */
+    unsigned spin_us;    /* before falling asleep, with block */
 };
 
 struct bench_figures {
@@ -35,11 +36,14 @@ struct bench_figures {
     double p50_us, p99_us;
     double cpu_per_1000; /* CPU-seconds of all processes per 1,000 of them */
     double rss_mb;       /* of the largest process */
+    unsigned evicted;    /* nodes that the others went on without */
+    double late_ms;      /* of the latest wake-up of any of them */
 };
 
 struct bench_node_result {
     uint64_t count;
     double cpu_s, wall_s, rss_mb, wakeups_per_s;
+    nx_ns late; /* how much later than asked for it woke at most */
 };
 
 /* In memory shared by the processes of one cell. */
@@ -47,8 +51,10 @@ struct bench_shared {
     struct nx_fabric_card cards[NX_MEMBERS_MAX];
     atomic_uint cards_ready, ready, stop, finished;
     atomic_bool failed;
-    atomic_int victim; /* the process that is stopped */
-    uint16_t port;     /* of the leader's bootstrap */
+    atomic_int victim; /* the process that is stopped or killed */
+    atomic_uint evicted;
+    nx_ns forked_at; /* before the first of the processes was made */
+    uint16_t port;   /* of the leader's bootstrap */
     struct bench_node_result nodes[NX_MEMBERS_MAX];
     uint32_t samples_count;
     uint32_t samples_ns[BENCH_SAMPLES_MAX];
@@ -76,6 +82,8 @@ struct bench_row {
     struct bench_figures rounds[BENCH_ROUNDS_MAX];
     unsigned count;
 };
+/* The smallest value that `share` of the rounds do not exceed. */
+double bench_quantile(const struct bench_row *row, size_t field_offset, double share);
 double bench_median(const struct bench_row *row, size_t field_offset, double *min, double *max);
 #define BENCH_MEDIAN(row, field, min, max) \
     bench_median(row, offsetof(struct bench_figures, field), min, max)
@@ -120,5 +128,8 @@ int bench_main_bulk(const struct bench_options *options);
 int bench_main_p2p(const struct bench_options *options);
 int bench_main_idle(const struct bench_options *options);
 int bench_main_silence(const struct bench_options *options);
+int bench_main_kill(const struct bench_options *options);
+int bench_main_ready(const struct bench_options *options);
+int bench_main_hogged(const struct bench_options *options);
 
 #endif

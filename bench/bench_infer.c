@@ -1,7 +1,11 @@
-/* How fast does a model run, and how near is that to what the machine can do?
+/* How fast does a model run, and how near is that to what the machine can do, and to another runtime?
  *
- *   nexus-bench infer --symbol FILE --params FILE [--photo FILE] [--recipe NAME] [--backend NAME]
- *                     [--threads 1,2] [--batch 1,8] [--precision f32|bf16] [--rounds R]
+ *   nexus-bench infer --symbol FILE --params FILE | --onnx FILE [--photo FILE] [--recipe NAME]
+ *                     [--backend NAME] [--threads 1,2] [--batch 1,8] [--precision f32|bf16]
+ *                     [--rounds R] [--peer tools/ort_peer.py] [--against]
+ *
+ * --peer runs the ONNX file elsewhere as well, in turns with ours, and prints the ratio of the two.
+ * --against loads everything in f32 too, and the ratio is to that.
  *
  * All combinations are loaded first; then each round measures the limits and every combination once,
  * so that a disturbance of the machine meets them all alike. GFLOP/s and the share of the limit are by
@@ -9,6 +13,7 @@
 #include "bench/bench_infer.h"
 
 #include "bench/bench_limit.h"
+#include "bench/bench_peer.h"
 #include "categorizer/image/photo.h"
 #include "categorizer/model/model.h"
 #include "common/clock.h"
@@ -17,17 +22,20 @@
 #endif
 
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS_MAX = 99, LIST_MAX = 8, CELLS_MAX = 32, GEMM_SIDE = 1024 };
 
 struct infer_options {
-    const char *symbol, *params, *photo, *recipe, *backend;
+    const char *symbol, *params, *onnx, *photo, *recipe, *backend, *peer;
     uint32_t threads[LIST_MAX], batches[LIST_MAX], n_threads, n_batches, rounds;
     enum nx_precision precision;
+    bool against; /* f32 */
 };
 
 struct series {
@@ -45,6 +53,10 @@ struct cell {
     double load_ms;
     float *inputs, *outputs;
     struct series ms, cpu_ms; /* per batch; of all threads */
+    struct cell *f32;         /* NULL: nothing to compare with */
+    double peer_load_ms;
+    struct series peer_ms, peer_cpu_ms,
+        ratio; /* ratio: img/s of ours over theirs, round by round */
 };
 
 static void add_sample(struct series *s, double value)
@@ -130,6 +142,9 @@ static bool apply(struct infer_options *o, int option, const char *arg)
     case 'j': o->photo = arg; return true;
     case 'r': o->recipe = arg; return true;
     case 'b': o->backend = arg; return true;
+    case 'o': o->onnx = arg; return true;
+    case 'x': o->peer = arg; return true;
+    case 'a': o->against = true; return true;
     case 't': return parse_list(arg, 256, o->threads, &o->n_threads);
     case 'n': return parse_list(arg, 256, o->batches, &o->n_batches);
     case 'c':
@@ -150,13 +165,15 @@ static bool parse_options(int argc, char **argv, struct infer_options *o)
         {"symbol", 1, NULL, 's'}, {"params", 1, NULL, 'p'},    {"photo", 1, NULL, 'j'},
         {"recipe", 1, NULL, 'r'}, {"backend", 1, NULL, 'b'},   {"threads", 1, NULL, 't'},
         {"batch", 1, NULL, 'n'},  {"precision", 1, NULL, 'c'}, {"rounds", 1, NULL, 'k'},
+        {"onnx", 1, NULL, 'o'},   {"peer", 1, NULL, 'x'},      {"against", 0, NULL, 'a'},
         {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
         if (!apply(o, option, optarg))
             return false;
-    return optind == argc && o->symbol && o->params;
+    bool files = o->onnx ? !o->symbol && !o->params : o->symbol && o->params;
+    return optind == argc && files && (o->onnx || !o->peer) && !(o->peer && o->against);
 }
 
 static void print_cpu(void)
@@ -176,25 +193,28 @@ static void print_cpu(void)
                sysconf(_SC_NPROCESSORS_ONLN), load[0]);
 }
 
-static void print_machine(const struct infer_options *o, const struct nx_model_facts *facts)
+static void print_machine(const struct infer_options *o, const struct nx_model_facts *facts,
+                          const struct bench_peer *peer)
 {
     print_cpu();
 #ifdef NX_HAVE_DNNL
     printf("oneDNN      %s, code for %s\n", nx_dnnl_version(), nx_dnnl_isa());
 #endif
     printf("model       %s\n            %.2f M parameters, %.3f GMAC, input %u x %u x %u\n",
-           o->symbol, (double)facts->params / 1e6, (double)facts->macs / 1e9, facts->channels,
-           facts->height_px, facts->width_px);
+           o->onnx ? o->onnx : o->symbol, (double)facts->params / 1e6, (double)facts->macs / 1e9,
+           facts->channels, facts->height_px, facts->width_px);
     printf("backend     %s, %s; %u rounds, interleaved\n", facts->backend,
            o->precision == NX_PRECISION_BF16 ? "bf16" : "f32", o->rounds);
+    if (peer->pid)
+        printf("peer        %s\n", peer->name);
 }
 
 static bool open_cell(const struct infer_options *o, const struct nx_model_files *files,
-                      struct cell *c)
+                      enum nx_precision precision, struct cell *c)
 {
     struct nx_model_options options = {
         .backend = o->backend,
-        .load = {.batch_max = c->batch, .threads = c->threads, .precision = o->precision}};
+        .load = {.batch_max = c->batch, .threads = c->threads, .precision = precision}};
     struct nx_err err = {0};
     nx_ns start = nx_clock_now();
     if (nx_model_open(files, &options, &c->model, &err) != NX_OK) {
@@ -218,6 +238,13 @@ static void close_cell(struct cell *c)
     nx_model_close(c->model);
     free(c->inputs);
     free(c->outputs);
+}
+
+/* What a runtime's threads do after a run is not to disturb the next one's. */
+static void settle(void)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    nanosleep(&pause, NULL);
 }
 
 static bool run_cell(struct cell *c, bool keep)
@@ -252,8 +279,35 @@ static void measure_limits(const struct infer_options *o, struct limits *limits,
     }
 }
 
+static bool run_peer(struct bench_peer *peer, struct cell *c, uint32_t session)
+{
+    double ms, cpu_ms;
+    settle();
+    if (!bench_peer_run(peer, session, &ms, &cpu_ms) ||
+        !bench_peer_run(peer, session, &ms, &cpu_ms))
+        return false;
+    add_sample(&c->peer_ms, ms);
+    add_sample(&c->peer_cpu_ms, cpu_ms);
+    add_sample(&c->ratio, ms / c->ms.values[c->ms.n - 1]);
+    settle();
+    return true;
+}
+
+/* Ours, then what it is compared with. */
+static bool run_turn(struct bench_peer *peer, struct cell *c, uint32_t at)
+{
+    if (!run_cell(c, false) || !run_cell(c, true))
+        return false;
+    if (c->f32) {
+        if (!run_cell(c->f32, false) || !run_cell(c->f32, true))
+            return false;
+        add_sample(&c->ratio, c->f32->ms.values[c->f32->ms.n - 1] / c->ms.values[c->ms.n - 1]);
+    }
+    return !peer->pid || run_peer(peer, c, at);
+}
+
 static bool run_rounds(const struct infer_options *o, struct cell *cells, uint32_t n,
-                       struct limits *limits)
+                       struct bench_peer *peer, struct limits *limits)
 {
     float *matrices = calloc((size_t)3 * GEMM_SIDE * GEMM_SIDE, sizeof *matrices);
     bool fine = matrices != NULL;
@@ -264,7 +318,7 @@ static bool run_rounds(const struct infer_options *o, struct cell *cells, uint32
     for (uint32_t round = 0; round < o->rounds && fine; round++) {
         measure_limits(o, limits, matrices);
         for (uint32_t i = 0; i < n && fine; i++)
-            fine = run_cell(&cells[i], false) && run_cell(&cells[i], true);
+            fine = run_turn(peer, &cells[i], i);
     }
     free(matrices);
     return fine;
@@ -306,6 +360,40 @@ static void print_table(const struct infer_options *o, const struct cell *cells,
     printf("resident    %.0f MB for all of these together\n", rss_mb());
 }
 
+static void print_ratios(const struct cell *cells, uint32_t n, const char *other)
+{
+    printf("threads batch  img/s of ours over that of %s (    min …     max)  its ms/batch   "
+           "cpu ms  ratio of cpu ms\n",
+           other);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct cell *c = &cells[i];
+        double low, high, least, most, ratio = median(&c->ratio, &low, &high);
+        double ms = median(c->f32 ? &c->f32->ms : &c->peer_ms, &least, &most);
+        double cpu_ms = median(c->f32 ? &c->f32->cpu_ms : &c->peer_cpu_ms, &least, &most);
+        double own_cpu_ms = median(&c->cpu_ms, &least, &most);
+        printf("%7u %5u %9.3f (%8.3f … %8.3f) %12.2f %10.2f %8.3f\n", c->threads, c->batch, ratio,
+               low, high, ms, cpu_ms, cpu_ms / own_cpu_ms);
+    }
+}
+
+/* The same question to both. */
+static bool compare_answers(struct bench_peer *peer, struct cell *c)
+{
+    uint32_t n = nx_model_facts(c->model)->outputs;
+    float *theirs = calloc(n, sizeof *theirs), most = 0, furthest = 0;
+    bool fine = theirs && bench_peer_answer(peer, 0, theirs, n);
+    for (uint32_t i = 0; fine && i < n; i++) {
+        most = fmaxf(most, fabsf(theirs[i]));
+        furthest = fmaxf(furthest, fabsf(theirs[i] - c->outputs[i]));
+    }
+    struct nx_top a, b;
+    if (fine && nx_topk(theirs, n, 1, &a) && nx_topk(c->outputs, n, 1, &b))
+        printf("answers     differ by %.2g of the largest value at most; the first class is %s\n",
+               (double)(furthest / most), a.index == b.index ? "the same" : "another");
+    free(theirs);
+    return fine;
+}
+
 /* Decode and recipe, one thread. */
 static bool bench_photo(const struct infer_options *o, const struct nx_model_facts *f)
 {
@@ -342,27 +430,49 @@ static bool bench_photo(const struct infer_options *o, const struct nx_model_fac
     return status == NX_OK;
 }
 
-static bool bench_cells(const struct infer_options *o, const struct nx_model_files *files)
+static bool open_cells(const struct infer_options *o, const struct nx_model_files *files,
+                       struct cell *cells, struct cell *f32, uint32_t n, struct bench_peer *peer)
 {
-    static struct cell cells[CELLS_MAX];
+    for (uint32_t i = 0; i < n; i++) {
+        struct cell *c = &cells[i];
+        *c = (struct cell){.threads = o->threads[i / o->n_batches],
+                           .batch = o->batches[i % o->n_batches]};
+        f32[i] = *c;
+        if (!open_cell(o, files, o->precision, c))
+            return false;
+        if (o->against && !open_cell(o, files, NX_PRECISION_F32, &f32[i]))
+            return false;
+        c->f32 = o->against ? &f32[i] : NULL;
+        if (peer->pid && !bench_peer_open(peer, o->onnx, c->threads, c->batch, &c->peer_load_ms))
+            return false;
+    }
+    return true;
+}
+
+static bool bench_cells(const struct infer_options *o, const struct nx_model_files *files,
+                        struct bench_peer *peer)
+{
+    static struct cell cells[CELLS_MAX], f32[CELLS_MAX];
     static struct limits limits[LIST_MAX];
-    uint32_t n = o->n_threads * o->n_batches, opened = 0;
-    bool fine = n <= CELLS_MAX;
-    for (; fine && opened < n; opened++) {
-        cells[opened] = (struct cell){.threads = o->threads[opened / o->n_batches],
-                                      .batch = o->batches[opened % o->n_batches]};
-        fine = open_cell(o, files, &cells[opened]);
+    uint32_t n = o->n_threads * o->n_batches;
+    bool fine = n <= CELLS_MAX && open_cells(o, files, cells, f32, n, peer);
+    if (fine) {
+        print_machine(o, nx_model_facts(cells[0].model), peer);
+        fine = run_rounds(o, cells, n, peer, limits);
     }
     if (fine) {
-        print_machine(o, nx_model_facts(cells[0].model));
-        fine = run_rounds(o, cells, n, limits);
-    }
-    if (fine)
         print_table(o, cells, limits);
+        if (o->against || peer->pid)
+            print_ratios(cells, n, o->against ? "f32" : "the peer");
+    }
+    if (fine && peer->pid)
+        fine = compare_answers(peer, &cells[0]);
     if (fine && o->photo)
         fine = bench_photo(o, nx_model_facts(cells[0].model));
-    for (uint32_t i = 0; i < opened; i++)
+    for (uint32_t i = 0; i < n && i < CELLS_MAX; i++) {
         close_cell(&cells[i]);
+        close_cell(&f32[i]);
+    }
     return fine;
 }
 
@@ -376,13 +486,20 @@ int nx_bench_infer(int argc, char **argv)
                               .n_batches = 2,
                               .rounds = 7};
     if (!parse_options(argc, argv, &o)) {
-        fprintf(stderr, "usage: nexus-bench infer --symbol FILE --params FILE [--photo FILE] "
-                        "[--recipe NAME] [--backend NAME] [--threads 1,2] [--batch 1,8] "
-                        "[--precision f32|bf16] [--rounds R]\n");
+        fprintf(stderr, "usage: nexus-bench infer --symbol FILE --params FILE | --onnx FILE "
+                        "[--photo FILE] [--recipe NAME] [--backend NAME] [--threads 1,2] "
+                        "[--batch 1,8] [--precision f32|bf16] [--rounds R] [--peer PROGRAM] "
+                        "[--against]\n");
         return 2;
     }
     struct nx_model_files files = {.symbol = {NULL, 0}, .params = {NULL, 0}};
-    if (!read_whole(o.symbol, &files.symbol) || !read_whole(o.params, &files.params))
-        return 1;
-    return bench_cells(&o, &files) ? 0 : 1;
+    struct bench_peer peer = {0};
+    bool fine = o.onnx ? read_whole(o.onnx, &files.onnx)
+                       : read_whole(o.symbol, &files.symbol) && read_whole(o.params, &files.params);
+    if (fine && o.peer)
+        fine = bench_peer_start(&peer, o.peer);
+    if (fine)
+        fine = bench_cells(&o, &files, &peer);
+    bench_peer_stop(&peer);
+    return fine ? 0 : 1;
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence [options]\n"
+    "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence|kill|ready|hogged [options]\n"
 #ifdef NX_BENCH_INFER
     "       nexus-bench infer …\n"
     "       nexus-bench batcher …\n"
@@ -24,28 +24,32 @@ static const char usage[] =
     "       nexus-bench serve HOST:PORT … (a load on running nodes)\n"
     "       nexus-bench upload …\n"
 #endif
-    "  --nodes N      processes, 2 to 32                       (3; p2p: 2)\n"
+    "  --nodes N      processes, 2 to 32                       (3; p2p, idle: 2; ready: 6)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
     "  --reply B      bytes of an answer, p2p                  (16)\n"
     "  --window W     messages or queries outstanding          (4096; p2p: 64)\n"
-    "  --seconds S    per measurement                          (1; idle: 3; not bulk)\n"
-    "  --rounds R     measurements of each kind, interleaved   (3)\n"
-    "  --spin|--block poll without end, or sleep when idle     (--spin)\n"
+    "  --seconds S    per measurement                          (1; idle: 3; hogged: 10; not bulk)\n"
+    "  --rounds R     measurements of each kind, interleaved   (3; silence: 5; kill: 20)\n"
+    "  --spin|--block poll without end, or sleep when idle     (--spin; the last five: --block)\n"
+    "  --spin-us US   looked on before falling asleep, --block (0)\n"
     "  --senders one|all                                       (one)\n"
     "  --provider P   libfabric's                              (tcp)\n"
-    "  --timeout MS   of silent members; 0: none               (1500)\n";
+    "  --timeout MS   of silent members; 0: none               (1500; hogged: 100)\n";
 
 static const struct {
     const char *name;
     int (*run)(const struct bench_options *options);
     struct bench_options defaults;
 } modes[] = {
-    {"raw", bench_main_raw, {3, 4096, 3, 100, 16, 1, false, false, "tcp", 1500}},
-    {"multicast", bench_main_multicast, {3, 4096, 3, 100, 16, 1, false, false, "tcp", 1500}},
-    {"bulk", bench_main_bulk, {3, 1, 3, 100000000, 16, 0, false, false, "tcp", 1500}},
-    {"p2p", bench_main_p2p, {2, 64, 3, 100, 16, 1, false, false, "tcp", 1500}},
-    {"idle", bench_main_idle, {2, 1, 1, 0, 0, 3, true, false, "tcp", 1500}},
-    {"silence", bench_main_silence, {3, 1, 5, 0, 0, 0, true, false, "tcp", 1500}},
+    {"raw", bench_main_raw, {3, 4096, 3, 100, 16, 1, false, false, "tcp", 1500, 0}},
+    {"multicast", bench_main_multicast, {3, 4096, 3, 100, 16, 1, false, false, "tcp", 1500, 0}},
+    {"bulk", bench_main_bulk, {3, 1, 3, 100000000, 16, 0, false, false, "tcp", 1500, 0}},
+    {"p2p", bench_main_p2p, {2, 64, 3, 100, 16, 1, false, false, "tcp", 1500, 0}},
+    {"idle", bench_main_idle, {2, 1, 1, 0, 0, 3, true, false, "tcp", 1500, 0}},
+    {"silence", bench_main_silence, {3, 1, 5, 0, 0, 0, true, false, "tcp", 1500, 0}},
+    {"kill", bench_main_kill, {3, 1, 20, 100, 0, 0, true, false, "tcp", 1500, 0}},
+    {"ready", bench_main_ready, {6, 1, 5, 0, 0, 0, true, false, "tcp", 1500, 0}},
+    {"hogged", bench_main_hogged, {3, 1, 1, 0, 0, 10, true, false, "tcp", 100, 0}},
 };
 
 static int complain(const char *what, const char *value)
@@ -72,7 +76,8 @@ enum {
     OPT_BLOCK,
     OPT_SENDERS,
     OPT_PROVIDER,
-    OPT_TIMEOUT
+    OPT_TIMEOUT,
+    OPT_SPIN_US
 };
 
 static bool apply(struct bench_options *o, int option, const char *arg)
@@ -94,6 +99,7 @@ static bool apply(struct bench_options *o, int option, const char *arg)
     case OPT_PROVIDER: snprintf(o->provider, sizeof o->provider, "%s", arg); return true;
     case OPT_TIMEOUT:
         return parse_number(arg, 0, 3600000, &v) && (o->timeout_ms = (unsigned)v, true);
+    case OPT_SPIN_US: return parse_number(arg, 0, 10000, &v) && (o->spin_us = (unsigned)v, true);
     default: return false;
     }
 }
@@ -101,12 +107,19 @@ static bool apply(struct bench_options *o, int option, const char *arg)
 static int run_mode(size_t mode, int argc, char **argv)
 {
     static const struct option table[] = {
-        {"nodes", 1, NULL, OPT_NODES},     {"size", 1, NULL, OPT_SIZE},
-        {"reply", 1, NULL, OPT_REPLY},     {"window", 1, NULL, OPT_WINDOW},
-        {"seconds", 1, NULL, OPT_SECONDS}, {"rounds", 1, NULL, OPT_ROUNDS},
-        {"spin", 0, NULL, OPT_SPIN},       {"block", 0, NULL, OPT_BLOCK},
-        {"senders", 1, NULL, OPT_SENDERS}, {"provider", 1, NULL, OPT_PROVIDER},
-        {"timeout", 1, NULL, OPT_TIMEOUT}, {NULL, 0, NULL, 0},
+        {"nodes", 1, NULL, OPT_NODES},
+        {"size", 1, NULL, OPT_SIZE},
+        {"reply", 1, NULL, OPT_REPLY},
+        {"window", 1, NULL, OPT_WINDOW},
+        {"seconds", 1, NULL, OPT_SECONDS},
+        {"rounds", 1, NULL, OPT_ROUNDS},
+        {"spin", 0, NULL, OPT_SPIN},
+        {"block", 0, NULL, OPT_BLOCK},
+        {"senders", 1, NULL, OPT_SENDERS},
+        {"provider", 1, NULL, OPT_PROVIDER},
+        {"timeout", 1, NULL, OPT_TIMEOUT},
+        {"spin-us", 1, NULL, OPT_SPIN_US},
+        {NULL, 0, NULL, 0},
     };
     struct bench_options o = modes[mode].defaults;
     int option;

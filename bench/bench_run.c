@@ -86,14 +86,18 @@ static void sum_up(const struct bench_options *o, struct bench_shared *s,
                    struct bench_figures *figures)
 {
     double cpu = 0, rss = 0;
+    nx_ns late = 0;
     for (unsigned i = 0; i < o->nodes; i++) {
         cpu += s->nodes[i].cpu_s;
         rss = s->nodes[i].rss_mb > rss ? s->nodes[i].rss_mb : rss;
+        late = s->nodes[i].late > late ? s->nodes[i].late : late;
     }
     double count = (double)s->nodes[0].count;
-    figures->per_second = count / s->nodes[0].wall_s;
+    figures->per_second = count > 0 ? count / s->nodes[0].wall_s : 0;
     figures->cpu_per_1000 = count > 0 ? cpu / count * 1000 : 0;
     figures->rss_mb = rss;
+    figures->evicted = atomic_load(&s->evicted);
+    figures->late_ms = (double)late / NX_MS;
     figures->p50_us = figures->p99_us = 0;
     if (s->samples_count > 0) {
         qsort(s->samples_ns, s->samples_count, sizeof s->samples_ns[0], by_value);
@@ -115,13 +119,21 @@ static pid_t fork_node(const struct bench_options *o, struct bench_shared *s, un
     _exit(0);
 }
 
-static bool wait_for(const pid_t *pids, unsigned count)
+/* A cell may kill its victim itself. */
+static bool ended_well(const struct bench_shared *s, pid_t pid, int status)
+{
+    if (pid > 0 && WIFSIGNALED(status) && pid == atomic_load(&s->victim))
+        return WTERMSIG(status) == SIGKILL;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool wait_for(const struct bench_shared *s, const pid_t *pids, unsigned count)
 {
     bool ok = true;
     for (unsigned i = 0; i < count; i++) {
         int status = 0;
         pid_t pid = wait(&status);
-        bool good = pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        bool good = ended_well(s, pid, status);
         for (unsigned k = 0; ok && !good && k < count; k++)
             if (pids[k] != pid && pids[k] > 0)
                 kill(pids[k], SIGKILL);
@@ -139,10 +151,11 @@ bool bench_cell(const struct bench_options *o, bench_node node, struct bench_fig
     if (s == MAP_FAILED)
         bench_die("no shared memory: %s", strerror(errno));
     s->port = free_port();
+    s->forked_at = nx_clock_now();
     pid_t pids[NX_MEMBERS_MAX];
     for (unsigned i = 0; i < o->nodes; i++)
         pids[i] = fork_node(o, s, i, node);
-    bool ok = wait_for(pids, o->nodes);
+    bool ok = wait_for(s, pids, o->nodes);
     if (ok)
         sum_up(o, s, figures);
     munmap(s, sizeof *s);
@@ -155,17 +168,23 @@ static int by_double(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double bench_median(const struct bench_row *row, size_t field_offset, double *min, double *max)
+double bench_quantile(const struct bench_row *row, size_t field_offset, double share)
 {
     double values[BENCH_ROUNDS_MAX];
     for (unsigned i = 0; i < row->count; i++)
         memcpy(&values[i], (const char *)&row->rounds[i] + field_offset, sizeof values[i]);
     qsort(values, row->count, sizeof values[0], by_double);
+    unsigned at = (unsigned)(share * row->count);
+    return values[at < row->count ? at : row->count - 1];
+}
+
+double bench_median(const struct bench_row *row, size_t field_offset, double *min, double *max)
+{
     if (min)
-        *min = values[0];
+        *min = bench_quantile(row, field_offset, 0);
     if (max)
-        *max = values[row->count - 1];
-    return values[row->count / 2];
+        *max = bench_quantile(row, field_offset, 1);
+    return bench_quantile(row, field_offset, 0.5);
 }
 
 void bench_print_rate(const char *name, const struct bench_row *row, const struct bench_row *raw,

@@ -69,7 +69,7 @@ static _Noreturn void serve(const struct upload_options *o, int pipe_fd)
 {
     struct nx_err err = {0};
     struct nx_grpc *server;
-    struct nx_grpc_config config = {.address = "127.0.0.1", .limits = nx_grpc_limits_default()};
+    struct nx_grpc_config config = {.at = {.ip = "127.0.0.1"}, .limits = nx_grpc_limits_default()};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (nx_tls_open(&o->files, &config.tls, &err) != NX_OK ||
         nx_grpc_open(&config, &sink, 1, &server, &err) != NX_OK) {

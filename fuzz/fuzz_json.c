@@ -29,7 +29,8 @@ static void try_walk(const uint8_t *bytes, size_t len)
 static void check_ask(const struct nx_infer_ask *ask)
 {
     nx_assert(ask->bodies_count >= 1 && ask->bodies_count <= NX_INFER_PHOTOS_MAX);
-    nx_assert(ask->want.outputs || ask->want.top_max > 0);
+    bool tensors = ask->want.input == NX_INPUT_TENSORS;
+    nx_assert(tensors || ask->want.outputs || ask->want.top_max > 0);
     uint64_t sum = 0;
     for (uint32_t i = 0; i < ask->bodies_count; i++)
         for (size_t k = 0; k < ask->bodies[i].len; k++)

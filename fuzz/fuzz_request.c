@@ -57,8 +57,32 @@ static void try_payloads(const uint8_t *bytes, size_t len)
     nx_assert(count == (size_t)rows.rows * rows.top);
 }
 
+static void check_tensors(const struct nx_tensors *t, const uint8_t *bytes, size_t len)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        nx_assert(t->parts[i].data >= bytes && t->parts[i].data + t->parts[i].bytes <= bytes + len);
+        nx_assert(memchr(t->parts[i].name, 0, sizeof t->parts[i].name));
+    }
+}
+
+static void try_tensors(const uint8_t *bytes, size_t len)
+{
+    static struct nx_tensors_ask ask;
+    static struct nx_tensors tensors;
+    struct nx_err err;
+    uint8_t again[NX_TENSORS_HEAD_BYTES_MAX];
+    if (nx_tensors_decode(bytes, len, &tensors, &err) == NX_OK)
+        check_tensors(&tensors, bytes, len);
+    if (nx_tensors_ask_decode(bytes, len, &ask, &err) != NX_OK)
+        return;
+    check_tensors(&ask.in, bytes, len);
+    size_t head = nx_tensors_ask_encode(&ask, again, sizeof again);
+    nx_assert(head > 0 && head <= len && memcmp(again, bytes, head) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+    try_tensors(bytes, len);
     try_request(bytes, len);
     try_answer(bytes, len);
     try_ordered(bytes, len);

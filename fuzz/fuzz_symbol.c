@@ -1,41 +1,21 @@
-/* Any bytes as a symbol: built, inferred and rewritten into a sound graph, or refused with a sentence. */
-#include <stdint.h>
-#include <stdlib.h>
-
-#include "categorizer/graph/pass.h"
-#include "categorizer/graph/plan.h"
-#include "categorizer/model/input_size.h"
+/* Any bytes as a symbol. */
 #include "categorizer/model/symbol.h"
+
+#include "fuzz_graph.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static enum nx_status use(const uint8_t *data, size_t size, struct nx_graph *graph,
-                          struct nx_err *err)
+static enum nx_status build(const uint8_t *data, size_t size, const struct nx_size_hint *hint,
+                            struct nx_graph *graph, struct nx_err *err)
 {
-    const struct nx_size_hint hint = {16, 16};
     bool size_is_free;
-    struct nx_plan plan;
-    uint64_t bytes;
     NX_TRY(nx_symbol_build((const char *)data, size, NULL, graph, err));
     if (!nx_graph_is_sound(graph))
         abort();
-    NX_TRY(nx_input_size_choose(graph, &hint, &size_is_free, err));
-    NX_TRY(nx_pass_run(graph, NX_PASS_ALL & ~(unsigned)NX_PASS_CONSTANTS, NULL, err));
-    if (!nx_graph_is_sound(graph))
-        abort();
-    NX_TRY(nx_plan_slots(graph, true, &plan, err));
-    return nx_plan_pack(graph->arena, plan.slots, plan.n_slots, 64, &bytes, err);
+    return nx_input_size_choose(graph, hint, &size_is_free, err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct nx_arena arena;
-    struct nx_graph graph;
-    struct nx_err err = {0};
-    nx_arena_init(&arena, 64 << 20);
-    nx_graph_init(&graph, &arena);
-    if (use(data, size, &graph, &err) != NX_OK && !err.text[0])
-        abort();
-    nx_arena_free(&arena);
-    return 0;
+    return fuzz_graph_one(build, data, size);
 }

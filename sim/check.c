@@ -39,8 +39,8 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
         facts->members[r->node] = r->mask;
         break;
     case SIM_KILL: facts->killed[r->node] = at; break;
-    case SIM_SHARD: facts->stopped |= r->status != 0; break;
-    case SIM_OUT: facts->stopped = true; break;
+    case SIM_SHARD: facts->stopped |= (uint64_t)(r->status != 0) << r->node; break;
+    case SIM_OUT: facts->stopped |= UINT64_C(1) << r->node; break;
     case SIM_BLOCKED: facts->blocked |= UINT64_C(1) << r->node; break;
     case SIM_LEAVE: facts->leaving[r->node] = at; break;
     case SIM_LEFT: facts->left[r->node] = at; break;

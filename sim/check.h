@@ -3,7 +3,8 @@
  * They share no code with the core and know nothing of its state: only what nodes asked, what they
  * were told, and what landed in their memory. The names are those of the group layer's promises:
  *
- *   V1  same vid, same members                     V2  each view holds a majority of its predecessor, leavers counted
+ *   V1  same vid, same members, also of a view that is only said to be decided
+ *   V2  each view holds a majority of its predecessor, leavers counted
  *   V3  a member stands in the views it installs; vids go up by one
  *   V4  after a view nothing is handed up of who is not in it
  *   D4  members that install a view together have delivered the same
@@ -16,8 +17,10 @@
  *       bytes (a bulk: has been given all its parts), and nobody delivers in a view what those
  *       beyond it did not
  *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
- *       fault-free run within limits.deliver_ns, whoever idles
- *   W1  after a member is reported down, a node accepts no sends until the next view
+ *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask a member
+ *       that died without a notice while there is no majority
+ *   W1  after a member is reported down, a node accepts no sends until the next view (a bulk is no send: its place
+ *       in the order is its commit's)
  *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
  *       put out. Wrongly given up: a connection of it was cut; or for the timeout nothing of it landed at another, or
  *       nothing of another at it, not counting that other's own
@@ -31,17 +34,18 @@
  *   F1  writes go to what the writer owns in another member's region, within the credits that
  *       POLL named
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
- *       is never delivered
+ *       is never delivered, and a bulk is aborted only where its sender went or gave it up, or where somebody came to the
+ *       shard in a view of the one that is told
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
  *       cancelled; or waits at a member that lacks a majority, for one that died without a notice
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
  *   T1  a member that gets the state of its shard gets that of those who have it, at the view's start
  *   T2  no shard delivers with fewer members with state than it needs
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
- *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a shard
- *       takes no sends or a majority died: then nobody can let it go
- *   L2  where a shard loses but one member, by a leave, all members have delivered all messages of
- *       that member
+ *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
+ *       majority died: then nobody can let it go
+ *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
+ *       bulks of that member
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
  *       pair
  *   A1  what must be refused is refused
@@ -90,7 +94,7 @@ struct sim_facts {
     uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
     uint64_t blocked; /* nodes that lack a majority at the end, and say so */
-    bool stopped;     /* at the end a shard takes no sends: the group may have lost its majority */
+    uint64_t stopped; /* nodes that are out, or whose shard takes no sends at the end */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
     uint64_t unlinked
         [SIM_NODES_MAX]; /* nodes from which nothing came for the timeout, or to which nothing went */

@@ -12,6 +12,7 @@ struct bulk {
     unsigned sender;
     uint64_t members, total, hash; /* hash: of all its bytes, once handed over */
     uint64_t holds;                /* members that were given every part */
+    size_t since;                  /* the record that opened it */
     bool ended, quit, cut;         /* cut: a join ended it */
 };
 
@@ -19,6 +20,7 @@ struct bulk {
 struct incoming {
     struct bulk *bulk;
     uint64_t offset, hash;
+    size_t since; /* the record of its head */
     bool whole, aborted;
 };
 
@@ -27,6 +29,9 @@ struct court {
     struct bulk *bulks;
     struct incoming *incoming;
     size_t bulks_count, incoming_count;
+    uint64_t members[SIM_NODES_MAX]; /* of its shard, as the node said last */
+    size_t grew[SIM_NODES_MAX];      /* the record in which it last named one that it had not */
+    bool lacks[SIM_NODES_MAX];       /* it has no state */
     struct sim_map by_head, by_sender, by_receiver; /* index + 1 into bulks, bulks, incoming */
 };
 
@@ -49,8 +54,10 @@ static bool opens(struct court *court, const struct sim_record *r, size_t at,
     bool fresh;
     if (r->status)
         return true;
-    court->bulks[court->bulks_count++] = (struct bulk){
-        .sender = r->node, .members = court->facts->members[r->node], .total = r->total};
+    court->bulks[court->bulks_count++] = (struct bulk){.sender = r->node,
+                                                       .members = court->facts->members[r->node],
+                                                       .total = r->total,
+                                                       .since = at};
     *sim_map_at(&court->by_head, r->hash, r->len, &fresh) = court->bulks_count;
     *sim_map_at(&court->by_sender, r->node, r->id, &fresh) = court->bulks_count;
     return fresh ||
@@ -66,7 +73,7 @@ static bool comes_in(struct court *court, const struct sim_record *r, size_t at,
         return sim_find(verdict, "B1", at, "n%u was given the head of a bulk that n%u did not open",
                         r->node, r->peer);
     court->incoming[court->incoming_count++] =
-        (struct incoming){.bulk = bulk, .hash = SIM_HASH_EMPTY};
+        (struct incoming){.bulk = bulk, .hash = SIM_HASH_EMPTY, .since = at};
     *sim_map_at(&court->by_receiver, r->node, r->id, &fresh) = court->incoming_count;
     return fresh || sim_find(verdict, "B1", at, "n%u met stream %" PRIx64 " twice", r->node, r->id);
 }
@@ -100,12 +107,31 @@ static bool takes_part(struct court *court, const struct sim_record *r, size_t a
                     r->peer);
 }
 
-/* A join ends it at all. Who installs first is told first, so whether the sender was is looked up in the whole trace; one
- * that lacks the state is told instead of a delivery. */
-static bool is_cut(const struct court *court, const struct bulk *bulk)
+static void note_place(struct court *court, const struct sim_record *r, size_t at)
 {
-    const struct sim_facts *facts = court->facts;
-    return facts->grew[facts->sub[bulk->sender]][facts->shard[bulk->sender]];
+    if (court->members[r->node] && (r->mask & ~court->members[r->node]))
+        court->grew[r->node] = at;
+    court->members[r->node] = r->mask;
+    court->lacks[r->node] = r->id >> r->node & 1;
+}
+
+/* A view in which somebody comes to the shard ends it at each member that is in that view; one that lacks the state is told
+ * instead of a delivery. */
+static bool is_cut(const struct court *court, unsigned node, size_t since)
+{
+    return court->grew[node] > since || court->lacks[node];
+}
+
+static bool is_cut_short(struct court *court, const struct sim_record *r, size_t at,
+                         struct sim_verdict *verdict)
+{
+    struct bulk *bulk = bulk_of(court, &court->by_sender, r->node, r->id);
+    if (bulk)
+        bulk->cut = true;
+    return (bulk && is_cut(court, r->node, bulk->since)) ||
+           sim_find(verdict, "B2", at,
+                    "n%u was told that its own stream %" PRIx64 " has ended, though nobody came",
+                    r->node, r->id);
 }
 
 static bool aborts(struct court *court, const struct sim_record *r, size_t at,
@@ -119,7 +145,7 @@ static bool aborts(struct court *court, const struct sim_record *r, size_t at,
     in->aborted = true;
     const struct sim_facts *facts = court->facts;
     unsigned sender = in->bulk->sender;
-    if (is_cut(court, in->bulk))
+    if (is_cut(court, r->node, in->since))
         return true;
     if (in->bulk->quit || !sim_alive(facts, sender, at) || facts->leaving[sender] < at ||
         sim_given_up(facts, sender, at))
@@ -162,7 +188,8 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_PART: return takes_part(court, r, at, verdict);
     case SIM_ABORTED: return aborts(court, r, at, verdict);
     case SIM_DELIVER: return is_delivered(court, r, at, verdict);
-    case SIM_BULK_CUT:
+    case SIM_BULK_CUT: return is_cut_short(court, r, at, verdict);
+    case SIM_MEMBER: note_place(court, r, at); return true;
     case SIM_BULK_END:
     case SIM_BULK_QUIT: mine = bulk_of(court, &court->by_sender, r->node, r->id); break;
     default: break;
@@ -170,8 +197,6 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     if (mine && r->kind == SIM_BULK_END) {
         mine->ended = true;
         mine->hash = r->hash;
-    } else if (mine && r->kind == SIM_BULK_CUT) {
-        mine->cut = true;
     } else if (mine) {
         mine->quit = true;
     }

@@ -23,7 +23,8 @@ static bool column_grows(struct sim_map *columns, const struct sim_record *r, si
 {
     bool fresh;
     uint64_t *value = sim_map_at(columns, r->node, r->offset << 8 | (r->id & 255), &fresh);
-    bool lost = r->status == SIM_LAW_GROWS ? *value > r->total : (*value & ~r->total) != 0;
+    bool grows = r->status == SIM_LAW_GROWS || r->status == SIM_LAW_DECISION;
+    bool lost = grows ? *value > r->total : (*value & ~r->total) != 0;
     if (lost && r->status != SIM_LAW_FREE)
         return sim_find(verdict, "S1", at,
                         "n%u's word at %" PRIu64 " fell from %" PRIu64 " to %" PRIu64, r->node,

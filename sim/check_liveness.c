@@ -18,7 +18,6 @@ struct court {
     size_t bulks_taken[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
     uint64_t load[SIM_NODES_MAX][8];
-    uint64_t stopped; /* nodes whose shard takes no sends at the end */
     bool idle;
 };
 
@@ -36,6 +35,13 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
     return took <= court->facts->limits->deliver_ns ||
            sim_find(verdict, "D7", at, "n%u delivered message %zu of n%u after %" PRId64 " ns",
                     r->node, k, r->peer, took);
+}
+
+/* To ask a member that died without a notice, while no majority may say so. Nothing else waits then. */
+static bool waits_for_the_dead(const struct sim_facts *facts, const struct sim_record *r)
+{
+    return r->id == SIM_STUCK_QUERY && (facts->blocked >> r->node & 1) &&
+           !sim_alive(facts, r->peer, facts->trace->count);
 }
 
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -69,9 +75,9 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_ODD:
         return r->status != 0 ||
                sim_find(verdict, "A1", at, "n%u accepted odd request %" PRIx64, r->node, r->id);
-    case SIM_SHARD: court->stopped |= (uint64_t)(r->status != 0) << r->node; return true;
     case SIM_STUCK:
-        return sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
+        return waits_for_the_dead(court->facts, r) ||
+               sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
     case SIM_END:
         return r->status == 0 || sim_find(verdict, "Q1", at, "the group does not come to rest");
     default: return true;
@@ -84,7 +90,7 @@ static bool goes_on(const struct court *court, unsigned node)
     const struct sim_facts *facts = court->facts;
     size_t end = facts->trace->count;
     return facts->serves[node] && sim_alive(facts, node, end) && facts->leaving[node] == end &&
-           !sim_given_up(facts, node, end) && !(court->stopped >> node & 1) && !facts->late[node];
+           !sim_given_up(facts, node, end) && !(facts->stopped >> node & 1) && !facts->late[node];
 }
 
 static bool all_is_delivered(const struct court *court, struct sim_verdict *verdict)
@@ -115,10 +121,13 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
         if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
-            if ((facts->members[s] >> n & 1) && court->taken[n][s] != court->sent_count[s])
-                return sim_find(verdict, "L2", end,
-                                "n%u delivered %zu of %zu messages of n%u, which left", n,
-                                court->taken[n][s], court->sent_count[s], s);
+            if ((facts->members[s] >> n & 1) && (court->taken[n][s] != court->sent_count[s] ||
+                                                 court->bulks_taken[n][s] != court->bulks_ended[s]))
+                return sim_find(
+                    verdict, "L2", end,
+                    "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u, which left", n,
+                    court->taken[n][s], court->sent_count[s], court->bulks_taken[n][s],
+                    court->bulks_ended[s], s);
     }
     return true;
 }

@@ -9,12 +9,21 @@ struct told {
     bool out;
 };
 
+/* The peer is in a view without the node, which leaves. */
+static bool has_parted(const struct sim_facts *facts, const struct told *told,
+                       const struct sim_record *r)
+{
+    size_t at = (size_t)(r - facts->trace->records);
+    return facts->leaving[r->node] < at && told[r->peer].members &&
+           !(told[r->peer].members >> r->node & 1);
+}
+
 static bool is_down(const struct sim_facts *facts, struct told *told, size_t at,
                     struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
     bool leaving = facts->leaving[r->peer] < at, dead = facts->killed[r->peer] < at;
-    bool parted = facts->leaving[r->node] < at; /* who leaves may be left alone by those who stay */
+    bool parted = has_parted(facts, told, r); /* who leaves is left alone by those who stay */
     if (told[r->node].down >> r->peer & 1)
         return sim_find(verdict, "V5", at, "n%u was told twice that n%u is gone", r->node, r->peer);
     told[r->node].down |= UINT64_C(1) << r->peer;
@@ -49,7 +58,7 @@ static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_ve
     for (unsigned n = 0; n < facts->nodes; n++)
         if (facts->unlinked[n] && facts->given_up[n] < at)
             return true; /* it takes longer where somebody was silent before */
-    if (facts->stopped || sim_majority_lost(facts) || sim_given_up(facts, r->node, at))
+    if (sim_majority_lost(facts) || sim_given_up(facts, r->node, at))
         return true; /* without a majority nobody can let it go */
     if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)
         return true;

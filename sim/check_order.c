@@ -325,12 +325,10 @@ static bool all_have_all(struct court *court, struct sim_verdict *verdict)
 {
     const struct sim_facts *facts = court->facts;
     size_t end = facts->trace->count;
-    if (facts->stopped)
-        return true;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++) {
-        if (!facts->serves[n] || !facts->late[n] || !court->has_state[n] ||
-            facts->leaving[n] < end || !sim_alive(facts, n, end) || sim_given_up(facts, n, end) ||
-            (court->ended >> n & 1))
+        if (!facts->serves[n] || (facts->stopped >> n & 1) || !facts->late[n] ||
+            !court->has_state[n] || facts->leaving[n] < end || !sim_alive(facts, n, end) ||
+            sim_given_up(facts, n, end) || (court->ended >> n & 1))
             continue;
         const struct shard *shard = shard_of(court, n);
         if (court->vid[n] == shard->newest || shard->newest == 0)

@@ -21,6 +21,7 @@ struct ears {
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
     size_t since[SIM_NODES_MAX][SIM_NODES_MAX]; /* of a link that is in `unlinked` */
+    uint64_t members[SIM_NODES_MAX];            /* of its view */
     uint64_t mute[SIM_NODES_MAX];               /* to whom nothing came of this node */
     struct pause pauses[SIM_NODES_MAX][PAUSES_MAX];
     unsigned pauses_count[SIM_NODES_MAX];
@@ -131,6 +132,15 @@ static void close_node(struct ears *ears, unsigned node, nx_ns now)
         close_pair(ears, node, peer, now);
 }
 
+static void note_view(struct ears *ears, const struct sim_record *r)
+{
+    uint64_t gone = ears->members[r->node] & ~r->mask;
+    for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
+        if (gone >> peer & 1)
+            close_pair(ears, r->node, peer, r->at);
+    ears->members[r->node] = r->mask;
+}
+
 static void note_record(struct ears *ears, const struct sim_record *r)
 {
     switch (r->kind) {
@@ -148,7 +158,15 @@ static void note_record(struct ears *ears, const struct sim_record *r)
         measure(ears, r->node, r->peer, r->at);
         ears->heard[r->node][r->peer] = r->at;
         return;
-    case SIM_DOWN: close_pair(ears, r->node, r->peer, r->at); return;
+    case SIM_COMES: /* nothing was expected before */
+        for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
+            ears->heard[r->node][peer] = ears->heard[peer][r->node] = r->at;
+        return;
+    case SIM_VIEW: note_view(ears, r); return;
+    case SIM_DOWN: /* who announced its leave is listened to until the view without it */
+        if (!r->status)
+            close_pair(ears, r->node, r->peer, r->at);
+        return;
     case SIM_KILL: /* a link that stood still before will not be told from its death */
         for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
             measure_dying(ears, peer, r->node, r->at);

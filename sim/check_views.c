@@ -7,10 +7,11 @@ enum { VIEWS_MAX = 64 };
 
 struct court {
     const struct sim_facts *facts;
-    uint64_t chain[VIEWS_MAX]; /* members by vid; 0: not installed */
-    uint64_t hash[VIEWS_MAX];  /* all that the view says */
-    uint64_t vid[SIM_NODES_MAX];
-    uint64_t out; /* nodes that said that they are out */
+    uint64_t chain[VIEWS_MAX];   /* members by vid; 0: not installed */
+    uint64_t hash[VIEWS_MAX];    /* all that the view says */
+    uint64_t decided[VIEWS_MAX]; /* what the first said that is decided for a view; 0: nobody did */
+    uint64_t vid[SIM_NODES_MAX], first[SIM_NODES_MAX]; /* the last and the first view of a node */
+    uint64_t out;                                      /* nodes that said that they are out */
 };
 
 static unsigned count(uint64_t set)
@@ -42,6 +43,8 @@ static bool joins_chain(struct court *court, size_t at, struct sim_verdict *verd
                         "n%u installed view %" PRIu64 " of members %" PRIx64 " after view %" PRIu64,
                         r->node, vid, r->mask, court->vid[r->node]);
     court->vid[r->node] = vid;
+    if (court->first[r->node] == 0)
+        court->first[r->node] = vid;
     if (court->chain[vid] && (court->chain[vid] != r->mask || court->hash[vid] != r->hash))
         return sim_find(verdict, "V1", at,
                         "n%u installed view %" PRIu64 " with members %" PRIx64
@@ -54,6 +57,23 @@ static bool joins_chain(struct court *court, size_t at, struct sim_verdict *verd
                         "n%u installed view %" PRIu64 " of %u members, no majority of %u", r->node,
                         vid, count(r->mask), count(court->chain[vid - 1]));
     return true;
+}
+
+/* Also of a view that nobody lives to install. Who comes in a view says of it something else. */
+static bool agrees(struct court *court, size_t at, struct sim_verdict *verdict)
+{
+    const struct sim_record *r = &court->facts->trace->records[at];
+    uint64_t vid = r->total >> 32;
+    if (r->status != SIM_LAW_DECISION || vid == 0 || vid >= VIEWS_MAX ||
+        vid <= court->first[r->peer])
+        return true;
+    if (!court->decided[vid])
+        court->decided[vid] = r->total;
+    return court->decided[vid] == r->total ||
+           sim_find(verdict, "V1", at,
+                    "n%u says that view %" PRIu64 " changes members %" PRIx32
+                    ", another decided %" PRIx32,
+                    r->peer, vid, (uint32_t)r->total, (uint32_t)court->decided[vid]);
 }
 
 /* Nothing of a node that is not in the view is handed up. */
@@ -72,6 +92,7 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     const struct sim_record *r = &court->facts->trace->records[at];
     switch (r->kind) {
     case SIM_VIEW: return joins_chain(court, at, verdict);
+    case SIM_COLUMN: return agrees(court, at, verdict);
     case SIM_OUT: court->out |= UINT64_C(1) << r->node; return true;
     case SIM_DELIVER:
     case SIM_HEAD:

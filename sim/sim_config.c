@@ -248,7 +248,7 @@ static void draw_silence(struct sim_config *config)
     struct nx_prng prng;
     nx_prng_init(&prng, config->seed ^ UINT64_C(0x6ea47));
     config->idle_ns = 2 * NX_SEC;
-    if (nx_prng_chance(&prng, 1, 3) || config->comes)
+    if (nx_prng_chance(&prng, 1, 3))
         return;
     bool alone = config->faults_count == 0;
     config->core.timeout_ns = between(&prng, 10, 40) * NX_MS;
@@ -267,13 +267,12 @@ static void draw_change_deaths(struct sim_config *config)
 {
     struct nx_prng prng;
     nx_prng_init(&prng, config->seed ^ UINT64_C(0xc4a2e));
-    /* among joins, murders_max does it */
     bool changes = false, misses = config->limits.one_incident;
     for (uint32_t i = 0; i < config->faults_count; i++) {
         changes |= config->faults[i].kind <= SIM_FAULT_LEAVE;
         misses |= config->faults[i].some_are_deaf; /* the one who is to say so may not die */
     }
-    if (!changes || misses || config->comes || config->nodes < 3 || !nx_prng_chance(&prng, 1, 2))
+    if (!changes || misses || config->nodes < 3 || !nx_prng_chance(&prng, 1, 2))
         return;
     config->change_deaths_max = between(&prng, 1, 3);
     config->change_notice_ns = scaled(&prng, 2000, 500000);

@@ -343,6 +343,12 @@ static const char *place(const struct nx_disk *disk)
     return "disk:";
 }
 
+static uint64_t room(const struct nx_disk *disk)
+{
+    (void)disk;
+    return UINT64_MAX; /* writes fail by chance, not by count */
+}
+
 static void close_handle(struct nx_disk *disk)
 {
     nx_assert(!((struct sim_disk *)disk)->waiting.first);
@@ -354,6 +360,7 @@ static const struct nx_disk_ops sim_ops = {
     .wait = wait_finished,
     .fd = no_fd,
     .place = place,
+    .room = room,
     .close = close_handle,
 };
 

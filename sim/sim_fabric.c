@@ -49,7 +49,7 @@ void sim_fabric_connect(struct sim_fabric *fabric, unsigned a, unsigned b)
     struct sim_lane *lanes[] = {lane(fabric, a, b), lane(fabric, b, a)};
     for (int i = 0; i < 2; i++) {
         uint32_t number = lanes[i]->number + 1; /* what was scheduled is void */
-        *lanes[i] = (struct sim_lane){.number = number};
+        *lanes[i] = (struct sim_lane){.number = number, .stalled_until = lanes[i]->stalled_until};
     }
 }
 
@@ -285,8 +285,10 @@ static void trace_columns(struct sim_fabric *fabric, nx_ns now, nx_rank from,
                           const struct sim_write *w)
 {
     static const uint8_t laws[NX_ROW_WORDS] = {
-#define SIM_COLUMN_LAW(column, law, life) \
-    [column] = law == NX_LAW_GROWS ? SIM_LAW_GROWS : SIM_LAW_FREE,
+#define SIM_COLUMN_LAW(column, law, life)                    \
+    [column] = column == NX_COL_COMMITTED ? SIM_LAW_DECISION \
+               : law == NX_LAW_GROWS      ? SIM_LAW_GROWS    \
+                                          : SIM_LAW_FREE,
         NX_COLUMN_LIST(SIM_COLUMN_LAW)
 #undef SIM_COLUMN_LAW
     };

@@ -9,14 +9,14 @@ void sim_faults_schedule(struct sim_world *world)
                        0);
 }
 
-/* The last process of the node that the fault names. */
-static struct sim_node *victim_of(struct sim_world *world, const struct sim_fault *fault)
+/* The last process of a node of the first view. */
+static nx_rank last_of(const struct sim_world *world, nx_rank first)
 {
-    nx_node id = world->config->view.members[fault->node].node;
+    nx_node id = world->config->view.members[first].node;
     unsigned n = world->count - 1;
     while (world->nodes[n]->id != id)
         n--;
-    return world->nodes[n];
+    return n;
 }
 
 /* Until it is over the run has work. */
@@ -57,7 +57,8 @@ static void freeze(struct sim_world *world, const struct sim_fault *fault)
 void sim_faults_apply(struct sim_world *world, uint32_t index)
 {
     const struct sim_fault *fault = &world->config->faults[index];
-    struct sim_node *node = victim_of(world, fault);
+    nx_rank victim = last_of(world, fault->node);
+    struct sim_node *node = world->nodes[victim];
     switch (fault->kind) {
     case SIM_FAULT_KILL:
         world->death = fault;
@@ -78,11 +79,15 @@ void sim_faults_apply(struct sim_world *world, uint32_t index)
         world->death = fault; /* who is put out dies of it */
         sim_world_cut(world, fault);
         break;
-    case SIM_FAULT_STALL: stall(world, fault->node, fault->peer, heals_at(world, fault)); break;
-    case SIM_FAULT_PART: part(world, fault->node, fault->peer, heals_at(world, fault)); break;
+    case SIM_FAULT_STALL:
+        stall(world, victim, last_of(world, fault->peer), heals_at(world, fault));
+        break;
+    case SIM_FAULT_PART:
+        part(world, victim, last_of(world, fault->peer), heals_at(world, fault));
+        break;
     case SIM_FAULT_HUSH:
-        for (nx_rank peer = 0; peer < world->config->nodes; peer++)
-            part(world, fault->node, peer, heals_at(world, fault));
+        for (nx_rank other = 0; other < world->count; other++)
+            part(world, victim, other, heals_at(world, fault));
         break;
     case SIM_FAULT_FREEZE: freeze(world, fault); break;
     }

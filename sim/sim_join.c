@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum step { CALL, ADMIT, YES, NO, PROPOSE, WELCOME, GIVE_UP };
-enum { TRIES_MAX = 160 };
+/* So often it calls; a silence of ten timeouts may come before the last. */
+enum { TRIES_MAX = 160, SILENT_TRIES_MAX = 800 };
 
 static void later(struct sim_world *world, unsigned joiner, enum step step, unsigned member,
                   nx_ns longest)
@@ -32,6 +33,20 @@ static bool is_member(const struct sim_world *world, unsigned node)
     return lives(world, node) && !world->nodes[node]->waiting;
 }
 
+static bool is_awake(const struct sim_world *world, unsigned node)
+{
+    return is_member(world, node) && world->nodes[node]->paused_until <= world->now;
+}
+
+/* What is asked of a member over a link that stands still, or of one that does, is not answered in time. */
+static bool answers(const struct sim_world *world, unsigned asker, unsigned member)
+{
+    nx_ns now = world->now;
+    return is_awake(world, member) &&
+           sim_fabric_stalled_until(&world->fabric, asker, member) <= now &&
+           sim_fabric_stalled_until(&world->fabric, member, asker) <= now;
+}
+
 /* All that a try has built is taken down, and it calls again. */
 static void start_over(struct sim_world *world, unsigned joiner)
 {
@@ -45,7 +60,8 @@ static void start_over(struct sim_world *world, unsigned joiner)
     x->notices = 0;
     x->join.active = x->join.proposed = false;
     x->join.attempt++;
-    if (x->join.tries++ < TRIES_MAX)
+    uint32_t most = world->config->core.timeout_ns ? SILENT_TRIES_MAX : TRIES_MAX;
+    if (x->join.tries++ < most)
         later(world, joiner, CALL, 0, nx_prng_chance(&world->prng, 1, 2) ? 100 * NX_US : 8 * NX_MS);
 }
 
@@ -55,10 +71,10 @@ static unsigned find_leader(struct sim_world *world)
     unsigned first = (unsigned)nx_prng_below(&world->prng, world->count);
     for (unsigned i = 0; i < world->count; i++) {
         unsigned n = (first + i) % world->count;
-        if (!is_member(world, n) || nx_core_leader(world->nodes[n]->core) == NX_RANK_NONE)
+        if (!is_awake(world, n) || nx_core_leader(world->nodes[n]->core) == NX_RANK_NONE)
             continue;
         unsigned leader = sim_node_who(world->nodes[n], nx_core_leader(world->nodes[n]->core));
-        if (!is_member(world, leader))
+        if (!is_awake(world, leader))
             continue;
         const struct sim_node *l = world->nodes[leader];
         if (nx_core_leader(l->core) == l->seat)
@@ -179,7 +195,8 @@ static void ask(struct sim_world *world, unsigned joiner, unsigned member)
 {
     struct sim_node *x = world->nodes[joiner], *m = world->nodes[member];
     unsigned leader = x->join.leader;
-    if (!is_member(world, member) || !sim_fabric_connected(&world->fabric, leader, member) ||
+    if (!answers(world, leader, member) || !answers(world, joiner, member) ||
+        !sim_fabric_connected(&world->fabric, leader, member) ||
         !(nx_core_alive(m->core) & NX_RANK_BIT(world->nodes[leader]->seat)))
         return;
     bool ok = admit(world, member, joiner, x->join.seat, x->join.vid);
@@ -259,6 +276,8 @@ void sim_join_step(struct sim_world *world, const struct sim_event *event)
         return;
     if (step != CALL && !lives(world, x->join.leader))
         return; /* it was bereaved */
+    if (step == PROPOSE && !is_awake(world, x->join.leader))
+        return; /* it starts over in its time */
     switch (step) {
     case CALL: call(world, joiner); break;
     case ADMIT: ask(world, joiner, member); break;

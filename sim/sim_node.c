@@ -360,8 +360,11 @@ void sim_node_last_words(struct sim_node *node)
     for (size_t i = 0; i < SIM_SERVED; i++)
         stuck |= node->served[i].used && node->served[i].ready ? 0x200 : 0;
     stuck |= sim_join_is_stuck(world, node->rank) ? 0x400 : 0;
+    bool asks = pends && node->pending.op == SIM_OP_QUERY;
+    unsigned whom = asks ? sim_node_who(node, node->pending.peer) : node->rank;
     if (stuck)
-        sim_note(world, node->rank, SIM_STUCK, (struct sim_record){.id = stuck});
+        sim_note(world, node->rank, SIM_STUCK,
+                 (struct sim_record){.id = stuck, .peer = (uint8_t)whom});
     if (node->serves)
         sim_note(world, node->rank, SIM_SHARD,
                  (struct sim_record){.sub = (uint8_t)node->subgroup,

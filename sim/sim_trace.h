@@ -64,7 +64,7 @@
     X(SHARD, "shard", "sub shard status") /* what n says of its shard, at the end */                    \
     X(BLOCKED, "blocked", "")             /* n lacks a majority, at the end */                          \
     X(FULL, "full", "id")                 /* a request finds no room, and is made again later */        \
-    X(STUCK, "stuck", "id")               /* n still waits for room, at the end; id: for what */        \
+    X(STUCK, "stuck", "peer id")          /* n still waits for room, at the end; id: for what */        \
     X(ODD, "odd", "id status")            /* a request that must be refused, and the answer */          \
     X(WRITE, "write", "peer offset len mask") /* n posts; mask 1 = inline, 2 = doorbell */              \
     X(FOUL, "foul", "peer id offset len") /* n broke the fabric's contract; id: enum sim_foul */        \
@@ -88,8 +88,15 @@ enum sim_foul {
     SIM_FOUL_OWNER,      /* memory that belongs to another writer */
 };
 
+enum { SIM_STUCK_QUERY = 3 }; /* STUCK's id: with a query to peer, and with nothing else */
+
 /* How a column may change. */
-enum sim_law { SIM_LAW_GROWS, SIM_LAW_SET_GROWS, SIM_LAW_FREE };
+enum sim_law {
+    SIM_LAW_GROWS,
+    SIM_LAW_SET_GROWS,
+    SIM_LAW_FREE,
+    SIM_LAW_DECISION /* grows; {number of a view, whatever its writer says is decided for it} */
+};
 
 struct sim_record {
     nx_ns at;

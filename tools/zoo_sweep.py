@@ -290,7 +290,14 @@ def inspect(nexus, files):
     return json.loads(done.stdout)
 
 
-def compare(name, nexus, backend):
+def in_double(net, x):
+    """What the same weights come to when every sum and every layer is in double: who of two is off, and by how much."""
+    net.cast("float64")
+    net.hybridize(False)
+    return net(mx.nd.array(x, dtype="float64")).asnumpy()
+
+
+def compare(name, nexus, backend, double):
     mx.random.seed(1)
     np.random.seed(1)
     side = 299 if name.startswith("inception_v3") else 224
@@ -305,6 +312,12 @@ def compare(name, nexus, backend):
         files = export(net, folder)
         facts = inspect(nexus, files)
         ours = run_ours(nexus, backend, files, x, folder)
+        of_ref = run_ours(nexus, "cpu_ref", files, x, folder) if double else None
+    if double:
+        exact = in_double(net, x)
+        off = lambda y: float(np.abs(y - exact).max() / np.abs(exact).max())
+        sys.stderr.write("%s: from double, relative to the largest logit: MXNet %.1e, %s %.1e, cpu_ref %.1e\n" % (
+            name, off(theirs), backend, off(ours), off(of_ref)))
     largest = float(np.abs(theirs).max())
     off = float(np.abs(ours - theirs).max())
     return {"name": name, "params": facts["parameters"], "macs": facts["macs"], "std": float(theirs.std()),
@@ -329,6 +342,7 @@ def main():
     parser.add_argument("--nexus", default="build/bin/nexus")
     parser.add_argument("--backend", default="auto", help="cpu_ref sums in double: it tells which of two is off")
     parser.add_argument("--only", default="", help="a regular expression of names")
+    parser.add_argument("--double", action="store_true", help="also compare both with MXNet in double precision")
     parser.add_argument("--table", help="a file to append the rows to")
     args = parser.parse_args()
     bad = 0
@@ -337,7 +351,7 @@ def main():
         if not re.search(args.only, name):
             continue
         start = time.time()
-        result = compare(name, args.nexus, args.backend)
+        result = compare(name, args.nexus, args.backend, args.double)
         bad += not result["relative"] <= LIMIT or not result["std"] > 1e-3
         sys.stdout.write(row(result))
         sys.stdout.flush()

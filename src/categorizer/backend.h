@@ -19,6 +19,7 @@
 #define NX_CATEGORIZER_BACKEND_H
 
 #include "categorizer/graph/graph.h"
+#include "common/clock.h"
 
 /* gpu_cudnn stores f16 for F32; both sum in f32. */
 enum nx_precision { NX_PRECISION_F32, NX_PRECISION_BF16 };
@@ -29,9 +30,26 @@ struct nx_load_options {
     enum nx_precision precision; /* NX_UNSUPPORTED where the machine or the backend has no bf16 */
 };
 
+/* One step of a run, told when it is over. */
+struct nx_step_took {
+    const char *node; /* whose work it is; "" for what comes after the last node */
+    const char *op;   /* what the graph calls it */
+    const char *how;  /* what the backend did, in its own words */
+    nx_ns ns;
+};
+
+/* Somebody who wants to know where a run's time goes. The texts live as long as the program. */
+struct nx_step_watch {
+    void *ctx;
+    void (*took)(void *ctx, const struct nx_step_took *step);
+};
+
 /* The head of every backend's own program struct. */
 struct nx_program {
     const struct nx_backend *backend;
+    /* Set from outside between runs; NULL: nobody watches. Watched, a run goes step by step and is a
+     * little slower. The CPU's backends tell their steps, gpu_cudnn tells none. */
+    const struct nx_step_watch *watch;
 };
 
 struct nx_backend {

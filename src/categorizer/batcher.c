@@ -255,6 +255,19 @@ static bool is_too_late(const struct nx_batch_item *item, nx_ns now, nx_ns takes
     return item->deadline_ns != NX_NEVER && item->deadline_ns - now < takes;
 }
 
+/* Those that are ready run before it, others that are being prepared may or may not. */
+bool nx_batcher_is_hopeless(const struct nx_batcher *b, const struct nx_batch_item *item, nx_ns now)
+{
+    const struct nx_lane *lane = item->lane;
+    nx_assert(item->state == NX_BATCH_PREPARING);
+    uint32_t before = count_before(lane, item->deadline_ns) - lane->preparing;
+    if (before == 0 && !b->running)
+        return is_too_late(item, now, 0);
+    nx_ns rest = b->running && b->free_at_ns > now ? b->free_at_ns - now : 0;
+    nx_ns takes = rest + before / lane->size_max * latency(lane, lane->size_max);
+    return is_too_late(item, now, takes + latency(lane, 1));
+}
+
 /* Heads that would be late even alone. The last photo is only given up once its time is over: that an estimate says
  * so is no reason to leave the device idle. */
 static void drop_hopeless(struct nx_batcher *b, struct nx_lane *lane, nx_ns now,

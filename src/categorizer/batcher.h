@@ -87,6 +87,11 @@ enum nx_status nx_batcher_admit(struct nx_batcher *batcher, struct nx_lane *lane
 void nx_batcher_ready(struct nx_batcher *batcher, struct nx_batch_item *item);
 void nx_batcher_drop(struct nx_batcher *batcher, struct nx_batch_item *item); /* PREPARING, READY */
 
+/* Would it be late even if it were ready now? Then preparing it is work for nothing: drop it. A PREPARING item; with
+ * nobody before it only one whose deadline has passed. */
+bool nx_batcher_is_hopeless(const struct nx_batcher *batcher, const struct nx_batch_item *item,
+                            nx_ns now);
+
 /* The device is free. What it fills in is out; if there is a lane, nx_batcher_ran follows. */
 void nx_batcher_next(struct nx_batcher *batcher, nx_ns now, struct nx_batch *batch);
 void nx_batcher_ran(struct nx_batcher *batcher, struct nx_lane *lane, uint32_t count, nx_ns took);

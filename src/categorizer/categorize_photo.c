@@ -1,7 +1,7 @@
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 
 #include <stdlib.h>
 
@@ -78,8 +78,7 @@ static void run(struct nx_device_job *const *jobs, uint32_t count)
     }
     for (uint32_t i = 0; i < count; i++) {
         struct nx_job_infer *j = infer_of(jobs[i]);
-        nx_served_tell(j->model->served, &j->want, j->photo, j->photo_bytes, &j->answer,
-                       &j->payload);
+        nx_served_tell(j->model->served, j->photo, j->photo_bytes, &j->answer, &j->payload);
     }
 }
 
@@ -116,6 +115,7 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
     j->job.item.bytes = in->body_bytes + tensor_bytes;
     j->in = in;
     j->tag = in->head.tag;
+    j->trace = in->head.trace;
     j->model = model;
     j->want = in->head.want;
     j->photo =
@@ -170,14 +170,59 @@ void nx_photo_drop(struct nx_categorizer *c, struct nx_job_infer *j)
     free_infer(c, j);
 }
 
+/* One part of the work on a photo, from and to a point of nx_clock_now; 0: it did not come to that. */
+static void trace_part(struct nx_spans *spans, const struct nx_trace_ids *above, const char *name,
+                       nx_ns from, nx_ns to, uint32_t batch)
+{
+    struct nx_trace_ids ids;
+    nx_ns shift = nx_clock_wall() - nx_clock_now();
+    if (!from || !to)
+        return;
+    nx_spans_child(spans, above, &ids);
+    struct nx_span *span = nx_spans_take(spans, &ids, NX_SPAN_INTERNAL, name);
+    if (!span)
+        return;
+    span->begun = from + shift;
+    span->ended = to + shift;
+    if (batch)
+        nx_span_number(span, "nexus.batch", batch);
+    nx_spans_put(spans, span);
+}
+
+/* The whole of it, below the asker's span, and its parts: decoding, the wait for a batch, the batch. */
+static void trace_photo(struct nx_spans *spans, const struct nx_job_infer *j)
+{
+    const struct nx_device_job *job = &j->job;
+    struct nx_trace_ids ids;
+    nx_ns now = nx_clock_now(), shift = nx_clock_wall() - now;
+    if (!spans || !nx_trace_is_sampled(&j->trace))
+        return;
+    nx_spans_child(spans, &j->trace, &ids);
+    trace_part(spans, &ids, "prepare", job->item.arrived_ns, job->ready_ns, 0);
+    trace_part(spans, &ids, "queue", job->ready_ns, job->begun_ns, 0);
+    trace_part(spans, &ids, "run", job->begun_ns, job->ended_ns, job->batch);
+    struct nx_span *span = nx_spans_take(spans, &ids, NX_SPAN_SERVER, "infer");
+    if (!span)
+        return;
+    span->begun = job->item.arrived_ns + shift;
+    span->ended = now + shift;
+    nx_span_number(span, "nexus.tag", j->tag);
+    nx_span_number(span, "nexus.bytes", (int64_t)j->photo_bytes);
+    if (j->answer.err.status != NX_OK)
+        nx_span_fail(span, j->answer.err.text);
+    nx_spans_put(spans, span);
+}
+
 void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
 {
     set_load(c, -1);
     if (j->job.err.status != NX_OK)
         j->answer = (struct nx_answer){.err = j->job.err};
     j->model->queries += j->answer.err.status == NX_OK;
-    nx_debug("tag %u: a photo of %llu bytes: %s%.*s", j->tag, (unsigned long long)j->photo_bytes,
-             j->answer.err.text, (int)j->answer.label_bytes, j->answer.label);
+    nx_log_traced(NX_LOG_DEBUG, &j->trace, "tag %u: a photo of %llu bytes: %s%.*s", j->tag,
+                  (unsigned long long)j->photo_bytes, j->answer.err.text,
+                  (int)j->answer.label_bytes, j->answer.label);
+    trace_photo(c->config.spans, j);
     if (j->in) {
         j->in->answer = j->answer;
         j->in->job = NULL;

@@ -1,6 +1,7 @@
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"
+#include "common/cpus.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
 
@@ -366,10 +367,8 @@ void nx_categorizer_attach(struct nx_categorizer *c, struct nx_group *group)
 /* Decoding is a few per cent of a small network's work: some cores' worth keeps any device busy. */
 static uint32_t preparers(void)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1                         ? 1
-           : cores > NX_DEVICE_PREPARERS_MAX ? NX_DEVICE_PREPARERS_MAX
-                                             : (uint32_t)cores;
+    uint32_t cpus = nx_cpus_usable();
+    return cpus > NX_DEVICE_PREPARERS_MAX ? NX_DEVICE_PREPARERS_MAX : cpus;
 }
 
 static enum nx_status open_parts(struct nx_categorizer *c, struct nx_err *err)
@@ -400,7 +399,7 @@ enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
     c->budget.limit_bytes = config->memory_bytes;
     c->incomings.budget = &c->budget;
     if (c->config.threads == 0)
-        c->config.threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+        c->config.threads = nx_cpus_usable();
     enum nx_status status = open_parts(c, err);
     if (status != NX_OK) {
         nx_categorizer_close(c);

@@ -12,13 +12,14 @@
 #define NX_CATEGORIZER_H
 
 #include "group/group.h"
+#include "telemetry/spans.h"
 
 struct nx_categorizer;
 
 struct nx_categorizer_config {
     uint32_t subgroup;     /* of the categorizer tier in the group's spec */
     const char *backend;   /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
-    uint32_t threads;      /* of one batch; 0: one per core */
+    uint32_t threads;      /* of one batch; 0: one per usable processor (cpus.h) */
     uint32_t batch_max;    /* photos of one batch at most */
     const char *profiles;  /* a folder with what `nexus profile` wrote; "": none */
     uint64_t memory_bytes; /* bound on models, in use and in transit */
@@ -26,6 +27,7 @@ struct nx_categorizer_config {
      * it takes none), up to so many bytes. */
     const char *spool_folder;
     uint64_t spool_bytes;
+    struct nx_spans *spans; /* outlives the categorizer; NULL: none are exported */
 };
 
 enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,

@@ -36,6 +36,7 @@ struct nx_job_infer {
     struct nx_device_job job; /* first: the device knows only this */
     struct nx_incoming *in;   /* NULL once nobody waits */
     uint32_t tag;
+    struct nx_trace_ids trace; /* the asker's span */
     struct nx_held_model *model;
     uint8_t *photo;
     uint64_t photo_bytes;

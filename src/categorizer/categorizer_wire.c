@@ -12,9 +12,6 @@ static void encode_infer(struct nx_writer *w, const struct nx_request_head *head
     nx_write_u64(w, (uint64_t)head->time_left_ns);
     nx_write_u8(w, (uint8_t)want->input);
     nx_write_name(w, want->tensor);
-    nx_write_u8(w, (uint8_t)want->rank);
-    for (uint32_t i = 0; i < want->rank; i++)
-        nx_write_u64(w, want->dims[i]);
     nx_write_u32(w, want->top_max);
     nx_write_u8(w, want->outputs);
 }
@@ -40,6 +37,9 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
     nx_write_u8(&w, (uint8_t)head->op);
     nx_write_u32(&w, head->tag);
     nx_write_name(&w, head->name);
+    nx_write_bytes(&w, head->trace.trace_id, NX_TRACE_ID_BYTES);
+    nx_write_bytes(&w, head->trace.span_id, NX_SPAN_ID_BYTES);
+    nx_write_u8(&w, head->trace.flags);
     switch (head->op) {
     case NX_REQUEST_INFER: encode_infer(&w, head); break;
     case NX_REQUEST_INSTALL: encode_install(&w, head); break;
@@ -75,10 +75,7 @@ static void decode_infer(struct nx_reader *r, struct nx_request_head *head)
     head->time_left_ns = (nx_ns)nx_read_u64(r);
     want->input = (enum nx_input)nx_read_u8(r);
     nx_read_name(r, want->tensor, sizeof want->tensor);
-    want->rank = nx_read_u8(r);
-    r->bad |= want->input > NX_INPUT_TENSOR || want->rank > NX_TENSOR_RANK_MAX;
-    for (uint32_t i = 0; !r->bad && i < want->rank; i++)
-        want->dims[i] = nx_read_u64(r);
+    r->bad |= want->input > NX_INPUT_TENSORS;
     want->top_max = nx_read_u32(r);
     want->outputs = read_flag(r);
     r->bad |= want->top_max > NX_TOP_MAX;
@@ -103,6 +100,9 @@ static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
 {
     head->tag = nx_read_u32(r);
     nx_read_name(r, head->name, sizeof head->name);
+    decode_bytes(r, head->trace.trace_id, NX_TRACE_ID_BYTES);
+    decode_bytes(r, head->trace.span_id, NX_SPAN_ID_BYTES);
+    head->trace.flags = nx_read_u8(r);
     switch (head->op) {
     case NX_REQUEST_INFER: decode_infer(r, head); break;
     case NX_REQUEST_INSTALL: decode_install(r, head); break;

@@ -2,9 +2,9 @@
  *
  * A query is a head followed by a body; its first 4 bytes say how long the head is, so that the body can stream:
  *
- *     u32 head_bytes | u8 version | u8 op | tag, name | fields of the op | … body …
+ *     u32 head_bytes | u8 version | u8 op | tag, name | trace | fields of the op | … body …
  *
- *     INFER    head: time left, what is wanted   body: the photo, or a tensor's elements
+ *     INFER    head: time left, what is wanted   body: the photo, or tensors (nx_tensors_ask_encode)
  *     INSTALL  head: request id, format, replace, three sizes, recipe   body: synset, symbol, params
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
@@ -18,6 +18,7 @@
 #define NX_CATEGORIZER_WIRE_H
 
 #include "common/clock.h"
+#include "common/request_trace.h"
 #include "common/status.h"
 
 #include <stdbool.h>
@@ -25,16 +26,17 @@
 #include <stdint.h>
 
 enum {
-    NX_WIRE_VERSION = 2,
+    NX_WIRE_VERSION = 3,
     NX_REQUEST_ID_BYTES = 16,
     NX_RECIPE_BYTES_MAX = 4096,
     NX_MODEL_NAME_BYTES = 128, /* the NUL included */
+    NX_MODEL_DIGEST_BYTES = 32,
     NX_TENSOR_NAME_BYTES = 64, /* the NUL included */
     NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
     NX_TENSOR_RANK_MAX = 6,
-    NX_MODEL_TENSORS_MAX = 8, /* inputs, and outputs, of one model */
-    NX_TOP_MAX = 1000,        /* categories in one row's answer */
-    NX_ROWS_MAX = 1024,       /* in one query's tensor */
+    NX_MODEL_TENSORS_MAX = 16, /* inputs, and outputs, of one model */
+    NX_TOP_MAX = 1000,         /* categories in one row's answer */
+    NX_ROWS_MAX = 1024,        /* in one query's tensors */
     NX_HEAD_BYTES_MAX =
         256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
     NX_LABEL_BYTES_MAX = 1024, /* of one category, as a line of the synset */
@@ -56,22 +58,53 @@ struct nx_request_id {
     uint8_t bytes[NX_REQUEST_ID_BYTES];
 };
 
-enum nx_input { NX_INPUT_PHOTO = 0, NX_INPUT_TENSOR = 1 };
+enum nx_input { NX_INPUT_PHOTO = 0, NX_INPUT_TENSORS = 1 };
 
-/* What an INFER brings, and what it wants told beside the best category. */
+/* What an INFER brings, and what it wants told of a photo beside the best category. TENSORS say in their body what is
+ * wanted, and the rest is 0. */
 struct nx_want {
     enum nx_input input;
     char tensor[NX_TENSOR_NAME_BYTES]; /* the input that it is for; "": the model's only one */
-    uint32_t rank;                     /* TENSOR: f32, little-endian, row-major … */
-    uint64_t dims[NX_TENSOR_RANK_MAX]; /* … of this shape; dims[0] rows */
-    uint32_t top_max;                  /* so many categories of each row, the likeliest first */
-    bool outputs;                      /* all of the output */
+    uint32_t top_max;                  /* so many categories, the likeliest first */
+    bool outputs;                      /* all of the first output */
 };
+
+/* X(constant, the Open Inference Protocol's name, bytes of an element; 0: each has its own). The codes are those of the
+ * protocol's DataType. */
+#define NX_TENSOR_TYPE_LIST(X)     \
+    X(NX_TYPE_NONE, "", 0)         \
+    X(NX_TYPE_BOOL, "BOOL", 1)     \
+    X(NX_TYPE_UINT8, "UINT8", 1)   \
+    X(NX_TYPE_UINT16, "UINT16", 2) \
+    X(NX_TYPE_UINT32, "UINT32", 4) \
+    X(NX_TYPE_UINT64, "UINT64", 8) \
+    X(NX_TYPE_INT8, "INT8", 1)     \
+    X(NX_TYPE_INT16, "INT16", 2)   \
+    X(NX_TYPE_INT32, "INT32", 4)   \
+    X(NX_TYPE_INT64, "INT64", 8)   \
+    X(NX_TYPE_FP16, "FP16", 2)     \
+    X(NX_TYPE_FP32, "FP32", 4)     \
+    X(NX_TYPE_FP64, "FP64", 8)     \
+    X(NX_TYPE_BYTES, "BYTES", 0)   \
+    X(NX_TYPE_BF16, "BF16", 2)
+
+enum nx_tensor_type {
+#define NX_TENSOR_TYPE_ENUM(type, name, bytes) type,
+    NX_TENSOR_TYPE_LIST(NX_TENSOR_TYPE_ENUM)
+#undef NX_TENSOR_TYPE_ENUM
+        NX_TENSOR_TYPE_COUNT
+};
+
+enum nx_tensor_type nx_tensor_type_of(const char *name); /* NX_TYPE_NONE: unknown */
+const char *nx_tensor_type_name(enum nx_tensor_type type);
+uint32_t nx_tensor_type_bytes(enum nx_tensor_type type);
 
 struct nx_request_head {
     enum nx_request op;
     uint32_t tag;
     char name[NX_MODEL_NAME_BYTES]; /* "": by tag alone */
+    struct nx_trace_ids
+        trace; /* the asker's span, under which the replica's are; its parent is not sent */
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_want want;          /* INFER */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
@@ -122,8 +155,9 @@ void nx_head_set_name(struct nx_request_head *head, const char *name);
 
 struct nx_tensor_facts {
     char name[NX_TENSOR_NAME_BYTES];
-    uint32_t rank;                    /* <= NX_TENSOR_RANK_MAX; f32 */
-    int64_t dims[NX_TENSOR_RANK_MAX]; /* -1: any */
+    enum nx_tensor_type type;
+    uint32_t rank;                    /* <= NX_TENSOR_RANK_MAX */
+    int64_t dims[NX_TENSOR_RANK_MAX]; /* -1: any; only the first one, the batch, can be */
 };
 
 /* One model, as DESCRIBE and LIST tell it. */
@@ -132,7 +166,9 @@ struct nx_model_facts_wire {
     char name[NX_MODEL_NAME_BYTES]; /* "": it was installed by tag */
     bool ready;                     /* else it is being installed */
     enum nx_model_format format;
-    uint64_t version;              /* larger for every install of its shard */
+    uint64_t version; /* larger for every install of its shard */
+    uint8_t digest
+        [NX_MODEL_DIGEST_BYTES];   /* SHA-256 of synset, symbol and params; 0 until it is ready */
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
     uint64_t weights_bytes, arena_bytes; /* … these are weights, and activations of a full batch */
     char backend[16];
@@ -146,8 +182,8 @@ struct nx_model_facts_wire {
 
 enum {
     NX_MODELS_HEAD_BYTES = 20,
-    NX_MODEL_FACTS_BYTES_MAX =
-        320 + NX_MODEL_NAME_BYTES + 2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
+    NX_MODEL_FACTS_BYTES_MAX = 320 + NX_MODEL_DIGEST_BYTES + NX_MODEL_NAME_BYTES +
+                               2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
 };
 
 /* Of a replica, for models. */
@@ -165,7 +201,7 @@ enum nx_status nx_models_get_memory(const void *bytes, size_t len, struct nx_mod
 enum nx_status nx_models_next(const void *bytes, size_t len, size_t *at,
                               struct nx_model_facts_wire *model, struct nx_err *err);
 
-/* What an INFER that wants more than the best category is told. */
+/* What an INFER of a photo that wants more than the best category is told. */
 struct nx_rows {
     char output[NX_TENSOR_NAME_BYTES];
     uint32_t rows, columns;   /* of the output; columns 0 unless `outputs` was wanted */
@@ -186,5 +222,56 @@ enum nx_status nx_rows_decode(const void *bytes, size_t len, struct nx_rows *row
                               struct nx_err *err);
 /* The next of rows x top entries, row by row; *at is 0 at first. False: there are no more. */
 bool nx_rows_next_top(const struct nx_rows *rows, size_t *at, struct nx_top_entry *entry);
+
+/* --- tensors: the body and the payload of an INFER of TENSORS (wire_tensors.c) ------------------------------ */
+
+struct nx_tensor_part {
+    char name[NX_TENSOR_NAME_BYTES];
+    enum nx_tensor_type type;
+    uint32_t rank;
+    uint64_t dims[NX_TENSOR_RANK_MAX];
+    const uint8_t
+        *data; /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    uint64_t bytes;
+};
+
+struct nx_tensors {
+    uint32_t rows; /* of an answer: how large the batch was */
+    uint32_t count;
+    struct nx_tensor_part parts[NX_MODEL_TENSORS_MAX];
+};
+
+struct nx_output_want {
+    char name[NX_TENSOR_NAME_BYTES];
+    uint32_t
+        top_max; /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+};
+
+struct nx_tensors_ask {
+    uint32_t outputs_count; /* 0: all outputs */
+    struct nx_output_want outputs[NX_MODEL_TENSORS_MAX];
+    struct nx_tensors in;
+};
+
+enum {
+    NX_TENSORS_HEAD_BYTES_MAX =
+        16 + NX_MODEL_TENSORS_MAX * (2 * NX_TENSOR_NAME_BYTES + 16 + 8 * NX_TENSOR_RANK_MAX)
+};
+
+/* The head alone: behind it come the parts' bytes, in their order. Bytes written; 0: cap is too small. */
+size_t nx_tensors_encode(const struct nx_tensors *tensors, void *bytes, size_t cap);
+size_t nx_tensors_ask_encode(const struct nx_tensors_ask *ask, void *bytes, size_t cap);
+/* Head and parts. NX_CORRUPT: cut, surplus, bytes that are not those of type and shape. */
+enum nx_status nx_tensors_decode(const void *bytes, size_t len, struct nx_tensors *tensors,
+                                 struct nx_err *err);
+enum nx_status nx_tensors_ask_decode(const void *bytes, size_t len, struct nx_tensors_ask *ask,
+                                     struct nx_err *err);
+
+/* Elements of a shape; false if it overflows or a dimension is over INT32_MAX. */
+bool nx_tensor_elements(const uint64_t *dims, uint32_t rank, uint64_t *elements);
+
+/* A category as an element of a BYTES tensor: u32 length and "0.940800:281:tabby cat". Bytes needed; written if dst is
+ * not NULL. */
+size_t nx_class_encode(const struct nx_top_entry *entry, uint8_t *dst);
 
 #endif

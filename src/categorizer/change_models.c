@@ -1,7 +1,7 @@
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 #include "common/nx_assert.h"
 
 #include <stdlib.h>
@@ -224,6 +224,8 @@ static void start_load(struct nx_categorizer *c, struct nx_entry *e,
         nx_err_set(&j->failure, NX_NO_MEMORY, "a replica could not take the files in");
     else if (in->refused.status != NX_OK)
         j->failure = in->refused;
+    else if (in->bulk_room.status != NX_OK)
+        j->failure = in->bulk_room;
     else if (nx_kept_state(e->kept) == NX_KEPT_LOST)
         j->failure = no_room;
     else {
@@ -303,6 +305,8 @@ static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
     const struct nx_layout *layout = nx_group_layout(c->group);
     nx_rankset replicas = layout->shards[d->subgroup][d->shard].set;
     struct nx_incoming *body = find_body(c, d);
+    if (body)
+        (void)nx_bulk_room(c->group, d->bulk, &body->bulk_room);
     struct nx_entry *entry;
     struct nx_outcome outcome;
     enum nx_verdict verdict = head->replace
@@ -369,7 +373,7 @@ static void apply_remove(struct nx_categorizer *c, const struct nx_delivery *d,
     struct nx_entry *removed;
     struct nx_outcome outcome;
     nx_store_remove(c->store, head->tag, head->name, &head->request, &removed, &outcome);
-    nx_info("tag %u: %s", head->tag, outcome.err.text);
+    nx_log_traced(NX_LOG_INFO, &head->trace, "tag %u: %s", head->tag, outcome.err.text);
     if (removed)
         nx_change_retire(removed);
     settle(c, &outcome, d->seq);

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,8 @@ static void describe_entry(struct nx_categorizer *c, const struct nx_entry *e,
     if (!held)
         return;
     nx_served_describe(held->served, facts);
+    static_assert(sizeof facts->digest == sizeof e->digest, "the digest passes through");
+    memcpy(facts->digest, e->digest.bytes, sizeof facts->digest);
     facts->queries = held->queries;
     facts->batch = held->photos.best;
     facts->batch_ns = (uint64_t)((double)nx_profile_mean(&held->photos.profile, facts->batch) *

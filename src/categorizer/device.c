@@ -60,10 +60,22 @@ static void drop_cancelled(struct nx_device *d, struct nx_device_job *job)
 
 /* --- preparing ------------------------------------------------------------------------------------ */
 
+static void drop_late(struct nx_device *d, struct nx_device_job *job)
+{
+    d->figures.late++;
+    drop(d, job, NX_DEADLINE, "the photo waited too long: its deadline cannot be met any more");
+}
+
+/* Decoding takes the processors from the device's work: not for one that will be given up. */
 static void prepare_one(struct nx_device *d, struct nx_device_job *job)
 {
     struct nx_err err = {0};
     TAILQ_REMOVE(&d->waiting, job, in_list);
+    if (nx_batcher_is_hopeless(&d->batcher, &job->item, nx_clock_now())) {
+        nx_batcher_drop(&d->batcher, &job->item);
+        drop_late(d, job);
+        return;
+    }
     job->stage = NX_DEVICE_PREPARING;
     pthread_mutex_unlock(&d->lock);
     enum nx_status status = job->ops->prepare(job, &err);
@@ -76,6 +88,7 @@ static void prepare_one(struct nx_device *d, struct nx_device_job *job)
         put_done(d, job);
     } else {
         job->stage = NX_DEVICE_READY;
+        job->ready_ns = nx_clock_now();
         nx_batcher_ready(&d->batcher, &job->item);
         pthread_cond_signal(&d->to_run);
     }
@@ -101,9 +114,7 @@ static void give_up_late(struct nx_device *d, struct nx_batch_item *late)
 {
     while (late) {
         struct nx_batch_item *next = late->next;
-        d->figures.late++;
-        drop(d, job_of(late), NX_DEADLINE,
-             "the photo waited too long: its deadline cannot be met any more");
+        drop_late(d, job_of(late));
         late = next;
     }
 }
@@ -124,8 +135,12 @@ static void run_batch(struct nx_device *d, struct nx_batch *batch)
     d->figures.batches++;
     d->figures.photos += batch->count;
     d->figures.busy_ns += took;
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        jobs[i]->begun_ns = start;
+        jobs[i]->ended_ns = start + took;
+        jobs[i]->batch = batch->count;
         put_done(d, jobs[i]);
+    }
 }
 
 static void *run(void *arg)

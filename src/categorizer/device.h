@@ -32,6 +32,8 @@ struct nx_device_job {
     const struct nx_device_ops *ops;
     struct nx_err err;
     enum nx_device_stage stage;
+    nx_ns ready_ns, begun_ns, ended_ns; /* prepared; its batch began, and ended: 0 until then */
+    uint32_t batch;                     /* how many were in it */
     bool cancelled;
     TAILQ_ENTRY(nx_device_job) in_list; /* to prepare, or done */
 };

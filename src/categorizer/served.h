@@ -15,6 +15,7 @@
 
 struct nx_served;
 struct nx_model;
+struct nx_model_port;
 
 struct nx_served_options {
     const char *backend; /* a name that nx_backend_find knows */
@@ -68,18 +69,21 @@ struct nx_served_photo {
 };
 void nx_served_run(struct nx_served *served, const struct nx_served_photo *photos, uint32_t count);
 
-/* The same for a tensor of want's shape, all of its rows (served_tensor.c); the answer has the first row's best
- * category. Runs on the thread that runs photos. */
-void nx_served_tell(struct nx_served *served, const struct nx_want *want, const uint8_t *body,
-                    size_t len, struct nx_answer *answer, uint8_t **payload);
+/* What tensors come to: `body` is nx_tensors_ask_encode's and what follows it, the payload nx_tensors_decode's
+ * (served_tensors.c). Every input by its name, any of the outputs. Runs on the thread that runs photos. */
+void nx_served_tell(struct nx_served *served, const uint8_t *body, size_t len,
+                    struct nx_answer *answer, uint8_t **payload);
 /* Nothing but the best category of a photo. */
 bool nx_want_is_plain(const struct nx_want *want);
 
 /* Inputs, outputs, sizes, backend; the rest of *facts is the caller's. Any thread. */
 void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wire *facts);
 
-/* Between served.c and served_tensor.c: the engine's model; and one photo's row of the output told as wanted. */
+/* Between served.c, served_photo.c and served_tensors.c: the engine's model; the name by which clients know input or
+ * output i; and one photo's row of the output told as wanted. */
 struct nx_model *nx_served_model(const struct nx_served *served);
+void nx_served_port_name(const struct nx_model_port *ports, uint32_t i, bool input,
+                         char name[NX_TENSOR_NAME_BYTES]);
 enum nx_status nx_served_tell_row(const struct nx_served *served, const struct nx_want *want,
                                   float *row, struct nx_answer *answer, uint8_t **payload,
                                   struct nx_err *err);

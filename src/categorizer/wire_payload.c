@@ -60,6 +60,7 @@ static void write_tensors(struct nx_writer *w, const struct nx_tensor_facts *t, 
     nx_write_u8(w, (uint8_t)count);
     for (uint32_t i = 0; i < count; i++) {
         nx_write_name(w, t[i].name);
+        nx_write_u8(w, (uint8_t)t[i].type);
         nx_write_u8(w, (uint8_t)t[i].rank);
         for (uint32_t k = 0; k < t[i].rank; k++)
             nx_write_u64(w, (uint64_t)t[i].dims[k]);
@@ -73,8 +74,10 @@ static void read_tensors(struct nx_reader *r, struct nx_tensor_facts *t, uint32_
         r->bad = true;
     for (uint32_t i = 0; !r->bad && i < *count; i++) {
         nx_read_name(r, t[i].name, sizeof t[i].name);
+        uint8_t type = nx_read_u8(r);
         t[i].rank = nx_read_u8(r);
-        r->bad |= t[i].rank > NX_TENSOR_RANK_MAX;
+        r->bad |= type >= NX_TENSOR_TYPE_COUNT || t[i].rank > NX_TENSOR_RANK_MAX;
+        t[i].type = (enum nx_tensor_type)type;
         for (uint32_t k = 0; !r->bad && k < t[i].rank; k++)
             t[i].dims[k] = (int64_t)nx_read_u64(r);
     }
@@ -95,6 +98,7 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
         nx_write_u8(&w, m->ready);
         nx_write_u8(&w, (uint8_t)m->format);
         nx_write_u64(&w, m->version);
+        nx_write_bytes(&w, m->digest, sizeof m->digest);
         nx_write_u64(&w, m->params);
         nx_write_u64(&w, m->memory_bytes);
         nx_write_u64(&w, m->weights_bytes);
@@ -140,6 +144,9 @@ static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
     m->format = (enum nx_model_format)format;
     r->bad |= ready > 1 || (format != NX_FORMAT_MXNET && format != NX_FORMAT_ONNX);
     m->version = nx_read_u64(r);
+    const uint8_t *digest = nx_read_bytes(r, sizeof m->digest);
+    if (digest)
+        memcpy(m->digest, digest, sizeof m->digest);
     m->params = nx_read_u64(r);
     m->memory_bytes = nx_read_u64(r);
     m->weights_bytes = nx_read_u64(r);

@@ -1,4 +1,5 @@
-/* cmd_model.c — `nexus model inspect|run FILES …`: what is in a model, and what does it say to these tensors?
+/* cmd_model.c — `nexus model inspect|run|time FILES …`: what is in a model, what does it say to these tensors, and
+ * where does its time go?
  *
  * Works on files, without a service.
  * Exit status  0 the model runs, or ran   1 it does not, or a file could not be read or written   2 usage */
@@ -6,6 +7,7 @@
 #include "cli/model_args.h"
 #include "cli/model_print.h"
 #include "cli/model_run.h"
+#include "cli/model_time.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,9 @@ static const char usage[] =
     "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B] "
     "[--json]\n"
     "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
-    "                           [--output FOLDER] [--backend B] [--threads N]\n";
+    "                           [--output FOLDER] [--backend B] [--threads N]\n"
+    "       nexus model time    <symbol> <params> | <model.onnx>  [--batch N] [--threads N]\n"
+    "                           [--precision f32|bf16] [--backend B] [--rounds N] [--top N]\n";
 
 static int inspect(const struct nx_model_args *args)
 {
@@ -32,29 +36,47 @@ static int inspect(const struct nx_model_args *args)
     return printed && runs ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int run(struct nx_model_args *args)
+/* By enum nx_model_verb; NULL: inspect, whose failure is told with what was found. */
+static enum nx_status (*const works[])(struct nx_model_args *, FILE *, struct nx_err *) = {
+    [NX_MODEL_INSPECT] = NULL,
+    [NX_MODEL_RUN] = nx_model_run_files,
+    [NX_MODEL_TIME] = nx_model_time_files,
+};
+
+static int work(struct nx_model_args *args, enum nx_model_verb verb)
 {
     struct nx_err err = {0};
-    enum nx_status status = nx_model_run_files(args, stdout, &err);
+    if (!works[verb])
+        return inspect(args);
+    enum nx_status status = works[verb](args, stdout, &err);
     if (status != NX_OK)
         fprintf(stderr, "nexus model: %s\n", err.text);
     return status == NX_OK && fflush(stdout) != EOF && !ferror(stdout) ? EXIT_SUCCESS
                                                                        : EXIT_FAILURE;
 }
 
+static bool read_verb(const char *text, enum nx_model_verb *verb)
+{
+    static const char *const names[] = {"inspect", "run", "time"};
+    for (*verb = NX_MODEL_INSPECT; *verb <= NX_MODEL_TIME; (*verb)++)
+        if (!strcmp(text, names[*verb]))
+            return true;
+    return false;
+}
+
 int nx_cmd_model(int argc, char **argv)
 {
     struct nx_err err = {0};
     struct nx_model_args args;
-    bool wants_run = argc > 1 && !strcmp(argv[1], "run");
-    if (argc < 2 || (!wants_run && strcmp(argv[1], "inspect") != 0)) {
-        fprintf(stderr, "nexus model: inspect or run is expected\n%s", usage);
+    enum nx_model_verb verb;
+    if (argc < 2 || !read_verb(argv[1], &verb)) {
+        fprintf(stderr, "nexus model: inspect, run or time is expected\n%s", usage);
         return EXIT_USAGE;
     }
-    enum nx_status status = nx_model_args_read(argc - 2, argv + 2, wants_run, &args, &err);
+    enum nx_status status = nx_model_args_read(argc - 2, argv + 2, verb, &args, &err);
     int code = EXIT_FAILURE;
     if (status == NX_OK)
-        code = wants_run ? run(&args) : inspect(&args);
+        code = work(&args, verb);
     else
         fprintf(stderr, "nexus model: %s\n%s", err.text, status == NX_INVALID ? usage : "");
     nx_model_args_close(&args);

@@ -8,6 +8,7 @@
 #include "cli/client_file.h"
 #include "cli/cmd.h"
 #include "common/arena.h"
+#include "common/cpus.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -194,7 +195,7 @@ int nx_cmd_profile(int argc, char **argv)
     struct options o = {.backend = "auto", .batch_max = BATCH_MAX, .repeats = REPEATS};
     struct body body = {0};
     struct nx_err err = {0};
-    o.threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    o.threads = nx_cpus_usable();
     if (parse_options(argc, argv, &o, &err) != NX_OK) {
         fprintf(stderr, "nexus profile: %s\n", err.text);
         return EXIT_USAGE;

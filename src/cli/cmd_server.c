@@ -12,8 +12,9 @@
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
 #include "cli/notify.h"
+#include "cli/server_config.h"
 #include "common/arena.h"
-#include "common/config.h"
+#include "common/cpus.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -30,8 +31,10 @@ enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec
 enum { EXIT_USAGE = 2 };
 
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
-static const nx_ns PATIENCE_NS = 5 * NX_SEC;  /* then a node tells that its group is not complete */
-static const nx_ns STOPPING_NS = NX_MS;       /* how often a node that stops looks whether it may */
+static const nx_ns SPIN_NS =
+    20 * NX_US; /* looked on before falling asleep: about what a wake-up costs */
+static const nx_ns PATIENCE_NS = 5 * NX_SEC; /* then a node tells that its group is not complete */
+static const nx_ns STOPPING_NS = NX_MS;      /* how often a node that stops looks whether it may */
 static const nx_ns REJOIN_FIRST_NS = 100 * NX_MS; /* the pause before a node joins again, … */
 static const nx_ns REJOIN_MAX_NS = 30 * NX_SEC;   /* … doubled each time, up to this, … */
 static const nx_ns REJOIN_CALM_NS = 60 * NX_SEC;  /* … until it was a member for so long */
@@ -39,6 +42,7 @@ static const nx_ns REJOIN_CALM_NS = 60 * NX_SEC;  /* … until it was a member f
 struct server {
     struct nx_config config;
     struct nx_group_config group_config;
+    struct nx_spans *spans;                 /* NULL: no traces are told */
     struct nx_group *group;                 /* NULL: OUTSIDE, until rejoin_at */
     struct nx_function_tier *function_tier; /* one of the two */
     struct nx_categorizer *categorizer;
@@ -73,6 +77,7 @@ static struct nx_group_config group_config(const struct nx_config *c)
         .members_max = c->members_max,
         .join_timeout_ns = (nx_ns)c->join_timeout_s * NX_SEC,
         .timeout_ns = 3 * (nx_ns)c->heartbeat_ms * NX_MS,
+        .spin_ns = SPIN_NS,
         .clock_skew_ns = (nx_ns)c->clock_skew_s * NX_SEC,
         .contacts_count = c->contacts_count,
     };
@@ -103,6 +108,7 @@ static struct nx_rest_config rest_config(const struct nx_config *c)
                                    .requests_max = c->requests_max,
                                    .bytes_max = (uint64_t)c->requests_mb << 20,
                                    .body_bytes_max = (uint64_t)c->request_max_mb << 20,
+                                   .response_timeout_ns = (nx_ns)c->response_timeout_s * NX_SEC,
                                    .seed = (uint64_t)nx_clock_wall() ^ c->local_id};
 }
 
@@ -117,8 +123,14 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .tls = {.cert = s->config.tls_cert,
                                                 .key = s->config.tls_key,
                                                 .client_ca = s->config.tls_client_ca},
+                                        .spans = s->spans,
+                                        .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
+                                        .load_models = s->config.load_models,
                                         .rest = rest_config(&s->config)};
+    for (uint32_t i = 0; i < s->config.listen_count; i++)
+        c.listen_also[c.listen_also_count++] = (struct nx_grpc_address){
+            s->config.listen_at[i].ip, (uint16_t)s->config.listen_at[i].port};
     return nx_function_tier_open(&c, &s->function_tier, err);
 }
 
@@ -131,6 +143,7 @@ static enum nx_status open_categorizer(struct server *s, struct nx_err *err)
                                       .profiles = s->config.profiles,
                                       .memory_bytes = (uint64_t)s->config.memory_mb << 20,
                                       .spool_folder = ".",
+                                      .spans = s->spans,
                                       .spool_bytes = (uint64_t)s->config.memory_mb << 21};
     return nx_categorizer_open(&c, &s->categorizer, err);
 }
@@ -193,11 +206,21 @@ static enum nx_status open_loop(struct server *s, struct nx_err *err)
     return NX_OK;
 }
 
+static enum nx_status open_spans(struct server *s, struct nx_err *err)
+{
+    struct nx_spans_config c = {.url = s->config.otlp,
+                                .node = s->config.local_id,
+                                .tier = s->config.tier,
+                                .seed = (uint64_t)nx_clock_wall() * 31 + s->config.local_id};
+    return c.url[0] ? nx_spans_open(&c, &s->spans, err) : NX_OK;
+}
+
 static enum nx_status open_server(struct server *s, struct nx_err *err)
 {
     s->group_config = group_config(&s->config);
     NX_TRY(nx_spec_check(&s->group_config.spec, err));
     NX_TRY(open_loop(s, err));
+    NX_TRY(open_spans(s, err));
     if (s->group_config.subgroup == FUNCTION) {
         NX_TRY(open_function_tier(s, err));
         watch(s, nx_function_tier_fd(s->function_tier));
@@ -211,6 +234,8 @@ static void close_server(struct server *s)
     if (s->function_tier)
         nx_function_tier_close(s->function_tier);
     close_group(s);
+    if (s->spans)
+        nx_spans_close(s->spans);
     if (s->epoll_fd >= 0)
         close(s->epoll_fd);
     if (s->signal_fd >= 0)
@@ -265,13 +290,8 @@ static bool is_in_background(void)
 
 static void reload(struct server *s)
 {
-    struct nx_err err;
-    if (!s->function_tier)
-        return;
-    if (nx_function_tier_reload(s->function_tier, &err) == NX_OK)
-        nx_log_write(NX_LOG_INFO, "SIGHUP: files for clients' connections read again");
-    else
-        nx_warn("SIGHUP: all stays as it was: %s", err.text);
+    if (s->function_tier)
+        nx_function_tier_reload(s->function_tier);
 }
 
 /* The pending signals, each once. True if one of them asks to stop. */
@@ -466,23 +486,35 @@ static int run(struct server *s, struct nx_err *err)
     return EXIT_SUCCESS;
 }
 
+/* Once the configuration is read, what is said is said in its format. */
+static void say_why(const struct nx_err *err)
+{
+    if (nx_log_is_json())
+        nx_log_write(NX_LOG_ERROR, "nexus server: %s", err->text);
+    else
+        fprintf(stderr, "nexus server: %s\n", err->text);
+}
+
 int nx_cmd_server(int argc, char **argv)
 {
     struct server s = {.epoll_fd = -1, .signal_fd = -1};
     struct nx_err err = {0};
-    enum nx_level level;
-    if (nx_config_load("nexus.cfg", argc - 1, argv + 1, &s.config, &err) != NX_OK) {
+    if (nx_server_config(argc - 1, argv + 1, &s.config, &err) != NX_OK) {
         fprintf(stderr, "nexus server: %s\n", err.text);
         return EXIT_USAGE;
     }
-    if (nx_log_parse_level(s.config.log_level, &level))
-        nx_log_set_level(level);
+    if (strcmp(s.config.log_format, "json") == 0)
+        nx_log_set_json(s.config.local_id);
+    if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
+        say_why(&err);
+        return EXIT_USAGE;
+    }
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
     s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)
-        fprintf(stderr, "nexus server: %s\n", err.text);
+        say_why(&err);
     close_server(&s);
     return code;
 }

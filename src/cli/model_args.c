@@ -77,38 +77,82 @@ static enum nx_status value_of(struct cursor *c, const char **value, struct nx_e
     return NX_OK;
 }
 
-static enum nx_status read_option(struct nx_model_args *args, struct cursor *c, bool run,
-                                  struct nx_err *err)
+/* Which verbs know an option that takes a value: one bit each. */
+static unsigned verbs_of(const char *option)
 {
-    const char *option = c->argv[c->at], *value = "";
-    if (!run && !strcmp(option, "--json")) {
-        args->json = true;
-        return NX_OK;
-    }
-    bool inspects = !run && !strcmp(option, "--batch");
-    bool runs = run && (!strcmp(option, "--input") || !strcmp(option, "--output") ||
-                        !strcmp(option, "--threads"));
-    if (!inspects && !runs && strcmp(option, "--backend") != 0)
-        return refuse(err, "unknown option", option);
-    NX_TRY(value_of(c, &value, err));
+    enum { INSPECT = 1 << NX_MODEL_INSPECT, RUN = 1 << NX_MODEL_RUN, TIME = 1 << NX_MODEL_TIME };
+    static const struct {
+        const char *option;
+        unsigned verbs;
+    } known[] = {
+        {"--backend", INSPECT | RUN | TIME},
+        {"--batch", INSPECT | TIME},
+        {"--threads", RUN | TIME},
+        {"--input", RUN},
+        {"--output", RUN},
+        {"--precision", TIME},
+        {"--rounds", TIME},
+        {"--top", TIME},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(option, known[i].option))
+            return known[i].verbs;
+    return 0;
+}
+
+static enum nx_status read_precision(const char *text, enum nx_precision *precision,
+                                     struct nx_err *err)
+{
+    if (strcmp(text, "f32") != 0 && strcmp(text, "bf16") != 0)
+        return nx_err_set(err, NX_INVALID, "\"%s\" is not f32 or bf16", text);
+    *precision = *text == 'b' ? NX_PRECISION_BF16 : NX_PRECISION_F32;
+    return NX_OK;
+}
+
+static enum nx_status read_value(struct nx_model_args *args, const char *option, const char *value,
+                                 struct nx_err *err)
+{
+    struct nx_load_options *load = &args->options.load;
     if (!strcmp(option, "--batch"))
-        return read_count(value, NX_BATCH_MAX, &args->options.load.batch_max, err);
+        return read_count(value, NX_BATCH_MAX, &load->batch_max, err);
     if (!strcmp(option, "--threads"))
-        return read_count(value, 1024, &args->options.load.threads, err);
+        return read_count(value, 1024, &load->threads, err);
+    if (!strcmp(option, "--rounds"))
+        return read_count(value, 10000, &args->rounds, err);
+    if (!strcmp(option, "--top"))
+        return read_count(value, 100000, &args->top, err);
+    if (!strcmp(option, "--precision"))
+        return read_precision(value, &load->precision, err);
     if (!strcmp(option, "--input"))
         return add_input(args, value, err);
     *(!strcmp(option, "--output") ? &args->output : &args->options.backend) = value;
     return NX_OK;
 }
 
-enum nx_status nx_model_args_read(int argc, char **argv, bool run, struct nx_model_args *args,
-                                  struct nx_err *err)
+static enum nx_status read_option(struct nx_model_args *args, struct cursor *c,
+                                  enum nx_model_verb verb, struct nx_err *err)
+{
+    const char *option = c->argv[c->at], *value = "";
+    if (verb == NX_MODEL_INSPECT && !strcmp(option, "--json")) {
+        args->json = true;
+        return NX_OK;
+    }
+    if (!(verbs_of(option) >> verb & 1))
+        return refuse(err, "unknown option", option);
+    NX_TRY(value_of(c, &value, err));
+    return read_value(args, option, value, err);
+}
+
+enum nx_status nx_model_args_read(int argc, char **argv, enum nx_model_verb verb,
+                                  struct nx_model_args *args, struct nx_err *err)
 {
     struct cursor c = {argc, 0, argv};
     *args = (struct nx_model_args){
-        .options = {.backend = "auto", .load = {.batch_max = 1, .threads = 1}}};
+        .options = {.backend = "auto", .load = {.batch_max = 1, .threads = 1}},
+        .rounds = 10,
+        .top = 15};
     for (; c.at < argc; c.at++)
-        NX_TRY(argv[c.at][0] == '-' ? read_option(args, &c, run, err)
+        NX_TRY(argv[c.at][0] == '-' ? read_option(args, &c, verb, err)
                                     : add_file(args, argv[c.at], err));
     if (args->n_mapped == 0)
         return nx_err_set(err, NX_INVALID, "no model");

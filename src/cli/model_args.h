@@ -11,6 +11,8 @@ struct nx_model_input_arg {
     const char *path;
 };
 
+enum nx_model_verb { NX_MODEL_INSPECT, NX_MODEL_RUN, NX_MODEL_TIME };
+
 struct nx_model_args {
     struct nx_model_files files; /* which is which is told by what they hold */
     struct nx_model_options options;
@@ -20,11 +22,12 @@ struct nx_model_args {
     uint32_t n_inputs;
     struct nx_mapped_file mapped[2];
     uint32_t n_mapped;
+    uint32_t rounds, top; /* of TIME: runs, and steps to be told */
 };
 
 /* `args` is to be closed whatever comes back. NX_INVALID: usage; anything else is a file's. */
-enum nx_status nx_model_args_read(int argc, char **argv, bool run, struct nx_model_args *args,
-                                  struct nx_err *err);
+enum nx_status nx_model_args_read(int argc, char **argv, enum nx_model_verb verb,
+                                  struct nx_model_args *args, struct nx_err *err);
 void nx_model_args_close(struct nx_model_args *args);
 
 #endif

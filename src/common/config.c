@@ -1,5 +1,7 @@
 #include "common/config.h"
 
+#include "common/nx_assert.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ini.h>
@@ -9,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, TEXT, ADDRESS, PATH };
+enum kind { NUMBER, TEXT, ADDRESS, PATH, LIST };
 
 struct key {
     const char *section, *name;
@@ -37,6 +39,10 @@ struct key {
     {                                                            \
         section, name, PATH, FIELD(field), 0, 0, otherwise, NULL \
     }
+#define NAMES(section, name, field, otherwise)                   \
+    {                                                            \
+        section, name, LIST, FIELD(field), 0, 0, otherwise, NULL \
+    }
 #define FUNCTION    "SUBGROUP/FUNCTION_TIER"
 #define CATEGORIZER "SUBGROUP/CATEGORIZER_TIER"
 
@@ -56,6 +62,9 @@ static const struct key keys[] = {
     NUM("NEXUS", "join_timeout_s", join_timeout_s, 1, 86400, "600"),
     NUM("NEXUS", "heartbeat_ms", heartbeat_ms, 0, 600000, "500"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
+    FILE_NAME("NEXUS", "otlp", otlp, ""),
+    STR("NEXUS", "log_format", log_format, "plain", " plain json "),
+    FILE_NAME("NEXUS", "cpus", cpus, ""),
     FILE_NAME("NEXUS", "secret_file", secret_file, ""),
     STR("RDMA", "provider", provider, "tcp", " tcp verbs "),
     STR("RDMA", "domain", domain, "", NULL),
@@ -73,11 +82,16 @@ static const struct key keys[] = {
     NUM("CLIENTS", "requests_max", requests_max, 1, 100000, "512"),
     NUM("CLIENTS", "requests_mb", requests_mb, 1, 65536, "256"),
     NUM("CLIENTS", "request_max_mb", request_max_mb, 1, 256, "64"),
+    NUM("CLIENTS", "response_timeout_s", response_timeout_s, 1, 86400, "120"),
     NUM("CLIENTS", "drain_s", drain_s, 0, 3600, "0"),
+    FILE_NAME("CLIENTS", "listen", listen, ""),
+    NAMES("CLIENTS", "load_models", load_models, ""),
+    FILE_NAME("CLIENTS", "mms_config", mms_config, ""),
     FILE_NAME("CLIENTS", "tls_cert", tls_cert, ""),
     FILE_NAME("CLIENTS", "tls_key", tls_key, ""),
     FILE_NAME("CLIENTS", "tls_client_ca", tls_client_ca, ""),
     FILE_NAME("CLIENTS", "tokens", tokens, ""),
+    STR("CLIENTS", "log_requests", log_requests, "no", " yes no "),
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " auto gpu_cudnn cpu_dnnl cpu_ref "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
@@ -127,7 +141,9 @@ static enum nx_status set_text(const struct key *key, void *at, const char *valu
                                struct nx_err *err)
 {
     struct in_addr ip;
-    size_t room = key->kind == PATH ? NX_CONFIG_PATH_BYTES : NX_CONFIG_TEXT_BYTES;
+    size_t room = key->kind == LIST   ? NX_CONFIG_LIST_BYTES
+                  : key->kind == PATH ? NX_CONFIG_PATH_BYTES
+                                      : NX_CONFIG_TEXT_BYTES;
     if (strlen(value) >= room)
         return nx_err_set(err, NX_INVALID, "%s is longer than %zu bytes", key->name, room - 1);
     if (key->kind == ADDRESS && inet_pton(AF_INET, value, &ip) != 1)
@@ -226,6 +242,24 @@ static enum nx_status apply_options(struct parse *p, int argc, char **argv, stru
     return NX_OK;
 }
 
+static enum nx_status apply_beside(struct parse *p, const struct nx_config_beside *beside,
+                                   uint32_t count, struct nx_err *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct key *key = find_key(beside[i].section, beside[i].name);
+        nx_assert(key);
+        if (p->given[key - keys])
+            continue;
+        p->given[key - keys] = true;
+        enum nx_status status = set_key(key, p->config, beside[i].value, err);
+        if (status != NX_OK) {
+            nx_err_prefix(err, "%s", beside[i].where);
+            return status;
+        }
+    }
+    return NX_OK;
+}
+
 static enum nx_status fill_defaults(struct parse *p, struct nx_err *err)
 {
     for (size_t i = 0; i < KEYS_COUNT; i++) {
@@ -249,37 +283,39 @@ static enum nx_status check_shards(const char *name, const char *tier,
 }
 
 /* "10.0.0.1:23580": *rest is behind it and its comma. */
-static bool read_contact(const char *text, struct nx_config_contact *contact, const char **rest)
+static bool read_address(const char *text, struct nx_config_address *address, const char **rest)
 {
     const char *colon = strchr(text, ':'), *end = text + strcspn(text, ",");
     size_t len = colon && colon < end ? (size_t)(colon - text) : 0;
     struct in_addr ip;
     char *after;
-    if (len == 0 || len >= sizeof contact->ip || colon[1] < '0' || colon[1] > '9')
+    if (len == 0 || len >= sizeof address->ip || colon[1] < '0' || colon[1] > '9')
         return false;
-    memcpy(contact->ip, text, len);
-    contact->ip[len] = 0;
+    memcpy(address->ip, text, len);
+    address->ip[len] = 0;
     errno = 0;
     unsigned long port = strtoul(colon + 1, &after, 10);
     after += strspn(after, " \t");
-    contact->port = (uint32_t)port;
+    address->port = (uint32_t)port;
     *rest = *end ? end + 1 : end;
-    return inet_pton(AF_INET, contact->ip, &ip) == 1 && errno == 0 && after == end && port >= 1 &&
+    return inet_pton(AF_INET, address->ip, &ip) == 1 && errno == 0 && after == end && port >= 1 &&
            port <= 65535;
 }
 
-static enum nx_status check_contacts(const char *name, struct nx_config *c, struct nx_err *err)
+static enum nx_status read_addresses(const char *name, const char *key, const char *text,
+                                     struct nx_config_address *addresses, uint32_t max,
+                                     uint32_t *count, struct nx_err *err)
 {
-    for (const char *rest = c->contacts + strspn(c->contacts, " \t"); *rest;
-         rest += strspn(rest, " \t")) {
-        if (c->contacts_count == NX_CONFIG_CONTACTS_MAX)
-            return nx_err_set(err, NX_INVALID, "%s: contacts names more than %d nodes", name,
-                              NX_CONFIG_CONTACTS_MAX);
-        if (!read_contact(rest, &c->contact[c->contacts_count++], &rest))
+    *count = 0;
+    for (const char *rest = text + strspn(text, " \t"); *rest; rest += strspn(rest, " \t")) {
+        if (*count == max)
+            return nx_err_set(err, NX_INVALID, "%s: %s names more than %u addresses", name, key,
+                              max);
+        if (!read_address(rest, &addresses[(*count)++], &rest))
             return nx_err_set(err, NX_INVALID,
-                              "%s: contacts must be IPv4 addresses with ports, such as "
+                              "%s: %s must be IPv4 addresses with ports, such as "
                               "\"10.0.0.1:23580, 10.0.0.2:23580\", not \"%s\"",
-                              name, c->contacts);
+                              name, key, text);
     }
     return NX_OK;
 }
@@ -306,7 +342,10 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
                           name, c->first_view_nodes, need, c->function_tier.min_nodes,
                           c->categorizer_tier.num_shards, c->categorizer_tier.min_nodes);
     NX_TRY(check_members(name, c, err));
-    NX_TRY(check_contacts(name, c, err));
+    NX_TRY(read_addresses(name, "contacts", c->contacts, c->contact, NX_CONFIG_CONTACTS_MAX,
+                          &c->contacts_count, err));
+    NX_TRY(read_addresses(name, "listen", c->listen, c->listen_at, NX_CONFIG_LISTEN_MAX,
+                          &c->listen_count, err));
     if (c->client_port == 0) {
         if (c->local_id > 65535 - 28000)
             return nx_err_set(err, NX_INVALID,
@@ -321,43 +360,75 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
     return NX_OK;
 }
 
-enum nx_status nx_config_parse(const char *text, const char *name, int argc, char **argv,
-                               struct nx_config *config, struct nx_err *err)
+enum nx_status nx_config_parse_beside(const char *text, const char *name, int argc, char **argv,
+                                      const struct nx_config_beside *beside, uint32_t beside_count,
+                                      struct nx_config *config, struct nx_err *err)
 {
     struct nx_config parsed = {0};
     struct parse p = {.name = name, .config = &parsed};
     NX_TRY(parse_text(&p, text, err));
     NX_TRY(apply_options(&p, argc, argv, err));
+    NX_TRY(apply_beside(&p, beside, beside_count, err));
     NX_TRY(fill_defaults(&p, err));
     NX_TRY(check_whole(name, &parsed, err));
     *config = parsed;
     return NX_OK;
 }
 
+enum nx_status nx_config_parse(const char *text, const char *name, int argc, char **argv,
+                               struct nx_config *config, struct nx_err *err)
+{
+    return nx_config_parse_beside(text, name, argc, argv, NULL, 0, config, err);
+}
+
 enum { FILE_BYTES_MAX = 64 * 1024 };
+
+static enum nx_status check_text(const char *path, const char *text, size_t len, struct nx_err *err)
+{
+    if (len > FILE_BYTES_MAX || memchr(text, 0, len))
+        return nx_err_set(err, NX_INVALID, "%s is no configuration file: %s", path,
+                          len > FILE_BYTES_MAX ? "over 64 KiB" : "it holds a zero byte");
+    return NX_OK;
+}
+
+enum nx_status nx_config_read(const char *path, const char *wanted, char **text, struct nx_err *err)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
+    char *got = malloc(FILE_BYTES_MAX + 1);
+    size_t len = got ? fread(got, 1, FILE_BYTES_MAX + 1, f) : 0;
+    enum nx_status status;
+    if (!got)
+        status = nx_err_set(err, NX_NO_MEMORY, "%s: out of memory", path);
+    else if (ferror(f))
+        status = nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
+    else
+        status = check_text(path, got, len, err);
+    fclose(f);
+    if (status != NX_OK) {
+        free(got);
+        return status;
+    }
+    got[len] = 0;
+    *text = got;
+    return NX_OK;
+}
+
+enum nx_status nx_config_load_beside(const char *path, int argc, char **argv,
+                                     const struct nx_config_beside *beside, uint32_t beside_count,
+                                     struct nx_config *config, struct nx_err *err)
+{
+    char *text;
+    NX_TRY(nx_config_read(path, "a node's folder holds its nexus.cfg", &text, err));
+    enum nx_status status =
+        nx_config_parse_beside(text, path, argc, argv, beside, beside_count, config, err);
+    free(text);
+    return status;
+}
 
 enum nx_status nx_config_load(const char *path, int argc, char **argv, struct nx_config *config,
                               struct nx_err *err)
 {
-    static const char wanted[] = "a node's folder holds its nexus.cfg";
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    char *text = malloc(FILE_BYTES_MAX + 1);
-    size_t len = text ? fread(text, 1, FILE_BYTES_MAX + 1, f) : 0;
-    enum nx_status status = NX_OK;
-    if (!text)
-        status = nx_err_set(err, NX_NO_MEMORY, "%s: out of memory", path);
-    else if (ferror(f))
-        status = nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    else if (len > FILE_BYTES_MAX || memchr(text, 0, len))
-        status = nx_err_set(err, NX_INVALID, "%s is no configuration file: %s", path,
-                            len > FILE_BYTES_MAX ? "over 64 KiB" : "it holds a zero byte");
-    if (status == NX_OK) {
-        text[len] = 0;
-        status = nx_config_parse(text, path, argc, argv, config, err);
-    }
-    free(text);
-    fclose(f);
-    return status;
+    return nx_config_load_beside(path, argc, argv, NULL, 0, config, err);
 }

@@ -11,14 +11,20 @@
 
 #include <stdint.h>
 
-enum { NX_CONFIG_TEXT_BYTES = 32, NX_CONFIG_PATH_BYTES = 256, NX_CONFIG_CONTACTS_MAX = 8 };
+enum {
+    NX_CONFIG_TEXT_BYTES = 32,
+    NX_CONFIG_PATH_BYTES = 256,
+    NX_CONFIG_LIST_BYTES = 2048,
+    NX_CONFIG_CONTACTS_MAX = 8,
+    NX_CONFIG_LISTEN_MAX = 4,
+};
 
 struct nx_config_shards {
     uint32_t num_shards, min_nodes, max_nodes;
     char persist[NX_CONFIG_TEXT_BYTES]; /* "true": its state outlives a total failure */
 };
 
-struct nx_config_contact {
+struct nx_config_address {
     char ip[NX_CONFIG_TEXT_BYTES];
     uint32_t port;
 };
@@ -34,7 +40,7 @@ struct nx_config {
     uint32_t first_view_nodes;
     uint32_t members_max;                /* 0 in the file: twice first_view_nodes, at most 32 */
     char contacts[NX_CONFIG_PATH_BYTES]; /* "IP:PORT, IP:PORT", … */
-    struct nx_config_contact contact[NX_CONFIG_CONTACTS_MAX]; /* … one by one */
+    struct nx_config_address contact[NX_CONFIG_CONTACTS_MAX]; /* … one by one */
     uint32_t contacts_count;
     uint32_t clock_skew_s;
     char rejoin[NX_CONFIG_TEXT_BYTES]; /* "yes" or "no" */
@@ -43,6 +49,9 @@ struct nx_config {
     uint32_t
         heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
+    char otlp[NX_CONFIG_PATH_BYTES];       /* where spans go; empty: nowhere */
+    char log_format[NX_CONFIG_TEXT_BYTES]; /* "plain" or "json" */
+    char cpus[NX_CONFIG_PATH_BYTES]; /* a list for cpus.h; empty: as the process was started */
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */
     /* [RDMA] */
     char provider[NX_CONFIG_TEXT_BYTES];
@@ -54,19 +63,34 @@ struct nx_config {
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
     uint32_t requests_max, requests_mb, request_max_mb;
+    uint32_t response_timeout_s;
     uint32_t drain_s; /* how long a node that stops is not ready and serves on */
+    char listen
+        [NX_CONFIG_PATH_BYTES]; /* "IP:PORT, …": where clients are served beside client_port */
+    struct nx_config_address listen_at[NX_CONFIG_LISTEN_MAX];
+    uint32_t listen_count;
+    char load_models[NX_CONFIG_LIST_BYTES]; /* "ALL", or "FILE, NAME=FILE": registered at start */
+    char mms_config[NX_CONFIG_PATH_BYTES];  /* a Model Server's file; empty: none */
     /* PEM files, from the node's folder; empty: none */
     char tls_cert[NX_CONFIG_PATH_BYTES], tls_key[NX_CONFIG_PATH_BYTES];
     char tls_client_ca[NX_CONFIG_PATH_BYTES];
-    char tokens[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: everybody may */
+    char tokens[NX_CONFIG_PATH_BYTES];       /* from the node's folder; empty: everybody may */
+    char log_requests[NX_CONFIG_TEXT_BYTES]; /* "yes": a line for each, whatever the level */
     /* [PERS] */
     char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
     char backend[NX_CONFIG_TEXT_BYTES]; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
-    uint32_t threads;                   /* inference workers; 0: one per core */
+    uint32_t threads;   /* inference workers; 0: as many as cpus.h says are usable */
     uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
     uint32_t batch_max; /* photos of one batch at most */
     char profiles[NX_CONFIG_PATH_BYTES]; /* a folder of `nexus profile`'s files; empty: none */
+};
+
+/* What another file says of a key; it yields to the node's file and its options. */
+struct nx_config_beside {
+    char where[NX_CONFIG_PATH_BYTES + 16]; /* "mms.conf:12" */
+    const char *section, *name;
+    char value[NX_CONFIG_LIST_BYTES];
 };
 
 /* Reads `path`, then applies argc/argv (pairs of --key value, or --key=value), then checks the whole.
@@ -74,8 +98,20 @@ struct nx_config {
 enum nx_status nx_config_load(const char *path, int argc, char **argv, struct nx_config *config,
                               struct nx_err *err);
 
+/* The same, and then `beside` for what neither gives. */
+enum nx_status nx_config_load_beside(const char *path, int argc, char **argv,
+                                     const struct nx_config_beside *beside, uint32_t beside_count,
+                                     struct nx_config *config, struct nx_err *err);
+
+/* A whole file of at most 64 KiB without zero bytes, to be freed; `wanted` explains what is missing if there is none. */
+enum nx_status nx_config_read(const char *path, const char *wanted, char **text,
+                              struct nx_err *err);
+
 /* The same from text in memory; `name` stands for the file in sentences. */
 enum nx_status nx_config_parse(const char *text, const char *name, int argc, char **argv,
                                struct nx_config *config, struct nx_err *err);
+enum nx_status nx_config_parse_beside(const char *text, const char *name, int argc, char **argv,
+                                      const struct nx_config_beside *beside, uint32_t beside_count,
+                                      struct nx_config *config, struct nx_err *err);
 
 #endif

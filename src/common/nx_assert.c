@@ -1,5 +1,7 @@
 #include "common/nx_assert.h"
 
+#include "common/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +9,12 @@
 void nx_assert_failed(const char *file, int line, const char *what)
 {
     const char *base = strrchr(file, '/');
-    fprintf(stderr, "%s:%d: invariant broken: %s\n", base ? base + 1 : file, line, what);
-    fflush(stderr);
+    base = base ? base + 1 : file;
+    if (nx_log_is_json()) {
+        nx_log_write(NX_LOG_ERROR, "%s:%d: invariant broken: %s", base, line, what);
+    } else {
+        fprintf(stderr, "%s:%d: invariant broken: %s\n", base, line, what);
+        fflush(stderr);
+    }
     abort();
 }

@@ -217,7 +217,7 @@ static enum nx_status read_folder(struct nx_archive *a, struct nx_err *err)
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
-static enum nx_status check_url(const char *url, struct nx_err *err)
+enum nx_status nx_archive_check_url(const char *url, struct nx_err *err)
 {
     if (url[0] == 0 || strlen(url) >= NX_ARCHIVE_URL_BYTES_MAX)
         return nx_err_set(err, NX_INVALID, "Parameter url must have 1 to %d bytes.",
@@ -258,7 +258,7 @@ static enum nx_status open_in_store(struct nx_archive *a, const char *store, str
 enum nx_status nx_archive_open(const char *store, const char *url, struct nx_archive **archive,
                                struct nx_err *err)
 {
-    NX_TRY(check_url(url, err));
+    NX_TRY(nx_archive_check_url(url, err));
     struct nx_archive *a = nx_calloc(1, sizeof *a);
     if (!a)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for an archive");
@@ -294,6 +294,54 @@ enum nx_status nx_archive_find(const char *store, const char *name, struct nx_ar
             "failed to load '%s': no %s.mar, %s.model or folder %s in the model store", name, name,
             name, name);
     return status;
+}
+
+static bool may_be_model(int store_fd, const char *name)
+{
+    struct stat s;
+    if (name[0] == '.' || strlen(name) >= NX_ARCHIVE_URL_BYTES_MAX ||
+        fstatat(store_fd, name, &s, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    return S_ISDIR(s.st_mode) ||
+           (S_ISREG(s.st_mode) && (ends_with(name, ".mar") || ends_with(name, ".model")));
+}
+
+static int by_url(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+enum nx_status nx_archive_list(const char *store, struct nx_archive_list *list, struct nx_err *err)
+{
+    DIR *dir = opendir(store);
+    const struct dirent *entry;
+    enum nx_status status = NX_OK;
+    list->count = 0;
+    if (!dir)
+        return nx_err_set(err, NX_IO, "model_store %s: %s", store, strerror(errno));
+    while (status == NX_OK && (entry = readdir(dir))) {
+        if (!may_be_model(dirfd(dir), entry->d_name))
+            continue;
+        if (list->count == NX_ARCHIVE_LIST_MAX)
+            status = nx_err_set(err, NX_TOO_LARGE, "model_store %s holds more than %d models",
+                                store, NX_ARCHIVE_LIST_MAX);
+        else
+            snprintf(list->urls[list->count++], NX_ARCHIVE_URL_BYTES_MAX, "%s", entry->d_name);
+    }
+    closedir(dir);
+    qsort(list->urls, list->count, sizeof list->urls[0], by_url);
+    return status;
+}
+
+void nx_archive_name(const char *url, char *name, size_t cap)
+{
+    size_t len = strnlen(url, cap - 1); /* an url that is longer than a name is refused as such */
+    memcpy(name, url, len);
+    name[len] = 0;
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name &&
+        (strcmp(dot, ".model") == 0 || strcmp(dot, ".mar") == 0 || strcmp(dot, ".zip") == 0))
+        *dot = 0;
 }
 
 static void close_file(struct nx_archive *a)

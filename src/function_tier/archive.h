@@ -31,6 +31,21 @@ enum nx_status nx_archive_open(const char *store, const char *url, struct nx_arc
 /* The model of that name in the store: NAME.mar, NAME.model, or the folder NAME. store "": NX_INVALID, there is none. */
 enum nx_status nx_archive_find(const char *store, const char *name, struct nx_archive **archive,
                                struct nx_err *err);
+
+/* Whether `url` names something directly in a store; NX_INVALID, NX_NOT_FOUND. */
+enum nx_status nx_archive_check_url(const char *url, struct nx_err *err);
+
+/* The file or folder names in the store that may hold models: *.mar, *.model, folders; hidden ones left out. At most
+ * NX_ARCHIVE_LIST_MAX, sorted. */
+enum { NX_ARCHIVE_LIST_MAX = 256 };
+struct nx_archive_list {
+    uint32_t count;
+    char urls[NX_ARCHIVE_LIST_MAX][NX_ARCHIVE_URL_BYTES_MAX];
+};
+enum nx_status nx_archive_list(const char *store, struct nx_archive_list *list, struct nx_err *err);
+/* The model's name unless one is given: the file's without .mar, .model or .zip. */
+void nx_archive_name(const char *url, char *name, size_t cap);
+
 void nx_archive_close(struct nx_archive *archive);
 
 bool nx_archive_is_onnx(

@@ -13,8 +13,49 @@ void nx_audit(const char *peer, const char *token, const char *request_id, const
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    nx_log_write(NX_LOG_INFO, "audit: %s%s%s, request %s: %s", peer, token[0] ? ", token " : "",
-                 token, request_id, what);
+    if (!nx_log_is_json()) {
+        nx_log_write(NX_LOG_INFO, "audit: %s%s%s, request %s: %s", peer, token[0] ? ", token " : "",
+                     token, request_id, what);
+        return;
+    }
+    const struct nx_log_field fields[] = {
+        {"kind", "audit", 0}, {"request", request_id, 0}, {"client", peer, 0}, {"token", token, 0}};
+    nx_log_facts(NX_LOG_INFO, what, fields, sizeof fields / sizeof *fields);
+}
+
+void nx_audit_node(const char *format, ...)
+{
+    static const struct nx_log_field audit = {"kind", "audit", 0};
+    char what[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    if (nx_log_is_json())
+        nx_log_facts(NX_LOG_INFO, what, &audit, 1);
+    else
+        nx_log_write(NX_LOG_INFO, "audit: %s", what);
+}
+
+bool nx_audit_refusal(struct nx_auth *auth, const char *peer, const char *token,
+                      const char *request_id, const char *what, const char *why)
+{
+    char before[64] = "";
+    uint64_t untold;
+    if (!nx_auth_may_tell(auth, nx_clock_now(), &untold))
+        return false;
+    if (untold)
+        snprintf(before, sizeof before, " (and %llu others before it)", (unsigned long long)untold);
+    nx_audit(peer, token, request_id, "%.256s refused: %s%s", what, why, before);
+    return true;
+}
+
+const char nx_manage_refusal[] = "models are managed from this machine only (key management)";
+
+bool nx_peer_is_here(const char *peer, const char *local_ip)
+{
+    size_t len = strlen(local_ip);
+    return nx_peer_is_loopback(peer) || (strncmp(peer, local_ip, len) == 0 && peer[len] == ':');
 }
 
 bool nx_peer_is_loopback(const char *peer)

@@ -21,7 +21,9 @@
 #include "common/clock.h"
 #include "common/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { NX_AUTH_TOKENS_MAX = 256, NX_AUTH_TOKEN_BYTES_MAX = 512, NX_AUTH_NAME_BYTES = 32 };
 
@@ -51,6 +53,10 @@ void nx_auth_close(struct nx_auth *auth);
 /* `header` is the value of Authorization, NULL if there is none. auth may be NULL. Counts against the rate. */
 enum nx_auth_verdict nx_auth_check(struct nx_auth *auth, const char *header, size_t len,
                                    unsigned scopes, nx_ns now, struct nx_auth_caller *caller);
+
+/* Whether a refusal is told in the log: 10 a second, 20 at once, so that strangers cannot fill the disk. *untold: how many were
+ * not, since the last that was. */
+bool nx_auth_may_tell(struct nx_auth *auth, nx_ns now, uint64_t *untold);
 
 /* For fuzzing and tests: the same from text. */
 enum nx_status nx_auth_parse(const char *name, const char *text, struct nx_auth **auth,

@@ -5,6 +5,7 @@
 #include "function_tier/audit.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/guard.h"
+#include "function_tier/preload.h"
 #include "function_tier/route.h"
 #include "function_tier/service_control.h"
 #include "function_tier/service_demo.h"
@@ -13,6 +14,7 @@
 #include "function_tier/service_v2.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -40,12 +42,16 @@ struct nx_function_tier {
     struct nx_health health;
     struct nx_grpc_method methods[METHODS];
     struct nx_grpc *server;
-    struct nx_tls *tls;   /* NULL: the port is plain */
+    struct nx_tls *tls; /* NULL: the port is plain */
+    struct nx_observer observer;
     struct nx_auth *auth; /* NULL: everybody may */
+    struct nx_guard guard;
+    char local_ip[64];
     struct nx_metrics *metrics;
     struct nx_group_status *status;
     struct nx_control control;
     struct nx_rest *rest;
+    struct nx_preload *preload;
     int epoll_fd; /* of the two wires' */
     bool serving, draining;
 };
@@ -67,7 +73,8 @@ static void take_http(void *ctx, struct nx_stream stream, const char *peer, cons
                       size_t len, nx_ns now)
 {
     struct nx_function_tier *t = ctx;
-    nx_http_adopt(nx_rest_http(t->rest), stream, peer, nx_peer_is_loopback(peer), first, len, now);
+    bool here = nx_peer_is_here(peer, t->guard.local_ip);
+    nx_http_adopt(nx_rest_http(t->rest), stream, peer, here, first, len, now);
 }
 
 static bool make_room(void *ctx)
@@ -112,18 +119,29 @@ static enum nx_status open_parts(struct nx_function_tier *t,
                                  const struct nx_function_tier_config *config, struct nx_err *err)
 {
     struct nx_rest_config rest = config->rest;
-    struct nx_grpc_config grpc = {.address = config->local_ip,
-                                  .port = config->client_port,
+    struct nx_grpc_config grpc = {.at = {config->local_ip, config->client_port},
+                                  .also_count = config->listen_also_count,
                                   .limits = nx_grpc_limits_default(),
                                   .neighbour = {t, take_http, make_room}};
+    memcpy(grpc.also, config->listen_also, sizeof grpc.also);
     NX_TRY(nx_tls_open(&config->tls, &t->tls, err));
     grpc.tls = t->tls;
     NX_TRY(open_auth(t, config, err));
-    grpc.guard = nx_guard(t->auth);
+    snprintf(t->local_ip, sizeof t->local_ip, "%s", config->local_ip);
+    t->guard = (struct nx_guard){t->auth, rest.manage_anywhere, t->local_ip};
+    grpc.guard = nx_guard_upcall(&t->guard);
     rest.auth = t->auth;
+    t->observer =
+        (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
+    rest.observer = &t->observer;
+    grpc.witness = nx_observe_grpc(&t->observer);
+    grpc.seed = ~config->seed; /* other ids than the other wire's */
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));
+    nx_route_set_spans(t->route, config->spans);
+    NX_TRY(nx_preload_open(t->route, rest.model_store, config->load_models, &t->preload, err));
+    rest.only_model = nx_preload_only(t->preload);
     NX_TRY(open_rest(t, config->local_id, &rest, err));
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
@@ -191,8 +209,10 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
     nx_ns grpc = nx_grpc_next_timer(tier->server);
     nx_ns http = nx_http_next_timer(nx_rest_http(tier->rest));
     nx_ns status = nx_group_status_next_timer(tier->status);
+    nx_ns preload = nx_preload_next_timer(tier->preload);
     nx_ns wires = grpc < http ? grpc : http;
-    return status < wires ? status : wires;
+    nx_ns others = status < preload ? status : preload;
+    return others < wires ? others : wires;
 }
 
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
@@ -203,20 +223,32 @@ bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
     nx_service_demo_resume(tier->demo);
     moved |= nx_rest_resume(tier->rest);
     moved |= nx_service_v2_resume(tier->v2);
+    moved |= nx_preload_poll(tier->preload, now);
     nx_group_status_poll(tier->status, now);
     moved |= nx_grpc_poll(tier->server, now); /* first: it hands new connections to the other */
     return nx_http_poll(nx_rest_http(tier->rest), now) || moved;
 }
 
-enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err)
+static enum nx_status reload(struct nx_function_tier *tier, struct nx_err *err)
 {
     if (tier->tls)
         NX_TRY(nx_tls_reload(tier->tls, err));
     return tier->auth ? nx_auth_reload(tier->auth, err) : NX_OK;
 }
 
+void nx_function_tier_reload(struct nx_function_tier *tier)
+{
+    struct nx_err err;
+    if (reload(tier, &err) == NX_OK)
+        nx_audit_node("SIGHUP: files for clients' connections read again");
+    else
+        nx_audit_node("SIGHUP: all stays as it was: %s", err.text);
+}
+
 void nx_function_tier_announce_drain(struct nx_function_tier *tier)
 {
+    if (!tier->draining)
+        nx_audit_node("this node stops: it drains");
     tier->draining = true;
     set_serving(tier, false);
     nx_http_announce_drain(nx_rest_http(tier->rest));
@@ -248,6 +280,8 @@ void nx_function_tier_close(struct nx_function_tier *tier)
         nx_rest_close(tier->rest);
     if (tier->v2)
         nx_service_v2_close(tier->v2);
+    if (tier->preload)
+        nx_preload_close(tier->preload);
     if (tier->status)
         nx_group_status_close(tier->status);
     if (tier->metrics)

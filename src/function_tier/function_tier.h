@@ -6,9 +6,11 @@
 #ifndef NX_FUNCTION_TIER_H
 #define NX_FUNCTION_TIER_H
 
+#include "function_tier/grpc/grpc_server.h"
 #include "function_tier/rest.h"
 #include "function_tier/tls/tls.h"
 #include "group/group.h"
+#include "telemetry/spans.h"
 
 /* An upload that sends nothing for so long is given up: it holds room that others wait for. */
 #define NX_UPLOAD_STALL_NS (15 * NX_SEC)
@@ -16,13 +18,18 @@
 struct nx_function_tier;
 
 struct nx_function_tier_config {
-    uint32_t local_id;             /* this node's */
-    uint32_t categorizer_subgroup; /* in the group's spec */
-    const char *local_ip;          /* clients' address … */
-    uint16_t client_port;          /* … and port: gRPC and HTTP/1.1 */
-    uint64_t seed;                 /* of the replica choice */
-    struct nx_tls_files tls;       /* paths; no certificate: plain */
-    const char *tokens;            /* path; "": everybody may do everything */
+    uint32_t local_id;                                    /* this node's */
+    uint32_t categorizer_subgroup;                        /* in the group's spec */
+    const char *local_ip;                                 /* clients' address … */
+    uint16_t client_port;                                 /* … and port: gRPC and HTTP/1.1 */
+    struct nx_grpc_address listen_also[NX_GRPC_ALSO_MAX]; /* the same is served there */
+    uint32_t listen_also_count;
+    uint64_t seed;           /* of the replica choice */
+    struct nx_tls_files tls; /* paths; no certificate: plain */
+    struct nx_spans *spans;  /* outlives the tier; NULL: none are exported */
+    bool log_requests;       /* a line for each, whatever the level */
+    const char *load_models; /* as of nx_preload_open */
+    const char *tokens;      /* path; "": everybody may do everything */
     struct nx_rest_config rest;
 };
 
@@ -44,8 +51,8 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
 /* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
 
-/* Reads the files that clients' connections depend on again. On failure all stays as it was. */
-enum nx_status nx_function_tier_reload(struct nx_function_tier *tier, struct nx_err *err);
+/* Reads the files that clients' connections depend on again. On failure all stays as it was. The audit is told either way. */
+void nx_function_tier_reload(struct nx_function_tier *tier);
 
 /* The first step of a drain: probes are told that this node is not ready, and all who come are served as before, until those
  * who send them have noticed. */

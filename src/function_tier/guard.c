@@ -69,21 +69,25 @@ static void refuse(struct nx_call *call, enum nx_auth_verdict verdict,
 
 static void admit(void *ctx, struct nx_call *call, nx_ns now)
 {
+    const struct nx_guard *guard = ctx;
     struct nx_auth_caller caller;
     unsigned scopes = nx_guard_scopes(nx_call_path(call));
-    enum nx_auth_verdict verdict = ask(ctx, call, scopes, now, &caller);
-    nx_call_name_caller(call, caller.name);
-    if (verdict != NX_AUTH_LET_IN && scopes == NX_MAY_MANAGE) {
-        const char *id = nx_call_metadata(call, "x-request-id");
-        nx_audit(nx_call_peer(call), caller.name, id ? id : "-", "%s refused: %s",
-                 nx_call_path(call), caller.sentence);
+    enum nx_auth_verdict verdict = ask(guard->auth, call, scopes, now, &caller);
+    if (verdict == NX_AUTH_LET_IN && scopes == NX_MAY_MANAGE && !guard->manage_anywhere &&
+        !nx_peer_is_here(nx_call_peer(call), guard->local_ip)) {
+        verdict = NX_AUTH_SCOPE;
+        snprintf(caller.sentence, sizeof caller.sentence, "%s", nx_manage_refusal);
     }
+    nx_call_name_caller(call, caller.name);
+    if (nx_auth_is_told(verdict, scopes))
+        nx_audit_refusal(ctx, nx_call_peer(call), caller.name, nx_call_request_id(call),
+                         nx_call_path(call), caller.sentence);
     refuse(call, verdict, &caller);
 }
 
-struct nx_grpc_guard nx_guard(struct nx_auth *auth)
+struct nx_grpc_guard nx_guard_upcall(struct nx_guard *guard)
 {
-    return (struct nx_grpc_guard){.ctx = auth, .admit = auth ? admit : NULL};
+    return (struct nx_grpc_guard){.ctx = guard, .admit = admit};
 }
 
 enum nx_status nx_guard_again(struct nx_auth *auth, struct nx_call *call, struct nx_err *err)

@@ -1,9 +1,10 @@
-/* guard.h — tokens at the door of gRPC: which scope each method takes, and the refusal.
+/* guard.h — the door of gRPC: which scope each method takes, who may manage from where, and the refusal.
  *
  * A method that the table does not name takes manage: what was forgotten is shut, not open.
  *   no or unknown token   UNAUTHENTICATED
  *   without the scope     PERMISSION_DENIED
  *   too often             RESOURCE_EXHAUSTED, with the trailer grpc-retry-pushback-ms
+ *   manages from elsewhere   PERMISSION_DENIED, unless manage_anywhere
  * Thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_GUARD_H
 #define NX_FUNCTION_TIER_GUARD_H
@@ -11,8 +12,14 @@
 #include "function_tier/auth.h"
 #include "function_tier/grpc/grpc_server.h"
 
-/* For nx_grpc_config; auth may be NULL. */
-struct nx_grpc_guard nx_guard(struct nx_auth *auth);
+struct nx_guard {
+    struct nx_auth *auth; /* NULL: no tokens */
+    bool manage_anywhere;
+    const char *local_ip; /* this node's: who comes from there is on this machine */
+};
+
+/* For nx_grpc_config; the guard outlives the server. */
+struct nx_grpc_guard nx_guard_upcall(struct nx_guard *guard);
 
 /* The scopes that a path takes, any of them; 0: none. */
 unsigned nx_guard_scopes(const char *path);

@@ -10,7 +10,8 @@ struct part {
     struct nx_infer *infer;
     struct nx_route_request *request; /* while it is under way */
     uint8_t *payload;                 /* a copy: the answer's is gone with it */
-    struct nx_rows rows;
+    struct nx_rows rows;              /* of a photo */
+    uint32_t payload_bytes;
 };
 
 struct nx_infer {
@@ -18,6 +19,7 @@ struct nx_infer {
     nx_infer_done *done;
     void *user;
     uint32_t parts_count, parts_done;
+    bool tensors;  /* one part, whose payload is tensors */
     bool starting; /* no upcall to the owner before start has returned */
     struct nx_err failure;
     struct part parts[];
@@ -36,6 +38,16 @@ static void drop(struct nx_infer *f)
 void nx_infer_cancel(struct nx_infer *infer)
 {
     drop(infer);
+}
+
+static void gather_tensors(const struct nx_infer *f, struct nx_tensors *tensors,
+                           struct nx_infer_result *result)
+{
+    const struct part *p = &f->parts[0];
+    if (nx_tensors_decode(p->payload, p->payload_bytes, tensors, &result->err) != NX_OK)
+        return;
+    result->tensors = tensors;
+    result->rows = tensors->rows;
 }
 
 static void gather(const struct nx_infer *f, struct nx_rows *all, struct nx_infer_result *result)
@@ -58,7 +70,10 @@ static void finish(struct nx_infer *f)
 {
     struct nx_rows all[NX_INFER_PHOTOS_MAX];
     struct nx_infer_result result = {.err = f->failure};
-    if (f->failure.status == NX_OK)
+    struct nx_tensors tensors;
+    if (f->failure.status == NX_OK && f->tensors)
+        gather_tensors(f, &tensors, &result);
+    else if (f->failure.status == NX_OK)
         gather(f, all, &result);
     f->done(f->user, &result);
     drop(f);
@@ -81,8 +96,9 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
             nx_err_set(&err, NX_NO_MEMORY, "no memory for an answer of %u bytes", a->payload_bytes);
         else
             memcpy(p->payload, a->payload, a->payload_bytes);
+        p->payload_bytes = a->payload_bytes;
     }
-    if (err.status == NX_OK)
+    if (err.status == NX_OK && !f->tensors)
         nx_rows_decode(p->payload, a->payload_bytes, &p->rows, &err);
     if (err.status != NX_OK && f->parts_count > 1)
         nx_err_prefix(&err, "photo %u of %u", (unsigned)(p - f->parts) + 1, f->parts_count);
@@ -91,25 +107,37 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
         finish(f);
 }
 
-static enum nx_status start_part(struct nx_infer *f, const struct nx_request_head *head,
-                                 const struct nx_infer_span *body, struct part *p, nx_ns deadline,
-                                 struct nx_err *err)
+static uint8_t *join(const struct nx_infer_span *pieces, uint32_t count, size_t len)
 {
-    p->infer = f;
-    NX_TRY(nx_route_reserve(f->route, body->len, err));
-    uint8_t *copy = malloc(body->len ? body->len : 1);
-    enum nx_status status = NX_NO_MEMORY;
-    if (copy) {
-        if (body->len)
-            memcpy(copy, body->bytes, body->len);
-        status = nx_route_ask(f->route, head, &head->tag, 1, copy, body->len, deadline, part_done,
-                              p, &p->request, err);
-    } else {
-        nx_err_set(err, status, "no memory for a body of %zu bytes", body->len);
+    uint8_t *body = malloc(len ? len : 1), *at = body;
+    for (uint32_t i = 0; body && i < count; i++) {
+        if (pieces[i].len)
+            memcpy(at, pieces[i].bytes, pieces[i].len);
+        at += pieces[i].len;
     }
+    return body;
+}
+
+/* The part's body in `count` pieces. */
+static enum nx_status start_part(struct nx_infer *f, const struct nx_request_head *head,
+                                 const struct nx_infer_span *pieces, uint32_t count, struct part *p,
+                                 nx_ns deadline, struct nx_err *err)
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < count; i++)
+        len += pieces[i].len;
+    p->infer = f;
+    NX_TRY(nx_route_reserve(f->route, len, err));
+    uint8_t *copy = join(pieces, count, len);
+    enum nx_status status = NX_NO_MEMORY;
+    if (copy)
+        status = nx_route_ask(f->route, head, &head->tag, 1, copy, len, deadline, part_done, p,
+                              &p->request, err);
+    else
+        nx_err_set(err, status, "no memory for a body of %zu bytes", len);
     if (status != NX_OK) {
         free(copy);
-        nx_route_unreserve(f->route, body->len);
+        nx_route_unreserve(f->route, len);
     }
     return status;
 }
@@ -119,16 +147,22 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
                               struct nx_infer **infer, struct nx_err *err)
 {
     nx_assert(ask->bodies_count >= 1 && ask->bodies_count <= NX_INFER_PHOTOS_MAX);
-    nx_assert(ask->want.outputs || ask->want.top_max > 0);
-    struct nx_infer *f = nx_calloc(1, sizeof *f + ask->bodies_count * sizeof f->parts[0]);
+    bool tensors = ask->want.input == NX_INPUT_TENSORS;
+    uint32_t parts = tensors ? 1 : ask->bodies_count, pieces = tensors ? ask->bodies_count : 1;
+    nx_assert(tensors || ask->want.outputs || ask->want.top_max > 0);
+    struct nx_infer *f = nx_calloc(1, sizeof *f + parts * sizeof f->parts[0]);
     if (!f)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
-    *f = (struct nx_infer){.route = route, .done = done, .user = user, .starting = true};
+    *f = (struct nx_infer){
+        .route = route, .done = done, .user = user, .tensors = tensors, .starting = true};
     struct nx_request_head head = {.op = NX_REQUEST_INFER, .want = ask->want};
     nx_head_set_name(&head, ask->model);
-    for (uint32_t i = 0; i < ask->bodies_count; i++) {
+    if (ask->trace)
+        head.trace = *ask->trace;
+    for (uint32_t i = 0; i < parts; i++) {
         f->parts_count++;
-        enum nx_status status = start_part(f, &head, &ask->bodies[i], &f->parts[i], deadline, err);
+        enum nx_status status =
+            start_part(f, &head, &ask->bodies[i], pieces, &f->parts[i], deadline, err);
         if (status == NX_OK && f->failure.status != NX_OK) {
             *err = f->failure;
             status = err->status;

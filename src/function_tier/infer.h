@@ -1,7 +1,7 @@
-/* infer.h — one inference request of any API: photos or a tensor to the model's shard, and the answers gathered.
+/* infer.h — one inference request of any API: photos or tensors to the model's shard, and the answers gathered.
  *
- *   photos  each goes to a replica of its own choice, at once; rows are theirs, in order
- *   tensor  goes to one replica as it is
+ *   photos   each goes to a replica of its own choice, at once; rows are theirs, in order
+ *   tensors  go to one replica together
  *
  * The first failure is the failure of all; the others are cancelled.
  * Owner, thread  the loop thread. `done` is called once, from nx_group_poll or nx_route_poll, unless cancelled; the
@@ -22,16 +22,19 @@ struct nx_infer_span {
 
 struct nx_infer_ask {
     char model[NX_MODEL_NAME_BYTES];
-    struct nx_want want;   /* top_max or outputs is set */
-    uint32_t bodies_count; /* photos; a tensor is one */
+    const struct nx_trace_ids *trace; /* the request's span; NULL: it has none */
+    struct nx_want want;              /* of photos: top_max or outputs is set */
+    uint32_t bodies_count;            /* photos; of tensors the pieces of the one body */
     struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
 };
 
 struct nx_infer_result {
-    struct nx_err err; /* not NX_OK: the rest is empty */
+    struct nx_err err;                /* not NX_OK: the rest is empty */
+    uint32_t rows;                    /* of all parts */
+    const struct nx_tensors *tensors; /* what tensors came to; NULL for photos, of which is told: */
     uint32_t parts_count;
     const struct nx_rows *parts; /* the same columns and top in each */
-    uint32_t rows, columns, top; /* rows: of all parts */
+    uint32_t columns, top;
     const char *output;
 };
 

@@ -46,7 +46,7 @@ static void change_done(void *user, const struct nx_answer *answers, uint32_t co
 }
 
 static enum nx_status make_head(const struct nx_archive *a, const char *name, const char *recipe,
-                                struct nx_request_head *head, struct nx_err *err)
+                                bool replace, struct nx_request_head *head, struct nx_err *err)
 {
     size_t recipe_bytes = strlen(recipe);
     if (recipe_bytes > NX_RECIPE_BYTES_MAX)
@@ -54,6 +54,7 @@ static enum nx_status make_head(const struct nx_archive *a, const char *name, co
                           recipe_bytes, NX_RECIPE_BYTES_MAX);
     *head =
         (struct nx_request_head){.op = NX_REQUEST_INSTALL,
+                                 .replace = replace,
                                  .format = nx_archive_is_onnx(a) ? NX_FORMAT_ONNX : NX_FORMAT_MXNET,
                                  .synset_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYNSET),
                                  .symbol_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYMBOL),
@@ -65,11 +66,13 @@ static enum nx_status make_head(const struct nx_archive *a, const char *name, co
 }
 
 enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archive,
-                                const char *name, const char *recipe, nx_install_done *done,
-                                void *user, struct nx_install **install, struct nx_err *err)
+                                const char *name, const char *recipe, bool replace,
+                                const struct nx_trace_ids *trace, nx_install_done *done, void *user,
+                                struct nx_install **install, struct nx_err *err)
 {
     struct nx_request_head head;
-    NX_TRY(make_head(archive, name, recipe, &head, err));
+    NX_TRY(make_head(archive, name, recipe, replace, &head, err));
+    head.trace = *trace;
     struct nx_install *i = nx_calloc(1, sizeof *i);
     if (!i)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for an install");

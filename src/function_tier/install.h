@@ -12,10 +12,12 @@ struct nx_install;
 
 typedef void nx_install_done(void *user, const struct nx_err *err); /* NX_OK: installed */
 
-/* Takes the archive over once it says NX_OK. `recipe` may be "". `done` comes from nx_group_poll or from pump, once. */
+/* Takes the archive over once it says NX_OK. `recipe` may be ""; `replace`: in place of the model of
+ * that name, if there is one; `trace`: the request's span. `done` comes from nx_group_poll or from pump, once. */
 enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archive,
-                                const char *name, const char *recipe, nx_install_done *done,
-                                void *user, struct nx_install **install, struct nx_err *err);
+                                const char *name, const char *recipe, bool replace,
+                                const struct nx_trace_ids *trace, nx_install_done *done, void *user,
+                                struct nx_install **install, struct nx_err *err);
 /* After nx_group_poll: sends what there is room for. False: it is over, `done` was called and the install is gone. */
 bool nx_install_pump(struct nx_install *install);
 void nx_install_cancel(struct nx_install *install);

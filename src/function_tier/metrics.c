@@ -286,6 +286,7 @@ static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
 {
     struct nx_http_stats h = nx_http_stats(from->http);
     struct nx_grpc_stats g = nx_grpc_stats(from->grpc);
+    struct nx_spans_figures s = nx_spans_figures(from->spans);
     uint32_t queries;
     uint64_t bytes;
     nx_route_underway(from->route, &queries, &bytes);
@@ -313,6 +314,12 @@ static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
          g.connections_refused},
         {"nexus_grpc_abused_total", "counter", "HTTP/2 connections closed for a flood or an error.",
          g.connections_abused},
+        {"nexus_trace_spans_exported_total", "counter", "Spans that the collector took.",
+         s.exported},
+        {"nexus_trace_spans_dropped_total", "counter",
+         "Spans for which there was no room, or that no collector took.", s.dropped},
+        {"nexus_trace_export_failures_total", "counter", "Posts to the collector that failed.",
+         s.failures},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         head(t, rows[i].name, rows[i].type, rows[i].help);

@@ -13,6 +13,7 @@
 #include "function_tier/http/http_server.h"
 #include "function_tier/pb/pb_status.h"
 #include "function_tier/route.h"
+#include "telemetry/spans.h"
 
 enum { NX_METRICS_MODELS = 128 };
 
@@ -56,6 +57,7 @@ struct nx_metrics_sources {
     const struct nx_route *route;
     const struct nx_http *http;
     const struct nx_grpc *grpc;
+    const struct nx_spans *spans;      /* NULL: none are exported */
     const struct nx_pb_status *status; /* the group, and what its replicas hold */
 };
 

@@ -47,6 +47,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+/* While a model is replaced, its shard tells of two: the one that answers is the model. */
+static void drop_replacements(struct nx_model_list *list)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct nx_model_facts_wire *m = &list->models[i];
+        if (kept == 0 || list->models[kept - 1].tag != m->tag)
+            list->models[kept++] = *m;
+        else if (m->ready)
+            list->models[kept - 1] = *m;
+    }
+    list->count = kept;
+}
+
 enum nx_status nx_model_list_gather(const struct nx_answer *answers, uint32_t answers_count,
                                     struct nx_model_list *list, struct nx_err *err)
 {
@@ -65,8 +79,10 @@ enum nx_status nx_model_list_gather(const struct nx_answer *answers, uint32_t an
     }
     if (status != NX_OK)
         nx_model_list_free(list);
-    else if (list->count)
+    else if (list->count) {
         qsort(list->models, list->count, sizeof *list->models, by_name);
+        drop_replacements(list);
+    }
     return status;
 }
 
@@ -79,4 +95,17 @@ void nx_model_list_free(struct nx_model_list *list)
 const char *nx_model_platform(const struct nx_model_facts_wire *model)
 {
     return model->format == NX_FORMAT_ONNX ? "onnx" : "mxnet_symbol";
+}
+
+bool nx_model_has_batch(const struct nx_tensor_facts *tensor)
+{
+    return tensor->rank > 0 && tensor->dims[0] < 0;
+}
+
+uint32_t nx_model_batch_max(const struct nx_model_facts_wire *model)
+{
+    for (uint32_t i = 0; i < model->inputs_count; i++)
+        if (nx_model_has_batch(&model->inputs[i]))
+            return NX_ROWS_MAX;
+    return 0;
 }

@@ -21,4 +21,8 @@ void nx_model_list_free(struct nx_model_list *list);
 
 const char *nx_model_platform(const struct nx_model_facts_wire *model); /* "mxnet_symbol", … */
 
+/* Has the tensor a batch as its first dimension? And how many rows one request may bring; 0: the model has no batch. */
+bool nx_model_has_batch(const struct nx_tensor_facts *tensor);
+uint32_t nx_model_batch_max(const struct nx_model_facts_wire *model);
+
 #endif

@@ -20,6 +20,7 @@ static const struct nx_endpoint endpoints[] = {
     {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
     {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
     {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
+    {"", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_OPERATIONS, nx_rest_api_description},
     {"nexus", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
     {"nexus/page.css", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_css},
     {"nexus/page.js", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_js},
@@ -49,12 +50,17 @@ static const struct nx_endpoint endpoints[] = {
      nx_rest_v2_unload},
     {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
     {"models", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_list},
+    {"models/?", NX_HTTP_PUT, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_scale},
     {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
     {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
     {"models/?/invoke", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"predictions/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"predictions/?/?", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"invocations", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_invocations},
+    {"predictions/?", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_api_of_model},
+    {"predictions/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
+     nx_rest_predict_1_x},
+    {"predictions/?/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
+     nx_rest_predict_1_x},
+    {"invocations", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
+     nx_rest_invocations},
     {"?/predict", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_0_4},
 };
 
@@ -188,7 +194,7 @@ void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, con
     va_end(args);
     nx_text_init(&t, REPLY_TEXT_MAX);
     write_error(&t, family_of(nx_http_ask(call->x)->path), status, type, message);
-    if (call->endpoint && call->endpoint->flags & NX_ENDPOINT_MANAGES)
+    if (!call->audited && call->endpoint && call->endpoint->flags & NX_ENDPOINT_MANAGES)
         nx_audit(nx_http_ask(call->x)->peer, call->token, nx_http_ask(call->x)->id,
                  "%s %s refused: %s", call->endpoint->path, call->model, message);
     nx_rest_reply_text(call, status, &t);
@@ -256,7 +262,11 @@ static void allow(struct nx_http_exchange *x, unsigned methods)
     static const struct {
         unsigned method;
         const char *name;
-    } names[] = {{NX_HTTP_GET, "GET, HEAD"}, {NX_HTTP_POST, "POST"}, {NX_HTTP_DELETE, "DELETE"}};
+    } names[] = {{NX_HTTP_GET, "GET, HEAD"},
+                 {NX_HTTP_POST, "POST"},
+                 {NX_HTTP_PUT, "PUT"},
+                 {NX_HTTP_DELETE, "DELETE"},
+                 {NX_HTTP_OPTIONS, "OPTIONS"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (methods & names[i].method) {
             size_t len = strlen(text);
@@ -288,6 +298,17 @@ static void tell_when(struct nx_rest_call *call, nx_ns wait)
     call->over_rate = true;
 }
 
+static void tell_refusal(struct nx_rest_call *call, enum nx_auth_verdict verdict,
+                         const struct nx_auth_caller *caller)
+{
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    const char *what = call->endpoint ? call->endpoint->path : "an unknown path";
+    call->audited = verdict != NX_AUTH_LET_IN;
+    if (nx_auth_is_told(verdict, scopes_of(call->endpoint)))
+        nx_audit_refusal(call->rest->config.auth, ask->peer, caller->name, ask->id, what,
+                         caller->sentence);
+}
+
 /* True if the caller was refused. */
 static bool refused_by_token(struct nx_rest_call *call, nx_ns now)
 {
@@ -296,6 +317,8 @@ static bool refused_by_token(struct nx_rest_call *call, nx_ns now)
     enum nx_auth_verdict verdict = nx_auth_check(call->rest->config.auth, header.at, header.len,
                                                  scopes_of(call->endpoint), now, &caller);
     memcpy(call->token, caller.name, sizeof call->token);
+    nx_http_name_caller(call->x, caller.name);
+    tell_refusal(call, verdict, &caller);
     switch (verdict) {
     case NX_AUTH_LET_IN: return false;
     case NX_AUTH_UNKNOWN:
@@ -331,9 +354,8 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     const struct nx_http_ask *ask = nx_http_ask(call->x);
     unsigned flags = call->endpoint->flags;
     uint64_t bytes = announced(ask);
-    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_loopback)
-        nx_rest_refuse(call, 403, NULL,
-                       "models are managed from this machine only (key management)");
+    if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_here)
+        nx_rest_refuse(call, 403, NULL, "%s", nx_manage_refusal);
     else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->takes)
         nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
     else if (!(flags & NX_ENDPOINT_INFERS))
@@ -392,6 +414,8 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
         return;
     }
     call->endpoint = find(ask, call->words, &methods);
+    if (call->endpoint)
+        nx_http_set_route(x, call->endpoint->path);
     if (refused_by_token(call, now))
         return;
     if (!call->endpoint && methods) {
@@ -438,11 +462,10 @@ static const char *refusal(void *ctx, const char *path, int status, const char *
     return json_type;
 }
 
-static void on_reply(void *ctx, const struct nx_http_ask *ask, int status, nx_ns now)
+static void on_reply(void *ctx, const struct nx_http_ask *ask, int status, uint64_t bytes,
+                     nx_ns now)
 {
-    (void)ctx;
-    nx_debug("%s \"%s\" %d, %lld us, request %s", ask->peer, ask->path, status,
-             (long long)((now - ask->begun) / 1000), ask->id);
+    nx_observe_http(((struct nx_rest *)ctx)->config.observer, ask, status, bytes, now);
 }
 
 /* --- asking the shards ---------------------------------------------------------------------------- */
@@ -457,6 +480,7 @@ bool nx_rest_name_model(struct nx_rest_call *call, const char *name)
         return false;
     }
     snprintf(call->model, sizeof call->model, "%s", name);
+    nx_http_set_about(call->x, name);
     return true;
 }
 
@@ -483,12 +507,13 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
         nx_rest_fail(call, &err);
 }
 
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done)
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done)
 {
     struct nx_rest *r = call->rest;
     struct nx_err err;
     uint32_t queries;
     uint64_t bytes, wanted = 0;
+    ask->trace = &nx_http_ask(call->x)->trace;
     nx_route_underway(r->route, &queries, &bytes);
     for (uint32_t i = 0; i < ask->bodies_count; i++)
         wanted += ask->bodies[i].len;
@@ -528,11 +553,14 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     r->status = group_status;
     snprintf(r->model_store, sizeof r->model_store, "%s", config->model_store);
     r->config.model_store = r->model_store;
+    snprintf(r->only_model, sizeof r->only_model, "%s", config->only_model);
     if (r->config.body_bytes_max > r->config.bytes_max)
         r->config.body_bytes_max = r->config.bytes_max; /* more could never be let in */
     struct nx_http_limits limits = nx_http_limits_default();
     limits.body_bytes_max = r->config.body_bytes_max;
-    struct nx_http_service service = {r, on_head, on_request, on_cancel, refusal, on_reply};
+    limits.handling_timeout_ns = config->response_timeout_ns;
+    struct nx_http_service service = {
+        r, on_head, on_request, on_cancel, refusal, on_reply, config->observer->spans != NULL};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
         free(r);

@@ -15,6 +15,7 @@
 #include "function_tier/group_status.h"
 #include "function_tier/http/http_server.h"
 #include "function_tier/metrics.h"
+#include "function_tier/observe.h"
 #include "function_tier/route.h"
 
 struct nx_rest;
@@ -24,13 +25,16 @@ enum nx_compat { NX_COMPAT_BOTH, NX_COMPAT_0_4, NX_COMPAT_1_X };
 
 struct nx_rest_config {
     const char *model_store; /* "": models cannot be registered by url */
+    const char *only_model;  /* what /invocations means by default; "": nothing */
     bool manage_anywhere;
     enum nx_compat compat;
     uint32_t requests_max; /* inferences under way by HTTP */
     uint64_t bytes_max;    /* of their bodies */
     uint64_t body_bytes_max;
-    uint64_t seed;        /* of request ids */
-    struct nx_auth *auth; /* outlives the services; NULL: everybody may */
+    nx_ns response_timeout_ns;    /* of the group: then 504 */
+    uint64_t seed;                /* of request ids */
+    struct nx_auth *auth;         /* outlives the services; NULL: everybody may */
+    struct nx_observer *observer; /* outlives the services */
 };
 
 enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route *route,

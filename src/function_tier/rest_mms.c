@@ -5,12 +5,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { TOP = 5, PARTS_MAX = 16 };
 
 static const char field_name[] = "data";
 
 /* --- the photo ------------------------------------------------------------------------------------ */
+
+/* A part that says nothing of its type may be a photo, and so may bytes. */
+static bool may_be_photo(struct nx_http_span content_type)
+{
+    struct nx_http_span type = nx_http_media_type(content_type);
+    return type.len == 0 || nx_http_span_is(type, "application/octet-stream") ||
+           nx_http_span_is(type, "binary/octet-stream") ||
+           (type.len > 6 && strncasecmp(type.at, "image/", 6) == 0);
+}
 
 /* The part called data; or, as 1.x clients name it as they like, the only part. */
 static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo)
@@ -19,6 +29,7 @@ static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo
     struct nx_http_multipart m;
     struct nx_http_part part;
     struct nx_err err;
+    struct nx_http_span type = {0};
     int parts = 0;
     bool named = false;
     enum nx_status status = nx_http_multipart_init(
@@ -30,12 +41,17 @@ static bool photo_of_form(struct nx_rest_call *call, struct nx_infer_span *photo
         parts++;
         named = strcmp(part.name, field_name) == 0;
         *photo = (struct nx_infer_span){part.bytes, part.len};
+        type = part.content_type;
     }
     if (status != NX_OK && status != NX_NOT_FOUND)
         nx_rest_refuse(call, 400, NULL, "%s", err.text);
     else if (!named && (parts != 1 || call->nested_reply))
         nx_rest_refuse(call, 400, NULL, "This end point is expecting a data_name of %s.",
                        field_name);
+    else if (!may_be_photo(type))
+        nx_rest_refuse(call, 400, NULL,
+                       "The input is of MIME type %.*s, image/jpeg or image/png was expected.",
+                       type.len < 80 ? (int)type.len : 80, type.at);
     else
         return true;
     return false;
@@ -133,7 +149,9 @@ void nx_rest_invocations(struct nx_rest_call *call, nx_ns now)
     struct nx_err err;
     enum nx_status status =
         nx_http_query(nx_http_ask(call->x), "model_name", model, sizeof model, &err);
-    if (status == NX_NOT_FOUND)
+    if (status == NX_NOT_FOUND && call->rest->only_model[0])
+        predict(call, call->rest->only_model);
+    else if (status == NX_NOT_FOUND)
         nx_rest_refuse(call, 400, NULL, "Parameter model_name is required.");
     else if (status != NX_OK)
         nx_rest_fail(call, &err);

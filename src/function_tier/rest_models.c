@@ -2,13 +2,11 @@
 
 #include "function_tier/http/http_multipart.h"
 #include "function_tier/http/json_read.h"
-#include "function_tier/model_list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LIST_MAX = 100, LIST_TEXT_MAX = 64 << 20 };
+#include <strings.h>
 
 /* --- parameters: query, urlencoded body or JSON body, in this order -------------------------------- */
 
@@ -50,26 +48,78 @@ static enum nx_status parameter(const struct nx_http_ask *ask, const char *name,
     return nx_http_form_value(form, name, dst, cap, err);
 }
 
-/* What the Model Server knows and we have no use for is checked all the same: a typing error must not pass. */
-static enum nx_status check_numbers(const struct nx_http_ask *ask, struct nx_err *err)
+/* *value keeps its default if the parameter is not given. */
+static enum nx_status number(const struct nx_http_ask *ask, const char *name, long *value,
+                             struct nx_err *err)
 {
-    static const char *const names[] = {"batch_size", "max_batch_delay", "initial_workers",
-                                        "response_timeout"};
     char text[32];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        enum nx_status status = parameter(ask, names[i], text, sizeof text, err);
-        if (status == NX_NOT_FOUND)
-            continue;
-        if (status != NX_OK)
-            return status;
-        if (text[0] == 0 || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9)
-            return nx_err_set(err, NX_INVALID, "Parameter %s must be an integer, got '%s'",
-                              names[i], text);
-    }
+    enum nx_status status = parameter(ask, name, text, sizeof text, err);
+    if (status == NX_NOT_FOUND)
+        return NX_OK;
+    if (status != NX_OK)
+        return status;
+    bool minus_one = strcmp(text, "-1") == 0 && strcmp(name, "timeout") == 0; /* none, there */
+    if (!minus_one &&
+        (text[0] == 0 || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9))
+        return nx_err_set(err, NX_INVALID, "Parameter %s must be an integer, got '%s'", name, text);
+    *value = strtol(text, NULL, 10);
     return NX_OK;
 }
 
+static enum nx_status flag(const struct nx_http_ask *ask, const char *name, bool *value,
+                           struct nx_err *err)
+{
+    char text[32];
+    enum nx_status status = parameter(ask, name, text, sizeof text, err);
+    if (status == NX_NOT_FOUND)
+        return NX_OK;
+    if (status != NX_OK)
+        return status;
+    *value = strcasecmp(text, "true") == 0;
+    if (*value || strcasecmp(text, "false") == 0)
+        return NX_OK;
+    return nx_err_set(err, NX_INVALID, "Parameter %s must be true or false, got '%s'", name, text);
+}
+
+/* Of a Python that does not run here: a name that is none is refused all the same. */
+static enum nx_status check_runtime(const struct nx_http_ask *ask, struct nx_err *err)
+{
+    char text[32];
+    enum nx_status status = parameter(ask, "runtime", text, sizeof text, err);
+    if (status == NX_NOT_FOUND ||
+        (status == NX_OK && (strcmp(text, "python") == 0 || strcmp(text, "python2") == 0 ||
+                             strcmp(text, "python3") == 0)))
+        return NX_OK;
+    return status != NX_OK ? status
+                           : nx_err_set(err, NX_INVALID, "Invalid RuntimeType value: %s", text);
+}
+
+/* What the Model Server knows and we have no use for is checked all the same: a typing error must not pass. */
+static enum nx_status check_register(const struct nx_http_ask *ask, struct nx_rest_call *call,
+                                     struct nx_err *err)
+{
+    static const char *const names[] = {"batch_size", "max_batch_delay", "response_timeout"};
+    long value = 0, workers = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        NX_TRY(number(ask, names[i], &value, err));
+    NX_TRY(number(ask, "initial_workers", &workers, err));
+    call->wants_workers = workers > 0;
+    NX_TRY(flag(ask, "synchronous", &call->synchronous, err));
+    NX_TRY(flag(ask, "replace", &call->replaces, err));
+    return check_runtime(ask, err);
+}
+
 /* --- registering ---------------------------------------------------------------------------------- */
+
+/* A model has one worker for each replica, and no more can be had: who asks for some is told what the Model Server tells. */
+static void reply_scaled(struct nx_rest_call *call)
+{
+    struct nx_text t;
+    nx_text_init(&t, 1024);
+    nx_text_printf(&t, "{\n  \"status\": \"%s\"\n}\n",
+                   call->synchronous ? "Workers scaled" : "Processing worker updates...");
+    nx_rest_reply_text(call, call->synchronous ? 200 : 202, &t);
+}
 
 static void registered(void *user, const struct nx_err *err)
 {
@@ -87,6 +137,10 @@ static void registered(void *user, const struct nx_err *err)
         nx_rest_fail(call, err);
     } else {
         nx_audit(ask->peer, call->token, ask->id, "model %s registered", call->model);
+        if (call->wants_workers) {
+            reply_scaled(call);
+            return;
+        }
         nx_text_init(&t, 1024);
         if (v2)
             nx_text_add(&t, "{}\n");
@@ -112,8 +166,9 @@ static void install(struct nx_rest_call *call, struct nx_archive *archive, const
 {
     struct nx_err err;
     call->rest->installs = true;
-    if (nx_install_start(call->rest->route, archive, call->model, recipe, registered, call,
-                         &call->install, &err) == NX_OK)
+    if (nx_install_start(call->rest->route, archive, call->model, recipe, call->replaces,
+                         &nx_http_ask(call->x)->trace, registered, call, &call->install,
+                         &err) == NX_OK)
         return;
     nx_archive_close(archive);
     nx_rest_fail(call, &err);
@@ -134,17 +189,6 @@ static void install_url(struct nx_rest_call *call, const char *url, const char *
         install(call, archive, recipe);
 }
 
-static void name_of_url(const char *url, char *name, size_t cap)
-{
-    size_t len = strnlen(url, cap - 1); /* an url that is longer than a name is refused as such */
-    memcpy(name, url, len);
-    name[len] = 0;
-    char *dot = strrchr(name, '.');
-    if (dot && dot > name &&
-        (strcmp(dot, ".model") == 0 || strcmp(dot, ".mar") == 0 || strcmp(dot, ".zip") == 0))
-        *dot = 0;
-}
-
 void nx_rest_register(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
@@ -157,7 +201,7 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
         nx_err_set(&err, status = NX_INVALID, "Parameter url is required.");
     if (status == NX_OK &&
         (status = parameter(ask, "model_name", name, sizeof name, &err)) == NX_NOT_FOUND) {
-        name_of_url(url, name, sizeof name);
+        nx_archive_name(url, name, sizeof name);
         status = NX_OK;
     }
     if (status == NX_OK &&
@@ -166,9 +210,11 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
         status = NX_OK;
     }
     if (status == NX_OK)
-        status = check_numbers(ask, &err);
+        status = check_register(ask, call, &err);
     if (status != NX_OK)
         nx_rest_fail(call, &err);
+    else if (nx_archive_check_url(url, &err) != NX_OK)
+        refuse_archive(call, &err);
     else if (!nx_model_name_ok(name))
         nx_rest_refuse(
             call, 400, NULL,
@@ -189,6 +235,7 @@ void nx_rest_v2_load(struct nx_rest_call *call, nx_ns now)
     struct nx_err err;
     if (!nx_rest_name_model(call, call->words[0]))
         return;
+    call->replaces = true; /* load is reload, too */
     if (nx_archive_find(r->model_store, call->model, &archive, &err) != NX_OK)
         refuse_archive(call, &err);
     else
@@ -219,7 +266,7 @@ static void removed(void *user, const struct nx_answer *answers, uint32_t count)
 
 static void unregister(struct nx_rest_call *call)
 {
-    struct nx_request_head head = {.op = NX_REQUEST_REMOVE};
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .trace = nx_http_ask(call->x)->trace};
     struct nx_err err;
     if (!nx_rest_name_model(call, call->words[0]))
         return;
@@ -241,143 +288,41 @@ void nx_rest_v2_unload(struct nx_rest_call *call, nx_ns now)
     unregister(call);
 }
 
-/* --- listing -------------------------------------------------------------------------------------- */
+/* --- scaling -------------------------------------------------------------------------------------- */
 
-/* A page of the list: 1 … LIST_MAX models from `next_page_token` on. False: refused. */
-static bool read_page(struct nx_rest_call *call, uint32_t *from, uint32_t *limit)
+static void found(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
 {
-    static const char *const names[] = {"next_page_token", "limit"};
-    uint32_t values[] = {0, LIST_MAX};
-    for (int i = 0; i < 2; i++) {
-        char text[16];
-        struct nx_err err;
-        enum nx_status status =
-            nx_http_query(nx_http_ask(call->x), names[i], text, sizeof text, &err);
-        if (status == NX_NOT_FOUND)
-            continue;
-        if (status != NX_OK || text[0] == 0 || strspn(text, "0123456789") != strlen(text) ||
-            strlen(text) > 9) {
-            nx_rest_refuse(call, 400, NULL, "Parameter %s must be an integer, got '%s'", names[i],
-                           status == NX_OK ? text : "what is none");
-            return false;
-        }
-        values[i] = (uint32_t)strtoul(text, NULL, 10);
-    }
-    *from = values[0];
-    *limit = values[1] < 1 ? 1 : values[1] > LIST_MAX ? LIST_MAX : values[1];
-    return true;
+    (void)answers, (void)count;
+    reply_scaled(call);
 }
 
-static void write_page(const struct nx_model_list *list, uint32_t from, uint32_t limit,
-                       struct nx_text *t)
+static enum nx_status check_scale(const struct nx_http_ask *ask, struct nx_rest_call *call,
+                                  struct nx_err *err)
 {
-    uint32_t i = from;
-    nx_text_add(t, "{\n");
-    if (from + limit < list->count)
-        nx_text_printf(t, "  \"nextPageToken\": \"%u\",\n", from + limit);
-    nx_text_add(t, "  \"models\": [");
-    for (; i < list->count && i < from + limit; i++) {
-        nx_text_printf(t, "%s\n    {\n      \"modelName\": ", i > from ? "," : "");
-        nx_text_json(t, list->models[i].name, strlen(list->models[i].name));
-        nx_text_printf(t, ",\n      \"modelUrl\": \"\",\n      \"tag\": %u\n    }",
-                       list->models[i].tag);
-    }
-    nx_text_add(t, i > from ? "\n  ]\n}\n" : "]\n}\n");
+    long least = 1, ignored = 0;
+    NX_TRY(number(ask, "min_worker", &least, err));
+    long most = least;
+    NX_TRY(number(ask, "max_worker", &most, err));
+    NX_TRY(number(ask, "number_gpu", &ignored, err));
+    NX_TRY(number(ask, "timeout", &ignored, err));
+    NX_TRY(flag(ask, "synchronous", &call->synchronous, err));
+    if (most < least)
+        return nx_err_set(err, NX_INVALID, "max_worker cannot be less than min_worker.");
+    if (most == 0)
+        return nx_err_set(err, NX_INVALID,
+                          "a registered model is always served; DELETE /models/%s ends that",
+                          call->model);
+    return NX_OK;
 }
 
-static void listed(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
-{
-    struct nx_model_list list;
-    struct nx_err err;
-    struct nx_text t;
-    uint32_t from, limit;
-    if (!read_page(call, &from, &limit))
-        return;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
-        nx_rest_fail(call, &err);
-        return;
-    }
-    nx_text_init(&t, LIST_TEXT_MAX);
-    write_page(&list, from, limit, &t);
-    nx_model_list_free(&list);
-    nx_rest_reply_text(call, 200, &t);
-}
-
-void nx_rest_list(struct nx_rest_call *call, nx_ns now)
+void nx_rest_scale(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    nx_rest_ask(call, NX_REQUEST_LIST, listed);
-}
-
-static void described(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
-{
-    struct nx_model_list list;
     struct nx_err err;
-    struct nx_text t;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
-        nx_rest_fail(call, &err);
+    if (!nx_rest_name_model(call, call->words[0]))
         return;
-    }
-    const struct nx_model_facts_wire *m = &list.models[0];
-    nx_text_init(&t, 1 << 20);
-    nx_text_add(&t, "{\n  \"modelName\": ");
-    nx_text_json(&t, call->model, strlen(call->model));
-    nx_text_printf(&t,
-                   ",\n  \"modelVersion\": \"1\",\n  \"modelUrl\": \"\",\n  \"tag\": %u,\n"
-                   "  \"engine\": \"%s\",\n  \"runtime\": \"%s\",\n  \"minWorkers\": 1,\n"
-                   "  \"maxWorkers\": 1,\n  \"batchSize\": 1,\n  \"maxBatchDelay\": 0,\n"
-                   "  \"loadedAtStartup\": false,\n  \"workers\": [\n    {\n      \"id\": \"1\",\n"
-                   "      \"status\": \"%s\",\n      \"gpu\": false,\n      \"memoryUsage\": %llu\n"
-                   "    }\n  ]\n}\n",
-                   m->tag, m->format == NX_FORMAT_ONNX ? "ONNX" : "MXNet", m->backend,
-                   m->ready ? "READY" : "LOADING", (unsigned long long)m->memory_bytes);
-    nx_model_list_free(&list);
-    nx_rest_reply_text(call, 200, &t);
-}
-
-void nx_rest_describe(struct nx_rest_call *call, nx_ns now)
-{
-    (void)now;
-    if (nx_rest_name_model(call, call->words[0]))
-        nx_rest_ask(call, NX_REQUEST_DESCRIBE, described);
-}
-
-/* Triton's index; of a body, only that it is JSON. */
-static void indexed(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
-{
-    struct nx_model_list list;
-    struct nx_err err;
-    struct nx_text t;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
+    if (check_scale(nx_http_ask(call->x), call, &err) != NX_OK)
         nx_rest_fail(call, &err);
-        return;
-    }
-    nx_text_init(&t, LIST_TEXT_MAX);
-    nx_text_add(&t, "[");
-    for (uint32_t i = 0; i < list.count; i++) {
-        nx_text_add(&t, i ? ",{\"name\":" : "{\"name\":");
-        nx_text_json(&t, list.models[i].name, strlen(list.models[i].name));
-        nx_text_printf(&t, ",\"version\":\"1\",\"state\":\"%s\",\"reason\":\"\"}",
-                       list.models[i].ready ? "READY" : "LOADING");
-    }
-    nx_text_add(&t, "]\n");
-    nx_model_list_free(&list);
-    nx_rest_reply_text(call, 200, &t);
-}
-
-void nx_rest_v2_index(struct nx_rest_call *call, nx_ns now)
-{
-    (void)now;
-    const struct nx_http_ask *ask = nx_http_ask(call->x);
-    struct nx_json j;
-    struct nx_err err;
-    nx_json_init(&j, ask->body, ask->body_bytes, &err);
-    if (ask->body_bytes > 0) {
-        nx_json_skip(&j);
-        if (nx_json_end(&j) != NX_OK) {
-            nx_rest_fail(call, &err);
-            return;
-        }
-    }
-    nx_rest_ask(call, NX_REQUEST_LIST, indexed);
+    else
+        nx_rest_ask(call, NX_REQUEST_DESCRIBE, found);
 }

@@ -37,7 +37,8 @@ static void metrics_told(void *user, const struct nx_pb_status *status)
 {
     struct nx_rest_call *call = user;
     struct nx_rest *r = call->rest;
-    struct nx_metrics_sources from = {r->route, r->http, r->grpc, status};
+    struct nx_metrics_sources from = {r->route, r->http, r->grpc, r->config.observer->spans,
+                                      status};
     struct nx_text t;
     call->status = NULL;
     nx_text_init(&t, METRICS_TEXT_MAX);
@@ -86,29 +87,4 @@ void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now)
     nx_text_init(&t, METRICS_TEXT_MAX);
     nx_metrics_write_triton(call->rest->metrics, &t);
     reply_metrics(call, &t);
-}
-
-/* What a Model Server client looks for here: the paths. */
-void nx_rest_api_description(struct nx_rest_call *call, nx_ns now)
-{
-    (void)now;
-    static const char text[] =
-        "{\"openapi\":\"3.0.1\",\"info\":{\"title\":\"nexus\",\"version\":\"" NX_VERSION "\"},"
-        "\"paths\":{"
-        "\"/"
-        "ping\":{\"get\":{\"operationId\":\"ping\",\"responses\":{\"200\":{\"description\":"
-        "\"Health\"}}}},"
-        "\"/predictions/{model_name}\":{\"post\":{\"operationId\":\"predictions\","
-        "\"parameters\":[{\"name\":\"model_name\",\"in\":\"path\",\"required\":true,"
-        "\"schema\":{\"type\":\"string\"}}],\"requestBody\":{\"content\":{\"image/jpeg\":{},"
-        "\"multipart/form-data\":{}}},\"responses\":{\"200\":{\"description\":\"Top "
-        "categories\"}}}},"
-        "\"/"
-        "models\":{\"get\":{\"operationId\":\"listModels\",\"responses\":{\"200\":{\"description\":"
-        "\"Models\"}}},\"post\":{\"operationId\":\"registerModel\",\"parameters\":[{\"name\":"
-        "\"url\","
-        "\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"}}],\"responses\":{"
-        "\"200\":"
-        "{\"description\":\"Registered\"}}}}}}\n";
-    nx_rest_reply(call, 200, "application/json", text, strlen(text));
 }

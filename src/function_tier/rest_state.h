@@ -3,7 +3,9 @@
  *   rest.c         endpoints, admission, errors, life of a call
  *   rest_ops.c     /ping, /metrics, /nexus/status
  *   rest_mms.c     predictions in both dialects of MXNet Model Server
- *   rest_models.c  management: /models, and v2's repository
+ *   rest_models.c  management: registering, removing, scaling, by /models and by v2's repository
+ *   rest_list.c    what there is: lists and descriptions, of both
+ *   rest_describe.c  what paths there are
  *   rest_page.c    the page at /
  *   rest_v2.c      Open Inference Protocol: health, metadata, infer */
 #ifndef NX_FUNCTION_TIER_REST_STATE_H
@@ -13,6 +15,7 @@
 #include "function_tier/audit.h"
 #include "function_tier/infer.h"
 #include "function_tier/install.h"
+#include "function_tier/model_list.h"
 #include "function_tier/rest.h"
 #include "function_tier/v2_request.h"
 
@@ -53,13 +56,16 @@ struct nx_rest_call {
     struct nx_status_ask *status;
     struct nx_v2_request *v2; /* of an inference */
     bool over_rate;           /* Retry-After is set */
+    bool audited;             /* a refusal that the audit was told, or need not be */
     bool nested_reply;        /* Model Server 0.4 */
+    bool wants_workers, synchronous, replaces; /* of a registration */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };
 
 struct nx_rest {
     struct nx_rest_config config;
     char model_store[256];
+    char only_model[NX_MODEL_NAME_BYTES]; /* "": not exactly one is loaded at start */
     struct nx_route *route;
     struct nx_metrics *metrics;
     struct nx_group_status *status;
@@ -93,7 +99,11 @@ bool nx_rest_name_model(struct nx_rest_call *call, const char *name);
 void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
                  void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
                               uint32_t count));
-void nx_rest_infer(struct nx_rest_call *call, const struct nx_infer_ask *ask, nx_infer_done *done);
+/* The models that `answers` tell of. False: refused. */
+bool nx_rest_gather(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
+                    struct nx_model_list *list);
+/* As a part of the call's trace. */
+void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done);
 /* To be called first in an nx_infer_done: counts; false: it failed, and the call is over. */
 bool nx_rest_inferred(struct nx_rest_call *call, const struct nx_infer_result *result);
 
@@ -106,11 +116,13 @@ void nx_rest_page(struct nx_rest_call *call, nx_ns now);
 void nx_rest_page_css(struct nx_rest_call *call, nx_ns now);
 void nx_rest_page_js(struct nx_rest_call *call, nx_ns now);
 void nx_rest_api_description(struct nx_rest_call *call, nx_ns now);
+void nx_rest_api_of_model(struct nx_rest_call *call, nx_ns now);
 void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now);
 void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now);
 void nx_rest_invocations(struct nx_rest_call *call, nx_ns now);
 void nx_rest_register(struct nx_rest_call *call, nx_ns now);
 void nx_rest_unregister(struct nx_rest_call *call, nx_ns now);
+void nx_rest_scale(struct nx_rest_call *call, nx_ns now);
 void nx_rest_list(struct nx_rest_call *call, nx_ns now);
 void nx_rest_describe(struct nx_rest_call *call, nx_ns now);
 void nx_rest_v2_live(struct nx_rest_call *call, nx_ns now);

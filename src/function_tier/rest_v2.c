@@ -2,7 +2,6 @@
 
 #include "function_tier/http/http_multipart.h"
 #include "function_tier/http/json_read.h"
-#include "function_tier/model_list.h"
 #include "function_tier/v2_json.h"
 
 #include <stdio.h>
@@ -71,7 +70,7 @@ static void write_tensors(struct nx_text *t, const struct nx_tensor_facts *tenso
     for (uint32_t i = 0; i < count; i++) {
         nx_text_add(t, i ? ",{\"name\":" : "{\"name\":");
         nx_text_json(t, tensors[i].name, strlen(tensors[i].name));
-        nx_text_add(t, ",\"datatype\":\"FP32\",\"shape\":");
+        nx_text_printf(t, ",\"datatype\":\"%s\",\"shape\":", nx_tensor_type_name(tensors[i].type));
         write_shape(t, &tensors[i], 0);
         nx_text_add(t, "}");
     }
@@ -98,8 +97,9 @@ static void write_config_tensors(struct nx_text *t, const struct nx_tensor_facts
     for (uint32_t i = 0; i < count; i++) {
         nx_text_add(t, i ? ",{\"name\":" : "{\"name\":");
         nx_text_json(t, tensors[i].name, strlen(tensors[i].name));
-        nx_text_add(t, ",\"data_type\":\"TYPE_FP32\",\"dims\":");
-        write_shape(t, &tensors[i], 1);
+        nx_text_printf(
+            t, ",\"data_type\":\"TYPE_%s\",\"dims\":", nx_tensor_type_name(tensors[i].type));
+        write_shape(t, &tensors[i], nx_model_has_batch(&tensors[i]));
         nx_text_add(t, "}");
     }
     nx_text_add(t, "]");
@@ -110,7 +110,7 @@ static void write_config(struct nx_text *t, const char *name, const struct nx_mo
     nx_text_add(t, "{\"name\":");
     nx_text_json(t, name, strlen(name));
     nx_text_printf(t, ",\"platform\":\"%s\",\"backend\":\"%s\",\"max_batch_size\":%d,\"input\":",
-                   nx_model_platform(m), m->backend, NX_ROWS_MAX);
+                   nx_model_platform(m), m->backend, nx_model_batch_max(m));
     write_config_tensors(t, m->inputs, m->inputs_count);
     nx_text_add(t, ",\"output\":");
     write_config_tensors(t, m->outputs, m->outputs_count);
@@ -123,11 +123,10 @@ static void reply_model(struct nx_rest_call *call, const struct nx_answer *answe
                                       const struct nx_model_facts_wire *model))
 {
     struct nx_model_list list;
-    struct nx_err err;
     struct nx_text t;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
-        nx_rest_fail(call, &err);
-    } else if (list.count == 0 || !list.models[0].ready) {
+    if (!nx_rest_gather(call, answers, count, &list))
+        return;
+    if (list.count == 0 || !list.models[0].ready) {
         nx_model_list_free(&list);
         nx_rest_refuse(call, 503, NULL, "model '%s' is being installed; try again", call->model);
     } else {
@@ -208,12 +207,9 @@ static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *
 static void stats_told(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
 {
     struct nx_model_list list;
-    struct nx_err err;
     struct nx_text t;
-    if (nx_model_list_gather(answers, count, &list, &err) != NX_OK) {
-        nx_rest_fail(call, &err);
+    if (!nx_rest_gather(call, answers, count, &list))
         return;
-    }
     nx_text_init(&t, INFER_TEXT_MAX);
     nx_text_add(&t, "{\"model_stats\":[");
     for (uint32_t i = 0; i < list.count; i++) {
@@ -240,18 +236,20 @@ void nx_rest_v2_stats(struct nx_rest_call *call, nx_ns now)
 static void inferred(void *user, const struct nx_infer_result *result)
 {
     struct nx_rest_call *call = user;
+    struct nx_v2_reply reply;
     struct nx_text t;
     struct nx_err err;
     size_t json_bytes;
     bool binary;
     if (!nx_rest_inferred(call, result))
         return;
-    if (nx_v2_check_result(call->v2, result, &err) != NX_OK) {
+    if (nx_v2_reply_make(call->v2, result, &reply, &err) != NX_OK) {
         nx_rest_fail(call, &err);
         return;
     }
     nx_text_init(&t, INFER_TEXT_MAX);
-    nx_v2_json_write(call->v2, result, &t, &json_bytes, &binary);
+    nx_v2_json_write(call->v2, &reply, &t, &json_bytes, &binary);
+    nx_v2_reply_free(&reply);
     if (binary && !t.bad) {
         char length[24];
         snprintf(length, sizeof length, "%zu", json_bytes);

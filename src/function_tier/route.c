@@ -1,7 +1,7 @@
 #include "function_tier/route_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 #include "common/nx_assert.h"
 
 #include <stdlib.h>
@@ -47,16 +47,6 @@ static void give_up(struct nx_route_request *q, uint32_t aimed)
     nx_route_drop(q);
 }
 
-enum nx_status nx_route_infer(struct nx_route *r, const uint32_t *tags, uint32_t tags_count,
-                              uint8_t *photo, uint64_t photo_bytes, nx_ns deadline_ns,
-                              nx_route_done *done, void *user, struct nx_route_request **request,
-                              struct nx_err *err)
-{
-    struct nx_request_head head = {.op = NX_REQUEST_INFER};
-    return nx_route_ask(r, &head, tags, tags_count, photo, photo_bytes, deadline_ns, done, user,
-                        request, err);
-}
-
 enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
                             const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
                             uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
@@ -80,8 +70,8 @@ enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *he
     }
     *request = q;
     for (uint32_t i = 0; i < tags_count; i++) {
-        nx_debug("tag %u: a photo of %llu bytes goes to rank %u", tags[i],
-                 (unsigned long long)photo_bytes, q->legs[i].peer);
+        nx_log_traced(NX_LOG_DEBUG, &head->trace, "tag %u: %llu bytes go to rank %u", tags[i],
+                      (unsigned long long)photo_bytes, q->legs[i].peer);
         nx_leg_push(&q->legs[i]);
     }
     return NX_OK;
@@ -123,7 +113,6 @@ static uint32_t aim_at_replicas(struct nx_route_request *q, uint32_t shard, uint
         nx_rank rank = (nx_rank)__builtin_ctzll(left);
         leg->request = q;
         leg->shard = shard;
-        leg->node = nx_group_view(q->route->group)->members[rank].node;
         nx_leg_aim(leg, rank);
     }
     return first;
@@ -178,6 +167,7 @@ void nx_route_cancel(struct nx_route_request *q)
         if (leg->done)
             continue;
         q->route->outstanding[leg->peer]--;
+        nx_leg_trace(leg, &(struct nx_err){NX_CANCELLED, "nobody waits any more"});
         if (leg->stream)
             nx_query_cancel(q->route->group, leg->stream);
     }
@@ -345,6 +335,11 @@ void nx_route_attach(struct nx_route *route, struct nx_group *group)
 {
     route->group = group;
     route->down = (struct nx_err){0};
+}
+
+void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans)
+{
+    route->spans = spans;
 }
 
 void nx_route_detach(struct nx_route *r, const struct nx_err *why)

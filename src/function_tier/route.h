@@ -19,6 +19,7 @@
 #include "categorizer/categorizer_wire.h"
 #include "function_tier/view_history.h"
 #include "group/group.h"
+#include "telemetry/spans.h"
 
 enum {
     NX_ROUTE_TAGS_MAX = 64, /* of one photo */
@@ -41,20 +42,17 @@ const struct nx_group_upcalls *nx_route_upcalls(
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
 /* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
 void nx_route_detach(struct nx_route *route, const struct nx_err *why);
+/* Each question becomes a span, kind CLIENT, in the trace that its head has. Before the first of them. */
+void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
 /* Room for a photo before its bytes come: NX_UNAVAILABLE over the bound. Give back what infer did not take. */
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
 void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
 
-/* `photo` is malloc'd and reserved; the route owns both from NX_OK on. 1 <= tags_count <= NX_ROUTE_TAGS_MAX. */
-enum nx_status nx_route_infer(struct nx_route *route, const uint32_t *tags, uint32_t tags_count,
-                              uint8_t *photo, uint64_t photo_bytes, nx_ns deadline_ns,
-                              nx_route_done *done, void *user, struct nx_route_request **request,
-                              struct nx_err *err);
-
-/* The same for a head of the caller's: INFER with a name and a want, DESCRIBE, LIST. Each of `tags` is asked with it; a LIST
- * of shard i is a question to tag i. `body` may be NULL. */
+/* INFER, DESCRIBE or LIST: each of `tags` is asked with the head; a LIST of shard i is a question to tag i. Each question is a span
+ * of its own below head->trace, if there is one. `body` is malloc'd and reserved; the route owns both from NX_OK on. It may be
+ * NULL. 1 <= tags_count <= NX_ROUTE_TAGS_MAX. */
 enum nx_status nx_route_ask(struct nx_route *route, const struct nx_request_head *head,
                             const uint32_t *tags, uint32_t tags_count, uint8_t *body,
                             uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,

@@ -2,7 +2,7 @@
 #include "function_tier/route_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
+#include "common/log_traced.h"
 #include "common/nx_assert.h"
 
 #include <stdlib.h>
@@ -135,10 +135,42 @@ void nx_route_drop(struct nx_route_request *q)
     free(q);
 }
 
+static const char *name_of(enum nx_request op)
+{
+    switch (op) {
+    case NX_REQUEST_INFER: return "ask infer";
+    case NX_REQUEST_INSTALL: return "ask install";
+    case NX_REQUEST_REMOVE: return "ask remove";
+    case NX_REQUEST_LIST: return "ask list";
+    case NX_REQUEST_DESCRIBE: return "ask describe";
+    }
+    return "ask";
+}
+
+void nx_leg_trace(const struct nx_leg *leg, const struct nx_err *err)
+{
+    const struct nx_route_request *q = leg->request;
+    struct nx_span *span =
+        nx_spans_take(q->route->spans, &leg->trace, NX_SPAN_CLIENT, name_of(q->head.op));
+    if (!span)
+        return;
+    span->begun = leg->aimed;
+    span->ended = nx_clock_wall();
+    nx_span_number(span, "nexus.node", leg->node);
+    nx_span_number(span, "nexus.shard", leg->shard);
+    nx_span_number(span, "nexus.tag", leg->tag);
+    nx_span_number(span, "nexus.bytes", (int64_t)q->body_bytes);
+    nx_span_number(span, "nexus.resends", leg->resends);
+    if (err->status != NX_OK)
+        nx_span_fail(span, err->text[0] ? err->text : nx_status_text(err->status));
+    nx_spans_put(q->route->spans, span);
+}
+
 void nx_leg_finish(struct nx_leg *leg, const struct nx_answer *answer)
 {
     struct nx_route_request *q = leg->request;
     nx_assert(!leg->done);
+    nx_leg_trace(leg, &answer->err);
     leg->done = true;
     q->route->outstanding[leg->peer]--;
     q->answers[leg - q->legs] = *answer;
@@ -168,6 +200,11 @@ void nx_leg_aim(struct nx_leg *leg, nx_rank peer)
     struct nx_request_head head = q->head;
     head.tag = leg->tag;
     head.time_left_ns = time_left(q->deadline_ns);
+    if (nx_trace_is_there(&q->head.trace))
+        nx_trace_child(&q->route->prng, &q->head.trace, &leg->trace);
+    head.trace = leg->trace;
+    leg->node = nx_group_view(q->route->group)->members[peer].node;
+    leg->aimed = q->route->spans ? nx_clock_wall() : 0;
     leg->head_bytes = nx_request_encode(&head, leg->head, sizeof leg->head);
     nx_assert(leg->head_bytes > 0);
     leg->peer = peer;
@@ -257,8 +294,9 @@ bool nx_leg_send_again(struct nx_leg *leg)
         (changes && !q->copy.whole_so_far) || nx_clock_now() >= q->deadline_ns ||
         nx_route_choose_replica(r, leg->shard, NX_RANK_BIT(leg->peer), &peer, NULL) != NX_OK)
         return false;
-    nx_debug("tag %u: sent again, to rank %u", leg->tag, peer);
+    nx_log_traced(NX_LOG_DEBUG, &q->head.trace, "tag %u: sent again, to rank %u", leg->tag, peer);
     r->outstanding[leg->peer]--;
+    nx_leg_trace(leg, &(struct nx_err){NX_PEER_DOWN, "its replica is gone, or cannot: sent again"});
     leg->resends++;
     nx_leg_aim(leg, peer);
     nx_leg_push(leg);

@@ -18,12 +18,14 @@ struct nx_leg {
     nx_stream stream; /* 0: not opened yet */
     uint8_t head[NX_HEAD_BYTES_MAX];
     size_t head_bytes;
-    uint64_t sent; /* of head and photo together */
+    nx_ns aimed;               /* nx_clock_wall, if its spans are told */
+    struct nx_trace_ids trace; /* its span, below the request's; a fresh one each time it is sent */
+    uint64_t sent;             /* of head and photo together */
     uint32_t resends;
     bool done;
     bool lost;      /* what was sent of it cannot be sent again */
     uint8_t *reply; /* as long as the replica said, while it comes */
-    uint32_t node;  /* of the peer, in a list */
+    uint32_t node;  /* of the peer */
 };
 
 struct nx_route_request {
@@ -47,6 +49,7 @@ struct nx_route {
     uint32_t subgroup;
     struct nx_prng prng;
     struct nx_spool *spool;
+    struct nx_spans *spans;
     struct nx_route_request *requests;
     bool
         unsent; /* a leg may want room, or be lost: else a turn has nothing to look for among the requests */
@@ -82,6 +85,9 @@ bool nx_leg_wants_room(const struct nx_leg *leg);
 
 /* More of a body that is not kept. */
 enum nx_status nx_leg_write(struct nx_leg *leg, const uint8_t *bytes, size_t len, size_t *taken);
+
+/* One sending of it is over: tells its span. */
+void nx_leg_trace(const struct nx_leg *leg, const struct nx_err *err);
 
 /* Its replica is gone, or cannot: at another one, if time, copy and replicas are there. */
 bool nx_leg_send_again(struct nx_leg *leg);

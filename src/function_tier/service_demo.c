@@ -220,6 +220,15 @@ static void photo_done(void *user, const struct nx_answer *answers, uint32_t cou
     free(r);
 }
 
+/* "1,2", for logs, as far as there is room. */
+static void name_tags(const struct upload *u)
+{
+    char text[NX_CALL_ABOUT_BYTES] = "";
+    for (size_t i = 0, len = 0; i < u->tags.tag_count && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? ",%u" : "%u", u->tags.tags[i]);
+    nx_call_set_about(u->call, text);
+}
+
 static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
 {
     struct nx_err err = {0};
@@ -242,6 +251,7 @@ static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
     u->started = true;
     u->announced = bytes;
     u->tags = *photo;
+    name_tags(u);
     if (err.status != NX_OK)
         fail(u, &err);
 }
@@ -285,11 +295,13 @@ static void end_photo(struct nx_call *call, nx_ns now)
 {
     (void)now;
     struct upload *u = nx_call_user(call);
+    struct nx_request_head head = {.op = NX_REQUEST_INFER, .trace = *nx_call_trace(call)};
     struct nx_err err;
     if (!is_complete(u))
         return;
-    if (nx_route_infer(u->service->route, u->tags.tags, u->tags.tag_count, u->photo, u->announced,
-                       nx_call_deadline(call), photo_done, u, &u->request, &err) == NX_OK)
+    if (nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
+                     u->announced, nx_call_deadline(call), photo_done, u, &u->request,
+                     &err) == NX_OK)
         u->photo = NULL; /* the route's now */
     else
         fail(u, &err);
@@ -302,6 +314,9 @@ static void keep_for_audit(struct upload *u, const struct nx_request_head *head)
     u->op = head->op;
     u->tag = head->tag;
     u->request_id = head->request;
+    char tag[16];
+    snprintf(tag, sizeof tag, "%u", head->tag);
+    nx_call_set_about(u->call, tag);
 }
 
 static void audit(const struct upload *u, const struct nx_err *err)
@@ -309,8 +324,9 @@ static void audit(const struct upload *u, const struct nx_err *err)
     char id[2 * NX_REQUEST_ID_BYTES + 1];
     for (int i = 0; i < NX_REQUEST_ID_BYTES; i++)
         snprintf(id + 2 * (size_t)i, 3, "%02x", u->request_id.bytes[i]);
-    nx_audit(nx_call_peer(u->call), nx_call_caller(u->call), id, "%s tag %u: %s",
-             u->op == NX_REQUEST_INSTALL ? "install" : "remove", u->tag, err->text);
+    nx_audit(nx_call_peer(u->call), nx_call_caller(u->call), nx_call_request_id(u->call),
+             "%s tag %u, change %s: %s", u->op == NX_REQUEST_INSTALL ? "install" : "remove", u->tag,
+             id, err->text);
 }
 
 static void change_done(void *user, const struct nx_answer *answers, uint32_t count)
@@ -384,6 +400,7 @@ static void start_install(struct upload *u, const struct nx_pb_model *model)
     u->started = true;
     u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes;
     enum nx_status status = make_install(model, &head, &err);
+    head.trace = *nx_call_trace(u->call);
     if (status == NX_OK)
         keep_for_audit(u, &head);
     if (status != NX_OK ||
@@ -459,6 +476,7 @@ static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes
         status = choose_request_id(removal.has_request_id, removal.request_id, &head.request, &err);
     if (status == NX_OK) {
         head.tag = removal.tag;
+        head.trace = *nx_call_trace(call);
         keep_for_audit(u, &head);
         status = nx_route_change(u->service->route, &head, change_done, u, &u->request, &err);
     }

@@ -123,6 +123,7 @@ bool nx_v2_call_name(struct nx_v2_call *v, const char *name, const char *version
         nx_err_set(&err, NX_NOT_FOUND, "Request for unknown model: '%.100s' is not found", name);
     else if (nx_v2_check_version(name, version, &err) == NX_OK) {
         memcpy(v->model, name, strlen(name) + 1);
+        nx_call_set_about(v->call, name);
         return true;
     }
     nx_v2_call_fail(v, &err);
@@ -239,8 +240,11 @@ static enum nx_call_take take_model_ready(struct nx_call *call, const uint8_t *b
 static void fill_tensors(const struct nx_tensor_facts *from, uint32_t n, struct nx_pb_v2_tensor *to)
 {
     for (uint32_t i = 0; i < n; i++) {
-        to[i] = (struct nx_pb_v2_tensor){
-            .name = from[i].name, .datatype = "FP32", .rank = from[i].rank};
+        to[i] = (struct nx_pb_v2_tensor){.name = from[i].name,
+                                         .datatype = nx_tensor_type_name(from[i].type),
+                                         .code = from[i].type,
+                                         .batched = nx_model_has_batch(&from[i]),
+                                         .rank = from[i].rank};
         memcpy(to[i].dims, from[i].dims, sizeof to[i].dims);
     }
 }
@@ -268,7 +272,7 @@ static void reply_model(struct nx_v2_call *v, const struct nx_model_list *list,
                                    .outputs_count = m->outputs_count,
                                    .inputs = inputs,
                                    .outputs = outputs,
-                                   .batch_max = NX_ROWS_MAX};
+                                   .batch_max = nx_model_batch_max(m)};
     enum nx_status status = encode(&model, &bytes, &len);
     nx_v2_call_reply(v, status, bytes, len);
 }

@@ -25,8 +25,10 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
     NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
     status = nx_v2_pb_read(&infer, v->request, err);
     v->raw = infer.raw;
+    nx_call_set_about(v->call, v->request->model);
     if (status == NX_OK)
         status = nx_v2_to_ask(v->request, &ask, err);
+    ask.trace = nx_call_trace(v->call);
     if (status == NX_OK)
         status = nx_infer_start(v->service->route, &ask, nx_call_deadline(v->call), infer_done, v,
                                 &v->infer, err);
@@ -48,8 +50,11 @@ static enum nx_status finish(struct nx_v2_call *v, const struct nx_infer_result 
         *err = result->err;
         return err->status;
     }
-    NX_TRY(nx_v2_check_result(v->request, result, err));
-    return nx_v2_pb_write(v->request, v->raw, v->stream, result, bytes, len, err);
+    struct nx_v2_reply reply;
+    NX_TRY(nx_v2_reply_make(v->request, result, &reply, err));
+    enum nx_status status = nx_v2_pb_write(v->request, v->raw, v->stream, &reply, bytes, len, err);
+    nx_v2_reply_free(&reply);
+    return status;
 }
 
 /* --- ModelInfer ------------------------------------------------------------------------------------- */

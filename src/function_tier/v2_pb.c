@@ -43,13 +43,13 @@ static enum nx_status read_input(const struct nx_pb_v2_input *from, struct nx_v2
 {
     static_assert((int)NX_PB_V2_RANK_MAX == (int)NX_TENSOR_RANK_MAX, "dimensions pass through");
     NX_TRY(copy_text(in->name, sizeof in->name, from->name, "an input's name", err));
-    in->type = nx_v2_type_of(from->datatype);
+    in->type = nx_tensor_type_of(from->datatype);
     in->rank = from->rank;
     for (uint32_t i = 0; i < in->rank; i++)
         in->dims[i] = (uint64_t)from->dims[i];
-    if (from->elements && in->type != NX_V2_BYTES)
+    if (from->elements && in->type != NX_TYPE_BYTES)
         return nx_err_set(err, NX_INVALID, "input '%s' of datatype %s has bytes_contents", in->name,
-                          nx_v2_type_name(in->type));
+                          nx_tensor_type_name(in->type));
     if (from->elements)
         return join_elements(from, in, err);
     in->data = from->data.at;
@@ -80,47 +80,24 @@ enum nx_status nx_v2_pb_read(const struct nx_pb_v2_infer *infer, struct nx_v2_re
     return NX_OK;
 }
 
-static uint8_t *make_data(const struct nx_infer_result *result, bool classes, size_t *len)
-{
-    size_t used = 0;
-    *len = classes ? nx_v2_classes(result, NULL) : (size_t)result->rows * result->columns * 4;
-    uint8_t *bytes = malloc(*len ? *len : 1);
-    if (bytes && classes)
-        nx_v2_classes(result, bytes);
-    for (uint32_t k = 0; bytes && !classes && k < result->parts_count; k++) {
-        size_t part = (size_t)result->parts[k].rows * result->columns * 4;
-        memcpy(bytes + used, result->parts[k].values, part);
-        used += part;
-    }
-    return bytes;
-}
-
 enum nx_status nx_v2_pb_write(const struct nx_v2_request *q, bool raw, bool stream,
-                              const struct nx_infer_result *result, uint8_t **bytes, size_t *len,
+                              const struct nx_v2_reply *reply, uint8_t **bytes, size_t *len,
                               struct nx_err *err)
 {
     struct nx_pb_v2_tensor outputs[NX_V2_OUTPUTS_MAX] = {0};
-    uint8_t *data[NX_V2_OUTPUTS_MAX] = {0};
-    uint32_t count = q->outputs_count ? q->outputs_count : 1;
-    enum nx_status status = NX_OK;
-    for (uint32_t i = 0; i < count; i++) {
-        bool classes = q->outputs_count && q->outputs[i].classification > 0;
+    for (uint32_t i = 0; i < reply->count; i++) {
+        const struct nx_v2_tensor *from = &reply->tensors[i];
         struct nx_pb_v2_tensor *t = &outputs[i];
-        t->name = q->outputs_count ? q->outputs[i].name : result->output;
-        t->datatype = nx_v2_type_name(classes ? NX_V2_BYTES : NX_V2_FP32);
-        t->rank = 2;
-        t->dims[0] = result->rows;
-        t->dims[1] = classes ? result->top : result->columns;
-        data[i] = make_data(result, classes, &t->data.len);
-        t->data.at = data[i];
-        if (!data[i])
-            status = NX_NO_MEMORY;
+        t->name = from->name;
+        t->datatype = nx_tensor_type_name(from->type);
+        t->rank = from->rank;
+        for (uint32_t k = 0; k < t->rank; k++)
+            t->dims[k] = (int64_t)from->dims[k];
+        t->data = (struct nx_pb_v2_bytes){from->data, from->data_bytes};
+        raw |= nx_v2_is_raw_only(from->type);
     }
-    struct nx_pb_v2_result reply = {q->model, q->id, raw, stream, count, outputs};
-    if (status == NX_OK)
-        status = nx_pb_v2_result_encode(&reply, bytes, len);
-    for (uint32_t i = 0; i < count; i++)
-        free(data[i]);
+    struct nx_pb_v2_result result = {q->model, q->id, raw, stream, reply->count, outputs};
+    enum nx_status status = nx_pb_v2_result_encode(&result, bytes, len);
     if (status != NX_OK)
         nx_err_set(err, status, "the answer could not be encoded: %s", nx_status_text(status));
     return status;

@@ -15,6 +15,7 @@
 #include "common/nx_assert.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,6 +31,7 @@ enum {
     PASSES_PER_TURN = 2,
 };
 #define TIMEOUT_MAX_NS (3600 * NX_SEC)
+#define SPIN_MAX_NS    (10 * NX_MS)
 
 /* --- open and close --------------------------------------------------------------------------- */
 
@@ -52,6 +54,9 @@ static enum nx_status check_config(const struct nx_group_config *c, struct nx_er
         return nx_err_set(err, NX_INVALID,
                           "timeout_ns is %lld, expected whole milliseconds, an hour at most",
                           (long long)c->timeout_ns);
+    if (c->spin_ns < 0 || c->spin_ns > SPIN_MAX_NS)
+        return nx_err_set(err, NX_INVALID, "spin_ns is %lld, expected 0 to %lld",
+                          (long long)c->spin_ns, (long long)SPIN_MAX_NS);
     return NX_OK;
 }
 
@@ -135,6 +140,7 @@ static enum nx_status open_transfer(struct nx_group *g, struct nx_err *err)
 static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
 {
     NX_TRY(check_config(&g->config, err));
+    nx_spin_init(&g->spin, g->config.spin_ns);
     NX_TRY(open_transfer(g, err));
     g->core_config = (struct nx_core_config){
         .self = g->config.local_id,
@@ -221,6 +227,21 @@ static void note_lost_state(const struct nx_group *g)
     }
 }
 
+/* "A shard that is on disks waits for whoever keeps it": said when somebody new is waited for. */
+static void note_keepers(struct nx_group *g)
+{
+    const struct nx_view *view = nx_core_view(g->core);
+    bool same = view->keepers_count == g->keepers_count &&
+                memcmp(view->keepers, g->keepers, sizeof g->keepers) == 0;
+    g->keepers_count = view->keepers_count;
+    memcpy(g->keepers, view->keepers, sizeof g->keepers);
+    for (uint32_t i = 0; !same && i < view->keepers_count; i++)
+        nx_warn("view %llu: shard %u of %s is on disks alone and waits for node %u, or another "
+                "that keeps its log",
+                (unsigned long long)view->vid, view->keepers[i].shard,
+                g->config.spec.subgroups[view->keepers[i].subgroup].name, view->keepers[i].node);
+}
+
 /* An upcall that the owner left out is skipped. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
@@ -231,6 +252,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
     switch (u->type) {
     case NX_UP_VIEW:
         note_lost_state(g);
+        note_keepers(g);
         if (up->view)
             up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
         nx_group_transfer_view(g->transfer, g->core);
@@ -375,6 +397,7 @@ bool nx_group_poll(struct nx_group *g)
         moved |= core_turn(g, now); /* 3, 4 */
     moved |= nx_group_keep_turn(g, now);
     nx_fabric_flush(g->fabric); /* 5 */
+    nx_spin_note(&g->spin, now, moved);
     return moved;
 }
 
@@ -401,6 +424,10 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         at = earlier(at, nx_durable_wake_at(g->disk.durable));
     if (g->requested)
         return NX_AGAIN;
+    if (nx_spin_goes_on(&g->spin, nx_clock_now())) {
+        sched_yield(); /* what is awaited may have to be computed on this core */
+        return NX_AGAIN;
+    }
     if (g->installed) {
         struct nx_event event = {.type = NX_EV_SLEEP};
         nx_group_step(g, nx_clock_now(), &event);

@@ -74,6 +74,9 @@ struct nx_group_config {
     /* A member of whom nothing was heard for so long is taken for failed; 0: never, only broken connections tell. The same
      * at all members, a whole number of milliseconds. */
     nx_ns timeout_ns;
+    /* How long arm keeps the caller from falling asleep (NX_AGAIN) where news tends to come that soon, 10 ms at most; 0: not
+     * at all. A wake-up costs tens of microseconds of latency; what is looked on in vain, at most this per message. */
+    nx_ns spin_ns;
     nx_ns
         clock_skew_ns; /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
@@ -165,6 +168,10 @@ enum nx_status nx_bulk_open(struct nx_group *group, uint32_t subgroup, uint64_t 
 enum nx_status nx_bulk_write(struct nx_group *group, nx_stream stream, const void *bytes,
                              size_t len, size_t *taken);
 void nx_bulk_abort(struct nx_group *group, nx_stream stream);
+/* In the deliver upcall of a bulk message of a persistent subgroup: whether this member's disk has room for its bytes.
+ * NX_UNAVAILABLE: no, with the reason; the message is then kept without them, so the tier must refuse what it asks, at every
+ * member alike (by a message of its own, say). A tier that does not ask leaves the group when the disk is full. */
+enum nx_status nx_bulk_room(struct nx_group *group, nx_stream stream, struct nx_err *err);
 
 /* Every member of our shard has run its deliver upcall for all messages up to this seq. */
 nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);

@@ -20,13 +20,19 @@
 
 /* --- the query -------------------------------------------------------------------------------- */
 
-/* What ADMIT asks: seat, view, the secret of the joiner's calls, its hello. */
+/* What ADMIT asks: seat, view, the secret of the joiner's calls, whether its log is that of a shard which nobody else has
+ * the state of, its hello. */
 struct admit {
     nx_rank seat;
     nx_vid vid;
     uint64_t token;
+    uint8_t shard;
+    uint64_t keeps; /* as in struct nx_member */
     struct nx_boot_hello hello;
 };
+
+static_assert(1 + 4 + 8 + 8 + 1 + 8 + NX_BOOT_HELLO_BYTES_MAX + 1 <= NX_ADMIT_BYTES_MAX,
+              "a hello that tells nothing of a disk fits the query");
 
 static size_t encode_admit(const struct admit *a, uint8_t bytes[NX_ADMIT_BYTES_MAX])
 {
@@ -38,6 +44,8 @@ static size_t encode_admit(const struct admit *a, uint8_t bytes[NX_ADMIT_BYTES_M
     nx_write_u32(&w, a->seat);
     nx_write_u64(&w, a->vid);
     nx_write_u64(&w, a->token);
+    nx_write_u8(&w, a->shard);
+    nx_write_u64(&w, a->keeps);
     nx_write_bytes(&w, frame + NX_BOOT_HEAD_BYTES, hello);
     nx_assert(!w.bad);
     return nx_writer_used(&w);
@@ -52,7 +60,10 @@ static enum nx_status decode_admit(const uint8_t *bytes, size_t len, struct admi
     a->seat = nx_read_u32(&r);
     a->vid = nx_read_u64(&r);
     a->token = nx_read_u64(&r);
-    if (r.bad || a->token == 0 || a->seat >= NX_MEMBERS_MAX)
+    a->shard = nx_read_u8(&r);
+    a->keeps = nx_read_u64(&r);
+    if (r.bad || a->token == 0 || a->seat >= NX_MEMBERS_MAX || a->shard >= NX_SHARDS_MAX ||
+        a->keeps > INT64_MAX >> 16)
         return nx_err_set(err, NX_CORRUPT, "the admission is malformed");
     size_t left = nx_reader_left(&r);
     return nx_boot_decode_hello(nx_read_bytes(&r, left), left, &a->hello, err);
@@ -75,12 +86,16 @@ static enum nx_status ask_core(struct nx_group *g, nx_rank leader, const struct 
 static enum nx_status prepare_seat(struct nx_group *g, nx_rank leader, const struct admit *a,
                                    struct nx_err *err)
 {
-    const struct nx_member member = nx_boot_member(&a->hello);
+    struct nx_member member = nx_boot_member(&a->hello);
     nx_rankset bit = NX_RANK_BIT(a->seat);
     if (a->vid != nx_core_view(g->core)->vid)
         return nx_err_set(err, NX_AGAIN, "node %u is in another view", g->config.local_id);
     if (a->seat >= g->config.members_max || (nx_view_ranks(nx_core_view(g->core)) & bit))
         return nx_err_set(err, NX_EXISTS, "seat %u is taken", a->seat);
+    if (a->keeps != 0) {
+        member.shard = a->shard;
+        member.keeps = a->keeps;
+    }
     enum nx_status status = ask_core(g, leader, a, &member);
     if (status == NX_OK) {
         nx_fabric_admit(g->fabric, a->seat, &a->hello.card, a->token);
@@ -248,6 +263,40 @@ static enum nx_status check_disk(struct nx_group *g, const struct nx_boot_hello 
     return NX_OK;
 }
 
+/* As a keeper of the next view: it is one now; or it is a member of this view that died, and may turn out to be one. */
+static bool find_keeper(const struct nx_view *view, nx_node node, uint32_t subgroup, uint32_t shard,
+                        struct nx_keeper *keeper)
+{
+    const struct nx_keeper *k = nx_view_keeper(view, node, subgroup, shard);
+    nx_rank former = nx_view_rank_of(view, node);
+    if (k)
+        *keeper = *k;
+    if (k || former == NX_RANK_NONE)
+        return k != NULL;
+    *keeper = (struct nx_keeper){.vid = view->vid, .late = view->stateless >> former & 1};
+    return view->members[former].subgroup == subgroup && view->members[former].shard == shard;
+}
+
+/* "A keeper whose log stands brings the state with it": all that was acknowledged in its shard is in that log. The next view
+ * decides whether it is needed. */
+static void judge_log(const struct nx_group *g, struct admit *a)
+{
+    const struct nx_dur_offer *offer = &a->hello.offer;
+    const struct nx_view *view = nx_core_view(g->core);
+    const struct nx_subgroup_spec *sub = &g->config.spec.subgroups[a->hello.subgroup];
+    struct nx_keeper keeper;
+    if (!sub->persistent || !offer->has_note || !offer->has_log || offer->shard >= NX_SHARDS_MAX ||
+        offer->places >= INT64_MAX >> 16 ||
+        !find_keeper(view, a->hello.node, a->hello.subgroup, offer->shard, &keeper))
+        return;
+    if (keeper.late && offer->log_vid != nx_dur_stamp(view->incarnation, keeper.vid))
+        return;
+    a->shard = offer->shard;
+    a->keeps = offer->places + 1;
+    nx_info("node %u keeps shard %u of %s: its log has %llu places", a->hello.node, a->shard,
+            sub->name, (unsigned long long)offer->places);
+}
+
 static enum nx_status find_seat(struct nx_group *g, struct admit *a, struct nx_err *err)
 {
     nx_rankset taken = nx_view_ranks(nx_core_view(g->core));
@@ -270,6 +319,7 @@ static enum nx_status begin(struct nx_group *g, nx_ns now, const struct nx_boot_
     struct admit admit = {.vid = nx_core_view(g->core)->vid, .hello = *hello};
     NX_TRY(check_former_self(g, now, hello, err));
     NX_TRY(check_disk(g, hello, err));
+    judge_log(g, &admit);
     admit.hello.offer.has_note = admit.hello.offer.has_log = false; /* the leader's business */
     if (!nx_bootstrap_token(&admit.token))
         return nx_err_set(err, NX_AGAIN, "the leader has no random bytes now");

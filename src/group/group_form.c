@@ -85,8 +85,10 @@ static bool begin_again(struct nx_group *g)
 {
     struct nx_err err = {0};
     g->connecting = 0;
-    if (renew(g, &err) == NX_OK)
+    if (renew(g, &err) == NX_OK) {
+        nx_group_keep_again(g);
         return true;
+    }
     nx_group_tell_down(g, &err);
     return false;
 }

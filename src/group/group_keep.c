@@ -13,12 +13,25 @@ static void disk_failed(struct nx_group *g, const struct nx_err *why)
         (void)nx_group_leave(g);
 }
 
+void nx_group_keep_again(struct nx_group *g)
+{
+    if (g->disk.durable)
+        nx_bootstrap_offer(g->boot, nx_durable_offer(g->disk.durable));
+}
+
 enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err)
 {
     NX_TRY(nx_group_disk_open(&g->disk, &g->config, g->epoll_fd, err));
-    if (g->disk.durable)
-        nx_bootstrap_offer(g->boot, nx_durable_offer(g->disk.durable));
+    nx_group_keep_again(g);
     return NX_OK;
+}
+
+void nx_group_keep_tell_ready(struct nx_group *g)
+{
+    if (!g->ready_waits || (g->disk.durable && !nx_durable_log_is_void(g->disk.durable)))
+        return;
+    g->ready_waits = false;
+    nx_group_transfer_ready(g->transfer);
 }
 
 /* Leaves first, says why afterwards. */
@@ -28,6 +41,7 @@ bool nx_group_keep_turn(struct nx_group *g, nx_ns now)
     bool busy = false;
     bool moved = nx_group_disk_turn(&g->disk, g->core, &g->up, g->ctx, now, &g->request, &busy);
     g->requested |= busy;
+    nx_group_keep_tell_ready(g);
     if (g->disk.durable && nx_durable_status(g->disk.durable, &err) != NX_OK)
         disk_failed(g, &err);
     if (g->disk_failed.status != NX_OK && g->installed && nx_group_leave(g))

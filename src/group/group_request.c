@@ -61,6 +61,11 @@ void nx_bulk_abort(struct nx_group *g, nx_stream stream)
         nx_durable_bulk_aborted(g->disk.durable, stream);
 }
 
+enum nx_status nx_bulk_room(struct nx_group *g, nx_stream stream, struct nx_err *err)
+{
+    return g->disk.durable ? nx_durable_bulk_room(g->disk.durable, stream, err) : NX_OK;
+}
+
 enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,
                              nx_stream *stream)
 {
@@ -100,7 +105,8 @@ void nx_group_set_load(struct nx_group *g, unsigned word, uint32_t value)
 void nx_group_state_ready(struct nx_group *g)
 {
     if (!nx_group_disk_ready(&g->disk))
-        nx_group_transfer_ready(g->transfer);
+        g->ready_waits = true;
+    nx_group_keep_tell_ready(g);
 }
 
 bool nx_group_leave(struct nx_group *g)

@@ -15,6 +15,7 @@
 #include "group/fabric/fabric.h"
 #include "group/group.h"
 #include "group/group_disk.h"
+#include "group/group_spin.h"
 #include "group/group_transfer.h"
 
 /* A system query's first byte says what it asks. */
@@ -91,6 +92,7 @@ struct nx_group {
     struct nx_group_transfer *transfer;
     struct nx_group_disk disk;
     struct nx_err disk_failed;
+    bool ready_waits;  /* the tier has its state; the disk is not as far */
     uint32_t prepared; /* the bootstrap's attempt whose view the disk was told */
     size_t region_bytes;
     int epoll_fd;        /* over the fabric and the bootstrap */
@@ -101,7 +103,10 @@ struct nx_group {
     nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
     uint64_t wakeups;
-    nx_vid vid;     /* as last noted */
+    struct nx_spin spin;
+    nx_vid vid;             /* as last noted */
+    uint32_t keepers_count; /* as last said */
+    struct nx_keeper keepers[NX_KEEPERS_MAX];
     nx_rank leader; /* as the port was told last */
     bool pointed;   /* it was told */
     nx_ns probe_at; /* while BLOCKED: when the next lost member is asked for a later view */
@@ -128,8 +133,12 @@ void nx_group_close_below(struct nx_group_below *below, size_t region_bytes);
 /* group_keep.c; all without effect where nothing is kept */
 enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err);
 bool nx_group_keep_turn(struct nx_group *g, nx_ns now);
+/* Before the next attempt to become a member: what our disk holds now. */
+void nx_group_keep_again(struct nx_group *g);
 /* Before the tier sees it. */
 void nx_group_keep_upcall(struct nx_group *g, const struct nx_upcall *u);
+/* The tier is ready: the transfer hears of it when our former log counts for nothing. */
+void nx_group_keep_tell_ready(struct nx_group *g);
 /* Our shard's state came from another member just now. */
 void nx_group_keep_state(struct nx_group *g);
 /* Before the first view: the log is handed up; and the view of this attempt is in our note. */

@@ -79,7 +79,7 @@ class Completions(unittest.TestCase):
         self.assertEqual(self.bash("nexus", "client", "a:1", "models", "--j"), ["--json"])
         self.assertEqual(self.bash("nexus", "server", "--local_"), ["--local_id", "--local_ip"])
         self.assertEqual(self.bash("nexus", "server", "--tier", "f"), ["function"])
-        self.assertEqual(self.bash("nexus", "model", ""), ["inspect", "run"])
+        self.assertEqual(self.bash("nexus", "model", ""), ["inspect", "run", "time"])
         self.assertIn("etc", self.bash("nexus", "log", "et"))
         self.assertEqual(self.bash("nexus", "top", "--interval", ""), [])
 

@@ -7,6 +7,7 @@ Usage: test_model.py NEXUS [unittest arguments]
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -197,6 +198,52 @@ class Run(Model):
     def test_not_a_tensor(self):
         bad = self.file("bad.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<c8',")
         self.assertIn("npy", self.nexus("run", self.two_by_two(), "--input", bad, code=1).stderr)
+
+
+class Time(Model):
+    def flowers(self):
+        return [os.path.join(FLOWERS, n) for n in ("flowers-symbol.json", "flowers-0000.params")]
+
+    def rows(self, out):
+        """The table by kind of step, and the slowest steps: milliseconds, share, and the rest of each line."""
+        kinds, steps = re.split(r"the slowest \d+ of \d+ steps\n", out.split("how\n")[1])
+        read = lambda lines: [(float(l.split()[0]), float(l.split()[1]), l.split("%", 1)[1]) for l in lines.splitlines()]
+        return read(kinds), read(steps)
+
+    def test_the_shares_are_of_all_and_the_slowest_come_first(self):
+        for backend in ("auto", "cpu_ref"):
+            out = self.nexus("time", *self.flowers(), "--rounds", "1", "--top", "3", "--backend", backend).stdout
+            kinds, steps = self.rows(out)
+            self.assertEqual(len(steps), 3)
+            for rows in kinds, steps:
+                self.assertEqual(rows, sorted(rows, key=lambda row: -row[0]))
+            self.assertAlmostEqual(sum(share for _, share, _ in kinds), 100, delta=0.1 * len(kinds))
+            total = float(re.search(r"([\d.]+) ms by its steps", out).group(1))
+            self.assertAlmostEqual(sum(ms for ms, _, _ in kinds), total, delta=0.001 * (len(kinds) + 1))
+            self.assertTrue(any("convolution" in rest for _, _, rest in kinds), out)
+
+    def test_every_node_is_told_by_its_name(self):
+        nodes = [onnx.node("MatMul", ["a", "w"], ["m"], name="product"), onnx.node("Exp", ["m"], ["y"], name="power")]
+        path = self.file("n.onnx", onnx.model(nodes, [onnx.info("a", onnx.FLOAT, ("N", 2))],
+                                              [onnx.info("y", onnx.FLOAT, ("N", 2))], [onnx.weight("w", (2, 2), (1, 2, 3, 4))]))
+        out = self.nexus("time", path, "--backend", "cpu_ref", "--batch", "3", "--top", "9").stdout
+        self.assertIn("cpu_ref, f32, batch 3, 1 thread\n", out)
+        self.assertIn("the slowest 1 of 1 steps", out)  # the power rides on the product
+        self.assertIn("plain loops", out)
+
+    def test_integers_and_several_inputs(self):
+        nodes = [onnx.node("Add", ["a", "b"], ["y"]), onnx.node("Add", ["idx", "one"], ["next"])]
+        path = self.file("n.onnx", onnx.model(
+            nodes, [onnx.info("idx", onnx.INT64, ("N", 3)), onnx.info("a", onnx.FLOAT, ("N", 2)),
+                    onnx.info("b", onnx.FLOAT, ("N", 2))],
+            [onnx.info("y", onnx.FLOAT, ("N", 2)), onnx.info("next", onnx.INT64, ("N", 3))],
+            [onnx.weight("one", (1,), (1,))]))
+        self.assertIn("a run ", self.nexus("time", path, "--batch", "5").stdout)
+
+    def test_usage(self):
+        for more in (["--input", "x"], ["--precision", "f16"], ["--rounds", "0"], ["--top"], ["--json"]):
+            self.nexus("time", *self.flowers(), *more, code=2)
+        self.nexus("time", self.file("x.onnx", b"no"), code=1)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,17 @@ class Process:
     def open_files(self):
         return len(os.listdir("/proc/%d/fd" % self.pid))
 
+    def socket_inodes(self):
+        folder, inodes = "/proc/%d/fd" % self._process.pid, set()
+        for name in os.listdir(folder):
+            try:
+                link = os.readlink(os.path.join(folder, name))
+            except OSError:  # closed meanwhile
+                continue
+            if link.startswith("socket:["):
+                inodes.add(link[8:-1])
+        return inodes
+
     def cpu_s(self):
         with open("/proc/%d/stat" % self.pid) as stat:
             values = stat.read().rpartition(")")[2].split()

@@ -266,6 +266,32 @@ class BadStreams(GroupCase):
         for connection in silent:
             connection.close()
 
+    def fabric_port(self, k):
+        """The port of node k that no configuration names."""
+        known = self.group.gms_ports + self.group.client_ports
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table.readlines()[1:]]
+        return [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and
+                row[9] in self.group.nodes[k].socket_inodes() and int(row[1].split(":")[1], 16) not in known][0]
+
+    def test_strangers_on_the_fabric_port(self):
+        """Ten thousand call where only members do, at a time when none is awaited: nothing is kept of them, and the node sleeps."""
+        node, at = self.group.nodes[1], ("127.0.0.1", self.fabric_port(1))
+        before = node.open_files()
+        for _ in range(20):
+            batch = [socket.socket() for _ in range(500)]
+            for stranger in batch:
+                stranger.setblocking(False)
+                stranger.connect_ex(at)
+            self.assertLess(node.open_files(), before + 8)
+            for stranger in batch:
+                stranger.close()
+        used = node.cpu_s()
+        time.sleep(2)
+        self.assertLess(node.cpu_s() - used, 0.2)
+        self.assertLess(node.open_files(), before + 8)
+        self.assert_serving()
+
     def test_bytes_on_the_group_port(self):
         """The group's own port is open to strangers as well."""
         for port in self.group.gms_ports:

@@ -54,6 +54,19 @@ class Config(unittest.TestCase):
         harness.edit_config(self.group.config(0), lokal_id="0")
         self.refuse(self.group.start_node(0), "nexus.cfg:%d" % self.line_of(0, "lokal_id"), "lokal_id")
 
+    def test_processors(self):
+        """Every thread of a node is on those that `cpus` names; one that is not there ends the node."""
+        self.refuse(self.group.start_node(1, "--cpus", "1023"), 'cpus "1023"')
+        self.refuse(self.group.start_node(1, "--cpus", "0-"), 'such as 0-3,8, not "0-"')
+        one = str(min(os.sched_getaffinity(0)))
+        for k in range(2):
+            self.group.start_node(k, "--cpus", one)
+        self.group.wait_ready()
+        for node in self.group.nodes:
+            for thread in os.listdir("/proc/%d/task" % node.pid):
+                with open("/proc/%d/task/%s/status" % (node.pid, thread)) as status:
+                    self.assertIn("Cpus_allowed_list:\t%s\n" % one, status.read())
+
     def test_wrong_section(self):
         with open(self.group.config(0), "a") as config:
             config.write("\n[SUBGROUP/FLOWER_TIER]\nnum_shards = 1\n")

@@ -3,9 +3,11 @@
 
 import concurrent.futures
 import glob
+import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 
 import harness
@@ -18,8 +20,8 @@ LOG_BEGINS = "the log begins at place "
 
 
 class RestartCase(DeathCase):
-    def serve_kept(self, tags=(1,)):
-        """test-4-nodes with a log: n0 and n1 function tier, n2 and n3 categorizers."""
+    def serve_kept(self, tags=(1,), count=4):
+        """test-4-nodes with a log: n0 and n1 function tier, n2 and n3 categorizers; or test-6-nodes."""
         def keep(group):
             for k in range(group.count):
                 with open(group.config(k)) as config:
@@ -35,7 +37,7 @@ class RestartCase(DeathCase):
             keep(group)
         Group.__init__ = kept
         try:
-            return self.serve(4, tags)
+            return self.serve(count, tags)
         finally:
             Group.__init__ = original
 
@@ -86,6 +88,16 @@ class TotalRestart(RestartCase):
         nodes = self.start_in((0, 1, 3))
         self.assertIn("waiting for nodes 2 of view 1", "\n".join(nodes[0].errors))
         self.assert_red(self.ask(1))
+
+    def test_another_leader(self):
+        """The configured leader never comes back: another one is written into the configurations of the others."""
+        self.serve_kept()
+        self.kill_all()
+        for k in (1, 2, 3):
+            harness.edit_config(self.group.config(k), leader_gms_port=self.group.gms_ports[1])
+        nodes = self.start_in((3, 2, 1))
+        self.assertIn("waiting for nodes 0 of view 1", "\n".join(nodes[2].errors))
+        wait_until(lambda: self.answers(1, node=1), "model 1 is not back")
 
     def test_a_minority_waits_and_says_for_whom(self):
         self.serve_kept()
@@ -153,6 +165,148 @@ class Rejoin(RestartCase):
         self.kill_all()
         self.start_in((2, 1, 0))
         self.assert_all_answer(tags + [3])
+
+
+class LostShard(RestartCase):
+    """All replicas of a shard die while the group lives on: what was acknowledged is on their disks, and nowhere else."""
+
+    def kill(self, *nodes):
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for k in nodes:
+                self.group.nodes[k].signal(number)
+        for k in nodes:
+            self.group.nodes[k].wait()
+        if len(nodes) < 2:
+            wait_until(lambda: nodes[0] not in self.members(), "node %d is still there" % nodes[0])
+
+    def members(self):
+        told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True)
+        return [member["node"] for member in json.loads(told.stdout)["members"]]
+
+    def install(self, tag):
+        self.assertEqual(self.group.client("installmodel", str(tag), *self.paths).code, 0)
+
+    def start_fresh(self, like, *args):
+        """A categorizer that was never there, with an empty disk."""
+        folder = self.group.folder(like) + "-fresh"
+        os.mkdir(folder)
+        shutil.copy(self.group.config(like), folder)
+        harness.edit_config(os.path.join(folder, "nexus.cfg"), local_id=77, gms_port=harness.free_ports(1)[0])
+        fresh = self.group.spawn(folder, *args)
+        fresh.wait_line(harness.READY)
+        return fresh
+
+    def assert_waits(self, tag, node):
+        wait_until(lambda: any("is on disks alone and waits for node %d" % node in line
+                               for line in self.group.nodes[0].errors), self.group.nodes[0].story())
+        answer = self.ask(tag)
+        self.assertNotEqual(answer.code, 0, answer.story)
+        self.assertIn("unavailable", answer.story)
+
+    def assert_back(self, *tags):
+        for tag in tags:
+            wait_until(lambda: self.answers(tag), "model %d is not back" % tag)
+
+    def test_at_one_moment(self):
+        """One shard of two; its replicas come back in both orders, after one that was never there. The other serves on."""
+        self.serve_kept(tags=(2, 3), count=6)
+        for round_, (first, second) in enumerate(((2, 4), (4, 2))):
+            self.kill(2, 4)
+            self.assert_waits(2, 2)
+            self.assert_red(self.ask(3))
+            if round_ == 0:
+                fresh = self.start_fresh(2)
+                self.assert_waits(2, 2)
+            self.group.start_node(first).wait_line(harness.READY)
+            self.assert_back(2, *range(10, 10 + 2 * round_, 2))
+            if round_ == 0:
+                fresh.signal(signal.SIGTERM)
+                fresh.wait()
+            back = self.group.start_node(second, "--log_level", "info")
+            self.await_lines(back, HAS_STATE, LOG_BEGINS)
+            self.install(10 + 2 * round_)
+        self.kill_all()
+        self.start_in((5, 4, 3, 2, 1, 0))
+        self.assert_back(2, 3, 10, 12)
+
+    def test_one_after_the_other(self):
+        """The one that died first lacks what was acknowledged after that: the other one is waited for."""
+        self.serve_kept()
+        self.kill(2)
+        self.install(2)
+        self.kill(3)
+        self.assert_waits(1, 3)
+        self.group.start_node(2).wait_line(harness.READY)
+        self.assert_waits(1, 3)
+        self.group.start_node(3).wait_line(harness.READY)
+        self.assert_back(1, 2)
+        self.install(3)
+        self.kill(3)
+        self.assert_back(1, 2, 3)
+
+    def test_of_half_a_group(self):
+        """Both replicas die at once: two of four are no majority, until they come back, and then it is their logs that count."""
+        self.serve_kept()
+        self.kill(2, 3)
+        self.group.start_node(3).wait_line(harness.READY)
+        self.assert_back(1)
+        self.install(2)
+        self.await_lines(self.group.start_node(2, "--log_level", "info"), HAS_STATE, LOG_BEGINS)
+        self.kill(3)
+        self.assert_back(1, 2)
+
+    def test_before_any_install(self):
+        """Nobody can know that nothing was acknowledged."""
+        self.serve_kept(tags=())
+        self.kill(2)
+        self.kill(3)
+        self.assert_waits(1, 3)
+        self.group.start_node(3).wait_line(harness.READY)
+        wait_until(lambda: self.group.client("installmodel", "1", *self.paths).code == 0, "no install")
+        self.assert_back(1)
+
+
+class FullDisk(RestartCase):
+    def mount(self, k):
+        """A small file system for the node's log; skips where that is not permitted."""
+        place = os.path.join(self.group.folder(k), "small")
+        os.mkdir(place)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place], capture_output=True, text=True)
+        if done.returncode != 0:
+            self.skipTest("a tmpfs may not be mounted here: " + done.stderr.strip())
+        self.addCleanup(subprocess.run, ["umount", "-l", place], check=False)
+        with open(self.group.config(k), "a") as config:
+            config.write("\n[PERS]\nfile_path = small/.plog\n")
+        return place
+
+    def fill(self, place):
+        with open(os.path.join(place, "filler"), "wb") as filler:
+            left = os.statvfs(place)
+            filler.write(bytes(left.f_bavail * left.f_frsize - (256 << 10)))
+
+    def test_an_install_is_refused(self):
+        """At one replica, at both: nobody has the model, all live on, and with room again it is installed."""
+        self.serve_kept()
+        self.kill_all()
+        for k in range(4):
+            shutil.rmtree(os.path.join(self.group.folder(k), ".plog"))
+        places = {k: self.mount(k) for k in (2, 3)}
+        self.start_in(range(4))
+        self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        for k in (3, 2):
+            self.fill(places[k])
+            answer = self.group.client("installmodel", "2", *self.paths)
+            self.assertNotEqual(answer.code, 0, answer.story)
+            self.assertIn("(small/.plog) has no room: ", answer.story)
+            self.assertNotEqual(self.ask(2).code, 0)
+            self.assert_red(self.ask(1))
+        for k in (2, 3):
+            os.remove(os.path.join(places[k], "filler"))
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.kill_all()
+        self.start_in((3, 2, 1, 0))
+        for tag in (1, 2):
+            self.assert_red(self.ask(tag))
 
 
 class Compaction(RestartCase):

@@ -16,6 +16,9 @@ import unittest
 
 import harness
 import tiny_model
+
+sys.path.insert(0, os.path.join(harness.HERE, "..", "lib"))
+import tiny_onnx
 from test_http import HttpCase, archive, model_entries
 
 ENVIRONMENT = os.environ.get("NEXUS_CLIENTS_VENV") or os.path.join(tempfile.gettempdir(), "nexus-clients-venv")
@@ -35,6 +38,16 @@ def have_tritonclient():
                           capture_output=True).returncode == 0
 
 
+def pair_model():
+    """y = a * scale + b, kept = b + b, half = b as FP16, many = a > 2: three inputs and four outputs, of six types."""
+    n, i = tiny_onnx.node, tiny_onnx.info
+    return tiny_onnx.model(
+        [n("Mul", ["a", "scale"], ["m"]), n("Add", ["m", "b"], ["y"]), n("Add", ["b", "b"], ["kept"]), n("Cast", ["b"], ["half"], to=10),
+         n("Greater", ["m", "scale"], ["many"])],
+        [i("a", tiny_onnx.UINT8, ["N", 3]), i("b", tiny_onnx.INT64, ["N", 1]), i("scale", tiny_onnx.FLOAT, [1])],
+        [i("y", tiny_onnx.FLOAT, ["N", 3]), i("kept", tiny_onnx.INT64, ["N", 1]), i("half", 10, ["N", 1]), i("many", 9, ["N", 3])])
+
+
 class Triton(HttpCase):
     """The same story by both wires, told by tritonclient_story.py."""
 
@@ -45,6 +58,8 @@ class Triton(HttpCase):
             self.file(name + ".png", tiny_model.png(colour))
         with open(os.path.join(self.store, "loaded.mar"), "wb") as out:
             out.write(archive(model_entries()))
+        with open(os.path.join(self.store, "pair.mar"), "wb") as out:
+            out.write(archive([("MANIFEST.json", b"{}"), ("synset.txt", tiny_model.synset()), ("pair.onnx", pair_model())]))
         done = subprocess.run([python, os.path.join(harness.HERE, story), wire, self.group.address(),
                                self.files.name], capture_output=True, text=True, timeout=4 * harness.WAIT_S)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -89,13 +89,62 @@ index = client.get_model_repository_index(**as_json)
 names = [m["name"] for m in (index if WIRE == "http" else index["models"])]
 assert names == ["1", "loaded"], names
 assert client.infer("loaded", photos("red")).as_numpy(OUTPUT).argmax() == 0
-refused(lambda: client.load_model("loaded"), "already")
+client.load_model("loaded")  # a reload, while the old one answers
+assert client.is_model_ready("loaded")
 client.unload_model("loaded")
 assert not client.is_model_ready("loaded")
 refused(lambda: client.unload_model("loaded"))
 refused(lambda: client.load_model("absent"), "absent")
 stats = client.get_inference_statistics("1", **as_json)
 assert int(stats["model_stats"][0]["inference_count"]) >= 5, stats
+
+# several inputs and outputs, each of its own type
+client.load_model("pair")
+facts = client.get_model_metadata("pair", **as_json)
+assert [(t["name"], t["datatype"], [int(d) for d in t["shape"]]) for t in facts["inputs"]] == [
+    ("a", "UINT8", [-1, 3]), ("b", "INT64", [-1, 1]), ("scale", "FP32", [1])], facts
+assert [(t["name"], t["datatype"]) for t in facts["outputs"]] == [
+    ("y", "FP32"), ("kept", "INT64"), ("half", "FP16"), ("many", "BOOL")], facts
+config = client.get_model_config("pair", **as_json)
+config = config.get("config", config)
+assert [t["data_type"] for t in config["input"]] == ["TYPE_UINT8", "TYPE_INT64", "TYPE_FP32"], config
+assert [[int(d) for d in t["dims"]] for t in config["input"]] == [[3], [1], [1]], config
+a = np.arange(15, dtype=np.uint8).reshape(5, 3)
+b = np.array([[-7], [0], [3], [1 << 20], [9]], np.int64)
+scale = np.array([2], np.float32)
+
+
+def pair(**other):
+    inputs = []
+    for name, value, datatype in (("scale", scale, "FP32"), ("a", a, "UINT8"), ("b", b, "INT64")):
+        value, datatype = other.get(name, (value, datatype))
+        if value is not None:
+            inputs.append(triton.InferInput(name, list(value.shape), datatype))
+            inputs[-1].set_data_from_numpy(value, **({"binary_data": other["binary"]} if "binary" in other else {}))
+    return inputs
+
+
+for binary in ({"binary": True}, {"binary": False}) if WIRE == "http" else ({},):
+    reply = client.infer("pair", pair(**binary))
+    assert (reply.as_numpy("y") == a * 2.0 + b).all() and reply.as_numpy("y").dtype == np.float32
+    assert (reply.as_numpy("kept") == 2 * b).all() and reply.as_numpy("kept").dtype == np.int64
+    assert (reply.as_numpy("many") == (a * 2 > 2)).all() and reply.as_numpy("many").dtype == bool
+    half = reply.as_numpy("half")
+    assert half.dtype == np.float16 and half[0] == -7 and np.isinf(half[3]), half
+    more = {"binary_data": binary["binary"]} if binary else {}
+    reply = client.infer("pair", pair(), outputs=[triton.InferRequestedOutput("many", **more), triton.InferRequestedOutput("kept", **more)])
+    assert (reply.as_numpy("many") == (a * 2 > 2)).all() and (reply.as_numpy("kept") == 2 * b).all()
+    assert reply.as_numpy("y") is None
+top = client.infer("pair", pair(), outputs=[triton.InferRequestedOutput("y", class_count=1)]).as_numpy("y")
+assert top.shape == (5, 1) and (top[0, 0] if isinstance(top[0, 0], str) else top[0, 0].decode()).endswith(":2:blue"), top
+refused(lambda: client.infer("pair", pair(a=(None, None))), "'a'", "missing")
+refused(lambda: client.infer("pair", pair(b=(b.astype(np.int32), "INT32"))), "'b'", "INT32", "INT64")
+refused(lambda: client.infer("pair", pair(a=(a[:, :2].copy(), "UINT8"))), "'a'", "[5,2]", "[-1,3]")
+refused(lambda: client.infer("pair", pair(b=(b[:4].copy(), "INT64"))), "rows")
+refused(lambda: client.infer("pair", pair(), outputs=[triton.InferRequestedOutput("z")]), "'z'", "'y', 'kept', 'half', 'many'")
+refused(lambda: client.infer("pair", pair() + pair()[:1]), "'scale'", "twice")
+refused(lambda: client.infer("pair", photos("red")), "tensors, not photos")
+client.unload_model("pair")
 
 if WIRE == "grpc":  # a stream: answers in the order of the requests, a failure in between
     answers = queue.Queue()

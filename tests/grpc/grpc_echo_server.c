@@ -389,7 +389,7 @@ static void stop(int signal)
 
 int main(int argc, char **argv)
 {
-    struct nx_grpc_config config = {.address = "127.0.0.1", .limits = nx_grpc_limits_default()};
+    struct nx_grpc_config config = {.at = {.ip = "127.0.0.1"}, .limits = nx_grpc_limits_default()};
     for (int i = 1; i < argc; i++)
         if (!set_limit(&config.limits, argv[i])) {
             fprintf(stderr, "unknown limit %s\n", argv[i]);

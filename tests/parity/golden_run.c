@@ -43,3 +43,9 @@ void nx_golden_check(const struct nx_backend *backend, const struct nx_graph *gr
     for (uint32_t i = 0; i < graph->n_outputs; i++)
         free(outs[i]);
 }
+
+const struct nx_backend *nx_golden_fastest_cpu(void)
+{
+    const struct nx_backend *dnnl = nx_backend_find("cpu_dnnl");
+    return dnnl ? dnnl : &nx_backend_cpu_ref;
+}

@@ -16,4 +16,7 @@ struct nx_golden_run {
 void nx_golden_check(const struct nx_backend *backend, const struct nx_graph *graph,
                      const struct nx_golden_run *run);
 
+/* cpu_dnnl, or cpu_ref where the build has none. A GPU computes in f16, which is another tolerance: scripts/gpu-check. */
+const struct nx_backend *nx_golden_fastest_cpu(void);
+
 #endif

@@ -376,6 +376,106 @@ static void concats(void **state)
     }
 }
 
+/* As DenseNet has it: each concat is the first part of the next. One part comes twice, one is a picture of the graph's
+ * input, one a residual's place, and the parts are read by others as well. */
+static void add_nested_concat(struct net *net, uint32_t x, const void *row)
+{
+    const int64_t *c = row;
+    struct nx_node concat = {.op = NX_OP_CONCAT, .attr.concat = {.axis = 1}};
+    struct nx_node relu = {.op = NX_OP_UNARY, .attr.unary.fn = NX_UNARY_RELU};
+    struct nx_node add = {.op = NX_OP_BINARY, .attr.binary.kind = NX_BINARY_ADD};
+    static const struct nx_window three = K(3, 3, 1, 1, 1);
+    uint32_t parts[4];
+    parts[0] = net_conv(net, x, *c, 64, &three, 1, true, NX_NONE, NX_UNARY_RELU);
+    parts[1] = net_conv(net, parts[0], 64, 32, &net_one_by_one, 1, false, NX_NONE, NX_UNARY_RELU);
+    parts[2] = x;
+    uint32_t first = net_node(net, &concat, parts, 3);
+    uint32_t wide =
+        net_conv(net, first, 96 + *c, 96 + *c, &net_one_by_one, 1, true, NX_NONE, NX_UNARY_NONE);
+    uint32_t both[2] = {wide, first}, more[4] = {first, net_node(net, &add, both, 2)};
+    more[2] = net_conv(net, x, *c, 32, &net_one_by_one, 1, true, parts[1], NX_UNARY_NONE);
+    more[3] = net_node(net, &relu, &parts[0], 1);
+    uint32_t second = net_node(net, &concat, more, 4), twice[2] = {second, second};
+    uint32_t third = net_node(net, &concat, twice, 2);
+    net_output(net, third);
+    net_output(net, net_conv(net, third, 4 * *c + 576, 16, &net_one_by_one, 1, true, NX_NONE,
+                             NX_UNARY_NONE));
+}
+
+static void concats_of_blocks_lie_together_from_the_start(void **state)
+{
+    (void)state;
+    bf16_too = true;
+    static const int64_t full = 16, odd = 24;
+    compare_op("nested concats", full, 9, 7, add_nested_concat, &full);
+    compare_op("nested concats of odd channels", odd, 9, 7, add_nested_concat, &odd);
+}
+
+/* A channel times its gate, where the channels do not fill a block: alone in a net of full blocks, and in a net that
+ * lies channels last as a whole. */
+static void add_gate(struct net *net, uint32_t x, const void *row)
+{
+    const int64_t *c = row;
+    struct nx_node mean = {.op = NX_OP_POOL, .attr.pool = {.kind = NX_POOL_AVG, .global = true}};
+    struct nx_node gate = {.op = NX_OP_UNARY, .attr.unary.fn = NX_UNARY_SIGMOID};
+    struct nx_node mul = {.op = NX_OP_BINARY, .attr.binary.kind = NX_BINARY_MUL};
+    static const struct nx_window three = K(3, 3, 1, 1, 1);
+    uint32_t y = net_conv(net, x, c[0], c[1], &three, 1, true, NX_NONE, NX_UNARY_RELU);
+    uint32_t s = net_node(net, &mean, &y, 1);
+    s = net_conv(net, s, c[1], c[1], &net_one_by_one, 1, true, NX_NONE, NX_UNARY_NONE);
+    uint32_t both[2] = {y, net_node(net, &gate, &s, 1)};
+    uint32_t gated = net_node(net, &mul, both, 2);
+    net_output(net, net_conv(net, gated, c[1], c[0], &three, 1, true, NX_NONE, NX_UNARY_RELU));
+    uint32_t all = net_conv(net, x, c[0], c[0], &three, 1, true, NX_NONE, NX_UNARY_NONE);
+    net_output(net, net_conv(net, all, c[0], c[0], &three, 1, true, NX_NONE, NX_UNARY_NONE));
+}
+
+static void gates_of_odd_channels(void **state)
+{
+    (void)state;
+    bf16_too = true;
+    static const int64_t rows[][2] = {{64, 20}, {24, 104}, {19, 7}, {64, 48}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        compare_op("gate", rows[i][0], 9, 7, add_gate, rows[i]);
+}
+
+/* A ConvNeXt block: depthwise, then rows of channels, a layer norm, two matrices, back. */
+static void add_convnext(struct net *net, uint32_t x, const void *row)
+{
+    const int64_t *c = row;
+    const struct nx_window seven = {
+        .kernel = {7, 7}, .stride = {1, 1}, .dilate = {1, 1}, .before = {3, 3}, .after = {3, 3}};
+    struct nx_node to_last = {.op = NX_OP_TRANSPOSE,
+                              .attr.transpose = {.n = 4, .axes = {0, 2, 3, 1}}};
+    struct nx_node to_first = {.op = NX_OP_TRANSPOSE,
+                               .attr.transpose = {.n = 4, .axes = {0, 3, 1, 2}}};
+    struct nx_node norm = {.op = NX_OP_LAYER_NORM,
+                           .attr.layer_norm = {.eps = 1e-6f, .first = 3, .last = 3}};
+    struct nx_node add = {.op = NX_OP_BINARY, .attr.binary.kind = NX_BINARY_ADD};
+    uint32_t y = net_conv(net, x, *c, *c, &seven, (int32_t)*c, true, NX_NONE, NX_UNARY_NONE);
+    uint32_t ins[3] = {net_node(net, &to_last, &y, 1), net_constant(net, 1, c, 0.5, 1.5),
+                       net_constant(net, 1, c, -0.5, 0.5)};
+    y = net_node(net, &norm, ins, 3);
+    for (int i = 0; i < 2; i++) {
+        const int64_t dims[2] = {*c, *c};
+        struct nx_node fc = {.op = NX_OP_FC, .attr.fc = {.units = *c}};
+        uint32_t pair[2] = {y, net_constant(net, 2, dims, -0.3, 0.3)};
+        fc.post.act.fn = i == 0 ? NX_UNARY_GELU : NX_UNARY_NONE;
+        y = net_node(net, &fc, pair, 2);
+    }
+    uint32_t both[2] = {x, net_node(net, &to_first, &y, 1)};
+    net_output(net, net_node(net, &add, both, 2));
+}
+
+static void rows_of_channels_between_convolutions(void **state)
+{
+    (void)state;
+    bf16_too = false;
+    static const int64_t widths[] = {16, 19};
+    for (size_t i = 0; i < 2; i++)
+        compare_op("ConvNeXt block", widths[i], 8, 5, add_convnext, &widths[i]);
+}
+
 static void add_prelu(struct net *net, uint32_t x, const void *row)
 {
     uint32_t inputs[] = {x, net_constant(net, 1, row, -0.5, 0.5)};
@@ -481,6 +581,30 @@ static void ops_of_several_inputs(void **state)
     compare_op("channel shuffle", 18, 5, 3, add_shuffle, NULL);
 }
 
+/* x (N, 20, 4, 6), with 20 filters of each of the groups' channels */
+static void add_deconv(struct net *net, uint32_t x, const void *row)
+{
+    static const int64_t many = 20;
+    const struct nx_attr_deconv *a = row;
+    const int64_t sides[] = {20, a->filters / a->groups, a->window.kernel[0], a->window.kernel[1]};
+    uint32_t inputs[] = {x, net_constant(net, 4, sides, -1, 1), net_constant(net, 1, &many, -1, 1)};
+    struct nx_node node = {.op = NX_OP_DECONV, .attr.deconv = *a};
+    net_output(net, net_node(net, &node, inputs, 3));
+}
+
+static void transposed_convolutions(void **state)
+{
+    (void)state;
+    bf16_too = true;
+    static const struct nx_attr_deconv rows[] = {
+        {.window = K(2, 2, 2, 1, 0), .groups = 1, .filters = 20},
+        {.window = K(4, 3, 2, 1, 1), .extra = {1, 0}, .groups = 4, .filters = 20},
+        {.window = K(4, 4, 2, 1, 0), .target = {8, 12}, .groups = 20, .filters = 20},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        compare_op("transposed convolution", 20, 4, 6, add_deconv, &rows[i]);
+}
+
 static void the_other_ops(void **state)
 {
     (void)state;
@@ -532,9 +656,12 @@ static void the_other_ops(void **state)
          .attr.pad =
              {.mode = NX_PAD_REFLECT, .n = 4, .before = {0, 0, 1, 2}, .after = {0, 0, 2, 1}}},
         {.op = NX_OP_L2_NORM, .attr.l2_norm = {.mode = NX_L2_CHANNEL, .eps = 1e-10f}},
+        {.op = NX_OP_TOPK, .attr.topk = {.axis = 1, .k = 3}},
+        {.op = NX_OP_TOPK, .attr.topk = {NX_TOPK_INDICES, true, 3, 0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        bool index = rows[i].op == NX_OP_REDUCE && rows[i].attr.reduce.kind >= NX_REDUCE_ARGMAX;
+        bool index = (rows[i].op == NX_OP_REDUCE && rows[i].attr.reduce.kind >= NX_REDUCE_ARGMAX) ||
+                     (rows[i].op == NX_OP_TOPK && rows[i].attr.topk.gives == NX_TOPK_INDICES);
         bf16_too = !index;
         compare_op(nx_op_name(rows[i].op), 20, 4, 6, add_node_row, &rows[i]);
     }
@@ -560,7 +687,11 @@ int main(void)
         cmocka_unit_test(unary_functions_where_they_are_defined),
         cmocka_unit_test(binaries),
         cmocka_unit_test(concats),
+        cmocka_unit_test(concats_of_blocks_lie_together_from_the_start),
+        cmocka_unit_test(gates_of_odd_channels),
+        cmocka_unit_test(rows_of_channels_between_convolutions),
         cmocka_unit_test(ops_of_several_inputs),
+        cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(the_other_ops),
     };
     return cmocka_run_group_tests_name("dnnl_ops", tests, print_machine, NULL);

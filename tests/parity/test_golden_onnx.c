@@ -98,7 +98,7 @@ static void run_golden(const struct nx_backend *backend, const struct golden *g,
 static const struct {
     const char *name;
     int cases;
-} files[] = {{"onnx.golden", 173}, {"onnx_wide.golden", 101}};
+} files[] = {{"onnx.golden", 173}, {"onnx_wide.golden", 101}, {"onnx_more.golden", 27}};
 
 static void run_file(const char *name, int wanted, const struct nx_backend *backend,
                      unsigned passes)
@@ -140,17 +140,10 @@ static void cpu_ref_agrees_after_all_passes(void **state)
     run_all(&nx_backend_cpu_ref, NX_PASS_ALL);
 }
 
-/* A GPU computes in f16, which is another tolerance: scripts/gpu-check. */
-static const struct nx_backend *fastest_cpu(void)
-{
-    const struct nx_backend *dnnl = nx_backend_find("cpu_dnnl");
-    return dnnl ? dnnl : &nx_backend_cpu_ref;
-}
-
 static void the_fastest_cpu_backend_agrees(void **state)
 {
     (void)state;
-    run_all(fastest_cpu(), NX_PASS_ALL);
+    run_all(nx_golden_fastest_cpu(), NX_PASS_ALL);
 }
 
 static void the_plan_for_a_gpu_agrees(void **state)

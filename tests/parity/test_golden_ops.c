@@ -78,7 +78,7 @@ static void run_golden(const struct nx_backend *backend, const struct golden *g,
 static const struct {
     const char *name;
     int cases;
-} files[] = {{"ops.golden", 101}, {"ops_wide.golden", 159}};
+} files[] = {{"ops.golden", 101}, {"ops_wide.golden", 159}, {"ops_more.golden", 30}};
 
 static void run_file(const char *name, int wanted, const struct nx_backend *backend,
                      unsigned passes)
@@ -113,17 +113,10 @@ static void cpu_ref_agrees_after_all_passes(void **state)
     run_all(&nx_backend_cpu_ref, NX_PASS_ALL);
 }
 
-/* A GPU computes in f16, which is another tolerance: scripts/gpu-check. */
-static const struct nx_backend *fastest_cpu(void)
-{
-    const struct nx_backend *dnnl = nx_backend_find("cpu_dnnl");
-    return dnnl ? dnnl : &nx_backend_cpu_ref;
-}
-
 static void the_fastest_cpu_backend_agrees(void **state)
 {
     (void)state;
-    const struct nx_backend *backend = fastest_cpu();
+    const struct nx_backend *backend = nx_golden_fastest_cpu();
     print_message("the fastest CPU backend of this build is %s\n", backend->name);
     run_all(backend, NX_PASS_ALL);
 }

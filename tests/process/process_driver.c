@@ -128,17 +128,17 @@ static bool take_line(struct driver_node *n)
     return true;
 }
 
-static void read_more(struct driver_node *n, unsigned index, const char *prefix, nx_ns until)
+/* False: the node has ended. */
+static bool read_more(struct driver_node *n, unsigned index, const char *prefix, nx_ns until)
 {
     struct pollfd p = {.fd = n->out, .events = POLLIN};
     nx_ns left = until - nx_clock_now();
     if (left <= 0 || poll(&p, 1, (int)(left / NX_MS) + 1) == 0)
         fail_msg("node %u never said \"%s\"", index, prefix);
     ssize_t got = read(n->out, n->buffer + n->used, sizeof n->buffer - n->used);
-    if (got <= 0)
-        fail_msg("node %u ended while \"%s\" was awaited; its last line: %s", index, prefix,
-                 n->line);
-    n->used += (size_t)got;
+    if (got > 0)
+        n->used += (size_t)got;
+    return got > 0;
 }
 
 static bool is_bad(const char *line)
@@ -153,12 +153,29 @@ const char *driver_await(struct driver *d, unsigned index, const char *prefix)
     nx_ns until = nx_clock_now() + PATIENCE_NS;
     for (;;) {
         while (!take_line(n))
-            read_more(n, index, prefix, until);
+            if (!read_more(n, index, prefix, until))
+                fail_msg("node %u ended while \"%s\" was awaited; its last line: %s", index, prefix,
+                         n->line);
         if (strncmp(n->line, prefix, strlen(prefix)) == 0)
             return n->line;
         if (is_bad(n->line))
             fail_msg("node %u said \"%s\" while \"%s\" was awaited", index, n->line, prefix);
     }
+}
+
+const char *driver_report(struct driver *d, unsigned index)
+{
+    static const char command[] = "report\n";
+    struct driver_node *n = &d->nodes[index];
+    nx_ns until = nx_clock_now() + PATIENCE_NS;
+    if (write(n->in, command, sizeof command - 1) < 0)
+        return NULL;
+    do {
+        while (!take_line(n))
+            if (!read_more(n, index, "report", until))
+                return NULL;
+    } while (strncmp(n->line, "report", 6) != 0);
+    return n->line;
 }
 
 void driver_kill(struct driver *d, unsigned index)

@@ -44,6 +44,8 @@ void driver_tell(struct driver *d, unsigned index, const char *format, ...)
 /* The next line that starts with `prefix`; others are skipped, except that "wrong", "failed" and
  * "refused" fail the test unless they are what is awaited. Fails after 100 s. */
 const char *driver_await(struct driver *d, unsigned index, const char *prefix);
+/* Its answer to "report"; NULL: it has ended, which is no failure. */
+const char *driver_report(struct driver *d, unsigned index);
 void driver_kill(struct driver *d, unsigned index);      /* -9; returns when it is gone */
 int driver_await_exit(struct driver *d, unsigned index); /* the exit code; -signal */
 

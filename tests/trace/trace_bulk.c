@@ -70,6 +70,23 @@ static void the_commit_waits_for_the_slowest(void **state)
     wire_close(wire);
 }
 
+/* L2: who leaves after the last byte leaves the message behind. */
+static void a_leaver_leaves_what_it_handed_over(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    nx_stream stream = open_bulk(wire, 1, 3, "h");
+    put(wire, 1, stream, "abc");
+    wire_ask(wire, 1, (struct nx_event){.type = NX_EV_LEAVE});
+    wire_run(wire);
+    assert_true(wire_expect(wire, "[30] n0 > bulk from n1 at 0 of 3 'abc'\n"
+                                  "[60] n1 > delivered 1 from n1 bulk 'h'\n"
+                                  "[70] n0 > delivered 1 from n1 bulk 'h'\n"
+                                  "[200100] n0 > lost n1 cleanly: it left\n"
+                                  "[200160] n0 > view 2 of members 1\n"));
+    wire_close(wire);
+}
+
 /* "Several may interleave": each goes on where it ended. */
 static void two_of_one_sender_interleave(void **state)
 {
@@ -175,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_come_at_once_and_the_delivery_in_the_order),
         cmocka_unit_test(the_commit_waits_for_the_slowest),
+        cmocka_unit_test(a_leaver_leaves_what_it_handed_over),
         cmocka_unit_test(two_of_one_sender_interleave),
         cmocka_unit_test(a_dead_senders_bulk_is_aborted),
         cmocka_unit_test(a_death_commits_nothing),

@@ -244,6 +244,22 @@ static void of_two_a_killed_one_may_come_back(void **state)
     wire_close(wire);
 }
 
+/* The proof may come before the death is known. */
+static void a_proof_waits_for_the_suspicion(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire_come(wire, 2, 101);
+    assert_int_equal(wire_admit(wire, 0, 0, 2), NX_EXISTS);
+    wire_run(wire);
+    assert_int_equal(nx_core_change_state(wire->cores[0]), NX_CHANGE_STEADY);
+    wire_kill(wire, 1);
+    wire_run(wire);
+    assert_int_equal(nx_core_view(wire->cores[0])->vid, 2);
+    assert_int_equal(nx_view_ranks(nx_core_view(wire->cores[0])), 1);
+    wire_close(wire);
+}
+
 /* A dead leader gave the only seat away: what another ADMIT of it proves counts, though it is refused. */
 static void a_refused_admit_tells_of_a_death(void **state)
 {
@@ -461,6 +477,7 @@ int main(void)
         cmocka_unit_test(a_join_ends_a_committed_stream_that_is_not_delivered),
         cmocka_unit_test(a_seat_has_a_new_owner),
         cmocka_unit_test(of_two_a_killed_one_may_come_back),
+        cmocka_unit_test(a_proof_waits_for_the_suspicion),
         cmocka_unit_test(a_refused_admit_tells_of_a_death),
         cmocka_unit_test(what_may_not_be_admitted_is_refused),
         cmocka_unit_test(a_join_that_all_accepted_outlives_its_leader),

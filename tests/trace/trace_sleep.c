@@ -104,6 +104,32 @@ static void nobody_sleeps_before_all_know(void **state)
     wire_close(wire);
 }
 
+/* Q1: … but not one whose link is broken for longer than the timeout. It is told once it takes writes. */
+static void who_is_not_heard_keeps_nobody_awake(void **state)
+{
+    (void)state;
+    struct nx_core_config config = wire_config();
+    config.caps.wakes_on_plain_write = false;
+    config.timeout_ns = 30 * NX_MS;
+    struct wire *wire = wire_open(&config, NULL, 2);
+    for (unsigned turns = 0; turns < 4; turns++)
+        wire_turn(wire, turns % 2);
+    wire->lanes[1][0].clogged = wire->lanes[0][1].held = true;
+    assert_int_equal(wire_sleep(wire, 1), NX_AGAIN);
+    for (unsigned beats = 0; beats < 12; beats++) { /* the first word has more time */
+        wire->now = wire->wake_at[1];
+        wire_turn(wire, 1);
+    }
+    assert_int_equal(wire_sleep(wire, 1), NX_OK);
+    assert_int_equal(wire->update->writes_count, 0);
+    wire->lanes[1][0].clogged = false;
+    assert_int_equal(wire_sleep(wire, 1), NX_OK);
+    assert_int_equal(wire->update->writes_count, 1);
+    assert_int_equal(wire_sleep(wire, 1), NX_OK);
+    assert_int_equal(wire->update->writes_count, 0);
+    wire_close(wire);
+}
+
 /* Q1, "woken for nothing": it goes back to sleep without a word, and its peer's good night wakes
  * nobody. */
 static void a_wake_up_for_nothing_is_not_spread(void **state)
@@ -159,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_write_that_crosses_the_good_night_is_followed_by_a_bell),
         cmocka_unit_test(two_good_nights_that_cross_leave_nobody_asleep_over_a_message),
         cmocka_unit_test(nobody_sleeps_before_all_know),
+        cmocka_unit_test(who_is_not_heard_keeps_nobody_awake),
         cmocka_unit_test(a_wake_up_for_nothing_is_not_spread),
         cmocka_unit_test(nothing_is_said_where_writes_wake),
         cmocka_unit_test(an_idle_group_writes_nothing),

@@ -5,5 +5,6 @@ nexus_test(test_boot_auth SOURCES test_boot_auth.c DEPS nexus_fabric)
 nexus_test(test_boot_secret SOURCES test_boot_secret.c DEPS nexus_fabric)
 
 if(TARGET nexus_group)
+    nexus_test(test_group_spin SOURCES test_group_spin.c DEPS nexus_group)
     nexus_test(test_group SOURCES test_group.c DEPS nexus_group)
 endif()

@@ -130,6 +130,30 @@ static void who_cannot_be_in_time_is_refused_on_arrival_with_figures(void **stat
     assert_int_equal(b.items, 65);
 }
 
+/* 64 ready ones are two batches of 38.8 ms; alone a photo takes 6.1 ms. */
+static void what_would_be_late_is_known_before_it_is_prepared(void **state)
+{
+    (void)state;
+    struct nx_batch_item items[64], late = {.deadline_ns = 200 * NX_MS, .bytes = 1};
+    struct nx_batch batch;
+    begin(&resnet_like);
+    assert_int_equal(nx_batcher_admit(&b, &lane, &late, 0, &err), NX_OK);
+    assert_false(nx_batcher_is_hopeless(&b, &late, 200 * NX_MS)); /* nobody before it: tried */
+    assert_true(nx_batcher_is_hopeless(&b, &late, 201 * NX_MS));
+    for (int i = 0; i < 64; i++)
+        add(&lane, &items[i], 0, 200 * NX_MS - 1);
+    assert_false(nx_batcher_is_hopeless(&b, &late, 116 * NX_MS)); /* 77.6 + 6.2 */
+    assert_true(nx_batcher_is_hopeless(&b, &late, 117 * NX_MS));
+    nx_batcher_next(&b, 100 * NX_MS, &batch); /* half of them run until 138.8 */
+    assert_int_equal(batch.count, 32);
+    assert_false(nx_batcher_is_hopeless(&b, &late, 110 * NX_MS));
+    late.deadline_ns = 180 * NX_MS; /* before those: after the batch that runs */
+    assert_false(nx_batcher_is_hopeless(&b, &late, 138 * NX_MS));
+    assert_true(nx_batcher_is_hopeless(&b, &late, 174 * NX_MS));
+    late.deadline_ns = NX_NEVER;
+    assert_false(nx_batcher_is_hopeless(&b, &late, 300 * NX_MS));
+}
+
 static void who_finds_nobody_before_is_tried_whatever_the_estimate(void **state)
 {
     (void)state;
@@ -365,6 +389,7 @@ int main(void)
         cmocka_unit_test(the_tightest_deadline_comes_first_and_bounds_the_batch),
         cmocka_unit_test(a_head_that_costs_more_than_itself_is_given_up),
         cmocka_unit_test(who_cannot_be_in_time_is_refused_on_arrival_with_figures),
+        cmocka_unit_test(what_would_be_late_is_known_before_it_is_prepared),
         cmocka_unit_test(who_finds_nobody_before_is_tried_whatever_the_estimate),
         cmocka_unit_test(queues_are_bounded_by_count_and_bytes),
         cmocka_unit_test(what_is_dropped_never_runs),

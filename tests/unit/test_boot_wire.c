@@ -12,6 +12,7 @@ static struct nx_boot_hello sample_hello(void)
         .layout_hash = 0x1122334455667788,
         .members_max = 8,
         .first_view_nodes = 3,
+        .timeout_ms = 3 * 500,
         .provider = "tcp",
         .spec = {2, {{"FUNCTION_TIER", 1, 1, 2, false}, {"CATEGORIZER_TIER", 2, 1, 4, true}}},
         .node = 7,
@@ -35,6 +36,10 @@ static struct nx_boot_view sample_view(uint32_t members)
     v.view.members_count = members;
     v.view.stateless = 1;
     v.view.base[1][0] = 1000;
+    v.view.keepers_count = NX_KEEPERS_MAX;
+    for (uint32_t i = 0; i < NX_KEEPERS_MAX; i++)
+        v.view.keepers[i] =
+            (struct nx_keeper){.node = 500 + i, .subgroup = 1, .shard = i, .vid = 8, .late = i % 2};
     for (uint32_t s = 0; s < members; s++)
         v.view.base[3][s] = s + 1;
     for (uint32_t i = 0; i < members; i++) {
@@ -79,6 +84,48 @@ static void a_hello_comes_back_as_it_was(void **state)
     assert_true(back.clock == h.clock);
     assert_memory_equal(&back.card, &h.card, sizeof h.card);
     assert_int_equal(nx_boot_compare(&h, &back, &err), NX_OK);
+}
+
+/* All that a legal configuration and the longest note can bring: every text, count and list at its bound. */
+static void the_largest_hello_fits_a_frame(void **state)
+{
+    (void)state;
+    struct nx_boot_hello *h = calloc(1, sizeof *h), *back = calloc(1, sizeof *back);
+    assert_true(h && back);
+    *h = sample_hello();
+    memset(h->provider, 'p', sizeof h->provider - 1);
+    memset(h->host, 'h', sizeof h->host - 1);
+    h->members_max = h->first_view_nodes = NX_MEMBERS_MAX;
+    h->spec.subgroups_count = NX_SUBGROUPS_MAX;
+    for (uint32_t g = 0; g < NX_SUBGROUPS_MAX; g++) {
+        memset(h->spec.subgroups[g].name, 'a' + (int)g, NX_SUBGROUP_NAME_BYTES - 1);
+        h->spec.subgroups[g].num_shards = NX_SHARDS_MAX;
+        h->spec.subgroups[g].persistent = true;
+    }
+    h->card.address_bytes = NX_ADDRESS_BYTES;
+    h->offer.has_note = h->offer.has_log = true;
+    h->offer.places = INT64_MAX >> 16;
+    h->offer.note.certain = h->offer.note.away = h->offer.note.void_log = true;
+    h->offer.note.count = NX_DUR_VIEWS_MAX;
+    for (uint32_t v = 0; v < NX_DUR_VIEWS_MAX; v++) {
+        struct nx_dur_view *view = &h->offer.note.views[v];
+        view->vid = UINT64_MAX - NX_DUR_VIEWS_MAX + v;
+        view->count = NX_DUR_MEMBERS_MAX;
+        for (uint32_t m = 0; m < NX_DUR_MEMBERS_MAX; m++)
+            view->members[m] = (struct nx_dur_member){
+                .node = UINT32_MAX - m, .subgroup = 1, .keeper = m >= NX_MEMBERS_MAX};
+    }
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    struct nx_err err = {0};
+    size_t bytes = nx_boot_encode_hello(h, frame);
+    assert_true(bytes + NX_BOOT_SEAL_BYTES_MAX <= NX_BOOT_FRAME_MAX);
+    assert_int_equal(
+        nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, back, &err),
+        NX_OK);
+    assert_memory_equal(&back->offer.note, &h->offer.note, sizeof h->offer.note);
+    assert_memory_equal(&back->spec, &h->spec, sizeof h->spec);
+    free(h);
+    free(back);
 }
 
 static void the_largest_view_fits_a_frame(void **state)
@@ -208,7 +255,7 @@ static void another_version_is_named(void **state)
     assert_int_equal(
         nx_boot_decode_hello(frame + NX_BOOT_HEAD_BYTES, bytes - NX_BOOT_HEAD_BYTES, &back, &err),
         NX_DENIED);
-    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 2");
+    assert_string_equal(err.text, "you speak version 9 of the bootstrap protocol, this group 3");
 }
 
 static void unprintable_and_overlong_text_is_refused(void **state)
@@ -244,13 +291,13 @@ static void the_first_difference_is_named(void **state)
     (void)state;
     struct nx_boot_hello h = sample_hello();
     h.first_view_nodes = 2;
-    expect_difference(&h, "first view is 2 at your node and 3 at the leader");
+    expect_difference(&h, "first_view_nodes is 2 at your node and 3 at the leader");
     h = sample_hello();
     h.members_max = 4;
-    expect_difference(&h, "members is 4 at your node and 8 at the leader");
+    expect_difference(&h, "members_max is 4 at your node and 8 at the leader");
     h = sample_hello();
-    h.timeout_ms = 7;
-    expect_difference(&h, "(heartbeat_ms) is 7 at your node and 0 at the leader");
+    h.timeout_ms = 3 * 700;
+    expect_difference(&h, "heartbeat_ms (a third of the timeout) is 700 at your node and 500 at");
     h = sample_hello();
     strcpy(h.provider, "verbs");
     expect_difference(&h, "provider is verbs at your node and tcp at the leader");
@@ -271,7 +318,7 @@ static void the_first_difference_is_named(void **state)
     expect_difference(&h, "max_nodes of FUNCTION_TIER is 3");
     h = sample_hello();
     h.spec.subgroups[1].persistent = false;
-    expect_difference(&h, "persistent of CATEGORIZER_TIER is 0");
+    expect_difference(&h, "persist of CATEGORIZER_TIER is false at your node and true at");
     h = sample_hello();
     h.subgroup = 2;
     expect_difference(&h, "you name subgroup 2, the group has 2");
@@ -399,6 +446,7 @@ int main(int argc, char **argv)
         return write_corpus(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hello_comes_back_as_it_was),
+        cmocka_unit_test(the_largest_hello_fits_a_frame),
         cmocka_unit_test(the_largest_view_fits_a_frame),
         cmocka_unit_test(a_vacant_seat_comes_back_vacant),
         cmocka_unit_test(an_impossible_view_is_refused),

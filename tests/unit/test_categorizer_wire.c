@@ -22,19 +22,18 @@ static void every_operation_comes_back(void **state)
 {
     (void)state;
     struct nx_request_head heads[] = {
-        {.op = NX_REQUEST_INFER, .tag = 4000000000u, .time_left_ns = NX_NEVER},
+        {.op = NX_REQUEST_INFER,
+         .tag = 4000000000u,
+         .trace = {.trace_id = {1, [15] = 2}, .span_id = {3, [7] = 4}, .flags = NX_TRACE_SAMPLED},
+         .time_left_ns = NX_NEVER},
         install_head(),
         {.op = NX_REQUEST_REMOVE, .tag = 0, .name = "flowers", .request = {{9}}},
         {.op = NX_REQUEST_LIST},
         {.op = NX_REQUEST_DESCRIBE, .tag = 5, .name = "x"},
         {.op = NX_REQUEST_INFER,
          .time_left_ns = 1,
-         .want = {.input = NX_INPUT_TENSOR,
-                  .tensor = "data",
-                  .rank = 4,
-                  .dims = {1, 3, 224, 224},
-                  .top_max = 5,
-                  .outputs = true}},
+         .want = {.input = NX_INPUT_PHOTO, .tensor = "data", .top_max = 5, .outputs = true}},
+        {.op = NX_REQUEST_INFER, .time_left_ns = 2, .want = {.input = NX_INPUT_TENSORS}},
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         uint8_t bytes[NX_HEAD_BYTES_MAX + 3];
@@ -61,7 +60,7 @@ static void malformed_heads_are_refused(void **state)
         size_t at;
         uint8_t value;
     } flips[] = {{0, 3},  {1, 0xff}, {4, 1},     {5, 77},    {10, 3},
-                 {27, 9}, {28, 2},   {53, 0xff}, {54, 0x40}, {0, 0x3a}};
+                 {52, 9}, {53, 2},   {78, 0xff}, {79, 0x40}, {0, 0x3a}};
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         uint8_t kept = bytes[flips[i].at];
         bytes[flips[i].at] = flips[i].value;
@@ -126,9 +125,9 @@ static void lists_of_models_come_back(void **state)
                                              .version = 9,
                                              .backend = "cpu_ref",
                                              .inputs_count = 1,
-                                             .inputs = {{"data", 4, {-1, 3, 8, 8}}},
+                                             .inputs = {{"data", NX_TYPE_UINT8, 4, {-1, 3, 8, 8}}},
                                              .outputs_count = 1,
-                                             .outputs = {{"output", 2, {-1, 10}}}},
+                                             .outputs = {{"output", NX_TYPE_FP32, 2, {-1, 10}}}},
                                             {.tag = 2, .name = "rose", .format = NX_FORMAT_ONNX}};
     struct nx_model_facts_wire back;
     struct nx_err err;
@@ -166,6 +165,73 @@ static void rows_are_what_they_say(void **state)
     assert_int_equal(nx_rows_decode(bytes, sizeof bytes, &rows, &err), NX_CORRUPT);
 }
 
+static const uint8_t pixels[6] = {1, 2, 3, 4, 5, 6};
+static const uint8_t words[] = {1, 0, 0, 0, 'a', 2, 0, 0, 0, 'b', 'c'};
+
+static size_t ask_bytes(struct nx_tensors_ask *ask, uint8_t *bytes, size_t cap)
+{
+    *ask = (struct nx_tensors_ask){
+        .outputs_count = 2,
+        .outputs = {{"scores", 5}, {"boxes", 0}},
+        .in = {.count = 2,
+               .parts = {{"image", NX_TYPE_UINT8, 3, {1, 2, 3}, pixels, sizeof pixels},
+                         {"text", NX_TYPE_BYTES, 1, {2}, words, sizeof words}}}};
+    size_t len = nx_tensors_ask_encode(ask, bytes, cap);
+    assert_true(len > 0);
+    assert_int_equal(nx_tensors_ask_encode(ask, bytes, len - 1), 0);
+    nx_tensors_ask_encode(ask, bytes, cap);
+    memcpy(bytes + len, pixels, sizeof pixels);
+    memcpy(bytes + len + sizeof pixels, words, sizeof words);
+    return len + sizeof pixels + sizeof words;
+}
+
+static void tensors_come_back_and_nonsense_does_not(void **state)
+{
+    (void)state;
+    uint8_t bytes[NX_TENSORS_HEAD_BYTES_MAX + 64];
+    struct nx_tensors_ask ask, back;
+    struct nx_tensors tensors;
+    struct nx_err err;
+    size_t len = ask_bytes(&ask, bytes, sizeof bytes);
+    assert_int_equal(nx_tensors_ask_decode(bytes, len, &back, &err), NX_OK);
+    assert_string_equal(back.outputs[0].name, "scores");
+    assert_int_equal(back.outputs[0].top_max, 5);
+    assert_string_equal(back.in.parts[1].name, "text");
+    assert_memory_equal(back.in.parts[1].data, words, sizeof words);
+    assert_int_equal(back.in.parts[0].dims[2], 3);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(nx_tensors_ask_decode(bytes, cut, &back, &err), NX_CORRUPT);
+    assert_int_equal(nx_tensors_ask_decode(bytes, len + 1, &back, &err), NX_CORRUPT);
+    bytes[len - 6] = 3; /* the second word's length */
+    assert_int_equal(nx_tensors_ask_decode(bytes, len, &back, &err), NX_CORRUPT);
+    ask.in.rows = 7;
+    size_t head = nx_tensors_encode(&ask.in, bytes, sizeof bytes);
+    memcpy(bytes + head, pixels, sizeof pixels);
+    memcpy(bytes + head + sizeof pixels, words, sizeof words);
+    len = head + sizeof pixels + sizeof words;
+    assert_int_equal(nx_tensors_decode(bytes, len, &tensors, &err), NX_OK);
+    assert_int_equal(tensors.rows, 7);
+    assert_memory_equal(tensors.parts[0].data, pixels, sizeof pixels);
+    ask.in.parts[0].dims[0] = 2; /* 12 bytes are not 6 */
+    nx_tensors_encode(&ask.in, bytes, sizeof bytes);
+    assert_int_equal(nx_tensors_decode(bytes, len, &tensors, &err), NX_CORRUPT);
+}
+
+static void the_longest_names_have_room(void **state)
+{
+    (void)state;
+    static struct nx_tensors_ask ask;
+    uint8_t bytes[NX_TENSORS_HEAD_BYTES_MAX];
+    ask = (struct nx_tensors_ask){.outputs_count = NX_MODEL_TENSORS_MAX};
+    ask.in.count = NX_MODEL_TENSORS_MAX;
+    for (int i = 0; i < NX_MODEL_TENSORS_MAX; i++) {
+        memset(ask.outputs[i].name, 'o', NX_TENSOR_NAME_BYTES - 1);
+        memset(ask.in.parts[i].name, 'i', NX_TENSOR_NAME_BYTES - 1);
+        ask.in.parts[i].rank = NX_TENSOR_RANK_MAX;
+    }
+    assert_true(nx_tensors_ask_encode(&ask, bytes, sizeof bytes) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +241,8 @@ int main(void)
         cmocka_unit_test(names_have_tags),
         cmocka_unit_test(lists_of_models_come_back),
         cmocka_unit_test(rows_are_what_they_say),
+        cmocka_unit_test(tensors_come_back_and_nonsense_does_not),
+        cmocka_unit_test(the_longest_names_have_room),
     };
     return cmocka_run_group_tests_name("categorizer_wire", tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void contacts_are_a_list(void **state)
                            "1.1.1.1:8,1.1.1.1:9",
                            NULL, NULL),
                      NX_INVALID);
-    assert_non_null(strstr(err.text, "more than 8 nodes"));
+    assert_non_null(strstr(err.text, "more than 8 addresses"));
     assert_int_equal(parse(good, "--members_max=3", NULL, NULL, NULL), NX_INVALID);
     assert_non_null(strstr(err.text, "members_max is 3, but first_view_nodes is 4"));
     assert_int_equal(parse(good, "--first_view_nodes=30", NULL, NULL, NULL), NX_OK);

@@ -22,8 +22,8 @@ static struct nx_device *device;
 static struct nx_lane lane;
 static struct nx_err err;
 static int bell;
-static sem_t may_run, runs;
-static atomic_bool gated;
+static sem_t may_run, runs, may_prepare;
+static atomic_bool gated, hold_prepare;
 static atomic_int preparing_now, preparing_most;
 
 static enum nx_status prepare(struct nx_device_job *job, struct nx_err *e)
@@ -32,6 +32,8 @@ static enum nx_status prepare(struct nx_device_job *job, struct nx_err *e)
     int now = atomic_fetch_add(&preparing_now, 1) + 1, most = atomic_load(&preparing_most);
     while (now > most && !atomic_compare_exchange_weak(&preparing_most, &most, now))
         ;
+    if (atomic_load(&hold_prepare))
+        sem_wait(&may_prepare);
     usleep(1000);
     atomic_fetch_sub(&preparing_now, 1);
     p->prepared++;
@@ -56,6 +58,8 @@ static int setup(void **state)
     bell = eventfd(0, EFD_NONBLOCK);
     sem_init(&may_run, 0, 0);
     sem_init(&runs, 0, 0);
+    sem_init(&may_prepare, 0, 0);
+    atomic_store(&hold_prepare, false);
     atomic_store(&gated, false);
     atomic_store(&preparing_most, 0);
     nx_lane_init(&lane, &profile);
@@ -71,6 +75,7 @@ static int teardown(void **state)
     nx_device_close(device);
     sem_destroy(&may_run);
     sem_destroy(&runs);
+    sem_destroy(&may_prepare);
     close(bell);
     return 0;
 }
@@ -208,6 +213,30 @@ static void who_waited_too_long_is_told_so(void **state)
     assert_int_equal(late.ran_in_batch_of, 0);
 }
 
+/* Every preparing thread is held by a photo of its own until the fifth's deadline has passed. */
+static void who_would_be_late_is_not_prepared(void **state)
+{
+    (void)state;
+    static struct photo busy[4], late;
+    atomic_store(&hold_prepare, true);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(submit(make(&busy[i], i, NX_NEVER)), NX_OK);
+    nx_ns now = nx_clock_now();
+    make(&late, 4, now + 20 * NX_MS);
+    assert_int_equal(nx_device_submit(device, &lane, &late.job, now, &err), NX_OK);
+    while (nx_clock_now() <= late.job.item.deadline_ns)
+        usleep(1000);
+    atomic_store(&hold_prepare, false);
+    for (int i = 0; i < 4; i++)
+        sem_post(&may_prepare);
+    for (int i = 0; i < 5; i++)
+        wait_finished();
+    assert_int_equal(late.job.err.status, NX_DEADLINE);
+    assert_int_equal(late.prepared, 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(busy[i].prepared, 1);
+}
+
 static void a_refused_photo_is_still_the_callers(void **state)
 {
     (void)state;
@@ -254,6 +283,7 @@ int main(void)
         each(what_gathers_while_the_device_is_busy_runs_together),
         each(who_is_cancelled_leaves_at_once_and_never_runs),
         each(who_waited_too_long_is_told_so),
+        each(who_would_be_late_is_not_prepared),
         each(a_refused_photo_is_still_the_callers),
         each(a_stop_gives_everything_back),
     };

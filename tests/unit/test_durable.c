@@ -73,6 +73,12 @@ static bool is_noted_2(struct nx_durable *d)
     return nx_durable_noted(d, 2, &certain) && !certain;
 }
 
+static bool is_noted_18(struct nx_durable *d)
+{
+    bool certain;
+    return nx_durable_noted(d, 18, &certain);
+}
+
 static bool has_3_places(struct nx_durable *d)
 {
     return nx_durable_places(d) == 3;
@@ -231,6 +237,85 @@ static void a_member_that_comes_again_begins_its_log_anew(void **state)
     remove_folder(folder);
 }
 
+/* A view that we prepared for may have begun without us: the next attempt tells of it. */
+static void a_prepared_view_is_offered(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES];
+    struct nx_err err = {0};
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    struct nx_view one = view_of(1, 3, 0), two = view_of(2, 2, 0), again = view_of(2, 3, 0);
+    assert_false(nx_durable_offer(d)->has_note);
+    assert_int_equal(nx_durable_prepare(d, &one, &err), NX_OK);
+    poll_until(d, is_prepared);
+    assert_true(nx_durable_offer(d)->has_note);
+    assert_int_equal(nx_durable_offer(d)->note.views[0].vid, 1);
+    two.incarnation = 8;
+    assert_int_equal(nx_durable_prepare(d, &two, &err), NX_OK);
+    assert_false(nx_durable_prepared(d));
+    poll_until(d, is_prepared);
+    assert_int_equal(nx_durable_offer(d)->note.count, 2);
+    again.incarnation = 9; /* of another beginning that does not know of ours: never called ready */
+    assert_int_equal(nx_durable_prepare(d, &again, &err), NX_UNAVAILABLE);
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
+/* Whoever was ready for a view, and joins after it, does not believe that the bootstrap made its view. */
+static void a_joiner_has_not_begun_the_group(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES];
+    struct nx_err err = {0};
+    bool certain;
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    struct nx_view one = view_of(1, 2, 0), two = view_of(2, 2, 0);
+    assert_int_equal(nx_durable_prepare(d, &one, &err), NX_OK);
+    poll_until(d, is_prepared);
+    two.stateless = 1;
+    assert_int_equal(nx_durable_view(d, &two, 0, true, &err), NX_OK);
+    nx_durable_hear_notes(d, true, false);
+    poll_until(d, is_noted_2);
+    for (int i = 0; i < 100; i++)
+        (void)nx_durable_poll(d, nx_clock_now());
+    assert_true(nx_durable_noted(d, 2, &certain) && !certain);
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
+/* Views that nobody knows to be certain fill the note; the group can begin again nevertheless. */
+static void a_full_note_has_room_to_begin(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES];
+    struct nx_err err = {0};
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    begin(d);
+    for (nx_vid vid = 2; vid <= 18; vid++) {
+        struct nx_view view = view_of(vid, 2 + vid % 2, 0);
+        assert_int_equal(nx_durable_view(d, &view, 0, false, &err), NX_OK);
+        (void)nx_durable_poll(d, nx_clock_now());
+    }
+    poll_until(d, is_noted_18);
+    nx_durable_close(d);
+    d = open_node(folder);
+    assert_int_equal(nx_durable_offer(d)->note.count, NX_DUR_VIEWS_LIVE_MAX);
+    for (nx_vid vid = 40; vid < 40 + NX_DUR_VIEWS_MAX - NX_DUR_VIEWS_LIVE_MAX; vid++) {
+        struct nx_view view = view_of(vid, 3 - vid % 2, 0);
+        view.incarnation = (uint32_t)vid;
+        assert_int_equal(nx_durable_prepare(d, &view, &err), NX_OK);
+        poll_until(d, is_prepared);
+    }
+    struct nx_view view = view_of(50, 3, 0);
+    assert_int_equal(nx_durable_prepare(d, &view, &err), NX_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "view.note has no room for view 50"));
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
 static void a_rotten_note_is_named(void **state)
 {
     (void)state;
@@ -262,6 +347,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_handed_over_comes_back),
         cmocka_unit_test(a_member_that_comes_again_begins_its_log_anew),
+        cmocka_unit_test(a_prepared_view_is_offered),
+        cmocka_unit_test(a_joiner_has_not_begun_the_group),
+        cmocka_unit_test(a_full_note_has_room_to_begin),
         cmocka_unit_test(a_rotten_note_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

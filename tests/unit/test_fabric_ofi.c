@@ -6,6 +6,8 @@
 #include "group/fabric/fabric.h"
 #include "nx_test.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { NODES = 3, REGION_BYTES = 1 << 20, TOKEN = 0x1234567 };
@@ -349,24 +352,74 @@ static void a_joiner_calls_everybody_who_admits_it(void **state)
         assert_true(f->nodes[r].down == 0);
 }
 
-static void a_joiner_that_is_not_admitted_is_rejected(void **state)
+/* What has not happened after a while does not happen. */
+static void turn_for(struct fixture *f, nx_ns ns)
+{
+    for (nx_ns until = nx_clock_now() + ns; nx_clock_now() < until;)
+        turn_all(f);
+}
+
+static void a_joiner_that_is_not_admitted_gets_no_connection(void **state)
 {
     struct fixture *f = *state;
     connect_two(f);
     nx_fabric_admit(f->nodes[0].fabric, 2, &f->cards[2], 99); /* at node 0 alone */
     join(f, 99);
-    POLL_UNTIL(f, (f->nodes[2].down & 2) && nx_fabric_connected(f->nodes[2].fabric) == 1);
+    POLL_UNTIL(f, nx_fabric_connected(f->nodes[2].fabric) & 1);
+    turn_for(f, 100 * NX_MS);
+    assert_int_equal(nx_fabric_connected(f->nodes[2].fabric), 1);
     nx_fabric_disconnect(f->nodes[2].fabric); /* its token was for one call */
     f->nodes[2].down = 0;
     join(f, 99);
-    POLL_UNTIL(f, f->nodes[2].down == 3);
+    turn_for(f, 100 * NX_MS);
+    assert_int_equal(nx_fabric_connected(f->nodes[2].fabric), 0);
     assert_true(nx_fabric_writable(f->nodes[1].fabric) == 1);
-    nx_fabric_admit(f->nodes[1].fabric, 2, &f->cards[2], 100);
+    nx_fabric_disconnect(f->nodes[2].fabric);
+    nx_fabric_admit(f->nodes[1].fabric, 2, &f->cards[2], 100); /* awaited, with another token */
+    f->nodes[2].down = 0;
+    join(f, 99);
+    POLL_UNTIL(f, f->nodes[2].down & 2);
     nx_fabric_drop(f->nodes[1].fabric, 2); /* awaited no more */
     nx_fabric_disconnect(f->nodes[2].fabric);
     f->nodes[2].down = 0;
     join(f, 100);
-    POLL_UNTIL(f, f->nodes[2].down == 3);
+    turn_for(f, 100 * NX_MS);
+    assert_int_equal(nx_fabric_connected(f->nodes[2].fabric), 0);
+}
+
+/* Nobody's call is awaited: the port answers nobody, and hears of nobody. */
+static void strangers_find_the_port_shut(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_in at;
+    int fds[200];
+    connect_all(f);
+    memcpy(&at, f->cards[1].address, sizeof at);
+    if (strcmp(provider, "tcp") != 0)
+        skip();
+    for (size_t i = 0; i < 200; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        assert_true(fds[i] >= 0);
+        assert_int_not_equal(connect(fds[i], (struct sockaddr *)&at, sizeof at), 0);
+    }
+    int highest = fds[199];
+    turn_for(f, 100 * NX_MS);
+    for (size_t i = 0; i < 200; i++) {
+        struct tcp_info info = {0};
+        socklen_t len = sizeof info;
+        assert_int_equal(getsockopt(fds[i], IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+        assert_int_equal(info.tcpi_state, TCP_SYN_SENT);
+    }
+    int next = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(next, highest + 1); /* the fabrics took none */
+    close(next);
+    for (size_t i = 0; i < 200; i++)
+        close(fds[i]);
+    nx_fabric_admit(f->nodes[0].fabric, 2, &f->cards[2], 7); /* and opens for who is awaited */
+    nx_fabric_admit(f->nodes[1].fabric, 2, &f->cards[2], 7);
+    nx_fabric_disconnect(f->nodes[2].fabric);
+    join(f, 7);
+    POLL_UNTIL(f, nx_fabric_connected(f->nodes[2].fabric) == 3);
 }
 
 static void fill_queue(struct node *node, nx_rank peer)
@@ -576,7 +629,8 @@ int main(int argc, char **argv)
         WITH_NODES(a_caller_without_the_token_is_rejected),
         WITH_NODES(disconnect_and_connect_again),
         WITH_NODES(a_joiner_calls_everybody_who_admits_it),
-        WITH_NODES(a_joiner_that_is_not_admitted_is_rejected),
+        WITH_NODES(a_joiner_that_is_not_admitted_gets_no_connection),
+        WITH_NODES(strangers_find_the_port_shut),
         WITH_NODES(a_seat_is_given_again_and_again),
         WITH_NODES(a_sleeper_is_woken_by_a_write_and_by_a_death),
         WITH_NODES(its_descriptor_fits_into_a_loop),

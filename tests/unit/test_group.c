@@ -150,6 +150,9 @@ static void a_wrong_configuration_is_one_sentence(void **state)
     c.spec.subgroups[0].num_shards = 0;
     expect_refusal(&c, "num_shards");
     c = lone_config();
+    c.spin_ns = NX_SEC;
+    expect_refusal(&c, "spin_ns is 1000000000, expected 0 to 10000000");
+    c = lone_config();
     strcpy(c.provider, "nosuch");
     expect_refusal(&c, "nosuch");
     c = lone_config();
@@ -218,6 +221,25 @@ static void a_group_of_one_delivers_to_itself(void **state)
     assert_int_equal(s.views, 1);
 }
 
+static void one_who_looks_on_falls_asleep_when_nothing_comes(void **state)
+{
+    (void)state;
+    struct nx_group_config c = lone_config();
+    struct seen s = {0};
+    struct nx_err err = {0};
+    nx_ns wake_at = 0, until = nx_clock_now() + 20 * NX_SEC;
+    c.spin_ns = NX_MS;
+    assert_int_equal(nx_group_open(&c, &upcalls, &s, &s.group, &err), NX_OK);
+    poll_until(s.group, &s.views, 1);
+    assert_int_equal(nx_group_send(s.group, 0, "hello", 5), NX_OK);
+    poll_until(s.group, &s.delivered, 1);
+    while (nx_group_poll(s.group) || nx_group_arm(s.group, &wake_at) != NX_OK)
+        assert_true(nx_clock_now() < until);
+    while (!nx_group_leave(s.group))
+        nx_group_poll(s.group);
+    nx_group_close(s.group);
+}
+
 static void a_group_that_never_forms_is_down_once(void **state)
 {
     (void)state;
@@ -243,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_wrong_configuration_is_one_sentence),
         cmocka_unit_test(open_without_memory_leaves_nothing),
         cmocka_unit_test(a_group_of_one_delivers_to_itself),
+        cmocka_unit_test(one_who_looks_on_falls_asleep_when_nothing_comes),
         cmocka_unit_test(a_group_that_never_forms_is_down_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct nx_http_limits limits = nx_http_limits_default();
-    struct nx_http_service service = {NULL, on_head, on_request, on_cancel, refusal, NULL};
+    struct nx_http_service service = {NULL, on_head, on_request, on_cancel, refusal, NULL, false};
     limits.connections_max = 3;
     limits.body_bytes_max = 100000;
     limits.server_buffer_bytes = 1 << 20;

@@ -122,6 +122,24 @@ static void whom_a_dying_member_did_not_reach_is_not_blamed(void **state)
         assert_int_equal(net.out[n], n == 2 ? 0 : NX_RANK_BIT(2));
 }
 
+/* Node 0 falls silent, and its last beat of node 2 is younger than that of node 1. */
+static void who_hears_less_and_less_blames_nobody(void **state)
+{
+    (void)state;
+    struct net net;
+    begin(&net, 3);
+    run(&net, 0, T);
+    cut_both(&net, 0, 1);
+    run(&net, T, T + PERIOD);
+    cut_both(&net, 0, 2);
+    run(&net, T + PERIOD, 2 * T + PERIOD - 10);
+    assert_int_equal(net.out[0], 0);
+    run(&net, 2 * T + PERIOD - 10, 4 * T);
+    assert_int_equal(net.out[0], 0);
+    assert_int_equal(net.out[1], 1);
+    assert_int_equal(net.out[2], 1);
+}
+
 static void a_member_that_was_stopped_finds_nobody_silent(void **state)
 {
     (void)state;
@@ -301,6 +319,7 @@ int main(void)
         cmocka_unit_test(nobody_is_condemned_while_all_are_heard),
         cmocka_unit_test(a_silent_member_is_condemned_after_the_timeout_and_not_before),
         cmocka_unit_test(whom_a_dying_member_did_not_reach_is_not_blamed),
+        cmocka_unit_test(who_hears_less_and_less_blames_nobody),
         cmocka_unit_test(a_member_that_was_stopped_finds_nobody_silent),
         cmocka_unit_test(all_that_were_stopped_together_go_on),
         cmocka_unit_test(of_two_that_do_not_hear_one_another_the_higher_goes),

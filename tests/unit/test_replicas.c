@@ -134,6 +134,12 @@ enum nx_status nx_bulk_write(struct nx_group *g, nx_stream stream, const void *b
     return NX_OK;
 }
 
+enum nx_status nx_bulk_room(struct nx_group *g, nx_stream stream, struct nx_err *err)
+{
+    (void)g, (void)stream, (void)err;
+    return NX_OK;
+}
+
 void nx_bulk_abort(struct nx_group *g, nx_stream stream)
 {
     (void)g;

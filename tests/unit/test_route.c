@@ -142,11 +142,21 @@ static uint8_t *photo(size_t bytes)
     return p;
 }
 
+static struct nx_trace_ids trace_asked; /* of the requests; none */
+
+static enum nx_status infer_with(struct nx_route *r, const uint32_t *tags, uint32_t count,
+                                 uint8_t *bytes, uint64_t len, nx_ns deadline, nx_route_done *told,
+                                 void *user, struct nx_route_request **request, struct nx_err *why)
+{
+    const struct nx_request_head head = {.op = NX_REQUEST_INFER, .trace = trace_asked};
+    return nx_route_ask(r, &head, tags, count, bytes, len, deadline, told, user, request, why);
+}
+
 static struct nx_route_request *ask(const uint32_t *tags, uint32_t count)
 {
     struct nx_route_request *request;
     assert_int_equal(
-        nx_route_infer(route, tags, count, photo(100), 100, NX_NEVER, done, &dones, &request, &err),
+        infer_with(route, tags, count, photo(100), 100, NX_NEVER, done, &dones, &request, &err),
         NX_OK);
     return request;
 }
@@ -223,7 +233,7 @@ static void more_than_the_group_has_room_for_is_refused(void **state)
     group.refuse_opens = true;
     for (uint32_t i = 0; i < NX_ROUTE_QUERIES_MAX / NX_ROUTE_TAGS_MAX; i++)
         ask(tags, NX_ROUTE_TAGS_MAX);
-    assert_int_equal(nx_route_infer(route, tags, 1, p, 10, NX_NEVER, done, &dones, &request, &err),
+    assert_int_equal(infer_with(route, tags, 1, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
     assert_string_equal(err.text, "960 questions are under way at this node; try again");
     nx_route_unreserve(route, 10);
@@ -246,6 +256,36 @@ static void a_dead_replica_s_photo_is_sent_once_more(void **state)
     assert_int_equal(dones, 1);
     assert_int_equal(answers[0].err.status, NX_UNAVAILABLE);
     assert_string_equal(answers[0].err.text, "shard 0 is unavailable: its replica is gone");
+}
+
+static struct nx_trace_ids trace_sent(nx_stream s)
+{
+    struct nx_request_head head;
+    size_t used;
+    assert_int_equal(
+        nx_request_decode(group.streams[s].bytes, group.streams[s].got, &head, &used, &err), NX_OK);
+    return head.trace;
+}
+
+/* One trace; a span for each question, and another one each time it is sent. */
+static void the_trace_goes_along(void **state)
+{
+    (void)state;
+    static const uint8_t request_span[NX_SPAN_ID_BYTES] = {0xb1};
+    struct nx_trace_ids spans[4];
+    trace_asked = (struct nx_trace_ids){{0xa1}, {0xb1}, {0}, NX_TRACE_SAMPLED};
+    ask((uint32_t[]){2, 3}, 2);
+    trace_asked = (struct nx_trace_ids){0};
+    group.alive &= ~NX_RANK_BIT(group.streams[1].peer);
+    nx_route_upcalls()->query_failed(route, group.streams[1].cookie, NX_PEER_DOWN);
+    for (nx_stream s = 1; s <= 3; s++) {
+        spans[s] = trace_sent(s);
+        assert_int_equal(spans[s].trace_id[0], 0xa1);
+        assert_true(nx_trace_is_sampled(&spans[s]));
+        assert_memory_not_equal(spans[s].span_id, request_span, sizeof request_span);
+        for (nx_stream t = 1; t < s; t++)
+            assert_memory_not_equal(spans[s].span_id, spans[t].span_id, NX_SPAN_ID_BYTES);
+    }
 }
 
 static void lose(nx_stream s)
@@ -378,11 +418,11 @@ static void an_unavailable_shard_is_named(void **state)
     assert_string_equal(err.text,
                         "shard 1 is unavailable for changes: the group has lost its majority");
     group.shard_status[1] = NX_UNAVAILABLE;
-    assert_int_equal(nx_route_infer(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
+    assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
     assert_string_equal(err.text, "shard 1 is unavailable: too few of its replicas are alive");
     group.formed = false;
-    assert_int_equal(nx_route_infer(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
+    assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
     assert_string_equal(err.text, "the group is still forming");
     assert_int_equal(group.streams_count, 0);
@@ -459,9 +499,9 @@ static void a_detached_route_answers_unavailable(void **state)
     assert_false(nx_route_ready(route));
     assert_false(nx_route_poll(route));
     uint8_t *bytes = photo(100);
-    assert_int_equal(nx_route_infer(route, (uint32_t[]){2}, 1, bytes, 100, NX_NEVER, done, &dones,
-                                    &request, &err),
-                     NX_UNAVAILABLE);
+    assert_int_equal(
+        infer_with(route, (uint32_t[]){2}, 1, bytes, 100, NX_NEVER, done, &dones, &request, &err),
+        NX_UNAVAILABLE);
     assert_string_equal(err.text, "the group is still forming");
     nx_route_unreserve(route, 100);
     free(bytes);
@@ -565,6 +605,7 @@ int main(void)
         each(a_replica_that_leaves_is_asked_last),
         each(more_than_the_group_has_room_for_is_refused),
         each(a_dead_replica_s_photo_is_sent_once_more),
+        each(the_trace_goes_along),
         each(a_removal_whose_replica_dies_is_sent_again_under_its_id),
         each(an_install_whose_replica_dies_is_sent_again_from_the_copy),
         each(an_unavailable_replica_is_not_the_last_word),

@@ -127,35 +127,6 @@ static void one_bad_photo_of_a_batch_fails_alone(void **state)
     nx_served_close(s);
 }
 
-/* Rows of a tensor run together, and come to what they come to one by one. */
-static void a_tensor_is_told_row_by_row(void **state)
-{
-    (void)state;
-    enum { ROWS = 2 * BATCH + 1 };
-    static float inputs[ROWS][IN];
-    struct nx_want want = {
-        .input = NX_INPUT_TENSOR, .rank = 4, .dims = {ROWS, 3, 8, 8}, .outputs = true};
-    struct nx_answer answer;
-    struct nx_rows rows;
-    uint8_t *payload = NULL;
-    struct nx_served *s;
-    assert_int_equal(open_served(&s), NX_OK);
-    for (int i = 0; i < ROWS; i++)
-        for (int k = 0; k < PLANE; k++)
-            inputs[i][PLANE + k] = (float)i;
-    nx_served_tell(s, &want, (const uint8_t *)inputs, sizeof inputs, &answer, &payload);
-    assert_int_equal(answer.err.status, NX_OK);
-    assert_int_equal(nx_rows_decode(answer.payload, answer.payload_bytes, &rows, &err), NX_OK);
-    assert_int_equal(rows.rows, ROWS);
-    for (int i = 0; i < ROWS; i++) {
-        float values[3];
-        memcpy(values, rows.values + (size_t)i * sizeof values, sizeof values);
-        assert_true(values[0] == 0 && values[1] == (float)i && values[2] == 0);
-    }
-    free(payload);
-    nx_served_close(s);
-}
-
 static void weights_that_are_no_numbers_load_and_it_is_said(void **state)
 {
     (void)state;
@@ -242,7 +213,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         each(a_model_tells_what_it_is),
         each(one_bad_photo_of_a_batch_fails_alone),
-        each(a_tensor_is_told_row_by_row),
         each(weights_that_are_no_numbers_load_and_it_is_said),
         each(a_model_over_the_budget_is_refused_with_the_figures),
         each(a_thousand_times_ends_where_it_began),

@@ -82,6 +82,51 @@ static void convolutions(void **state)
                    "needs a weight of (8, 4, 3, 3), 'other' is (8, 3, 3, 3)");
 }
 
+static struct nx_node deconv_node(int32_t kernel, int32_t stride, int32_t pad, int32_t extra,
+                                  int64_t target)
+{
+    struct nx_node node = {.op = NX_OP_DECONV};
+    node.attr.deconv = (struct nx_attr_deconv){
+        .window = {{kernel, kernel}, {stride, stride}, {1, 1}, {pad, pad}, {pad, pad}},
+        .extra = {extra, extra},
+        .target = {target, target},
+        .groups = 2,
+        .filters = 6};
+    return node;
+}
+
+static void transposed_convolutions(void **state)
+{
+    (void)state;
+    struct nx_shape x = shape4(2, 4, 9, 7), weight = shape4(4, 3, 4, 4);
+    assert_gives(x, deconv_node(4, 2, 1, 0, 0), 1, NULL, shape4(2, 6, 18, 14));
+    assert_true(nx_shape_equal(&net.graph.tensors[1].shape, &weight));
+    assert_int_equal(nx_graph_macs(&net.graph), 2 * 4 * 9 * 7 * 3 * 16);
+    assert_gives(x, deconv_node(3, 2, 1, 1, 0), 2, NULL, shape4(2, 6, 18, 14));
+    assert_gives(x, deconv_node(4, 2, 0, 0, 15), 1, NULL, shape4(2, 6, 15, 15));
+    assert_int_equal(net.graph.nodes[0].attr.deconv.window.before[0], 3);
+    assert_refused(x, deconv_node(4, 2, 0, 0, 99), 1, NULL, "at least one pixel");
+    assert_refused(x, deconv_node(1, 1, 5, 0, 0), 1, NULL, "at least one pixel");
+    assert_refused(x, deconv_node(4, 2, 0, -1, 0), 1, NULL, "out of bounds");
+    assert_refused(shape4(2, 3, 9, 7), deconv_node(4, 2, 1, 0, 0), 1, NULL, "2 groups");
+    struct nx_shape wrong = shape4(6, 2, 4, 4);
+    assert_refused(x, deconv_node(4, 2, 1, 0, 0), 1, &wrong, "needs a weight of (4, 3, 4, 4)");
+}
+
+static void the_first_of_many(void **state)
+{
+    (void)state;
+    struct nx_shape x = {3, {2, 6, 5}};
+    struct nx_node node = {.op = NX_OP_TOPK, .attr.topk = {.axis = -2, .k = 4}};
+    assert_gives(x, node, 0, NULL, (struct nx_shape){3, {2, 4, 5}});
+    node.attr.topk.k = 0;
+    assert_gives(x, node, 0, NULL, x);
+    node.attr.topk.k = 7;
+    assert_refused(x, node, 0, NULL, "takes 7 of 6");
+    node.attr.topk = (struct nx_attr_topk){.axis = 1};
+    assert_refused((struct nx_shape){2, {1, NX_TOPK_SIDE_MAX + 1}}, node, 0, NULL, "takes 0 of");
+}
+
 static struct nx_node pool_node(enum nx_pool_rounding rounding, int32_t kernel, int32_t stride,
                                 int32_t pad)
 {
@@ -220,6 +265,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(transposed_convolutions),
+        cmocka_unit_test(the_first_of_many),
         cmocka_unit_test(poolings),
         cmocka_unit_test(fully_connected),
         cmocka_unit_test(broadcasts),

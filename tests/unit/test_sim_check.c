@@ -117,6 +117,11 @@ static void d7_all_is_delivered_in_time(void **state)
     assert_rule("D6", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1", "n0 end");
     assert_rule("", SHARD, "n0 send len=5 hash=a1", "n1 kill", "n0 down peer=1",
                 "n0 shard status=16", "n0 end");
+    /* a query waits for one that died without a notice, while no majority may say so; nothing else does */
+    assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 end");
+    assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=103", "n0 blocked", "n0 end");
 }
 
 #define BULK SHARD, "n0 bulk id=7 total=8 len=9 hash=a", "n1 head peer=0 id=8 len=9 hash=a"
@@ -148,6 +153,13 @@ static void b2_an_aborted_bulk_is_not_delivered(void **state)
                 "n1 part peer=0 id=8 len=5 total=8 hash=b");
     assert_rule("B2", BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=c",
                 "n0 bulkquit id=7", "n0 deliver peer=0 seq=0 len=9 hash=a id=7");
+    /* who is in a view in which somebody comes to the shard is told, and nobody else */
+    assert_rule("", BULK, "n1 member sub=0 shard=0 mask=7", "n1 aborted id=8");
+    assert_rule("B2", BULK, "n0 member sub=0 shard=0 mask=7", "n1 aborted id=8");
+    assert_rule("", BULK, "n0 member sub=0 shard=0 mask=7", "n0 bulkcut id=7");
+    assert_rule("B2", BULK, "n1 member sub=0 shard=0 mask=7", "n0 bulkcut id=7");
+    assert_rule("B2", "n0 member mask=3", "n0 member mask=7", "n0 bulk id=7 total=8 len=9 hash=a",
+                "n0 bulkcut id=7");
 }
 
 #define QUERY SHARD, "n0 query peer=1 id=7 total=4", "n0 queryend id=7 hash=a"
@@ -234,6 +246,14 @@ static void v1_to_v4_views_are_one_chain(void **state)
     assert_rule("V4", THREE, LOST_1, "n0 view id=2 mask=5",
                 "n0 asked peer=1 id=9 len=1 total=2 hash=1");
     assert_rule("V6", THREE, LOST_1, "n0 end");
+    /* what is decided is the same, though nobody lives to install it; who comes in the view says who is in it */
+    assert_rule("", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3",
+                "n0 column peer=1 offset=16 total=8589934593 status=3",
+                "n1 column peer=0 offset=16 total=8589934593 status=3", "n2 comes peer=2 id=9",
+                "n2 view id=2 mask=7", "n0 column peer=2 offset=32 total=8589934599 status=3");
+    assert_rule("V1", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3",
+                "n0 column peer=1 offset=16 total=8589934593 status=3",
+                "n1 column peer=0 offset=16 total=8589934594 status=3");
 }
 
 static void d4_and_d5_survivors_end_a_view_alike(void **state)
@@ -311,6 +331,15 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("L1", SHARD, "n1 kill", "n0 down peer=1 status=1");
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left");
     assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
+    /* what some shard lacks is no excuse */
+    assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left",
+                "n0 shard status=16", "n0 end");
+    /* who leaves loses those that are in a view without it */
+    assert_rule("", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 leave",
+                "n0 down peer=1 status=1", "n0 view id=2 mask=1", "n1 down peer=0", "n1 left",
+                "n0 end");
+    assert_rule("V5", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 leave",
+                "n1 down peer=0");
 }
 
 static void l1_a_later_silence_is_no_excuse(void **state)
@@ -336,6 +365,12 @@ static void l2_a_leaver_leaves_nothing_behind(void **state)
     assert_rule("L2", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
                 "n0 down peer=1 status=1", "n0 end");
     assert_rule("", SENT, "n0 kill", "n1 down peer=0", "n1 left");
+#define TAKEN                                                                               \
+    BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=c", "n0 leave", \
+        "n0 deliver peer=0 seq=0 len=9 hash=a id=7"
+    assert_rule("", TAKEN, "n1 deliver peer=0 seq=0 len=9 hash=a id=8", "n0 left",
+                "n1 down peer=0 status=1", "n1 end");
+    assert_rule("L2", TAKEN, "n0 left", "n1 down peer=0 status=1", "n1 end");
 }
 
 static void q1_rest(void **state)
@@ -371,6 +406,9 @@ static void t1_a_joiner_gets_the_state_of_the_views_start(void **state)
                 "n1 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n0 end");
     assert_rule("D6", COMES, right, "n0 send len=5 hash=a2",
                 "n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n0 end");
+    assert_rule("D6", COMES, right, "n0 send len=5 hash=a2",
+                "n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n2 out status=17", "n2 kill",
+                "n0 end");
     assert_rule("V1", COMES, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
 }
 

@@ -125,6 +125,70 @@ static void who_comes_fills_the_shard_that_lacks_members_and_lacks_its_state(voi
     assert_int_equal(lost, 0);
 }
 
+static void take_card(struct nx_view *next, nx_rank seat, nx_node node, uint64_t keeps)
+{
+    next->members[seat] = (struct nx_member){.node = node, .shard = 0, .keeps = keeps};
+    next->vacant &= ~NX_RANK_BIT(seat);
+    next->members_count = seat >= next->members_count ? seat + 1 : next->members_count;
+}
+
+/* Nobody but who was there when the state was last anywhere can bring it back. */
+static void a_shard_on_disks_waits_for_its_keepers(void **state)
+{
+    (void)state;
+    struct nx_group_spec spec = spec_of((struct nx_subgroup_spec){"C", 2, 1, 2, true});
+    struct nx_view view = first_view(&spec, 4), next; /* shards {0, 2} and {1, 3} */
+    nx_rankset lost;
+    struct nx_layout l;
+    next = next_of(&view, &spec, 4, 0, 0, &lost);
+    assert_int_equal(next.keepers_count, 0);
+    view = next_of(&next, &spec, 1, 0, 0, &lost);
+    assert_int_equal(view.keepers_count, 1); /* node 12 knows less: it is not waited for */
+    assert_true(nx_view_keeper(&view, 10, 0, 0) && !nx_view_keeper(&view, 12, 0, 0));
+    assert_true(view.keepers[0].vid == 2 && !view.keepers[0].late);
+    assert_int_equal(view.base[0][0], 1);
+    next = next_of(&view, &spec, 0, 99, 4, &lost); /* a fresh one */
+    assert_int_equal(next.members[4].shard, 0);
+    assert_int_equal(next.stateless, 16);
+    assert_int_equal(next.keepers_count, 1);
+    view = next;
+    view.vid++;
+    take_card(&view, 0, 10, 41);
+    nx_view_assign(&next, &spec, &view);
+    nx_layout_compute(&view, &spec, &l);
+    assert_int_equal(l.shards[0][0].set, 1 | 16);
+    assert_int_equal(l.shards[0][0].donor, 0);
+    assert_int_equal(view.stateless, 16);
+    assert_int_equal(view.base[0][0], 40);
+    assert_int_equal(view.keepers_count, 0);
+    assert_int_equal(view.members[0].keeps, 0);
+}
+
+/* Of two that say so in one view, and of one that says so of a shard that lives, the state is the others'. */
+static void a_log_counts_only_where_nobody_has_the_state(void **state)
+{
+    (void)state;
+    struct nx_group_spec spec = spec_of((struct nx_subgroup_spec){"C", 1, 1, 4, true});
+    struct nx_view view = first_view(&spec, 3), next;
+    nx_rankset lost;
+    next = view;
+    next.vid++;
+    take_card(&next, 3, 99, 7);
+    nx_view_assign(&view, &spec, &next);
+    assert_int_equal(next.stateless, 8);
+    assert_int_equal(next.base[0][0], 0);
+    view.members[2].subgroup = 0;
+    next = next_of(&view, &spec, 7, 0, 0, &lost);
+    assert_int_equal(next.keepers_count, 3);
+    view = next;
+    view.vid++;
+    take_card(&view, 0, 10, 7);
+    take_card(&view, 1, 11, 9);
+    nx_view_assign(&next, &spec, &view);
+    assert_int_equal(view.stateless, 2);
+    assert_int_equal(view.base[0][0], 6);
+}
+
 static void a_spare_goes_before_who_comes(void **state)
 {
     (void)state;
@@ -181,6 +245,8 @@ int main(void)
         cmocka_unit_test(six_nodes_are_two_and_two_shards_of_two),
         cmocka_unit_test(minimum_first_then_evenly_then_spares),
         cmocka_unit_test(who_comes_fills_the_shard_that_lacks_members_and_lacks_its_state),
+        cmocka_unit_test(a_shard_on_disks_waits_for_its_keepers),
+        cmocka_unit_test(a_log_counts_only_where_nobody_has_the_state),
         cmocka_unit_test(a_spare_goes_before_who_comes),
         cmocka_unit_test(a_new_owner_of_a_seat_is_new),
         cmocka_unit_test(a_shard_that_nobody_has_the_state_of_begins_empty),

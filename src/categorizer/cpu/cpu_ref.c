@@ -26,6 +26,7 @@ static struct program *own(struct nx_program *program)
 
 const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT] = {
     [NX_OP_CONV] = nx_ref_conv,
+    [NX_OP_DECONV] = nx_ref_deconv,
     [NX_OP_FC] = nx_ref_fc,
     [NX_OP_BATCH_NORM] = nx_ref_batch_norm,
     [NX_OP_SCALE_SHIFT] = nx_ref_scale_shift,
@@ -48,6 +49,7 @@ const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT] = {
     [NX_OP_SLICE] = nx_ref_slice,
     [NX_OP_TRANSPOSE] = nx_ref_transpose,
     [NX_OP_PAD] = nx_ref_pad,
+    [NX_OP_TOPK] = nx_ref_topk,
     [NX_OP_LRN] = nx_ref_lrn,
     [NX_OP_L2_NORM] = nx_ref_l2_norm,
     [NX_OP_IDENTITY] = nx_ref_copy,
@@ -145,6 +147,17 @@ static float *as_buffer(const float *input)
     return u.write;
 }
 
+static void run_node(const struct program *p, const struct nx_node *node)
+{
+    const struct nx_step_watch *watch = p->base.watch;
+    nx_ns start = watch ? nx_clock_now() : 0;
+    struct nx_ref_call call = {&p->graph, node, p->buffer};
+    nx_ref_kernels[node->op](&call);
+    if (watch)
+        watch->took(watch->ctx, &(struct nx_step_took){node->name, nx_op_name(node->op),
+                                                       "plain loops", nx_clock_now() - start});
+}
+
 static enum nx_status ref_run(struct nx_program *program, uint32_t batch,
                               const float *const *inputs, float *const *outputs, struct nx_err *err)
 {
@@ -156,10 +169,8 @@ static enum nx_status ref_run(struct nx_program *program, uint32_t batch,
         NX_TRY(nx_shape_infer(&p->graph, batch, err));
     for (uint32_t i = 0; i < p->graph.n_inputs; i++)
         p->buffer[p->graph.inputs[i]] = as_buffer(inputs[i]);
-    for (uint32_t i = 0; i < p->graph.n_nodes; i++) {
-        struct nx_ref_call call = {&p->graph, &p->graph.nodes[i], p->buffer};
-        nx_ref_kernels[call.node->op](&call);
-    }
+    for (uint32_t i = 0; i < p->graph.n_nodes; i++)
+        run_node(p, &p->graph.nodes[i]);
     copy_outputs(p, outputs);
     return NX_OK;
 }

@@ -90,6 +90,64 @@ void nx_ref_conv(const struct nx_ref_call *c)
         }
 }
 
+/* What row x (its places `stride` apart in the output, from `first` on) adds to the outputs [from, from + n). */
+static void spread_row(double *sums, int64_t from, int64_t n, const float *row, int64_t width,
+                       const struct nx_window *w, const float *taps)
+{
+    for (int64_t kx = 0; kx < w->kernel[1]; kx++) {
+        int64_t first = kx * w->dilate[1] - w->before[1] - from, step = w->stride[1], begin, end;
+        valid_range(first, step, n, width, &begin, &end);
+        for (int64_t i = begin; i < end; i++)
+            sums[first + i * step] += (double)row[i] * (double)taps[kx];
+    }
+}
+
+/* x: the planes of one group; filter: (channels, filters of a group, kh, kw), from the output channel's own on */
+static void deconv_plane(const struct nx_ref_call *c, const struct image *x, const float *filter,
+                         float bias, float *out)
+{
+    const struct nx_attr_deconv *a = &c->node->attr.deconv;
+    const struct nx_window *w = &a->window;
+    const struct nx_shape *y = nx_ref_out_shape(c, 0);
+    int64_t filter_step = a->filters / a->groups * w->kernel[0] * w->kernel[1];
+    double sums[BLOCK];
+    for (int64_t oy = 0; oy < y->dims[2]; oy++)
+        for (int64_t ox = 0; ox < y->dims[3]; ox += BLOCK) {
+            int64_t n = y->dims[3] - ox < BLOCK ? y->dims[3] - ox : BLOCK;
+            for (int64_t i = 0; i < n; i++)
+                sums[i] = (double)bias;
+            for (int64_t ky = 0; ky < w->kernel[0]; ky++) {
+                int64_t at = oy + w->before[0] - ky * w->dilate[0], iy = at / w->stride[0];
+                if (at < 0 || at % w->stride[0] || iy >= x->h)
+                    continue;
+                for (int64_t ch = 0; ch < x->channels; ch++)
+                    spread_row(sums, ox, n, x->plane + (ch * x->h + iy) * x->w, x->w, w,
+                               filter + ch * filter_step + ky * w->kernel[1]);
+            }
+            for (int64_t i = 0; i < n; i++)
+                *out++ = (float)sums[i];
+        }
+}
+
+void nx_ref_deconv(const struct nx_ref_call *c)
+{
+    const struct nx_attr_deconv *a = &c->node->attr.deconv;
+    const struct nx_shape *xs = nx_ref_in_shape(c, 0), *ys = nx_ref_out_shape(c, 0);
+    const float *bias = nx_node_has_bias(c->node) ? nx_ref_in(c, 2) : NULL;
+    int64_t group_in = xs->dims[1] / a->groups, group_out = a->filters / a->groups;
+    int64_t taps = (int64_t)a->window.kernel[0] * a->window.kernel[1];
+    for (int64_t n = 0; n < ys->dims[0]; n++)
+        for (int64_t o = 0; o < a->filters; o++) {
+            int64_t channel = o / group_out * group_in;
+            struct image x = {nx_ref_in(c, 0) +
+                                  (n * xs->dims[1] + channel) * xs->dims[2] * xs->dims[3],
+                              group_in, xs->dims[2], xs->dims[3]};
+            deconv_plane(c, &x, nx_ref_in(c, 1) + (channel * group_out + o % group_out) * taps,
+                         bias ? bias[o] : 0,
+                         nx_ref_out(c, 0) + (n * a->filters + o) * ys->dims[2] * ys->dims[3]);
+        }
+}
+
 /* x: (rows, K), weight: (O, K), bias: (O), y: (rows, O) */
 void nx_ref_fc(const struct nx_ref_call *c)
 {

@@ -59,6 +59,7 @@ void nx_ref_next(int64_t *index, const struct nx_shape *shape); /* in row-major 
 /* cpu_ref_conv.c: dot products and windows */
 void nx_ref_conv(const struct nx_ref_call *c);
 void nx_ref_fc(const struct nx_ref_call *c);
+void nx_ref_deconv(const struct nx_ref_call *c);
 void nx_ref_pool(const struct nx_ref_call *c);
 
 /* cpu_ref_math.c: element by element, and normalisations */
@@ -80,6 +81,9 @@ void nx_ref_where(const struct nx_ref_call *c);
 void nx_ref_tile(const struct nx_ref_call *c);
 void nx_ref_gather(const struct nx_ref_call *c);
 void nx_ref_resize(const struct nx_ref_call *c);
+
+/* cpu_ref_topk.c */
+void nx_ref_topk(const struct nx_ref_call *c);
 
 /* cpu_ref_layout.c: elements moved, nothing computed */
 void nx_ref_concat(const struct nx_ref_call *c);

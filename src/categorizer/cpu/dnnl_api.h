@@ -47,17 +47,24 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, u
                                           const int64_t *dims); /* dense row-major */
 const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                          const int64_t *dims); /* of oneDNN's choice */
-/* For the pictures between f32 convolutions: channels in blocks of one vector where the machine has
- * AVX-512 and they divide into such, else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last
- * for some convolutions and blocks for Winograd's, with reorders between. */
-const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
+/* For the pictures between convolutions, where the machine has AVX-512 for f32 or AMX for bf16: channels last if
+ * asked, else, in f32, in blocks of one vector if they divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for
+ * some convolutions and blocks for Winograd's, with reorders between. */
+const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type,
+                                              bool channels_last, uint32_t rank,
                                               const int64_t *dims);
+/* (N, C, H, W) in the order N, H, W, C. */
+const struct nx_dnnl_layout *nx_dnnl_channels_last(struct nx_dnnl *, enum nx_dnnl_type,
+                                                   const int64_t dims[4]);
+bool nx_dnnl_is_any(const struct nx_dnnl_layout *);
 /* f32, element (i, j, …) at i strides[0] + j strides[1] + … */
 const struct nx_dnnl_layout *nx_dnnl_strided(struct nx_dnnl *, uint32_t rank, const int64_t *dims,
                                              const int64_t *strides);
 /* The part of `whole`, dense rows, that begins at first[] and has dims[]: for the whole's address. */
 const struct nx_dnnl_layout *nx_dnnl_part(struct nx_dnnl *, const struct nx_dnnl_layout *whole,
                                           uint32_t rank, const int64_t *dims, const int64_t *first);
+/* Element (i, j, …) at i strides[0] + j strides[1] + …; false if it is not so simple. */
+bool nx_dnnl_strides(const struct nx_dnnl_layout *, int64_t strides[NX_RANK_MAX]);
 bool nx_dnnl_same(const struct nx_dnnl_layout *, const struct nx_dnnl_layout *);
 size_t nx_dnnl_bytes(const struct nx_dnnl_layout *);
 enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *);
@@ -107,6 +114,14 @@ enum nx_status nx_dnnl_make_fc(struct nx_dnnl *, const struct nx_dnnl_fc *,
 enum nx_status nx_dnnl_make_norm(struct nx_dnnl *, const struct nx_dnnl_layout *x, float eps,
                                  bool scale, bool relu, struct nx_dnnl_made *, struct nx_err *);
 
+/* Over the last dimension of x, (rows, n); arguments SCALE and SHIFT: f32 (n). */
+enum nx_status nx_dnnl_make_layer_norm(struct nx_dnnl *, const struct nx_dnnl_layout *x, float eps,
+                                       struct nx_dnnl_made *, struct nx_err *);
+
+/* exp(x) over its sum along `axis`; log: the logarithm of that. */
+enum nx_status nx_dnnl_make_softmax(struct nx_dnnl *, const struct nx_dnnl_layout *x, uint32_t axis,
+                                    bool log, struct nx_dnnl_made *, struct nx_err *);
+
 /* AVG divides by the kernel's area if include_pad, else by the part inside the picture. */
 struct nx_dnnl_pool {
     bool max, include_pad;
@@ -140,6 +155,12 @@ enum nx_status nx_dnnl_make_lrn(struct nx_dnnl *, const struct nx_dnnl_layout *x
 enum nx_status nx_dnnl_make_reorder(struct nx_dnnl *, const struct nx_dnnl_layout *src,
                                     const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
                                     struct nx_err *);
+
+/* What kind of primitive it is and which code oneDNN runs for it: "convolution jit:avx512_core". */
+const char *nx_dnnl_op_text(const struct nx_dnnl_op *);
+
+/* Is that the code which stands in for combinations that oneDNN has no fast one for? */
+bool nx_dnnl_op_is_naive(const struct nx_dnnl_op *);
 
 /* Arguments of a call; the i-th source of a concat is NX_DNNL_SRC_N + i. */
 enum nx_dnnl_arg {

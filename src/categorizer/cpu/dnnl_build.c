@@ -86,6 +86,20 @@ enum nx_status nx_dnnl_value_new(struct nx_dnnl_build *b, const struct nx_dnnl_l
     return add_value(b, layout, buffer, value);
 }
 
+enum nx_status nx_dnnl_buffer_new(struct nx_dnnl_build *b, size_t bytes, uint32_t *buffer)
+{
+    return add_buffer(b, NX_DNNL_IN_ARENA, 0, bytes, buffer);
+}
+
+enum nx_status nx_dnnl_value_at(struct nx_dnnl_build *b, const struct nx_dnnl_layout *layout,
+                                const struct nx_dnnl_spot *spot, uint32_t *value)
+{
+    NX_TRY(add_value(b, layout, spot->buffer, value));
+    b->v->values[*value].offset = spot->offset;
+    b->v->buffers[spot->buffer].shared = true;
+    return NX_OK;
+}
+
 enum nx_status nx_dnnl_value_outside(struct nx_dnnl_build *b, enum nx_dnnl_place place, uint32_t i,
                                      uint32_t *value)
 {
@@ -107,9 +121,9 @@ enum nx_status nx_dnnl_value_weight(struct nx_dnnl_build *b, const struct nx_dnn
 enum nx_status nx_dnnl_value_alias(struct nx_dnnl_build *b, uint32_t value,
                                    const struct nx_dnnl_layout *layout, uint32_t *alias)
 {
-    uint32_t buffer = b->v->values[value].buffer;
-    b->v->buffers[buffer].shared = true;
-    return add_value(b, layout, buffer, alias);
+    const struct nx_dnnl_value *v = &b->v->values[value];
+    const struct nx_dnnl_spot spot = {.buffer = v->buffer, .offset = v->offset};
+    return nx_dnnl_value_at(b, layout, &spot, alias);
 }
 
 void nx_dnnl_value_set(struct nx_dnnl_build *b, uint32_t tensor, uint32_t value)
@@ -235,7 +249,7 @@ enum nx_status nx_dnnl_step_call(struct nx_dnnl_build *b, const struct nx_dnnl_m
     uint32_t *all_values = all + n + 1;
     memcpy(all, args, n * sizeof *all);
     memcpy(all_values, values, n * sizeof *all);
-    struct nx_dnnl_step step = {.kind = NX_DNNL_STEP_CALL, .op = made->op, .n = n};
+    struct nx_dnnl_step step = {.kind = NX_DNNL_STEP_CALL, .op = made->op, .node = b->node, .n = n};
     if (made->scratch) {
         all[step.n] = NX_DNNL_SCRATCH;
         NX_TRY(nx_dnnl_value_new(b, made->scratch, &all_values[step.n]));
@@ -307,6 +321,12 @@ static enum nx_status prepare_call(struct nx_dnnl_build *b, uint32_t at)
                            b->err);
 }
 
+static void *address_of(const struct nx_dnnl_variant *v, uint32_t value)
+{
+    uint8_t *at = v->buffers[v->values[value].buffer].at;
+    return at ? at + v->values[value].offset : NULL;
+}
+
 enum nx_status nx_dnnl_bind_all(struct nx_dnnl_build *b, uint8_t *base)
 {
     struct nx_dnnl_variant *v = b->v;
@@ -314,8 +334,8 @@ enum nx_status nx_dnnl_bind_all(struct nx_dnnl_build *b, uint8_t *base)
         if (in_arena(&v->buffers[i]))
             v->buffers[i].at = base + v->buffers[i].offset;
     for (uint32_t i = 0; i < v->n_values; i++)
-        NX_TRY(nx_dnnl_bind(b->dnnl, v->values[i].layout, v->buffers[v->values[i].buffer].at,
-                            &v->values[i].memory, b->err));
+        NX_TRY(nx_dnnl_bind(b->dnnl, v->values[i].layout, address_of(v, i), &v->values[i].memory,
+                            b->err));
     v->calls = nx_arena_array(b->arena, v->n_steps, sizeof *v->calls);
     v->rows = nx_arena_array(b->arena, v->graph.n_tensors, sizeof *v->rows);
     if (!v->calls || !v->rows)
@@ -325,6 +345,6 @@ enum nx_status nx_dnnl_bind_all(struct nx_dnnl_build *b, uint8_t *base)
             NX_TRY(prepare_call(b, i));
     for (uint32_t t = 0; t < v->graph.n_tensors; t++)
         if (v->rows_value[t] != NX_NONE)
-            v->rows[t] = v->buffers[v->values[v->rows_value[t]].buffer].at;
+            v->rows[t] = address_of(v, v->rows_value[t]);
     return NX_OK;
 }

@@ -32,6 +32,7 @@ struct nx_dnnl_buffer {
 struct nx_dnnl_value {
     const struct nx_dnnl_layout *layout;
     uint32_t buffer;
+    size_t offset; /* in it */
     uint32_t next; /* another value of the same tensor, NX_NONE at the end */
     struct nx_dnnl_memory *memory;
 };
@@ -45,8 +46,8 @@ enum nx_dnnl_step_kind {
 struct nx_dnnl_step {
     enum nx_dnnl_step_kind kind;
     const struct nx_dnnl_op *op;
-    const struct nx_node *node;
-    uint32_t n; /* of values */
+    const struct nx_node *node; /* whose work it is; NULL: copying the outputs out */
+    uint32_t n;                 /* of values */
     uint32_t *args, *values;
 };
 
@@ -72,15 +73,25 @@ struct nx_dnnl_weight {
     struct nx_dnnl_weight *older;
 };
 
+/* Where a concat wants one of its parts, so that nothing has to be copied. */
+struct nx_dnnl_spot {
+    uint32_t buffer; /* NX_NONE: nobody cares */
+    size_t offset;
+    bool joins; /* it is such a concat's result */
+};
+
 struct nx_dnnl_build {
     struct nx_dnnl *dnnl;
     struct nx_arena *arena;          /* what the program keeps */
     struct nx_arena *arena2;         /* what only the load needs */
     struct nx_dnnl *loader;          /* reorders weights, then goes with arena2 */
     enum nx_dnnl_type type;          /* to compute in */
+    bool channels_last;              /* the order of all pictures */
+    struct nx_dnnl_spot *spots;      /* per tensor of v->graph */
     const struct nx_graph *source;   /* has the constants' data */
     struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
     struct nx_dnnl_variant *v;
+    const struct nx_node *node; /* being lowered */
     struct nx_err *err;
 };
 
@@ -92,6 +103,11 @@ const struct nx_dnnl_layout *nx_dnnl_any_of(struct nx_dnnl_build *b, enum nx_dnn
 /* A new value in a new place of the arena. */
 enum nx_status nx_dnnl_value_new(struct nx_dnnl_build *b, const struct nx_dnnl_layout *layout,
                                  uint32_t *value);
+/* A place in the arena for several values. */
+enum nx_status nx_dnnl_buffer_new(struct nx_dnnl_build *b, size_t bytes, uint32_t *buffer);
+/* A new value in that place; the buffer counts as shared. */
+enum nx_status nx_dnnl_value_at(struct nx_dnnl_build *b, const struct nx_dnnl_layout *layout,
+                                const struct nx_dnnl_spot *spot, uint32_t *value);
 /* The graph's i-th input or output, as the caller's dense rows. */
 enum nx_status nx_dnnl_value_outside(struct nx_dnnl_build *b, enum nx_dnnl_place place, uint32_t i,
                                      uint32_t *value);
@@ -146,6 +162,20 @@ enum nx_status nx_dnnl_step_ref(struct nx_dnnl_build *b, const struct nx_node *n
 /* Appends node->post.act over the node's output. */
 enum nx_status nx_dnnl_step_act(struct nx_dnnl_build *b, const struct nx_node *node);
 
+/* dnnl_place.c. For a whole graph, inferred: are pictures to lie with their channels last? */
+bool nx_dnnl_wants_channels_last(const struct nx_graph *graph);
+/* `tensor` in the order of pictures; may be "any", see nx_dnnl_pictures. NULL: no memory. */
+const struct nx_dnnl_layout *nx_dnnl_pictures_of(struct nx_dnnl_build *b, uint32_t tensor);
+/* Does a concat of b->source cost nothing, for a batch of 1? */
+bool nx_dnnl_has_joins(struct nx_dnnl_build *b);
+/* Fills b->spots for b->v->graph. */
+enum nx_status nx_dnnl_plan_spots(struct nx_dnnl_build *b);
+/* A new value for what a node writes: at the tensor's spot if it has one in that layout. */
+enum nx_status nx_dnnl_value_for(struct nx_dnnl_build *b, uint32_t tensor,
+                                 const struct nx_dnnl_layout *layout, uint32_t *value);
+/* A concat whose parts have spots. NX_UNSUPPORTED: it is not one. */
+enum nx_status nx_dnnl_lower_join(struct nx_dnnl_build *b, const struct nx_node *node);
+
 /* Lowers every node of b->v->graph and copies the outputs out. dnnl_lower.c */
 enum nx_status nx_dnnl_lower(struct nx_dnnl_build *b);
 
@@ -153,6 +183,8 @@ enum nx_status nx_dnnl_lower(struct nx_dnnl_build *b);
 enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_softmax(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_unary(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_prelu(struct nx_dnnl_build *b, const struct nx_node *node);

@@ -31,7 +31,7 @@ static enum nx_status destination(struct nx_dnnl_build *b, const struct nx_node 
 {
     uint32_t residual = node->inputs[node->n_inputs - 1];
     if (!node->post.sum)
-        return nx_dnnl_value_new(b, own, dst);
+        return nx_dnnl_value_for(b, node->outputs[0], own, dst);
     return nx_dnnl_value_take(b, residual, own, residual == node->inputs[0], dst);
 }
 
@@ -85,9 +85,9 @@ static bool winograd_pays(const struct nx_dnnl_build *b, const struct nx_node *n
 {
     const struct nx_window *w = &node->attr.conv.window;
     const int64_t *x = tensor_of(b, node->inputs[0])->shape.dims;
-    return b->type == NX_DNNL_F32 && node->attr.conv.groups == 1 && w->kernel[0] == 3 &&
-           w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->dilate[0] == 1 &&
-           w->dilate[1] == 1 && x[1] >= 64 && node->attr.conv.filters >= 64 &&
+    return b->type == NX_DNNL_F32 && !b->channels_last && node->attr.conv.groups == 1 &&
+           w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
+           w->dilate[0] == 1 && w->dilate[1] == 1 && x[1] >= 64 && node->attr.conv.filters >= 64 &&
            x[2] * x[3] >= 14 * 14;
 }
 
@@ -110,12 +110,6 @@ static enum nx_status choose_algorithm(struct nx_dnnl_build *b, const struct nx_
     return status;
 }
 
-static const struct nx_dnnl_layout *pictures_of(struct nx_dnnl_build *b, uint32_t tensor)
-{
-    const struct nx_shape *shape = &tensor_of(b, tensor)->shape;
-    return nx_dnnl_pictures(b->dnnl, b->type, shape->rank, shape->dims);
-}
-
 /* Groups of few channels cut through the blocks; those are oneDNN's to lay out. */
 static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node *node,
                                   struct nx_dnnl_conv *c, const struct nx_dnnl_post *post,
@@ -125,12 +119,12 @@ static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node 
     bool depthwise =
         groups == node->attr.conv.filters && groups == tensor_of(b, node->inputs[0])->shape.dims[1];
     enum nx_status status = NX_UNSUPPORTED;
-    for (int attempt = groups == 1 || depthwise ? 0 : 1; attempt < 2 && status == NX_UNSUPPORTED;
-         attempt++) {
-        c->src =
-            attempt ? nx_dnnl_any_of(b, b->type, node->inputs[0]) : pictures_of(b, node->inputs[0]);
+    bool whole = groups == 1 || depthwise || b->channels_last;
+    for (int attempt = whole ? 0 : 1; attempt < 2 && status == NX_UNSUPPORTED; attempt++) {
+        c->src = attempt ? nx_dnnl_any_of(b, b->type, node->inputs[0])
+                         : nx_dnnl_pictures_of(b, node->inputs[0]);
         c->dst = attempt ? nx_dnnl_any_of(b, b->type, node->outputs[0])
-                         : pictures_of(b, node->outputs[0]);
+                         : nx_dnnl_pictures_of(b, node->outputs[0]);
         if (!c->src || !c->dst)
             return nx_dnnl_out_of_memory(b);
         status = choose_algorithm(b, node, c, post, made);
@@ -199,8 +193,16 @@ static enum nx_status fc_source(struct nx_dnnl_build *b, const struct nx_node *n
 {
     if (!v->rows)
         return nx_dnnl_value_in(b, node->inputs[0], wanted, src);
-    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], src));
-    return nx_dnnl_value_alias(b, *src, wanted, src);
+    uint32_t rows;
+    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &rows));
+    if (nx_dnnl_type_of(wanted) == NX_DNNL_F32)
+        return nx_dnnl_value_alias(b, rows, wanted, src);
+    const struct nx_dnnl_layout *plain = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, v->rank, v->x);
+    if (!plain)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(nx_dnnl_value_alias(b, rows, plain, &rows));
+    NX_TRY(nx_dnnl_value_new(b, wanted, src));
+    return nx_dnnl_step_reorder(b, rows, *src);
 }
 
 static enum nx_status choose_fc(struct nx_dnnl_build *b, const struct nx_node *node,
@@ -222,13 +224,12 @@ enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *n
     if (!weights_are_constant(b, node))
         return NX_UNSUPPORTED;
     struct fc_view v = view_fc(b, node);
-    enum nx_dnnl_type type = v.rows ? NX_DNNL_F32 : b->type;
     const struct nx_dnnl_layout *rows = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, v.rank, v.w);
     const struct nx_dnnl_layout *out_rows = nx_dnnl_rows_of(b, node->outputs[0]);
     struct nx_dnnl_fc f = {.bias = nx_node_has_bias(node),
-                           .src = v.rows ? nx_dnnl_rows(b->dnnl, type, v.rank, v.x)
-                                         : nx_dnnl_any(b->dnnl, type, v.rank, v.x),
-                           .weights = nx_dnnl_any(b->dnnl, type, v.rank, v.w),
+                           .src = v.rows ? nx_dnnl_rows(b->dnnl, b->type, v.rank, v.x)
+                                         : nx_dnnl_any(b->dnnl, b->type, v.rank, v.x),
+                           .weights = nx_dnnl_any(b->dnnl, b->type, v.rank, v.w),
                            .dst = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 2, v.y)};
     if (!rows || !out_rows || !f.src || !f.weights || !f.dst)
         return nx_dnnl_out_of_memory(b);
@@ -307,4 +308,32 @@ enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node 
     nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
     NX_TRY(add_moments(b, node, &args));
     return finish(b, node, &made, &args, made.dst, !relu && node->post.act.fn != NX_UNARY_NONE);
+}
+
+/* Over the last dimension alone: dense rows. */
+enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    const struct nx_attr_layer_norm *a = &node->attr.layer_norm;
+    const struct nx_shape *x = &tensor_of(b, node->inputs[0])->shape;
+    uint64_t elements = 0;
+    nx_shape_elements(x, &elements);
+    if (a->first != a->last || (uint32_t)a->last + 1 != x->rank || node->n_inputs != 3 ||
+        !weights_are_constant(b, node) || elements == 0)
+        return NX_UNSUPPORTED;
+    int64_t n = x->dims[a->last];
+    const int64_t sides[2] = {(int64_t)elements / n, n};
+    const struct nx_dnnl_layout *flat = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 2, sides);
+    const struct nx_dnnl_layout *rows = nx_dnnl_rows_of(b, node->outputs[0]);
+    struct nx_dnnl_made made;
+    if (!flat || !rows)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(nx_dnnl_make_layer_norm(b->dnnl, flat, a->eps, &made, b->err));
+    struct nx_dnnl_args args = {0};
+    uint32_t native, src;
+    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &native));
+    NX_TRY(nx_dnnl_value_alias(b, native, made.src, &src));
+    nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
+    NX_TRY(add_vector(b, NX_DNNL_SCALE, node->inputs[1], &args));
+    NX_TRY(add_vector(b, NX_DNNL_SHIFT, node->inputs[2], &args));
+    return finish(b, node, &made, &args, rows, false);
 }

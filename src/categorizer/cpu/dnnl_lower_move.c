@@ -67,6 +67,21 @@ static enum nx_status view_as_picture(struct nx_dnnl_build *b, const struct nx_n
     return NX_OK;
 }
 
+/* A picture with its channels last, seen as the rows that it is: nothing has to move either. */
+static bool is_rows_view(const struct nx_dnnl_build *b, const struct nx_node *node,
+                         const struct nx_dnnl_layout *native)
+{
+    const struct nx_shape *y = shape_of(b, node->outputs[0]);
+    int64_t in[NX_RANK_MAX], out[NX_RANK_MAX];
+    if (nx_dnnl_type_of(native) != NX_DNNL_F32 || !nx_dnnl_strides(native, in))
+        return false;
+    dense_strides(y, out);
+    for (uint32_t i = 0; i < y->rank; i++)
+        if (in[node->attr.transpose.perm[i]] != out[i] && y->dims[i] != 1)
+            return false;
+    return true;
+}
+
 /* From whatever layout x has, in one go: the dense rows of y are x in another order. */
 enum nx_status nx_dnnl_lower_transpose(struct nx_dnnl_build *b, const struct nx_node *node)
 {
@@ -81,6 +96,8 @@ enum nx_status nx_dnnl_lower_transpose(struct nx_dnnl_build *b, const struct nx_
         return nx_dnnl_out_of_memory(b);
     if (is_picture_view(b, node, b->v->values[src].layout, rows))
         return view_as_picture(b, node, src);
+    if (is_rows_view(b, node, b->v->values[src].layout))
+        return set_rows(b, node->outputs[0], src);
     dense_strides(shape_of(b, node->outputs[0]), out);
     for (uint32_t i = 0; i < x->rank; i++)
         strides[node->attr.transpose.perm[i]] = out[i];

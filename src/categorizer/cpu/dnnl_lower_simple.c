@@ -11,7 +11,7 @@ static enum nx_status one_to_one(struct nx_dnnl_build *b, const struct nx_node *
                                  const struct nx_dnnl_made *made, uint32_t src)
 {
     uint32_t dst;
-    NX_TRY(nx_dnnl_value_new(b, made->dst, &dst));
+    NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made->dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_DST}, both[] = {src, dst};
     NX_TRY(nx_dnnl_step_call(b, made, 2, args, both));
     nx_dnnl_value_set(b, node->outputs[0], dst);
@@ -31,6 +31,26 @@ static bool window_fits(const struct nx_dnnl_pool *p, const struct nx_attr_pool 
         return false;
     *after = end > a->window.after[side] ? (int32_t)end : a->window.after[side];
     return a->kind == NX_POOL_MAX || !a->include_pad || end <= a->window.after[side];
+}
+
+/* See remake_if_naive. */
+static enum nx_status remake_pool_if_naive(struct nx_dnnl_build *b, const struct nx_node *node,
+                                           struct nx_dnnl_pool *p, struct nx_dnnl_made *made,
+                                           uint32_t *src)
+{
+    struct nx_dnnl_made other;
+    if (!nx_dnnl_op_is_naive(made->op))
+        return NX_OK;
+    p->src =
+        nx_dnnl_channels_last(b->dnnl, nx_dnnl_type_of(p->src), shape_of(b, node->inputs[0])->dims);
+    if (!p->src)
+        return nx_dnnl_out_of_memory(b);
+    enum nx_status status = nx_dnnl_make_pool(b->dnnl, p, &other, b->err);
+    if (status == NX_UNSUPPORTED || (status == NX_OK && nx_dnnl_op_is_naive(other.op)))
+        return NX_OK;
+    NX_TRY(status);
+    *made = other;
+    return nx_dnnl_value_in(b, node->inputs[0], p->src, src);
 }
 
 enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node *node)
@@ -55,6 +75,7 @@ enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node 
         return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_made made;
     NX_TRY(nx_dnnl_make_pool(b->dnnl, &p, &made, b->err));
+    NX_TRY(remake_pool_if_naive(b, node, &p, &made, &src));
     return one_to_one(b, node, &made, src);
 }
 
@@ -92,7 +113,7 @@ enum nx_status nx_dnnl_lower_prelu(struct nx_dnnl_build *b, const struct nx_node
     NX_TRY(nx_dnnl_make_prelu(b->dnnl, b->v->values[src].layout, any, &made, b->err));
     uint32_t dst;
     NX_TRY(nx_dnnl_weight_in(b, slope, rows, made.weights, &weights));
-    NX_TRY(nx_dnnl_value_new(b, made.dst, &dst));
+    NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made.dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_WEIGHTS, NX_DNNL_DST};
     const uint32_t values[] = {src, weights, dst};
     NX_TRY(nx_dnnl_step_call(b, &made, 3, args, values));
@@ -138,6 +159,39 @@ static enum nx_status second_value(struct nx_dnnl_build *b, const uint32_t opera
     return nx_dnnl_value_alias(b, *value, wanted, value);
 }
 
+static enum nx_status make_binary(struct nx_dnnl_build *b, const struct nx_node *node,
+                                  const uint32_t operands[2], const struct nx_dnnl_layout *a,
+                                  const struct nx_dnnl_post *post, struct nx_dnnl_made *made)
+{
+    const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, nx_dnnl_type_of(a), node->outputs[0]);
+    const struct nx_dnnl_layout *second;
+    NX_TRY(second_layout(b, operands, nx_dnnl_type_of(a), &second));
+    if (!any)
+        return nx_dnnl_out_of_memory(b);
+    return nx_dnnl_make_binary(b->dnnl, node->attr.binary.kind, a, second, any, post, made, b->err);
+}
+
+/* oneDNN has slow code only for some operands in blocks that are not full; with channels last it has fast one. */
+static enum nx_status remake_if_naive(struct nx_dnnl_build *b, const struct nx_node *node,
+                                      const uint32_t operands[2], const struct nx_dnnl_post *post,
+                                      uint32_t *a, struct nx_dnnl_made *made)
+{
+    const struct nx_shape *shape = shape_of(b, operands[0]);
+    struct nx_dnnl_made other;
+    if (!nx_dnnl_op_is_naive(made->op) || shape->rank != 4)
+        return NX_OK;
+    const struct nx_dnnl_layout *last =
+        nx_dnnl_channels_last(b->dnnl, nx_dnnl_type_of(b->v->values[*a].layout), shape->dims);
+    if (!last)
+        return nx_dnnl_out_of_memory(b);
+    enum nx_status status = make_binary(b, node, operands, last, post, &other);
+    if (status == NX_UNSUPPORTED || (status == NX_OK && nx_dnnl_op_is_naive(other.op)))
+        return NX_OK;
+    NX_TRY(status);
+    *made = other;
+    return nx_dnnl_value_in(b, operands[0], last, a);
+}
+
 enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t operands[2], a, second, dst, out = node->outputs[0];
@@ -148,16 +202,11 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
         return NX_UNSUPPORTED;
     bool act_left = !nx_dnnl_acts(&node->post.act, &post);
     NX_TRY(nx_dnnl_value_native(b, operands[0], &a));
-    const struct nx_dnnl_layout *a_layout = b->v->values[a].layout, *second_any;
-    const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, nx_dnnl_type_of(a_layout), out);
-    NX_TRY(second_layout(b, operands, nx_dnnl_type_of(a_layout), &second_any));
-    if (!any)
-        return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_made made;
-    NX_TRY(nx_dnnl_make_binary(b->dnnl, node->attr.binary.kind, a_layout, second_any, any, &post,
-                               &made, b->err));
+    NX_TRY(make_binary(b, node, operands, b->v->values[a].layout, &post, &made));
+    NX_TRY(remake_if_naive(b, node, operands, &post, &a, &made));
     NX_TRY(second_value(b, operands, made.src1, &second));
-    NX_TRY(nx_dnnl_value_new(b, made.dst, &dst));
+    NX_TRY(nx_dnnl_value_for(b, node->outputs[0], made.dst, &dst));
     const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_SRC1, NX_DNNL_DST}, values[] = {a, second, dst};
     NX_TRY(nx_dnnl_step_call(b, &made, 3, args, values));
     nx_dnnl_value_set(b, out, dst);
@@ -167,6 +216,9 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
 enum nx_status nx_dnnl_lower_concat(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t n = node->n_inputs;
+    enum nx_status joined = nx_dnnl_lower_join(b, node);
+    if (joined != NX_UNSUPPORTED)
+        return joined;
     const struct nx_dnnl_layout **layouts = nx_arena_array(b->arena2, n, sizeof *layouts);
     uint32_t *args = nx_arena_array(b->arena2, 2 * (size_t)n + 2, sizeof *args);
     const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, b->type, node->outputs[0]);
@@ -197,6 +249,37 @@ enum nx_status nx_dnnl_lower_lrn(struct nx_dnnl_build *b, const struct nx_node *
     struct nx_dnnl_made made;
     NX_TRY(nx_dnnl_make_lrn(b->dnnl, b->v->values[src].layout, &node->attr.lrn, &made, b->err));
     return one_to_one(b, node, &made, src);
+}
+
+/* Over dense rows; over all of a photo: as one dimension. */
+enum nx_status nx_dnnl_lower_softmax(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    const struct nx_attr_softmax *a = &node->attr.softmax;
+    const struct nx_shape *x = shape_of(b, node->inputs[0]);
+    uint64_t elements = 0;
+    nx_shape_elements(x, &elements);
+    if (a->temperature != 1 || x->rank < 1 || elements == 0)
+        return NX_UNSUPPORTED;
+    const int64_t all[2] = {x->dims[0], (int64_t)elements / x->dims[0]};
+    bool rest = a->axis == NX_AXIS_REST;
+    const struct nx_dnnl_layout *seen =
+        rest ? nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 2, all) : nx_dnnl_rows_of(b, node->inputs[0]);
+    const struct nx_dnnl_layout *rows = nx_dnnl_rows_of(b, node->outputs[0]);
+    struct nx_dnnl_made made;
+    if (!seen || !rows)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(
+        nx_dnnl_make_softmax(b->dnnl, seen, rest ? 1 : (uint32_t)a->axis, a->log, &made, b->err));
+    uint32_t in, src, out, dst;
+    NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &in));
+    NX_TRY(nx_dnnl_value_alias(b, in, made.src ? made.src : seen, &src));
+    NX_TRY(nx_dnnl_value_new(b, rows, &out));
+    NX_TRY(nx_dnnl_value_alias(b, out, made.dst, &dst));
+    const uint32_t args[] = {NX_DNNL_SRC, NX_DNNL_DST}, both[] = {src, dst};
+    NX_TRY(nx_dnnl_step_call(b, &made, 2, args, both));
+    nx_dnnl_value_set(b, node->outputs[0], out);
+    b->v->rows_value[node->outputs[0]] = out;
+    return NX_OK;
 }
 
 /* RESHAPE and IDENTITY move nothing: the same dense rows under other sides. */

@@ -179,13 +179,38 @@ const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *d, enum nx_dnnl_type ty
 }
 
 const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *d, enum nx_dnnl_type type,
-                                              uint32_t rank, const int64_t *dims)
+                                              bool channels_last, uint32_t rank,
+                                              const int64_t *dims)
 {
     enum { LANES = 16 };
     int isa = (int)dnnl_get_effective_cpu_isa();
     bool avx512 = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
-    bool fits = avx512 && type == NX_DNNL_F32 && rank == 4 && dims[1] % LANES == 0;
+    bool ours = avx512 && type == NX_DNNL_F32 && rank == 4;
+    bool amx = type == NX_DNNL_BF16 && isa == (int)dnnl_cpu_isa_avx512_core_amx && rank == 4;
+    if ((ours || amx) && channels_last)
+        return tagged(d, type, rank, dims, dnnl_acdb);
+    bool fits = ours && dims[1] % LANES == 0;
     return tagged(d, type, rank, dims, fits ? dnnl_aBcd16b : dnnl_format_tag_any);
+}
+
+const struct nx_dnnl_layout *nx_dnnl_channels_last(struct nx_dnnl *d, enum nx_dnnl_type type,
+                                                   const int64_t dims[4])
+{
+    return tagged(d, type, 4, dims, dnnl_acdb);
+}
+
+bool nx_dnnl_is_any(const struct nx_dnnl_layout *layout)
+{
+    return layout->md.format_kind == dnnl_format_kind_any;
+}
+
+bool nx_dnnl_strides(const struct nx_dnnl_layout *layout, int64_t strides[NX_RANK_MAX])
+{
+    const dnnl_memory_desc_t *md = &layout->md;
+    if (md->format_kind != dnnl_blocked || md->format_desc.blocking.inner_nblks != 0)
+        return false;
+    memcpy(strides, md->format_desc.blocking.strides, (size_t)md->ndims * sizeof *strides);
+    return true;
 }
 
 bool nx_dnnl_same(const struct nx_dnnl_layout *a, const struct nx_dnnl_layout *b)

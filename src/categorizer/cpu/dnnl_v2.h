@@ -23,6 +23,7 @@ struct nx_dnnl_layout {
 
 struct nx_dnnl_op {
     dnnl_primitive_t primitive;
+    const char *text;
     struct nx_dnnl_op *older;
 };
 

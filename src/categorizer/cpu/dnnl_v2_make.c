@@ -1,5 +1,6 @@
 /* oneDNN 2.x: primitives. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "categorizer/cpu/dnnl_v2.h"
@@ -111,6 +112,52 @@ static const struct nx_dnnl_layout *queried(struct nx_dnnl *d, dnnl_primitive_de
     return layout;
 }
 
+static const char *kind_name(dnnl_primitive_desc_t pd)
+{
+    dnnl_primitive_kind_t kind = dnnl_undefined_primitive;
+    dnnl_primitive_desc_query(pd, dnnl_query_primitive_kind, 0, &kind);
+    switch (kind) {
+    case dnnl_reorder: return "reorder";
+    case dnnl_concat: return "concat";
+    case dnnl_convolution: return "convolution";
+    case dnnl_eltwise: return "elementwise";
+    case dnnl_pooling: return "pooling";
+    case dnnl_lrn: return "lrn";
+    case dnnl_batch_normalization: return "normalization";
+    case dnnl_layer_normalization: return "layer norm";
+    case dnnl_softmax: return "softmax";
+    case dnnl_logsoftmax: return "log softmax";
+    case dnnl_inner_product: return "inner product";
+    case dnnl_binary: return "binary";
+    case dnnl_matmul: return "matmul";
+    case dnnl_prelu: return "prelu";
+    default: return "another";
+    }
+}
+
+const char *nx_dnnl_op_text(const struct nx_dnnl_op *op)
+{
+    return op->text;
+}
+
+bool nx_dnnl_op_is_naive(const struct nx_dnnl_op *op)
+{
+    return strstr(op->text, " ref") != NULL;
+}
+
+/* NULL: no memory. */
+static const char *text_of(struct nx_dnnl *d, dnnl_primitive_desc_t pd)
+{
+    const char *code = NULL, *kind = kind_name(pd);
+    if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &code) != dnnl_success || !code)
+        code = "";
+    size_t bytes = strlen(kind) + strlen(code) + 2;
+    char *text = nx_arena_alloc(d->arena, bytes);
+    if (text)
+        snprintf(text, bytes, "%s %s", kind, code);
+    return text;
+}
+
 static enum nx_status compile(struct nx_dnnl *d, dnnl_primitive_desc_t pd,
                               struct nx_dnnl_made *made, struct nx_err *err)
 {
@@ -123,7 +170,7 @@ static enum nx_status compile(struct nx_dnnl *d, dnnl_primitive_desc_t pd,
         .dst = queried(d, pd, dnnl_query_dst_md, 0, &failed),
         .scratch = queried(d, pd, dnnl_query_scratchpad_md, 0, &failed),
     };
-    if (!m.op || failed)
+    if (!m.op || failed || !(m.op->text = text_of(d, pd)))
         return nx_dnnl_no_memory(err);
     dnnl_status_t status = dnnl_primitive_create(&m.op->primitive, pd);
     if (status != dnnl_success)
@@ -234,6 +281,26 @@ enum nx_status nx_dnnl_make_norm(struct nx_dnnl *d, const struct nx_dnnl_layout 
     dnnl_batch_normalization_desc_t desc;
     dnnl_status_t filled = dnnl_batch_normalization_forward_desc_init(&desc, dnnl_forward_inference,
                                                                       &x->md, eps, flags);
+    return make(d, filled, &desc, NULL, made, err);
+}
+
+enum nx_status nx_dnnl_make_layer_norm(struct nx_dnnl *d, const struct nx_dnnl_layout *x, float eps,
+                                       struct nx_dnnl_made *made, struct nx_err *err)
+{
+    dnnl_layer_normalization_desc_t desc;
+    dnnl_status_t filled = dnnl_layer_normalization_forward_desc_init(
+        &desc, dnnl_forward_inference, &x->md, NULL, eps, dnnl_use_scale | dnnl_use_shift);
+    return make(d, filled, &desc, NULL, made, err);
+}
+
+enum nx_status nx_dnnl_make_softmax(struct nx_dnnl *d, const struct nx_dnnl_layout *x,
+                                    uint32_t axis, bool log, struct nx_dnnl_made *made,
+                                    struct nx_err *err)
+{
+    dnnl_softmax_desc_t desc;
+    dnnl_status_t filled =
+        (log ? dnnl_logsoftmax_forward_desc_init
+             : dnnl_softmax_forward_desc_init)(&desc, dnnl_forward_inference, &x->md, (int)axis);
     return make(d, filled, &desc, NULL, made, err);
 }
 

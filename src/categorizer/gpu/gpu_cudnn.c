@@ -190,7 +190,8 @@ static enum nx_status cudnn_load(const struct nx_graph *graph,
     return status;
 }
 
-/* Weights count twice: here for the next upload, and on the device while they are there. */
+/* The weight image counts twice: on the host, within the plan's arena, for the next upload, and as large again for its
+ * copy on the device, which an eviction takes away but any run may bring back. */
 static uint64_t cudnn_memory_bytes(const struct nx_program *program)
 {
     const struct program *p = (const struct program *)program;

@@ -188,7 +188,10 @@ void nx_gpu_exec_free(struct nx_gpu_exec *e)
 
 uint64_t nx_gpu_exec_bytes(const struct nx_gpu_exec *e)
 {
-    return sizeof *e + e->arena_bytes + e->workspace_bytes +
+    uint64_t convs = 0;
+    for (uint32_t v = 0; v < e->plan->n_variants; v++)
+        convs += e->plan->variants[v].n_steps * sizeof *e->convs[v];
+    return sizeof *e + convs + e->arena_bytes + e->workspace_bytes +
            SLOTS * 2 * (e->in_bytes + e->out_bytes);
 }
 

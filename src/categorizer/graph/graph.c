@@ -319,12 +319,15 @@ static uint64_t elements_from(const struct nx_shape *shape, uint32_t first)
     return product;
 }
 
-/* Every output element is a dot product, of CONV and FC with one row of the weight. */
+/* Every output element is a dot product, of CONV and FC with one row of the weight. Every element that a DECONV
+ * reads is multiplied with such a row. */
 static uint64_t node_macs(const struct nx_graph *graph, const struct nx_node *node)
 {
-    if (node->op != NX_OP_CONV && node->op != NX_OP_FC && node->op != NX_OP_MATMUL)
+    if (node->op != NX_OP_CONV && node->op != NX_OP_FC && node->op != NX_OP_MATMUL &&
+        node->op != NX_OP_DECONV)
         return 0;
-    uint64_t out = elements_from(&graph->tensors[node->outputs[0]].shape, 0);
+    uint32_t each = node->op == NX_OP_DECONV ? node->inputs[0] : node->outputs[0];
+    uint64_t out = elements_from(&graph->tensors[each].shape, 0);
     uint64_t row = elements_from(&graph->tensors[node->inputs[1]].shape, 1), macs;
     if (node->op == NX_OP_MATMUL) {
         const struct nx_shape *a = &graph->tensors[node->inputs[0]].shape;
@@ -348,6 +351,8 @@ uint64_t nx_graph_macs(const struct nx_graph *graph)
     return sum_over_nodes(graph, node_macs);
 }
 
+enum { TOPK_STEPS = 48 }; /* 2 log2(NX_TOPK_SIDE_MAX): in and out of a heap */
+
 /* Elements of the input that one element of the output looks at. */
 static uint64_t node_reach(const struct nx_node *node, const struct nx_shape *x)
 {
@@ -357,6 +362,8 @@ static uint64_t node_reach(const struct nx_node *node, const struct nx_shape *x)
         uint64_t window = (uint64_t)kernel[0] * (uint64_t)kernel[1];
         return window < image ? window : image;
     }
+    if (node->op == NX_OP_TOPK)
+        return TOPK_STEPS;
     if (node->op == NX_OP_LRN && node->attr.lrn.size < x->dims[1])
         return (uint64_t)node->attr.lrn.size;
     return node->op == NX_OP_LRN ? (uint64_t)x->dims[1] : 1;

@@ -86,6 +86,8 @@ struct nx_tensor {
 /* clang-format off */
 /* X(enum, name for sentences, fewest inputs, most inputs, member of nx_node.attr)
  *   CONV         x (N,C,H,W), weight (O, C/groups, kh, kw), [bias (O)], [residual, if post.sum]
+ *   DECONV       x (N,C,H,W), weight (C, O/groups, kh, kw), [bias (O)]: the transposed convolution, each x adding
+ *                its multiple of the filters to the output
  *   FC           x (N, …) or (…, K), weight (O, K), [bias (O)], [residual, if post.sum]
  *   BATCH_NORM   x, gamma (C), beta (C), mean (C), var (C)
  *                y = gamma (x - mean) / sqrt(var + eps) + beta, C = x.dims[axis]
@@ -111,11 +113,13 @@ struct nx_tensor {
  *   TILE         x, repeated along each dimension
  *   GATHER       x, indices of any shape; x's slices along axis, in the indices' order and shape
  *   RESIZE       x (N,C,H,W)
+ *   TOPK         x; the first k along axis, in order
  *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over `size` channels)^-beta
  *   L2_NORM      x;  y = x / sqrt(sum x² + eps), the sum over what mode says
  *   IDENTITY     x */
 #define NX_OP_LIST(X)                                            \
     X(NX_OP_CONV,        "convolution",          2, 4, conv)        \
+    X(NX_OP_DECONV,      "transposed convolution", 2, 3, deconv)    \
     X(NX_OP_FC,          "fully connected",      2, 4, fc)          \
     X(NX_OP_BATCH_NORM,  "batch norm",           5, 5, batch_norm)  \
     X(NX_OP_SCALE_SHIFT, "scale-shift",          3, 3, scale_shift) \
@@ -138,6 +142,7 @@ struct nx_tensor {
     X(NX_OP_TILE,        "tile",                 1, 1, tile)        \
     X(NX_OP_GATHER,      "gather",               2, 2, gather)      \
     X(NX_OP_RESIZE,      "resize",               1, 1, resize)      \
+    X(NX_OP_TOPK,        "top k",                1, 1, topk)        \
     X(NX_OP_LRN,         "local response norm",  1, 1, lrn)         \
     X(NX_OP_L2_NORM,     "l2 norm",              1, 1, l2_norm)     \
     X(NX_OP_IDENTITY,    "identity",             1, 1, none)
@@ -288,6 +293,17 @@ struct nx_window {
 struct nx_attr_conv {
     struct nx_window window;
     int32_t groups;  /* groups == C == O is depthwise */
+    int64_t filters; /* O */
+};
+
+/* The output's side is (in - 1) stride + (kernel - 1) dilate + 1 - before - after + extra: what was padding of the
+ * convolution is cut off. */
+struct nx_attr_deconv {
+    struct nx_window window; /* resolved: before, where target is set */
+    int32_t extra[2];        /* more rows below, more columns on the right */
+    int64_t target
+        [2]; /* the output's sides instead, of which before is cut so as to be even; 0: none */
+    int32_t groups;
     int64_t filters; /* O */
 };
 
@@ -477,6 +493,18 @@ struct nx_attr_resize {
     float step[2];   /* resolved: 1 / scale, or in / out where there is none */
 };
 
+enum nx_topk_gives { NX_TOPK_VALUES, NX_TOPK_INDICES };
+
+/* Largest first, or smallest first; of equal ones the lowest index first, a NaN behind all numbers. */
+struct nx_attr_topk {
+    enum nx_topk_gives gives;
+    bool smallest;
+    int32_t axis; /* resolved */
+    int64_t k;    /* 0: the whole side */
+};
+
+#define NX_TOPK_SIDE_MAX (INT64_C(1) << 24) /* indices are f32 as all else */
+
 struct nx_attr_lrn {
     int32_t size; /* odd */
     float alpha, beta, knorm;
@@ -506,6 +534,7 @@ struct nx_node {
     struct nx_post post;
     union {
         struct nx_attr_conv conv;
+        struct nx_attr_deconv deconv;
         struct nx_attr_fc fc;
         struct nx_attr_batch_norm batch_norm;
         struct nx_attr_layer_norm layer_norm;
@@ -526,13 +555,14 @@ struct nx_node {
         struct nx_attr_slice slice;
         struct nx_attr_transpose transpose;
         struct nx_attr_pad pad;
+        struct nx_attr_topk topk;
         struct nx_attr_lrn lrn;
         struct nx_attr_l2_norm l2_norm;
         char none;
     } attr;
 };
 
-/* CONV and FC: is inputs[2] a bias? */
+/* CONV, DECONV and FC: is inputs[2] a bias? */
 static inline bool nx_node_has_bias(const struct nx_node *node)
 {
     return node->n_inputs - (node->post.sum ? 1u : 0u) > 2;
@@ -598,7 +628,7 @@ const char *nx_dtype_name(enum nx_dtype dtype); /* "F32" */
 const char *nx_op_name(enum nx_op op);
 const char *nx_unary_name(enum nx_unary fn);
 
-/* Multiply-adds of CONV, FC and MATMUL at the inferred batch; saturates. */
+/* Multiply-adds of CONV, DECONV, FC and MATMUL at the inferred batch; saturates. */
 uint64_t nx_graph_macs(const struct nx_graph *graph);
 
 /* The same, with an element read or written by any other op counted as one: what a run costs at most,

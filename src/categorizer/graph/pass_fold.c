@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "categorizer/graph/rewrite.h"
+#include "common/nx_assert.h"
 
 enum { PADDING_MAX = 1 << 15 };
 
@@ -45,7 +46,8 @@ enum nx_status nx_pass_pad(struct nx_graph *graph, struct nx_err *err)
     return nx_rewrite_end(&rw);
 }
 
-/* y = scale x + shift per channel: what BATCH_NORM and SCALE_SHIFT do. */
+/* y = scale x + shift per channel: what BATCH_NORM and SCALE_SHIFT do, and a sum or product with one constant for each
+ * channel. */
 struct affine {
     double *scale, *shift;
     int64_t channels;
@@ -85,17 +87,75 @@ static void read_scale_shift(const struct nx_rewrite *rw, const struct nx_node *
     }
 }
 
+/* The constant of a BINARY that has one value for each place along one dimension of the result: which operand is it?
+ * -1: there is none. */
+static int vector_operand(const struct nx_rewrite *rw, const struct nx_node *node, int32_t *axis)
+{
+    const struct nx_shape *y = &rw->graph->tensors[node->outputs[0]].shape;
+    for (int side = 0; side < 2; side++) {
+        const struct nx_tensor *t = &rw->graph->tensors[node->inputs[side]];
+        uint32_t wide = 0, n_wide = 0;
+        for (uint32_t i = 0; i < t->shape.rank; i++)
+            if (t->shape.dims[i] != 1) {
+                wide = i + y->rank - t->shape.rank;
+                n_wide++;
+            }
+        if (!t->data || n_wide != 1 || t->shape.rank > y->rank)
+            continue;
+        *axis = (int32_t)wide;
+        return side;
+    }
+    return -1;
+}
+
+/* The node as an affine of *x along *axis of it; false: it is none that is known now. */
+static bool is_affine(const struct nx_rewrite *rw, const struct nx_node *node, uint32_t *x,
+                      int32_t *axis)
+{
+    bool binary = node->op == NX_OP_BINARY && (node->attr.binary.kind == NX_BINARY_ADD ||
+                                               node->attr.binary.kind == NX_BINARY_MUL);
+    bool norm = node->op == NX_OP_BATCH_NORM || node->op == NX_OP_SCALE_SHIFT;
+    if (node->post.act.fn != NX_UNARY_NONE || (!binary && !norm))
+        return false;
+    if (norm) {
+        *x = node->inputs[0];
+        *axis =
+            node->op == NX_OP_BATCH_NORM ? node->attr.batch_norm.axis : node->attr.scale_shift.axis;
+        return has_constant_vectors(rw, node);
+    }
+    int side = vector_operand(rw, node, axis);
+    *x = side < 0 ? NX_NONE : node->inputs[1 - side];
+    return side >= 0 && nx_shape_equal(&rw->graph->tensors[*x].shape,
+                                       &rw->graph->tensors[node->outputs[0]].shape);
+}
+
+static void read_binary(const struct nx_rewrite *rw, const struct nx_node *node, struct affine *a)
+{
+    int32_t axis;
+    const float *values = nx_rewrite_data(rw, node->inputs[vector_operand(rw, node, &axis)]);
+    bool adds = node->attr.binary.kind == NX_BINARY_ADD;
+    for (int64_t c = 0; c < a->channels; c++) {
+        a->scale[c] = adds ? 1 : (double)values[c];
+        a->shift[c] = adds ? (double)values[c] : 0;
+    }
+}
+
 static enum nx_status read_affine(const struct nx_rewrite *rw, const struct nx_node *node,
                                   struct affine *a)
 {
     struct nx_arena *arena = rw->graph->arena;
-    a->channels = rw->graph->tensors[node->inputs[1]].shape.dims[0];
+    uint32_t x;
+    int32_t axis;
+    nx_assert(is_affine(rw, node, &x, &axis));
+    a->channels = rw->graph->tensors[x].shape.dims[axis];
     a->scale = nx_arena_array(arena, (size_t)a->channels, sizeof *a->scale);
     a->shift = nx_arena_array(arena, (size_t)a->channels, sizeof *a->shift);
     if (!a->scale || !a->shift)
         return nx_err_set(rw->err, NX_NO_MEMORY, "out of memory to fold '%s'", node->name);
     if (node->op == NX_OP_BATCH_NORM)
         read_batch_norm(rw, node, a);
+    else if (node->op == NX_OP_BINARY)
+        read_binary(rw, node, a);
     else
         read_scale_shift(rw, node, a);
     return NX_OK;
@@ -140,16 +200,20 @@ static enum nx_status folded_bias(struct nx_rewrite *rw, const char *name, const
     return NX_OK;
 }
 
-/* CONV or FC whose channels the node scales: dimension 1 of a convolution, the last of an FC. */
-static struct nx_node *foldable_producer(const struct nx_rewrite *rw, const struct nx_node *node)
+/* CONV or FC whose channels an affine of x along `axis` scales: dimension 1 of a convolution, the last of an FC, or
+ * what a transposition in between makes of them. */
+static struct nx_node *foldable_producer(const struct nx_rewrite *rw, uint32_t x, int32_t axis)
 {
-    struct nx_node *dot = nx_rewrite_only_producer(rw, node->inputs[0]);
+    struct nx_node *dot = nx_rewrite_only_producer(rw, x);
+    if (dot && dot->op == NX_OP_TRANSPOSE) {
+        axis = dot->attr.transpose.perm[axis];
+        x = dot->inputs[0];
+        dot = nx_rewrite_only_producer(rw, x);
+    }
     if (!dot || (dot->op != NX_OP_CONV && dot->op != NX_OP_FC) || dot->post.sum ||
         dot->post.act.fn != NX_UNARY_NONE)
         return NULL;
-    int32_t axis =
-        node->op == NX_OP_BATCH_NORM ? node->attr.batch_norm.axis : node->attr.scale_shift.axis;
-    uint32_t rank = rw->graph->tensors[node->inputs[0]].shape.rank;
+    uint32_t rank = rw->graph->tensors[x].shape.rank;
     if (axis != (dot->op == NX_OP_CONV ? 1 : (int32_t)rank - 1))
         return NULL;
     for (uint32_t i = 1; i < dot->n_inputs; i++)
@@ -168,7 +232,10 @@ static enum nx_status fold_into(struct nx_rewrite *rw, struct nx_node *dot,
     if (!inputs)
         return nx_err_set(rw->err, NX_NO_MEMORY, "out of memory to fold '%s'", node->name);
     NX_TRY(read_affine(rw, node, &a));
-    NX_TRY(scaled_weight(rw, dot->inputs[1], &a, &weight));
+    bool adds = node->op == NX_OP_BINARY && node->attr.binary.kind == NX_BINARY_ADD;
+    weight = dot->inputs[1];
+    if (!adds)
+        NX_TRY(scaled_weight(rw, weight, &a, &weight));
     NX_TRY(folded_bias(rw, node->name, old_bias, &a, &bias));
     inputs[0] = dot->inputs[0];
     inputs[1] = weight;
@@ -178,23 +245,20 @@ static enum nx_status fold_into(struct nx_rewrite *rw, struct nx_node *dot,
     return NX_OK;
 }
 
-static bool is_affine(const struct nx_rewrite *rw, const struct nx_node *node)
-{
-    return (node->op == NX_OP_BATCH_NORM || node->op == NX_OP_SCALE_SHIFT) &&
-           node->post.act.fn == NX_UNARY_NONE && has_constant_vectors(rw, node);
-}
-
 enum nx_status nx_pass_fold_bn(struct nx_graph *graph, struct nx_err *err)
 {
     struct nx_rewrite rw;
     NX_TRY(nx_rewrite_begin(&rw, graph, err));
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         struct nx_node *node = nx_rewrite_visit(&rw, i);
-        struct nx_node *dot = is_affine(&rw, node) ? foldable_producer(&rw, node) : NULL;
+        uint32_t x;
+        int32_t axis;
+        struct nx_node *dot =
+            is_affine(&rw, node, &x, &axis) ? foldable_producer(&rw, x, axis) : NULL;
         if (!dot)
             continue;
         NX_TRY(fold_into(&rw, dot, node));
-        nx_rewrite_drop(&rw, i, node->inputs[0]);
+        nx_rewrite_drop(&rw, i, x);
     }
     return nx_rewrite_end(&rw);
 }

@@ -154,6 +154,62 @@ static enum nx_status rule_conv(const struct nx_rule *r)
     return check_residual(r);
 }
 
+/* One side of a transposed convolution's output; below 1: there is none. */
+static int64_t spread_side(struct nx_attr_deconv *a, int i, int64_t in)
+{
+    struct nx_window *w = &a->window;
+    int64_t whole = (in - 1) * w->stride[i] + (int64_t)(w->kernel[i] - 1) * w->dilate[i] + 1;
+    if (a->target[i] == 0)
+        return whole - w->before[i] - w->after[i] + a->extra[i];
+    int64_t cut = whole - a->target[i];
+    if (cut < 0 || cut > WINDOW_MAX)
+        return 0;
+    w->before[i] = (int32_t)((cut + 1) / 2);
+    return a->target[i];
+}
+
+static enum nx_status check_deconv(const struct nx_rule *r)
+{
+    const struct nx_attr_deconv *a = &r->node->attr.deconv;
+    const struct nx_shape *x = nx_rule_in(r, 0);
+    if (a->groups < 1 || a->filters < 1 || a->filters > NX_DIM_MAX || x->dims[1] % a->groups ||
+        a->filters % a->groups)
+        return nx_err_set(r->err, NX_INVALID,
+                          "transposed convolution '%s' has %d groups, which do not divide %" PRId64
+                          " channels into %" PRId64 " filters",
+                          r->node->name, a->groups, x->dims[1], a->filters);
+    for (int i = 0; i < 2; i++)
+        if (a->extra[i] < 0 || a->extra[i] > WINDOW_MAX || a->target[i] < 0 ||
+            a->target[i] > NX_DIM_MAX)
+            return nx_err_set(r->err, NX_INVALID,
+                              "transposed convolution '%s' has an output size out of bounds",
+                              r->node->name);
+    return NX_OK;
+}
+
+static enum nx_status rule_deconv(const struct nx_rule *r)
+{
+    struct nx_attr_deconv *a = &r->node->attr.deconv;
+    const struct nx_shape *x = nx_rule_in(r, 0);
+    NX_TRY(rule_image(r));
+    NX_TRY(check_window(r, &a->window));
+    NX_TRY(check_deconv(r));
+    struct nx_shape weight = {
+        4, {x->dims[1], a->filters / a->groups, a->window.kernel[0], a->window.kernel[1]}};
+    NX_TRY(nx_rule_param(r, 1, &weight, "weight"));
+    struct nx_shape bias = vector(a->filters);
+    if (nx_node_has_bias(r->node))
+        NX_TRY(nx_rule_param(r, 2, &bias, "bias"));
+    struct nx_shape y = {4, {x->dims[0], a->filters, 0, 0}};
+    for (int i = 0; i < 2; i++) {
+        y.dims[2 + i] = spread_side(a, i, x->dims[2 + i]);
+        if (y.dims[2 + i] < 1)
+            return nx_rule_refuse(r, x,
+                                  "an output of at least one pixel, which its padding leaves");
+    }
+    return nx_rule_out(r, 0, &y);
+}
+
 static enum nx_status rule_fc(const struct nx_rule *r)
 {
     const struct nx_attr_fc *a = &r->node->attr.fc;
@@ -318,6 +374,19 @@ static enum nx_status rule_reduce(const struct nx_rule *r)
     return nx_rule_out(r, 0, &y);
 }
 
+static enum nx_status rule_topk(const struct nx_rule *r)
+{
+    struct nx_attr_topk *a = &r->node->attr.topk;
+    struct nx_shape y = *nx_rule_in(r, 0);
+    NX_TRY(nx_rule_axis(r, a->axis, y.rank, &a->axis));
+    int64_t side = y.dims[a->axis];
+    if (a->k < 0 || a->k > side || side > NX_TOPK_SIDE_MAX)
+        return nx_err_set(r->err, NX_INVALID, "top k '%s' takes %" PRId64 " of %" PRId64,
+                          r->node->name, a->k, side);
+    y.dims[a->axis] = a->k ? a->k : side;
+    return nx_rule_out(r, 0, &y);
+}
+
 static enum nx_status rule_lrn(const struct nx_rule *r)
 {
     const struct nx_attr_lrn *a = &r->node->attr.lrn;
@@ -342,6 +411,7 @@ typedef enum nx_status (*rule)(const struct nx_rule *r);
 
 static const rule rules[NX_OP_COUNT] = {
     [NX_OP_CONV] = rule_conv,
+    [NX_OP_DECONV] = rule_deconv,
     [NX_OP_FC] = rule_fc,
     [NX_OP_BATCH_NORM] = rule_batch_norm,
     [NX_OP_SCALE_SHIFT] = rule_scale_shift,
@@ -364,6 +434,7 @@ static const rule rules[NX_OP_COUNT] = {
     [NX_OP_SLICE] = nx_rule_slice,
     [NX_OP_TRANSPOSE] = nx_rule_transpose,
     [NX_OP_PAD] = nx_rule_pad,
+    [NX_OP_TOPK] = rule_topk,
     [NX_OP_LRN] = rule_lrn,
     [NX_OP_L2_NORM] = rule_l2_norm,
     [NX_OP_IDENTITY] = rule_same,
@@ -374,6 +445,7 @@ static uint32_t shaped_inputs(const struct nx_node *node)
 {
     switch (node->op) {
     case NX_OP_CONV:
+    case NX_OP_DECONV:
     case NX_OP_FC:
     case NX_OP_BATCH_NORM:
     case NX_OP_SCALE_SHIFT:

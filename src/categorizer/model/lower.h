@@ -63,7 +63,9 @@ enum nx_status nx_lower_simple(struct nx_lower *l, struct nx_node *node);
 
 /* lower_nn.c */
 enum nx_status nx_lower_convolution(struct nx_lower *l);
-enum nx_status nx_lower_batch_norm(struct nx_lower *l);
+enum nx_status nx_lower_deconvolution(struct nx_lower *l);
+enum nx_status nx_lower_up_sampling_bilinear(struct nx_lower *l, int64_t scale);
+enum nx_status nx_lower_batch_norm(struct nx_lower *l); /* detail: 1 with a ReLU */
 enum nx_status nx_lower_pooling(struct nx_lower *l);
 enum nx_status nx_lower_fully_connected(struct nx_lower *l);
 enum nx_status nx_lower_activation(struct nx_lower *l);
@@ -107,6 +109,7 @@ enum nx_status nx_lower_take(struct nx_lower *l);
 enum nx_status nx_lower_embedding(struct nx_lower *l);
 enum nx_status nx_lower_where(struct nx_lower *l);
 enum nx_status nx_lower_arg_reduce(struct nx_lower *l); /* detail: nx_reduce */
+enum nx_status nx_lower_topk(struct nx_lower *l);       /* detail: 0 topk, 1 sort, 2 argsort */
 enum nx_status nx_lower_filled(struct nx_lower *l);     /* detail: the value, -1: an attribute */
 enum nx_status nx_lower_arange(struct nx_lower *l);
 enum nx_status nx_lower_one_hot(struct nx_lower *l);

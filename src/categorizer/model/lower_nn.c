@@ -44,10 +44,10 @@ static enum nx_status read_window(const struct nx_lower *l, struct nx_window *w)
     return NX_OK;
 }
 
-/* data, weight and, unless no_bias, bias */
-static enum nx_status read_dot_inputs(struct nx_lower *l, uint32_t inputs[3], uint32_t *n)
+/* data, weight and, unless no_bias (whose default is given), bias */
+static enum nx_status read_dot_inputs(struct nx_lower *l, bool no_bias, uint32_t inputs[3],
+                                      uint32_t *n)
 {
-    bool no_bias = false;
     NX_TRY(nx_lower_bool(l, "no_bias", &no_bias));
     *n = no_bias ? 2 : 3;
     NX_TRY(nx_lower_arity(l, *n));
@@ -69,8 +69,59 @@ enum nx_status nx_lower_convolution(struct nx_lower *l)
     NX_TRY(nx_lower_int(l, "num_filter", 1, NX_DIM_MAX, &node.attr.conv.filters));
     NX_TRY(nx_lower_int(l, "num_group", 1, INT32_MAX, &groups));
     node.attr.conv.groups = (int32_t)groups;
-    NX_TRY(read_dot_inputs(l, inputs, &n));
+    NX_TRY(read_dot_inputs(l, false, inputs, &n));
     return nx_lower_add(l, &node, inputs, n);
+}
+
+/* target_shape is of the output; pad and adj do not count then. Without bias by default. */
+enum nx_status nx_lower_deconvolution(struct nx_lower *l)
+{
+    struct nx_node node = {.op = NX_OP_DECONV};
+    struct nx_attr_deconv *a = &node.attr.deconv;
+    int32_t target[2];
+    uint32_t inputs[3], n;
+    int64_t groups = 1;
+    NX_TRY(check_layout(l));
+    NX_TRY(nx_lower_required(l, "kernel"));
+    NX_TRY(nx_lower_required(l, "num_filter"));
+    NX_TRY(read_window(l, &a->window));
+    NX_TRY(read_pair(l, "adj", 0, 0, a->extra));
+    NX_TRY(read_pair(l, "target_shape", 0, 0, target));
+    for (int i = 0; i < 2; i++) {
+        a->target[i] = target[i];
+        if (a->extra[i] >= a->window.stride[i])
+            return nx_lower_unsupported(l, "an adj that is not below the stride");
+    }
+    if (!target[0] != !target[1])
+        return nx_lower_unsupported(l, "a target_shape of one side");
+    NX_TRY(nx_lower_int(l, "num_filter", 1, NX_DIM_MAX, &a->filters));
+    NX_TRY(nx_lower_int(l, "num_group", 1, INT32_MAX, &groups));
+    a->groups = (int32_t)groups;
+    NX_TRY(read_dot_inputs(l, true, inputs, &n));
+    return nx_lower_add(l, &node, inputs, n);
+}
+
+/* UpSampling of sample_type bilinear: each channel by the transposed convolution that its weight says. */
+enum nx_status nx_lower_up_sampling_bilinear(struct nx_lower *l, int64_t scale)
+{
+    struct nx_node node = {.op = NX_OP_DECONV};
+    struct nx_attr_deconv *a = &node.attr.deconv;
+    uint32_t inputs[2];
+    int64_t channels = 0;
+    NX_TRY(nx_lower_arity(l, 2));
+    NX_TRY(nx_lower_required(l, "num_filter"));
+    NX_TRY(nx_lower_int(l, "num_filter", 1, INT32_MAX, &channels));
+    a->filters = channels;
+    a->groups = (int32_t)channels;
+    for (int i = 0; i < 2; i++) {
+        a->window.kernel[i] = (int32_t)(2 * scale - scale % 2);
+        a->window.stride[i] = (int32_t)scale;
+        a->window.dilate[i] = 1;
+        a->window.before[i] = a->window.after[i] = (int32_t)(scale / 2);
+    }
+    NX_TRY(nx_lower_data(l, 0, &inputs[0]));
+    NX_TRY(nx_lower_weight(l, 1, &inputs[1]));
+    return nx_lower_add(l, &node, inputs, 2);
 }
 
 enum nx_status nx_lower_fully_connected(struct nx_lower *l)
@@ -80,7 +131,7 @@ enum nx_status nx_lower_fully_connected(struct nx_lower *l)
     NX_TRY(nx_lower_required(l, "num_hidden"));
     NX_TRY(nx_lower_int(l, "num_hidden", 1, NX_DIM_MAX, &node.attr.fc.units));
     NX_TRY(nx_lower_bool(l, "flatten", &node.attr.fc.flatten));
-    NX_TRY(read_dot_inputs(l, inputs, &n));
+    NX_TRY(read_dot_inputs(l, false, inputs, &n));
     return nx_lower_add(l, &node, inputs, n);
 }
 
@@ -105,6 +156,7 @@ static enum nx_status read_statistics(struct nx_lower *l, uint32_t inputs[5])
     return NX_OK;
 }
 
+/* detail: 1 with a ReLU behind */
 enum nx_status nx_lower_batch_norm(struct nx_lower *l)
 {
     struct nx_node node = {.op = NX_OP_BATCH_NORM, .attr.batch_norm = {1e-3f, true, 1}};
@@ -121,7 +173,12 @@ enum nx_status nx_lower_batch_norm(struct nx_lower *l)
     NX_TRY(nx_lower_weight(l, 1, &inputs[1]));
     NX_TRY(nx_lower_weight(l, 2, &inputs[2]));
     NX_TRY(read_statistics(l, inputs));
-    return nx_lower_add(l, &node, inputs, 5);
+    NX_TRY(nx_lower_add(l, &node, inputs, 5));
+    if (l->alias->detail == 0)
+        return NX_OK;
+    struct nx_node relu = {.op = NX_OP_UNARY, .attr.unary.fn = NX_UNARY_RELU};
+    uint32_t y = l->outputs[0];
+    return nx_lower_add(l, &relu, &y, 1);
 }
 
 enum nx_status nx_lower_pooling(struct nx_lower *l)

@@ -113,17 +113,19 @@ enum nx_status nx_lower_adaptive_pooling(struct nx_lower *l)
 
 enum nx_status nx_lower_up_sampling(struct nx_lower *l)
 {
-    const char *const kinds[] = {"nearest", NULL};
+    const char *const kinds[] = {"nearest", "bilinear", NULL};
     struct nx_node node = {.op = NX_OP_RESIZE,
                            .attr.resize = {.kind = NX_RESIZE_NEAREST,
                                            .place = NX_PLACE_ASYMMETRIC,
                                            .round = NX_ROUND_FLOOR}};
     int64_t scale = 1;
-    int ignored;
+    int kind = 0;
     NX_TRY(nx_lower_required(l, "scale"));
     NX_TRY(nx_lower_required(l, "sample_type"));
     NX_TRY(nx_lower_int(l, "scale", 1, 1000, &scale));
-    NX_TRY(nx_lower_choice(l, "sample_type", kinds, &ignored));
+    NX_TRY(nx_lower_choice(l, "sample_type", kinds, &kind));
+    if (kind == 1)
+        return nx_lower_up_sampling_bilinear(l, scale);
     if (l->n_inputs != 1)
         return nx_lower_unsupported(l, "more than one input");
     node.attr.resize.scale[0] = node.attr.resize.scale[1] = (float)scale;
@@ -247,6 +249,35 @@ enum nx_status nx_lower_arg_reduce(struct nx_lower *l)
         NX_TRY(read_axis(l, "axis", &node.attr.reduce.axes[0]));
     }
     return nx_lower_simple(l, &node);
+}
+
+/* detail: 0 topk, 1 sort, 2 argsort. topk is largest first by default, the other two are smallest first. */
+enum nx_status nx_lower_topk(struct nx_lower *l)
+{
+    const char *const kinds[] = {"indices", "value", "both", NULL};
+    const char *const dtypes[] = {"float32", "int32", "int64", "float64", NULL};
+    bool sorts = l->alias->detail > 0;
+    struct nx_node node = {.op = NX_OP_TOPK,
+                           .attr.topk = {.axis = -1, .k = sorts ? 0 : 1, .smallest = sorts}};
+    struct nx_attr_topk *a = &node.attr.topk;
+    int kind = l->alias->detail == 1, ignored;
+    uint32_t x, values;
+    NX_TRY(read_axis(l, "axis", &a->axis));
+    NX_TRY(nx_lower_int(l, "k", 0, NX_TOPK_SIDE_MAX, &a->k));
+    NX_TRY(nx_lower_bool(l, "is_ascend", &a->smallest));
+    NX_TRY(nx_lower_choice(l, "ret_typ", kinds, &kind));
+    NX_TRY(nx_lower_choice(l, "dtype", dtypes, &ignored));
+    NX_TRY(nx_lower_data(l, 0, &x));
+    a->gives = kind == 0 ? NX_TOPK_INDICES : NX_TOPK_VALUES;
+    NX_TRY(add(l, &node, &x, 1, &values));
+    if (kind < 2)
+        return NX_OK;
+    a->gives = NX_TOPK_INDICES;
+    NX_TRY(nx_lower_add(l, &node, &x, 1));
+    l->outputs[1] = l->outputs[0];
+    l->outputs[0] = values;
+    l->n_outputs = 2;
+    return NX_OK;
 }
 
 static enum nx_status add_constant(struct nx_lower *l, const struct nx_shape *shape, float **data,

@@ -367,6 +367,11 @@ const struct nx_model_facts *nx_model_facts(const struct nx_model *model)
     return &model->facts;
 }
 
+void nx_model_watch(struct nx_model *model, const struct nx_step_watch *watch)
+{
+    model->program->watch = watch;
+}
+
 const char *nx_model_class(const struct nx_model *model, uint32_t i)
 {
     return i < model->synset.n ? model->synset.names[i] : "";

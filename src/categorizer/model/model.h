@@ -127,6 +127,9 @@ enum nx_status nx_model_infer(struct nx_model *model, const struct nx_tensor_in 
                               uint32_t n_inputs, struct nx_tensor_out *outputs, uint32_t n_outputs,
                               struct nx_err *err);
 
+/* From the next run on `watch` is told each step and what it took; NULL: no more. */
+void nx_model_watch(struct nx_model *model, const struct nx_step_watch *watch);
+
 struct nx_top {
     uint32_t index;
     float value;

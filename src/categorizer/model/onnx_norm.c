@@ -256,6 +256,36 @@ enum nx_status nx_onnx_reduce_log_sum_exp(struct nx_onnx_call *c)
 }
 
 /* detail: nx_reduce */
+/* Its two outputs are two nodes, of which a pass takes out the one that nobody reads. */
+enum nx_status nx_onnx_topk(struct nx_onnx_call *c)
+{
+    struct nx_node node = {.op = NX_OP_TOPK};
+    struct nx_attr_topk *a = &node.attr.topk;
+    bool largest = true, sorted = true;
+    int64_t axis = -1;
+    uint32_t x, at, n, y;
+    NX_TRY(nx_onnx_arity(c, 1, 2));
+    NX_TRY(nx_onnx_attr_int(c, "axis", &axis));
+    NX_TRY(nx_onnx_attr_bool(c, "largest", &largest));
+    NX_TRY(nx_onnx_attr_bool(c, "sorted", &sorted));
+    NX_TRY(nx_onnx_attr_int(c, "k", &a->k)); /* of opset 9 and before */
+    if (nx_onnx_has(c, 1))
+        NX_TRY(nx_onnx_constant_ints(c, 1, &a->k, 1, &n));
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(nx_onnx_axis(c, axis, shape_of(c, x).rank, &at));
+    NX_TRY(nx_onnx_within_photo(c, x, at));
+    if (a->k < 1)
+        return nx_onnx_wrong(c, "its k is missing or below 1");
+    a->axis = (int32_t)at;
+    a->smallest = !largest;
+    for (uint32_t i = 0; i < c->node->n_outputs && i < 2; i++) {
+        a->gives = i ? NX_TOPK_INDICES : NX_TOPK_VALUES;
+        NX_TRY(nx_onnx_add(c, &node, &x, 1, &y));
+        NX_TRY(nx_onnx_set(c, i, y));
+    }
+    return NX_OK;
+}
+
 enum nx_status nx_onnx_arg_reduce(struct nx_onnx_call *c)
 {
     struct nx_node node = {.op = NX_OP_REDUCE,

@@ -202,6 +202,7 @@ enum nx_status nx_onnx_axis(const struct nx_onnx_call *c, int64_t axis, uint32_t
 
 /* onnx_nn.c, onnx_dot.c */
 enum nx_status nx_onnx_conv(struct nx_onnx_call *c);
+enum nx_status nx_onnx_deconv(struct nx_onnx_call *c);
 enum nx_status nx_onnx_pool(struct nx_onnx_call *c);        /* detail: nx_pool */
 enum nx_status nx_onnx_global_pool(struct nx_onnx_call *c); /* detail: nx_pool */
 enum nx_status nx_onnx_lrn(struct nx_onnx_call *c);
@@ -217,6 +218,7 @@ enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c);  /* detail: nx_redu
 enum nx_status nx_onnx_reduce_sum_of(struct nx_onnx_call *c); /* detail: nx_unary */
 enum nx_status nx_onnx_reduce_log_sum_exp(struct nx_onnx_call *c);
 enum nx_status nx_onnx_arg_reduce(struct nx_onnx_call *c); /* detail: nx_reduce */
+enum nx_status nx_onnx_topk(struct nx_onnx_call *c);
 /* onnx_wide.c */
 enum nx_status nx_onnx_compare(struct nx_onnx_call *c); /* detail: nx_binary */
 enum nx_status nx_onnx_mod(struct nx_onnx_call *c);

@@ -4,10 +4,13 @@
 
 static const struct nx_onnx_op table[] = {
     {"Conv", nx_onnx_conv, 0},
+    {"ConvTranspose", nx_onnx_deconv, 0},
     {"Gemm", nx_onnx_gemm, 0},
     {"MatMul", nx_onnx_matmul, 0},
     {"MaxPool", nx_onnx_pool, NX_POOL_MAX},
     {"AveragePool", nx_onnx_pool, NX_POOL_AVG},
+    {"LpPool", nx_onnx_pool, NX_POOL_LP},
+    {"GlobalLpPool", nx_onnx_global_pool, NX_POOL_LP},
     {"GlobalMaxPool", nx_onnx_global_pool, NX_POOL_MAX},
     {"GlobalAveragePool", nx_onnx_global_pool, NX_POOL_AVG},
     {"LRN", nx_onnx_lrn, 0},
@@ -82,6 +85,7 @@ static const struct nx_onnx_op table[] = {
     {"ReduceLogSumExp", nx_onnx_reduce_log_sum_exp, 0},
     {"ArgMax", nx_onnx_arg_reduce, NX_REDUCE_ARGMAX},
     {"ArgMin", nx_onnx_arg_reduce, NX_REDUCE_ARGMIN},
+    {"TopK", nx_onnx_topk, 0},
 
     {"Sign", nx_onnx_plain, NX_UNARY_SIGN},
     {"Floor", nx_onnx_plain, NX_UNARY_FLOOR},

@@ -1,6 +1,6 @@
 # bash completion for nexus
 _nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --tier --first_view_nodes --client_port
-    --join_timeout_s --heartbeat_ms --log_level --secret_file --RDMA/provider --RDMA/domain
+    --join_timeout_s --heartbeat_ms --log_level --cpus --otlp --log_format --CLIENTS/log_requests --secret_file --RDMA/provider --RDMA/domain
     --SUBGROUP/FUNCTION_TIER/num_shards --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes
     --SUBGROUP/CATEGORIZER_TIER/num_shards --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes
     --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/requests_max --CLIENTS/requests_mb
@@ -15,6 +15,8 @@ _nexus() {
         mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --timeout | --interval | --batch | --batch-max | --threads | --repeats) return ;;
     --tier) words="function categorizer" ;;
+    --log_format) words="plain json" ;;
+    --CLIENTS/log_requests) words="yes no" ;;
     --log_level) words="error warn info debug trace" ;;
     --RDMA/provider) words="tcp verbs" ;;
     --backend | --CATEGORIZER/backend) words="auto cpu_dnnl cpu_ref" ;;
@@ -43,8 +45,9 @@ _nexus() {
             log) words="--verify --json" ;;
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
-                2.*) words="inspect run" ;;
+                2.*) words="inspect run time" ;;
                 *.run) words="--input --output --threads --backend" ;;
+                *.time) words="--batch --threads --precision --backend --rounds --top" ;;
                 *) words="--batch --backend --json" ;;
                 esac ;;
             esac

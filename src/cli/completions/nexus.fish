@@ -11,7 +11,7 @@ complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--help" 
 complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--version" -d "the version"
 
 set -l keys leader_ip leader_gms_port local_id local_ip gms_port tier first_view_nodes client_port join_timeout_s \
-    heartbeat_ms log_level secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
+    heartbeat_ms log_level cpus otlp log_format CLIENTS/log_requests secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
     SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
     SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/model_store CLIENTS/management \
     CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CATEGORIZER/backend \
@@ -30,14 +30,17 @@ complete -c nexus -n "__fish_seen_subcommand_from log" -l json -d "as one object
 complete -c nexus -n "__fish_seen_subcommand_from log" -l verify -d "without the records"
 complete -c nexus -f -n "__fish_seen_subcommand_from top" -x -l interval -d "seconds between two looks"
 
-set -l actions inspect run
+set -l actions inspect run time
 complete -c nexus -f -n "__fish_seen_subcommand_from model; and not __fish_seen_subcommand_from $actions" -a "$actions"
-complete -c nexus -n "__fish_seen_subcommand_from inspect" -x -l batch -d "that shapes are for"
+complete -c nexus -n "__fish_seen_subcommand_from inspect time" -x -l batch -d "that shapes are for"
 complete -c nexus -n "__fish_seen_subcommand_from inspect" -l json -d "as one object"
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l input -d "NAME=X.npy"
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder for the outputs"
-complete -c nexus -n "__fish_seen_subcommand_from profile inspect run" -x -l backend -a "auto cpu_dnnl cpu_ref"
-complete -c nexus -n "__fish_seen_subcommand_from profile run" -x -l threads -d "that compute"
+complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l backend -a "auto cpu_dnnl cpu_ref"
+complete -c nexus -n "__fish_seen_subcommand_from profile run time" -x -l threads -d "that compute"
+complete -c nexus -n "__fish_seen_subcommand_from time" -x -l precision -a "f32 bf16"
+complete -c nexus -n "__fish_seen_subcommand_from time" -x -l rounds -d "runs"
+complete -c nexus -n "__fish_seen_subcommand_from time" -x -l top -d "steps to tell"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "the largest"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l repeats -d "of each size"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -r -l recipe -d "for photos"

@@ -78,6 +78,17 @@ void nx_call_init(struct nx_call *call, struct nx_grpc_core *core, struct nx_h2 
     nx_timer_arm(&core->timers, &call->timer, next_look(call, now));
 }
 
+/* Once, whatever ended it. */
+static void tell_ended(struct nx_call *call, enum nx_grpc_code code)
+{
+    const struct nx_grpc_witness *witness = &call->core->witness;
+    if (call->told_ended || !call->request_id[0])
+        return;
+    call->told_ended = true;
+    if (witness->ended)
+        witness->ended(witness->ctx, call, code, call->core->now);
+}
+
 static void tell_cancelled(struct nx_call *call, enum nx_call_gone why)
 {
     call->state = NX_CALL_AWAIT_FLUSH;
@@ -93,6 +104,7 @@ void nx_call_fini(struct nx_call *call, enum nx_call_gone why)
 {
     if (service_knows(call))
         tell_cancelled(call, why);
+    tell_ended(call, NX_GRPC_CANCELLED);
     nx_timer_disarm(&call->core->timers, &call->timer);
     nx_grpc_buffer_free(&call->metadata);
     nx_grpc_buffer_free(&call->in);
@@ -128,6 +140,7 @@ void nx_call_end_by_wire(struct nx_call *call, enum nx_call_gone why, enum nx_gr
     call->progress = call->core->now;
     if (known)
         tell_cancelled(call, why);
+    tell_ended(call, code);
     nx_grpc_buffer_free(&call->out); /* half a reply is of no use beside an error */
     nx_h2_wake(call->h2, call);
 }
@@ -141,6 +154,7 @@ void nx_call_finish(struct nx_call *call, enum nx_grpc_code code, const char *me
         set_message(&call->ending, message);
     call->progress = call->core->now;
     call->core->stats.calls_finished++;
+    tell_ended(call, code);
     nx_h2_wake(call->h2, call);
 }
 
@@ -180,10 +194,29 @@ static bool refused_by_headers(struct nx_call *call)
     return true;
 }
 
+/* Two traceparents are none. */
+static const char *traceparent(const struct nx_call *call)
+{
+    static const char name[] = "traceparent";
+    const char *found = nx_call_metadata(call, name);
+    return found && nx_call_metadata_after(call, name, found) ? NULL : found;
+}
+
+static void name_call(struct nx_call *call, nx_ns now)
+{
+    const char *id = nx_call_metadata(call, "x-request-id"), *parent = traceparent(call);
+    struct nx_grpc_core *core = call->core;
+    nx_request_name(&core->prng, id, id ? strlen(id) : 0, call->request_id);
+    nx_trace_join(&core->prng, parent, parent ? strlen(parent) : 0,
+                  core->witness.samples ? NX_TRACE_SAMPLED : 0, &call->trace);
+    call->begun = now;
+}
+
 void nx_call_headers_done(struct nx_call *call, nx_ns now)
 {
     const struct nx_grpc_limits *limits = &call->core->limits;
     call->progress = now;
+    name_call(call, now);
     if (call->deadline == NX_NEVER) /* a relative timeout until now */
         call->deadline = limits->call_timeout_ns;
     call->deadline = call->deadline < NX_NEVER - now ? call->deadline + now : NX_NEVER;

@@ -51,6 +51,11 @@ struct nx_call {
     void *user;
     const char *peer;
     char caller[NX_CALL_CALLER_BYTES];
+    char about[NX_CALL_ABOUT_BYTES];
+    char request_id[NX_REQUEST_NAME_BYTES]; /* "" until the headers are whole */
+    struct nx_trace_ids trace;
+    nx_ns begun;
+    uint64_t replied_bytes;
     struct nx_timer timer; /* deadline, stall and linger; looked at lazily */
     nx_ns deadline, progress;
 
@@ -60,7 +65,7 @@ struct nx_call {
 
     struct nx_grpc_buffer in, inflated;
     uint64_t received, credited; /* DATA bytes; credited <= received */
-    bool held, half_closed, single_told;
+    bool held, half_closed, single_told, told_ended;
 
     struct nx_grpc_buffer out;
     bool replied, wants_writable;

@@ -17,6 +17,8 @@ struct nx_grpc_core {
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour;
     struct nx_grpc_guard guard;
+    struct nx_grpc_witness witness;
+    struct nx_prng prng; /* of request ids and trace ids */
     const struct nx_grpc_method *methods;
     size_t method_count;
     struct nx_timers timers;

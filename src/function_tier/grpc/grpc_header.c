@@ -65,15 +65,26 @@ enum nx_status nx_call_header(struct nx_call *call, const char *name, size_t nam
     return NX_OK;
 }
 
-const char *nx_call_metadata(const struct nx_call *call, const char *name)
+/* From `at`, the name of a header, on. */
+static const char *find_from(const struct nx_call *call, const char *name, const char *at)
 {
-    const char *at = (const char *)nx_grpc_buffer_span(&call->metadata);
+    const char *start = (const char *)nx_grpc_buffer_span(&call->metadata);
     size_t len = nx_grpc_buffer_len(&call->metadata);
-    for (const char *end = len ? at + len : at; at < end;) {
+    for (const char *end = len ? start + len : at; at < end;) {
         const char *value = at + strlen(at) + 1;
         if (strcmp(at, name) == 0)
             return value;
         at = value + strlen(value) + 1;
     }
     return NULL;
+}
+
+const char *nx_call_metadata(const struct nx_call *call, const char *name)
+{
+    return find_from(call, name, (const char *)nx_grpc_buffer_span(&call->metadata));
+}
+
+const char *nx_call_metadata_after(const struct nx_call *call, const char *name, const char *value)
+{
+    return find_from(call, name, value + strlen(value) + 1);
 }

@@ -59,6 +59,7 @@ enum nx_status nx_call_reply(struct nx_call *call, const void *bytes, size_t len
     nx_grpc_buffer_free(&packed);
     NX_TRY(status);
     call->replied = true;
+    call->replied_bytes += len;
     call->progress = call->core->now;
     nx_h2_wake(call->h2, call);
     return NX_OK;
@@ -103,7 +104,13 @@ void *nx_call_ctx(const struct nx_call *call)
 
 const char *nx_call_path(const struct nx_call *call)
 {
-    return call->method->path;
+    const char *path = call->method ? call->method->path : nx_call_metadata(call, ":path");
+    return path ? path : ""; /* a header list over the limit */
+}
+
+bool nx_call_is_known(const struct nx_call *call)
+{
+    return call->method != NULL;
 }
 
 const char *nx_call_peer(const struct nx_call *call)
@@ -119,6 +126,31 @@ nx_ns nx_call_deadline(const struct nx_call *call)
 void nx_call_name_caller(struct nx_call *call, const char *name)
 {
     snprintf(call->caller, sizeof call->caller, "%s", name);
+}
+
+const char *nx_call_request_id(const struct nx_call *call)
+{
+    return call->request_id;
+}
+
+const struct nx_trace_ids *nx_call_trace(const struct nx_call *call)
+{
+    return &call->trace;
+}
+
+void nx_call_set_about(struct nx_call *call, const char *about)
+{
+    snprintf(call->about, sizeof call->about, "%s", about);
+}
+
+const char *nx_call_about(const struct nx_call *call)
+{
+    return call->about;
+}
+
+struct nx_call_figures nx_call_figures(const struct nx_call *call)
+{
+    return (struct nx_call_figures){call->begun, call->received, call->replied_bytes};
 }
 
 const char *nx_call_caller(const struct nx_call *call)

@@ -31,11 +31,13 @@ struct nx_grpc {
     struct nx_grpc_core core;
     struct nx_grpc_scratch scratch;
     struct nx_grpc_conns conns; /* by activity, the longest idle first */
-    int epoll_fd, listen_fd, spare_fd;
-    uint16_t port;
+    int epoll_fd, spare_fd;
+    int listen_fds[1 + NX_GRPC_ALSO_MAX];
+    uint32_t listen_count;
+    uint16_t port; /* of the first */
     bool draining;
     struct nx_tls *tls;
-    struct nx_timer listener_timer; /* armed while the listener rests */
+    struct nx_timer listener_timer; /* armed while the listeners rest */
 };
 
 static int open_spare(void)
@@ -43,18 +45,18 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static enum nx_status resolve(const struct nx_grpc_config *config, struct addrinfo **found,
+static enum nx_status resolve(const struct nx_grpc_address *address, struct addrinfo **found,
                               struct nx_err *err)
 {
     char port[8];
-    snprintf(port, sizeof port, "%u", config->port);
+    snprintf(port, sizeof port, "%u", address->port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    int rc = getaddrinfo(config->address, port, &hints, found);
+    int rc = getaddrinfo(address->ip, port, &hints, found);
     if (rc == 0)
         return NX_OK;
     return nx_err_set(err, NX_INVALID, "listen address %s is not a numeric IP address: %s",
-                      config->address, gai_strerror(rc));
+                      address->ip, gai_strerror(rc));
 }
 
 static uint16_t bound_port(int fd)
@@ -67,11 +69,11 @@ static uint16_t bound_port(int fd)
                                           : ((struct sockaddr_in *)&at)->sin_port);
 }
 
-static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_config *config,
+static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_address *address,
                                 struct nx_err *err)
 {
     struct addrinfo *at;
-    NX_TRY(resolve(config, &at, err));
+    NX_TRY(resolve(address, &at, err));
     int one = 1;
     int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
@@ -79,23 +81,27 @@ static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_con
     int cause = errno;
     freeaddrinfo(at);
     if (ok) {
-        server->listen_fd = fd;
-        server->port = bound_port(fd);
+        if (server->listen_count == 0)
+            server->port = bound_port(fd);
+        server->listen_fds[server->listen_count++] = fd;
         return NX_OK;
     }
     if (fd >= 0)
         close(fd);
-    return nx_err_set(err, NX_IO, "cannot listen on %s:%u: %s", config->address, config->port,
+    return nx_err_set(err, NX_IO, "cannot listen on %s:%u: %s", address->ip, address->port,
                       strerror(cause));
 }
 
-static bool watch_listener(struct nx_grpc *server, int op, uint32_t events)
+static bool watch_listeners(struct nx_grpc *server, int op, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = NULL};
-    return epoll_ctl(server->epoll_fd, op, server->listen_fd, &event) == 0;
+    bool ok = true;
+    for (uint32_t i = 0; i < server->listen_count; i++)
+        ok &= epoll_ctl(server->epoll_fd, op, server->listen_fds[i], &event) == 0;
+    return ok;
 }
 
-static void wake_listener(struct nx_timer *timer, nx_ns now)
+static void wake_listeners(struct nx_timer *timer, nx_ns now)
 {
     (void)now;
     struct nx_grpc *server =
@@ -103,28 +109,38 @@ static void wake_listener(struct nx_timer *timer, nx_ns now)
     if (server->spare_fd < 0)
         server->spare_fd = open_spare();
     if (!server->draining)
-        watch_listener(server, EPOLL_CTL_MOD, EPOLLIN);
+        watch_listeners(server, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 static enum nx_status open_descriptors(struct nx_grpc *server, const struct nx_grpc_config *config,
                                        struct nx_err *err)
 {
-    NX_TRY(listen_on(server, config, err));
+    NX_TRY(listen_on(server, &config->at, err));
+    for (uint32_t i = 0; i < config->also_count; i++)
+        NX_TRY(listen_on(server, &config->also[i], err));
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->spare_fd = open_spare();
     if (server->epoll_fd < 0 || server->spare_fd < 0 ||
-        !watch_listener(server, EPOLL_CTL_ADD, EPOLLIN))
-        return nx_err_set(err, NX_IO, "gRPC server on %s:%u: %s", config->address, config->port,
+        !watch_listeners(server, EPOLL_CTL_ADD, EPOLLIN))
+        return nx_err_set(err, NX_IO, "gRPC server on %s:%u: %s", config->at.ip, config->at.port,
                           strerror(errno));
     return NX_OK;
 }
 
+static void close_listeners(struct nx_grpc *server)
+{
+    for (uint32_t i = 0; i < server->listen_count; i++)
+        close(server->listen_fds[i]); /* leaves epoll by itself */
+    server->listen_count = 0;
+}
+
 static void close_descriptors(struct nx_grpc *server)
 {
-    int fds[] = {server->listen_fd, server->epoll_fd, server->spare_fd};
-    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    close_listeners(server);
+    if (server->epoll_fd >= 0)
+        close(server->epoll_fd);
+    if (server->spare_fd >= 0)
+        close(server->spare_fd);
 }
 
 enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
@@ -134,8 +150,8 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
     struct nx_grpc *server = nx_calloc(1, sizeof *server);
     if (!server)
         return nx_err_set(err, NX_NO_MEMORY, "gRPC server: out of memory");
-    server->epoll_fd = server->listen_fd = server->spare_fd = -1;
-    server->listener_timer.fire = wake_listener;
+    server->epoll_fd = server->spare_fd = -1;
+    server->listener_timer.fire = wake_listeners;
     TAILQ_INIT(&server->conns);
     enum nx_status status =
         nx_grpc_core_init(&server->core, &config->limits, methods, method_count);
@@ -145,6 +161,8 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
     }
     server->core.neighbour = config->neighbour;
     server->core.guard = config->guard;
+    server->core.witness = config->witness;
+    nx_prng_init(&server->core.prng, config->seed);
     server->tls = config->tls;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {
@@ -254,17 +272,17 @@ static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
 }
 
 /* accept reports the lack of descriptors before it looks whether there is anybody to accept. */
-static bool somebody_waits(const struct nx_grpc *server)
+static bool somebody_waits(int listen_fd)
 {
-    struct pollfd fd = {.fd = server->listen_fd, .events = POLLIN};
+    struct pollfd fd = {.fd = listen_fd, .events = POLLIN};
     return poll(&fd, 1, 0) == 1;
 }
 
 /* Out of descriptors: an idle connection makes room, or the spare descriptor takes the caller off
  * the queue and hangs up. Left there, it would keep the listener readable for ever. */
-static bool make_a_descriptor(struct nx_grpc *server, nx_ns now)
+static bool make_a_descriptor(struct nx_grpc *server, int listen_fd, nx_ns now)
 {
-    if (!somebody_waits(server))
+    if (!somebody_waits(listen_fd))
         return false;
     /* A stranger may be a client whose first bytes are on their way; an idle neighbour has had its answer. */
     const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
@@ -275,30 +293,29 @@ static bool make_a_descriptor(struct nx_grpc *server, nx_ns now)
         return true;
     if (server->spare_fd >= 0) {
         close(server->spare_fd);
-        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
             refuse_fd(server, fd);
         server->spare_fd = open_spare();
         return server->spare_fd >= 0;
     }
-    watch_listener(server, EPOLL_CTL_MOD, 0);
+    watch_listeners(server, EPOLL_CTL_MOD, 0);
     nx_timer_arm(&server->core.timers, &server->listener_timer, now + LISTENER_REST);
     return false;
 }
 
-static void accept_some(struct nx_grpc *server, nx_ns now)
+static void accept_some(struct nx_grpc *server, int listen_fd, nx_ns now)
 {
     for (int i = 0; i < ACCEPTS_PER_TURN && !server->draining; i++) {
         struct sockaddr_storage at;
         socklen_t len = sizeof at;
-        int fd =
-            accept4(server->listen_fd, (struct sockaddr *)&at, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listen_fd, (struct sockaddr *)&at, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             char peer[64];
             name_peer(&at, len, peer, sizeof peer);
             admit(server, fd, peer, now);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            if (!make_a_descriptor(server, now))
+            if (!make_a_descriptor(server, listen_fd, now))
                 return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
@@ -343,8 +360,8 @@ bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
             listener = true;
         }
     }
-    if (listener)
-        accept_some(server, now);
+    for (uint32_t i = 0; listener && i < server->listen_count; i++)
+        accept_some(server, server->listen_fds[i], now);
     bool more = nx_timers_run(&server->core.timers, now, TIMERS_PER_TURN);
     struct nx_h2 *h2;
     for (unsigned turns = 0;
@@ -366,8 +383,7 @@ void nx_grpc_drain(struct nx_grpc *server, nx_ns now)
     server->draining = true;
     server->core.now = now;
     nx_timer_disarm(&server->core.timers, &server->listener_timer);
-    close(server->listen_fd); /* leaves epoll by itself */
-    server->listen_fd = -1;
+    close_listeners(server);
     struct nx_grpc_conn *conn;
     TAILQ_FOREACH(conn, &server->conns, in_order)
     nx_grpc_conn_drain(conn, now);

@@ -26,6 +26,7 @@
 #define NX_GRPC_SERVER_H
 
 #include "common/clock.h"
+#include "common/request_trace.h"
 #include "common/status.h"
 #include "function_tier/grpc/grpc_status.h"
 #include "function_tier/tls/tls.h"
@@ -44,7 +45,7 @@ enum nx_call_kind {
     NX_CALL_BIDI,          /* many in, many out, in any interleaving */
 };
 
-enum { NX_CALL_CALLER_BYTES = 32 };
+enum { NX_CALL_CALLER_BYTES = 32, NX_CALL_ABOUT_BYTES = 128 };
 
 enum nx_call_take {
     NX_CALL_TAKEN, /* done with these bytes */
@@ -121,12 +122,30 @@ struct nx_grpc_guard {
     void (*admit)(void *ctx, struct nx_call *call, nx_ns now); /* NULL: everybody is let in */
 };
 
+/* Told of each call once it is over for its service, or was refused before that: for logs. */
+struct nx_grpc_witness {
+    void *ctx;
+    void (*ended)(void *ctx, const struct nx_call *call, enum nx_grpc_code code,
+                  nx_ns now); /* NULL: nobody looks */
+    bool samples;             /* traces that begin here are flagged as sampled */
+};
+
+enum { NX_GRPC_ALSO_MAX = 4 };
+
+struct nx_grpc_address {
+    const char *ip; /* numeric IPv4 or IPv6 */
+    uint16_t port;  /* 0: any */
+};
+
 struct nx_grpc_config {
-    const char *address; /* numeric IPv4 or IPv6 */
-    uint16_t port;       /* 0: any; see nx_grpc_port */
+    struct nx_grpc_address at;                     /* nx_grpc_port tells its port */
+    struct nx_grpc_address also[NX_GRPC_ALSO_MAX]; /* where the same is served */
+    uint32_t also_count;
     struct nx_grpc_limits limits;
     struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
     struct nx_grpc_guard guard;
+    struct nx_grpc_witness witness;
+    uint64_t seed;      /* of request ids and trace ids */
     struct nx_tls *tls; /* outlives the server; NULL: plain */
 };
 
@@ -191,14 +210,29 @@ void nx_call_set_user(struct nx_call *call, void *user);
 void *nx_call_user(const struct nx_call *call); /* NULL until set */
 void *nx_call_ctx(const struct nx_call *call);  /* the method's ctx */
 const char *nx_call_path(const struct nx_call *call);
+bool nx_call_is_known(const struct nx_call *call);    /* there is such a method */
 const char *nx_call_peer(const struct nx_call *call); /* "127.0.0.1:4711" */
 /* Who calls, as the guard named them, for logs; "" if it did not. Cut at NX_CALL_CALLER_BYTES - 1. */
 void nx_call_name_caller(struct nx_call *call, const char *name);
 const char *nx_call_caller(const struct nx_call *call);
+/* The client's x-request-id, or a fresh one, and the call's span, below the client's if it told one. The client gets both, as
+ * x-request-id and traceresponse in the initial metadata. */
+const char *nx_call_request_id(const struct nx_call *call);
+const struct nx_trace_ids *nx_call_trace(const struct nx_call *call);
+/* What the call is about, for logs; cut at NX_CALL_ABOUT_BYTES - 1. */
+void nx_call_set_about(struct nx_call *call, const char *about);
+const char *nx_call_about(const struct nx_call *call); /* "" until set */
+struct nx_call_figures {
+    nx_ns begun; /* its headers were whole */
+    uint64_t bytes_in, bytes_out;
+};
+struct nx_call_figures nx_call_figures(const struct nx_call *call);
 nx_ns nx_call_deadline(const struct nx_call *call); /* the client's or call_timeout_ns's */
 
 /* The value of the first header of that name (lower case), or NULL; valid as long as the call.
  * Names ending in -bin: nx_grpc_base64_decode. */
 const char *nx_call_metadata(const struct nx_call *call, const char *name);
+/* The next one of that name behind `value`, which one of these two gave. */
+const char *nx_call_metadata_after(const struct nx_call *call, const char *name, const char *value);
 
 #endif

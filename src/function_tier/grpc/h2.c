@@ -249,7 +249,7 @@ static nghttp2_nv header(const char *name, const char *value)
     };
 }
 
-enum { STATUS_HEADERS_MAX = 2 + NX_CALL_TRAILERS_MAX, RESPONSE_HEADERS_MAX = 4 };
+enum { STATUS_HEADERS_MAX = 2 + NX_CALL_TRAILERS_MAX, RESPONSE_HEADERS_MAX = 6 };
 
 /* grpc-status, grpc-message and the service's trailers; returns how many. */
 static size_t status_headers(const struct nx_call_ending *ending, char code[16], nghttp2_nv *nv)
@@ -269,14 +269,29 @@ static size_t status_headers(const struct nx_call_ending *ending, char code[16],
     return n;
 }
 
-static size_t response_headers(const struct nx_call *call, nghttp2_nv *nv)
+/* Another one in each response: it would only push what is repeated out of the table. */
+static nghttp2_nv passing_header(const char *name, const char *value)
 {
-    nv[0] = header(":status", "200");
-    nv[1] = header("content-type", "application/grpc");
-    nv[2] = header("grpc-accept-encoding", "identity,gzip");
+    nghttp2_nv nv = header(name, value);
+    nv.flags = NGHTTP2_NV_FLAG_NO_INDEX;
+    return nv;
+}
+
+static size_t response_headers(const struct nx_call *call, char trace[NX_TRACEPARENT_BYTES],
+                               nghttp2_nv *nv)
+{
+    size_t n = 0;
+    nv[n++] = header(":status", "200");
+    nv[n++] = header("content-type", "application/grpc");
+    nv[n++] = header("grpc-accept-encoding", "identity,gzip");
     if (call->gzip_in)
-        nv[3] = header("grpc-encoding", "gzip");
-    return call->gzip_in ? RESPONSE_HEADERS_MAX : RESPONSE_HEADERS_MAX - 1;
+        nv[n++] = header("grpc-encoding", "gzip");
+    if (!call->request_id[0])
+        return n;
+    nx_trace_text(&call->trace, trace);
+    nv[n++] = passing_header("x-request-id", call->request_id);
+    nv[n++] = passing_header("traceresponse", trace);
+    return n;
 }
 
 static int submit_trailers(struct nx_h2 *h2, struct nx_call *call)
@@ -318,12 +333,12 @@ static ssize_t read_output(nghttp2_session *session, int32_t stream_id, uint8_t 
 static int submit_ending(struct nx_h2 *h2, struct nx_call *call)
 {
     nghttp2_nv nv[RESPONSE_HEADERS_MAX + STATUS_HEADERS_MAX];
-    char code[16];
+    char code[16], trace[NX_TRACEPARENT_BYTES];
     if (call->ending.http_status != 200) {
         nv[0] = header(":status", call->ending.http_status == 405 ? "405" : "415");
         return nghttp2_submit_response(h2->session, call->stream_id, nv, 1, NULL);
     }
-    size_t n = response_headers(call, nv);
+    size_t n = response_headers(call, trace, nv);
     n += status_headers(&call->ending, code, nv + n);
     return nghttp2_submit_response(h2->session, call->stream_id, nv, n, NULL);
 }
@@ -331,7 +346,8 @@ static int submit_ending(struct nx_h2 *h2, struct nx_call *call)
 static int submit_response(struct nx_h2 *h2, struct nx_call *call)
 {
     nghttp2_nv nv[RESPONSE_HEADERS_MAX];
-    size_t n = response_headers(call, nv);
+    char trace[NX_TRACEPARENT_BYTES];
+    size_t n = response_headers(call, trace, nv);
     nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_output};
     return nghttp2_submit_response(h2->session, call->stream_id, nv, n, &provider);
 }

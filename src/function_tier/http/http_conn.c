@@ -365,7 +365,7 @@ void nx_http_conn_event(struct nx_http_conn *conn, uint32_t events, nx_ns now)
 }
 
 struct nx_http_conn *nx_http_conn_open(struct nx_http *http, struct nx_stream stream,
-                                       const char *peer, bool peer_is_loopback, nx_ns now)
+                                       const char *peer, bool peer_is_here, nx_ns now)
 {
     struct nx_http_conn *conn = nx_calloc(1, sizeof *conn);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
@@ -377,7 +377,7 @@ struct nx_http_conn *nx_http_conn_open(struct nx_http *http, struct nx_stream st
     conn->stream = stream;
     conn->events = EPOLLIN;
     conn->http = http;
-    conn->peer_is_loopback = peer_is_loopback;
+    conn->peer_is_here = peer_is_here;
     conn->timer.fire = look_at_time;
     snprintf(conn->peer, sizeof conn->peer, "%s", peer);
     nx_grpc_buffer_init(&conn->in, &http->memory);

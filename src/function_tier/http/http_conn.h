@@ -54,7 +54,7 @@ struct nx_http_conn {
     nx_ns progress; /* when the peer last sent or took bytes */
     uint64_t body_got;
     bool told, close_after, dead, woken, head_begun;
-    bool peer_is_loopback;
+    bool peer_is_here;
     char peer[64];
     struct nx_timer timer;
     TAILQ_ENTRY(nx_http_conn) in_order;
@@ -83,7 +83,7 @@ struct nx_http {
 
 /* http_conn.c */
 struct nx_http_conn *nx_http_conn_open(struct nx_http *http, struct nx_stream stream,
-                                       const char *peer, bool peer_is_loopback, nx_ns now);
+                                       const char *peer, bool peer_is_here, nx_ns now);
 void nx_http_conn_close(struct nx_http_conn *conn);
 void nx_http_conn_event(struct nx_http_conn *conn, uint32_t events, nx_ns now);
 void nx_http_conn_input(struct nx_http_conn *conn, const char *bytes, size_t len, nx_ns now);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { REPLY_HEAD_BYTES = 768 + NX_HTTP_EXTRA_HEADER_BYTES, REFUSAL_BYTES = 1024 };
+enum { REPLY_HEAD_BYTES = 896 + NX_HTTP_EXTRA_HEADER_BYTES, REFUSAL_BYTES = 1024 };
 
 static const struct {
     int status;
@@ -48,34 +48,40 @@ const char *nx_http_reason(int status)
     return "Unknown";
 }
 
-/* --- the request -------------------------------------------------------------------------------- */
-
-static bool id_ok(struct nx_http_span id)
+const char *nx_http_method_name(enum nx_http_method method)
 {
-    if (id.len == 0 || id.len >= NX_HTTP_REQUEST_ID_BYTES)
-        return false;
-    for (size_t i = 0; i < id.len; i++) {
-        char c = id.at[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_' || c == '.'))
-            return false;
+    switch (method) {
+    case NX_HTTP_GET: return "GET";
+    case NX_HTTP_HEAD: return "HEAD";
+    case NX_HTTP_POST: return "POST";
+    case NX_HTTP_PUT: return "PUT";
+    case NX_HTTP_DELETE: return "DELETE";
+    case NX_HTTP_OPTIONS: return "OPTIONS";
+    case NX_HTTP_OTHER: break;
     }
-    return true;
+    return "OTHER";
 }
 
-/* The client's own id passes through where it can do no harm in a log or a header; else one in the form of a UUID. */
-static void choose_id(struct nx_http *http, struct nx_http_span given,
-                      char id[NX_HTTP_REQUEST_ID_BYTES])
+/* --- the request -------------------------------------------------------------------------------- */
+
+/* Two traceparents are none. */
+static struct nx_http_span traceparent(const struct nx_http_head *head)
 {
-    if (id_ok(given)) {
-        memcpy(id, given.at, given.len);
-        id[given.len] = 0;
-        return;
-    }
-    uint64_t a = nx_prng_u64(&http->prng), b = nx_prng_u64(&http->prng);
-    snprintf(id, NX_HTTP_REQUEST_ID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32),
-             (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
-             (unsigned)(0x8000 | (b >> 48 & 0x3fff)), (unsigned long long)(b & 0xffffffffffffull));
+    static const char name[] = "traceparent";
+    struct nx_http_span found = {NULL, 0};
+    for (uint32_t i = 0, seen = 0; i < head->fields_count; i++)
+        if (nx_http_span_is(head->fields[i].name, name))
+            found = seen++ ? (struct nx_http_span){NULL, 0} : head->fields[i].value;
+    return found;
+}
+
+static void name_request(struct nx_http *http, struct nx_http_exchange *x)
+{
+    struct nx_http_span id = nx_http_head_field(&x->head, "x-request-id");
+    struct nx_http_span parent = traceparent(&x->head);
+    nx_request_name(&http->prng, id.at, id.len, x->ask.id);
+    nx_trace_join(&http->prng, parent.at, parent.len, http->service.samples ? NX_TRACE_SAMPLED : 0,
+                  &x->ask.trace);
 }
 
 /* "/v2/models/a%2Fb" → "v2", "models", "a/b". A segment that does not decode makes the path one that nobody has. */
@@ -138,10 +144,10 @@ struct nx_http_exchange *nx_http_exchange_open(struct nx_http_conn *conn, const 
     nx_grpc_buffer_init(&x->body, &conn->http->memory);
     x->ask = (struct nx_http_ask){.head = &x->head,
                                   .peer = conn->peer,
-                                  .peer_is_loopback = conn->peer_is_loopback,
+                                  .peer_is_here = conn->peer_is_here,
                                   .begun = now,
                                   .deadline = now + conn->http->limits.handling_timeout_ns};
-    choose_id(conn->http, nx_http_head_field(&x->head, "x-request-id"), x->ask.id);
+    name_request(conn->http, x);
     if (!read_target(x, text + len, room))
         x->ask.segments_count = NX_HTTP_SEGMENTS_MAX + 1;
     count_exchange(conn, 1);
@@ -169,6 +175,21 @@ void nx_http_set_user(struct nx_http_exchange *x, void *user)
 void *nx_http_user(const struct nx_http_exchange *x)
 {
     return x->user;
+}
+
+void nx_http_set_about(struct nx_http_exchange *x, const char *about)
+{
+    snprintf(x->ask.about, sizeof x->ask.about, "%s", about);
+}
+
+void nx_http_set_route(struct nx_http_exchange *x, const char *route)
+{
+    x->ask.route = route;
+}
+
+void nx_http_name_caller(struct nx_http_exchange *x, const char *name)
+{
+    snprintf(x->ask.caller, sizeof x->ask.caller, "%s", name);
 }
 
 void nx_http_set_body_max(struct nx_http_exchange *x, uint64_t bytes)
@@ -231,6 +252,7 @@ static const char *date_now(struct nx_http *http)
 struct reply {
     int status;
     const char *type, *id, *extra;
+    const struct nx_trace_ids *trace; /* NULL: there is none */
     size_t extra_bytes;
     const void *body;
     size_t len;
@@ -239,12 +261,16 @@ struct reply {
 
 static bool write_reply(struct nx_http_conn *conn, const struct reply *r)
 {
-    char head[REPLY_HEAD_BYTES];
+    char head[REPLY_HEAD_BYTES], trace[NX_TRACEPARENT_BYTES] = "";
+    if (r->trace)
+        nx_trace_text(r->trace, trace);
     int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %d %s\r\nDate: %s\r\nx-request-id: %s\r\n"
+                     "HTTP/1.1 %d %s\r\nDate: %s\r\nx-request-id: %s\r\n%s%s%s"
                      "Cache-Control: no-cache, no-store, must-revalidate, private\r\n"
+                     "Pragma: no-cache\r\nExpires: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
                      "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n%.*s\r\n",
-                     r->status, nx_http_reason(r->status), date_now(conn->http), r->id, r->type,
+                     r->status, nx_http_reason(r->status), date_now(conn->http), r->id,
+                     r->trace ? "traceresponse: " : "", trace, r->trace ? "\r\n" : "", r->type,
                      r->len, conn->close_after ? "close" : "keep-alive", (int)r->extra_bytes,
                      r->extra ? r->extra : "");
     nx_assert(n > 0 && (size_t)n < sizeof head);
@@ -255,11 +281,12 @@ static bool write_reply(struct nx_http_conn *conn, const struct reply *r)
     return body == 0 || nx_grpc_buffer_append(&conn->out, r->body, body) == NX_OK;
 }
 
-static void end_exchange(struct nx_http_conn *conn, int status)
+static void end_exchange(struct nx_http_conn *conn, int status, uint64_t bytes)
 {
     struct nx_http_exchange *x = conn->x;
     if (conn->http->service.on_reply)
-        conn->http->service.on_reply(conn->http->service.ctx, &x->ask, status, conn->http->now);
+        conn->http->service.on_reply(conn->http->service.ctx, &x->ask, status, bytes,
+                                     conn->http->now);
     nx_http_exchange_free(x);
     conn->x = NULL;
     conn->told = false;
@@ -277,6 +304,7 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
     struct reply r = {.status = status,
                       .type = content_type,
                       .id = x->ask.id,
+                      .trace = &x->ask.trace,
                       .extra = x->extra,
                       .extra_bytes = x->extra_bytes,
                       .body = body,
@@ -303,7 +331,7 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
             nx_http_conn_drop(conn);
     }
     nx_grpc_buffer_free(&packed);
-    end_exchange(conn, status);
+    end_exchange(conn, status, r.no_body ? 0 : r.len);
     nx_http_conn_enter(conn, NX_HTTP_AWAIT_FLUSH);
     nx_http_conn_wake(conn);
 }
@@ -311,15 +339,16 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
 void nx_http_conn_refuse(struct nx_http_conn *conn, int status, const char *text)
 {
     struct nx_http *http = conn->http;
-    char body[REFUSAL_BYTES], id[NX_HTTP_REQUEST_ID_BYTES];
+    char body[REFUSAL_BYTES], id[NX_REQUEST_NAME_BYTES];
     struct nx_http_exchange *x = conn->x;
     const char *type = http->service.refusal(http->service.ctx, x ? x->ask.path : "", status, text,
                                              body, sizeof body);
-    choose_id(http, (struct nx_http_span){NULL, 0}, id);
+    nx_request_name(&http->prng, NULL, 0, id);
     conn->close_after = true;
     struct reply r = {.status = status,
                       .type = type,
                       .id = x ? x->ask.id : id,
+                      .trace = x ? &x->ask.trace : NULL,
                       .body = body,
                       .len = strlen(body),
                       .no_body = x && x->head.method == NX_HTTP_HEAD};
@@ -328,7 +357,7 @@ void nx_http_conn_refuse(struct nx_http_conn *conn, int status, const char *text
         if (conn->told)
             http->service.on_cancel(http->service.ctx, x);
         conn->told = false;
-        end_exchange(conn, status);
+        end_exchange(conn, status, r.no_body ? 0 : r.len);
     }
     if (!written)
         nx_http_conn_drop(conn);

@@ -105,7 +105,7 @@ bool nx_http_evict(struct nx_http *http)
 }
 
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
-                   bool peer_is_loopback, const void *first, size_t len, nx_ns now)
+                   bool peer_is_here, const void *first, size_t len, nx_ns now)
 {
     http->now = now;
     if (http->stats.connections == http->limits.connections_max && !nx_http_evict(http)) {
@@ -113,7 +113,7 @@ void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *pe
         nx_stream_close(&stream);
         return;
     }
-    struct nx_http_conn *conn = nx_http_conn_open(http, stream, peer, peer_is_loopback, now);
+    struct nx_http_conn *conn = nx_http_conn_open(http, stream, peer, peer_is_here, now);
     if (!conn) {
         http->stats.refused++;
         return;

@@ -20,13 +20,14 @@
 #define NX_FUNCTION_TIER_HTTP_SERVER_H
 
 #include "common/clock.h"
+#include "common/request_trace.h"
 #include "function_tier/http/http_head.h"
 #include "function_tier/tls/stream.h"
 
 struct nx_http;
 struct nx_http_exchange;
 
-enum { NX_HTTP_REQUEST_ID_BYTES = 65, NX_HTTP_SEGMENTS_MAX = 10 };
+enum { NX_HTTP_SEGMENTS_MAX = 10, NX_HTTP_ABOUT_BYTES = 128, NX_HTTP_CALLER_BYTES = 32 };
 
 /* What the client asks; valid as long as the exchange. */
 struct nx_http_ask {
@@ -36,8 +37,12 @@ struct nx_http_ask {
     uint32_t segments_count;
     const char *segments[NX_HTTP_SEGMENTS_MAX]; /* of the path, percent-decoded; UTF-8 */
     const char *peer;                           /* "127.0.0.1:4711" */
-    bool peer_is_loopback;
-    char id[NX_HTTP_REQUEST_ID_BYTES]; /* the client's x-request-id, or a fresh one */
+    bool peer_is_here;
+    char id[NX_REQUEST_NAME_BYTES];    /* the client's x-request-id, or a fresh one */
+    struct nx_trace_ids trace;         /* this exchange's span, below the client's if it told one */
+    const char *route;                 /* the pattern that its path fits, static; NULL until set */
+    char caller[NX_HTTP_CALLER_BYTES]; /* who asks, as the service named them */
+    char about[NX_HTTP_ABOUT_BYTES];   /* what the service says that it is about, for logs */
     nx_ns begun;                       /* when its head was whole */
     nx_ns deadline;                    /* begun + limits.handling_timeout_ns */
     const uint8_t *body;               /* from on_request on */
@@ -54,7 +59,10 @@ struct nx_http_service {
      * bytes; the content type is returned. */
     const char *(*refusal)(void *ctx, const char *path, int status, const char *text, char *body,
                            size_t cap);
-    void (*on_reply)(void *ctx, const struct nx_http_ask *ask, int status, nx_ns now); /* logs */
+    /* For logs: `bytes` of body went out. */
+    void (*on_reply)(void *ctx, const struct nx_http_ask *ask, int status, uint64_t bytes,
+                     nx_ns now);
+    bool samples; /* traces that begin here are flagged as sampled */
 };
 
 struct nx_http_limits {
@@ -78,7 +86,7 @@ void nx_http_close(struct nx_http *http);
 
 /* Takes over the stream and the bytes read from it so far; also on failure, when it is closed. */
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
-                   bool peer_is_loopback, const void *first, size_t len, nx_ns now);
+                   bool peer_is_here, const void *first, size_t len, nx_ns now);
 bool nx_http_evict(struct nx_http *http); /* closes one idle connection; false: there is none */
 
 int nx_http_fd(const struct nx_http *http); /* an epoll descriptor */
@@ -106,6 +114,11 @@ void *nx_http_user(const struct nx_http_exchange *x);
 /* In on_head: a bound below limits.body_bytes_max. */
 void nx_http_set_body_max(struct nx_http_exchange *x, uint64_t bytes);
 
+/* For logs; cut where the ask has no more room. */
+void nx_http_set_about(struct nx_http_exchange *x, const char *about);
+void nx_http_set_route(struct nx_http_exchange *x, const char *route);
+void nx_http_name_caller(struct nx_http_exchange *x, const char *name);
+
 /* A header beside those that every reply has. Both are copied; too many are dropped. No control bytes. */
 void nx_http_header(struct nx_http_exchange *x, const char *name, const char *value);
 /* Ends the exchange; the body is copied. 500 goes out instead if there is no room for it. */
@@ -120,5 +133,7 @@ enum nx_status nx_http_form_value(struct nx_http_span form, const char *name, ch
                                   struct nx_err *err);
 
 const char *nx_http_reason(int status); /* "Not Found" */
+const char *nx_http_method_name(
+    enum nx_http_method method); /* "GET"; "OTHER" for what is none of ours */
 
 #endif

@@ -415,7 +415,19 @@ bool nx_json_skip(struct nx_json *j)
     return !j->bad;
 }
 
-bool nx_json_floats(struct nx_json *j, float *dst, size_t count)
+static bool read_element(struct nx_json *j, bool bools, double *value)
+{
+    bool flag = false;
+    char c = nx_json_peek(j);
+    if (!bools || (c != 't' && c != 'f'))
+        return nx_json_number(j, value);
+    if (!nx_json_bool(j, &flag))
+        return false;
+    *value = flag;
+    return true;
+}
+
+bool nx_json_numbers(struct nx_json *j, size_t count, bool bools, nx_json_take *take, void *user)
 {
     unsigned depth = j->depth;
     size_t n = 0;
@@ -428,14 +440,28 @@ bool nx_json_floats(struct nx_json *j, float *dst, size_t count)
             continue;
         }
         double value;
-        if (!nx_json_number(j, &value))
+        if (!read_element(j, bools, &value))
             return false;
         if (n == count)
             return nx_json_fail(j, "more than the %zu elements of the tensor's shape", count);
-        dst[n++] = (float)value;
+        if (!take(j, user, n++, value))
+            return false;
     }
     return !j->bad &&
            (n == count || nx_json_fail(j, "%zu elements, the tensor's shape has %zu", n, count));
+}
+
+static bool take_float(struct nx_json *j, void *user, size_t i, double value)
+{
+    float *dst = user;
+    (void)j;
+    dst[i] = (float)value;
+    return true;
+}
+
+bool nx_json_floats(struct nx_json *j, float *dst, size_t count)
+{
+    return nx_json_numbers(j, count, false, take_float, dst);
 }
 
 enum nx_status nx_json_end(struct nx_json *j)

@@ -49,7 +49,11 @@ bool nx_json_string_bytes(struct nx_json *j, void *dst, size_t cap, size_t *len)
 /* How many bytes the next string has at most, decoded. */
 size_t nx_json_string_room(struct nx_json *j);
 bool nx_json_skip(struct nx_json *j);
-/* Numbers in arrays nested in any way, in their order: exactly `count` of them. */
+/* Numbers in arrays nested in any way, in their order: exactly `count` of them, each given to `take`, which may refuse by
+ * nx_json_fail. With `bools` true and false count as 1 and 0. */
+typedef bool nx_json_take(struct nx_json *j, void *user, size_t i, double value);
+bool nx_json_numbers(struct nx_json *j, size_t count, bool bools, nx_json_take *take, void *user);
+/* The same, into dst. */
 bool nx_json_floats(struct nx_json *j, float *dst, size_t count);
 
 /* Nothing but white space is left. NX_OK, or the error. */

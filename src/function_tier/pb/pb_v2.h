@@ -14,7 +14,7 @@
 
 enum {
     NX_PB_V2_NAME_BYTES = 256,
-    NX_PB_V2_TENSORS_MAX = 8,
+    NX_PB_V2_TENSORS_MAX = 16,
     NX_PB_V2_RANK_MAX = 6,
     NX_PB_V2_ALLOC_EXTRA = 1 << 20,
 };
@@ -47,7 +47,7 @@ struct nx_pb_v2_input {
     const char *name, *datatype;
     uint32_t rank;
     int64_t dims[NX_PB_V2_RANK_MAX];
-    struct nx_pb_v2_bytes data;            /* raw, or the fp32 contents; at NULL: none */
+    struct nx_pb_v2_bytes data;            /* raw, or the contents as raw has them; at NULL: none */
     const struct nx_pb_v2_bytes *elements; /* or the bytes contents … */
     size_t elements_count;
 };
@@ -63,8 +63,9 @@ struct nx_pb_v2_infer {
     uint32_t inputs_count, outputs_count;
     struct nx_pb_v2_input inputs[NX_PB_V2_TENSORS_MAX];
     struct nx_pb_v2_output outputs[NX_PB_V2_TENSORS_MAX];
-    void *message;                   /* owns what is pointed to */
-    struct nx_pb_v2_bytes *elements; /* owned */
+    void *message;                   /* owns what is pointed to, */
+    struct nx_pb_v2_bytes *elements; /* or we do */
+    uint8_t *converted[NX_PB_V2_TENSORS_MAX];
 };
 
 enum nx_status nx_pb_v2_infer_decode(const uint8_t *bytes, size_t len, struct nx_pb_v2_infer *infer,
@@ -74,7 +75,9 @@ void nx_pb_v2_infer_free(struct nx_pb_v2_infer *infer);
 /* --- replies --- */
 
 struct nx_pb_v2_tensor {
-    const char *name, *datatype; /* FP32 or BYTES */
+    const char *name, *datatype;
+    uint32_t code; /* of the datatype, for a configuration */
+    bool batched;  /* dims[0] is the batch, which a configuration leaves out */
     uint32_t rank;
     int64_t dims[NX_PB_V2_RANK_MAX];
     struct nx_pb_v2_bytes data; /* as raw contents have it; unused in descriptions */

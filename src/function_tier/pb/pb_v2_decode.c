@@ -2,7 +2,7 @@
 #include "common/arena.h"
 #include "function_tier/pb/pb_unpack.h"
 #include "function_tier/pb/pb_v2.h"
-#include "inference.pb-c.h"
+#include "function_tier/pb/pb_v2_contents.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,16 +80,9 @@ static enum nx_status read_dims(const Inference__ModelInferRequest__InferInputTe
     return NX_OK;
 }
 
-static enum nx_status read_contents(struct nx_pb_v2_infer *infer, struct nx_pb_v2_input *in,
+static enum nx_status read_elements(struct nx_pb_v2_infer *infer, struct nx_pb_v2_input *in,
                                     const Inference__InferTensorContents *c, struct nx_err *err)
 {
-    if (c->n_fp32_contents && c->n_bytes_contents)
-        return nx_err_set(err, NX_INVALID, "input '%s' has contents of two datatypes", in->name);
-    if (c->n_fp32_contents) /* little-endian in memory, as the raw form is */
-        in->data = (struct nx_pb_v2_bytes){(const uint8_t *)c->fp32_contents,
-                                           c->n_fp32_contents * sizeof(float)};
-    if (!c->n_bytes_contents)
-        return NX_OK;
     if (infer->elements)
         return nx_err_set(err, NX_INVALID, "more than one input with bytes_contents");
     infer->elements = nx_calloc(c->n_bytes_contents, sizeof *infer->elements);
@@ -101,6 +94,15 @@ static enum nx_status read_contents(struct nx_pb_v2_infer *infer, struct nx_pb_v
     in->elements = infer->elements;
     in->elements_count = c->n_bytes_contents;
     return NX_OK;
+}
+
+static enum nx_status read_contents(struct nx_pb_v2_infer *infer, uint32_t i,
+                                    const Inference__InferTensorContents *c, struct nx_err *err)
+{
+    struct nx_pb_v2_input *in = &infer->inputs[i];
+    if (c->n_bytes_contents && nx_pb_v2_contents_kinds(c) == 1)
+        return read_elements(infer, in, c, err);
+    return nx_pb_v2_contents_read(in->name, in->datatype, c, &infer->converted[i], &in->data, err);
 }
 
 static enum nx_status read_inputs(const Inference__ModelInferRequest *m,
@@ -128,7 +130,7 @@ static enum nx_status read_inputs(const Inference__ModelInferRequest *m,
             const ProtobufCBinaryData *raw = &m->raw_input_contents[i];
             in->data = (struct nx_pb_v2_bytes){raw->len ? raw->data : nothing, raw->len};
         } else if (from->contents) {
-            NX_TRY(read_contents(infer, in, from->contents, err));
+            NX_TRY(read_contents(infer, i, from->contents, err));
         }
     }
     return NX_OK;
@@ -196,4 +198,8 @@ void nx_pb_v2_infer_free(struct nx_pb_v2_infer *infer)
     free(infer->elements);
     infer->message = NULL;
     infer->elements = NULL;
+    for (uint32_t i = 0; i < NX_PB_V2_TENSORS_MAX; i++) {
+        free(infer->converted[i]);
+        infer->converted[i] = NULL;
+    }
 }

@@ -1,10 +1,9 @@
 /* pb_v2_encode.c — the structs of pb_v2.h → bytes. protobuf-c's structs are not const-correct; packing only reads. */
 #include "common/arena.h"
-#include "common/codec.h"
 #include "common/utf8.h"
 #include "function_tier/pb/pb_unpack.h"
 #include "function_tier/pb/pb_v2.h"
-#include "inference.pb-c.h"
+#include "function_tier/pb/pb_v2_contents.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,44 +41,6 @@ static enum nx_status pack(const ProtobufCMessage *message, uint8_t **bytes, siz
 
 /* --- inference ------------------------------------------------------------------------------------ */
 
-/* Contents that are not raw, and the arrays that they need. */
-struct contents {
-    Inference__InferTensorContents message;
-    ProtobufCBinaryData *elements;
-};
-
-static enum nx_status split_elements(const struct nx_pb_v2_tensor *t, struct contents *c)
-{
-    struct nx_reader r;
-    size_t count = 0;
-    nx_reader_init(&r, t->data.at, t->data.len);
-    while (nx_reader_left(&r) > 0) {
-        nx_read_bytes(&r, nx_read_u32(&r));
-        count++;
-    }
-    c->elements = nx_calloc(count + 1, sizeof *c->elements);
-    if (!c->elements)
-        return NX_NO_MEMORY;
-    nx_reader_init(&r, t->data.at, t->data.len);
-    for (size_t i = 0; i < count; i++) {
-        c->elements[i].len = nx_read_u32(&r);
-        c->elements[i].data = (uint8_t *)(uintptr_t)nx_read_bytes(&r, c->elements[i].len);
-    }
-    c->message.bytes_contents = c->elements;
-    c->message.n_bytes_contents = count;
-    return NX_OK;
-}
-
-static enum nx_status fill_contents(const struct nx_pb_v2_tensor *t, struct contents *c)
-{
-    inference__infer_tensor_contents__init(&c->message);
-    if (strcmp(t->datatype, "BYTES") == 0)
-        return split_elements(t, c);
-    c->message.fp32_contents = (float *)(uintptr_t)t->data.at;
-    c->message.n_fp32_contents = t->data.len / sizeof(float);
-    return NX_OK;
-}
-
 static void fill_output(const struct nx_pb_v2_tensor *t, OutputTensor *out)
 {
     inference__model_infer_response__infer_output_tensor__init(out);
@@ -104,7 +65,8 @@ enum nx_status nx_pb_v2_result_encode(const struct nx_pb_v2_result *r, uint8_t *
 {
     OutputTensor outputs[NX_PB_V2_TENSORS_MAX], *list[NX_PB_V2_TENSORS_MAX];
     ProtobufCBinaryData raw[NX_PB_V2_TENSORS_MAX];
-    struct contents contents[NX_PB_V2_TENSORS_MAX] = {0};
+    Inference__InferTensorContents contents[NX_PB_V2_TENSORS_MAX];
+    void *owned[NX_PB_V2_TENSORS_MAX] = {0};
     enum nx_status status = is_text(r->model) && is_text(r->id) ? NX_OK : NX_INVALID;
     for (uint32_t i = 0; i < r->outputs_count && status == NX_OK; i++) {
         const struct nx_pb_v2_tensor *t = &r->outputs[i];
@@ -113,9 +75,9 @@ enum nx_status nx_pb_v2_result_encode(const struct nx_pb_v2_result *r, uint8_t *
         list[i] = &outputs[i];
         raw[i] = (ProtobufCBinaryData){t->data.len, (uint8_t *)(uintptr_t)t->data.at};
         if (!r->raw && status == NX_OK)
-            status = fill_contents(t, &contents[i]);
+            status = nx_pb_v2_contents_write(t, &contents[i], &owned[i]);
         if (!r->raw)
-            outputs[i].contents = &contents[i].message;
+            outputs[i].contents = &contents[i];
     }
     if (status == NX_OK) {
         Inference__ModelInferResponse message;
@@ -130,7 +92,7 @@ enum nx_status nx_pb_v2_result_encode(const struct nx_pb_v2_result *r, uint8_t *
         status = pack_response(&message, r->stream, bytes, len);
     }
     for (uint32_t i = 0; i < r->outputs_count; i++)
-        free(contents[i].elements);
+        free(owned[i]);
     return status;
 }
 
@@ -214,17 +176,17 @@ enum nx_status nx_pb_v2_config_encode(const struct nx_pb_v2_model *model, uint8_
     for (uint32_t i = 0; i < model->inputs_count; i++) {
         inference__model_input__init(&inputs[i]);
         inputs[i].name = text(model->inputs[i].name);
-        inputs[i].data_type = INFERENCE__DATA_TYPE__TYPE_FP32;
-        inputs[i].dims = dims_of(&model->inputs[i], 1);
-        inputs[i].n_dims = model->inputs[i].rank ? model->inputs[i].rank - 1 : 0;
+        inputs[i].data_type = (Inference__DataType)model->inputs[i].code;
+        inputs[i].dims = dims_of(&model->inputs[i], model->inputs[i].batched);
+        inputs[i].n_dims = model->inputs[i].rank - model->inputs[i].batched;
         input_list[i] = &inputs[i];
     }
     for (uint32_t i = 0; i < model->outputs_count; i++) {
         inference__model_output__init(&outputs[i]);
         outputs[i].name = text(model->outputs[i].name);
-        outputs[i].data_type = INFERENCE__DATA_TYPE__TYPE_FP32;
-        outputs[i].dims = dims_of(&model->outputs[i], 1);
-        outputs[i].n_dims = model->outputs[i].rank ? model->outputs[i].rank - 1 : 0;
+        outputs[i].data_type = (Inference__DataType)model->outputs[i].code;
+        outputs[i].dims = dims_of(&model->outputs[i], model->outputs[i].batched);
+        outputs[i].n_dims = model->outputs[i].rank - model->outputs[i].batched;
         output_list[i] = &outputs[i];
     }
     inference__model_config__init(&config);

@@ -80,8 +80,8 @@ enum nx_event_type {
      * there. Before, the caller has closed the connection of the seat's former owner; after, it lets the new one in.
      * Replaces what `peer` prepared there before. NX_EXISTS: the seat is taken, or the node is a member that lives;
      * NX_AGAIN: we are in another view or follow another, or the seat is given away in this view: try another. A node
-     * that asks although it is a suspected member proves that its former self is dead, which counts for the majority, also
-     * if it is refused. So a leader with a change under way asks all the others, without a seat (`rank` NX_RANK_NONE, which
+     * that asks although it is a member proves that its former self is dead, which counts for the majority once that is
+     * suspected, also if it is refused. So a leader with a change under way asks all the others, without a seat (`rank` NX_RANK_NONE, which
      * is NX_INVALID) if it has none left or lets another in. */
     NX_EV_ADMIT,
     /* We lead, and every member that we do not suspect said yes to ADMIT of these seats in this view, and is connected to

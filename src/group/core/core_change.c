@@ -232,7 +232,7 @@ static bool is_drained(const struct nx_core *core)
     bool blocked = core->change.state == NX_CHANGE_BLOCKED;
     if (core->change.state != NX_CHANGE_STEADY && !blocked)
         return false;
-    if (!core->mc.wedged && core->mc.out.freed != core->mc.out.head)
+    if (!core->mc.wedged && (core->mc.out.freed != core->mc.out.head || nx_bulk_owes(&core->bulk)))
         return false;
     for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
         const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];

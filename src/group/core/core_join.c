@@ -55,11 +55,12 @@ static enum nx_status may_admit(const struct nx_core *core, const struct nx_even
 
 enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event)
 {
-    /* What it proves does not depend on the seat: a group that waits for it may have none left in this view. */
+    /* What it proves does not depend on the seat: a group that waits for it may have none left in this view. Nor on what we
+     * know: it counts once we suspect the former self, of whose death we may hear later than the leader. */
     if (event->member && event->vid == core->view.vid) {
         nx_rank former = nx_view_rank_of(&core->view, event->member->node);
         if (former != NX_RANK_NONE)
-            core->reborn |= core->suspect.suspected & NX_RANK_BIT(former);
+            core->reborn |= NX_RANK_BIT(former) & ~NX_RANK_BIT(core->self);
     }
     NX_TRY(may_admit(core, event));
     core->cards[event->rank] = *event->member;

@@ -196,6 +196,13 @@ static void say_good_night(struct nx_core *core, struct nx_update *update, nx_ra
     }
 }
 
+/* Who has not heard us for long, or not been heard, does not keep us awake, however long its link stands still: it gets its
+ * good night when it takes writes again, and what it writes before is found at our next beat. */
+static nx_rankset lost_touch(const struct nx_core *core)
+{
+    return core->heart.links[core->self].broken;
+}
+
 void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct nx_update *update)
 {
     if (!core->has_view || core->down != NX_OK)
@@ -203,17 +210,21 @@ void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct 
     update->wake_at = nx_core_next_turn(core, now);
     if (core->config.caps.wakes_on_plain_write)
         return;
-    if (nx_core_others(core) & ~writable) {
+    nx_rankset others = nx_core_others(core);
+    if (others & ~writable & ~lost_touch(core)) {
         update->status = NX_AGAIN; /* a peer that does not know cannot wake us */
         update->busy = true;
         return;
     }
-    if (core->sleep_epoch % 2 == 1)
-        return; /* woken for nothing: whoever writes to us rings still */
-    core->sleep_epoch++;
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
+    if (core->sleep_epoch % 2 == 0) {
+        core->sleep_epoch++;
+        core->untold_night = others;
+    } /* else woken for nothing: whoever writes to us rings still */
+    nx_rankset told = core->untold_night & others & writable;
+    for (nx_rankset left = told; left; left &= left - 1)
         say_good_night(core, update, (nx_rank)__builtin_ctzll(left));
-    core->unrung = 0;
+    core->unrung &= ~told;
+    core->untold_night &= ~told;
 }
 
 void nx_core_wake(struct nx_core *core)

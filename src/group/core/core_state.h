@@ -41,7 +41,8 @@ struct nx_core {
     nx_rank admitted_by[NX_MEMBERS_MAX]; /* … and who led then */
     nx_rankset joins;                    /* we lead: seats to propose */
     nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
-    nx_rankset reborn; /* members that are known to be dead, since their nodes ask to join */
+    nx_rankset
+        reborn; /* members that are known to be dead, since their nodes ask to join; perhaps not suspected yet */
 
     bool began_among_others; /* we joined a group that was there */
     bool
@@ -78,7 +79,8 @@ struct nx_core {
     nx_rankset relays_for, relayed_by_others;         /* senders */
     nx_rankset turned;                    /* senders whose way to us is another than a turn ago */
     nx_rank pass_on_from[NX_MEMBERS_MAX]; /* per peer: the sender whose turn it is */
-    uint64_t sleep_epoch;                 /* odd: we said that we sleep */
+    uint64_t sleep_epoch;                 /* odd: we said that we sleep, … */
+    nx_rankset untold_night;              /* … but not to these yet, which take no writes */
     nx_rankset unrung;                    /* peers that may sleep through a write of ours */
     nx_rankset ring;       /* peers that fell asleep before they saw our last write */
     uint32_t beats_posted; /* writes of this turn that carry a beat and nothing else */

@@ -16,7 +16,7 @@ enum nx_mutant {
     NX_MUTANT_VIEW_BEFORE_WEDGE = 1u << 5,   /* agrees before the counts are frozen (D4, D5) */
     NX_MUTANT_EVICTED_WRITES = 1u << 6,      /* goes on reading who is out of the view (V4) */
     NX_MUTANT_DEAF_TO_SUSPICION = 1u << 7,   /* suspects only what it noticed itself (V6) */
-    NX_MUTANT_ANYBODY_PROPOSES = 1u << 8,    /* everybody leads (V1) */
+    NX_MUTANT_ANYBODY_PROPOSES = 1u << 8,    /* everybody leads (V6, L1) */
     NX_MUTANT_MINORITY_GOES_ON = 1u << 10,   /* agrees without a majority (V1, V2) */
     NX_MUTANT_FORGETS_UNDELIVERED = 1u << 9, /* does not send again what the trim left over (D6) */
     NX_MUTANT_WEDGED_HEART_STOPS = 1u << 11, /* a wedged member's heart does not beat (V5) */

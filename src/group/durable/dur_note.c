@@ -30,7 +30,7 @@ static bool same_places(const struct nx_dur_view *a, const struct nx_dur_view *b
     return true;
 }
 
-bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view)
+static bool add(struct nx_dur_note *note, const struct nx_dur_view *view, uint32_t most)
 {
     nx_assert(view->vid > 0 && view->count > 0 && view->count <= NX_DUR_MEMBERS_MAX);
     const struct nx_dur_view *newest = nx_dur_newest(note);
@@ -41,37 +41,20 @@ bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view)
         note->views[note->count - 1] = *view;
         return true;
     }
-    if (note->count == NX_DUR_VIEWS_MAX)
+    if (note->count >= most)
         return false;
     note->views[note->count++] = *view;
     return true;
 }
 
-static bool has_state(const struct nx_dur_view *view, uint8_t subgroup, uint8_t shard)
+bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view)
 {
-    for (uint32_t i = 0; i < view->count; i++) {
-        const struct nx_dur_member *m = &view->members[i];
-        if (m->subgroup == subgroup && m->shard == shard && !m->stateless && !m->keeper)
-            return true;
-    }
-    return false;
+    return add(note, view, NX_DUR_VIEWS_LIVE_MAX);
 }
 
-static bool is_settled(const struct nx_dur_view *next, const struct nx_dur_member *m)
+bool nx_dur_note_begin(struct nx_dur_note *note, const struct nx_dur_view *view)
 {
-    return m->shard == NX_DUR_NO_SHARD || m->stateless || has_state(next, m->subgroup, m->shard);
-}
-
-void nx_dur_add_keepers(struct nx_dur_view *next, const struct nx_dur_view *view,
-                        uint32_t persistent)
-{
-    for (uint32_t i = 0; i < view->count; i++) {
-        struct nx_dur_member keeper = view->members[i];
-        keeper.keeper = true;
-        if ((persistent >> keeper.subgroup & 1) && !is_settled(next, &keeper) &&
-            next->count < NX_DUR_MEMBERS_MAX)
-            next->members[next->count++] = keeper;
-    }
+    return add(note, view, NX_DUR_VIEWS_MAX);
 }
 
 bool nx_dur_keeps(const struct nx_dur_view *view, nx_node node, uint8_t subgroup, uint8_t shard)

@@ -27,8 +27,10 @@
 #include <stddef.h>
 
 enum {
-    NX_DUR_VIEWS_MAX =
-        12, /* views that are not certain yet; beyond it the group waits with "durable" */
+    /* Views that are not certain yet; with more, the living group waits with "durable". What is left is for those with
+     * which the group begins again: that settles all the others. */
+    NX_DUR_VIEWS_LIVE_MAX = 12,
+    NX_DUR_VIEWS_MAX = 16,
     NX_DUR_MEMBERS_MAX = 2 * NX_MEMBERS_MAX,
     NX_DUR_NOTE_BYTES_MAX = 8 + NX_DUR_VIEWS_MAX * (24 + NX_DUR_MEMBERS_MAX * 7),
     NX_DUR_NO_SHARD = 255,
@@ -72,10 +74,8 @@ bool nx_dur_keeps(const struct nx_dur_view *view, nx_node node, uint8_t subgroup
 /* The next view is installed: true if it is in the note now. False: no room, or it is not newer. A view of the same
  * members in the same places as the newest one that is not certain takes its place. */
 bool nx_dur_note_add(struct nx_dur_note *note, const struct nx_dur_view *view);
-
-/* A persistent shard of `next` has no member with state: whoever had it in `view`, or kept it there, keeps it. */
-void nx_dur_add_keepers(struct nx_dur_view *next, const struct nx_dur_view *view,
-                        uint32_t persistent);
+/* The group is about to begin with the view: as add, with room of its own. */
+bool nx_dur_note_begin(struct nx_dur_note *note, const struct nx_dur_view *view);
 
 /* Whoever keeps this note may join the view: NX_DENIED if the note holds, for certain, a view that the group's
  * incarnation does not know. Two parts of a group that both went on are kept apart by it. */

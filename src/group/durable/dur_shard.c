@@ -11,6 +11,8 @@
 #include <sys/random.h>
 
 enum { BLOBS_KEPT = NX_BLOBS_MAX - 64 }; /* the rest: puts that are under way */
+#define PUT_BYTES       (256 * 1024)     /* buffered by a put, which has two of them */
+#define ROOM_LEFT_BYTES (1 << 20)        /* for the log, whose votes and views come all the same */
 
 /* --- open and close ----------------------------------------------------------------------------------------------- */
 
@@ -74,6 +76,16 @@ static void free_pieces(struct nx_dur_body *body)
     body->end = &body->first;
 }
 
+static void drop_pieces(struct nx_durable *d, struct nx_dur_body *body)
+{
+    for (struct nx_dur_piece *piece = body->first; piece; piece = piece->next)
+        d->queued_bytes -= piece->len;
+    free_pieces(body);
+    if (body->put)
+        nx_blob_put_close(body->put);
+    body->put = NULL;
+}
+
 static void drop_body(struct nx_durable *d, struct nx_dur_body *body)
 {
     for (struct nx_dur_body **at = &d->bodies; *at; at = &(*at)->next)
@@ -81,11 +93,7 @@ static void drop_body(struct nx_durable *d, struct nx_dur_body *body)
             *at = body->next;
             break;
         }
-    for (struct nx_dur_piece *piece = body->first; piece; piece = piece->next)
-        d->queued_bytes -= piece->len;
-    free_pieces(body);
-    if (body->put)
-        nx_blob_put_close(body->put);
+    drop_pieces(d, body);
     free(body);
 }
 
@@ -248,8 +256,10 @@ void nx_durable_bulk(struct nx_durable *d, nx_stream stream, uint64_t total, con
         return; /* it began before our view */
     if (!body)
         body = new_body(d, stream, total);
-    if (body && len == 0)
+    if (body && (body->no_room || len == 0)) {
+        body->got += len;
         return;
+    }
     struct nx_dur_piece *piece = body ? nx_calloc(1, sizeof *piece + len) : NULL;
     if (!piece) {
         no_memory(d);
@@ -261,6 +271,34 @@ void nx_durable_bulk(struct nx_durable *d, nx_stream stream, uint64_t total, con
     body->end = &piece->next;
     body->got += len;
     d->queued_bytes += len;
+}
+
+/* Bytes that are to be written yet. */
+static uint64_t bytes_to_come(const struct nx_durable *d)
+{
+    uint64_t sum = 0;
+    for (const struct nx_dur_body *body = d->bodies; body; body = body->next)
+        if (body->name[0] == '\0' && !body->no_room && !body->aborted)
+            sum += body->total - body->fed + 2 * PUT_BYTES;
+    return sum;
+}
+
+enum nx_status nx_durable_bulk_room(struct nx_durable *d, nx_stream stream, struct nx_err *err)
+{
+    struct nx_dur_body *body = d->bodies;
+    while (body && (body->stream != stream || !body->claimed || body->given_up))
+        body = body->next;
+    if (!body || body->name[0] != '\0' || d->failed.status != NX_OK)
+        return NX_OK;
+    uint64_t needs = bytes_to_come(d) + ROOM_LEFT_BYTES;
+    uint64_t has = d->blob_disk->ops->room(d->blob_disk);
+    if (!body->no_room && has >= needs)
+        return NX_OK;
+    body->given_up = body->no_room = true;
+    drop_pieces(d, body);
+    return nx_err_set(
+        err, NX_UNAVAILABLE, "the disk of node %u (%s) has no room: %llu bytes came, %llu are free",
+        d->config.node, d->folder, (unsigned long long)body->total, (unsigned long long)has);
 }
 
 void nx_durable_bulk_aborted(struct nx_durable *d, nx_stream stream)
@@ -280,6 +318,7 @@ static bool feed_put(struct nx_durable *d, struct nx_dur_body *body)
         size_t taken =
             nx_blob_put_write(body->put, piece->bytes + piece->taken, piece->len - piece->taken);
         piece->taken += taken;
+        body->fed += taken;
         moved |= taken > 0;
         if (piece->taken < piece->len)
             return moved;
@@ -308,7 +347,7 @@ static bool has_no_room(const struct nx_durable *d)
 static bool move_body(struct nx_durable *d, struct nx_dur_body *body)
 {
     struct nx_err err = {0};
-    if (body->name[0] != '\0')
+    if (body->name[0] != '\0' || body->no_room)
         return false;
     if (!body->put && has_no_room(d))
         return false;
@@ -322,8 +361,12 @@ static bool move_body(struct nx_durable *d, struct nx_dur_body *body)
     if (status == NX_OK)
         return true;
     body->name[0] = '\0';
-    if (status != NX_AGAIN)
+    if (status == NX_UNAVAILABLE && !body->claimed) {
+        body->no_room = true; /* its tier will ask */
+        drop_pieces(d, body);
+    } else if (status != NX_AGAIN) {
         nx_durable_fail(d, &err);
+    }
     return moved;
 }
 
@@ -355,12 +398,34 @@ static size_t encode(const struct nx_dur_queued *q, uint8_t *dst)
     return head + q->len;
 }
 
+/* Its tier refused the message for that. */
+static void forget_body(struct nx_durable *d, struct nx_dur_queued *q)
+{
+    drop_body(d, q->body);
+    q->body = NULL;
+    q->kind = NX_DUR_MESSAGE;
+}
+
+/* Nobody agreed to keep the message without its bytes. */
+static bool no_room_for(struct nx_durable *d, const struct nx_dur_queued *q)
+{
+    struct nx_err err = {0};
+    if (!q || !q->body || !q->body->no_room)
+        return false;
+    nx_err_set(&err, NX_UNAVAILABLE, "%s has no room for a message of %llu bytes", d->folder,
+               (unsigned long long)q->body->total);
+    nx_durable_fail(d, &err);
+    return false;
+}
+
 static bool append_next(struct nx_durable *d)
 {
     struct nx_dur_queued *q = d->first;
     bool waits = d->reset == NX_RESET_VOIDING || d->reset == NX_RESET_WRITING;
+    if (q && q->body && q->body->given_up)
+        forget_body(d, q);
     if (!q || waits || (q->body && q->body->name[0] == '\0'))
-        return false;
+        return no_room_for(d, q);
     uint8_t *record = nx_calloc(1, NX_DUR_BULK_HEAD_BYTES + q->len);
     if (!record)
         return false; /* tried again */

@@ -30,7 +30,7 @@ static void make_offer(struct nx_durable *d)
     *o = (struct nx_dur_offer){.node = d->config.node,
                                .subgroup = (uint8_t)d->config.subgroup,
                                .shard = d->shard,
-                               .has_note = d->has_note,
+                               .has_note = d->note.count > 0,
                                .has_log = d->log && !d->note.void_log,
                                .note = d->note};
     memcpy(o->group_id, d->owner.group_id, sizeof o->group_id);
@@ -55,7 +55,6 @@ static enum nx_status read_note(struct nx_durable *d, struct nx_err *err)
         status = nx_dur_note_decode(bytes, bytes_len, &d->note, &why);
     if (status != NX_OK)
         return nx_err_set(err, status, "%s/" NOTE_NAME ": %s", d->folder, why.text);
-    d->has_note = d->note.count > 0;
     return NX_OK;
 }
 
@@ -81,6 +80,7 @@ static void write_note(struct nx_durable *d)
     d->note_busy = true;
     d->writing = *nx_dur_newest(&d->note);
     d->writing_certain = d->note.certain && d->note.count == 1;
+    d->writing_void = d->note.void_log;
     nx_disk_submit(d->root, &d->note_request);
 }
 
@@ -97,7 +97,7 @@ static bool note_may_settle(const struct nx_durable *d)
     bool ours = d->written.vid == d->vid && d->vid != 0 && !d->note_dirty && !d->note_busy;
     bool settled = d->note.certain && d->note.count == 1;
     return ours && !settled && d->heard_written &&
-           (d->begun_here || d->heard_certain || nx_dur_note_may_settle(&d->note));
+           (d->heard_certain || nx_dur_note_may_settle(&d->note));
 }
 
 static bool note_poll(struct nx_durable *d)
@@ -112,6 +112,7 @@ static bool note_poll(struct nx_durable *d)
         }
         d->written = d->writing;
         d->written_certain = d->writing_certain;
+        d->written_void = d->writing_void;
     }
     if (note_may_settle(d)) {
         nx_dur_note_settle(&d->note);
@@ -126,15 +127,7 @@ static bool note_poll(struct nx_durable *d)
 
 /* --- views ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t persistent_set(const struct nx_group_spec *spec)
-{
-    uint32_t set = 0;
-    for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        set |= spec->subgroups[g].persistent ? 1u << g : 0;
-    return set;
-}
-
-static struct nx_dur_view shape_of(const struct nx_durable *d, const struct nx_view *view)
+static struct nx_dur_view shape_of(const struct nx_view *view)
 {
     struct nx_dur_view shape = {
         .vid = view->vid, .incarnation = view->incarnation, .since = view->begun};
@@ -147,25 +140,36 @@ static struct nx_dur_view shape_of(const struct nx_durable *d, const struct nx_v
             .shard = m->shard == NX_SHARD_NONE ? NX_DUR_NO_SHARD : (uint8_t)m->shard,
             .stateless = (view->stateless & NX_RANK_BIT(r)) != 0};
     }
-    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
-    if (newest)
-        nx_dur_add_keepers(&shape, newest, persistent_set(&d->config.spec));
+    for (uint32_t i = 0; i < view->keepers_count; i++)
+        if (!view->keepers[i].late)
+            shape.members[shape.count++] =
+                (struct nx_dur_member){.node = view->keepers[i].node,
+                                       .subgroup = (uint8_t)view->keepers[i].subgroup,
+                                       .shard = (uint8_t)view->keepers[i].shard,
+                                       .keeper = true};
     return shape;
+}
+
+static bool is_noted(const struct nx_durable *d, const struct nx_view *view)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    return newest && newest->vid == view->vid && newest->incarnation == view->incarnation;
 }
 
 static void note_view(struct nx_durable *d, const struct nx_view *view, bool joined)
 {
-    struct nx_dur_view shape = shape_of(d, view);
-    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
-    if (newest && newest->vid == shape.vid && newest->incarnation == shape.incarnation)
+    struct nx_dur_view shape = shape_of(view);
+    if (is_noted(d, view))
         return; /* prepared */
-    bool noted = joined ? nx_dur_note_join(&d->note, &shape) : nx_dur_note_add(&d->note, &shape);
-    if (noted)
+    if (joined ? nx_dur_note_join(&d->note, &shape) : nx_dur_note_add(&d->note, &shape)) {
         d->note_dirty = true;
-    else
-        nx_warn("view %llu finds no room in the note of views: nothing is durable until one is "
-                "known to all members",
-                (unsigned long long)view->vid);
+        return;
+    }
+    nx_warn("view %llu is not noted: %u views came and went before all of their members had noted "
+            "them; no change is acknowledged until the members of view %llu are together again, "
+            "or all nodes are stopped and started; nothing is lost",
+            (unsigned long long)view->vid, d->note.count,
+            (unsigned long long)nx_dur_newest(&d->note)->vid);
 }
 
 static nx_rank rank_here(const struct nx_durable *d, const struct nx_view *view)
@@ -183,6 +187,24 @@ static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *vie
     return nx_dur_open_shard(d, (uint8_t)shard, err);
 }
 
+/* An earlier view that we prepared for stays in the note: others may have begun in it without us. */
+static enum nx_status note_beginning(struct nx_durable *d, const struct nx_view *view,
+                                     struct nx_err *err)
+{
+    struct nx_dur_view shape = shape_of(view);
+    if (is_noted(d, view))
+        return NX_OK;
+    if (!nx_dur_note_begin(&d->note, &shape))
+        return nx_err_set(err, NX_UNAVAILABLE,
+                          "%s/" NOTE_NAME " has no room for view %llu: it holds %u views, up to "
+                          "%llu, with which the group began or went on and of which nobody knows "
+                          "that all members noted them",
+                          d->folder, (unsigned long long)view->vid, d->note.count,
+                          (unsigned long long)nx_dur_newest(&d->note)->vid);
+    d->note_dirty = true;
+    return NX_OK;
+}
+
 enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *view,
                                   struct nx_err *err)
 {
@@ -192,7 +214,8 @@ enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *vi
     NX_TRY(take_shard(d, view, self, err));
     d->preparing = true;
     d->note_after = NX_SEQ_NONE;
-    note_view(d, view, false);
+    NX_TRY(note_beginning(d, view, err));
+    make_offer(d);
     return d->failed.status == NX_OK ? NX_OK
                                      : nx_err_set(err, d->failed.status, "%s", d->failed.text);
 }
@@ -204,22 +227,46 @@ bool nx_durable_prepared(const struct nx_durable *d)
            d->written.vid == newest->vid && d->written.incarnation == newest->incarnation;
 }
 
-/* Whether our log goes on with this view: who lacks the shard's state, or has it from another, has no log of it. */
+/* Somebody in our shard has the state, that is, we get it from there if we lack it. */
+static bool has_donor(const struct nx_view *view, nx_rank self)
+{
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
+        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+        if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
+            return true;
+    }
+    return false;
+}
+
+/* Before others believe that we have the state, nobody may take the log that we have without it for the shard's. */
+static void void_log(struct nx_durable *d)
+{
+    if (!d->log || d->note.void_log)
+        return;
+    d->note.void_log = d->note_dirty = true;
+}
+
+/* Whether our log goes on with this view: who lacks the shard's state, or has it from another, has no log of it. A joiner
+ * that has the state came with the shard's log, or nothing was ever delivered there. */
 static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank self, bool joined)
 {
     bool has_state =
         d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
-    bool fresh = d->newest == NX_SEQ_NONE && d->base == 0;
-    if (d->begun_here || (joined && fresh))
-        d->continuous = true; /* what was replayed is the truth, or there is nothing yet */
-    else if (joined)
-        d->continuous = false;
+    if (d->begun_here || joined)
+        d->continuous = !d->note.void_log && d->base >= nx_dur_places(d->newest);
     d->continuous &= has_state;
     d->records = d->continuous;
     if (has_state && !d->continuous)
         nx_dur_want_reset(d);
     else if (!has_state)
         d->reset = NX_RESET_NONE;
+    if (d->log && !has_state && has_donor(view, self))
+        void_log(d);
+}
+
+bool nx_durable_log_is_void(const struct nx_durable *d)
+{
+    return !d->log || d->records || d->failed.status != NX_OK || d->written_void;
 }
 
 enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
@@ -227,7 +274,7 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
 {
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
-    d->begun_here = d->preparing;
+    d->begun_here = d->preparing && !joined; /* what we prepared for last may not be this */
     d->preparing = false;
     d->vid = view->vid;
     d->heard_written = d->heard_certain = false;
@@ -239,6 +286,10 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
         nx_dur_append_view(d, view, self);
     d->note_after = d->records ? d->newest : NX_SEQ_NONE;
     note_view(d, view, joined);
+    if (d->begun_here && is_noted(d, view)) {
+        nx_dur_note_settle(&d->note); /* installed anywhere, it was in every member's note before */
+        d->note_dirty = true;
+    }
     return NX_OK;
 }
 

@@ -51,7 +51,8 @@ enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx
 /* Waits until what was handed over is on the disk. */
 void nx_durable_close(struct nx_durable *durable);
 
-/* What this node brings to the bootstrap; valid until prepare. */
+/* What this node brings to the bootstrap. Prepare changes it: whoever was ready for a view says so from then on, since others
+ * may have begun in it. */
 const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *durable);
 
 /* --- replay: in the order of the log. ------------------------------------------------------------------------ */
@@ -82,7 +83,8 @@ enum nx_status nx_durable_next_replayed(struct nx_durable *durable, struct nx_re
 /* --- views --------------------------------------------------------------------------------------------------- */
 
 /* The view that is about to be begun with, a new group's or a restarted one's: notes it. `prepared` says true once it is on
- * the disk; only then may the bootstrap call this node ready. A later call replaces an earlier one. */
+ * the disk; only then may the bootstrap call this node ready. A later call is for another attempt, with a later view.
+ * NX_UNAVAILABLE: the note is full. */
 enum nx_status nx_durable_prepare(struct nx_durable *durable, const struct nx_view *view,
                                   struct nx_err *err);
 bool nx_durable_prepared(const struct nx_durable *durable);
@@ -100,6 +102,10 @@ void nx_durable_deliver(struct nx_durable *durable, const struct nx_delivery *de
  * (total > 0), and may bring none. */
 void nx_durable_bulk(struct nx_durable *durable, nx_stream stream, uint64_t total,
                      const void *bytes, size_t len);
+/* Within its delivery: NX_UNAVAILABLE, and the reason, if the disk has no room for the bytes of this bulk message. Its message is
+ * then kept without them, and comes back as one whose tier had refused it. Who does not ask has a disk that fails. */
+enum nx_status nx_durable_bulk_room(struct nx_durable *durable, nx_stream stream,
+                                    struct nx_err *err);
 void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
 
 /* --- checkpoints -------------------------------------------------------------------------------------------------
@@ -110,6 +116,9 @@ void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);
  * NX_DURABLE_COMPACT_BODIES, wants one over all that it holds; when that is durable, the segments and blobs under it go.
  * Meanwhile the log goes on. Who can give no state never answers wants_checkpoint, and its log grows without a bound. */
 
+/* Our log from before, if it is not the shard's any more, counts for nothing on the disk: others may be told that we have
+ * the state. */
+bool nx_durable_log_is_void(const struct nx_durable *durable);
 /* We have the state as of the view's start now, without having replayed it. */
 void nx_durable_has_state(struct nx_durable *durable);
 /* True: the state as of the last delivery handed over is to be given, at once, by begin … end. */

@@ -15,6 +15,9 @@ struct nx_dur_body {
     uint64_t total, got; /* bytes that it has, that were handed over */
     struct nx_dur_piece *first, **end;
     struct nx_blob_put *put;
+    bool no_room;  /* the disk was full: its bytes are dropped */
+    bool given_up; /* … or may be, and its message is kept without them, as its tier agreed */
+    uint64_t fed;  /* to the put */
     bool finished, aborted,
         claimed; /* finished: all bytes are in the put; claimed: a record waits for it */
     char name[NX_BLOB_NAME_BYTES]; /* empty until it is durable */
@@ -62,12 +65,11 @@ struct nx_durable {
     /* the note */
     struct nx_disk *root;
     struct nx_plog_owner owner; /* of the note: the group */
-    bool has_note;
     struct nx_dur_note note;    /* as it should be */
     bool note_dirty, note_busy; /* to be written; being written */
     struct nx_dur_view written,
         writing; /* the newest view in what is on the disk, and in what goes there */
-    bool written_certain, writing_certain;
+    bool written_certain, writing_certain, written_void, writing_void;
     struct nx_disk_request note_request;
     uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX];
     struct nx_dur_offer offer;

@@ -1,8 +1,9 @@
 /* The frames that carry a view: of the first view, of a seat, of the view with the joiner. */
 #include "group/fabric/boot_codec.h"
 
-static_assert(NX_MEMBERS_MAX * (5 * 8 + 48 + 1 + 1 + NX_ADDRESS_BYTES + 16) +
-                      NX_SUBGROUPS_MAX * NX_SHARDS_MAX * 8 + 256 <
+static_assert(NX_MEMBERS_MAX * (3 * 4 + 8 + 2 + 48 + NX_BOOT_CARD_BYTES_MAX) +
+                      NX_SUBGROUPS_MAX * (1 + NX_SHARDS_MAX * 8) + NX_KEEPERS_MAX * 15 + 256 +
+                      NX_BOOT_SEAL_BYTES_MAX <=
                   NX_BOOT_FRAME_MAX,
               "the largest view fits a frame, with its seal");
 
@@ -31,6 +32,18 @@ static void write_base(struct nx_writer *w, const struct nx_view *view)
     }
 }
 
+static void write_keepers(struct nx_writer *w, const struct nx_view *view)
+{
+    nx_write_u8(w, (uint8_t)view->keepers_count);
+    for (uint32_t i = 0; i < view->keepers_count; i++) {
+        nx_write_u32(w, view->keepers[i].node);
+        nx_write_u8(w, (uint8_t)view->keepers[i].subgroup);
+        nx_write_u8(w, (uint8_t)view->keepers[i].shard);
+        nx_write_u64(w, view->keepers[i].vid);
+        nx_write_u8(w, view->keepers[i].late);
+    }
+}
+
 size_t nx_boot_encode_view(enum nx_boot_kind kind, const struct nx_boot_view *boot,
                            uint8_t frame[NX_BOOT_FRAME_MAX])
 {
@@ -54,6 +67,7 @@ size_t nx_boot_encode_view(enum nx_boot_kind kind, const struct nx_boot_view *bo
         write_member(&w, &view->members[r], &boot->cards[r]);
     }
     write_base(&w, view);
+    write_keepers(&w, view);
     return nx_boot_finish(&w);
 }
 
@@ -114,6 +128,27 @@ static bool read_base(struct nx_reader *r, struct nx_view *view)
     return !r->bad;
 }
 
+static bool read_keepers(struct nx_reader *r, struct nx_view *view)
+{
+    uint32_t count = nx_read_u8(r);
+    if (r->bad || count > NX_KEEPERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct nx_keeper *k = &view->keepers[i];
+        k->node = nx_read_u32(r);
+        k->subgroup = nx_read_u8(r);
+        k->shard = nx_read_u8(r);
+        k->vid = nx_read_u64(r);
+        uint8_t late = nx_read_u8(r);
+        k->late = late == 1;
+        if (k->subgroup >= NX_SUBGROUPS_MAX || k->shard >= NX_SHARDS_MAX || late > 1 ||
+            k->vid == 0 || k->vid >= view->vid)
+            return false;
+    }
+    view->keepers_count = count;
+    return !r->bad;
+}
+
 enum nx_status nx_boot_decode_view(enum nx_boot_kind kind, const uint8_t *payload, size_t len,
                                    struct nx_boot_view *view, struct nx_err *err)
 {
@@ -130,6 +165,8 @@ enum nx_status nx_boot_decode_view(enum nx_boot_kind kind, const uint8_t *payloa
     }
     if (!read_base(&r, &v.view))
         return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at what was delivered");
+    if (!read_keepers(&r, &v.view))
+        return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its keepers");
     if (nx_reader_left(&r) != 0 || r.bad)
         return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its end");
     *view = v;

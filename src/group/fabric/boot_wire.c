@@ -8,6 +8,11 @@
 
 enum { MAGIC = 0x3162786e }; /* "nxb1" */
 
+static_assert(NX_BOOT_HEAD_BYTES + NX_BOOT_HELLO_BYTES_MAX + NX_DUR_OFFER_BYTES_MAX +
+                      NX_BOOT_SEAL_BYTES_MAX <=
+                  NX_BOOT_FRAME_MAX,
+              "the longest hello fits a frame, with the longest note of views and its seal");
+
 static void write_spec(struct nx_writer *w, const struct nx_group_spec *spec)
 {
     nx_write_u8(w, (uint8_t)spec->subgroups_count);
@@ -247,8 +252,21 @@ static enum nx_status compare_subgroup(const struct nx_subgroup_spec *leader,
     if (leader->max_nodes != joiner->max_nodes)
         return number_differs(err, "max_nodes", where, joiner->max_nodes, leader->max_nodes);
     if (leader->persistent != joiner->persistent)
-        return number_differs(err, "persistent", where, joiner->persistent, leader->persistent);
+        return nx_err_set(err, NX_DENIED,
+                          "your configuration differs: persist%s is %s at your node and %s at the "
+                          "leader",
+                          where, joiner->persistent ? "true" : "false",
+                          leader->persistent ? "true" : "false");
     return NX_OK;
+}
+
+/* The program's key is in heartbeats, three of which are the timeout. */
+static enum nx_status heartbeat_differs(struct nx_err *err, uint32_t joiner_ms, uint32_t leader_ms)
+{
+    return nx_err_set(err, NX_DENIED,
+                      "your configuration differs: heartbeat_ms (a third of the timeout) is %g at "
+                      "your node and %g at the leader",
+                      joiner_ms / 3.0, leader_ms / 3.0);
 }
 
 enum nx_status nx_boot_compare(const struct nx_boot_hello *leader,
@@ -260,14 +278,12 @@ enum nx_status nx_boot_compare(const struct nx_boot_hello *leader,
                           "leader",
                           joiner->provider, leader->provider);
     if (leader->first_view_nodes != joiner->first_view_nodes)
-        return number_differs(err, "the number of nodes in the first view", "",
-                              joiner->first_view_nodes, leader->first_view_nodes);
+        return number_differs(err, "first_view_nodes", "", joiner->first_view_nodes,
+                              leader->first_view_nodes);
     if (leader->members_max != joiner->members_max)
-        return number_differs(err, "the largest number of members", "", joiner->members_max,
-                              leader->members_max);
+        return number_differs(err, "members_max", "", joiner->members_max, leader->members_max);
     if (leader->timeout_ms != joiner->timeout_ms)
-        return number_differs(err, "the timeout of silent members in ms (heartbeat_ms)", "",
-                              joiner->timeout_ms, leader->timeout_ms);
+        return heartbeat_differs(err, joiner->timeout_ms, leader->timeout_ms);
     if (leader->spec.subgroups_count != joiner->spec.subgroups_count)
         return number_differs(err, "the number of subgroups", "", joiner->spec.subgroups_count,
                               leader->spec.subgroups_count);

@@ -32,9 +32,15 @@
 #include "group/fabric/fabric.h"
 
 enum {
-    NX_BOOT_VERSION = 2,
+    NX_BOOT_VERSION = 3,
     NX_BOOT_HEAD_BYTES = 5,
     NX_BOOT_FRAME_MAX = 8192,
+    NX_BOOT_CARD_BYTES_MAX = 1 + NX_ADDRESS_BYTES + 8 + 8,
+    NX_BOOT_SPEC_BYTES_MAX = 1 + NX_SUBGROUPS_MAX * (1 + NX_SUBGROUP_NAME_BYTES + 3 * 4 + 1),
+    /* A hello's payload but for what its disk holds: numbers, provider, host, and the others. */
+    NX_BOOT_HELLO_BYTES_MAX =
+        7 * 4 + 2 * 8 + 2 + 16 + 48 + NX_BOOT_SPEC_BYTES_MAX + NX_BOOT_CARD_BYTES_MAX,
+    NX_BOOT_SEAL_BYTES_MAX = 64, /* what boot_auth.h adds to a frame */
 };
 
 enum nx_boot_kind {

@@ -40,7 +40,7 @@ enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t 
                                  const struct nx_fabric_card *card, nx_ns now,
                                  struct nx_bootstrap **boot, struct nx_err *err);
 void nx_bootstrap_close(struct nx_bootstrap *boot);
-/* What our disk holds, before the first poll. A group with a persistent subgroup then begins as its members' disks allow
+/* What our disk holds: before the first poll, and again with nx_bootstrap_renew. A group with a persistent subgroup then begins as its members' disks allow
  * (dur_restart.h): as a new one, when first_view_nodes have come and all disks are empty, or where the last one ended. */
 void nx_bootstrap_offer(struct nx_bootstrap *boot, const struct nx_dur_offer *offer);
 

@@ -1,4 +1,5 @@
 #include "group/fabric/fabric_ofi.h"
+#include "group/fabric/fabric_gate.h"
 
 #include "common/arena.h"
 #include "common/log.h"
@@ -138,6 +139,7 @@ static enum nx_status open_listener(struct nx_fabric *f, struct nx_fabric_card *
     if (rc)
         return nx_ofi_err(err, "fi_getname", rc);
     card->address_bytes = (uint32_t)bytes;
+    f->gate_fd = nx_gate_find(card->address, bytes);
     return NX_OK;
 }
 
@@ -226,7 +228,7 @@ enum nx_status nx_fabric_open(const struct nx_fabric_config *config, void *regio
     f->config = *config;
     f->region = region;
     f->region_bytes = bytes;
-    f->epoll_fd = f->watcher_fd = -1;
+    f->epoll_fd = f->watcher_fd = f->gate_fd = -1;
     struct nx_fabric_card made = {0};
     enum nx_status status = open_all(f, &made, err);
     if (status != NX_OK) {

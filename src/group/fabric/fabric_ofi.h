@@ -94,6 +94,8 @@ struct nx_fabric {
     struct fid_eq *eq;
     struct fid_cq *cq;
     struct fid_pep *pep;
+    int gate_fd; /* the listener's socket; -1: it has no gate */
+    bool gate_shut;
     struct fid_mr *mr, *slots_mr;
     uint8_t *region;
     size_t region_bytes;

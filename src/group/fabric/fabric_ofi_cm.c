@@ -1,3 +1,4 @@
+#include "group/fabric/fabric_gate.h"
 #include "group/fabric/fabric_ofi.h"
 
 #include "common/codec.h"
@@ -47,6 +48,16 @@ static void set_state(struct nx_fabric *f, struct nx_ofi_peer *peer, enum nx_ofi
     peer->state = state;
     f->connected = state == NX_OFI_UP ? f->connected | bit : f->connected & ~bit;
     f->forming = forming ? f->forming | bit : f->forming & ~bit;
+}
+
+/* Open until our seat is known, since a peer may know the view before we do, and while a call is awaited. */
+static void mind_gate(struct nx_fabric *f)
+{
+    bool open = !f->seated;
+    for (nx_rank rank = 0; rank < f->peers_count; rank++)
+        open |= f->peers[rank].state == NX_OFI_AWAITED;
+    if (open == f->gate_shut && nx_gate_set(f->gate_fd, open))
+        f->gate_shut = !open;
 }
 
 /* Life 0 has no endpoint, and a context of zeroes is of nobody. */
@@ -133,6 +144,7 @@ static void answer_call(struct nx_fabric *f, struct nx_ofi_call *call)
     nx_rank caller = decode_call(f, call->data, call->data_bytes);
     if (caller != NX_RANK_NONE) {
         accept_call(f, call->info, caller);
+        mind_gate(f);
     } else {
         nx_warn("fabric: a call that is not awaited, or without its token, was rejected");
         (void)fi_reject(f->pep, call->info->handle, NULL, 0); /* the caller may be gone by now */
@@ -258,6 +270,7 @@ enum nx_status nx_fabric_connect(struct nx_fabric *f, nx_rank self, uint32_t mem
     nx_rankset above = (NX_RANK_BIT(members_count) - 1) & ~(NX_RANK_BIT(self + 1) - 1);
     NX_TRY(call_peers(f, above, cards, token, err));
     answer_waiting_calls(f);
+    mind_gate(f);
     return NX_OK;
 }
 
@@ -270,6 +283,7 @@ enum nx_status nx_fabric_join(struct nx_fabric *f, nx_rank self, nx_rankset peer
     take_seat(f, self, self < count ? count : self + 1);
     NX_TRY(call_peers(f, peers, cards, token, err));
     answer_waiting_calls(f); /* nobody calls a joiner: they are strangers' */
+    mind_gate(f);
     return NX_OK;
 }
 
@@ -282,6 +296,7 @@ void nx_fabric_admit(struct nx_fabric *f, nx_rank seat, const struct nx_fabric_c
     f->peers[seat].token = token;
     if (seat >= f->peers_count)
         f->peers_count = seat + 1;
+    mind_gate(f);
 }
 
 nx_rankset nx_fabric_connected(const struct nx_fabric *f)
@@ -299,6 +314,7 @@ void nx_fabric_disconnect(struct nx_fabric *f)
     }
     f->peers_count = 0;
     f->seated = false;
+    mind_gate(f);
 }
 
 void nx_fabric_drop(struct nx_fabric *f, nx_rank rank)
@@ -308,6 +324,7 @@ void nx_fabric_drop(struct nx_fabric *f, nx_rank rank)
         return; /* a member that was dead before we came: never connected */
     drop_endpoint(f, &f->peers[rank]);
     reset_peer(f, rank, NULL, NX_OFI_DOWN);
+    mind_gate(f);
 }
 
 static struct nx_ofi_peer *peer_of(struct nx_fabric *f, const struct fid *fid)

@@ -69,7 +69,9 @@ struct nx_disk_ops {
     void (*wait)(struct nx_disk *disk);    /* until poll would say true; something is under way */
     int (*fd)(const struct nx_disk *disk); /* readable when poll has work; -1: none */
     const char *(*place)(const struct nx_disk *disk); /* for sentences: the folder */
-    void (*close)(struct nx_disk *disk);              /* nothing is under way */
+    /* Bytes that may still be written, as far as the disk can tell now; it promises none of them. */
+    uint64_t (*room)(const struct nx_disk *disk);
+    void (*close)(struct nx_disk *disk); /* nothing is under way */
 };
 
 static inline void nx_disk_submit(struct nx_disk *disk, struct nx_disk_request *request)

@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { PATH_BYTES = 4096 };
@@ -95,6 +96,14 @@ static const char *place(const struct nx_disk *disk)
     return ((const struct disk_file *)disk)->path;
 }
 
+static uint64_t room(const struct nx_disk *disk)
+{
+    struct statvfs s;
+    if (fstatvfs(((const struct disk_file *)disk)->folder.fd, &s) != 0)
+        return UINT64_MAX; /* a write will tell */
+    return (uint64_t)s.f_bavail * s.f_frsize;
+}
+
 static void close_disk(struct nx_disk *disk)
 {
     struct disk_file *d = (struct disk_file *)disk;
@@ -118,6 +127,7 @@ static const struct nx_disk_ops file_ops = {
     .wait = wait_finished,
     .fd = wake_fd,
     .place = place,
+    .room = room,
     .close = close_disk,
 };
 

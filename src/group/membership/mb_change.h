@@ -73,7 +73,7 @@ struct nx_change_facts {
     nx_rankset joins;     /* we lead: seats whose new owners are ready to come */
     nx_rankset cards; /* seats whose new owner we learnt in this view, each from one leader alone */
     nx_rankset
-        reborn;     /* suspected members that are known to be dead: their nodes ask to join again */
+        reborn; /* members that are known to be dead, once suspected: their nodes ask to join again */
     uint64_t held;  /* places of our shard's order that we hold */
     bool has_state; /* of our shard */
 };

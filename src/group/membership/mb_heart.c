@@ -138,6 +138,13 @@ static bool is_confirmed(const struct nx_heart *heart)
     return true;
 }
 
+/* It may be we who hear less and less, one member after the other: whom we keep we have to hear, so many that they are a
+ * majority. A doubtful one is heard again, or falls silent, too. */
+static bool is_certain(const struct nx_heart *heart)
+{
+    return is_majority(heart, heart->clique & ~heart->doubtful) && is_confirmed(heart);
+}
+
 /* In listening time. */
 static nx_ns judged_at(const struct nx_heart *heart)
 {
@@ -150,9 +157,9 @@ nx_rankset nx_heart_judge(struct nx_heart *heart, nx_rankset reachable, nx_ns no
     if (heart->timeout == 0)
         return 0;
     find_links(heart, reachable, now);
-    heart->clique =
-        nx_links_clique(heart->links, reachable, heart->self, doubtful(heart, reachable, now),
-                        (uint32_t)__builtin_popcountll(heart->members));
+    heart->doubtful = doubtful(heart, reachable, now);
+    heart->clique = nx_links_clique(heart->links, reachable, heart->self, heart->doubtful,
+                                    (uint32_t)__builtin_popcountll(heart->members));
     heart->isolated = heart->clique != reachable && !is_majority(heart, heart->clique);
     nx_rankset rest = reachable & ~heart->clique;
     if (!is_judge(heart))
@@ -163,7 +170,7 @@ nx_rankset nx_heart_judge(struct nx_heart *heart, nx_rankset reachable, nx_ns no
         heart->doomed_at = listened(heart, now);
     }
     heart->rivalled = heart->doomed && has_rival(heart, reachable);
-    bool holds = listened(heart, now) >= judged_at(heart) && is_confirmed(heart);
+    bool holds = listened(heart, now) >= judged_at(heart) && is_certain(heart);
     return holds ? heart->doomed : 0;
 }
 
@@ -183,7 +190,7 @@ nx_ns nx_heart_next(const struct nx_heart *heart, nx_rankset reachable)
     if (heart->timeout == 0)
         return NX_NEVER;
     nx_ns at = heart->beat_at;
-    if (heart->doomed && judged_at(heart) + heart->late < at && is_confirmed(heart))
+    if (heart->doomed && judged_at(heart) + heart->late < at && is_certain(heart))
         at = judged_at(heart) + heart->late;
     nx_rankset awaited =
         reachable & ~NX_RANK_BIT(heart->self) & ~(nx_rankset)heart->links[heart->self].unheard;

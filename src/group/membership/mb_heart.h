@@ -33,6 +33,7 @@ struct nx_heart {
     bool prompted;                         /* somebody's heart beat in this turn */
     nx_ns silent_at[NX_MEMBERS_MAX];       /* in listening time: from then on a member is unheard */
     struct nx_links links[NX_MEMBERS_MAX]; /* what each says, ours included */
+    nx_rankset doubtful;                   /* those whose second beat is overdue */
     nx_rankset clique;                     /* those with whom we can go on; at least ourselves */
     bool isolated;         /* they are no majority: nothing can be ordered until we hear more */
     nx_rankset doomed;     /* whom we found to be in the way since `doomed_at`, without a break */

@@ -212,6 +212,16 @@ static bool commit_own(struct nx_bulk *bulk, struct nx_bulk_own *own, uint64_t c
     return true;
 }
 
+bool nx_bulk_owes(const struct nx_bulk *bulk)
+{
+    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
+        enum nx_bulk_state state = bulk->own[__builtin_ctzll(left)].state;
+        if (state == NX_BULK_DRAINING || state == NX_BULK_ABORTING)
+            return true;
+    }
+    return false;
+}
+
 bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered)
 {
     bool moved = bulk->out.freed != consumed;

@@ -146,6 +146,9 @@ enum nx_status nx_bulk_put(struct nx_bulk *bulk, nx_stream stream, const void *b
                            size_t *taken);
 void nx_bulk_give_up(struct nx_bulk *bulk, nx_stream stream);
 
+/* Some of our messages have been handed over whole, or given up, and are neither in the order nor announced yet. */
+bool nx_bulk_owes(const struct nx_bulk *bulk);
+
 /* The live peers have consumed `consumed` bytes, and the shard's members have delivered `delivered`
  * places: frees the bytes, commits what has arrived everywhere, frees the slots of delivered ones,
  * and announces aborts that waited for room. True if something moved. */

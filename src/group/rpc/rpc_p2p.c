@@ -4,6 +4,11 @@
 
 static_assert(sizeof(struct nx_p2p_header) == 24, "the same at every member");
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, nx_vid since,
                  uint8_t *region, const struct nx_region_shape *shape, struct nx_asked *asked)
 {
@@ -13,8 +18,8 @@ void nx_p2p_init(struct nx_p2p *p2p, nx_rank self, uint32_t members_count, nx_vi
     p2p->asked = asked;
     p2p->opened = nx_stream_first(since);
     uint64_t ring_bytes = shape->p2p_ring_bytes;
-    p2p->fragment_bytes =
-        ring_bytes / 4 < NX_P2P_FRAGMENT_BYTES ? ring_bytes / 4 : NX_P2P_FRAGMENT_BYTES;
+    p2p->large_bytes = smaller(ring_bytes / 4, NX_P2P_LARGE_BYTES);
+    p2p->fragment_bytes = smaller(ring_bytes / 4, NX_P2P_FRAGMENT_BYTES);
     for (nx_rank r = 0; r < shape->members_max; r++) {
         nx_window_init(&p2p->out[r], region + nx_p2p_out_offset(shape, r), ring_bytes);
         nx_intake_init(&p2p->in[r], region + nx_p2p_in_offset(shape, r), ring_bytes);
@@ -39,7 +44,7 @@ void nx_p2p_take_seat(struct nx_p2p *p2p, nx_rank seat)
 
 static bool is_large(const struct nx_p2p *p2p, const struct nx_p2p_flow *flow)
 {
-    return flow->total > p2p->fragment_bytes;
+    return flow->total > p2p->large_bytes;
 }
 
 /* Whether there is room for a fragment of `len` bytes to come; *most is how many of them it may take. */

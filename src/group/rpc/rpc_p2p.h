@@ -27,7 +27,11 @@
 
 enum {
     NX_QUERIES_MAX = NX_STREAM_SLOTS, /* open at one asker, all peers together */
-    NX_P2P_FRAGMENT_BYTES = 64 << 10, /* a fragment's bytes at most, or a quarter of the ring */
+    NX_P2P_LARGE_BYTES =
+        64 << 10, /* a stream of more is large, or of more than a quarter of the ring */
+    /* A fragment's bytes at most, or a quarter of the ring: both ends spend a turn on each, which takes as long
+     * as the copying of 64 KiB does (docs/performance.md). */
+    NX_P2P_FRAGMENT_BYTES = 256 << 10,
     NX_P2P_CLAIM_TURNS = 16, /* how long a stream that found no room keeps its place in the queue */
 };
 
@@ -77,7 +81,7 @@ struct nx_p2p {
     uint64_t turn, opened;
     bool
         postponed; /* a write found room, but it is another stream's turn: the next turn may take it */
-    uint64_t fragment_bytes;
+    uint64_t large_bytes, fragment_bytes;
     struct nx_window out[NX_MEMBERS_MAX];
     struct nx_intake in[NX_MEMBERS_MAX];
     struct nx_p2p_claim claims[NX_MEMBERS_MAX];

@@ -85,6 +85,82 @@ static void give_shards(struct seats *seats, const struct nx_group_spec *spec, n
     }
 }
 
+/* Who comes with its shard's log has the state, if nobody else does; the order goes on after what that log holds. Returns who
+ * is left. */
+static nx_rankset seat_keepers(struct seats *seats, const struct nx_group_spec *spec,
+                               nx_rankset fresh, struct nx_view *next)
+{
+    nx_rankset others = fresh;
+    for (nx_rankset left = fresh; left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        struct nx_member *m = &next->members[r];
+        const struct nx_subgroup_spec *sub = &spec->subgroups[m->subgroup];
+        uint64_t keeps = m->keeps;
+        m->keeps = 0;
+        if (keeps == 0 || !sub->persistent || m->shard >= sub->num_shards ||
+            (seats->of[m->subgroup][m->shard] & ~next->stateless))
+            continue;
+        uint64_t *base = &next->base[m->subgroup][m->shard];
+        *base = keeps - 1 > *base ? keeps - 1 : *base;
+        seats->of[m->subgroup][m->shard] |= NX_RANK_BIT(r);
+        others &= ~NX_RANK_BIT(r);
+    }
+    return others;
+}
+
+static void add_keeper(struct nx_view *next, const struct nx_keeper *keeper)
+{
+    if (next->keepers_count == NX_KEEPERS_MAX)
+        return; /* its shard waits all the same, for the others */
+    next->keepers[next->keepers_count++] = *keeper;
+}
+
+static bool had_state(const struct nx_view *view, uint32_t g, uint32_t s)
+{
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
+        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+        if (m->subgroup == g && m->shard == s)
+            return true;
+    }
+    return false;
+}
+
+/* "Whoever was there in the last view in which anybody had the state." The base says that there was one, even if nothing was
+ * delivered before that view. */
+static void keep_shard(const struct nx_view *previous, uint32_t g, uint32_t s, struct nx_view *next)
+{
+    if (!had_state(previous, g, s)) {
+        for (uint32_t i = 0; i < previous->keepers_count; i++)
+            if (previous->keepers[i].subgroup == g && previous->keepers[i].shard == s)
+                add_keeper(next, &previous->keepers[i]);
+        return;
+    }
+    if (next->base[g][s] == 0)
+        next->base[g][s] = 1;
+    for (nx_rankset left = nx_view_ranks(previous); left; left &= left - 1) {
+        nx_rank r = (nx_rank)__builtin_ctzll(left);
+        const struct nx_member *m = &previous->members[r];
+        if (m->subgroup == g && m->shard == s)
+            add_keeper(next, &(struct nx_keeper){.node = m->node,
+                                                 .subgroup = g,
+                                                 .shard = s,
+                                                 .vid = previous->vid,
+                                                 .late = previous->stateless >> r & 1});
+    }
+}
+
+static void name_keepers(const struct seats *seats, const struct nx_view *previous,
+                         const struct nx_group_spec *spec, struct nx_view *next)
+{
+    next->keepers_count = 0;
+    memset(next->keepers, 0, sizeof next->keepers);
+    for (uint32_t g = 0; previous && g < spec->subgroups_count; g++)
+        for (uint32_t s = 0; spec->subgroups[g].persistent && s < spec->subgroups[g].num_shards;
+             s++)
+            if (!(seats->of[g][s] & ~next->stateless))
+                keep_shard(previous, g, s, next);
+}
+
 /* "A shard in which nobody has the state begins with the empty one, unless its members keep it on disk." */
 static nx_rankset begin_empty(const struct seats *seats, const struct nx_group_spec *spec,
                               struct nx_view *next)
@@ -125,9 +201,22 @@ nx_rankset nx_view_assign(const struct nx_view *previous, const struct nx_group_
             seats.of[member->subgroup][member->shard] |= NX_RANK_BIT(r);
     }
     next->stateless &= ~(spares | fresh);
+    fresh = seat_keepers(&seats, spec, fresh, next);
     give_shards(&seats, spec, spares, next);
     give_shards(&seats, spec, fresh, next);
+    name_keepers(&seats, previous, spec, next);
     return begin_empty(&seats, spec, next);
+}
+
+const struct nx_keeper *nx_view_keeper(const struct nx_view *view, nx_node node, uint32_t subgroup,
+                                       uint32_t shard)
+{
+    for (uint32_t i = 0; i < view->keepers_count; i++) {
+        const struct nx_keeper *k = &view->keepers[i];
+        if (k->node == node && k->subgroup == subgroup && k->shard == shard)
+            return k;
+    }
+    return NULL;
 }
 
 bool nx_layout_shard_of(const struct nx_layout *layout, uint32_t subgroup, nx_rank rank,

@@ -39,6 +39,9 @@ enum nx_status nx_view_check(const struct nx_view *view, uint32_t members_max,
     if (view->stateless & ~nx_view_ranks(view))
         return nx_err_set(err, NX_INVALID,
                           "a view in which those lack the state that are not there");
+    if (view->keepers_count > NX_KEEPERS_MAX)
+        return nx_err_set(err, NX_INVALID, "a view of %u keepers; expected at most %d",
+                          view->keepers_count, NX_KEEPERS_MAX);
     for (nx_rank r = 0; r < view->members_count; r++)
         if (!(view->vacant & NX_RANK_BIT(r)))
             NX_TRY(check_member(view, r, spec, err));

@@ -28,6 +28,7 @@ enum {
     NX_SUBGROUPS_MAX = 4, /* kinds of tier in one group */
     NX_SHARDS_MAX = 32,   /* in one subgroup */
     NX_SUBGROUP_NAME_BYTES = 32,
+    NX_KEEPERS_MAX = 32,
     NX_ADDRESS_BYTES = 64, /* a fabric address, opaque to the core */
 };
 
@@ -51,6 +52,18 @@ struct nx_member {
     uint32_t address_bytes;
     uint8_t address[NX_ADDRESS_BYTES]; /* where its fabric listens; opaque here */
     char host[48];                     /* its local_ip, for people and for clients' answers */
+    /* Of a card alone, 0 in a view: it comes to `shard` with a log of all that was acknowledged there, of so many places
+     * and one. */
+    uint64_t keeps;
+};
+
+/* No member: it was in a persistent shard in the last view in which anybody had its state, so its disk has that. */
+struct nx_keeper {
+    nx_node node;
+    uint32_t subgroup, shard;
+    nx_vid vid; /* that view */
+    bool
+        late; /* it lacked the state as that view began: its log counts if it goes on into that view */
 };
 
 struct nx_view {
@@ -64,6 +77,8 @@ struct nx_view {
                                history */
     nx_rankset stateless;   /* members that lack their shard's state at the view's start */
     struct nx_member members[NX_MEMBERS_MAX]; /* in rank order */
+    uint32_t keepers_count; /* of shards that are on disks and in which no member has the state */
+    struct nx_keeper keepers[NX_KEEPERS_MAX];
     /* Places of each shard's order that earlier views delivered: seq of the view's first place. */
     uint64_t base[NX_SUBGROUPS_MAX][NX_SHARDS_MAX];
 };
@@ -103,12 +118,17 @@ void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *s
 /* Gives shards to the members of `next` that have none: `previous` says who goes on (the same node at the same rank)
  * and keeps its shard, or stays a spare; NULL: nobody. Spares first, then those who come, each into the first shard
  * below min_nodes, else into the smallest below max_nodes. Sets `since` of who comes. `next->stateless` says who of
- * those that go on lacks the state; whoever is new in a shard is added to it. A shard in which nobody has the state
- * begins with the empty one, unless its members keep it on disk. Returns the members of which that is true though their shard had delivered messages: its
+ * those that go on lacks the state; whoever is new in a shard is added to it, unless its card says that its log is the shard's
+ * (`keeps`) and nobody else there has the state. A shard in which nobody has the state
+ * begins with the empty one, unless its members keep it on disk: then `next->keepers` says whose disks those are. Returns the members of which that is true though their shard had delivered messages: its
  * state is lost.
  * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
 nx_rankset nx_view_assign(const struct nx_view *previous, const struct nx_group_spec *spec,
                           struct nx_view *next);
+
+/* The node as a keeper of this shard, which no member has the state of, or NULL. */
+const struct nx_keeper *nx_view_keeper(const struct nx_view *view, nx_node node, uint32_t subgroup,
+                                       uint32_t shard);
 
 /* The members of a view: the occupied ranks. */
 static inline nx_rankset nx_view_ranks(const struct nx_view *view)
