@@ -3,8 +3,8 @@
 
 tritonclient comes from PyPI into an environment of its own, made once under the temporary folder; where it cannot be had the
 tests that need it say SKIP. The KServe SDK brings half a gigabyte of other packages: it is asked where NEXUS_KSERVE_VENV names an
-environment with it (python3 -m venv DIR && DIR/bin/pip install kserve); perf_analyzer, which tritonclient 2.41 carries and which wants libb64 and CUDA's
-runtime library, where NEXUS_PERF_ANALYZER names it.
+environment with it (python3 -m venv DIR && DIR/bin/pip install kserve); perf_analyzer, which tritonclient 2.41
+carries and which wants libb64 and CUDA's runtime library, where NEXUS_PERF_ANALYZER names it.
 """
 
 import json
