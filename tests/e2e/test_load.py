@@ -94,7 +94,8 @@ class Load(harness.GroupCase):
     def test_what_the_command_refuses(self):
         for args in ((), ("--api", "ping"), ("--api", "soap", "--rate", "1"), ("--api", "ping", "--rate", "0"),
                      ("--api", "mms", "--rate", "1"), ("--api", "ping", "--rate", "1", "--clients", "1"),
-                     ("--api", "ping", "--clients", "4", "--connections", "2"), ("--api", "ping", "--rate", "1", "--header", "x"), ("--api", "ping", "--rate", "1", "--ca", "/no")):
+                     ("--api", "ping", "--clients", "4", "--connections", "2"),
+                     ("--api", "ping", "--rate", "1", "--header", "x"), ("--api", "ping", "--rate", "1", "--ca", "/no")):
             done = subprocess.run([BENCH, "serve", self.group.address(), *args], capture_output=True, text=True,
                                   timeout=harness.WAIT_S)
             self.assertEqual(done.returncode, 2, args)

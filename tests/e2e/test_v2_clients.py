@@ -3,7 +3,8 @@
 
 tritonclient comes from PyPI into an environment of its own, made once under the temporary folder; where it cannot be had the
 tests that need it say SKIP. The KServe SDK brings half a gigabyte of other packages: it is asked where NEXUS_KSERVE_VENV names an
-environment with it (python3 -m venv DIR && DIR/bin/pip install kserve).
+environment with it (python3 -m venv DIR && DIR/bin/pip install kserve); perf_analyzer, which tritonclient 2.41
+carries and which wants libb64 and CUDA's runtime library, where NEXUS_PERF_ANALYZER names it.
 """
 
 import json
@@ -83,6 +84,17 @@ class Triton(HttpCase):
             print("SKIP: the KServe SDK is only asked where NEXUS_KSERVE_VENV names an environment that has it")
             self.skipTest("SKIP: no NEXUS_KSERVE_VENV")
         self.tell(wire, "kserve_story.py", os.path.join(folder, "bin", "python"))
+
+    def test_by_perf_analyzer(self):
+        command = os.environ.get("NEXUS_PERF_ANALYZER")
+        if not command:
+            print("SKIP: perf_analyzer is only asked where NEXUS_PERF_ANALYZER names it")
+            self.skipTest("SKIP: no NEXUS_PERF_ANALYZER")
+        for wire in ("grpc", "http"):
+            done = subprocess.run([command, "-m", "1", "-u", self.group.address(), "-i", wire, "--shape", "data:3,224,224",
+                                   "--measurement-mode", "count_windows", "--measurement-request-count", "20", "-s", "1000",
+                                   "-r", "3"], capture_output=True, text=True, timeout=6 * harness.WAIT_S)
+            self.assertRegex(done.stdout, r"throughput: [1-9]", done.stdout + done.stderr)
 
     def test_by_kserve_and_http(self):
         self.tell_kserve("http")
