@@ -253,8 +253,13 @@ static void a_proof_waits_for_the_suspicion(void **state)
     assert_int_equal(wire_admit(wire, 0, 0, 2), NX_EXISTS);
     wire_run(wire);
     assert_int_equal(nx_core_change_state(wire->cores[0]), NX_CHANGE_STEADY);
+    wire->now = 1000;
+    wire->trace_len = 0;
     wire_kill(wire, 1);
     wire_run(wire);
+    /* W1: what is sent when the loss is told is of the old view, so the new one is a turn later */
+    assert_true(wire_expect(wire, "[1010] n0 > lost n1: killed\n"
+                                  "[1020] n0 > view 2 of members 1\n"));
     assert_int_equal(nx_core_view(wire->cores[0])->vid, 2);
     assert_int_equal(nx_view_ranks(nx_core_view(wire->cores[0])), 1);
     wire_close(wire);

@@ -126,6 +126,15 @@ static bool leavers_are_told(const struct nx_core *core)
     return true;
 }
 
+/* Who is told of a loss may send inside that upcall: the next view is not there before it is told, too. */
+static bool tells_of_loss(const struct nx_update *update)
+{
+    for (uint32_t i = 0; i < update->upcalls_count; i++)
+        if (update->upcalls[i].type == NX_UP_MEMBER_DOWN)
+            return true;
+    return false;
+}
+
 static bool may_install(const struct nx_core *core, const struct nx_update *update)
 {
     const struct nx_change *change = &core->change;
@@ -134,7 +143,7 @@ static bool may_install(const struct nx_core *core, const struct nx_update *upda
     if (core->mc.trimming && core->mc.delivered < nx_core_trim(core))
         return false;
     return leavers_are_told(core) && !(core->suspect.unreported & change->decided) &&
-           update->upcalls_count < NX_UPCALLS_PER_STEP;
+           !tells_of_loss(update) && update->upcalls_count < NX_UPCALLS_PER_STEP;
 }
 
 /* "Whoever accepted C has seen the counts of all who go on": of every shard, so all know where each one's order goes on.
