@@ -341,7 +341,7 @@ static void another_version_is_named(void **state)
     p.said[1].bytes[NX_BOOT_HEAD_BYTES + 4] = 9;
     assert_int_equal(give(&p.joiner, &p.said[1], NULL), NX_DENIED);
     assert_string_equal(err.text,
-                        "the leader speaks version 9 of the bootstrap protocol, this node 2");
+                        "the leader speaks version 9 of the bootstrap protocol, this node 3");
 }
 
 static void another_secret_is_refused_by_both(void **state)
