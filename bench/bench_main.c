@@ -1,8 +1,12 @@
 /* nexus-bench MODE [options]: a table of modes, and their options. */
 #include "bench/bench.h"
 #ifdef NX_BENCH_INFER
+#include "bench/bench_batcher.h"
 #include "bench/bench_infer.h"
+#endif
+#ifdef NX_BENCH_SERVE
 #include "bench/bench_serve.h"
+#include "bench/bench_upload.h"
 #endif
 
 #include <getopt.h>
@@ -14,7 +18,11 @@ static const char usage[] =
     "usage: nexus-bench raw|multicast|bulk|p2p|idle|silence|kill|ready|hogged [options]\n"
 #ifdef NX_BENCH_INFER
     "       nexus-bench infer …\n"
-    "       nexus-bench serve …\n"
+    "       nexus-bench batcher …\n"
+#endif
+#ifdef NX_BENCH_SERVE
+    "       nexus-bench serve HOST:PORT … (a load on running nodes)\n"
+    "       nexus-bench upload …\n"
 #endif
     "  --nodes N      processes, 2 to 32                       (3; p2p, idle: 2; ready: 6)\n"
     "  --size B       bytes of a message, query or transfer    (100; bulk: 100000000)\n"
@@ -130,8 +138,14 @@ int main(int argc, char **argv)
 #ifdef NX_BENCH_INFER
     if (strcmp(argv[1], "infer") == 0)
         return nx_bench_infer(argc - 1, argv + 1);
+    if (strcmp(argv[1], "batcher") == 0)
+        return nx_bench_batcher(argc - 1, argv + 1);
+#endif
+#ifdef NX_BENCH_SERVE
     if (strcmp(argv[1], "serve") == 0)
         return nx_bench_serve(argc - 1, argv + 1);
+    if (strcmp(argv[1], "upload") == 0)
+        return nx_bench_upload(argc - 1, argv + 1);
 #endif
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[1], modes[i].name) == 0)

@@ -1,408 +1,350 @@
-/* How many photos are answered in time when more come than can be served?
+/* What do clients of a running node see?
  *
- *   nexus-bench serve --synset FILE --symbol FILE --params FILE [--photo FILE] [--recipe NAME] [--backend NAME]
- *                     [--threads N] [--batch-max N] [--deadline-ms N] [--seconds S] [--loads 50,100,200]
+ *   nexus-bench serve HOST:PORT[,HOST:PORT…] --api NAME [options]; `usage` below has them all
  *
- * An open loop: photos come when a Poisson process says so, whatever became of those before, at given percentages of
- * what the model's profile promises. They go through the categorizer's own device and batcher: prepared side by side
- * (the photo is decoded for each; without one a pattern is copied), batched, run. In time means: the answer is in the
- * loop thread's hands before the deadline. */
+ * Open loop (--rate): requests are due by a Poisson process, and latencies count from then. A generator that waits for an
+ * answer before it asks again leaves out just the requests that would have been slow; "from sent" shows what it would
+ * have reported. Closed loop (--clients): "corrected" adds what the clients would have asked meanwhile. */
 #include "bench/bench_serve.h"
 
-#include "categorizer/device.h"
-#include "categorizer/served.h"
+#include "bench/load/load_report.h"
 #include "common/arena.h"
-#include "common/prng.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <math.h>
-#include <poll.h>
+#include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
-enum { LOADS_MAX = 16, JOBS_MAX = 4096, SAMPLES_MAX = 1 << 20 };
-
-struct serve_options {
-    const char *synset, *symbol, *params, *photo, *recipe, *backend;
-    uint32_t threads, batch_max, deadline_ms, loads[LOADS_MAX], loads_count;
-    double seconds;
+enum {
+    HOST_BYTES = 256,
+    REPORT_BYTES_MAX = 1 << 20,
+    CONNECTIONS_MAX = 60000,
+    STREAMS_MAX = 1000,
+    ELEMENTS_MAX = 16 << 20
 };
 
-struct bench_file {
-    uint8_t *bytes;
-    size_t len;
+static const char usage[] =
+    "usage: nexus-bench serve HOST:PORT[,HOST:PORT…] --api NAME (--rate R | --clients N) "
+    "[options]\n"
+    "  --api NAME        %s\n"
+    "  --rate R          open loop: so many requests per second, Poisson\n"
+    "  --clients N       closed loop: N clients, each asks again when it is answered\n"
+    "  --seconds S       of measurement                             (5)\n"
+    "  --warmup S        before it, not counted                     (0.5)\n"
+    "  --timeout-ms T    for one answer                             (10000)\n"
+    "  --connections C   over all nodes and threads                 (closed loop: N; open: 32)\n"
+    "  --streams S       calls at once on a gRPC connection         (100; closed loop: 1)\n"
+    "  --threads T       that send                                  (1)\n"
+    "  --model M         tag or name; --photo FILE, --input NAME    (input: data)\n"
+    "  --tensor D[,D…]   for v2-*: FP32 zeros of that shape, in place of a photo\n"
+    "  --header 'N: V'   beside the API's own, up to 8\n"
+    "  --tls             --ca FILE to verify the server, --cert FILE --key FILE to be verified\n"
+    "  --seed N          of the arrivals                            (1)\n"
+    "  --json            one JSON object instead of text\n";
+
+struct serve {
+    struct load_options options;
+    struct load_ask ask;
+    struct load_tls_files files;
+    const char *nodes, *photo;
+    char hosts[LOAD_TARGETS_MAX][HOST_BYTES];
+    double seconds, warmup, timeout_ms;
+    unsigned headers_count;
+    bool tls, json;
 };
 
-/* A photo on its way. */
-struct photo_job {
-    struct nx_device_job job; /* first */
-    struct photo_job *next_free;
-    struct bench *bench;
-    float *tensor;
-    struct nx_answer answer;
-};
-
-struct bench {
-    struct serve_options options;
-    struct bench_file photo;
-    struct nx_served *served;
-    struct nx_lane lane;
-    struct nx_device *device;
-    int bell;
-    struct photo_job *jobs, *free_jobs;
-    uint32_t under_way;
-};
-
-struct outcome {
-    double offered;
-    uint32_t asked, in_time, late, refused, given_up;
-    uint32_t samples_count;
-    float *samples_ms; /* of those in time */
-    struct nx_device_figures figures;
-    nx_ns took;
-};
-
-static bool read_whole(const char *path, struct bench_file *file)
+static int complain(const char *text)
 {
-    FILE *f = fopen(path, "rb");
-    long len = -1;
-    if (f && fseek(f, 0, SEEK_END) == 0)
-        len = ftell(f);
-    file->bytes = len > 0 ? malloc((size_t)len) : NULL;
-    file->len = len > 0 ? (size_t)len : 0;
-    bool read = file->bytes && fseek(f, 0, SEEK_SET) == 0 &&
-                fread(file->bytes, 1, file->len, f) == file->len;
-    if (f)
-        fclose(f);
-    if (!read)
-        fprintf(stderr, "nexus-bench serve: cannot read %s\n", path);
-    return read;
+    fprintf(stderr, "nexus-bench serve: %s\n", text);
+    return 2;
 }
 
-/* --- the device's callbacks --------------------------------------------------------------------------- */
-
-static enum nx_status prepare(struct nx_device_job *job, struct nx_err *err)
-{
-    struct photo_job *p = (struct photo_job *)job;
-    const struct bench *b = p->bench;
-    size_t floats = nx_served_facts(b->served)->tensor_bytes / sizeof(float);
-    if (b->photo.bytes)
-        return nx_served_prepare(b->served, b->photo.bytes, b->photo.len, p->tensor, err);
-    for (size_t i = 0; i < floats; i++)
-        p->tensor[i] = (float)(i * 2654435761u % 1024) / 1024;
-    return NX_OK;
-}
-
-static void run(struct nx_device_job *const *jobs, uint32_t count)
-{
-    static const struct nx_want plain;
-    struct nx_served_photo photos[NX_BATCH_ITEMS_MAX];
-    uint8_t *payload = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        struct photo_job *p = (struct photo_job *)jobs[i];
-        photos[i] = (struct nx_served_photo){p->tensor, &plain, &p->answer, &payload};
-    }
-    nx_served_run(((struct photo_job *)jobs[0])->bench->served, photos, count);
-}
-
-static const struct nx_device_ops ops = {.prepare = prepare, .run = run};
-
-/* --- one load ------------------------------------------------------------------------------------------- */
-
-static bool make_jobs(struct bench *b)
-{
-    b->jobs = nx_calloc(JOBS_MAX, sizeof *b->jobs);
-    for (int i = 0; b->jobs && i < JOBS_MAX; i++) {
-        b->jobs[i].next_free = b->free_jobs;
-        b->free_jobs = &b->jobs[i];
-    }
-    return b->jobs != NULL;
-}
-
-static void give_back(struct bench *b, struct photo_job *p)
-{
-    free(p->tensor);
-    p->tensor = NULL;
-    p->next_free = b->free_jobs;
-    b->free_jobs = p;
-}
-
-static void ask(struct bench *b, struct outcome *o, nx_ns now)
-{
-    struct nx_err err;
-    struct photo_job *p = b->free_jobs;
-    o->asked++;
-    if (!p) {
-        o->refused++;
-        return;
-    }
-    b->free_jobs = p->next_free;
-    *p = (struct photo_job){.bench = b, .job.ops = &ops};
-    p->job.item.deadline_ns = now + (nx_ns)b->options.deadline_ms * NX_MS;
-    p->job.item.bytes = nx_served_facts(b->served)->tensor_bytes;
-    p->tensor = malloc(p->job.item.bytes);
-    if (p->tensor && nx_device_submit(b->device, &b->lane, &p->job, now, &err) == NX_OK) {
-        b->under_way++;
-    } else {
-        o->refused++;
-        give_back(b, p);
-    }
-}
-
-static void take_answers(struct bench *b, struct outcome *o)
-{
-    struct nx_device_job *job;
-    uint64_t rung;
-    ssize_t n = read(b->bell, &rung, sizeof rung);
-    (void)n;
-    while ((job = nx_device_finished(b->device))) {
-        struct photo_job *p = (struct photo_job *)job;
-        nx_ns now = nx_clock_now();
-        b->under_way--;
-        if (job->err.status != NX_OK) {
-            o->given_up++;
-        } else if (now <= job->item.deadline_ns) {
-            o->in_time++;
-            if (o->samples_count < SAMPLES_MAX)
-                o->samples_ms[o->samples_count++] = (float)(now - job->item.arrived_ns) / NX_MS;
-        } else {
-            o->late++;
-        }
-        give_back(b, p);
-    }
-}
-
-static void sleep_until(const struct bench *b, nx_ns until)
-{
-    nx_ns left = until - nx_clock_now();
-    struct pollfd p = {.fd = b->bell, .events = POLLIN};
-    struct timespec t = {.tv_sec = left / NX_SEC, .tv_nsec = left % NX_SEC};
-    if (left > 0)
-        (void)ppoll(&p, 1, &t, NULL);
-}
-
-static void offer(struct bench *b, double per_second, struct outcome *o)
-{
-    struct nx_prng prng;
-    nx_prng_init(&prng, 7);
-    nx_ns start = nx_clock_now(), end = start + (nx_ns)(b->options.seconds * (double)NX_SEC);
-    struct nx_device_figures before = nx_device_figures(b->device);
-    for (nx_ns next = start; next < end;) {
-        sleep_until(b, next);
-        take_answers(b, o);
-        for (nx_ns now = nx_clock_now(); next <= now && next < end;) {
-            ask(b, o, now);
-            next += (nx_ns)(-log(1 - nx_prng_unit(&prng)) / per_second * (double)NX_SEC);
-        }
-    }
-    o->took = nx_clock_now() - start;
-    while (b->under_way > 0) {
-        sleep_until(b, nx_clock_now() + 100 * NX_MS);
-        take_answers(b, o);
-    }
-    o->figures = nx_device_figures(b->device);
-    o->figures.batches -= before.batches;
-    o->figures.photos -= before.photos;
-    o->figures.busy_ns -= before.busy_ns;
-    o->offered = per_second;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile(const struct outcome *o, double q)
-{
-    return o->samples_count ? (double)o->samples_ms[(size_t)(q * (o->samples_count - 1))] : 0;
-}
-
-static double goodput(const struct outcome *o)
-{
-    return o->in_time * (double)NX_SEC / (double)o->took;
-}
-
-static void print_row(struct outcome *o, uint32_t load, double peak)
-{
-    qsort(o->samples_ms, o->samples_count, sizeof *o->samples_ms, ascending);
-    printf("%5u %% %10.1f %10.1f %8.1f %% %7u %8u %9u %7.2f %8.1f %8.1f %7.0f %%\n", load,
-           o->offered, goodput(o), 100 * goodput(o) / peak, o->late, o->refused, o->given_up,
-           o->figures.batches ? (double)o->figures.photos / (double)o->figures.batches : 0,
-           quantile(o, 0.5), quantile(o, 0.99), 100 * (double)o->figures.busy_ns / (double)o->took);
-}
-
-static bool bench_loads(struct bench *b)
-{
-    const struct nx_profile *profile = &nx_served_facts(b->served)->profile;
-    uint32_t best = nx_profile_best(profile);
-    double capacity = best * (double)NX_SEC / (double)nx_profile_mean(profile, best), peak = 0;
-    struct outcome outcomes[LOADS_MAX] = {0};
-    char machine[NX_PROFILE_TEXT_BYTES];
-    nx_profile_machine(machine);
-    printf("machine     %s, %ld processors online\nmodel       %s on %s, %u threads\n"
-           "profile     best batch %u of at most %u: %.1f photos per second\n"
-           "deadline    %u ms; Poisson arrivals, %.1f s each\n",
-           machine, sysconf(_SC_NPROCESSORS_ONLN), b->options.symbol,
-           nx_served_facts(b->served)->backend, b->options.threads, best, b->options.batch_max,
-           capacity, b->options.deadline_ms, b->options.seconds);
-    for (uint32_t i = 0; i < b->options.loads_count; i++) {
-        outcomes[i].samples_ms = nx_calloc(SAMPLES_MAX, sizeof(float));
-        if (!outcomes[i].samples_ms)
-            return false;
-        offer(b, capacity * b->options.loads[i] / 100, &outcomes[i]);
-        peak = fmax(peak, goodput(&outcomes[i]));
-    }
-    printf("   load    offered    in time  of peak      late  refused  given up   batch   p50 ms   "
-           "p99 ms  device\n");
-    for (uint32_t i = 0; i < b->options.loads_count; i++) {
-        print_row(&outcomes[i], b->options.loads[i], peak);
-        free(outcomes[i].samples_ms);
-    }
-    return true;
-}
-
-/* --- options ---------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------------- */
 
 static bool parse_number(const char *text, double low, double high, double *value)
 {
     char *end;
     *value = strtod(text, &end);
-    return end != text && *end == 0 && *value >= low && *value <= high;
+    return end != text && *end == '\0' && *value >= low && *value <= high;
 }
 
-static bool parse_loads(struct serve_options *o, const char *text)
+static bool parse_count(const char *text, unsigned high, unsigned *value)
 {
-    char *end;
-    for (o->loads_count = 0; o->loads_count < LOADS_MAX; text = end + 1) {
-        unsigned long v = strtoul(text, &end, 10);
-        if (end == text || v < 1 || v > 10000)
+    double v;
+    if (!parse_number(text, 1, high, &v))
+        return false;
+    *value = (unsigned)v;
+    return true;
+}
+
+enum {
+    OPT_API = 1,
+    OPT_RATE,
+    OPT_CLIENTS,
+    OPT_SECONDS,
+    OPT_WARMUP,
+    OPT_TIMEOUT,
+    OPT_CONNECTIONS,
+    OPT_STREAMS,
+    OPT_THREADS,
+    OPT_MODEL,
+    OPT_PHOTO,
+    OPT_INPUT,
+    OPT_TENSOR,
+    OPT_HEADER,
+    OPT_TLS,
+    OPT_CA,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_SEED,
+    OPT_JSON
+};
+
+static bool add_header(struct serve *s, const char *header)
+{
+    if (s->headers_count == LOAD_HEADERS_MAX)
+        return false;
+    s->ask.headers[s->headers_count++] = header;
+    return true;
+}
+
+static bool parse_shape(const char *text, struct load_ask *ask)
+{
+    uint64_t elements = 1;
+    for (ask->rank = 0; ask->rank < LOAD_RANK_MAX; text++) {
+        char *end;
+        unsigned long d = strtoul(text, &end, 10);
+        elements *= d;
+        if (end == text || d < 1 || d > ELEMENTS_MAX || elements > ELEMENTS_MAX)
             return false;
-        o->loads[o->loads_count++] = (uint32_t)v;
+        ask->dims[ask->rank++] = (uint32_t)d;
+        text = end;
         if (*end != ',')
             return *end == 0;
     }
     return false;
 }
 
-static bool apply(struct serve_options *o, int option, const char *arg)
+static bool apply_load(struct serve *s, int option, const char *arg)
 {
+    struct load_options *o = &s->options;
     double v;
     switch (option) {
-    case 'y': o->synset = arg; return true;
-    case 's': o->symbol = arg; return true;
-    case 'p': o->params = arg; return true;
-    case 'j': o->photo = arg; return true;
-    case 'r': o->recipe = arg; return true;
-    case 'b': o->backend = arg; return true;
-    case 't': return parse_number(arg, 1, 256, &v) && (o->threads = (uint32_t)v, true);
-    case 'n': return parse_number(arg, 1, 256, &v) && (o->batch_max = (uint32_t)v, true);
-    case 'd': return parse_number(arg, 1, 1e6, &v) && (o->deadline_ms = (uint32_t)v, true);
-    case 'k': return parse_number(arg, 0.1, 600, &o->seconds);
-    case 'l': return parse_loads(o, arg);
+    case OPT_RATE: return parse_number(arg, 0.01, 1e7, &o->rate);
+    case OPT_CLIENTS: return parse_count(arg, CONNECTIONS_MAX, &o->clients);
+    case OPT_SECONDS: return parse_number(arg, 0.05, 86400, &s->seconds);
+    case OPT_WARMUP: return parse_number(arg, 0, 3600, &s->warmup);
+    case OPT_TIMEOUT: return parse_number(arg, 1, 3600000, &s->timeout_ms);
+    case OPT_CONNECTIONS: return parse_count(arg, CONNECTIONS_MAX, &o->connections);
+    case OPT_STREAMS: return parse_count(arg, STREAMS_MAX, &o->streams);
+    case OPT_THREADS: return parse_count(arg, LOAD_THREADS_MAX, &o->threads);
+    case OPT_SEED: return parse_number(arg, 0, 1e15, &v) && (o->seed = (uint64_t)v, true);
     default: return false;
     }
 }
 
-static bool parse_options(int argc, char **argv, struct serve_options *o)
+static bool apply(struct serve *s, int option, const char *arg)
+{
+    switch (option) {
+    case OPT_API: s->ask.api = arg; return true;
+    case OPT_MODEL: s->ask.model = arg; return true;
+    case OPT_PHOTO: s->photo = arg; return true;
+    case OPT_INPUT: s->ask.input = arg; return true;
+    case OPT_TENSOR: return parse_shape(arg, &s->ask);
+    case OPT_HEADER: return add_header(s, arg);
+    case OPT_TLS: s->tls = true; return true;
+    case OPT_CA: s->files.ca = arg; return s->tls = true;
+    case OPT_CERT: s->files.cert = arg; return s->tls = true;
+    case OPT_KEY: s->files.key = arg; return s->tls = true;
+    case OPT_JSON: s->json = true; return true;
+    default: return apply_load(s, option, arg);
+    }
+}
+
+static bool parse_options(struct serve *s, int argc, char **argv)
 {
     static const struct option table[] = {
-        {"synset", 1, NULL, 'y'},  {"symbol", 1, NULL, 's'},    {"params", 1, NULL, 'p'},
-        {"photo", 1, NULL, 'j'},   {"recipe", 1, NULL, 'r'},    {"backend", 1, NULL, 'b'},
-        {"threads", 1, NULL, 't'}, {"batch-max", 1, NULL, 'n'}, {"deadline-ms", 1, NULL, 'd'},
-        {"seconds", 1, NULL, 'k'}, {"loads", 1, NULL, 'l'},     {NULL, 0, NULL, 0},
+        {"api", 1, NULL, OPT_API},
+        {"rate", 1, NULL, OPT_RATE},
+        {"clients", 1, NULL, OPT_CLIENTS},
+        {"seconds", 1, NULL, OPT_SECONDS},
+        {"warmup", 1, NULL, OPT_WARMUP},
+        {"timeout-ms", 1, NULL, OPT_TIMEOUT},
+        {"connections", 1, NULL, OPT_CONNECTIONS},
+        {"streams", 1, NULL, OPT_STREAMS},
+        {"threads", 1, NULL, OPT_THREADS},
+        {"model", 1, NULL, OPT_MODEL},
+        {"photo", 1, NULL, OPT_PHOTO},
+        {"input", 1, NULL, OPT_INPUT},
+        {"tensor", 1, NULL, OPT_TENSOR},
+        {"header", 1, NULL, OPT_HEADER},
+        {"tls", 0, NULL, OPT_TLS},
+        {"ca", 1, NULL, OPT_CA},
+        {"cert", 1, NULL, OPT_CERT},
+        {"key", 1, NULL, OPT_KEY},
+        {"seed", 1, NULL, OPT_SEED},
+        {"json", 0, NULL, OPT_JSON},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
-        if (!apply(o, option, optarg))
+        if (!apply(s, option, optarg))
             return false;
-    return optind == argc && o->synset && o->symbol && o->params;
+    if (optind + 1 == argc)
+        s->nodes = argv[optind];
+    return s->nodes && s->ask.api && (s->options.rate > 0) != (s->options.clients > 0);
 }
 
-static bool open_served(struct bench *b, struct nx_budget *budget)
+/* --- preparations ----------------------------------------------------------------------------------- */
+
+static bool read_photo(struct serve *s, struct nx_err *err)
 {
-    const struct serve_options *o = &b->options;
-    struct bench_file files[3];
-    struct nx_digest digest;
-    struct nx_err err = {0};
-    if (!read_whole(o->synset, &files[0]) || !read_whole(o->symbol, &files[1]) ||
-        !read_whole(o->params, &files[2]))
-        return false;
-    struct nx_request_head head = {.op = NX_REQUEST_INSTALL,
-                                   .format = NX_FORMAT_MXNET,
-                                   .synset_bytes = files[0].len,
-                                   .symbol_bytes = files[1].len,
-                                   .params_bytes = files[2].len,
-                                   .recipe_bytes = (uint32_t)strlen(o->recipe)};
-    memcpy(head.recipe, o->recipe, head.recipe_bytes);
-    uint8_t *body = malloc(files[0].len + files[1].len + files[2].len), *at = body;
-    for (int i = 0; i < 3 && body; i++) {
-        memcpy(at, files[i].bytes, files[i].len);
-        at += files[i].len;
-        free(files[i].bytes);
+    FILE *f = fopen(s->photo, "rbe");
+    long len = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    uint8_t *bytes = len > 0 ? malloc((size_t)len) : NULL;
+    bool fine = bytes && fseek(f, 0, SEEK_SET) == 0 && fread(bytes, (size_t)len, 1, f) == 1;
+    if (f)
+        fclose(f);
+    s->ask.photo = bytes;
+    s->ask.photo_bytes = fine ? (size_t)len : 0;
+    if (!fine)
+        nx_err_set(err, NX_IO, "cannot read %s", s->photo);
+    return fine;
+}
+
+static enum nx_status find_address(const char *node, struct load_target *target, struct nx_err *err)
+{
+    char host[HOST_BYTES];
+    const char *colon = strrchr(node, ':');
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    if (!colon || colon == node || (size_t)(colon - node) >= sizeof host)
+        return nx_err_set(err, NX_INVALID, "node \"%s\": expected HOST:PORT", node);
+    bool brackets = node[0] == '[' && colon[-1] == ']';
+    snprintf(host, sizeof host, "%.*s", (int)(colon - node) - 2 * brackets, node + brackets);
+    int failed = getaddrinfo(host, colon + 1, &hints, &found);
+    if (failed)
+        return nx_err_set(err, NX_INVALID, "node \"%s\": %s", node, gai_strerror(failed));
+    memcpy(&target->address, found->ai_addr, found->ai_addrlen);
+    target->len = found->ai_addrlen;
+    freeaddrinfo(found);
+    return NX_OK;
+}
+
+static enum nx_status add_targets(struct serve *s, struct nx_err *err)
+{
+    for (const char *at = s->nodes; *at;) {
+        size_t len = strcspn(at, ",");
+        unsigned i = s->options.targets_count;
+        if (i == LOAD_TARGETS_MAX || len >= HOST_BYTES)
+            return nx_err_set(err, NX_INVALID, "nodes: expected at most %d of them",
+                              LOAD_TARGETS_MAX);
+        snprintf(s->hosts[i], HOST_BYTES, "%.*s", (int)len, at);
+        NX_TRY(find_address(s->hosts[i], &s->options.targets[i], err));
+        s->ask.host = s->hosts[i];
+        NX_TRY(load_api_make(&s->ask, &s->options.targets[i].request, err));
+        s->options.targets_count++;
+        at += len + (at[len] == ',');
     }
-    struct nx_served_options options = {.backend = o->backend,
-                                        .threads = o->threads,
-                                        .batch_max = o->batch_max,
-                                        .budget = budget,
-                                        .profiles = ""};
-    bool opened = body && nx_served_open(&head, body, &options, &b->served, &digest, &err) == NX_OK;
-    if (!opened)
-        fprintf(stderr, "nexus-bench serve: %s\n", err.text);
-    free(body);
-    return opened;
+    return NX_OK;
 }
 
-static bool open_bench(struct bench *b, struct nx_budget *budget)
+static void set_defaults(struct serve *s)
+{
+    struct load_options *o = &s->options;
+    bool open = o->rate > 0, grpc = o->targets[0].request.grpc;
+    if (!o->connections)
+        o->connections = open ? 32 : o->clients;
+    if (o->threads > o->connections)
+        o->threads = o->connections;
+    if (!o->streams)
+        o->streams = open ? 100 : (o->clients + o->connections - 1) / o->connections;
+    if (!grpc)
+        o->streams = 1;
+    o->duration = (nx_ns)(s->seconds * (double)NX_SEC);
+    o->warmup = (nx_ns)(s->warmup * (double)NX_SEC);
+    o->timeout = (nx_ns)(s->timeout_ms * (double)NX_MS);
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum nx_status check_room(const struct load_options *o, struct nx_err *err)
+{
+    if ((uint64_t)o->connections * o->streams >= o->clients)
+        return NX_OK;
+    return nx_err_set(err, NX_INVALID,
+                      "%u clients: expected at most %u, since %u connections carry %u calls each",
+                      o->clients, o->connections * o->streams, o->connections, o->streams);
+}
+
+static enum nx_status prepare(struct serve *s, struct nx_err *err)
+{
+    if (s->photo && !read_photo(s, err))
+        return err->status;
+    NX_TRY(add_targets(s, err));
+    set_defaults(s);
+    NX_TRY(check_room(&s->options, err));
+    if (s->tls)
+        NX_TRY(load_tls_open(&s->files, s->options.targets[0].request.grpc, &s->options.tls, err));
+    return NX_OK;
+}
+
+/* --- the mode --------------------------------------------------------------------------------------- */
+
+static void print_report(const struct serve *s, const struct load_result *result)
+{
+    struct load_about about = {s->ask.api, s->nodes, s->options.targets[0].request.len};
+    struct nx_text text;
+    nx_text_init(&text, REPORT_BYTES_MAX);
+    (s->json ? load_report_json : load_report_text)(&about, &s->options, result, &text);
+    fputs(text.at && !text.bad ? text.at : "nexus-bench serve: no memory for the report\n", stdout);
+    nx_text_free(&text);
+}
+
+static int measure(struct serve *s)
 {
     struct nx_err err = {0};
-    if (!open_served(b, budget) || !make_jobs(b) ||
-        (b->options.photo && !read_whole(b->options.photo, &b->photo)))
-        return false;
-    nx_lane_init(&b->lane, &nx_served_facts(b->served)->profile);
-    b->bell = eventfd(0, EFD_NONBLOCK);
-    struct nx_device_options device = {.preparers = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
-                                       .items_max = 1024,
-                                       .bytes_max = UINT64_C(1) << 30,
-                                       .done_fd = b->bell};
-    if (device.preparers > NX_DEVICE_PREPARERS_MAX)
-        device.preparers = NX_DEVICE_PREPARERS_MAX;
-    if (nx_device_open(&device, &b->device, &err) == NX_OK)
-        return true;
-    fprintf(stderr, "nexus-bench serve: %s\n", err.text);
-    return false;
+    struct load_result *result = nx_calloc(1, sizeof *result);
+    if (!result)
+        return complain("out of memory");
+    enum nx_status status = load_run(&s->options, result, &err);
+    if (status == NX_OK)
+        print_report(s, result);
+    else
+        complain(err.text);
+    int code = status == NX_OK && result->ok > 0 ? 0 : 1;
+    free(result);
+    return code;
 }
 
 int nx_bench_serve(int argc, char **argv)
 {
-    struct bench b = {.options = {.recipe = "demo-2019",
-                                  .backend = "auto",
-                                  .threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
-                                  .batch_max = 8,
-                                  .deadline_ms = 200,
-                                  .loads = {50, 80, 100, 120, 150, 200, 300},
-                                  .loads_count = 7,
-                                  .seconds = 3}};
-    struct nx_budget budget = {.limit_bytes = UINT64_MAX};
-    if (!parse_options(argc, argv, &b.options)) {
-        fprintf(stderr,
-                "usage: nexus-bench serve --synset FILE --symbol FILE --params FILE [--photo FILE] "
-                "[--recipe NAME] [--backend NAME] [--threads N] [--batch-max N] [--deadline-ms N] "
-                "[--seconds S] [--loads 50,100,200]\n");
+    struct serve s = {.ask.input = "data",
+                      .options = {.threads = 1, .seed = 1},
+                      .seconds = 5,
+                      .warmup = 0.5,
+                      .timeout_ms = 10000};
+    struct nx_err err = {0};
+    if (!parse_options(&s, argc, argv)) {
+        fprintf(stderr, usage, load_api_names());
         return 2;
     }
-    if (!open_bench(&b, &budget))
-        return 1;
-    bool fine = bench_loads(&b);
-    nx_device_stop(b.device);
-    nx_device_close(b.device);
-    nx_served_close(b.served);
-    free(b.photo.bytes);
-    free(b.jobs);
-    close(b.bell);
-    return fine ? 0 : 1;
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
+    int code = prepare(&s, &err) == NX_OK ? measure(&s) : complain(err.text);
+    for (unsigned i = 0; i < s.options.targets_count; i++)
+        load_api_free(&s.options.targets[i].request);
+    load_tls_close(s.options.tls);
+    free((void *)(uintptr_t)s.ask.photo);
+    return code;
 }

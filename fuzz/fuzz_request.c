@@ -40,6 +40,7 @@ static void try_ordered(const uint8_t *bytes, size_t len)
 static void try_payloads(const uint8_t *bytes, size_t len)
 {
     struct nx_models_memory memory;
+    struct nx_work work;
     struct nx_model_facts_wire model;
     struct nx_top_entry entry;
     struct nx_rows rows;
@@ -47,6 +48,8 @@ static void try_payloads(const uint8_t *bytes, size_t len)
     size_t at = 0, count = 0;
     if (nx_models_get_memory(bytes, len, &memory, &err) != NX_OK)
         nx_assert(err.text[0] != 0);
+    if (nx_models_get_work(bytes, len, &work, &err) != NX_OK)
+        nx_assert(len < NX_MODELS_HEAD_BYTES && err.text[0] != 0);
     for (size_t before = 0; nx_models_next(bytes, len, &at, &model, &err) == NX_OK; before = at)
         nx_assert(at > before && at <= len && memchr(model.name, 0, sizeof model.name));
     if (nx_rows_decode(bytes, len, &rows, &err) != NX_OK)

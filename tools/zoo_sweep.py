@@ -277,6 +277,16 @@ def export(net, folder):
     return stem + "-symbol.json", stem + "-0000.params"
 
 
+def say_size(symbol, side):
+    """In the file as exported nothing says it, and nets that take any size get 224."""
+    with open(symbol) as file:
+        graph = json.load(file)
+    (data,) = [n for n in graph["nodes"] if n["name"] == "data"]
+    data.setdefault("attrs", {})["__shape__"] = "(1, 3, %d, %d)" % (side, side)
+    with open(symbol, "w") as file:
+        json.dump(graph, file)
+
+
 def run_ours(nexus, backend, files, x, folder):
     np.save(os.path.join(folder, "x.npy"), x)
     subprocess.run([nexus, "model", "run", *files, "--input", os.path.join(folder, "x.npy"), "--output", folder, "--backend", backend],
@@ -297,10 +307,10 @@ def in_double(net, x):
     return net(mx.nd.array(x, dtype="float64")).asnumpy()
 
 
-def compare(name, nexus, backend, double):
+def compare(name, nexus, backend, double, side):
     mx.random.seed(1)
     np.random.seed(1)
-    side = 299 if name.startswith("inception_v3") else 224
+    side = side or (299 if name.startswith("inception_v3") else 224)
     net = BUILD[name]()
     net.initialize(Start())
     x = np.random.uniform(-1.5, 1.5, (2, 3, side, side)).astype("f4")
@@ -310,6 +320,7 @@ def compare(name, nexus, backend, double):
     theirs = net(mx.nd.array(x)).asnumpy()
     with tempfile.TemporaryDirectory() as folder:
         files = export(net, folder)
+        say_size(files[0], side)
         facts = inspect(nexus, files)
         ours = run_ours(nexus, backend, files, x, folder)
         of_ref = run_ours(nexus, "cpu_ref", files, x, folder) if double else None
@@ -343,6 +354,7 @@ def main():
     parser.add_argument("--backend", default="auto", help="cpu_ref sums in double: it tells which of two is off")
     parser.add_argument("--only", default="", help="a regular expression of names")
     parser.add_argument("--double", action="store_true", help="also compare both with MXNet in double precision")
+    parser.add_argument("--side", type=int, default=0, help="of the photos, in pixels; for nets that take any")
     parser.add_argument("--table", help="a file to append the rows to")
     args = parser.parse_args()
     bad = 0
@@ -351,7 +363,7 @@ def main():
         if not re.search(args.only, name):
             continue
         start = time.time()
-        result = compare(name, args.nexus, args.backend, args.double)
+        result = compare(name, args.nexus, args.backend, args.double, args.side)
         bad += not result["relative"] <= LIMIT or not result["std"] > 1e-3
         sys.stdout.write(row(result))
         sys.stdout.flush()

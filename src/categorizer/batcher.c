@@ -106,8 +106,15 @@ static struct nx_lane *choose_lane(struct nx_batcher *b)
 
 static bool is_before(const struct nx_batch_item *a, const struct nx_batch_item *b)
 {
-    return a->deadline_ns < b->deadline_ns ||
-           (a->deadline_ns == b->deadline_ns && a->arrived_ns <= b->arrived_ns);
+    return a->turn_ns < b->turn_ns || (a->turn_ns == b->turn_ns && a->arrived_ns <= b->arrived_ns);
+}
+
+static nx_ns turn_of(const struct nx_batch_item *item, nx_ns now)
+{
+    nx_ns level = item->priority ? item->priority : NX_BATCH_LEVEL_MIDDLE;
+    nx_ns due = item->deadline_ns < NX_NEVER - NX_BATCH_ENDLESS_NS ? item->deadline_ns
+                                                                   : now + NX_BATCH_ENDLESS_NS;
+    return due + (level - NX_BATCH_LEVEL_MIDDLE) * NX_BATCH_LEVEL_NS;
 }
 
 /* From the end, where most of them belong. */
@@ -150,11 +157,11 @@ static void take_out(struct nx_batcher *b, struct nx_batch_item *item)
 
 /* --- admission --------------------------------------------------------------------------------------- */
 
-/* Photos of the lane that would run before one with this deadline. What is being prepared counts as before it. */
-static uint32_t count_before(const struct nx_lane *lane, nx_ns deadline)
+/* Photos of the lane that would run before one with this turn. What is being prepared counts as before it. */
+static uint32_t count_before(const struct nx_lane *lane, nx_ns turn)
 {
     uint32_t behind = 0;
-    for (const struct nx_batch_item *i = lane->last; i && i->deadline_ns > deadline; i = i->prev)
+    for (const struct nx_batch_item *i = lane->last; i && i->turn_ns > turn; i = i->prev)
         behind++;
     return lane->ready - behind + lane->preparing;
 }
@@ -170,10 +177,9 @@ static nx_ns least(nx_ns a, nx_ns b)
     return a < b ? a : b;
 }
 
-nx_ns nx_batcher_wait(const struct nx_batcher *b, const struct nx_lane *lane, nx_ns now,
-                      nx_ns deadline)
+nx_ns nx_batcher_wait(const struct nx_batcher *b, const struct nx_lane *lane, nx_ns now, nx_ns turn)
 {
-    uint32_t size = lane->size_max, before = count_before(lane, deadline);
+    uint32_t size = lane->size_max, before = count_before(lane, turn);
     nx_ns own =
         before < size ? latency(lane, before + 1) : (before / size + 1) * latency(lane, size);
     nx_ns wait = own + (b->running && b->free_at_ns > now ? b->free_at_ns - now : 0);
@@ -204,9 +210,11 @@ enum nx_status nx_batcher_admit(struct nx_batcher *b, struct nx_lane *lane,
         return nx_err_set(err, NX_DEADLINE, "the deadline passed before the photo was queued");
     if (b->items == b->items_max || item->bytes > b->bytes_max - b->bytes)
         return say_full(b, err);
+    nx_assert(item->priority <= NX_BATCH_LEVELS);
+    item->turn_ns = turn_of(item, now);
     bool alone = b->items == 0 && !b->running;
     if (item->deadline_ns != NX_NEVER && !alone) {
-        nx_ns wait = nx_batcher_wait(b, lane, now, item->deadline_ns);
+        nx_ns wait = nx_batcher_wait(b, lane, now, item->turn_ns);
         if (wait > item->deadline_ns - now)
             return nx_err_set(err, NX_UNAVAILABLE,
                               "%u photos wait at this replica: an answer would take %lld ms, the "
@@ -260,7 +268,7 @@ bool nx_batcher_is_hopeless(const struct nx_batcher *b, const struct nx_batch_it
 {
     const struct nx_lane *lane = item->lane;
     nx_assert(item->state == NX_BATCH_PREPARING);
-    uint32_t before = count_before(lane, item->deadline_ns) - lane->preparing;
+    uint32_t before = count_before(lane, item->turn_ns) - lane->preparing;
     if (before == 0 && !b->running)
         return is_too_late(item, now, 0);
     nx_ns rest = b->running && b->free_at_ns > now ? b->free_at_ns - now : 0;
@@ -268,14 +276,17 @@ bool nx_batcher_is_hopeless(const struct nx_batcher *b, const struct nx_batch_it
     return is_too_late(item, now, takes + latency(lane, 1));
 }
 
-/* Heads that would be late even alone. The last photo is only given up once its time is over: that an estimate says
- * so is no reason to leave the device idle. */
+/* Those that would be late even alone; priorities may have put others before them. The last photo is only given up once its
+ * time is over: that an estimate says so is no reason to leave the device idle. */
 static void drop_hopeless(struct nx_batcher *b, struct nx_lane *lane, nx_ns now,
                           struct nx_batch *batch)
 {
     nx_ns one = latency(lane, 1);
-    while (lane->ready > 0 && is_too_late(lane->first, now, lane->ready > 1 ? one : 0))
-        give_up(b, lane->first, batch);
+    for (struct nx_batch_item *i = lane->first, *next; i; i = next) {
+        next = i->next;
+        if (is_too_late(i, now, lane->ready > 1 ? one : 0))
+            give_up(b, i, batch);
+    }
 }
 
 static uint32_t plan_size(const struct nx_lane *lane)

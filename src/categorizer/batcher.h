@@ -4,7 +4,12 @@
  *     │            └──────drop───────┴──► (the caller's again)
  *     └──► refused: the queue is full, or the answer would come too late
  *
- * A *lane* is the queue of one model, the tightest deadline first. The device takes a batch whenever it is free and
+ * A *lane* is the queue of one model, by turn:
+ *
+ *   turn = deadline + (priority - NX_BATCH_LEVEL_MIDDLE) · NX_BATCH_LEVEL_NS        the tightest deadline first
+ *
+ * so that among photos of one deadline the higher priority goes first, and no photo starves: of those with the same time
+ * given, only what comes within (b - a) · NX_BATCH_LEVEL_NS after it overtakes a photo of level b from level a. The device takes a batch whenever it is free and
  * something is ready: it never waits for a batch to fill.
  *
  *   batch = the most photos, up to best(profile) and the size b with 2 · latency(b) <= the tightest time a photo was
@@ -34,6 +39,10 @@
 #include <stdbool.h>
 
 enum { NX_BATCH_ITEMS_MAX = 256 };
+enum { NX_BATCH_LEVELS = 9, NX_BATCH_LEVEL_MIDDLE = 5 };
+#define NX_BATCH_LEVEL_NS (10 * NX_SEC) /* of deadline, that a level of priority is worth */
+#define NX_BATCH_ENDLESS_NS \
+    (120 * NX_SEC) /* the place of a photo whose deadline is NX_NEVER: as one of so long */
 #define NX_BATCH_TURN_NS (10 * NX_MS) /* device time of a lane in one round */
 
 enum nx_batch_state { NX_BATCH_OUT, NX_BATCH_PREPARING, NX_BATCH_READY };
@@ -46,6 +55,8 @@ struct nx_batch_item {
         *next; /* READY: in its lane; of a list that the batcher hands out: next */
     struct nx_lane *lane;
     enum nx_batch_state state;
+    uint32_t priority;             /* 1 first … NX_BATCH_LEVELS last; 0: the middle */
+    nx_ns turn_ns;                 /* its place in the lane; the batcher's */
     nx_ns arrived_ns, deadline_ns; /* NX_NEVER: any time will do */
     uint64_t bytes;                /* that it holds while it is in */
 };
@@ -56,7 +67,7 @@ struct nx_lane {
     uint32_t size_max; /* best, or less while tight deadlines are about */
     double pace;       /* measured time / the profile's mean */
     uint32_t ready, preparing;
-    struct nx_batch_item *first, *last;      /* READY, by deadline, then by arrival */
+    struct nx_batch_item *first, *last;      /* READY, by turn, then by arrival */
     struct nx_lane *round_prev, *round_next; /* the lanes with something ready */
     nx_ns deficit_ns;                        /* > 0: it may take a batch */
 };
@@ -96,8 +107,8 @@ bool nx_batcher_is_hopeless(const struct nx_batcher *batcher, const struct nx_ba
 void nx_batcher_next(struct nx_batcher *batcher, nx_ns now, struct nx_batch *batch);
 void nx_batcher_ran(struct nx_batcher *batcher, struct nx_lane *lane, uint32_t count, nx_ns took);
 
-/* How long a photo of this lane would take that came now, by estimate. */
+/* How long a photo of this lane with that turn would take that came now, by estimate. */
 nx_ns nx_batcher_wait(const struct nx_batcher *batcher, const struct nx_lane *lane, nx_ns now,
-                      nx_ns deadline);
+                      nx_ns turn);
 
 #endif

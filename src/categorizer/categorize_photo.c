@@ -111,6 +111,7 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
         return NULL;
     }
     j->job.ops = &ops;
+    j->job.item.priority = in->head.want.priority;
     j->job.item.deadline_ns = left > NX_NEVER - now ? NX_NEVER : now + left;
     j->job.item.bytes = in->body_bytes + tensor_bytes;
     j->in = in;
@@ -219,6 +220,11 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
     if (j->job.err.status != NX_OK)
         j->answer = (struct nx_answer){.err = j->job.err};
     j->model->queries += j->answer.err.status == NX_OK;
+    if (j->job.begun_ns) {
+        j->model->execs += j->job.leads;
+        j->model->queue_ns += (uint64_t)(j->job.begun_ns - j->job.ready_ns);
+        j->model->run_ns += (uint64_t)(j->job.ended_ns - j->job.begun_ns);
+    }
     nx_log_traced(NX_LOG_DEBUG, &j->trace, "tag %u: a photo of %llu bytes: %s%.*s", j->tag,
                   (unsigned long long)j->photo_bytes, j->answer.err.text,
                   (int)j->answer.label_bytes, j->answer.label);

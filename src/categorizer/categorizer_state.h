@@ -29,7 +29,8 @@ struct nx_held_model {
     struct nx_lane photos, tensors; /* the device's, while there are uses */
     uint32_t uses;
     bool removed;
-    uint64_t queries; /* answered with a category */
+    uint64_t queries;                 /* answered with a category */
+    uint64_t execs, queue_ns, run_ns; /* as of struct nx_model_facts_wire */
 };
 
 struct nx_job_infer {

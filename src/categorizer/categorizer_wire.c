@@ -14,6 +14,7 @@ static void encode_infer(struct nx_writer *w, const struct nx_request_head *head
     nx_write_name(w, want->tensor);
     nx_write_u32(w, want->top_max);
     nx_write_u8(w, want->outputs);
+    nx_write_u8(w, (uint8_t)want->priority);
 }
 
 static void encode_install(struct nx_writer *w, const struct nx_request_head *head)
@@ -78,7 +79,8 @@ static void decode_infer(struct nx_reader *r, struct nx_request_head *head)
     r->bad |= want->input > NX_INPUT_TENSORS;
     want->top_max = nx_read_u32(r);
     want->outputs = read_flag(r);
-    r->bad |= want->top_max > NX_TOP_MAX;
+    want->priority = nx_read_u8(r);
+    r->bad |= want->top_max > NX_TOP_MAX || want->priority > NX_PRIORITY_MAX;
 }
 
 static void decode_install(struct nx_reader *r, struct nx_request_head *head)

@@ -35,6 +35,7 @@ enum {
     NX_RECIPE_NAME_BYTES = 32, /* the NUL included */
     NX_TENSOR_RANK_MAX = 6,
     NX_MODEL_TENSORS_MAX = 16, /* inputs, and outputs, of one model */
+    NX_PRIORITY_MAX = 9,       /* the last; 1 is the first, 0 the middle */
     NX_TOP_MAX = 1000,         /* categories in one row's answer */
     NX_ROWS_MAX = 1024,        /* in one query's tensors */
     NX_HEAD_BYTES_MAX =
@@ -67,6 +68,7 @@ struct nx_want {
     char tensor[NX_TENSOR_NAME_BYTES]; /* the input that it is for; "": the model's only one */
     uint32_t top_max;                  /* so many categories, the likeliest first */
     bool outputs;                      /* all of the first output */
+    uint32_t priority;                 /* 0 … NX_PRIORITY_MAX */
 };
 
 /* X(constant, the Open Inference Protocol's name, bytes of an element; 0: each has its own). The codes are those of the
@@ -174,15 +176,33 @@ struct nx_model_facts_wire {
     char backend[16];
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
     uint64_t queries;                  /* answered by this replica */
+    uint64_t execs;                    /* batches of it that ran here */
+    uint64_t queue_ns, run_ns;         /* summed over photos: waits for a batch, and batches */
     uint32_t batch;                    /* the best size here, and what one of it takes */
     uint64_t batch_ns;
     uint32_t inputs_count, outputs_count;
     struct nx_tensor_facts inputs[NX_MODEL_TENSORS_MAX], outputs[NX_MODEL_TENSORS_MAX];
 };
 
+enum { NX_BATCH_STEPS = 9, NX_WAIT_STEPS = 15 };
+
+/* What a replica's queue came to since its start; all but nothing only grows. Words of 64 bits, as they are sent. */
+struct nx_work {
+    uint64_t batches, photos, busy_ns; /* that ran; tensors count as photos */
+    uint64_t refused; /* at once: no room, or the answer would have come too late */
+    uint64_t late;    /* given up: their deadline could not be met any more */
+    uint64_t cancelled;
+    uint64_t wait_ns; /* from prepared to the start of the batch, of all photos that ran */
+    uint64_t sizes[NX_BATCH_STEPS]; /* [k]: batches of up to 2^k photos, and over 2^(k-1) */
+    uint64_t waits
+        [NX_WAIT_STEPS]; /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    uint64_t spans_exported, spans_dropped;
+};
+extern const uint32_t nx_wait_bounds_us[NX_WAIT_STEPS - 1];
+
 enum {
-    NX_MODELS_HEAD_BYTES = 20,
-    NX_MODEL_FACTS_BYTES_MAX = 320 + NX_MODEL_DIGEST_BYTES + NX_MODEL_NAME_BYTES +
+    NX_MODELS_HEAD_BYTES = 20 + sizeof(struct nx_work),
+    NX_MODEL_FACTS_BYTES_MAX = 352 + NX_MODEL_DIGEST_BYTES + NX_MODEL_NAME_BYTES +
                                2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
 };
 
@@ -191,12 +211,16 @@ struct nx_models_memory {
     uint64_t used_bytes, limit_bytes;
 };
 
-/* u32 count | u64 used | u64 limit | each model. Bytes written; 0: cap is too small. The memory is 0 until it is set. */
+/* u32 count | u64 used | u64 limit | work | each model. Bytes written; 0: cap is too small. Memory and work are 0 until they are
+ * set. */
 size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count, void *bytes,
                         size_t cap);
 void nx_models_set_memory(void *encoded, const struct nx_models_memory *memory);
 enum nx_status nx_models_get_memory(const void *bytes, size_t len, struct nx_models_memory *memory,
                                     struct nx_err *err);
+void nx_models_set_work(void *encoded, const struct nx_work *work);
+enum nx_status nx_models_get_work(const void *bytes, size_t len, struct nx_work *work,
+                                  struct nx_err *err);
 /* The i-th call gives the i-th model. *at is 0 at first. NX_NOT_FOUND after the last, NX_CORRUPT. */
 enum nx_status nx_models_next(const void *bytes, size_t len, size_t *at,
                               struct nx_model_facts_wire *model, struct nx_err *err);

@@ -21,6 +21,9 @@ static void describe_entry(struct nx_categorizer *c, const struct nx_entry *e,
     static_assert(sizeof facts->digest == sizeof e->digest, "the digest passes through");
     memcpy(facts->digest, e->digest.bytes, sizeof facts->digest);
     facts->queries = held->queries;
+    facts->execs = held->execs;
+    facts->queue_ns = held->queue_ns;
+    facts->run_ns = held->run_ns;
     facts->batch = held->photos.best;
     facts->batch_ns = (uint64_t)((double)nx_profile_mean(&held->photos.profile, facts->batch) *
                                  nx_device_pace(c->device, &held->photos));
@@ -57,6 +60,11 @@ void nx_describe(struct nx_categorizer *c, struct nx_incoming *in)
         in->answer = (struct nx_answer){.payload = payload,
                                         .payload_bytes =
                                             (uint32_t)nx_models_encode(facts, count, payload, cap)};
+        struct nx_work work = nx_device_figures(c->device).work;
+        struct nx_spans_figures spans = nx_spans_figures(c->config.spans);
+        work.spans_exported = spans.exported;
+        work.spans_dropped = spans.dropped;
+        nx_models_set_work(payload, &work);
         nx_models_set_memory(
             payload, &(struct nx_models_memory){c->budget.used_bytes, c->budget.limit_bytes});
         nx_categorizer_answer(c, in);

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/nx_assert.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static void drop(struct nx_device *d, struct nx_device_job *job, enum nx_status 
 
 static void drop_cancelled(struct nx_device *d, struct nx_device_job *job)
 {
-    d->figures.cancelled++;
+    d->figures.work.cancelled++;
     nx_batcher_drop(&d->batcher, &job->item);
     drop(d, job, NX_CANCELLED, "nobody waits for this photo any more");
 }
@@ -62,7 +63,7 @@ static void drop_cancelled(struct nx_device *d, struct nx_device_job *job)
 
 static void drop_late(struct nx_device *d, struct nx_device_job *job)
 {
-    d->figures.late++;
+    d->figures.work.late++;
     drop(d, job, NX_DEADLINE, "the photo waited too long: its deadline cannot be met any more");
 }
 
@@ -119,6 +120,31 @@ static void give_up_late(struct nx_device *d, struct nx_batch_item *late)
     }
 }
 
+static void count_wait(struct nx_work *work, nx_ns waited)
+{
+    int k = 0;
+    while (k < NX_WAIT_STEPS - 1 && waited > (nx_ns)nx_wait_bounds_us[k] * NX_US)
+        k++;
+    work->waits[k]++;
+    work->wait_ns += (uint64_t)waited;
+}
+
+static void count_batch(struct nx_device *d, struct nx_device_job *const *jobs, uint32_t count,
+                        nx_ns start, nx_ns took)
+{
+    struct nx_work *work = &d->figures.work;
+    static_assert(1 << (NX_BATCH_STEPS - 1) == NX_BATCH_ITEMS_MAX, "every size has its step");
+    int k = 0;
+    while (count > 1u << k)
+        k++;
+    work->sizes[k]++;
+    work->batches++;
+    work->photos += count;
+    work->busy_ns += (uint64_t)took;
+    for (uint32_t i = 0; i < count; i++)
+        count_wait(work, start - jobs[i]->ready_ns);
+}
+
 static void run_batch(struct nx_device *d, struct nx_batch *batch)
 {
     struct nx_device_job *jobs[NX_BATCH_ITEMS_MAX];
@@ -132,13 +158,12 @@ static void run_batch(struct nx_device *d, struct nx_batch *batch)
     nx_ns took = nx_clock_now() - start;
     pthread_mutex_lock(&d->lock);
     nx_batcher_ran(&d->batcher, batch->lane, batch->count, took);
-    d->figures.batches++;
-    d->figures.photos += batch->count;
-    d->figures.busy_ns += took;
+    count_batch(d, jobs, batch->count, start, took);
     for (uint32_t i = 0; i < batch->count; i++) {
         jobs[i]->begun_ns = start;
         jobs[i]->ended_ns = start + took;
         jobs[i]->batch = batch->count;
+        jobs[i]->leads = i == 0;
         put_done(d, jobs[i]);
     }
 }
@@ -216,7 +241,7 @@ enum nx_status nx_device_submit(struct nx_device *d, struct nx_lane *lane,
         TAILQ_INSERT_TAIL(&d->waiting, job, in_list);
         pthread_cond_signal(&d->to_prepare);
     } else {
-        d->figures.refused++;
+        d->figures.work.refused++;
     }
     pthread_mutex_unlock(&d->lock);
     return status;

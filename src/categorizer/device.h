@@ -12,6 +12,7 @@
 #define NX_CATEGORIZER_DEVICE_H
 
 #include "categorizer/batcher.h"
+#include "categorizer/categorizer_wire.h"
 
 #include <sys/queue.h>
 
@@ -34,6 +35,7 @@ struct nx_device_job {
     enum nx_device_stage stage;
     nx_ns ready_ns, begun_ns, ended_ns; /* prepared; its batch began, and ended: 0 until then */
     uint32_t batch;                     /* how many were in it */
+    bool leads;                         /* it was the first of them */
     bool cancelled;
     TAILQ_ENTRY(nx_device_job) in_list; /* to prepare, or done */
 };
@@ -48,9 +50,8 @@ struct nx_device_options {
 enum { NX_DEVICE_PREPARERS_MAX = 16 };
 
 struct nx_device_figures {
-    uint32_t ready; /* prepared, and waiting for a batch now; the others only grow */
-    uint64_t batches, photos, late, refused, cancelled;
-    nx_ns busy_ns; /* of the device thread, in run */
+    uint32_t ready; /* prepared, and waiting for a batch now */
+    struct nx_work work;
 };
 
 enum nx_status nx_device_open(const struct nx_device_options *options, struct nx_device **device,

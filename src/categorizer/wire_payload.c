@@ -3,6 +3,7 @@
 
 #include "common/codec.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,8 +90,8 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
     struct nx_writer w;
     nx_writer_init(&w, bytes, cap);
     nx_write_u32(&w, count);
-    nx_write_u64(&w, 0);
-    nx_write_u64(&w, 0);
+    for (size_t at = sizeof(uint32_t); at < NX_MODELS_HEAD_BYTES; at += sizeof(uint64_t))
+        nx_write_u64(&w, 0);
     for (uint32_t i = 0; i < count; i++) {
         const struct nx_model_facts_wire *m = &models[i];
         nx_write_u32(&w, m->tag);
@@ -106,6 +107,9 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
         nx_write_name(&w, m->backend);
         nx_write_name(&w, m->recipe);
         nx_write_u64(&w, m->queries);
+        nx_write_u64(&w, m->execs);
+        nx_write_u64(&w, m->queue_ns);
+        nx_write_u64(&w, m->run_ns);
         nx_write_u32(&w, m->batch);
         nx_write_u64(&w, m->batch_ns);
         write_tensors(&w, m->inputs, m->inputs_count);
@@ -117,7 +121,7 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
 void nx_models_set_memory(void *encoded, const struct nx_models_memory *memory)
 {
     struct nx_writer w;
-    nx_writer_init(&w, (uint8_t *)encoded + 4, NX_MODELS_HEAD_BYTES - 4);
+    nx_writer_init(&w, (uint8_t *)encoded + 4, 16);
     nx_write_u64(&w, memory->used_bytes);
     nx_write_u64(&w, memory->limit_bytes);
 }
@@ -132,6 +136,38 @@ enum nx_status nx_models_get_memory(const void *bytes, size_t len, struct nx_mod
     if (r.bad)
         return nx_err_set(err, NX_CORRUPT, "a replica sent a malformed list of models");
     *memory = read;
+    return NX_OK;
+}
+
+enum { MEMORY_BYTES = 20, WORK_WORDS = sizeof(struct nx_work) / sizeof(uint64_t) };
+
+const uint32_t nx_wait_bounds_us[NX_WAIT_STEPS - 1] = {500,     1000,    2500,    5000,    10000,
+                                                       25000,   50000,   100000,  250000,  500000,
+                                                       1000000, 2500000, 5000000, 10000000};
+
+void nx_models_set_work(void *encoded, const struct nx_work *work)
+{
+    static_assert(sizeof *work == WORK_WORDS * sizeof(uint64_t), "words only");
+    uint64_t words[WORK_WORDS];
+    struct nx_writer w;
+    memcpy(words, work, sizeof words);
+    nx_writer_init(&w, (uint8_t *)encoded + MEMORY_BYTES, sizeof words);
+    for (size_t i = 0; i < WORK_WORDS; i++)
+        nx_write_u64(&w, words[i]);
+}
+
+enum nx_status nx_models_get_work(const void *bytes, size_t len, struct nx_work *work,
+                                  struct nx_err *err)
+{
+    uint64_t words[WORK_WORDS];
+    struct nx_reader r;
+    nx_reader_init(&r, bytes, len);
+    nx_read_bytes(&r, MEMORY_BYTES);
+    for (size_t i = 0; i < WORK_WORDS; i++)
+        words[i] = nx_read_u64(&r);
+    if (r.bad)
+        return nx_err_set(err, NX_CORRUPT, "a replica sent a malformed list of models");
+    memcpy(work, words, sizeof *work);
     return NX_OK;
 }
 
@@ -154,6 +190,9 @@ static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
     nx_read_name(r, m->backend, sizeof m->backend);
     nx_read_name(r, m->recipe, sizeof m->recipe);
     m->queries = nx_read_u64(r);
+    m->execs = nx_read_u64(r);
+    m->queue_ns = nx_read_u64(r);
+    m->run_ns = nx_read_u64(r);
     m->batch = nx_read_u32(r);
     m->batch_ns = nx_read_u64(r);
     read_tensors(r, m->inputs, &m->inputs_count);

@@ -103,11 +103,13 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
                                     struct nx_err *err)
 {
     static const struct option options[] = {
-        {"recipe", required_argument, NULL, 'r'}, {"timeout", required_argument, NULL, 't'},
-        {"replace", no_argument, NULL, 'p'},      {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {"ca", required_argument, NULL, 'a'},
-        {"cert", required_argument, NULL, 'c'},   {"key", required_argument, NULL, 'k'},
-        {"token", required_argument, NULL, 'o'},  {0},
+        {"recipe", required_argument, NULL, 'r'},
+        {"timeout", required_argument, NULL, 't'},
+        {"replace", no_argument, NULL, 'p'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        NX_CLIENT_IDENTITY_OPTIONS,
+        {0},
     };
     optind = 0; /* glibc: start over, whatever was parsed before */
     opterr = 0;
@@ -117,27 +119,16 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
         case 't': NX_TRY(nx_client_parse_timeout(optarg, &args->timeout_s, err)); break;
         case 'p': args->replace = true; break;
         case 'j': args->json = true; break;
-        case 'a': args->ca_path = optarg; break;
-        case 'c': args->cert_path = optarg; break;
-        case 'k': args->key_path = optarg; break;
-        case 'o': args->token_path = optarg; break;
         case 'h': args->help = true; return NX_OK;
         case ':': return nx_err_set(err, NX_INVALID, "%s needs a value", argv[optind - 1]);
         default:
+            if (nx_client_identity_option(option, optarg, &args->paths))
+                break;
             if (optopt)
                 return nx_err_set(err, NX_INVALID, "unknown option -%c", optopt);
             return nx_err_set(err, NX_INVALID, "unknown option %s", argv[optind - 1]);
         }
     }
-    return NX_OK;
-}
-
-static enum nx_status check_tls(const struct nx_client_args *args, struct nx_err *err)
-{
-    if (!args->cert_path != !args->key_path)
-        return nx_err_set(err, NX_INVALID, "--cert and --key belong together");
-    if (args->cert_path && !args->ca_path)
-        return nx_err_set(err, NX_INVALID, "--cert and --key need --ca: whom shall they be shown?");
     return NX_OK;
 }
 
@@ -214,7 +205,7 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
                           verb->name);
     if (args->json && verb->verb != NX_CLIENT_MODELS)
         return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
-    NX_TRY(check_tls(args, err));
+    NX_TRY(nx_client_identity_check(&args->paths, err));
     NX_TRY(take_operands(verb, operands + OPERANDS_AT, count - OPERANDS_AT, args, err));
     return nx_client_check_node(args->node, err);
 }

@@ -10,15 +10,15 @@
 #ifndef NX_CLI_CLIENT_ARGS_H
 #define NX_CLI_CLIENT_ARGS_H
 
+#include "cli/client_identity.h"
 #include "common/status.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NX_CLIENT_TAGS_MAX        64
-#define NX_CLIENT_TIMEOUT_S_MAX   86400
-#define NX_CLIENT_NODE_BYTES_MAX  255
-#define NX_CLIENT_TOKEN_BYTES_MAX 512
+#define NX_CLIENT_TAGS_MAX       64
+#define NX_CLIENT_TIMEOUT_S_MAX  86400
+#define NX_CLIENT_NODE_BYTES_MAX 255
 
 enum nx_client_verb { NX_CLIENT_INSTALL, NX_CLIENT_INFER, NX_CLIENT_REMOVE, NX_CLIENT_MODELS };
 
@@ -37,9 +37,7 @@ struct nx_client_args {
     const char *recipe;      /* NULL unless given */
     bool replace;
     uint32_t timeout_s; /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
-    /* PEM files; NULL unless given. ca: whom to believe, and thereby TLS; cert and key come together, and with ca. */
-    const char *ca_path, *cert_path, *key_path;
-    const char *token_path; /* NULL unless given */
+    struct nx_client_paths paths;
 };
 
 /* argv[0] is "client". Writes *args only on success. */

@@ -1,6 +1,5 @@
 #include "cli/client_status.h"
 
-#include "cli/client_call.h"
 #include "cli/client_text.h"
 
 #include <inttypes.h>
@@ -12,15 +11,15 @@ enum { WORD_BYTES = 200 };
 
 static const char status_method[] = "/nexus.Control/Status";
 
-enum nx_status nx_client_status(const char *node, uint32_t timeout_s,
-                                const volatile sig_atomic_t *interrupted, struct nx_arena *arena,
-                                struct nx_pb_status *status, struct nx_err *err)
+enum nx_status nx_client_status(const char *node, const struct nx_client_identity *identity,
+                                uint32_t timeout_s, const volatile sig_atomic_t *interrupted,
+                                struct nx_arena *arena, struct nx_pb_status *status,
+                                struct nx_err *err)
 {
     struct nx_client_call *call;
     uint8_t *reply = NULL;
     size_t len = 0;
-    const struct nx_client_identity nobody = {0}; /* without TLS, without a token */
-    NX_TRY(nx_client_call_open(node, &nobody, status_method, timeout_s, interrupted, &call, err));
+    NX_TRY(nx_client_call_open(node, identity, status_method, timeout_s, interrupted, &call, err));
     (void)nx_client_call_send(call, "", 0); /* a call that has ended says how in finish */
     enum nx_status done = nx_client_call_finish(call, &reply, &len, err);
     nx_client_call_close(call);

@@ -5,14 +5,16 @@
 #ifndef NX_CLI_CLIENT_STATUS_H
 #define NX_CLI_CLIENT_STATUS_H
 
+#include "cli/client_call.h"
 #include "function_tier/pb/pb_status.h"
 
 #include <signal.h>
 
-/* One call. The status lives in `arena`; node and interrupted as of nx_client_call_open. */
-enum nx_status nx_client_status(const char *node, uint32_t timeout_s,
-                                const volatile sig_atomic_t *interrupted, struct nx_arena *arena,
-                                struct nx_pb_status *status, struct nx_err *err);
+/* One call. The status lives in `arena`; node, identity and interrupted as of nx_client_call_open. */
+enum nx_status nx_client_status(const char *node, const struct nx_client_identity *identity,
+                                uint32_t timeout_s, const volatile sig_atomic_t *interrupted,
+                                struct nx_arena *arena, struct nx_pb_status *status,
+                                struct nx_err *err);
 
 /* Group, members, shards, models, views. */
 void nx_client_status_table(const struct nx_pb_status *status, struct nx_text *text);

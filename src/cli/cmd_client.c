@@ -20,13 +20,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum {
-    EXIT_USAGE = 2,
-    EXIT_SIGNAL_BASE = 128,
-    FILES_MAX = 3,
-    TEXT_FILE_BYTES_MAX = 1 << 20,
-    TEXT_BYTES = 64 * 1024
-};
+enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 3, TEXT_BYTES = 64 * 1024 };
 
 static volatile sig_atomic_t caught_signal;
 
@@ -150,75 +144,15 @@ static enum nx_status send_request(struct nx_client_call *call, struct request *
     return nx_client_upload(call, request->files, request->file_count, complete, err);
 }
 
-/* The texts of the files, NUL behind each. */
-struct texts {
-    char *ca, *cert, *key, *token;
-};
-
-static enum nx_status read_text(const char *path, char **text, struct nx_err *err)
-{
-    struct nx_client_file file;
-    if (!path)
-        return NX_OK;
-    NX_TRY(nx_client_file_open(&file, path, err));
-    size_t len = 0;
-    enum nx_status status = NX_OK;
-    if (file.size_bytes > TEXT_FILE_BYTES_MAX)
-        status = nx_err_set(err, NX_TOO_LARGE, "%s is over %d bytes: neither PEM nor a token", path,
-                            TEXT_FILE_BYTES_MAX);
-    else if (!(*text = nx_calloc(file.size_bytes + 1, 1)))
-        status = nx_err_set(err, NX_NO_MEMORY, "no memory for %s", path);
-    else
-        status = nx_client_file_read(&file, *text, file.size_bytes, &len, err);
-    nx_client_file_close(&file);
-    return status;
-}
-
-static void free_texts(struct texts *texts)
-{
-    free(texts->ca);
-    free(texts->cert);
-    free(texts->key);
-    free(texts->token);
-}
-
-/* Cuts the end of the line; what is left must be able to stand in a header. */
-static enum nx_status check_token(const char *path, char *token, struct nx_err *err)
-{
-    token[strcspn(token, "\r\n")] = 0;
-    size_t len = strlen(token);
-    for (size_t i = 0; i < len; i++)
-        if (token[i] <= ' ' || token[i] > '~')
-            return nx_err_set(err, NX_INVALID, "%s holds no token: byte %zu is not printable", path,
-                              i);
-    if (len == 0 || len > NX_CLIENT_TOKEN_BYTES_MAX)
-        return nx_err_set(err, NX_INVALID,
-                          "%s holds no token: its first line has %zu bytes, not 1 to %d", path, len,
-                          NX_CLIENT_TOKEN_BYTES_MAX);
-    return NX_OK;
-}
-
-static enum nx_status read_texts(const struct nx_client_args *args, struct texts *texts,
-                                 struct nx_err *err)
-{
-    NX_TRY(read_text(args->ca_path, &texts->ca, err));
-    NX_TRY(read_text(args->cert_path, &texts->cert, err));
-    NX_TRY(read_text(args->key_path, &texts->key, err));
-    NX_TRY(read_text(args->token_path, &texts->token, err));
-    return texts->token ? check_token(args->token_path, texts->token, err) : NX_OK;
-}
-
 static enum nx_status open_call(const struct request *request, struct nx_client_call **call,
                                 struct nx_err *err)
 {
-    struct texts texts = {0};
-    enum nx_status status = read_texts(request->args, &texts, err);
-    if (status == NX_OK) {
-        struct nx_client_identity identity = {texts.ca, texts.cert, texts.key, texts.token};
-        status = nx_client_call_open(request->args->node, &identity, request->method,
-                                     request->args->timeout_s, &caught_signal, call, err);
-    }
-    free_texts(&texts);
+    struct nx_client_identity identity;
+    NX_TRY(nx_client_identity_open(&request->args->paths, &identity, err));
+    enum nx_status status =
+        nx_client_call_open(request->args->node, &identity, request->method,
+                            request->args->timeout_s, &caught_signal, call, err);
+    nx_client_identity_close(&identity);
     return status;
 }
 

@@ -105,8 +105,6 @@ static struct nx_rest_config rest_config(const struct nx_config *c)
     return (struct nx_rest_config){.model_store = c->model_store,
                                    .manage_anywhere = strcmp(c->management, "anywhere") == 0,
                                    .compat = compat,
-                                   .requests_max = c->requests_max,
-                                   .bytes_max = (uint64_t)c->requests_mb << 20,
                                    .body_bytes_max = (uint64_t)c->request_max_mb << 20,
                                    .response_timeout_ns = (nx_ns)c->response_timeout_s * NX_SEC,
                                    .seed = (uint64_t)nx_clock_wall() ^ c->local_id};
@@ -126,6 +124,8 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .spans = s->spans,
                                         .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
+                                        .requests_max = s->config.requests_max,
+                                        .requests_bytes_max = (uint64_t)s->config.requests_mb << 20,
                                         .load_models = s->config.load_models,
                                         .rest = rest_config(&s->config)};
     for (uint32_t i = 0; i < s->config.listen_count; i++)
@@ -503,8 +503,6 @@ int nx_cmd_server(int argc, char **argv)
         fprintf(stderr, "nexus server: %s\n", err.text);
         return EXIT_USAGE;
     }
-    if (strcmp(s.config.log_format, "json") == 0)
-        nx_log_set_json(s.config.local_id);
     if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
         say_why(&err);
         return EXIT_USAGE;

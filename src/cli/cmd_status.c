@@ -1,10 +1,9 @@
 /* nexus status: the group as one of its function tier nodes sees it, once. */
-#include "cli/client_args.h"
+#include "cli/client_ask.h"
 #include "cli/client_status.h"
 #include "cli/cmd.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,32 +14,35 @@ enum { EXIT_USAGE = 2, TIMEOUT_S = 10, TEXT_MAX = 64 << 20 };
 static volatile sig_atomic_t interrupted; /* by nobody: a signal ends the process as it is */
 
 struct args {
-    const char *node;
-    uint32_t timeout_s;
-    bool json, help;
+    struct nx_client_ask ask;
+    bool json;
 };
 
 static enum nx_status parse(int argc, char **argv, struct args *args, struct nx_err *err)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, NX_CLIENT_ASK_OPTIONS, {0}};
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'j': args->json = true; break;
-        case 't': NX_TRY(nx_client_parse_timeout(optarg, &args->timeout_s, err)); break;
-        case 'h': args->help = true; return NX_OK;
-        case ':': return nx_err_set(err, NX_INVALID, "%s needs a value", argv[optind - 1]);
-        default: return nx_err_set(err, NX_INVALID, "unknown option %s", argv[optind - 1]);
-        }
+    for (int option;
+         !args->ask.help && (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+        if (option == 'j')
+            args->json = true;
+        else
+            NX_TRY(nx_client_ask_option(option, argv, &args->ask, err));
     }
-    if (argc - optind != 1)
-        return nx_err_set(err, NX_INVALID, "%d arguments; it takes one node, as 127.0.0.1:28000",
-                          argc - optind);
-    args->node = argv[optind];
-    return nx_client_check_node(args->node, err);
+    return nx_client_ask_finish(argc, argv, &args->ask, err);
+}
+
+/* Who one is is needed until the connection stands. */
+static enum nx_status ask(const struct nx_client_ask *ask, struct nx_arena *arena,
+                          struct nx_pb_status *status, struct nx_err *err)
+{
+    struct nx_client_identity identity;
+    NX_TRY(nx_client_identity_open(&ask->paths, &identity, err));
+    enum nx_status done =
+        nx_client_status(ask->node, &identity, ask->timeout_s, &interrupted, arena, status, err);
+    nx_client_identity_close(&identity);
+    return done;
 }
 
 static enum nx_status print(const struct nx_pb_status *status, bool json, struct nx_err *err)
@@ -62,7 +64,7 @@ static enum nx_status print(const struct nx_pb_status *status, bool json, struct
 
 int nx_cmd_status(int argc, char **argv)
 {
-    struct args args = {.timeout_s = TIMEOUT_S};
+    struct args args = {.ask.timeout_s = TIMEOUT_S};
     struct nx_pb_status status;
     struct nx_arena arena;
     struct nx_err err = {0};
@@ -70,11 +72,10 @@ int nx_cmd_status(int argc, char **argv)
         fprintf(stderr, "nexus status: %s\n", err.text);
         return EXIT_USAGE;
     }
-    if (args.help)
+    if (args.ask.help)
         return nx_cmd_help(argc, argv);
     nx_arena_init(&arena, NX_PB_STATUS_ALLOC_BYTES);
-    enum nx_status done =
-        nx_client_status(args.node, args.timeout_s, &interrupted, &arena, &status, &err);
+    enum nx_status done = ask(&args.ask, &arena, &status, &err);
     if (done == NX_OK)
         done = print(&status, args.json, &err);
     nx_arena_free(&arena);

@@ -3,12 +3,12 @@
  * The screen is drawn over, not cleared, so that nothing flickers; the terminal is given back as it was, also after
  * SIGINT and SIGTERM. A node that does not answer is said so in the last lines, and asked again. */
 #include "cli/client_args.h"
+#include "cli/client_ask.h"
 #include "cli/client_status.h"
 #include "cli/cmd.h"
 #include "common/clock.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,9 +34,9 @@ static void on_resize(int number)
 }
 
 struct top {
-    const char *node;
-    uint32_t timeout_s, interval_s;
-    bool help;
+    struct nx_client_ask ask;
+    struct nx_client_identity identity;
+    uint32_t interval_s;
     bool keys; /* standard input is a terminal: q quits */
     struct termios before;
     struct nx_pb_traffic last; /* of the status before */
@@ -64,8 +64,8 @@ static enum nx_status refresh(struct top *top, struct nx_err *err)
     struct nx_pb_status status;
     struct nx_arena arena;
     nx_arena_init(&arena, NX_PB_STATUS_ALLOC_BYTES);
-    enum nx_status done =
-        nx_client_status(top->node, top->timeout_s, &stopped, &arena, &status, err);
+    enum nx_status done = nx_client_status(top->ask.node, &top->identity, top->ask.timeout_s,
+                                           &stopped, &arena, &status, err);
     if (done == NX_OK) {
         nx_text_free(&top->page);
         nx_text_init(&top->page, TEXT_MAX);
@@ -192,44 +192,46 @@ static int run_once(struct top *top)
 
 static enum nx_status parse(int argc, char **argv, struct top *top, struct nx_err *err)
 {
-    static const struct option options[] = {{"interval", required_argument, NULL, 'i'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"interval", required_argument, NULL, 'i'}, NX_CLIENT_ASK_OPTIONS, {0}};
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'i':
-            if (!nx_client_parse_u32(optarg, &top->interval_s) || top->interval_s < 1 ||
-                top->interval_s > 3600)
-                return nx_err_set(err, NX_INVALID, "--interval \"%.40s\" is not 1 to 3600 seconds",
-                                  optarg);
-            break;
-        case 't': NX_TRY(nx_client_parse_timeout(optarg, &top->timeout_s, err)); break;
-        case 'h': top->help = true; return NX_OK;
-        case ':': return nx_err_set(err, NX_INVALID, "%s needs a value", argv[optind - 1]);
-        default: return nx_err_set(err, NX_INVALID, "unknown option %s", argv[optind - 1]);
-        }
+    for (int option;
+         !top->ask.help && (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+        if (option != 'i')
+            NX_TRY(nx_client_ask_option(option, argv, &top->ask, err));
+        else if (!nx_client_parse_u32(optarg, &top->interval_s) || top->interval_s < 1 ||
+                 top->interval_s > 3600)
+            return nx_err_set(err, NX_INVALID, "--interval \"%.40s\" is not 1 to 3600 seconds",
+                              optarg);
     }
-    if (argc - optind != 1)
-        return nx_err_set(err, NX_INVALID, "%d arguments; it takes one node, as 127.0.0.1:28000",
-                          argc - optind);
-    top->node = argv[optind];
-    return nx_client_check_node(top->node, err);
+    return nx_client_ask_finish(argc, argv, &top->ask, err);
+}
+
+/* The files are read once: a screen that is full of tables has no room for a key that is being replaced. */
+static int run(struct top *top)
+{
+    struct nx_err err = {0};
+    if (nx_client_identity_open(&top->ask.paths, &top->identity, &err) != NX_OK) {
+        fprintf(stderr, "nexus top: %s\n", err.text);
+        return EXIT_FAILURE;
+    }
+    int code = isatty(STDOUT_FILENO) ? run_live(top) : run_once(top);
+    nx_client_identity_close(&top->identity);
+    return code;
 }
 
 int nx_cmd_top(int argc, char **argv)
 {
-    struct top top = {.timeout_s = TIMEOUT_S, .interval_s = 1};
+    struct top top = {.ask.timeout_s = TIMEOUT_S, .interval_s = 1};
     struct nx_err err = {0};
     nx_text_init(&top.page, TEXT_MAX);
     if (parse(argc, argv, &top, &err) != NX_OK) {
         fprintf(stderr, "nexus top: %s\n", err.text);
         return EXIT_USAGE;
     }
-    if (top.help)
+    if (top.ask.help)
         return nx_cmd_help(argc, argv);
-    int code = isatty(STDOUT_FILENO) ? run_live(&top) : run_once(&top);
+    int code = run(&top);
     nx_text_free(&top.page);
     return code;
 }

@@ -42,8 +42,10 @@ static const char usage[] =
     "          models prints what every replica holds; --json as one object\n"
     "status    prints the group as a node sees it: members, shards, models, the latest views\n"
     "          --json  one object   --timeout SECONDS (10)\n"
+    "          --ca, --cert, --key, --token: as of client\n"
     "top       the same, live; q quits. Into a pipe: once\n"
     "          --interval SECONDS (1)   --timeout SECONDS (5)\n"
+    "          --ca, --cert, --key, --token: as of client\n"
     "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
     "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
     "          --repeats N (20)   --recipe NAME|FILE   --out FILE (the standard output)\n";

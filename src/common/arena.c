@@ -27,6 +27,11 @@ static int fault_now(void)
     return atomic_fetch_sub(&fail_in, 1) == 1;
 }
 
+void *nx_malloc(size_t bytes)
+{
+    return fault_now() ? NULL : malloc(bytes ? bytes : 1);
+}
+
 void *nx_calloc(size_t count, size_t item_bytes)
 {
     if (fault_now())

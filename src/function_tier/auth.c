@@ -326,6 +326,9 @@ static nx_ns wait_for_turn(struct token *t, nx_ns now)
 
 bool nx_auth_may_tell(struct nx_auth *auth, nx_ns now, uint64_t *untold)
 {
+    *untold = 0;
+    if (!auth)
+        return true;
     if (wait_for_turn(&auth->telling, now) > 0) {
         auth->untold++;
         return false;

@@ -55,7 +55,7 @@ enum nx_auth_verdict nx_auth_check(struct nx_auth *auth, const char *header, siz
                                    unsigned scopes, nx_ns now, struct nx_auth_caller *caller);
 
 /* Whether a refusal is told in the log: 10 a second, 20 at once, so that strangers cannot fill the disk. *untold: how many were
- * not, since the last that was. */
+ * not, since the last that was. auth may be NULL: all is told. */
 bool nx_auth_may_tell(struct nx_auth *auth, nx_ns now, uint64_t *untold);
 
 /* For fuzzing and tests: the same from text. */

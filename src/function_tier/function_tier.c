@@ -46,6 +46,7 @@ struct nx_function_tier {
     struct nx_observer observer;
     struct nx_auth *auth; /* NULL: everybody may */
     struct nx_guard guard;
+    struct nx_admission admission;
     char local_ip[64];
     struct nx_metrics *metrics;
     struct nx_group_status *status;
@@ -131,6 +132,9 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     t->guard = (struct nx_guard){t->auth, rest.manage_anywhere, t->local_ip};
     grpc.guard = nx_guard_upcall(&t->guard);
     rest.auth = t->auth;
+    t->admission = (struct nx_admission){.requests_max = config->requests_max,
+                                         .bytes_max = config->requests_bytes_max};
+    rest.admission = &t->admission;
     t->observer =
         (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
     rest.observer = &t->observer;
@@ -143,7 +147,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(nx_preload_open(t->route, rest.model_store, config->load_models, &t->preload, err));
     rest.only_model = nx_preload_only(t->preload);
     NX_TRY(open_rest(t, config->local_id, &rest, err));
-    NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->demo, err));
+    NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->admission, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
     NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, &t->v2, err));

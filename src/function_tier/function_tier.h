@@ -24,12 +24,14 @@ struct nx_function_tier_config {
     uint16_t client_port;                                 /* … and port: gRPC and HTTP/1.1 */
     struct nx_grpc_address listen_also[NX_GRPC_ALSO_MAX]; /* the same is served there */
     uint32_t listen_also_count;
-    uint64_t seed;           /* of the replica choice */
-    struct nx_tls_files tls; /* paths; no certificate: plain */
-    struct nx_spans *spans;  /* outlives the tier; NULL: none are exported */
-    bool log_requests;       /* a line for each, whatever the level */
-    const char *load_models; /* as of nx_preload_open */
-    const char *tokens;      /* path; "": everybody may do everything */
+    uint64_t seed;               /* of the replica choice */
+    struct nx_tls_files tls;     /* paths; no certificate: plain */
+    struct nx_spans *spans;      /* outlives the tier; NULL: none are exported */
+    bool log_requests;           /* a line for each, whatever the level */
+    uint32_t requests_max;       /* inferences under way, by whichever API … */
+    uint64_t requests_bytes_max; /* … and their bodies */
+    const char *load_models;     /* as of nx_preload_open */
+    const char *tokens;          /* path; "": everybody may do everything */
     struct nx_rest_config rest;
 };
 

@@ -40,7 +40,7 @@ struct nx_infer_result {
 
 typedef void nx_infer_done(void *user, const struct nx_infer_result *result);
 
-/* The bodies are copied. NX_UNAVAILABLE: over a bound of this node, or no shard. */
+/* The bodies are copied. NX_AGAIN: over a bound of this node; NX_UNAVAILABLE: no shard. */
 enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask,
                               nx_ns deadline, nx_infer_done *done, void *user,
                               struct nx_infer **infer, struct nx_err *err);

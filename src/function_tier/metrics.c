@@ -1,6 +1,7 @@
 #include "function_tier/metrics.h"
 
 #include "common/arena.h"
+#include "function_tier/metrics_work.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -119,11 +120,6 @@ void nx_metrics_traffic(const struct nx_metrics *m, struct nx_pb_traffic *traffi
 
 /* --- the text ------------------------------------------------------------------------------------- */
 
-static void head(struct nx_text *t, const char *name, const char *type, const char *help)
-{
-    nx_text_printf(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void write_histogram(struct nx_text *t, const char *name, const char *label,
                             const char *value, const struct histogram *h)
 {
@@ -142,33 +138,36 @@ static void write_histogram(struct nx_text *t, const char *name, const char *lab
 
 static void write_requests(const struct nx_metrics *m, struct nx_text *t)
 {
-    head(t, "nexus_requests_total", "counter", "Requests answered, by API and class of status.");
+    nx_metrics_head(t, "nexus_requests_total", "counter",
+                    "Requests answered, by API and class of status.");
     for (int api = 0; api < NX_API_COUNT; api++)
         for (int class = 1; class < CLASSES; class ++)
             if (m->requests[api][class] > 0 || class == 2)
                 nx_text_printf(t, "nexus_requests_total{api=\"%s\",code=\"%dxx\"} %llu\n",
                                api_labels[api], class, (unsigned long long)m->requests[api][class]);
-    head(t, "nexus_request_duration_seconds", "histogram",
-         "From the request's head to its answer, by API.");
+    nx_metrics_head(t, "nexus_request_duration_seconds", "histogram",
+                    "From the request's head to its answer, by API.");
     for (int api = 0; api < NX_API_COUNT; api++)
         write_histogram(t, "nexus_request_duration_seconds", "api", api_labels[api], &m->took[api]);
 }
 
 static void write_models(const struct nx_metrics *m, struct nx_text *t)
 {
-    head(t, "nexus_inferences_total", "counter", "Inference requests answered, by model.");
+    nx_metrics_head(t, "nexus_inferences_total", "counter",
+                    "Inference requests answered, by model.");
     for (uint32_t i = 0; i < m->models_count; i++)
         nx_text_printf(t,
                        "nexus_inferences_total{model=\"%s\",outcome=\"success\"} %llu\n"
                        "nexus_inferences_total{model=\"%s\",outcome=\"failure\"} %llu\n",
                        m->models[i].name, (unsigned long long)m->models[i].counts.success,
                        m->models[i].name, (unsigned long long)m->models[i].counts.failure);
-    head(t, "nexus_inference_rows_total", "counter", "Photos and rows inferred, by model.");
+    nx_metrics_head(t, "nexus_inference_rows_total", "counter",
+                    "Photos and rows inferred, by model.");
     for (uint32_t i = 0; i < m->models_count; i++)
         nx_text_printf(t, "nexus_inference_rows_total{model=\"%s\"} %llu\n", m->models[i].name,
                        (unsigned long long)m->models[i].counts.rows);
-    head(t, "nexus_inference_duration_seconds", "histogram",
-         "From the whole request to its answer, by model.");
+    nx_metrics_head(t, "nexus_inference_duration_seconds", "histogram",
+                    "From the whole request to its answer, by model.");
     for (uint32_t i = 0; i < m->models_count; i++)
         write_histogram(t, "nexus_inference_duration_seconds", "model", m->models[i].name,
                         &m->models[i].took);
@@ -181,13 +180,14 @@ static bool is_categorizer(const char *tier)
 
 static void write_members(const struct nx_pb_status *status, struct nx_text *t)
 {
-    head(t, "nexus_members", "gauge", "Members of the installed view.");
+    nx_metrics_head(t, "nexus_members", "gauge", "Members of the installed view.");
     nx_text_printf(t, "nexus_members %zu\n", status->members_count);
-    head(t, "nexus_member_up", "gauge", "1 for each member that is not missed and has its state.");
+    nx_metrics_head(t, "nexus_member_up", "gauge",
+                    "1 for each member that is not missed and has its state.");
     for (size_t i = 0; i < status->members_count; i++)
         nx_text_printf(t, "nexus_member_up{node=\"%u\",tier=\"%s\"} %d\n", status->members[i].node,
                        status->members[i].tier, strcmp(status->members[i].state, "alive") == 0);
-    head(t, "nexus_replica_queued_photos", "gauge", "Photos that wait at each replica.");
+    nx_metrics_head(t, "nexus_replica_queued_photos", "gauge", "Photos that wait at each replica.");
     for (size_t i = 0; i < status->members_count; i++)
         if (is_categorizer(status->members[i].tier) && !status->members[i].spare)
             nx_text_printf(t, "nexus_replica_queued_photos{shard=\"%u\",node=\"%u\"} %u\n",
@@ -197,12 +197,13 @@ static void write_members(const struct nx_pb_status *status, struct nx_text *t)
 
 static void write_shards(const struct nx_pb_status *status, struct nx_text *t)
 {
-    head(t, "nexus_shard_replicas", "gauge", "Live replicas of each shard.");
+    nx_metrics_head(t, "nexus_shard_replicas", "gauge", "Live replicas of each shard.");
     for (size_t i = 0; i < status->shards_count; i++)
         if (is_categorizer(status->shards[i].tier))
             nx_text_printf(t, "nexus_shard_replicas{shard=\"%u\"} %u\n", status->shards[i].shard,
                            status->shards[i].alive);
-    head(t, "nexus_shard_available", "gauge", "1 if the shard has the replicas that it needs.");
+    nx_metrics_head(t, "nexus_shard_available", "gauge",
+                    "1 if the shard has the replicas that it needs.");
     for (size_t i = 0; i < status->shards_count; i++)
         if (is_categorizer(status->shards[i].tier))
             nx_text_printf(t, "nexus_shard_available{shard=\"%u\"} %d\n", status->shards[i].shard,
@@ -212,12 +213,13 @@ static void write_shards(const struct nx_pb_status *status, struct nx_text *t)
 static void write_views(const struct nx_metrics_sources *from, struct nx_text *t)
 {
     const struct nx_view_history *history = nx_route_history(from->route);
-    head(t, "nexus_view_id", "gauge", "Number of the installed view; 0 while the group forms.");
+    nx_metrics_head(t, "nexus_view_id", "gauge",
+                    "Number of the installed view; 0 while the group forms.");
     nx_text_printf(t, "nexus_view_id %llu\n", (unsigned long long)from->status->vid);
-    head(t, "nexus_views_total", "counter", "Views that this node installed.");
+    nx_metrics_head(t, "nexus_views_total", "counter", "Views that this node installed.");
     nx_text_printf(t, "nexus_views_total %llu\n", (unsigned long long)history->total);
-    head(t, "nexus_view_change_duration_seconds", "summary",
-         "From the first member that was missed to the view without it.");
+    nx_metrics_head(t, "nexus_view_change_duration_seconds", "summary",
+                    "From the first member that was missed to the view without it.");
     nx_text_printf(t,
                    "nexus_view_change_duration_seconds_sum %.9f\n"
                    "nexus_view_change_duration_seconds_count %llu\n",
@@ -234,7 +236,7 @@ static void write_replicas(const struct nx_pb_status *status, struct nx_text *t)
                 {"nexus_replica_memory_limit_bytes", "Memory that a replica's models may hold.",
                  offsetof(struct nx_pb_replica, memory_limit_bytes)}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
-        head(t, rows[k].name, "gauge", rows[k].help);
+        nx_metrics_head(t, rows[k].name, "gauge", rows[k].help);
         for (size_t i = 0; i < status->replicas_count; i++) {
             const struct nx_pb_replica *r = &status->replicas[i];
             uint64_t value;
@@ -260,13 +262,14 @@ static void write_held(const struct nx_pb_replica *r, const struct nx_pb_model_r
 
 static void write_models_held(const struct nx_pb_status *status, struct nx_text *t)
 {
-    head(t, "nexus_model_memory_bytes", "gauge", "Memory that a model holds at each replica.");
+    nx_metrics_head(t, "nexus_model_memory_bytes", "gauge",
+                    "Memory that a model holds at each replica.");
     for (size_t i = 0; i < status->replicas_count; i++)
         for (size_t k = 0; k < status->replicas[i].models_count; k++)
             write_held(&status->replicas[i], &status->replicas[i].models[k],
                        "nexus_model_memory_bytes", status->replicas[i].models[k].memory_bytes, t);
-    head(t, "nexus_model_photos_total", "counter",
-         "Photos that each replica answered with a model.");
+    nx_metrics_head(t, "nexus_model_photos_total", "counter",
+                    "Photos that each replica answered with a model.");
     for (size_t i = 0; i < status->replicas_count; i++)
         for (size_t k = 0; k < status->replicas[i].models_count; k++)
             write_held(&status->replicas[i], &status->replicas[i].models[k],
@@ -280,6 +283,7 @@ static void write_group(const struct nx_metrics_sources *from, struct nx_text *t
     write_shards(from->status, t);
     write_replicas(from->status, t);
     write_models_held(from->status, t);
+    nx_metrics_write_work(from->status, t);
 }
 
 static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
@@ -322,7 +326,7 @@ static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
          s.failures},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        head(t, rows[i].name, rows[i].type, rows[i].help);
+        nx_metrics_head(t, rows[i].name, rows[i].type, rows[i].help);
         nx_text_printf(t, "%s %llu\n", rows[i].name, (unsigned long long)rows[i].value);
     }
 }
@@ -330,9 +334,9 @@ static void write_wire(const struct nx_metrics_sources *from, struct nx_text *t)
 void nx_metrics_write(const struct nx_metrics *m, const struct nx_metrics_sources *from,
                       struct nx_text *t)
 {
-    head(t, "nexus_build_info", "gauge", "The version that runs; always 1.");
+    nx_metrics_head(t, "nexus_build_info", "gauge", "The version that runs; always 1.");
     nx_text_printf(t, "nexus_build_info{version=\"%s\"} 1\n", NX_VERSION);
-    head(t, "nexus_ready", "gauge", "1 if this node takes requests.");
+    nx_metrics_head(t, "nexus_ready", "gauge", "1 if this node takes requests.");
     nx_text_printf(t, "nexus_ready %d\n", from->status->ready);
     write_group(from, t);
     write_wire(from, t);
@@ -340,21 +344,28 @@ void nx_metrics_write(const struct nx_metrics *m, const struct nx_metrics_source
     write_models(m, t);
 }
 
-void nx_metrics_write_triton(const struct nx_metrics *m, struct nx_text *t)
+void nx_metrics_write_triton(const struct nx_metrics *m, const struct nx_pb_status *status,
+                             struct nx_text *t)
 {
     static const struct {
         const char *name, *help;
-    } rows[] = {{"nv_inference_request_success", "Inference requests that succeeded."},
-                {"nv_inference_request_failure", "Inference requests that failed."},
-                {"nv_inference_count", "Inferences performed."},
-                {"nv_inference_exec_count", "Model executions performed."},
-                {"nv_inference_request_duration_us", "Cumulative request time."}};
+    } rows[] = {
+        {"nv_inference_request_success", "Inference requests that succeeded."},
+        {"nv_inference_request_failure", "Inference requests that failed."},
+        {"nv_inference_count", "Inferences performed."},
+        {"nv_inference_request_duration_us", "Cumulative request time."},
+        {"nv_inference_exec_count", "Model executions performed, by all replicas."},
+        {"nv_inference_queue_duration_us", "Cumulative wait for a batch, at all replicas."},
+        {"nv_inference_compute_infer_duration_us", "Cumulative time in a batch, at all replicas."}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
-        head(t, rows[k].name, "counter", rows[k].help);
+        nx_metrics_head(t, rows[k].name, "counter", rows[k].help);
         for (uint32_t i = 0; i < m->models_count; i++) {
             const struct nx_model_counts *c = &m->models[i].counts;
-            const uint64_t values[] = {c->success, c->failure, c->rows, c->rows,
-                                       (c->success_ns + c->failure_ns) / 1000};
+            struct nx_model_work work = nx_metrics_model_work(status, m->models[i].name);
+            const uint64_t values[] = {c->success,        c->failure,
+                                       c->rows,           (c->success_ns + c->failure_ns) / 1000,
+                                       work.execs,        work.queue_ns / 1000,
+                                       work.run_ns / 1000};
             nx_text_printf(t, "%s{model=\"%s\",version=\"1\"} %llu\n", rows[k].name,
                            m->models[i].name, (unsigned long long)values[k]);
         }

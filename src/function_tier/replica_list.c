@@ -31,7 +31,31 @@ static void add_row(struct nx_replica_list *list)
         .queries = m->queries,
         .batch = m->batch,
         .batch_us = m->batch_ns / (uint64_t)NX_US,
+        .execs = m->execs,
+        .queue_ns = m->queue_ns,
+        .run_ns = m->run_ns,
     };
+}
+
+static enum nx_status read_work(const struct nx_answer *answer, struct nx_work *work,
+                                struct nx_pb_work *told, struct nx_err *err)
+{
+    NX_TRY(nx_models_get_work(answer->payload, answer->payload_bytes, work, err));
+    *told = (struct nx_pb_work){.batches = work->batches,
+                                .photos = work->photos,
+                                .busy_ns = work->busy_ns,
+                                .refused = work->refused,
+                                .late = work->late,
+                                .cancelled = work->cancelled,
+                                .wait_ns = work->wait_ns,
+                                .sizes = work->sizes,
+                                .waits = work->waits,
+                                .sizes_count = NX_BATCH_STEPS,
+                                .waits_count = NX_WAIT_STEPS,
+                                .waits_bounds_us = nx_wait_bounds_us,
+                                .spans_exported = work->spans_exported,
+                                .spans_dropped = work->spans_dropped};
+    return NX_OK;
 }
 
 /* What one replica sent; `replica->models` is where its rows lie. */
@@ -98,6 +122,9 @@ enum nx_status nx_replica_list_gather(const struct nx_route_request *request,
         replica->shard = asked.shard;
         if (why->status == NX_OK && read_rows(&answers[i], list, replica, why) != NX_OK)
             replica->models_count = 0;
+        if (why->status == NX_OK &&
+            read_work(&answers[i], &list->work[i], &list->told[i], why) == NX_OK)
+            replica->work = &list->told[i];
         replica->error = why->status == NX_OK ? "" : why->text;
     }
     list->count = count;

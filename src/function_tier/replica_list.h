@@ -11,8 +11,10 @@
 struct nx_replica_list {
     struct nx_pb_replica replicas[NX_MEMBERS_MAX];
     uint32_t count;
-    struct nx_err why[NX_MEMBERS_MAX];   /* of those that gave none */
-    struct nx_model_facts_wire *decoded; /* whose texts the rows point at */
+    struct nx_work work[NX_MEMBERS_MAX];    /* which … */
+    struct nx_pb_work told[NX_MEMBERS_MAX]; /* … these, and thereby the replicas, point at */
+    struct nx_err why[NX_MEMBERS_MAX];      /* of those that gave none */
+    struct nx_model_facts_wire *decoded;    /* whose texts the rows point at */
     struct nx_pb_model_row *models;
     size_t models_count, models_cap;
 };

@@ -138,8 +138,7 @@ static void leave(struct nx_rest_call *call)
     if (call->next)
         call->next->link = call->link;
     if (call->admitted) {
-        r->admitted--;
-        r->admitted_bytes -= call->admitted_bytes;
+        nx_admission_give(r->config.admission, call->admitted_bytes);
     }
     nx_v2_free(call->v2);
     free(call);
@@ -202,7 +201,8 @@ void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, con
 
 void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err)
 {
-    int status = nx_rest_status_of(err->status);
+    bool over = err->status == NX_AGAIN && call->endpoint->flags & NX_ENDPOINT_INFERS;
+    int status = over ? 429 : nx_rest_status_of(err->status);
     const char *type = status == 404 && call->model[0] ? "ModelNotFoundException" : NULL;
     if (status == 404 && call->model[0] && family_of(nx_http_ask(call->x)->path) == NX_FAMILY_V2)
         nx_rest_refuse(call, status, type, "Request for unknown model: '%s' is not found",
@@ -353,35 +353,36 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     struct nx_rest *r = call->rest;
     const struct nx_http_ask *ask = nx_http_ask(call->x);
     unsigned flags = call->endpoint->flags;
-    uint64_t bytes = announced(ask);
     if ((flags & NX_ENDPOINT_MANAGES) && !r->config.manage_anywhere && !ask->peer_is_here)
         nx_rest_refuse(call, 403, NULL, "%s", nx_manage_refusal);
     else if ((flags & (NX_ENDPOINT_INFERS | NX_ENDPOINT_MANAGES)) && !r->takes)
         nx_rest_refuse(call, 503, NULL, "this node takes no requests now; try again");
-    else if (!(flags & NX_ENDPOINT_INFERS))
-        return false;
-    else if (r->admitted == r->config.requests_max)
-        nx_rest_refuse(call, 429, NULL, "%u requests are under way at this node; try again",
-                       r->admitted);
-    else if (bytes > r->config.bytes_max - r->admitted_bytes && bytes <= r->config.body_bytes_max)
-        nx_rest_refuse(call, 429, NULL,
-                       "requests of %llu bytes are under way at this node; try again",
-                       (unsigned long long)r->admitted_bytes);
     else
         return false;
     return true;
 }
 
-static void admit(struct nx_rest_call *call)
+/* False: over the budget, and refused. */
+static bool admit(struct nx_rest_call *call)
 {
     struct nx_rest *r = call->rest;
-    uint64_t bytes = announced(nx_http_ask(call->x));
+    struct nx_err err;
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    struct nx_http_span level = nx_http_head_field(ask->head, "nexus-priority");
+    uint64_t bytes = announced(ask);
+    if (nx_priority_read(level.at, level.len, &call->priority, &err) != NX_OK) {
+        nx_rest_fail(call, &err);
+        return false;
+    }
     if (!(call->endpoint->flags & NX_ENDPOINT_INFERS) || bytes > r->config.body_bytes_max)
-        return; /* the latter: the wire refuses it with 413 */
+        return true; /* the latter: the wire refuses it with 413 */
+    if (nx_admission_take(r->config.admission, bytes, &err) != NX_OK) {
+        nx_rest_fail(call, &err);
+        return false;
+    }
     call->admitted = true;
     call->admitted_bytes = bytes;
-    r->admitted++;
-    r->admitted_bytes += bytes;
+    return true;
 }
 
 /* --- upcalls of the wire -------------------------------------------------------------------------- */
@@ -425,10 +426,9 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
     } else if (!call->endpoint) {
         nx_rest_refuse(call, 404, NULL,
                        "Requested resource is not found, please refer to API document.");
-    } else if (!refused_at_the_door(call)) {
+    } else if (!refused_at_the_door(call) && admit(call)) {
         if (!(call->endpoint->flags & NX_ENDPOINT_INFERS))
             nx_http_set_body_max(x, SMALL_BODY_BYTES);
-        admit(call);
     }
 }
 
@@ -509,20 +509,12 @@ void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
 
 void nx_rest_infer(struct nx_rest_call *call, struct nx_infer_ask *ask, nx_infer_done *done)
 {
-    struct nx_rest *r = call->rest;
     struct nx_err err;
-    uint32_t queries;
-    uint64_t bytes, wanted = 0;
     ask->trace = &nx_http_ask(call->x)->trace;
-    nx_route_underway(r->route, &queries, &bytes);
-    for (uint32_t i = 0; i < ask->bodies_count; i++)
-        wanted += ask->bodies[i].len;
-    if (queries + ask->bodies_count > NX_ROUTE_QUERIES_MAX || wanted > NX_ROUTE_BYTES_MAX - bytes)
-        nx_rest_refuse(call, 429, NULL,
-                       "%u questions of %llu bytes are under way at this node; try again", queries,
-                       (unsigned long long)bytes);
-    else if (nx_infer_start(r->route, ask, nx_http_ask(call->x)->deadline, done, call, &call->infer,
-                            &err) != NX_OK)
+    if (!ask->want.priority)
+        ask->want.priority = call->priority;
+    if (nx_infer_start(call->rest->route, ask, nx_http_ask(call->x)->deadline, done, call,
+                       &call->infer, &err) != NX_OK)
         nx_rest_fail(call, &err);
 }
 
@@ -554,8 +546,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     snprintf(r->model_store, sizeof r->model_store, "%s", config->model_store);
     r->config.model_store = r->model_store;
     snprintf(r->only_model, sizeof r->only_model, "%s", config->only_model);
-    if (r->config.body_bytes_max > r->config.bytes_max)
-        r->config.body_bytes_max = r->config.bytes_max; /* more could never be let in */
+    if (r->config.body_bytes_max > config->admission->bytes_max)
+        r->config.body_bytes_max = config->admission->bytes_max; /* more could never be let in */
     struct nx_http_limits limits = nx_http_limits_default();
     limits.body_bytes_max = r->config.body_bytes_max;
     limits.handling_timeout_ns = config->response_timeout_ns;
@@ -595,9 +587,11 @@ void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)
 
 bool nx_rest_resume(struct nx_rest *r)
 {
-    bool any = false;
-    for (struct nx_rest_call *call = r->calls, *next; call; call = next) {
+    bool any = false, installs = r->installs;
+    r->installs = false;
+    for (struct nx_rest_call *call = installs ? r->calls : NULL, *next; call; call = next) {
         next = call->next; /* an install that fails ends its call */
+        r->installs |= call->install != NULL;
         if (call->install)
             any |= !nx_install_pump(call->install);
     }

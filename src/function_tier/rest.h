@@ -4,13 +4,14 @@
  *   /v2 …               {"error": "…"}
  *   all others          {"code": 404, "type": "ModelNotFoundException", "message": "…"}
  *
- * Every reply has x-request-id. Admission: over NX_ROUTE_QUERIES_MAX, requests_max or bytes_max a request is refused at once
+ * Every reply has x-request-id. Admission: over NX_ROUTE_QUERIES_MAX or the budget of admission.h a request is refused at once
  * with 429 and Retry-After; a shard that cannot serve is 503 and Retry-After. Management is for loopback peers unless
  * manage_anywhere. With tokens: 401, 403, and 429 over a token's rate. Who changes models, or is not let, is logged with the request's id.
  * docs/operations.md lists the endpoints. Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_REST_H
 #define NX_FUNCTION_TIER_REST_H
 
+#include "function_tier/admission.h"
 #include "function_tier/auth.h"
 #include "function_tier/group_status.h"
 #include "function_tier/http/http_server.h"
@@ -28,8 +29,7 @@ struct nx_rest_config {
     const char *only_model;  /* what /invocations means by default; "": nothing */
     bool manage_anywhere;
     enum nx_compat compat;
-    uint32_t requests_max; /* inferences under way by HTTP */
-    uint64_t bytes_max;    /* of their bodies */
+    struct nx_admission *admission; /* of all APIs; outlives the services */
     uint64_t body_bytes_max;
     nx_ns response_timeout_ns;    /* of the group: then 504 */
     uint64_t seed;                /* of request ids */

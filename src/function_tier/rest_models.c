@@ -165,6 +165,7 @@ static void refuse_archive(struct nx_rest_call *call, const struct nx_err *err)
 static void install(struct nx_rest_call *call, struct nx_archive *archive, const char *recipe)
 {
     struct nx_err err;
+    call->rest->installs = true;
     if (nx_install_start(call->rest->route, archive, call->model, recipe, call->replaces,
                          &nx_http_ask(call->x)->trace, registered, call, &call->install,
                          &err) == NX_OK)

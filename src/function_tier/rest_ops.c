@@ -80,11 +80,18 @@ void nx_rest_status(struct nx_rest_call *call, nx_ns now)
     ask_status(call, status_told);
 }
 
+static void triton_told(void *user, const struct nx_pb_status *status)
+{
+    struct nx_rest_call *call = user;
+    struct nx_text t;
+    call->status = NULL;
+    nx_text_init(&t, METRICS_TEXT_MAX);
+    nx_metrics_write_triton(call->rest->metrics, status, &t);
+    reply_metrics(call, &t);
+}
+
 void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    struct nx_text t;
-    nx_text_init(&t, METRICS_TEXT_MAX);
-    nx_metrics_write_triton(call->rest->metrics, &t);
-    reply_metrics(call, &t);
+    ask_status(call, triton_told);
 }

@@ -47,6 +47,7 @@ struct nx_rest_call {
     nx_ns begun;
     uint64_t admitted_bytes;
     bool admitted;
+    uint32_t priority;               /* of the header */
     char token[NX_AUTH_NAME_BYTES];  /* the name of the caller's; "": none was needed, or known */
     char model[NX_MODEL_NAME_BYTES]; /* "": none is named */
     /* one of these is under way */
@@ -72,10 +73,9 @@ struct nx_rest {
     const struct nx_grpc *grpc;
     struct nx_http *http;
     struct nx_rest_call *calls;
-    uint32_t admitted;
-    uint64_t admitted_bytes;
-    bool ready; /* what probes are told */
-    bool takes; /* once ready, for ever: who was told to stop still serves those who come */
+    bool ready;    /* what probes are told */
+    bool takes;    /* once ready, for ever: who was told to stop still serves those who come */
+    bool installs; /* there may be calls with an install */
 };
 
 /* --- ends of a call: it is gone when they return --- */

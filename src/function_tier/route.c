@@ -12,7 +12,7 @@
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err)
 {
     if (bytes > NX_ROUTE_BYTES_MAX - route->bytes)
-        return nx_err_set(err, NX_UNAVAILABLE,
+        return nx_err_set(err, NX_AGAIN,
                           "photos of %llu bytes are under way at this node; try again",
                           (unsigned long long)route->bytes);
     route->bytes += bytes;
@@ -55,6 +55,8 @@ enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *he
     nx_assert(!nx_route_is_change(head->op));
     nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
     struct nx_route_request *q = nx_route_add(r, tags_count, done, user, err);
+    if (!q && head->op == NX_REQUEST_INFER && err->status == NX_UNAVAILABLE)
+        err->status = NX_AGAIN; /* it is for who infers to slow down */
     if (!q)
         return err->status;
     q->deadline_ns = deadline_ns;
@@ -209,7 +211,9 @@ static bool fail_lost(struct nx_route *r)
 
 bool nx_route_poll(struct nx_route *r)
 {
-    bool any = fail_lost(r);
+    if (!r->unsent)
+        return false;
+    bool any = r->unsent = fail_lost(r); /* there may be another */
     for (struct nx_route_request *q = r->requests; q; q = q->next)
         for (uint32_t i = 0; i < q->legs_count; i++) {
             if (nx_leg_wants_room(&q->legs[i]))

@@ -46,7 +46,7 @@ void nx_route_detach(struct nx_route *route, const struct nx_err *why);
 void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
-/* Room for a photo before its bytes come: NX_UNAVAILABLE over the bound. Give back what infer did not take. */
+/* Room for a photo before its bytes come: NX_AGAIN over the bound. Give back what infer did not take. */
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
 void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
 

@@ -256,9 +256,7 @@ static bool push_body(struct nx_leg *leg)
     return nx_leg_write(leg, bytes, len, &taken) == NX_OK && taken > 0;
 }
 
-/* Opens it, sends its head and what is here of its body, as far as there is room. A leg that fails here fails
- * through query_failed as well, so only the room matters. True if something moved. */
-bool nx_leg_push(struct nx_leg *leg)
+static bool push(struct nx_leg *leg)
 {
     struct nx_route_request *q = leg->request;
     size_t taken = 0;
@@ -271,6 +269,13 @@ bool nx_leg_push(struct nx_leg *leg)
         if (!push_body(leg))
             break;
     return leg->sent > before;
+}
+
+bool nx_leg_push(struct nx_leg *leg)
+{
+    bool moved = push(leg);
+    leg->request->route->unsent |= leg->lost || nx_leg_wants_room(leg);
+    return moved;
 }
 
 bool nx_leg_wants_room(const struct nx_leg *leg)

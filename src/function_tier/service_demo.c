@@ -14,8 +14,10 @@
 struct nx_service_demo {
     struct nx_route *route;
     struct nx_metrics *metrics;
+    struct nx_admission *admission; /* of photos; models are bounded by the windows */
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
+    bool waits;             /* one of them may wait for room: `held` or `last_waits` */
     struct nx_pb_model
         decoded; /* of the message in hand: 16 KB that need not be found for each chunk */
 };
@@ -33,6 +35,7 @@ struct upload {
     bool has_last,
         last_waits; /* an install's last byte is kept back; the stream ended, no room yet */
     uint8_t last;
+    bool admitted;
     uint8_t *photo;
     struct nx_pb_photo tags;
     /* of a change, for the audit */
@@ -77,6 +80,8 @@ static void drop_upload(struct upload *u)
     if (u->next)
         u->next->link = u->link;
     drop_photo(u);
+    if (u->admitted)
+        nx_admission_give(u->service->admission, u->announced);
     free(u);
 }
 
@@ -97,8 +102,12 @@ static void fail(struct upload *u, const struct nx_err *err)
     struct nx_call *call = u->call;
     if (u->request)
         nx_route_cancel(u->request);
+    bool inference = !u->op;
     drop_upload(u);
-    nx_call_fail(call, err);
+    if (inference)
+        nx_call_refuse(call, err);
+    else
+        nx_call_fail(call, err);
 }
 
 static void fail_with(struct upload *u, enum nx_status status, const char *what, uint64_t expected,
@@ -219,6 +228,17 @@ static void photo_done(void *user, const struct nx_answer *answers, uint32_t cou
     free(r);
 }
 
+static void reserve_photo(struct upload *u, uint64_t bytes, struct nx_err *err)
+{
+    if (nx_route_reserve(u->service->route, bytes, err) != NX_OK)
+        return;
+    u->photo = malloc(bytes); /* not zeroed: filled before it is read */
+    if (u->photo)
+        return;
+    nx_route_unreserve(u->service->route, bytes);
+    nx_err_set(err, NX_NO_MEMORY, "no memory for a photo of %llu bytes", (unsigned long long)bytes);
+}
+
 /* "1,2", for logs, as far as there is room. */
 static void name_tags(const struct upload *u)
 {
@@ -239,13 +259,9 @@ static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
     else if (bytes > NX_PHOTO_BYTES_MAX)
         nx_err_set(&err, NX_TOO_LARGE, "the photo has %llu bytes, the limit is %d",
                    (unsigned long long)bytes, NX_PHOTO_BYTES_MAX);
-    else if (nx_route_reserve(u->service->route, bytes, &err) == NX_OK) {
-        u->photo = malloc(bytes); /* not zeroed: filled before it is read */
-        if (!u->photo) {
-            nx_route_unreserve(u->service->route, bytes);
-            nx_err_set(&err, NX_NO_MEMORY, "no memory for a photo of %llu bytes",
-                       (unsigned long long)bytes);
-        }
+    else if (nx_admission_take(u->service->admission, bytes, &err) == NX_OK) {
+        u->admitted = true;
+        reserve_photo(u, bytes, &err);
     }
     u->started = true;
     u->announced = bytes;
@@ -295,10 +311,12 @@ static void end_photo(struct nx_call *call, nx_ns now)
     (void)now;
     struct upload *u = nx_call_user(call);
     struct nx_request_head head = {.op = NX_REQUEST_INFER, .trace = *nx_call_trace(call)};
+    const char *level = nx_call_metadata(call, "nexus-priority");
     struct nx_err err;
     if (!is_complete(u))
         return;
-    if (nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
+    if (nx_priority_read(level, level ? strlen(level) : 0, &head.want.priority, &err) == NX_OK &&
+        nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
                      u->announced, nx_call_deadline(call), photo_done, u, &u->request,
                      &err) == NX_OK)
         u->photo = NULL; /* the route's now */
@@ -423,6 +441,7 @@ static enum nx_call_take pass_on(struct upload *u, const struct nx_pb_part *part
     }
     u->got += taken;
     u->held = taken < left;
+    u->service->waits |= u->held;
     u->held_used = u->held ? u->held_used + taken : 0;
     return u->held ? NX_CALL_HELD : NX_CALL_TAKEN;
 }
@@ -430,6 +449,7 @@ static enum nx_call_take pass_on(struct upload *u, const struct nx_pb_part *part
 static void pass_last_on(struct upload *u)
 {
     u->last_waits = nx_route_write(u->request, &u->last, 1) == 0;
+    u->service->waits |= u->last_waits;
 }
 
 static enum nx_call_take take_install(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -485,6 +505,7 @@ static enum nx_call_take take_removal(struct nx_call *call, const uint8_t *bytes
 /* --- the service ---------------------------------------------------------------------------------- */
 
 enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *metrics,
+                                    struct nx_admission *admission,
                                     struct nx_service_demo **service, struct nx_err *err)
 {
     struct nx_service_demo *s = nx_calloc(1, sizeof *s);
@@ -492,6 +513,7 @@ enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *m
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the service");
     s->route = route;
     s->metrics = metrics;
+    s->admission = admission;
     s->methods[0] = (struct nx_grpc_method){.path = "/sospdemo.FunctionTierService/Whatsthis",
                                             .kind = NX_CALL_CLIENT_STREAM,
                                             .on_message = take_photo,
@@ -519,7 +541,9 @@ const struct nx_grpc_method *nx_service_demo_methods(const struct nx_service_dem
 
 void nx_service_demo_resume(struct nx_service_demo *service)
 {
-    for (struct upload *u = service->uploads, *next; u; u = next) {
+    bool waits = service->waits;
+    service->waits = false;
+    for (struct upload *u = waits ? service->uploads : NULL, *next; u; u = next) {
         next = u->next; /* a message that is offered again may end its call */
         if (u->last_waits)
             pass_last_on(u);

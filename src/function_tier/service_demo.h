@@ -12,6 +12,7 @@
 #ifndef NX_FUNCTION_TIER_SERVICE_DEMO_H
 #define NX_FUNCTION_TIER_SERVICE_DEMO_H
 
+#include "function_tier/admission.h"
 #include "function_tier/grpc/grpc_server.h"
 #include "function_tier/metrics.h"
 
@@ -20,6 +21,7 @@ struct nx_service_demo;
 enum { NX_SERVICE_DEMO_METHODS = 3 };
 
 enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *metrics,
+                                    struct nx_admission *admission,
                                     struct nx_service_demo **service, struct nx_err *err);
 /* NX_SERVICE_DEMO_METHODS of them; they live as long as the service. */
 const struct nx_grpc_method *nx_service_demo_methods(const struct nx_service_demo *service);

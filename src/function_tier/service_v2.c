@@ -34,6 +34,13 @@ static void start(struct nx_call *call, nx_ns now)
     nx_v2_call_begin(call, now);
 }
 
+void nx_v2_call_dismiss(struct nx_v2_call *v)
+{
+    if (v->admitted)
+        nx_admission_give(v->service->config.admission, v->admitted_bytes);
+    v->admitted = false;
+}
+
 static void leave(struct nx_v2_call *v)
 {
     *v->link = v->next;
@@ -45,6 +52,7 @@ static void leave(struct nx_v2_call *v)
         nx_infer_cancel(v->infer);
     if (v->install)
         nx_install_cancel(v->install);
+    nx_v2_call_dismiss(v);
     nx_v2_free(v->request);
     free(v->unsent);
     free(v);
@@ -78,9 +86,13 @@ static void count(const struct nx_v2_call *v, enum nx_grpc_code code)
 void nx_v2_call_fail(struct nx_v2_call *v, const struct nx_err *err)
 {
     struct nx_call *call = v->call;
+    bool inference = v->request != NULL;
     count(v, nx_grpc_code_of(err->status));
     leave(v);
-    nx_call_fail(call, err);
+    if (inference)
+        nx_call_refuse(call, err);
+    else
+        nx_call_fail(call, err);
 }
 
 void nx_v2_call_finish(struct nx_v2_call *v)
@@ -395,9 +407,11 @@ void nx_service_v2_set_ready(struct nx_service_v2 *service, bool ready)
 
 bool nx_service_v2_resume(struct nx_service_v2 *service)
 {
-    bool any = false;
-    for (struct nx_v2_call *v = service->calls, *next; v; v = next) {
+    bool any = false, installs = service->installs;
+    service->installs = false;
+    for (struct nx_v2_call *v = installs ? service->calls : NULL, *next; v; v = next) {
         next = v->next; /* an install that fails ends its call */
+        service->installs |= v->install != NULL;
         if (v->install)
             any |= !nx_install_pump(v->install);
     }

@@ -8,6 +8,13 @@
 
 static void infer_done(void *user, const struct nx_infer_result *result);
 
+static enum nx_status header_priority(const struct nx_call *call, uint32_t *priority,
+                                      struct nx_err *err)
+{
+    const char *level = nx_call_metadata(call, "nexus-priority");
+    return nx_priority_read(level, level ? strlen(level) : 0, priority, err);
+}
+
 /* Decodes, checks, and sends the photos or the tensor on their way; all is copied that is needed later. */
 static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t len,
                             struct nx_err *err)
@@ -22,12 +29,17 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
     if (!v->service->takes)
         return nx_err_set(err, NX_UNAVAILABLE, "this node takes no requests now; try again");
+    NX_TRY(nx_admission_take(v->service->config.admission, len, err));
+    v->admitted = true;
+    v->admitted_bytes = len;
     NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
     status = nx_v2_pb_read(&infer, v->request, err);
     v->raw = infer.raw;
     nx_call_set_about(v->call, v->request->model);
     if (status == NX_OK)
         status = nx_v2_to_ask(v->request, &ask, err);
+    if (status == NX_OK && !ask.want.priority)
+        status = header_priority(v->call, &ask.want.priority, err);
     ask.trace = nx_call_trace(v->call);
     if (status == NX_OK)
         status = nx_infer_start(v->service->route, &ask, nx_call_deadline(v->call), infer_done, v,
@@ -130,6 +142,7 @@ static void infer_done(void *user, const struct nx_infer_result *result)
     size_t len = 0;
     struct nx_err err;
     v->infer = NULL;
+    nx_v2_call_dismiss(v);
     if (v->stream)
         answer_in_stream(v, result, NULL);
     else if (finish(v, result, &bytes, &len, &err) != NX_OK)
@@ -153,8 +166,10 @@ enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, 
     v->asked_before = true;
     if (status == NX_OK)
         status = start(v, bytes, len, &err);
-    if (status != NX_OK)
+    if (status != NX_OK) {
+        nx_v2_call_dismiss(v);
         answer_in_stream(v, NULL, &err);
+    }
     return NX_CALL_TAKEN;
 }
 

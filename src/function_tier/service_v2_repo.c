@@ -66,6 +66,7 @@ static enum nx_status load(struct nx_v2_call *v, struct nx_err *err)
                          installed, v, &v->install, err);
     if (status != NX_OK)
         nx_archive_close(archive);
+    v->service->installs |= status == NX_OK;
     return status;
 }
 

@@ -25,6 +25,8 @@ struct nx_v2_call {
     struct nx_install *install;
     struct nx_v2_request *request; /* of an inference */
     bool raw;
+    bool admitted;
+    size_t admitted_bytes;
     void (*told)(struct nx_v2_call *v, const struct nx_model_list *list);
     /* of a stream */
     bool stream, held, ended, asked_before;
@@ -39,12 +41,14 @@ struct nx_service_v2 {
     struct nx_grpc_method methods[NX_SERVICE_V2_METHODS];
     struct nx_v2_call *calls;
     bool ready, takes; /* as nx_rest's */
+    bool installs;     /* there may be calls with an install */
 };
 
 /* Ends of a call: it is gone when they return. Bytes are malloc'd and taken over. */
 void nx_v2_call_reply(struct nx_v2_call *v, enum nx_status encoded, uint8_t *bytes, size_t len);
 void nx_v2_call_fail(struct nx_v2_call *v, const struct nx_err *err);
-void nx_v2_call_finish(struct nx_v2_call *v); /* well, without another reply */
+void nx_v2_call_dismiss(struct nx_v2_call *v); /* an inference is over: its room is free */
+void nx_v2_call_finish(struct nx_v2_call *v);  /* well, without another reply */
 
 bool nx_v2_call_name(struct nx_v2_call *v, const char *name,
                      const char *version); /* false: failed */

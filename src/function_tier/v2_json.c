@@ -255,6 +255,8 @@ static void read_request_parameters(struct reading *r)
     for (nx_json_enter(&r->j, '{'); nx_json_key(&r->j, key, sizeof key);) {
         if (strcmp(key, "binary_data_output") == 0)
             nx_json_bool(&r->j, &r->request->binary_outputs);
+        else if (strcmp(key, "priority") == 0)
+            nx_json_uint(&r->j, NX_PRIORITY_MAX, &r->request->priority);
         else
             nx_json_skip(&r->j);
     }

@@ -67,6 +67,10 @@ enum nx_status nx_v2_pb_read(const struct nx_pb_v2_infer *infer, struct nx_v2_re
     NX_TRY(copy_text(q->model, sizeof q->model, infer->model, "a model's name", err));
     NX_TRY(copy_text(q->version, sizeof q->version, infer->version, "a model's version", err));
     NX_TRY(copy_text(q->id, sizeof q->id, infer->id, "a request's id", err));
+    if (infer->priority > NX_PRIORITY_MAX)
+        return nx_err_set(err, NX_INVALID, "parameter priority must be 0 to %d, not %llu",
+                          NX_PRIORITY_MAX, (unsigned long long)infer->priority);
+    q->priority = infer->priority;
     q->inputs_count = infer->inputs_count;
     q->outputs_count = infer->outputs_count;
     for (uint32_t i = 0; i < q->inputs_count; i++)

@@ -40,6 +40,7 @@ struct nx_v2_request {
     char id[NX_V2_ID_BYTES];
     uint32_t inputs_count, outputs_count; /* outputs 0: all of them */
     bool binary_outputs;                  /* of outputs that do not say */
+    uint64_t priority;                    /* 0: none was given */
     struct nx_v2_input inputs[NX_V2_INPUTS_MAX];
     struct nx_v2_output outputs[NX_V2_OUTPUTS_MAX];
     uint8_t head[NX_TENSORS_HEAD_BYTES_MAX]; /* nx_v2_to_ask's */

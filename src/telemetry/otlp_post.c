@@ -46,8 +46,8 @@ static enum nx_status check_url(const char *url, struct nx_err *err)
 
 static bool set_options(struct nx_otlp_post *p)
 {
-    static const char *const lines[] = {"Content-Type: application/json",
-                                        "Expect:", "User-Agent: nexus/" NX_VERSION};
+    static const char agent[] = "User-Agent: nexus/" NX_VERSION;
+    static const char *const lines[] = {"Content-Type: application/json", "Expect:", agent};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct curl_slist *grown = curl_slist_append(p->headers, lines[i]);
         if (!grown)

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import threading
 import zipfile
+import zlib
 
 import harness
 import tiny_model
@@ -120,6 +121,8 @@ class Compression(HttpCase):
     def test_a_body_may_come_packed(self):
         reply = self.ask("POST", "/predictions/1", gzip.compress(self.red), Content_Encoding="gzip")
         self.assertEqual((reply.status, reply.json[0]["class"]), (200, "red"), reply.body)
+        reply = self.ask("POST", "/predictions/1", zlib.compress(self.red), Content_Encoding="deflate")
+        self.assertEqual((reply.status, reply.json[0]["class"]), (200, "red"), reply.body)
         reply = self.ask("POST", "/1/predict", gzip.compress(form("data", self.red)), Content_Encoding="gzip", Content_Type=FORM)
         self.assertEqual(reply.status, 200, reply.body)
 
@@ -132,6 +135,8 @@ class Compression(HttpCase):
         self.assertLess(self.group.nodes[0].resident_bytes() - before, 50 << 20)
         for body in (b"nonsense", gzip.compress(self.red)[:-3], gzip.compress(self.red) + b"tail"):
             self.assertEqual(self.ask("POST", "/predictions/1", body, Content_Encoding="gzip").status, 400)
+            self.assertEqual(self.ask("POST", "/predictions/1", body, Content_Encoding="deflate").status, 400)
+        self.assertEqual(self.ask("POST", "/predictions/1", zlib.compress(bytes(200 << 20), 9), Content_Encoding="deflate").status, 413)
         self.assertEqual(self.ask("POST", "/predictions/1", self.red, Content_Encoding="br").status, 415)
 
     def test_replies_are_packed_for_those_who_accept(self):
@@ -207,7 +212,7 @@ class Operations(HttpCase):
 
     def test_metrics(self):
         before = self.value('nexus_inferences_total{model="1",outcome="success"}') \
-            if 'model="1"' in self.metrics() else 0
+            if 'nexus_inferences_total{model="1"' in self.metrics() else 0
         self.ask("POST", "/predictions/1", self.red)
         self.assertEqual(self.value('nexus_inferences_total{model="1",outcome="success"}'), before + 1)
         self.assertEqual(self.value('nexus_inference_duration_seconds_bucket{model="1",le="+Inf"}'),
@@ -219,6 +224,28 @@ class Operations(HttpCase):
         self.assertEqual(self.ask("GET", "/metrics").headers["Content-Type"],
                          "text/plain; version=0.0.4; charset=utf-8")
         self.assertIn('nv_inference_count{model="1",version="1"}', self.ask("GET", "/metrics/triton").body.decode())
+
+    def test_metrics_of_batches(self):
+        replica = '{shard="0",node="1"}'
+        self.ask("POST", "/predictions/1", self.red)
+        before = {name: self.value(name + replica) for name in ("nexus_batches_total", "nexus_batch_photos_total")}
+        for _ in range(3):
+            self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
+        for name in before:
+            self.assertEqual(self.value(name + replica), before[name] + 3)
+        photos = self.value("nexus_batch_photos_total" + replica)
+        self.assertEqual(self.value('nexus_batch_size_bucket{shard="0",node="1",le="256"}'),
+                         self.value("nexus_batch_size_count" + replica))
+        self.assertEqual(self.value("nexus_batch_size_sum" + replica), photos)
+        self.assertEqual(self.value("nexus_queue_wait_seconds_count" + replica), photos)
+        self.assertEqual(self.value('nexus_queue_wait_seconds_bucket{shard="0",node="1",le="+Inf"}'), photos)
+        self.assertEqual(self.value("nexus_photos_refused_total" + replica), 0)
+        triton = dict(line.rsplit(" ", 1) for line in self.ask("GET", "/metrics/triton").body.decode().splitlines()
+                      if not line.startswith("#"))
+        model = '{model="1",version="1"}'
+        self.assertGreaterEqual(int(triton["nv_inference_exec_count" + model]), 4)
+        self.assertGreater(int(triton["nv_inference_compute_infer_duration_us" + model]), 0)
+        self.assertGreaterEqual(int(triton["nv_inference_queue_duration_us" + model]), 0)
 
     def test_metrics_as_promtool_sees_them(self):
         self.ask("POST", "/predictions/1", self.red)

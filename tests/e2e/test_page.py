@@ -4,6 +4,7 @@
     test_page.py NEXUS --screenshots DIR    makes the two pictures of docs/ instead
 """
 
+import hashlib
 import http.client
 import os
 import sys
@@ -164,6 +165,92 @@ class Page(PageCase):
         self.assertIn("<img src=x", self.text("#views tbody tr"))
         self.assertIn("<b>x</b>", self.text("#members tbody tr"))
         self.assertEqual(self.page.run("document.querySelectorAll('td img, td b').length"), 0)
+
+
+class Locked(PageCase):
+    """A node that wants tokens: the page asks for one, keeps it in the tab, and forgets it."""
+
+    OPEN = "(document.querySelector('#login') || {hidden: true}).hidden === false"
+    SECRETS = {"observe": "look-at-it", "infer": "ask-it", "infer,observe": "do-both"}
+
+    @classmethod
+    def setUpClass(cls):
+        start_node, client = harness.Group.start_node, harness.Group.client
+
+        def with_tokens(group, k, *args, **kwargs):
+            lines = ["%s %s sha256:%s" % (secret, scopes, hashlib.sha256(secret.encode()).hexdigest())
+                     for scopes, secret in (*cls.SECRETS.items(), ("manage,infer", "boss"))]
+            for name, text in (("tokens", "\n".join(lines) + "\n"), ("boss", "boss\n")):
+                path = os.path.join(group.folder(k), name)
+                with open(path, "w") as out:
+                    out.write(text)
+                os.chmod(path, 0o600)
+            return start_node(group, k, "--CLIENTS/tokens", "tokens", *args, **kwargs)
+        harness.Group.start_node = with_tokens
+        harness.Group.client = lambda group, *args, **kwargs: client(
+            group, *args, "--token", os.path.join(group.folder(0), "boss"), **kwargs)
+        cls.addClassCleanup(setattr, harness.Group, "client", client)
+        try:
+            super().setUpClass()
+        finally:
+            harness.Group.start_node = start_node
+
+    def give(self, token):
+        self.page.wait(self.OPEN)
+        self.page.run("document.querySelector('#token').value = %r" % token)
+        self.page.run("document.querySelector('#token').focus()")
+        self.page.press("Enter")
+
+    def test_a_token_opens_the_page_until_it_is_forgotten(self):
+        del self.page.events[:]
+        self.page.open("http://%s/" % self.group.address())
+        self.page.wait(self.OPEN)
+        self.assertEqual(self.page.run("document.activeElement.id"), "token")  # and a keyboard is there at once
+        self.assertIn("a token is needed", self.text("#alert"))
+        self.assertEqual(self.text("#ready"), "locked")
+        asked = len(self.page.requests())
+        self.give("guess")
+        self.page.wait("document.querySelector('#alert').innerText.includes('does not know that token')")
+        self.give(self.SECRETS["infer"])
+        self.page.wait("document.querySelector('#alert').innerText.includes('has not the scope')")
+        self.assertEqual(len(self.page.requests()), asked + 2)  # locked, it does not go on asking
+        self.give(self.SECRETS["infer,observe"])
+        self.page.wait("document.querySelectorAll('#members tbody tr').length === 2")
+        self.page.wait("document.querySelector('#login').hidden && document.querySelector('#alert').hidden")
+        self.assertEqual(self.page.run("document.activeElement.id"), "main")
+        self.page.wait("document.querySelector('#model').value === '1'")
+        self.page.choose_file("#photo", self.photo)
+        self.page.wait("document.querySelectorAll('#answer li').length > 0")
+        self.assertEqual(self.page.run("[Object.keys(sessionStorage).join(), localStorage.length, document.cookie].join('|')"),
+                         "nexus-token|0|")
+        self.page.open("http://%s/" % self.group.address())  # the same tab
+        self.page.wait("document.querySelectorAll('#members tbody tr').length === 2")
+        self.page.run("document.querySelector('#forget').focus()")
+        self.page.press("Enter")
+        self.page.wait("!document.querySelector('#login').hidden && document.querySelector('#forget').hidden")
+        self.assertEqual(self.page.run("sessionStorage.length"), 0)
+        for url in self.page.requests():
+            self.assertNotIn(self.SECRETS["infer,observe"], url)
+        allowed = ("401", "403")
+        self.assertEqual([c for c in self.page.complaints() if not any(a in str(c) for a in allowed)], [])
+
+    def test_who_may_not_ask_is_told_so(self):
+        self.page.open("http://%s/" % self.group.address())
+        self.give(self.SECRETS["observe"])
+        self.page.wait("document.querySelector('#model').value === '1'")
+        self.page.choose_file("#photo", self.photo)
+        self.page.wait("document.querySelector('#answer').innerText.includes('has not the scope')")
+        self.page.run("document.querySelector('#forget').click()")
+        self.page.wait(self.OPEN)
+
+    def test_the_field_has_a_name(self):
+        self.page.open("http://%s/" % self.group.address())
+        self.page.wait(self.OPEN)
+        names = {(n["role"]["value"], n.get("name", {}).get("value")) for n in self.page.call("Accessibility.getFullAXTree")["nodes"]
+                 if not n["ignored"]}
+        self.assertIn(("textbox", "Token with the scope observe, and infer for photos"), names)
+        self.assertIn(("button", "Show it to this node"), names)
+        self.assertIn(("form", "Token"), names)
 
 
 class Change(PageCase):

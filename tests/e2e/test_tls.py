@@ -94,6 +94,12 @@ class TlsCase(HttpCase):
         return secured
 
 
+    def ask_status(self, command, *flags):
+        done = subprocess.run([harness.nexus(), command, self.group.address(), *flags], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=harness.WAIT_S)
+        return harness.Answer(done.returncode, done.stdout, done.stderr)
+
+
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -222,6 +228,14 @@ class MutualTls(TlsCase):
         with self.channel() as channel:
             self.assertEqual(self.whatsthis(channel, self.red), "red")
         self.assert_serving()
+
+    def test_status_and_top_show_theirs(self):
+        for command in ("status", "top"):
+            told = self.ask_status(command, *self.flags())
+            self.assertEqual((told.code, told.err), (0, ""), told.story)
+            self.assertIn("categorizer", told.out)
+            for flags in ((), ("--ca", self.authority.ca)):
+                self.assert_refused(self.ask_status(command, *flags), "no function tier node answers")
 
     def test_a_client_without_a_certificate_is_not(self):
         self.curl_fails("--cacert", self.authority.ca, self.url("/ping"))

@@ -4,6 +4,7 @@
 import hashlib
 import os
 import signal
+import subprocess
 
 import harness
 import sosp_wire as wire
@@ -101,6 +102,21 @@ class Tokens(HttpCase):
         self.assertEqual(self.code(wire.REMOVE, wire.remove_request(99), token="camera")[0], "PERMISSION_DENIED")
         self.assertEqual(self.code(wire.INSTALL, token="reader", stream=True)[0], "PERMISSION_DENIED")
         self.assertEqual(self.code(wire.WHATSTHIS, token="reader", stream=True)[0], "PERMISSION_DENIED")
+
+    def test_status_and_top_show_theirs(self):
+        for command in ("status", "top"):
+            def ask(*flags):
+                done = subprocess.run([harness.nexus(), command, self.group.address(), *flags], stdin=subprocess.DEVNULL,
+                                      capture_output=True, text=True, timeout=harness.WAIT_S)
+                return harness.Answer(done.returncode, done.stdout, done.stderr)
+            told = ask("--token", os.path.join(self.group.folder(0), "reader"))
+            self.assertEqual((told.code, told.err), (0, ""), told.story)
+            self.assertIn("categorizer", told.out)
+            self.assert_refused(ask(), "UNAUTHENTICATED")
+            self.assert_refused(ask("--token", os.path.join(self.group.folder(0), "camera")), "PERMISSION_DENIED")
+            self.assert_refused(ask("--token", self.file("empty", b"\n")), "holds no token")
+            usage = ask("--cert", "c")
+            self.assertEqual((usage.code, "belong together" in usage.err), (2, True), usage.story)
 
     def test_the_client_shows_its_token(self):
         self.assert_says("red", self.group.client("inference", "1", self.photo, token="camera"))

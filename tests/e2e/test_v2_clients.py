@@ -2,7 +2,8 @@
 """Open Inference Protocol v2 with the clients that people have: tritonclient by HTTP and gRPC; and what its rules forbid.
 
 tritonclient comes from PyPI into an environment of its own, made once under the temporary folder; where it cannot be had the
-tests that need it say SKIP.
+tests that need it say SKIP. The KServe SDK brings half a gigabyte of other packages: it is asked where NEXUS_KSERVE_VENV names an
+environment with it (python3 -m venv DIR && DIR/bin/pip install kserve).
 """
 
 import json
@@ -50,8 +51,8 @@ def pair_model():
 class Triton(HttpCase):
     """The same story by both wires, told by tritonclient_story.py."""
 
-    def tell(self, wire):
-        if not have_tritonclient():
+    def tell(self, wire, story="tritonclient_story.py", python=PYTHON):
+        if python == PYTHON and not have_tritonclient():
             self.skipTest("SKIP: no tritonclient")
         for name, colour in (("red", tiny_model.RED), ("blue", tiny_model.BLUE)):
             self.file(name + ".png", tiny_model.png(colour))
@@ -59,7 +60,7 @@ class Triton(HttpCase):
             out.write(archive(model_entries()))
         with open(os.path.join(self.store, "pair.mar"), "wb") as out:
             out.write(archive([("MANIFEST.json", b"{}"), ("synset.txt", tiny_model.synset()), ("pair.onnx", pair_model())]))
-        done = subprocess.run([PYTHON, os.path.join(harness.HERE, "tritonclient_story.py"), wire, self.group.address(),
+        done = subprocess.run([python, os.path.join(harness.HERE, story), wire, self.group.address(),
                                self.files.name], capture_output=True, text=True, timeout=4 * harness.WAIT_S)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.splitlines()[-1], "told")
@@ -69,6 +70,25 @@ class Triton(HttpCase):
 
     def test_by_grpc(self):
         self.tell("grpc")
+
+    def test_by_asyncio_and_http(self):
+        self.tell("http", "tritonclient_aio_story.py")
+
+    def test_by_asyncio_and_grpc(self):
+        self.tell("grpc", "tritonclient_aio_story.py")
+
+    def tell_kserve(self, wire):
+        folder = os.environ.get("NEXUS_KSERVE_VENV")
+        if not folder:
+            print("SKIP: the KServe SDK is only asked where NEXUS_KSERVE_VENV names an environment that has it")
+            self.skipTest("SKIP: no NEXUS_KSERVE_VENV")
+        self.tell(wire, "kserve_story.py", os.path.join(folder, "bin", "python"))
+
+    def test_by_kserve_and_http(self):
+        self.tell_kserve("http")
+
+    def test_by_kserve_and_grpc(self):
+        self.tell_kserve("grpc")
 
 
 class Json(HttpCase):

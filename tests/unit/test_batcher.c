@@ -147,7 +147,7 @@ static void what_would_be_late_is_known_before_it_is_prepared(void **state)
     nx_batcher_next(&b, 100 * NX_MS, &batch); /* half of them run until 138.8 */
     assert_int_equal(batch.count, 32);
     assert_false(nx_batcher_is_hopeless(&b, &late, 110 * NX_MS));
-    late.deadline_ns = 180 * NX_MS; /* before those: after the batch that runs */
+    late.turn_ns = late.deadline_ns = 180 * NX_MS; /* before those: after the batch that runs */
     assert_false(nx_batcher_is_hopeless(&b, &late, 138 * NX_MS));
     assert_true(nx_batcher_is_hopeless(&b, &late, 174 * NX_MS));
     late.deadline_ns = NX_NEVER;
@@ -210,6 +210,69 @@ static void what_is_dropped_never_runs(void **state)
 }
 
 /* A model of 38 ms batches beside one of 6 ms: both always have work; each gets half of the device. */
+static void add_level(struct nx_batch_item *item, uint32_t level, nx_ns now, nx_ns deadline)
+{
+    *item = (struct nx_batch_item){.deadline_ns = deadline, .bytes = 1, .priority = level};
+    assert_int_equal(nx_batcher_admit(&b, &lane, item, now, &err), NX_OK);
+    nx_batcher_ready(&b, item);
+}
+
+/* The photo that a device takes which runs one at a time. */
+static const struct nx_batch_item *take_one(nx_ns now)
+{
+    struct nx_batch batch;
+    nx_batcher_next(&b, now, &batch);
+    assert_int_equal(batch.count, 1);
+    nx_batcher_ran(&b, batch.lane, 1, NX_MS);
+    return batch.items[0];
+}
+
+static void the_higher_priority_goes_first(void **state)
+{
+    (void)state;
+    struct nx_batch_item items[6];
+    static const uint32_t levels[6] = {9, 5, 0, 1, 3, 1}, order[6] = {3, 5, 4, 1, 2, 0};
+    begin(&linear);
+    for (uint32_t i = 0; i < 6; i++) /* also beside one that has no deadline */
+        add_level(&items[i], levels[i], (nx_ns)i, i == 2 ? NX_NEVER : i + NX_BATCH_ENDLESS_NS);
+    for (uint32_t i = 0; i < 6; i++)
+        assert_ptr_equal(take_one(10), &items[order[i]]);
+}
+
+/* Photos of the first level come for ever: one of the last waits for those that come within its lead, and no longer. */
+static void no_priority_starves(void **state)
+{
+    (void)state;
+    static struct nx_batch_item low, high[1024];
+    const nx_ns lead = (NX_BATCH_LEVELS - 1) * NX_BATCH_LEVEL_NS, step = 100 * NX_MS;
+    nx_ns now = 0;
+    begin(&linear);
+    add_level(&low, NX_BATCH_LEVELS, now, now + NX_BATCH_ENDLESS_NS);
+    for (uint32_t n = 0;; n++, now += step) {
+        assert_true(n < 1024 && now <= lead + step);
+        add_level(&high[n], 1, now, now + NX_BATCH_ENDLESS_NS);
+        if (take_one(now) == &low)
+            break;
+    }
+    assert_true(now >= lead);
+}
+
+/* One behind others whose time is over is not run for nobody. */
+static void what_priorities_made_late_is_given_up(void **state)
+{
+    (void)state;
+    struct nx_batch_item first, late;
+    struct nx_batch batch;
+    begin(&resnet_like);
+    add_level(&late, 9, 0, 100 * NX_MS);
+    add_level(&first, 1, 0, NX_SEC);
+    nx_batcher_next(&b, 200 * NX_MS, &batch);
+    assert_int_equal(batch.count, 1);
+    assert_ptr_equal(batch.items[0], &first);
+    assert_ptr_equal(batch.late, &late);
+    assert_int_equal(late.state, NX_BATCH_OUT);
+}
+
 static void models_share_the_device_by_its_time(void **state)
 {
     (void)state;
@@ -393,6 +456,9 @@ int main(void)
         cmocka_unit_test(who_finds_nobody_before_is_tried_whatever_the_estimate),
         cmocka_unit_test(queues_are_bounded_by_count_and_bytes),
         cmocka_unit_test(what_is_dropped_never_runs),
+        cmocka_unit_test(the_higher_priority_goes_first),
+        cmocka_unit_test(no_priority_starves),
+        cmocka_unit_test(what_priorities_made_late_is_given_up),
         cmocka_unit_test(models_share_the_device_by_its_time),
         cmocka_unit_test(at_twice_the_load_goodput_stays),
         cmocka_unit_test(a_plain_queue_would_fail),

@@ -32,7 +32,11 @@ static void every_operation_comes_back(void **state)
         {.op = NX_REQUEST_DESCRIBE, .tag = 5, .name = "x"},
         {.op = NX_REQUEST_INFER,
          .time_left_ns = 1,
-         .want = {.input = NX_INPUT_PHOTO, .tensor = "data", .top_max = 5, .outputs = true}},
+         .want = {.input = NX_INPUT_PHOTO,
+                  .tensor = "data",
+                  .top_max = 5,
+                  .outputs = true,
+                  .priority = 9}},
         {.op = NX_REQUEST_INFER, .time_left_ns = 2, .want = {.input = NX_INPUT_TENSORS}},
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
@@ -144,6 +148,30 @@ static void lists_of_models_come_back(void **state)
     assert_int_equal(nx_models_encode(models, 2, bytes, len - 1), 0);
 }
 
+static void memory_and_work_stand_before_the_models(void **state)
+{
+    (void)state;
+    const struct nx_models_memory memory = {1, UINT64_MAX};
+    struct nx_model_facts_wire model = {.tag = 7, .format = NX_FORMAT_ONNX, .run_ns = 5}, back;
+    struct nx_models_memory memory_back;
+    struct nx_work work, work_back;
+    struct nx_err err;
+    uint8_t bytes[2 * NX_MODEL_FACTS_BYTES_MAX];
+    size_t len = nx_models_encode(&model, 1, bytes, sizeof bytes), at = 0;
+    for (size_t i = 0; i < sizeof work; i++)
+        ((uint8_t *)&work)[i] = (uint8_t)(i + 1);
+    nx_models_set_work(bytes, &work);
+    nx_models_set_memory(bytes, &memory);
+    assert_int_equal(nx_models_get_memory(bytes, len, &memory_back, &err), NX_OK);
+    assert_int_equal(nx_models_get_work(bytes, len, &work_back, &err), NX_OK);
+    assert_memory_equal(&memory_back, &memory, sizeof memory);
+    assert_memory_equal(&work_back, &work, sizeof work);
+    assert_int_equal(nx_models_next(bytes, len, &at, &back, &err), NX_OK);
+    assert_memory_equal(&back, &model, sizeof back);
+    for (size_t cut = 0; cut < NX_MODELS_HEAD_BYTES; cut++)
+        assert_int_equal(nx_models_get_work(bytes, cut, &work_back, &err), NX_CORRUPT);
+}
+
 static void rows_are_what_they_say(void **state)
 {
     (void)state;
@@ -240,6 +268,7 @@ int main(void)
         cmocka_unit_test(answers_come_back_and_nonsense_does_not),
         cmocka_unit_test(names_have_tags),
         cmocka_unit_test(lists_of_models_come_back),
+        cmocka_unit_test(memory_and_work_stand_before_the_models),
         cmocka_unit_test(rows_are_what_they_say),
         cmocka_unit_test(tensors_come_back_and_nonsense_does_not),
         cmocka_unit_test(the_longest_names_have_room),

@@ -60,8 +60,8 @@ static void no_text_moves_the_cursor(void **state)
     const struct nx_pb_shard shard = {evil, 0, 1, 0, false};
     const struct nx_pb_change change = {1, INT64_MAX, 5, 1, evil};
     const struct nx_pb_model_row model = {.name = evil, .state = evil, .device = evil};
-    const struct nx_pb_replica replicas[] = {{1, 0, "", 0, 0, &model, 1},
-                                             {2, 0, evil, 0, 0, NULL, 0}};
+    const struct nx_pb_replica replicas[] = {{1, 0, "", 0, 0, &model, 1, NULL},
+                                             {2, 0, evil, 0, 0, NULL, 0, NULL}};
     const struct nx_pb_status status = {.version = evil,
                                         .members = &member,
                                         .members_count = 1,

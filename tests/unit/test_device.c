@@ -124,8 +124,21 @@ static void photos_are_prepared_side_by_side_and_come_back_answered(void **state
     assert_true(atomic_load(&preparing_most) >=
                 2); /* each takes a millisecond, and there are four threads */
     struct nx_device_figures f = nx_device_figures(device);
-    assert_int_equal(f.photos, 40);
-    assert_in_range(f.batches, 5, 40);
+    assert_int_equal(f.work.photos, 40);
+    assert_in_range(f.work.batches, 5, 40);
+    uint64_t batches = 0, waits = 0, least = 0, most = 0;
+    for (int k = 0; k < NX_BATCH_STEPS; k++) {
+        batches += f.work.sizes[k];
+        most += f.work.sizes[k] << k;
+        least += f.work.sizes[k] * (k ? (1u << (k - 1)) + 1 : 1);
+    }
+    for (int k = 0; k < NX_WAIT_STEPS; k++)
+        waits += f.work.waits[k];
+    assert_int_equal(batches, f.work.batches);
+    assert_int_equal(waits, f.work.photos);
+    assert_in_range(f.work.photos, least, most);
+    assert_int_equal(f.work.sizes[4] + f.work.sizes[5], 0); /* none is over 8 */
+    assert_true(f.work.wait_ns > 0 && f.work.busy_ns > 0);
 }
 
 static void a_bad_photo_fails_alone(void **state)
@@ -187,7 +200,7 @@ static void who_is_cancelled_leaves_at_once_and_never_runs(void **state)
     sem_post(&may_run);
     assert_ptr_equal(wait_finished(), &photos[0]);
     assert_int_equal(photos[0].job.err.status, NX_OK);
-    assert_int_equal(nx_device_figures(device).cancelled, 2);
+    assert_int_equal(nx_device_figures(device).work.cancelled, 2);
 }
 
 static void who_waited_too_long_is_told_so(void **state)
@@ -254,7 +267,7 @@ static void a_refused_photo_is_still_the_callers(void **state)
     sem_post(&may_run);
     for (int i = 0; i < 65; i++)
         assert_int_equal(wait_finished()->job.err.status, NX_OK);
-    assert_int_equal(nx_device_figures(device).refused, 2);
+    assert_int_equal(nx_device_figures(device).work.refused, 2);
 }
 
 static void a_stop_gives_everything_back(void **state)

@@ -234,7 +234,7 @@ static void more_than_the_group_has_room_for_is_refused(void **state)
     for (uint32_t i = 0; i < NX_ROUTE_QUERIES_MAX / NX_ROUTE_TAGS_MAX; i++)
         ask(tags, NX_ROUTE_TAGS_MAX);
     assert_int_equal(infer_with(route, tags, 1, p, 10, NX_NEVER, done, &dones, &request, &err),
-                     NX_UNAVAILABLE);
+                     NX_AGAIN);
     assert_string_equal(err.text, "960 questions are under way at this node; try again");
     nx_route_unreserve(route, 10);
     free(p);
@@ -478,7 +478,7 @@ static void a_cancelled_request_is_silent(void **state)
     group.load[1] = group.load[2] = 0;
     struct nx_err e;
     assert_int_equal(nx_route_reserve(route, NX_ROUTE_BYTES_MAX, &e), NX_OK); /* all came back */
-    assert_int_equal(nx_route_reserve(route, 1, &e), NX_UNAVAILABLE);
+    assert_int_equal(nx_route_reserve(route, 1, &e), NX_AGAIN);
 }
 
 /* The group is closed and another is attached: nobody waits for ever, and nothing is asked of the one that is gone. */

@@ -4,8 +4,8 @@ _nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --ti
     --SUBGROUP/FUNCTION_TIER/num_shards --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes
     --SUBGROUP/CATEGORIZER_TIER/num_shards --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes
     --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/requests_max --CLIENTS/requests_mb
-    --CLIENTS/request_max_mb --CLIENTS/listen --CLIENTS/load_models --CLIENTS/mms_config --CLIENTS/response_timeout_s --CATEGORIZER/backend --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max
-    --CATEGORIZER/profiles --CLIENTS/drain_s --CLIENTS/tls_cert --CLIENTS/tls_client_ca --CLIENTS/tls_key --CLIENTS/tokens --PERS/file_path --SUBGROUP/CATEGORIZER_TIER/persist --clock_skew_s --contacts --members_max --rejoin"
+    --CLIENTS/request_max_mb --CATEGORIZER/backend --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max
+    --CATEGORIZER/profiles --CLIENTS/drain_s --CLIENTS/mms_config --CLIENTS/load_models --CLIENTS/listen --CLIENTS/response_timeout_s --CLIENTS/tls_cert --CLIENTS/tls_client_ca --CLIENTS/tls_key --CLIENTS/tokens --PERS/file_path --SUBGROUP/CATEGORIZER_TIER/persist --clock_skew_s --contacts --members_max --rejoin"
 
 _nexus() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="" files=no
@@ -39,8 +39,8 @@ _nexus() {
                     *) words="--timeout --ca --cert --key --token" ;;
                     esac ;;
                 esac ;;
-            status) words="127.0.0.1:28000 --json --timeout --help" ;;
-            top) words="127.0.0.1:28000 --interval --timeout --help" ;;
+            status) words="127.0.0.1:28000 --json --timeout --ca --cert --key --token --help" ;;
+            top) words="127.0.0.1:28000 --interval --timeout --ca --cert --key --token --help" ;;
             profile) words="--batch-max --threads --backend --repeats --recipe --out" ;;
             log) words="--verify --json" ;;
             model)

@@ -53,7 +53,7 @@ static enum nx_status grow(struct nx_grpc_buffer *buffer, size_t cap)
 {
     size_t len = nx_grpc_buffer_len(buffer);
     NX_TRY(charge(buffer->budget, cap));
-    uint8_t *bytes = nx_calloc(1, cap);
+    uint8_t *bytes = nx_malloc(cap);
     if (!bytes) {
         discharge(buffer->budget, cap);
         return NX_NO_MEMORY;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEEP_AHEAD = 4 };
+
 static bool service_knows(const struct nx_call *call)
 {
     return call->state == NX_CALL_AWAIT_MESSAGES || call->state == NX_CALL_AWAIT_FINISH;
@@ -326,8 +328,25 @@ static size_t offer_span(struct nx_call *call, const uint8_t *bytes, size_t len,
     return service_knows(call) ? used : len;
 }
 
+/* How long the input gets, as far as the message in its front tells: known at once, but no more than KEEP_AHEAD times what
+ * is here, since a claim costs nothing. */
+static size_t length_ahead(const struct nx_call *call, const uint8_t *bytes, size_t len)
+{
+    struct nx_grpc_frame frame;
+    size_t here = nx_grpc_buffer_len(&call->in);
+    size_t most = (here + len) * KEEP_AHEAD;
+    const uint8_t *front = here ? nx_grpc_buffer_span(&call->in) : bytes;
+    if (nx_grpc_frame_parse(front, here ? here : len, call->core->limits.message_bytes_max,
+                            &frame) != NX_AGAIN ||
+        frame.total_bytes < here + len)
+        return here + len;
+    return frame.total_bytes < most ? frame.total_bytes : most;
+}
+
 static void keep(struct nx_call *call, const uint8_t *bytes, size_t len)
 {
+    size_t more = length_ahead(call, bytes, len) - nx_grpc_buffer_len(&call->in);
+    (void)nx_grpc_buffer_reserve(&call->in, more); /* without it the room comes bit by bit */
     if (nx_grpc_buffer_append(&call->in, bytes, len) != NX_OK)
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_RESOURCE_EXHAUSTED,
                             "no room to keep %zu bytes of this call", len);

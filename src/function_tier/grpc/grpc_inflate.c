@@ -5,6 +5,7 @@
 
 enum {
     GZIP_WINDOW_BITS = 15 + 16, /* zlib's way to ask for the gzip wrapper alone */
+    ZLIB_WINDOW_BITS = 15,      /* and zlib's own */
     MEMORY_LEVEL = 8,           /* zlib's default */
     STEP_BYTES = 16384,
 };
@@ -36,11 +37,11 @@ static enum nx_status inflate_all(z_stream *z, size_t bytes_max, struct nx_grpc_
     return z->avail_in == 0 ? NX_OK : NX_CORRUPT;
 }
 
-enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
-                               struct nx_grpc_buffer *dst)
+static enum nx_status inflate_as(int window_bits, const uint8_t *bytes, size_t len,
+                                 size_t bytes_max, struct nx_grpc_buffer *dst)
 {
     z_stream z = {0};
-    if (inflateInit2(&z, GZIP_WINDOW_BITS) != Z_OK)
+    if (inflateInit2(&z, window_bits) != Z_OK)
         return NX_NO_MEMORY;
     z.next_in = bytes;
     z.avail_in = (uInt)len;
@@ -49,6 +50,18 @@ enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_ma
     if (status != NX_OK)
         nx_grpc_buffer_free(dst);
     return status;
+}
+
+enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
+                               struct nx_grpc_buffer *dst)
+{
+    return inflate_as(GZIP_WINDOW_BITS, bytes, len, bytes_max, dst);
+}
+
+enum nx_status nx_zlib_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
+                               struct nx_grpc_buffer *dst)
+{
+    return inflate_as(ZLIB_WINDOW_BITS, bytes, len, bytes_max, dst);
 }
 
 enum nx_status nx_grpc_deflate(const uint8_t *bytes, size_t len, struct nx_grpc_buffer *dst)

@@ -16,6 +16,10 @@
 enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
                                struct nx_grpc_buffer *dst);
 
+/* The same for a zlib stream, which HTTP calls deflate. */
+enum nx_status nx_zlib_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
+                               struct nx_grpc_buffer *dst);
+
 /* Appends one gzip member, at the library's fastest level, to `dst`, which is empty. NX_TOO_LARGE: over dst's budget. On
  * failure dst is empty. */
 enum nx_status nx_grpc_deflate(const uint8_t *bytes, size_t len, struct nx_grpc_buffer *dst);

@@ -15,12 +15,15 @@ enum nx_status nx_http_unpack(const struct nx_http_head *head, uint64_t bytes_ma
     if (len == 0 || coding.len == 0 || nx_http_span_is(coding, "identity"))
         return NX_OK;
     *http_status = 415;
-    if (!nx_http_span_is(coding, "gzip") && !nx_http_span_is(coding, "x-gzip"))
+    bool zlib = nx_http_span_is(coding, "deflate");
+    if (!zlib && !nx_http_span_is(coding, "gzip") && !nx_http_span_is(coding, "x-gzip"))
         return nx_err_set(err, NX_UNSUPPORTED,
-                          "Content-Encoding %.*s is not supported, gzip and identity are",
+                          "Content-Encoding %.*s is not supported, gzip, deflate and identity are",
                           coding.len < 40 ? (int)coding.len : 40, coding.at);
     nx_grpc_buffer_init(&plain, body->budget);
-    enum nx_status status = nx_grpc_inflate(nx_grpc_buffer_span(body), len, bytes_max, &plain);
+    enum nx_status status =
+        zlib ? nx_zlib_inflate(nx_grpc_buffer_span(body), len, bytes_max, &plain)
+             : nx_grpc_inflate(nx_grpc_buffer_span(body), len, bytes_max, &plain);
     if (status == NX_OK) {
         nx_grpc_buffer_free(body);
         *body = plain;
@@ -28,7 +31,8 @@ enum nx_status nx_http_unpack(const struct nx_http_head *head, uint64_t bytes_ma
     }
     *http_status = status == NX_CORRUPT ? 400 : status == NX_TOO_LARGE ? 413 : 503;
     if (status == NX_CORRUPT)
-        return nx_err_set(err, status, "a body of %zu bytes is not one gzip member", len);
+        return nx_err_set(err, status, "a body of %zu bytes is not one %s", len,
+                          zlib ? "zlib stream" : "gzip member");
     return nx_err_set(err, status,
                       "a body of %zu bytes inflates over max_request_size=%llu, or over what this "
                       "node has room for now",

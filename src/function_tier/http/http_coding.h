@@ -1,4 +1,4 @@
-/* http_coding.h — bodies that travel compressed: gzip, and nothing else. Internal to the wire.
+/* http_coding.h — bodies that travel compressed: gzip, requests also as deflate. Internal to the wire.
  *
  * A request's body is unpacked under the bound that its plain bytes have, before the service sees it. A reply is packed if
  * the client accepts gzip, and if it is worth it: text of 1 KiB to 4 MiB that becomes smaller.

@@ -6,7 +6,13 @@ const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
 const points = []; // {rate, failures, p50, p99}; the newest last
 let before = null; // the status before
-let paused = false, timer = 0, failures = 0;
+const TOKEN = "nexus-token"; // in the tab's own storage, gone when it is closed
+let paused = false, locked = false, timer = 0, failures = 0;
+
+function headers(more) {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? {...more, "Authorization": "Bearer " + token} : {...more};
+}
 
 function duration(us) {
   if (us === null) return "–";
@@ -180,13 +186,45 @@ function showAlert(words) {
   if ($("alert").textContent !== words) $("alert").textContent = words;
 }
 
+// No token, or none that will do: asked for one, and not asking the node again until there is another.
+function lock(words) {
+  const opens = $("login").hidden;
+  locked = true;
+  $("login").hidden = false;
+  $("ready").textContent = "locked";
+  $("ready").className = "pill bad";
+  showAlert(words);
+  if (opens) $("token").focus();
+}
+
+function unlock() {
+  if ($("login").contains(document.activeElement)) $("main").focus(); // what is hidden must not keep the focus
+  $("login").hidden = true;
+  $("forget").hidden = !sessionStorage.getItem(TOKEN);
+}
+
+function useToken(token) {
+  if (token) sessionStorage.setItem(TOKEN, token);
+  else sessionStorage.removeItem(TOKEN);
+  $("token").value = "";
+  $("forget").hidden = !token;
+  locked = false;
+  turn();
+}
+
 async function turn() {
+  clearTimeout(timer);
   try {
-    const reply = await fetch("/nexus/status", {cache: "no-store", signal: AbortSignal.timeout(5000)});
+    const reply = await fetch("/nexus/status", {cache: "no-store", headers: headers(), signal: AbortSignal.timeout(5000)});
+    if (reply.status === 401 || reply.status === 403) {
+      lock("This node does not tell how the group is: " + (await reply.json()).message);
+      return;
+    }
     if (!reply.ok) throw new Error("status " + reply.status);
     show(await reply.json());
     failures = 0;
     showAlert("");
+    unlock();
   } catch (error) {
     if (++failures >= 2) {
       $("ready").textContent = "no answer";
@@ -199,7 +237,7 @@ async function turn() {
 
 function schedule() {
   clearTimeout(timer);
-  if (!paused) timer = setTimeout(turn, document.hidden ? HIDDEN_MS : PERIOD_MS);
+  if (!paused && !locked) timer = setTimeout(turn, document.hidden ? HIDDEN_MS : PERIOD_MS);
 }
 
 // --- a photo ------------------------------------------------------------------------------------------
@@ -239,7 +277,7 @@ async function ask(file) {
   say(preview(file), "asking …");
   try {
     const reply = await fetch("/predictions/" + encodeURIComponent(model), {
-      method: "POST", body: file, headers: {"Content-Type": file.type || "application/octet-stream"}});
+      method: "POST", body: file, headers: headers({"Content-Type": file.type || "application/octet-stream"})});
     const told = await reply.json();
     if (!reply.ok) throw new Error(told.message || "status " + reply.status);
     const took = document.createElement("p");
@@ -261,6 +299,11 @@ function start() {
     schedule();
   };
   document.onvisibilitychange = schedule;
+  $("login").onsubmit = event => {
+    event.preventDefault();
+    useToken($("token").value.trim());
+  };
+  $("forget").onclick = () => useToken("");
   $("ask").onsubmit = event => event.preventDefault();
   $("photo").onchange = () => $("photo").files.length && ask($("photo").files[0]);
   for (const kind of ["dragover", "dragleave", "drop"])

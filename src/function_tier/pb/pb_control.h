@@ -21,6 +21,16 @@ struct nx_pb_model_row {
     uint64_t weights_bytes, arena_bytes, memory_bytes, queries;
     uint32_t batch;
     uint64_t batch_us;
+    uint64_t execs, queue_ns, run_ns; /* for this node's metrics; they stand in no message */
+};
+
+/* What a replica's batches came to; for this node's metrics, it stands in no message. */
+struct nx_pb_work {
+    uint64_t batches, photos, busy_ns, refused, late, cancelled, wait_ns;
+    const uint64_t *sizes, *waits; /* not cumulative; the last one is over all bounds */
+    size_t sizes_count, waits_count;
+    const uint32_t *waits_bounds_us; /* waits_count - 1 */
+    uint64_t spans_exported, spans_dropped;
 };
 
 struct nx_pb_replica {
@@ -29,6 +39,7 @@ struct nx_pb_replica {
     uint64_t memory_used_bytes, memory_limit_bytes;
     const struct nx_pb_model_row *models; /* encoding: all of them; decoding: NULL */
     size_t models_count;
+    const struct nx_pb_work *work; /* NULL: not known */
 };
 
 /* NX_INVALID for a request that is none; it carries nothing. */

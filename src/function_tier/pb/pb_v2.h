@@ -59,7 +59,8 @@ struct nx_pb_v2_output {
 
 struct nx_pb_v2_infer {
     const char *model, *version, *id;
-    bool raw; /* the inputs came so, and the outputs go so */
+    uint64_t priority; /* 0: none was given */
+    bool raw;          /* the inputs came so, and the outputs go so */
     uint32_t inputs_count, outputs_count;
     struct nx_pb_v2_input inputs[NX_PB_V2_TENSORS_MAX];
     struct nx_pb_v2_output outputs[NX_PB_V2_TENSORS_MAX];

@@ -136,6 +136,19 @@ static enum nx_status read_inputs(const Inference__ModelInferRequest *m,
     return NX_OK;
 }
 
+/* NX_INVALID: neither kind of whole number, or a negative one. */
+static enum nx_status read_whole(const Inference__InferParameter *p, uint64_t *value)
+{
+    bool is_signed =
+        p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM;
+    bool is_unsigned =
+        p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_UINT64_PARAM;
+    if ((!is_signed && !is_unsigned) || (is_signed && p->int64_param < 0))
+        return NX_INVALID;
+    *value = is_signed ? (uint64_t)p->int64_param : p->uint64_param;
+    return NX_OK;
+}
+
 static enum nx_status read_classification(
     const Inference__ModelInferRequest__InferRequestedOutputTensor *from,
     struct nx_pb_v2_output *out, struct nx_err *err)
@@ -144,15 +157,22 @@ static enum nx_status read_classification(
         const Inference__InferParameter *p = from->parameters[i]->value;
         if (!p || strcmp(from->parameters[i]->key, "classification") != 0)
             continue;
-        bool is_signed =
-            p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM;
-        bool is_unsigned =
-            p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_UINT64_PARAM;
-        if ((!is_signed && !is_unsigned) || (is_signed && p->int64_param < 0))
+        if (read_whole(p, &out->classification) != NX_OK)
             return nx_err_set(err, NX_INVALID,
                               "parameter classification of output '%s' is no whole number",
                               from->name);
-        out->classification = is_signed ? (uint64_t)p->int64_param : p->uint64_param;
+    }
+    return NX_OK;
+}
+
+static enum nx_status read_priority(const Inference__ModelInferRequest *m,
+                                    struct nx_pb_v2_infer *infer, struct nx_err *err)
+{
+    for (size_t i = 0; i < m->n_parameters; i++) {
+        const Inference__InferParameter *p = m->parameters[i]->value;
+        if (p && strcmp(m->parameters[i]->key, "priority") == 0 &&
+            read_whole(p, &infer->priority) != NX_OK)
+            return nx_err_set(err, NX_INVALID, "parameter priority is no whole number");
     }
     return NX_OK;
 }
@@ -183,6 +203,8 @@ enum nx_status nx_pb_v2_infer_decode(const uint8_t *bytes, size_t len, struct nx
     enum nx_status status = read_inputs(m, &found, err);
     if (status == NX_OK)
         status = read_outputs(m, &found, err);
+    if (status == NX_OK)
+        status = read_priority(m, &found, err);
     if (status != NX_OK) {
         nx_pb_v2_infer_free(&found);
         return status;

@@ -1,0 +1,20 @@
+/* metrics_work.h — what the replicas' queues and batches came to, as Prometheus' text; a part of metrics.h. */
+#ifndef NX_FUNCTION_TIER_METRICS_WORK_H
+#define NX_FUNCTION_TIER_METRICS_WORK_H
+
+#include "common/text.h"
+#include "function_tier/pb/pb_status.h"
+
+/* nexus_batches_total and its like, by shard and node. */
+void nx_metrics_write_work(const struct nx_pb_status *status, struct nx_text *text);
+
+/* Of one model, summed over all replicas. */
+struct nx_model_work {
+    uint64_t execs, queue_ns, run_ns;
+};
+struct nx_model_work nx_metrics_model_work(const struct nx_pb_status *status, const char *model);
+
+/* "# HELP", "# TYPE". */
+void nx_metrics_head(struct nx_text *text, const char *name, const char *type, const char *help);
+
+#endif

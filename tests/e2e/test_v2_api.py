@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""The Open Inference Protocol v2, row by row: each RPC and each path, each way in which they fail, the traps of clients.
+
+Which row is tested where:
+  gRPC: each RPC, its codes and words                          Grpc, here (by raw bytes: a renumbered field is found)
+  REST: each path, its statuses and words                      Rest, here; more bodies that are none: test_v2_clients.py (Json)
+  binary tensors, classification, BYTES photos                 test_v2_clients.py: by tritonclient, and by hand
+  gzip, deflate, 100-continue, HEAD, 413, 415                  test_http.py (Compression, Wire)
+  429, 503, RESOURCE_EXHAUSTED, UNAVAILABLE, when to come again   test_admission.py
+  401, 403, UNAUTHENTICATED, PERMISSION_DENIED                 test_tokens.py, test_far_clients.py
+  not ready: 503 with a body, NOT_SERVING                      test_drain.py
+  reflection                                                   test_reflection.py
+Not served, and said so here: shared memory, trace and log settings (UNIMPLEMENTED, 404); KServe's v1.
+"""
+
+import json
+
+import harness
+import sosp_wire as wire
+from harness import grpc
+from test_admission import infer_request
+from test_http import HttpCase, archive, model_entries
+
+SERVICE = "/inference.GRPCInferenceService/"
+PACKED = wire.varint
+
+
+def tensor(name=b"data", datatype=b"BYTES", shape=(1,), contents=b""):
+    return wire.blob(5, wire.blob(1, name) + wire.blob(2, datatype) + wire.blob(3, b"".join(map(PACKED, shape))) +
+                     (wire.blob(5, contents) if contents else b""))
+
+
+def element(data):
+    return len(data).to_bytes(4, "little") + data
+
+
+class Grpc(HttpCase):
+    def call(self, method, *messages, stream=False):
+        """(code, bytes of the replies or words)."""
+        with grpc.insecure_channel(self.group.address(), [("grpc.enable_http_proxy", 0)]) as channel:
+            try:
+                if stream:
+                    return "OK", list(channel.stream_stream(SERVICE + method)(iter(messages), timeout=harness.WAIT_S))
+                return "OK", channel.unary_unary(SERVICE + method)(messages[0] if messages else b"", timeout=harness.WAIT_S)
+            except grpc.RpcError as refused:
+                return refused.code().name, refused.details()
+
+    def good(self, method, *messages, **more):
+        code, reply = self.call(method, *messages, **more)
+        self.assertEqual(code, "OK", reply)
+        return reply
+
+    def test_server(self):
+        for method in ("ServerLive", "ServerReady"):
+            self.assertEqual(wire.field(self.good(method), 1), 1)
+        reply = self.good("ServerMetadata")
+        self.assertEqual(wire.field(reply, 1), b"nexus")
+        self.assertTrue(wire.field(reply, 2))
+        extensions = {value.decode() for key, value in wire.fields(reply) if key == 3}
+        self.assertEqual(extensions, {"classification", "model_repository", "model_configuration", "statistics", "parameters"})
+
+    def test_a_model(self):
+        named = wire.blob(1, b"1")
+        self.assertEqual(wire.field(self.good("ModelReady", named + wire.blob(2, b"1")), 1), 1)
+        meta = self.good("ModelMetadata", named)
+        self.assertEqual((wire.field(meta, 1), wire.field(meta, 2), wire.field(meta, 3)), (b"1", b"1", b"mxnet_symbol"))
+        config = wire.field(self.good("ModelConfig", named), 1)
+        self.assertEqual(wire.field(config, 1), b"1")
+
+        def names(message, number):
+            return [wire.field(value, 1) for key, value in wire.fields(message) if key == number]
+        self.assertEqual((names(meta, 4), names(meta, 5)), (names(config, 5), names(config, 6)))  # as perf_analyzer needs it
+        stats = wire.field(self.good("ModelStatistics", named), 1)
+        self.assertEqual((wire.field(stats, 1), wire.field(stats, 2)), (b"1", b"1"))
+        self.assertEqual(len(wire.fields(self.good("ModelStatistics"))), 1)
+
+    def test_a_model_that_is_not_there(self):
+        for method in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics"):
+            for message in (wire.blob(1, b"nobody"), wire.blob(1, b"a/b"), wire.blob(1, b"")):
+                if method == "ModelStatistics" and message == wire.blob(1, b""):
+                    continue  # all models
+                code, words = self.call(method, message)
+                if method == "ModelReady" and code == "OK":
+                    self.assertEqual(wire.field(words, 1, 0), 0, message)  # as Triton: not ready, and no failure
+                    continue
+                self.assertEqual(code, "NOT_FOUND", (method, message, words))
+                self.assertTrue(words.startswith("Request for unknown model: '"), words)
+            code, words = self.call(method, wire.blob(1, b"1") + wire.blob(2, b"2"))
+            self.assertEqual((code, "version" in words), ("NOT_FOUND", True), words)
+            self.assertEqual(self.call(method, wire.blob(1, b"\xff"))[0], "INVALID_ARGUMENT")
+            self.assertEqual(self.call(method, b"\x0a\x7f")[0], "INVALID_ARGUMENT")
+
+    def test_inference(self):
+        reply = self.good("ModelInfer", infer_request(self.red) + wire.blob(3, b"id-7"))
+        self.assertEqual((wire.field(reply, 1), wire.field(reply, 2), wire.field(reply, 3)), (b"1", b"1", b"id-7"))
+        self.assertEqual(len(wire.field(reply, 6)), 12)  # raw, as the request was
+        typed = wire.blob(1, b"1") + tensor(contents=wire.blob(8, self.red))
+        reply = self.good("ModelInfer", typed)
+        self.assertIsNone(wire.field(reply, 6))
+        self.assertEqual(len(wire.field(wire.field(wire.field(reply, 5), 5), 6)), 12)  # fp32_contents
+
+    def test_inference_refused(self):
+        one, photo = wire.blob(1, b"1"), wire.blob(7, element(self.red))
+        classes = wire.blob(2, wire.blob(1, b"classification") + wire.blob(2, wire.blob(3, b"two")))
+        for what, message, code, *words in (
+                ("no model", tensor() + photo, "NOT_FOUND", "unknown model: ''"),
+                ("unknown model", wire.blob(1, b"nobody") + tensor() + photo, "NOT_FOUND", "unknown model: 'nobody'"),
+                ("unknown version", one + wire.blob(2, b"7") + tensor() + photo, "NOT_FOUND", "version"),
+                ("no input", one, "INVALID_ARGUMENT", "no inputs"),
+                ("two inputs", one + tensor() + tensor() + photo + photo, "INVALID_ARGUMENT", "only input"),
+                ("one raw for two", one + tensor() + tensor() + photo, "INVALID_ARGUMENT", "1 raw_input_contents for 2 inputs"),
+                ("raw and contents", one + tensor(contents=wire.blob(8, self.red)) + photo, "INVALID_ARGUMENT",
+                 "contents beside raw_input_contents"),
+                ("no data", one + tensor(), "INVALID_ARGUMENT", "no data"),
+                ("two kinds of contents", one + tensor(contents=wire.blob(8, b"x") + wire.blob(6, b"\0" * 4)), "INVALID_ARGUMENT",
+                 "two datatypes"),
+                ("unknown datatype", one + tensor(datatype=b"FP33") + photo, "INVALID_ARGUMENT", "datatype"),
+                ("another datatype", one + tensor(datatype=b"INT32") + photo, "INVALID_ARGUMENT", "its shape needs 4"),
+                ("negative dimension", one + tensor(shape=(-1,)) + photo, "INVALID_ARGUMENT", "negative dimension"),
+                ("seven dimensions", one + tensor(shape=(1,) * 7) + photo, "INVALID_ARGUMENT", "7 dimensions"),
+                ("other shape", one + tensor(datatype=b"FP32", shape=(1, 3, 1, 1)) + wire.blob(7, b"\0" * 12), "INVALID_ARGUMENT",
+                 "[1,3,1,1]", "expected"),
+                ("bytes for a shape", one + tensor(datatype=b"FP32", shape=(1, 3)) + wire.blob(7, b"\0" * 11), "INVALID_ARGUMENT", "11"),
+                ("two photos for one", one + tensor() + wire.blob(7, element(self.red) * 2), "INVALID_ARGUMENT"),
+                ("a length that lies", one + tensor() + wire.blob(7, b"\xff\xff\xff\x7f"), "INVALID_ARGUMENT"),
+                ("no photo", one + tensor() + wire.blob(7, element(b"text")), "INVALID_ARGUMENT", "JPEG"),
+                ("unknown input", one + tensor(b"dato", b"FP32", (1, 3, 9, 9)) + wire.blob(7, bytes(4 * 243)), "INVALID_ARGUMENT"),
+                ("unknown output", one + tensor() + wire.blob(6, wire.blob(1, b"nope")) + photo, "INVALID_ARGUMENT", "nope"),
+                ("classification", one + tensor() + wire.blob(6, wire.blob(1, b"x") + classes) + photo, "INVALID_ARGUMENT",
+                 "classification"),
+                ("a long id", one + wire.blob(3, b"i" * 500) + tensor() + photo, "INVALID_ARGUMENT", "500"),
+                ("no message", b"\x0a\xff\xff", "INVALID_ARGUMENT")):
+            with self.subTest(what=what):
+                got, said = self.call("ModelInfer", message)
+                self.assertEqual(got, code, said)
+                self.assertTrue(said)
+                for word in words:
+                    self.assertIn(word, said)
+                # the same within a stream: an error message in band, and the stream goes on
+                replies = self.good("ModelStreamInfer", message, infer_request(self.red), stream=True)
+                self.assertEqual((len(replies), wire.field(replies[0], 1).decode(), wire.field(replies[1], 1)), (2, said, None))
+
+    def test_repository(self):
+        self.put("row.mar", archive(model_entries()))
+        named = wire.blob(2, b"row")
+        self.good("RepositoryModelLoad", named)
+        self.good("RepositoryModelLoad", named)  # a reload
+        index = [value for key, value in wire.fields(self.good("RepositoryIndex")) if key == 1]
+        self.assertIn((b"row", b"1", b"READY"), [tuple(wire.field(m, k) for k in (1, 2, 3)) for m in index])
+        self.good("RepositoryModelUnload", named)
+        self.assertEqual(self.call("RepositoryModelUnload", named)[0], "NOT_FOUND")
+        code, words = self.call("RepositoryModelLoad", wire.blob(2, b"absent"))
+        self.assertEqual((code, "failed to load 'absent'" in words), ("INVALID_ARGUMENT", True), words)
+
+    def test_what_is_not_served(self):
+        for method in ("SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister", "CudaSharedMemoryStatus",
+                       "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister", "LogSettings", "TraceSetting", "Wonder"):
+            self.assertEqual(self.call(method)[0], "UNIMPLEMENTED", method)
+
+
+class Rest(HttpCase):
+    def tensor(self, **more):
+        shape = self.ask("GET", "/v2/models/1").json["inputs"][0]["shape"]
+        row = [[[float(c)] * shape[3]] * shape[2] for c in range(3)]
+        return {"name": "data", "shape": [1] + shape[1:], "datatype": "FP32", "data": [row], **more}
+
+    def test_paths(self):
+        facts = {"/v2": ("name", "version", "extensions"), "/v2/health/live": ("live",), "/v2/health/ready": ("ready",),
+                 "/v2/models/1": ("name", "versions", "platform", "inputs", "outputs"),
+                 "/v2/models/1/versions/1": ("name", "versions", "platform", "inputs", "outputs"),
+                 "/v2/models/1/ready": ("name", "ready"), "/v2/models/1/versions/1/ready": ("name", "ready"),
+                 "/v2/models/1/config": ("name", "max_batch_size", "input", "output"),
+                 "/v2/models/1/stats": ("model_stats",), "/v2/models/stats": ("model_stats",)}
+        for path, keys in facts.items():
+            reply = self.ask("GET", path)
+            self.assertEqual(reply.status, 200, path)
+            for key in keys:
+                self.assertIn(key, reply.json, path)
+        self.assertEqual(self.ask("GET", "/v2/health/live").json["live"], True)  # KServe's client reads these
+        self.assertEqual(self.ask("GET", "/v2/health/ready").json["ready"], True)
+        meta, config = self.ask("GET", "/v2/models/1").json, self.ask("GET", "/v2/models/1/config").json
+        for theirs, ours in (("inputs", "input"), ("outputs", "output")):
+            self.assertEqual([t["name"] for t in meta[theirs]], [t["name"] for t in config[ours]])
+        extensions = self.ask("GET", "/v2").json["extensions"]
+        self.assertEqual(set(extensions), {"classification", "binary_tensor_data", "model_repository", "model_configuration",
+                                           "statistics", "parameters"})
+
+    def test_errors(self):
+        good = json.dumps({"inputs": [self.tensor()]}).encode()
+
+        def inputs(**more):
+            return json.dumps({"inputs": [self.tensor(**more)]}).encode()
+        infer = "/v2/models/1/infer"
+        head = json.dumps({"inputs": [{"name": "data", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 9}}]})
+        length = {"Inference_Header_Content_Length": str(len(head))}
+        for method, path, body, headers, status, *words in (
+                ("GET", "/v2/models/nobody", None, {}, 404, "Request for unknown model: 'nobody' is not found"),
+                ("GET", "/v2/models/nobody/ready", None, {}, 404, "unknown model"),
+                ("GET", "/v2/models/nobody/config", None, {}, 404, "unknown model"),
+                ("GET", "/v2/models/nobody/stats", None, {}, 404, "unknown model"),
+                ("GET", "/v2/models/1/versions/beta", None, {}, 404, "version"),
+                ("POST", "/v2/models/nobody/infer", good, {}, 404, "unknown model: 'nobody'"),
+                ("POST", "/v2/models/1/versions/9/infer", good, {}, 404, "version"),
+                ("GET", infer, None, {}, 405), ("DELETE", "/v2/models/1", None, {}, 405), ("POST", "/v2/health/ready", None, {}, 405),
+                ("GET", "/v2/repository/index", None, {}, 405), ("GET", "/v2/nothing", None, {}, 404),
+                ("GET", "/v2/logging", None, {}, 404), ("GET", "/v2/trace/setting", None, {}, 404),
+                ("GET", "/v2/systemsharedmemory/status", None, {}, 404),
+                ("POST", infer, b"{nonsense}", {}, 400, "byte 1"),
+                ("POST", infer, b"{}", {}, 400, "input"),
+                ("POST", infer, inputs(name="dato"), {}, 400, "dato"),
+                ("POST", infer, json.dumps({"inputs": [self.tensor()], "outputs": [{"name": "nope"}]}).encode(), {}, 400, "nope"),
+                ("POST", infer, inputs(datatype="FP16"), {}, 400, "FP16"),
+                ("POST", infer, inputs(shape=[1, 3, 1, 1], data=[1, 2, 3]), {}, 400, "[1,3,1,1]", "expected"),
+                ("POST", infer, inputs(data=[1, 2]), {}, 400, "elements"),
+                ("POST", infer, b'{"x":' * 101 + b"1" + b"}" * 101, {}, 400),
+                ("POST", infer, head.encode() + b"12345678", length, 400, "binary_data_size 9", "8 bytes are left"),
+                ("POST", infer, head.encode() + element(b"12345") + b"more", length, 400),
+                ("POST", infer, good, {"Inference_Header_Content_Length": str(len(good) + 1)}, 400),
+                ("POST", infer, good, {"Content_Encoding": "br"}, 415, "br"),
+                ("POST", "/v2/repository/index", b"{nonsense", {}, 400),
+                ("POST", "/v2/repository/models/absent/load", b"", {}, 400, "failed to load 'absent'"),
+                ("POST", "/v2/repository/models/absent/unload", b"", {}, 404, "unknown model: 'absent'")):
+            with self.subTest(row="%s %s" % (method, path), body=(body or b"")[:60]):
+                reply = self.ask(method, path, body, **headers)
+                self.assertEqual((reply.status, list(reply.json)), (status, ["error"]), reply.body)
+                self.assertTrue(reply.json["error"])
+                for word in words:
+                    self.assertIn(word, reply.json["error"])
+
+    def test_kserve_v1_is_not_offered(self):
+        self.assertEqual(self.ask("POST", "/v1/models/1:predict", b"{}").status, 404)
+
+
+del HttpCase  # its subclasses are the tests
+if __name__ == "__main__":
+    harness.main()

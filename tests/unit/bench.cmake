@@ -1,0 +1,6 @@
+foreach(name IN ITEMS load_hist load_schedule load_h1 load_api)
+    nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_load nexus_http)
+    if(TARGET test_${name})
+        target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+    endif()
+endforeach()
