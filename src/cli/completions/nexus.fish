@@ -14,7 +14,7 @@ set -l keys leader_ip leader_gms_port local_id local_ip gms_port tier first_view
     heartbeat_ms log_level cpus otlp log_format CLIENTS/log_requests CLIENTS/mms_config CLIENTS/load_models CLIENTS/listen CLIENTS/response_timeout_s secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
     SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
     SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/model_store CLIENTS/management \
-    CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CLIENTS/listen CLIENTS/load_models CLIENTS/mms_config CLIENTS/response_timeout_s CATEGORIZER/backend \
+    CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CATEGORIZER/backend \
     CATEGORIZER/threads CATEGORIZER/memory_mb CATEGORIZER/batch_max CATEGORIZER/profiles CLIENTS/drain_s CLIENTS/tls_cert CLIENTS/tls_client_ca CLIENTS/tls_key CLIENTS/tokens PERS/file_path SUBGROUP/CATEGORIZER_TIER/persist clock_skew_s contacts members_max rejoin
 for key in $keys
     complete -c nexus -n "__fish_seen_subcommand_from server" -r -l $key
