@@ -93,7 +93,7 @@ struct sim_facts {
     bool serves[SIM_NODES_MAX];
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of the node's shard, when it began to serve there */
-    bool late[SIM_NODES_MAX];        /* it did so after the first view */
+    bool late[SIM_NODES_MAX];        /* it did so after the first view, or was given the state */
     bool grew[SIM_SUBS_MAX]
              [SIM_SHARDS_MAX];       /* somebody came to the shard, who perhaps never knew */
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
