@@ -127,7 +127,7 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
 
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
 /* Of each life of the group by itself; check_disks: of all. */
-sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views, check_links,
-    check_liveness;
+sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views,
+    check_links, check_liveness;
 
 #endif

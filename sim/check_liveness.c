@@ -29,7 +29,8 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
         return true;
     }
     size_t k = court->taken[r->node][r->peer]++;
-    if (!court->facts->limits->deliver_ns || court->facts->late[r->node] || k >= court->sent_count[r->peer])
+    if (!court->facts->limits->deliver_ns || court->facts->late[r->node] ||
+        k >= court->sent_count[r->peer])
         return true;
     nx_ns took = r->at - records[court->sent[r->peer][k]].at;
     return took <= court->facts->limits->deliver_ns ||

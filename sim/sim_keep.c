@@ -52,8 +52,8 @@ static void replay_view(void *ctx, const struct nx_view *view, const struct nx_l
         k->shard = view->members[rank].shard;
 }
 
-static void replay_part(void *ctx, uint32_t subgroup, const struct nx_part *part, const uint8_t *head,
-                        size_t head_len)
+static void replay_part(void *ctx, uint32_t subgroup, const struct nx_part *part,
+                        const uint8_t *head, size_t head_len)
 {
     struct sim_keeper *k = ctx;
     (void)subgroup, (void)head, (void)head_len;
@@ -87,8 +87,7 @@ static enum nx_status replay_state(void *ctx, uint32_t subgroup, uint64_t total,
     if (offset + len < total)
         return NX_OK;
     k->state = k->came;
-    note(k, SIM_RESTORE,
-         (struct sim_record){.total = k->state.count, .hash = k->state.hash});
+    note(k, SIM_RESTORE, (struct sim_record){.total = k->state.count, .hash = k->state.hash});
     return NX_OK;
 }
 
@@ -318,9 +317,8 @@ static void note_durable(struct sim_node *node)
         return;
     node->durable = durable;
     sim_note(node->world, node->rank, SIM_DURABLE,
-             (struct sim_record){.sub = (uint8_t)node->subgroup,
-                                 .shard = (uint8_t)node->shard,
-                                 .seq = durable});
+             (struct sim_record){
+                 .sub = (uint8_t)node->subgroup, .shard = (uint8_t)node->shard, .seq = durable});
 }
 
 bool sim_keep_turn(struct sim_node *node)
