@@ -312,6 +312,39 @@ static void v5_silence_excuses_what_it_must(void **state)
                    "[2101] n1 down peer=2", "[2102] n0 down peer=1");
 }
 
+static void v5_each_silence_is_judged_alone(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* a host that was silent once is one end of a broken link later */
+    assert_silence("", "[1100] n2 pause total=1500",
+                   "[2600] n0 column peer=2 offset=0 total=2 status=2",
+                   "[2600] n1 column peer=2 offset=0 total=2 status=2",
+                   "[6000] n0 column peer=2 offset=0 total=3 status=2",
+                   "[6000] n1 column peer=2 offset=0 total=3 status=2",
+                   "[6010] n2 stall peer=0 total=5000", "[7500] n1 down peer=0");
+    /* it is not, where nothing is wrong with its links later */
+    assert_silence("V5", "[1100] n2 pause total=1500",
+                   "[2600] n0 column peer=2 offset=0 total=2 status=2",
+                   "[2600] n1 column peer=2 offset=0 total=2 status=2",
+                   "[6000] n0 column peer=2 offset=0 total=3 status=2",
+                   "[6000] n1 column peer=2 offset=0 total=3 status=2", "[7500] n1 down peer=0");
+}
+
+static void v5_who_comes_hears_nobody_yet(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* that n3 hears nothing of n1 does not make n1 a silent host: its link to n2 is broken, and either may go */
+    assert_silence("", "[1050] n3 comes peer=3 id=64", "[1100] n1 stall peer=2 total=5000",
+                   "[1100] n2 stall peer=1 total=5000", "[1500] n1 pause total=500",
+                   "[1800] n0 column peer=1 offset=0 total=2 status=2", "[2600] n0 down peer=2");
+    /* once it stands in a view, something is expected */
+    assert_silence("V5", "[1050] n3 comes peer=3 id=64", "[1060] n3 view id=2 mask=f",
+                   "[1070] n1 view id=2 mask=f", "[1100] n1 stall peer=2 total=5000",
+                   "[1100] n1 pause total=5000", "[2600] n0 down peer=2");
+}
+
 static void v6_after_one_silence_a_majority_goes_on(void **state)
 {
     (void)state;
@@ -457,6 +490,8 @@ int main(void)
         cmocka_unit_test(d4_and_d5_survivors_end_a_view_alike),
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
         cmocka_unit_test(v5_silence_excuses_what_it_must),
+        cmocka_unit_test(v5_each_silence_is_judged_alone),
+        cmocka_unit_test(v5_who_comes_hears_nobody_yet),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
         cmocka_unit_test(l1_a_later_silence_is_no_excuse),
