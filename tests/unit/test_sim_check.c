@@ -121,6 +121,10 @@ static void d7_all_is_delivered_in_time(void **state)
     assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 end");
+    /* or answers one */
+    assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=200", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n0 stuck peer=1 id=200", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=203", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=103", "n0 blocked", "n0 end");
 }
 
@@ -356,6 +360,10 @@ static void v6_after_one_silence_a_majority_goes_on(void **state)
                    "[2150] n2 out status=17", "[6000] n0 blocked", "[6100] n0 end");
 }
 
+#define QUARTET                                                                      \
+    "[1] n0 view id=1 mask=f", "[1] n1 view id=1 mask=f", "[1] n2 view id=1 mask=f", \
+        "[1] n3 view id=1 mask=f"
+
 static void l1_a_leave_is_clean_and_quick(void **state)
 {
     (void)state;
@@ -373,6 +381,12 @@ static void l1_a_leave_is_clean_and_quick(void **state)
                 "n0 end");
     assert_rule("V5", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 leave",
                 "n1 down peer=0");
+    /* a leaver that was put out is dead to the others: they are no majority, and nobody can let another go */
+    assert_rule("", QUARTET, "[1] n2 leave", "[2] n1 cut peer=2", "[3] n2 out status=17",
+                "[3] n2 left", "[4] n1 kill", "[4] n0 down peer=1", "[4] n0 down peer=2",
+                "[5] n3 leave", "[5] n0 down peer=3 status=1", "[2000] n3 left");
+    assert_rule("L1", QUARTET, "[1] n2 leave", "[3] n2 left", "[4] n1 kill", "[5] n3 leave",
+                "[2000] n3 left");
 }
 
 static void l1_a_later_silence_is_no_excuse(void **state)
