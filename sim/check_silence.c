@@ -19,7 +19,8 @@ struct stall {
 /* Node `at` heard nothing of node `of` for so long that at `from` it may have put it out. */
 struct silence {
     unsigned at, of;
-    nx_ns from;
+    nx_ns from, until;
+    bool healed;  /* `of` was heard again at `until`; or there was nothing more to expect */
     size_t since; /* what is recorded after it may follow from it */
 };
 
@@ -95,27 +96,29 @@ static nx_ns enough(const struct ears *ears)
     return ears->facts->limits->timeout_ns - ears->facts->limits->timeout_ns / 16;
 }
 
-static void note_silence(struct ears *ears, unsigned at, unsigned of)
+static void note_silence(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
     struct sim_facts *facts = ears->facts;
     nx_ns from = ears->heard[at][of] + enough(ears);
     size_t after = record_at(facts->trace, from);
     nx_assert(ears->silences_count < SILENCES_MAX);
-    ears->silences[ears->silences_count++] = (struct silence){at, of, from, after ? after - 1 : 0};
+    ears->silences[ears->silences_count++] = (struct silence){
+        .at = at, .of = of, .from = from, .until = now, .since = after ? after - 1 : 0};
     facts->unlinked[at] |= UINT64_C(1) << of;
     facts->unlinked[of] |= UINT64_C(1) << at;
 }
 
-/* Between `heard` and `now` nothing of node `of` landed at node `at`. */
-static void measure(struct ears *ears, unsigned at, unsigned of, nx_ns now)
+/* Between `heard` and `now` nothing of node `of` landed at node `at`. Whether that is a silence. */
+static bool measure(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
     const struct sim_facts *facts = ears->facts;
     nx_ns heard = ears->heard[at][of];
     if (ears->closed[at][of] || ears->foreign[at][of] ||
         now - heard - excused(ears, at, heard, now) < enough(ears) ||
         hindered(ears, at, of, heard, now) < facts->limits->timeout_ns / 2)
-        return;
-    note_silence(ears, at, of);
+        return false;
+    note_silence(ears, at, of, now);
+    return true;
 }
 
 /* Its link to `at` stood still for a while when it died: that cannot be told from its death. */
@@ -124,7 +127,7 @@ static void measure_dying(struct ears *ears, unsigned at, unsigned of, nx_ns now
     nx_ns heard = ears->heard[at][of], half = ears->facts->limits->timeout_ns / 2;
     if (!ears->closed[at][of] && !ears->foreign[at][of] && now - heard >= half &&
         hindered(ears, at, of, heard, now) >= half / 3)
-        note_silence(ears, at, of);
+        note_silence(ears, at, of, now);
 }
 
 static void close_pair(struct ears *ears, unsigned a, unsigned b, nx_ns now)
@@ -175,7 +178,8 @@ static void note_record(struct ears *ears, const struct sim_record *r)
         return;
     case SIM_COLUMN:
         expect(ears, r->node, r->peer, r->at);
-        measure(ears, r->node, r->peer, r->at);
+        if (measure(ears, r->node, r->peer, r->at))
+            ears->silences[ears->silences_count - 1].healed = true;
         ears->heard[r->node][r->peer] = r->at;
         return;
     case SIM_COMES:
@@ -224,30 +228,44 @@ static bool lost_others(const struct ears *ears, unsigned node, uint64_t ends, n
     return false;
 }
 
-/* Its links broke at this one time, so many that it has no majority, and about then their other ends lost nobody else: nobody
- * else is to go. */
-static bool is_silent_host(const struct ears *ears, unsigned node, nx_ns from)
+/* Another link of the host carried again while this one stood: it is this link that was broken. */
+static bool outlasts(const struct ears *ears, const struct silence *silence,
+                     const struct silence *other)
 {
+    bool same = (silence->at == other->at && silence->of == other->of) ||
+                (silence->at == other->of && silence->of == other->at);
+    return !same && other->healed &&
+           silence->until > other->until + ears->facts->limits->timeout_ns / 24;
+}
+
+/* The node's links broke at this one time, so many that it has no majority, and about then their other ends lost nobody
+ * else: nobody else is to go for this silence. */
+static bool is_silent_host(const struct ears *ears, unsigned node, const struct silence *silence)
+{
+    nx_ns within = ears->facts->limits->timeout_ns / 2;
     uint64_t ends = 0, mute = 0;
     for (unsigned i = 0; i < ears->silences_count; i++) {
-        const struct silence *silence = &ears->silences[i];
-        unsigned other = other_end(silence, node, from, ears->facts->limits->timeout_ns / 2);
-        uint64_t bit = other == SIM_NOBODY ? 0 : UINT64_C(1) << other;
-        ends |= bit;
-        mute |= silence->of == node ? bit : 0;
+        const struct silence *other = &ears->silences[i];
+        unsigned end = other_end(other, node, silence->from, within);
+        if (end == SIM_NOBODY)
+            continue;
+        if (outlasts(ears, silence, other))
+            return false;
+        ends |= UINT64_C(1) << end;
+        mute |= other->of == node ? UINT64_C(1) << end : 0;
     }
     unsigned linked = ears->facts->nodes - (unsigned)__builtin_popcountll(ends);
     return (ends & (ends - 1)) != 0 && ends == mute && 2 * linked <= ears->facts->nodes &&
-           !lost_others(ears, node, ends, from);
+           !lost_others(ears, node, ends, silence->from);
 }
 
 static void blame(struct ears *ears)
 {
     for (unsigned i = 0; i < ears->silences_count; i++) {
         const struct silence *silence = &ears->silences[i];
-        if (!is_silent_host(ears, silence->of, silence->from))
+        if (!is_silent_host(ears, silence->of, silence))
             give_up(ears->facts, silence->at, silence->since);
-        if (!is_silent_host(ears, silence->at, silence->from))
+        if (!is_silent_host(ears, silence->at, silence))
             give_up(ears->facts, silence->of, silence->since);
     }
 }

@@ -335,6 +335,22 @@ static void v5_each_silence_is_judged_alone(void **state)
                    "[6000] n1 column peer=2 offset=0 total=3 status=2", "[7500] n1 down peer=0");
 }
 
+static void v5_a_link_that_stays_broken_is_no_silent_host(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* n0's link to n1 comes back, that to n2 does not */
+    assert_silence("", "[1100] n0 stall peer=1 total=1000", "[1100] n0 stall peer=2 total=5000",
+                   "[2101] n1 column peer=0 offset=0 total=2 status=2",
+                   "[2300] n1 column peer=0 offset=0 total=3 status=2",
+                   "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+    /* n0 itself stood still */
+    assert_silence("V5", "[1100] n0 pause total=1000",
+                   "[2101] n1 column peer=0 offset=0 total=2 status=2",
+                   "[2110] n2 column peer=0 offset=0 total=2 status=2",
+                   "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+}
+
 static void v5_who_comes_hears_nobody_yet(void **state)
 {
     (void)state;
@@ -505,6 +521,7 @@ int main(void)
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
         cmocka_unit_test(v5_silence_excuses_what_it_must),
         cmocka_unit_test(v5_each_silence_is_judged_alone),
+        cmocka_unit_test(v5_a_link_that_stays_broken_is_no_silent_host),
         cmocka_unit_test(v5_who_comes_hears_nobody_yet),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
