@@ -43,7 +43,7 @@
  *   T2  no shard delivers with fewer members with state than it needs
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
  *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
- *       majority died: then nobody can let it go
+ *       majority died: then nobody can let it go. Its own pauses do not count
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
  *       bulks of that member
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered

@@ -388,6 +388,13 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("L1", SHARD, "n1 kill", "n0 down peer=1 status=1");
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left");
     assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
+    /* its own pauses are none of the group's, the rest of the time is */
+    assert_rule("", SHARD, "[1] n1 leave", "[2] n1 pause total=1000", "[500] n1 pause total=800",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "[1] n1 leave", "[2] n1 pause total=900", "[500] n1 pause total=450",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "[1] n1 leave", "[2] n0 pause total=1300",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
     /* what some shard lacks is no excuse */
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left",
                 "n0 shard status=16", "n0 end");
