@@ -46,6 +46,7 @@ enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc
 void nx_grpc_core_fini(struct nx_grpc_core *core)
 {
     nx_assert(core->calls == 0 && core->memory.used == 0 && core->timers.count == 0);
+    nx_grpc_budget_fini(&core->memory);
     nx_timers_fini(&core->timers);
 }
 

@@ -68,6 +68,7 @@ void nx_http_close(struct nx_http *http)
     while ((conn = TAILQ_FIRST(&http->conns)))
         remove_conn(http, conn);
     nx_assert(http->memory.used == 0 && http->timers.count == 0 && http->stats.exchanges == 0);
+    nx_grpc_budget_fini(&http->memory);
     nx_timers_fini(&http->timers);
     close(http->epoll_fd);
     free(http);
