@@ -44,7 +44,10 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
     case SIM_STATE: facts->late[r->node] = true; break;
     case SIM_KILL: facts->killed[r->node] = at; break;
     case SIM_SHARD: facts->stopped |= (uint64_t)(r->status != 0) << r->node; break;
-    case SIM_OUT: facts->stopped |= UINT64_C(1) << r->node; break;
+    case SIM_OUT:
+        facts->out |= UINT64_C(1) << r->node;
+        facts->stopped |= UINT64_C(1) << r->node;
+        break;
     case SIM_BLOCKED: facts->blocked |= UINT64_C(1) << r->node; break;
     case SIM_LEAVE: facts->leaving[r->node] = at; break;
     case SIM_LEFT: facts->left[r->node] = at; break;
@@ -89,7 +92,7 @@ uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
 
 static bool is_half_dead(const struct sim_facts *facts, uint64_t members)
 {
-    uint64_t killed = 0;
+    uint64_t killed = facts->out;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         killed |= facts->killed[n] < facts->trace->count ? UINT64_C(1) << n : 0;
     return 2 * __builtin_popcountll(members & killed) >= __builtin_popcountll(members);

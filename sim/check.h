@@ -17,8 +17,8 @@
  *       bytes (a bulk: has been given all its parts), and nobody delivers in a view what those
  *       beyond it did not
  *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
- *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask a member
- *       that died without a notice while there is no majority
+ *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask or
+ *       answer a member that died without a notice while there is no majority
  *   W1  after a member is reported down, a node accepts no sends until the next view (a bulk is no send: its place
  *       in the order is its commit's)
  *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
@@ -49,7 +49,7 @@
  *   T2  no shard delivers with fewer members with state than it needs
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
  *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
- *       majority died: then nobody can let it go
+ *       majority died: then nobody can let it go. Its own pauses do not count
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
  *       bulks of that member
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
@@ -101,6 +101,7 @@ struct sim_facts {
     uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
     uint64_t blocked; /* nodes that lack a majority at the end, and say so */
+    uint64_t out; /* nodes that were put out: dead to the others, also if they called it a leave */
     uint64_t stopped; /* nodes that are out, or whose shard takes no sends at the end */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
     uint64_t unlinked
@@ -116,7 +117,7 @@ bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at);
 /* A connection between it and another was cut before record `at`: it may be put out. */
 bool sim_given_up(const struct sim_facts *facts, unsigned node, size_t at);
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at);
-/* So many of a view died that there may be no majority: what needs one is not owed. */
+/* So many of a view died or were put out that there may be no majority: what needs one is not owed. */
 bool sim_majority_lost(const struct sim_facts *facts);
 /* All members of this node's shard live, and stay, to the end, and nobody came; but for `but`, if that is one. */
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);

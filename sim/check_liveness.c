@@ -38,11 +38,11 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
                     r->node, k, r->peer, took);
 }
 
-/* To ask a member that died without a notice, while no majority may say so. Nothing else waits then. */
+/* To ask or answer a member that died without a notice, while no majority may say so. Nothing else waits then. */
 static bool waits_for_the_dead(const struct sim_facts *facts, const struct sim_record *r)
 {
-    return r->id == SIM_STUCK_QUERY && (facts->blocked >> r->node & 1) &&
-           !sim_alive(facts, r->peer, facts->trace->count);
+    return (r->id == SIM_STUCK_QUERY || r->id == SIM_STUCK_REPLY) &&
+           (facts->blocked >> r->node & 1) && !sim_alive(facts, r->peer, facts->trace->count);
 }
 
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)

@@ -368,6 +368,21 @@ static void read_loads(struct sim_node *node)
     }
 }
 
+/* Who waits for a reply that finds no room; one that lives, if there is one. SIM_NOBODY if none waits. */
+static unsigned unanswered(const struct sim_node *node)
+{
+    unsigned whom = SIM_NOBODY;
+    for (size_t i = 0; i < SIM_SERVED; i++) {
+        if (!node->served[i].used || !node->served[i].ready)
+            continue;
+        unsigned who = sim_node_who(node, node->served[i].peer);
+        if (whom == SIM_NOBODY ||
+            (who < SIM_NODES_MAX && node->world->nodes[who]->life != SIM_DEAD))
+            whom = who < SIM_NODES_MAX ? who : node->rank;
+    }
+    return whom;
+}
+
 void sim_node_last_words(struct sim_node *node)
 {
     if (node->life == SIM_DEAD)
@@ -377,11 +392,12 @@ void sim_node_last_words(struct sim_node *node)
     uint64_t stuck = pends ? 1 + (uint64_t)node->pending.op : 0;
     for (size_t i = 0; i < SIM_BULKS; i++)
         stuck |= node->bulks[i].used ? 0x100 : 0;
-    for (size_t i = 0; i < SIM_SERVED; i++)
-        stuck |= node->served[i].used && node->served[i].ready ? 0x200 : 0;
+    unsigned asker = unanswered(node);
+    stuck |= asker != SIM_NOBODY ? SIM_STUCK_REPLY : 0;
     stuck |= sim_join_is_stuck(world, node->rank) ? 0x400 : 0;
     bool asks = pends && node->pending.op == SIM_OP_QUERY;
     unsigned whom = asks ? sim_node_who(node, node->pending.peer) : node->rank;
+    whom = stuck == SIM_STUCK_REPLY ? asker : whom;
     if (stuck)
         sim_note(world, node->rank, SIM_STUCK,
                  (struct sim_record){.id = stuck, .peer = (uint8_t)whom});
