@@ -33,7 +33,7 @@
  *       source stays as it is until it has landed
  *   P1  what anybody was told is durable is there after all nodes have died, wherever its shard is
  *   P2  a log hands up what its shard once had, a prefix of it, in order; all that begin with a state begin with the same
- *   P3  … and each message and body as it was delivered
+ *   P3  … and each message and body as it was delivered; a disk that kept its promises can be read
  *   P4  who begins again holds a majority of the view in which something was last acknowledged, or of one after it; and where
  *       all have come back the group does begin
  *   P6  where nobody died or left, all that was delivered becomes durable (that no delivery waits for it D7 sees)

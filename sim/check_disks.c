@@ -291,6 +291,12 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_RESTORE:
     case SIM_OFFER: return restores(court, at, verdict);
     case SIM_BEGINS: return begins(court, at, verdict);
+    case SIM_BROKEN:
+        return court->rotten ||
+               sim_find(verdict, "P3", at,
+                        "node %" PRIu64 " cannot read its disk, or note on it (%u), though that "
+                        "kept its promises",
+                        r->id, r->status);
     case SIM_ROT: court->rotten = true; return true;
     case SIM_HALT:
         return court->rotten || sim_find(verdict, "P4", at,

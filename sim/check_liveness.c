@@ -122,8 +122,9 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
         if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
-            if ((facts->members[s] >> n & 1) && (court->taken[n][s] != court->sent_count[s] ||
-                                                 court->bulks_taken[n][s] != court->bulks_ended[s]))
+            if ((facts->members[s] >> n & 1) && !facts->late[n] &&
+                (court->taken[n][s] != court->sent_count[s] ||
+                 court->bulks_taken[n][s] != court->bulks_ended[s]))
                 return sim_find(
                     verdict, "L2", end,
                     "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u, which left", n,

@@ -34,8 +34,9 @@
     X(REPLAY, "replay",                                                                                 \
       "id sub shard seq len hash total mask") /* … and hands this up, with a body of total, mask */   \
     X(OFFER, "offer", "id sub shard total hash") /* it has come with so many in all */                  \
-    X(HALT, "halt", "total")   /* nobody else comes, and the group does not begin */                    \
-    X(ROT, "rot", "id offset") /* a bit of its disk has flipped */                                      \
+    X(BROKEN, "broken", "id status") /* its disk cannot be read, or not hold what it must note */       \
+    X(HALT, "halt", "total")         /* nobody else comes, and the group does not begin */              \
+    X(ROT, "rot", "id offset")       /* a bit of its disk has flipped */                                \
     X(BEGINS, "begins",                                                                                 \
       "sub shard id total hash")           /* n begins with this state; id: kept on disks */            \
     X(DURABLE, "durable", "sub shard seq") /* n knows that all up to seq outlives an outage */          \

@@ -549,6 +549,8 @@ static void p2_and_p3_logs_tell_what_was(void **state)
     assert_rule("P3", ONE_LIFE, "n0 replay id=a seq=0 len=5 hash=a1");
     assert_rule("P3", ONE_LIFE, "n0 replay id=a seq=0 len=5 hash=a0 mask=7");
     assert_rule("P3", ONE_LIFE, "n0 replay id=a seq=3 len=5 hash=a3");
+    assert_rule("P3", ONE_LIFE, "n0 broken id=a status=12");
+    assert_rule("", "n0 rot id=a", ONE_LIFE, "n0 broken id=a status=12");
     assert_rule("P2", ONE_LIFE, "n0 restore id=a total=2 hash=7");
     assert_rule("P2", ONE_LIFE, AGAIN, with("n0 begins id=1", 4), "n0 end");
     assert_rule("P2", ONE_LIFE, "n0 comes id=a", "n1 comes peer=1 id=b",
