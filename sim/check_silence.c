@@ -76,7 +76,7 @@ static nx_ns hindered(const struct ears *ears, unsigned at, unsigned of, nx_ns f
 /* A node that is late by less than a beat cannot know it: so much of each of its pauses counts. */
 static nx_ns excused(const struct ears *ears, unsigned at, nx_ns from, nx_ns until)
 {
-    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 3;
+    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 6;
     for (unsigned i = 0; i < ears->pauses_count[at]; i++) {
         nx_ns shared = overlap(&ears->pauses[at][i], from, until);
         sum += shared > beat ? shared - beat : 0;
