@@ -31,6 +31,12 @@
  *   S1  no guarded word regresses at any copy
  *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's
  *       source stays as it is until it has landed
+ *   P1  what anybody was told is durable is there after all nodes have died, wherever its shard is
+ *   P2  a log hands up what its shard once had, a prefix of it, in order; all that begin with a state begin with the same
+ *   P3  … and each message and body as it was delivered
+ *   P4  who begins again holds a majority of the view in which something was last acknowledged, or of one after it; and where
+ *       all have come back the group does begin
+ *   P6  where nobody died or left, all that was delivered becomes durable (that no delivery waits for it D7 sees)
  *   F1  writes go to what the writer owns in another member's region, within the credits that
  *       POLL named
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
@@ -91,6 +97,7 @@ struct sim_facts {
     bool grew[SIM_SUBS_MAX]
              [SIM_SHARDS_MAX];       /* somebody came to the shard, who perhaps never knew */
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
+    uint64_t first_vid;              /* of the group's life */
     uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
     uint64_t blocked; /* nodes that lack a majority at the end, and say so */
@@ -120,7 +127,8 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
                                                     size_t at, const char *format, ...);
 
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
-sim_judge check_fabric, check_order, check_bulk, check_p2p, check_members, check_views, check_links,
+/* Of each life of the group by itself; check_disks: of all. */
+sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views, check_links,
     check_liveness;
 
 #endif
