@@ -365,8 +365,8 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
     config->limits.idle_writes = 2 * 24;   /* two seconds */
     config->limits.timeout_ns = timeout;
-    if (timeout) /* three beats, a little early sometimes */
-        config->limits.idle_writes += (uint64_t)(config->idle_ns * 4 / timeout);
+    if (timeout) /* six beats, a little early sometimes */
+        config->limits.idle_writes += (uint64_t)(config->idle_ns * 8 / timeout);
 }
 
 static void print_fault(const struct sim_fault *fault, FILE *out)

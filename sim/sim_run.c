@@ -42,7 +42,7 @@ void sim_world_bury(struct sim_world *world, unsigned node)
             continue;
         if (noticed && death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
             continue;
-        noticed = true;
+        noticed |= !world->nodes[peer]->waiting; /* who is outside tells nobody */
         nx_ns delay = nx_prng_between(&world->prng, 1000, death->notice_ns + 1000);
         sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
     }

@@ -344,6 +344,10 @@ static void v5_a_link_that_stays_broken_is_no_silent_host(void **state)
                    "[2101] n1 column peer=0 offset=0 total=2 status=2",
                    "[2300] n1 column peer=0 offset=0 total=3 status=2",
                    "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+    /* it comes back before the timeout is over, and n0 finds a majority */
+    assert_silence("", "[1100] n0 stall peer=1 total=850", "[1100] n0 stall peer=2 total=5000",
+                   "[1950] n1 column peer=0 offset=0 total=2 status=2",
+                   "[1955] n0 column peer=1 offset=0 total=3 status=2", "[1970] n1 down peer=2");
     /* n0 itself stood still */
     assert_silence("V5", "[1100] n0 pause total=1000",
                    "[2101] n1 column peer=0 offset=0 total=2 status=2",
