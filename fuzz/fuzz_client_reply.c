@@ -38,9 +38,22 @@ static void try_status(const uint8_t *bytes, size_t len)
     nx_arena_free(&arena);
 }
 
+static void see_row(void *ctx, const struct nx_pb_replica *replica,
+                    const struct nx_pb_model_row *model)
+{
+    size_t *texts = ctx;
+    *texts += strlen(replica->error);
+    if (model)
+        *texts += strlen(model->name) + strlen(model->state) + strlen(model->format) +
+                  strlen(model->recipe) + strlen(model->device);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     try_status(bytes, len);
+    size_t texts = 0;
+    if (nx_pb_list_decode(bytes, len, see_row, &texts, NULL) == NX_OK && texts > len)
+        abort();
     char text[64]; /* short, so that the cut is met too, also within a character */
     int32_t code;
     if (nx_pb_model_reply_decode(bytes, len, &code, text, sizeof text, NULL) == NX_OK)

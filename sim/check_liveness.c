@@ -19,6 +19,7 @@ struct court {
     uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
     uint64_t load[SIM_NODES_MAX][8];
     bool idle;
+    uint64_t lacked; /* nodes that were given their shard's state: what they deliver waited for that */
 };
 
 static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -29,7 +30,7 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
         return true;
     }
     size_t k = court->taken[r->node][r->peer]++;
-    if (!court->facts->limits->deliver_ns || k >= court->sent_count[r->peer])
+    if (!court->facts->limits->deliver_ns || (court->lacked >> r->node & 1) || k >= court->sent_count[r->peer])
         return true;
     nx_ns took = r->at - records[court->sent[r->peer][k]].at;
     return took <= court->facts->limits->deliver_ns ||
@@ -37,11 +38,11 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
                     r->node, k, r->peer, took);
 }
 
-/* To ask a member that died without a notice, while no majority may say so. Nothing else waits then. */
+/* To ask or answer a member that died without a notice, while no majority may say so. Nothing else waits then. */
 static bool waits_for_the_dead(const struct sim_facts *facts, const struct sim_record *r)
 {
-    return r->id == SIM_STUCK_QUERY && (facts->blocked >> r->node & 1) &&
-           !sim_alive(facts, r->peer, facts->trace->count);
+    return (r->id == SIM_STUCK_QUERY || r->id == SIM_STUCK_REPLY) &&
+           (facts->blocked >> r->node & 1) && !sim_alive(facts, r->peer, facts->trace->count);
 }
 
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -53,6 +54,7 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
         if (!r->status)
             court->sent[r->node][court->sent_count[r->node]++] = at;
         return true;
+    case SIM_STATE: court->lacked |= UINT64_C(1) << r->node; return true;
     case SIM_DELIVER: return in_time(court, at, verdict);
     case SIM_BULK_END:
         court->bulks_ended[r->node]++;

@@ -9,6 +9,7 @@
 #include "sim_seed.h"
 #include "sim_shrink.h"
 
+#include "common/log.h"
 #include "common/nx_assert.h"
 #include "group/core/mutants.h"
 
@@ -44,6 +45,12 @@ static const struct mutant {
     {"ignores-lateness", NX_MUTANT_IGNORES_LATENESS},
     {"beats-when-idle", NX_MUTANT_BEATS_WHEN_IDLE},
     {"everybody-judges", NX_MUTANT_EVERYBODY_JUDGES},
+    {"durable-alone", NX_MUTANT_DURABLE_ALONE},
+    {"durable-uncertain", NX_MUTANT_DURABLE_UNCERTAIN},
+    {"sync-skipped", NX_MUTANT_SYNC_SKIPPED},
+    {"tail-believed", NX_MUTANT_TAIL_BELIEVED},
+    {"minority-restarts", NX_MUTANT_MINORITY_RESTARTS},
+    {"order-waits", NX_MUTANT_ORDER_WAITS},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 
@@ -124,9 +131,12 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
     printf("%" PRIu64 " seeds held: %" PRIu64 " sends, %" PRIu64 " deliveries, %" PRIu64
            " bulks, %" PRIu64 " queries, %" PRIu64 " deaths, %" PRIu64 " leaves, %" PRIu64
            " views, %" PRIu64 " comers, %" PRIu64 " states, %" PRIu64 " cuts, %" PRIu64
-           " writes, %" PRIu64 " waits for room\n",
+           " writes, %" PRIu64 " waits for room, %" PRIu64 " outages, %" PRIu64
+           " times durable, %" PRIu64 " replayed, %" PRIu64 " checkpoints restored, %" PRIu64
+           " failed disks\n",
            seeds, k[SIM_SEND], k[SIM_DELIVER], k[SIM_BULK], k[SIM_QUERY], k[SIM_KILL], k[SIM_LEFT],
-           k[SIM_VIEW], k[SIM_COMES], k[SIM_STATE], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL]);
+           k[SIM_VIEW], k[SIM_COMES], k[SIM_STATE], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL], k[SIM_OUTAGE],
+           k[SIM_DURABLE], k[SIM_REPLAY], k[SIM_RESTORE], k[SIM_DISK]);
 }
 
 /* What makes two runs differ (a byte not set, an order by address) does so in many seeds: one in eight of a range is
@@ -281,9 +291,16 @@ static bool parse_options(int argc, char **argv, struct options *options)
     return true;
 }
 
+/* What nodes say of their disks: the trace has it. */
+static void say_nothing(void *ctx, enum nx_level level, const char *line)
+{
+    (void)ctx, (void)level, (void)line;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
+    nx_log_set_sink(say_nothing, NULL);
     if (!parse_options(argc, argv, &options)) {
         fputs("usage: nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] "
               "[--trace]\n"

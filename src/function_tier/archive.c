@@ -326,7 +326,8 @@ enum nx_status nx_archive_list(const char *store, struct nx_archive_list *list, 
             status = nx_err_set(err, NX_TOO_LARGE, "model_store %s holds more than %d models",
                                 store, NX_ARCHIVE_LIST_MAX);
         else
-            snprintf(list->urls[list->count++], NX_ARCHIVE_URL_BYTES_MAX, "%s", entry->d_name);
+            memcpy(list->urls[list->count++], entry->d_name,
+                   strlen(entry->d_name) + 1); /* it fits */
     }
     closedir(dir);
     qsort(list->urls, list->count, sizeof list->urls[0], by_url);

@@ -98,7 +98,7 @@ static enum nx_status read_hash(const char *word, struct token *t, struct nx_err
     for (int i = 0; ok && i < HASH_BYTES; i++) {
         int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
         ok = high >= 0 && low >= 0;
-        t->hash[i] = (uint8_t)(high << 4 | low);
+        t->hash[i] = ok ? (uint8_t)(high << 4 | low) : 0;
     }
     /* What stands there instead may be a token by mistake: it is not repeated. */
     return ok ? NX_OK

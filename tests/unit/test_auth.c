@@ -80,6 +80,10 @@ static void bad_lines_are_told_with_their_number(void **state)
         {"a infer abc", "sha256: and 64"},
         {"a infer sha256:12", "sha256: and 64"},
         {"a infer " ABC "0", "sha256: and 64"},
+        {"a infer sha256:ba7816bf8f01^fea414140de5dae2223b00361a396177a9cb410ff61f20015ad", /* high */
+         "sha256: and 64"},
+        {"a infer sha256:ba7816bf8f01c^ea414140de5dae2223b00361a396177a9cb410ff61f20015ad", /* low */
+         "sha256: and 64"},
         {"a infer " ABC " rate=0", "neither rate=N"},
         {"a infer " ABC " rate=-1", "neither rate=N"},
         {"a infer " ABC " rate=1000001", "neither rate=N"},

@@ -52,8 +52,13 @@ static void a_clone_stands_alone(void **state)
     assert_int_equal(net.graph.tensors[y].shape.dims[0], 2);
     assert_int_equal(clone.tensors[y].shape.dims[0], 7);
     assert_ptr_equal(clone.tensors[1].data, net.graph.tensors[1].data);
+    assert_int_equal(nx_graph_keep_names(&clone, &arena, &net.err), NX_OK);
+    nx_net_close(&net); /* the address sanitizer sees who still reads there */
+    assert_string_equal(clone.tensors[0].name, "data");
+    assert_string_equal(clone.nodes[0].name, "node");
+    assert_string_equal(clone.in[0].name, "data");
+    assert_string_equal(clone.out[0].name, "node");
     nx_arena_free(&arena);
-    nx_net_close(&net);
 }
 
 static void an_unsound_graph_is_noticed(void **state)

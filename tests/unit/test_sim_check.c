@@ -121,6 +121,10 @@ static void d7_all_is_delivered_in_time(void **state)
     assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 end");
+    /* or answers one */
+    assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=200", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n0 stuck peer=1 id=200", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=203", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=103", "n0 blocked", "n0 end");
 }
 
@@ -312,6 +316,55 @@ static void v5_silence_excuses_what_it_must(void **state)
                    "[2101] n1 down peer=2", "[2102] n0 down peer=1");
 }
 
+static void v5_each_silence_is_judged_alone(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* a host that was silent once is one end of a broken link later */
+    assert_silence("", "[1100] n2 pause total=1500",
+                   "[2600] n0 column peer=2 offset=0 total=2 status=2",
+                   "[2600] n1 column peer=2 offset=0 total=2 status=2",
+                   "[6000] n0 column peer=2 offset=0 total=3 status=2",
+                   "[6000] n1 column peer=2 offset=0 total=3 status=2",
+                   "[6010] n2 stall peer=0 total=5000", "[7500] n1 down peer=0");
+    /* it is not, where nothing is wrong with its links later */
+    assert_silence("V5", "[1100] n2 pause total=1500",
+                   "[2600] n0 column peer=2 offset=0 total=2 status=2",
+                   "[2600] n1 column peer=2 offset=0 total=2 status=2",
+                   "[6000] n0 column peer=2 offset=0 total=3 status=2",
+                   "[6000] n1 column peer=2 offset=0 total=3 status=2", "[7500] n1 down peer=0");
+}
+
+static void v5_a_link_that_stays_broken_is_no_silent_host(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* n0's link to n1 comes back, that to n2 does not */
+    assert_silence("", "[1100] n0 stall peer=1 total=1000", "[1100] n0 stall peer=2 total=5000",
+                   "[2101] n1 column peer=0 offset=0 total=2 status=2",
+                   "[2300] n1 column peer=0 offset=0 total=3 status=2",
+                   "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+    /* n0 itself stood still */
+    assert_silence("V5", "[1100] n0 pause total=1000",
+                   "[2101] n1 column peer=0 offset=0 total=2 status=2",
+                   "[2110] n2 column peer=0 offset=0 total=2 status=2",
+                   "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+}
+
+static void v5_who_comes_hears_nobody_yet(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* that n3 hears nothing of n1 does not make n1 a silent host: its link to n2 is broken, and either may go */
+    assert_silence("", "[1050] n3 comes peer=3 id=64", "[1100] n1 stall peer=2 total=5000",
+                   "[1100] n2 stall peer=1 total=5000", "[1500] n1 pause total=500",
+                   "[1800] n0 column peer=1 offset=0 total=2 status=2", "[2600] n0 down peer=2");
+    /* once it stands in a view, something is expected */
+    assert_silence("V5", "[1050] n3 comes peer=3 id=64", "[1060] n3 view id=2 mask=f",
+                   "[1070] n1 view id=2 mask=f", "[1100] n1 stall peer=2 total=5000",
+                   "[1100] n1 pause total=5000", "[2600] n0 down peer=2");
+}
+
 static void v6_after_one_silence_a_majority_goes_on(void **state)
 {
     (void)state;
@@ -323,6 +376,10 @@ static void v6_after_one_silence_a_majority_goes_on(void **state)
                    "[2150] n2 out status=17", "[6000] n0 blocked", "[6100] n0 end");
 }
 
+#define QUARTET                                                                      \
+    "[1] n0 view id=1 mask=f", "[1] n1 view id=1 mask=f", "[1] n2 view id=1 mask=f", \
+        "[1] n3 view id=1 mask=f"
+
 static void l1_a_leave_is_clean_and_quick(void **state)
 {
     (void)state;
@@ -331,6 +388,13 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("L1", SHARD, "n1 kill", "n0 down peer=1 status=1");
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left");
     assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
+    /* its own pauses are none of the group's, the rest of the time is */
+    assert_rule("", SHARD, "[1] n1 leave", "[2] n1 pause total=1000", "[500] n1 pause total=800",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "[1] n1 leave", "[2] n1 pause total=900", "[500] n1 pause total=450",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "[1] n1 leave", "[2] n0 pause total=1300",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
     /* what some shard lacks is no excuse */
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left",
                 "n0 shard status=16", "n0 end");
@@ -340,6 +404,12 @@ static void l1_a_leave_is_clean_and_quick(void **state)
                 "n0 end");
     assert_rule("V5", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 leave",
                 "n1 down peer=0");
+    /* a leaver that was put out is dead to the others: they are no majority, and nobody can let another go */
+    assert_rule("", QUARTET, "[1] n2 leave", "[2] n1 cut peer=2", "[3] n2 out status=17",
+                "[3] n2 left", "[4] n1 kill", "[4] n0 down peer=1", "[4] n0 down peer=2",
+                "[5] n3 leave", "[5] n0 down peer=3 status=1", "[2000] n3 left");
+    assert_rule("L1", QUARTET, "[1] n2 leave", "[3] n2 left", "[4] n1 kill", "[5] n3 leave",
+                "[2000] n3 left");
 }
 
 static void l1_a_later_silence_is_no_excuse(void **state)
@@ -457,6 +527,9 @@ int main(void)
         cmocka_unit_test(d4_and_d5_survivors_end_a_view_alike),
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
         cmocka_unit_test(v5_silence_excuses_what_it_must),
+        cmocka_unit_test(v5_each_silence_is_judged_alone),
+        cmocka_unit_test(v5_a_link_that_stays_broken_is_no_silent_host),
+        cmocka_unit_test(v5_who_comes_hears_nobody_yet),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
         cmocka_unit_test(l1_a_later_silence_is_no_excuse),

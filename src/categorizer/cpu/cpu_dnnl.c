@@ -96,13 +96,16 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
                                      const struct nx_load_options *options,
                                      struct nx_arena *scratch, struct nx_err *err)
 {
+    struct nx_graph source; /* all variants share its names */
     struct nx_dnnl_build b = {
         .arena = &p->arena,
         .arena2 = scratch,
         .type = options->precision == NX_PRECISION_BF16 ? NX_DNNL_BF16 : NX_DNNL_F32,
-        .source = graph,
+        .source = &source,
         .err = err,
     };
+    NX_TRY(nx_graph_clone(graph, scratch, &source, err));
+    NX_TRY(nx_graph_keep_names(&source, &p->arena, err));
     b.weights = nx_arena_array(scratch, (size_t)graph->n_tensors + 1, sizeof *b.weights);
     if (!b.weights)
         return nx_dnnl_out_of_memory(&b);

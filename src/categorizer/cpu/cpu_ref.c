@@ -13,7 +13,7 @@ enum { ALIGN = 64 };
 struct program {
     struct nx_program base;
     struct nx_arena arena; /* all that follows lives here */
-    struct nx_graph graph; /* a copy of its own, with copies of the constants */
+    struct nx_graph graph; /* a copy of its own, with copies of the constants and names */
     uint32_t batch_max;
     float **buffer; /* per tensor; a graph input's is set by each run */
 };
@@ -94,6 +94,7 @@ static enum nx_status place_buffers(struct program *p, struct nx_err *err)
 static enum nx_status build(struct program *p, const struct nx_graph *graph, struct nx_err *err)
 {
     NX_TRY(nx_graph_clone(graph, &p->arena, &p->graph, err));
+    NX_TRY(nx_graph_keep_names(&p->graph, &p->arena, err));
     NX_TRY(nx_shape_infer(&p->graph, p->batch_max, err));
     p->buffer = nx_arena_array(&p->arena, p->graph.n_tensors, sizeof *p->buffer);
     if (!p->buffer)

@@ -230,6 +230,27 @@ enum nx_status nx_graph_clone(const struct nx_graph *src, struct nx_arena *arena
     return NX_OK;
 }
 
+static bool keep_name(struct nx_arena *arena, const char **name)
+{
+    *name = nx_arena_strndup(arena, *name, strlen(*name));
+    return *name != NULL;
+}
+
+enum nx_status nx_graph_keep_names(struct nx_graph *graph, struct nx_arena *arena,
+                                   struct nx_err *err)
+{
+    bool kept = true;
+    for (uint32_t i = 0; kept && i < graph->n_tensors; i++)
+        kept = keep_name(arena, &graph->tensors[i].name);
+    for (uint32_t i = 0; kept && i < graph->n_nodes; i++)
+        kept = keep_name(arena, &graph->nodes[i].name);
+    for (uint32_t i = 0; kept && i < graph->n_inputs; i++)
+        kept = keep_name(arena, &graph->in[i].name);
+    for (uint32_t i = 0; kept && i < graph->n_outputs; i++)
+        kept = keep_name(arena, &graph->out[i].name);
+    return kept ? NX_OK : no_memory(err);
+}
+
 static bool node_is_sound(const struct nx_graph *graph, uint32_t at)
 {
     const struct nx_node *node = &graph->nodes[at];
