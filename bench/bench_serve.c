@@ -7,10 +7,12 @@
  * have reported. Closed loop (--clients): "corrected" adds what the clients would have asked meanwhile. */
 #include "bench/bench_serve.h"
 
+#include "bench/bench_held.h"
 #include "bench/load/load_report.h"
 #include "common/arena.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,11 +29,15 @@ enum {
 };
 
 static const char usage[] =
-    "usage: nexus-bench serve HOST:PORT[,HOST:PORT…] --api NAME (--rate R | --clients N) "
+    "usage: nexus-bench serve HOST:PORT[,HOST:PORT…] --api NAME (--rate R | --clients N | --idle "
+    "N) "
     "[options]\n"
     "  --api NAME        %s\n"
     "  --rate R          open loop: so many requests per second, Poisson\n"
     "  --clients N       closed loop: N clients, each asks again when it is answered\n"
+    "  --idle N          N connections that ask once and are then silent for --seconds; --pid PID "
+    "of the\n"
+    "                    node: what they cost it\n"
     "  --seconds S       of measurement                             (5)\n"
     "  --warmup S        before it, not counted                     (0.5)\n"
     "  --timeout-ms T    for one answer                             (10000)\n"
@@ -52,7 +58,7 @@ struct serve {
     const char *nodes, *photo;
     char hosts[LOAD_TARGETS_MAX][HOST_BYTES];
     double seconds, warmup, timeout_ms;
-    unsigned headers_count;
+    unsigned headers_count, idle, node_pid;
     bool tls, json;
 };
 
@@ -84,6 +90,8 @@ enum {
     OPT_API = 1,
     OPT_RATE,
     OPT_CLIENTS,
+    OPT_IDLE,
+    OPT_PID,
     OPT_SECONDS,
     OPT_WARMUP,
     OPT_TIMEOUT,
@@ -135,6 +143,8 @@ static bool apply_load(struct serve *s, int option, const char *arg)
     switch (option) {
     case OPT_RATE: return parse_number(arg, 0.01, 1e7, &o->rate);
     case OPT_CLIENTS: return parse_count(arg, CONNECTIONS_MAX, &o->clients);
+    case OPT_IDLE: return parse_count(arg, CONNECTIONS_MAX, &s->idle);
+    case OPT_PID: return parse_count(arg, INT_MAX, &s->node_pid);
     case OPT_SECONDS: return parse_number(arg, 0.05, 86400, &s->seconds);
     case OPT_WARMUP: return parse_number(arg, 0, 3600, &s->warmup);
     case OPT_TIMEOUT: return parse_number(arg, 1, 3600000, &s->timeout_ms);
@@ -170,6 +180,8 @@ static bool parse_options(struct serve *s, int argc, char **argv)
         {"api", 1, NULL, OPT_API},
         {"rate", 1, NULL, OPT_RATE},
         {"clients", 1, NULL, OPT_CLIENTS},
+        {"idle", 1, NULL, OPT_IDLE},
+        {"pid", 1, NULL, OPT_PID},
         {"seconds", 1, NULL, OPT_SECONDS},
         {"warmup", 1, NULL, OPT_WARMUP},
         {"timeout-ms", 1, NULL, OPT_TIMEOUT},
@@ -195,7 +207,8 @@ static bool parse_options(struct serve *s, int argc, char **argv)
             return false;
     if (optind + 1 == argc)
         s->nodes = argv[optind];
-    return s->nodes && s->ask.api && (s->options.rate > 0) != (s->options.clients > 0);
+    int modes = (s->options.rate > 0) + (s->options.clients > 0) + (s->idle > 0);
+    return s->nodes && s->ask.api && modes == 1;
 }
 
 /* --- preparations ----------------------------------------------------------------------------------- */
@@ -256,6 +269,8 @@ static void set_defaults(struct serve *s)
 {
     struct load_options *o = &s->options;
     bool open = o->rate > 0, grpc = o->targets[0].request.grpc;
+    if (s->idle)
+        o->connections = s->idle;
     if (!o->connections)
         o->connections = open ? 32 : o->clients;
     if (o->threads > o->connections)
@@ -313,6 +328,8 @@ static void print_report(const struct serve *s, const struct load_result *result
 
 static int measure(struct serve *s)
 {
+    if (s->idle)
+        return bench_held(&s->options, (int)s->node_pid);
     struct nx_err err = {0};
     struct load_result *result = nx_calloc(1, sizeof *result);
     if (!result)

@@ -61,6 +61,7 @@ static void inflate_it(const uint8_t *bytes, size_t len)
     require(status == NX_OK ? nx_grpc_buffer_len(&buffer) <= INFLATED_MAX : budget.used == 0);
     nx_grpc_buffer_free(&buffer);
     require(budget.used == 0);
+    nx_grpc_budget_fini(&budget);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

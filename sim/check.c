@@ -22,7 +22,10 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
     if (r->node >= facts->nodes)
         facts->nodes = r->node + 1u;
     switch (r->kind) {
-    case SIM_VIEW: facts->vid[r->node] = r->id; break;
+    case SIM_VIEW:
+        facts->vid[r->node] = r->id;
+        facts->first_vid = facts->first_vid ? facts->first_vid : r->id;
+        break;
     case SIM_COMES:
         if (r->peer != r->node)
             facts->came_back[r->peer] = at;
@@ -33,14 +36,18 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
         if (facts->serves[r->node])
             break;
         facts->serves[r->node] = true;
-        facts->late[r->node] = facts->vid[r->node] > 1;
+        facts->late[r->node] = facts->vid[r->node] > facts->first_vid;
         facts->sub[r->node] = r->sub;
         facts->shard[r->node] = r->shard;
         facts->members[r->node] = r->mask;
         break;
+    case SIM_STATE: facts->late[r->node] = true; break;
     case SIM_KILL: facts->killed[r->node] = at; break;
     case SIM_SHARD: facts->stopped |= (uint64_t)(r->status != 0) << r->node; break;
-    case SIM_OUT: facts->stopped |= UINT64_C(1) << r->node; break;
+    case SIM_OUT:
+        facts->out |= UINT64_C(1) << r->node;
+        facts->stopped |= UINT64_C(1) << r->node;
+        break;
     case SIM_BLOCKED: facts->blocked |= UINT64_C(1) << r->node; break;
     case SIM_LEAVE: facts->leaving[r->node] = at; break;
     case SIM_LEFT: facts->left[r->node] = at; break;
@@ -85,7 +92,7 @@ uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
 
 static bool is_half_dead(const struct sim_facts *facts, uint64_t members)
 {
-    uint64_t killed = 0;
+    uint64_t killed = facts->out;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
         killed |= facts->killed[n] < facts->trace->count ? UINT64_C(1) << n : 0;
     return 2 * __builtin_popcountll(members & killed) >= __builtin_popcountll(members);
@@ -113,16 +120,44 @@ bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
     return facts->serves[node];
 }
 
-bool sim_check(const struct sim_trace *trace, const struct sim_limits *limits,
-               struct sim_verdict *verdict)
+static bool check_life(const struct sim_trace *life, const struct sim_limits *limits,
+                       struct sim_verdict *verdict)
 {
     static sim_judge *const judges[] = {check_fabric,  check_order, check_bulk,  check_p2p,
                                         check_members, check_views, check_links, check_liveness};
     struct sim_facts facts;
-    *verdict = (struct sim_verdict){0};
-    sim_facts_collect(&facts, trace, limits);
+    sim_facts_collect(&facts, life, limits);
     for (size_t i = 0; i < sizeof judges / sizeof *judges; i++)
         if (!judges[i](&facts, verdict))
             return false;
     return true;
+}
+
+/* Of the last life, with the trace of all. */
+static bool check_lives(const struct sim_trace *trace, const struct sim_trace *last,
+                        const struct sim_limits *limits, struct sim_verdict *verdict)
+{
+    struct sim_facts facts;
+    sim_facts_collect(&facts, last, limits);
+    facts.trace = trace;
+    return check_disks(&facts, verdict);
+}
+
+bool sim_check(const struct sim_trace *trace, const struct sim_limits *limits,
+               struct sim_verdict *verdict)
+{
+    struct sim_trace life = {0};
+    size_t from = 0;
+    *verdict = (struct sim_verdict){0};
+    for (size_t at = 0; at < trace->count; at++) {
+        if (trace->records[at].kind != SIM_OUTAGE && at + 1 < trace->count)
+            continue;
+        life = (struct sim_trace){.records = trace->records + from, .count = at + 1 - from};
+        if (!check_life(&life, limits, verdict)) {
+            verdict->at += from;
+            return false;
+        }
+        from = at + 1;
+    }
+    return check_lives(trace, &life, limits, verdict);
 }

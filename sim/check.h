@@ -17,8 +17,8 @@
  *       bytes (a bulk: has been given all its parts), and nobody delivers in a view what those
  *       beyond it did not
  *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
- *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask a member
- *       that died without a notice while there is no majority
+ *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask or
+ *       answer a member that died without a notice while there is no majority
  *   W1  after a member is reported down, a node accepts no sends until the next view (a bulk is no send: its place
  *       in the order is its commit's)
  *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
@@ -31,6 +31,12 @@
  *   S1  no guarded word regresses at any copy
  *   S3  m's bytes stay as they are at every member until all have delivered m; a posted write's
  *       source stays as it is until it has landed
+ *   P1  what anybody was told is durable is there after all nodes have died, wherever its shard is
+ *   P2  a log hands up what its shard once had, a prefix of it, in order; all that begin with a state begin with the same
+ *   P3  … and each message and body as it was delivered; a disk that kept its promises can be read
+ *   P4  who begins again holds a majority of the view in which something was last acknowledged, or of one after it; and where
+ *       all have come back the group does begin
+ *   P6  where nobody died or left, all that was delivered becomes durable (that no delivery waits for it D7 sees)
  *   F1  writes go to what the writer owns in another member's region, within the credits that
  *       POLL named
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
@@ -43,7 +49,7 @@
  *   T2  no shard delivers with fewer members with state than it needs
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
  *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
- *       majority died: then nobody can let it go
+ *       majority died: then nobody can let it go. Its own pauses do not count
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
  *       bulks of that member
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
@@ -87,13 +93,15 @@ struct sim_facts {
     bool serves[SIM_NODES_MAX];
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of the node's shard, when it began to serve there */
-    bool late[SIM_NODES_MAX];        /* it did so after the first view */
+    bool late[SIM_NODES_MAX];        /* it did so after the first view, or was given the state */
     bool grew[SIM_SUBS_MAX]
              [SIM_SHARDS_MAX];       /* somebody came to the shard, who perhaps never knew */
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
+    uint64_t first_vid;              /* of the group's life */
     uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
     uint64_t blocked; /* nodes that lack a majority at the end, and say so */
+    uint64_t out; /* nodes that were put out: dead to the others, also if they called it a leave */
     uint64_t stopped; /* nodes that are out, or whose shard takes no sends at the end */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
     uint64_t unlinked
@@ -109,7 +117,7 @@ bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at);
 /* A connection between it and another was cut before record `at`: it may be put out. */
 bool sim_given_up(const struct sim_facts *facts, unsigned node, size_t at);
 uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at);
-/* So many of a view died that there may be no majority: what needs one is not owed. */
+/* So many of a view died or were put out that there may be no majority: what needs one is not owed. */
 bool sim_majority_lost(const struct sim_facts *facts);
 /* All members of this node's shard live, and stay, to the end, and nobody came; but for `but`, if that is one. */
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);
@@ -119,7 +127,8 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
                                                     size_t at, const char *format, ...);
 
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
-sim_judge check_fabric, check_order, check_bulk, check_p2p, check_members, check_views, check_links,
-    check_liveness;
+/* Of each life of the group by itself; check_disks: of all. */
+sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views,
+    check_links, check_liveness;
 
 #endif

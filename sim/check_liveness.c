@@ -29,7 +29,8 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
         return true;
     }
     size_t k = court->taken[r->node][r->peer]++;
-    if (!court->facts->limits->deliver_ns || k >= court->sent_count[r->peer])
+    if (!court->facts->limits->deliver_ns || court->facts->late[r->node] ||
+        k >= court->sent_count[r->peer])
         return true;
     nx_ns took = r->at - records[court->sent[r->peer][k]].at;
     return took <= court->facts->limits->deliver_ns ||
@@ -37,11 +38,11 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
                     r->node, k, r->peer, took);
 }
 
-/* To ask a member that died without a notice, while no majority may say so. Nothing else waits then. */
+/* To ask or answer a member that died without a notice, while no majority may say so. Nothing else waits then. */
 static bool waits_for_the_dead(const struct sim_facts *facts, const struct sim_record *r)
 {
-    return r->id == SIM_STUCK_QUERY && (facts->blocked >> r->node & 1) &&
-           !sim_alive(facts, r->peer, facts->trace->count);
+    return (r->id == SIM_STUCK_QUERY || r->id == SIM_STUCK_REPLY) &&
+           (facts->blocked >> r->node & 1) && !sim_alive(facts, r->peer, facts->trace->count);
 }
 
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -121,8 +122,9 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
         if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
-            if ((facts->members[s] >> n & 1) && (court->taken[n][s] != court->sent_count[s] ||
-                                                 court->bulks_taken[n][s] != court->bulks_ended[s]))
+            if ((facts->members[s] >> n & 1) && !facts->late[n] &&
+                (court->taken[n][s] != court->sent_count[s] ||
+                 court->bulks_taken[n][s] != court->bulks_ended[s]))
                 return sim_find(
                     verdict, "L2", end,
                     "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u, which left", n,

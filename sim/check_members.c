@@ -51,10 +51,27 @@ static bool may_send(const struct sim_facts *facts, const struct told *told, siz
                     r->node);
 }
 
+/* How long the node itself stood still between two records of it. */
+static nx_ns stood_still(const struct sim_facts *facts, unsigned node, nx_ns from, nx_ns until)
+{
+    nx_ns sum = 0;
+    for (size_t at = 0; at < facts->trace->count && from < until; at++) {
+        const struct sim_record *r = &facts->trace->records[at];
+        nx_ns end = r->at + (nx_ns)r->total;
+        if (r->kind != SIM_PAUSE || r->node != node || end <= from || r->at >= until)
+            continue;
+        nx_ns begin = r->at > from ? r->at : from;
+        from = end < until ? end : until;
+        sum += from - begin;
+    }
+    return sum;
+}
+
 static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
-    nx_ns took = r->at - facts->trace->records[facts->leaving[r->node]].at;
+    nx_ns began = facts->trace->records[facts->leaving[r->node]].at;
+    nx_ns took = r->at - began - stood_still(facts, r->node, began, r->at);
     for (unsigned n = 0; n < facts->nodes; n++)
         if (facts->unlinked[n] && facts->given_up[n] < at)
             return true; /* it takes longer where somebody was silent before */

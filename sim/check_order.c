@@ -264,6 +264,26 @@ static bool judge_member(struct court *court, size_t at, struct sim_verdict *ver
     return court->has_state[r->node] || begins_empty(court, at, verdict);
 }
 
+/* The life of a group that keeps its shards on disks begins with what those hold. */
+static bool judge_begin(struct court *court, size_t at, struct sim_verdict *verdict)
+{
+    const struct sim_record *r = record(court, at);
+    struct shard *shard = shard_of(court, r->node);
+    uint64_t vid = court->vid[r->node];
+    if (shard->agreed.count == 0)
+        shard->state = r->hash;
+    if (vid < VIEWS_MAX && vid > shard->newest) {
+        shard->newest = vid;
+        shard->begins[vid] = 0;
+        shard->begun |= UINT64_C(1) << vid;
+    }
+    uint64_t state = shard->agreed.count ? shard->states.at[0] : shard->state;
+    return state == r->hash ||
+           sim_find(verdict, "P2", at,
+                    "n%u begins view %" PRIu64 " with another state than others of its shard",
+                    r->node, vid);
+}
+
 /* "A joiner's state equals its donor's at the view's start." */
 static bool judge_state(struct court *court, size_t at, struct sim_verdict *verdict)
 {
@@ -292,6 +312,8 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
         return judge_view(court, at, verdict);
     if (r->kind == SIM_MEMBER)
         return judge_member(court, at, verdict);
+    if (r->kind == SIM_BEGINS)
+        return judge_begin(court, at, verdict);
     if (r->kind == SIM_STATE)
         return judge_state(court, at, verdict);
     if (r->kind == SIM_OUT)

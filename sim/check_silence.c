@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { PAUSES_MAX = 32, STALLS_MAX = 1024 };
+enum { PAUSES_MAX = 32, STALLS_MAX = 1024, SILENCES_MAX = 8192 };
 
 struct pause {
     nx_ns from, until;
@@ -16,13 +16,24 @@ struct stall {
     struct pause when;
 };
 
+/* Node `at` heard nothing of node `of` for so long that at `from` it may have put it out. */
+struct silence {
+    unsigned at, of;
+    nx_ns from, until;
+    bool healed;  /* `of` was heard again at `until`; or there was nothing more to expect */
+    bool whole;   /* of the full timeout: it cannot have been heard in time */
+    size_t since; /* what is recorded after it may follow from it */
+};
+
 struct ears {
     struct sim_facts *facts;
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
+    bool foreign[SIM_NODES_MAX]
+                [SIM_NODES_MAX]; /* nothing is expected yet: one of them comes later */
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
-    size_t since[SIM_NODES_MAX][SIM_NODES_MAX]; /* of a link that is in `unlinked` */
-    uint64_t members[SIM_NODES_MAX];            /* of its view */
-    uint64_t mute[SIM_NODES_MAX];               /* to whom nothing came of this node */
+    uint64_t members[SIM_NODES_MAX]; /* of its view */
+    struct silence silences[SILENCES_MAX];
+    unsigned silences_count;
     struct pause pauses[SIM_NODES_MAX][PAUSES_MAX];
     unsigned pauses_count[SIM_NODES_MAX];
     struct stall stalls[STALLS_MAX];
@@ -66,7 +77,7 @@ static nx_ns hindered(const struct ears *ears, unsigned at, unsigned of, nx_ns f
 /* A node that is late by less than a beat cannot know it: so much of each of its pauses counts. */
 static nx_ns excused(const struct ears *ears, unsigned at, nx_ns from, nx_ns until)
 {
-    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 3;
+    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 6;
     for (unsigned i = 0; i < ears->pauses_count[at]; i++) {
         nx_ns shared = overlap(&ears->pauses[at][i], from, until);
         sum += shared > beat ? shared - beat : 0;
@@ -86,37 +97,43 @@ static nx_ns enough(const struct ears *ears)
     return ears->facts->limits->timeout_ns - ears->facts->limits->timeout_ns / 16;
 }
 
-static void note_silence(struct ears *ears, unsigned at, unsigned of)
+static void note_silence(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
-    nx_ns heard = ears->heard[at][of];
     struct sim_facts *facts = ears->facts;
-    size_t after = record_at(facts->trace, heard + enough(ears));
-    size_t since = after ? after - 1 : 0; /* what is recorded after it may follow from it */
-    if (!(facts->unlinked[at] >> of & 1) || since < ears->since[at][of])
-        ears->since[at][of] = ears->since[of][at] = since;
-    ears->mute[of] |= UINT64_C(1) << at;
+    nx_ns heard = ears->heard[at][of], from = heard + enough(ears);
+    size_t after = record_at(facts->trace, from);
+    bool whole = now - heard - excused(ears, at, heard, now) >= facts->limits->timeout_ns;
+    nx_assert(ears->silences_count < SILENCES_MAX);
+    ears->silences[ears->silences_count++] = (struct silence){.at = at,
+                                                              .of = of,
+                                                              .from = from,
+                                                              .until = now,
+                                                              .whole = whole,
+                                                              .since = after ? after - 1 : 0};
     facts->unlinked[at] |= UINT64_C(1) << of;
     facts->unlinked[of] |= UINT64_C(1) << at;
 }
 
-/* Between `heard` and `now` nothing of node `of` landed at node `at`. */
-static void measure(struct ears *ears, unsigned at, unsigned of, nx_ns now)
+/* Between `heard` and `now` nothing of node `of` landed at node `at`. Whether that is a silence. */
+static bool measure(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
     const struct sim_facts *facts = ears->facts;
     nx_ns heard = ears->heard[at][of];
-    if (ears->closed[at][of] || now - heard - excused(ears, at, heard, now) < enough(ears) ||
+    if (ears->closed[at][of] || ears->foreign[at][of] ||
+        now - heard - excused(ears, at, heard, now) < enough(ears) ||
         hindered(ears, at, of, heard, now) < facts->limits->timeout_ns / 2)
-        return;
-    note_silence(ears, at, of);
+        return false;
+    note_silence(ears, at, of, now);
+    return true;
 }
 
 /* Its link to `at` stood still for a while when it died: that cannot be told from its death. */
 static void measure_dying(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
     nx_ns heard = ears->heard[at][of], half = ears->facts->limits->timeout_ns / 2;
-    if (!ears->closed[at][of] && now - heard >= half &&
+    if (!ears->closed[at][of] && !ears->foreign[at][of] && now - heard >= half &&
         hindered(ears, at, of, heard, now) >= half / 3)
-        note_silence(ears, at, of);
+        note_silence(ears, at, of, now);
 }
 
 static void close_pair(struct ears *ears, unsigned a, unsigned b, nx_ns now)
@@ -132,12 +149,23 @@ static void close_node(struct ears *ears, unsigned node, nx_ns now)
         close_pair(ears, node, peer, now);
 }
 
+/* Of who comes something is expected from the first view with it, or from its first word. */
+static void expect(struct ears *ears, unsigned at, unsigned of, nx_ns now)
+{
+    if (ears->foreign[at][of])
+        ears->heard[at][of] = now;
+    ears->foreign[at][of] = false;
+}
+
 static void note_view(struct ears *ears, const struct sim_record *r)
 {
     uint64_t gone = ears->members[r->node] & ~r->mask;
-    for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
+    for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++) {
         if (gone >> peer & 1)
             close_pair(ears, r->node, peer, r->at);
+        if (r->mask >> peer & 1)
+            expect(ears, r->node, peer, r->at);
+    }
     ears->members[r->node] = r->mask;
 }
 
@@ -155,12 +183,14 @@ static void note_record(struct ears *ears, const struct sim_record *r)
             (struct stall){r->node, r->peer, {r->at, r->at + (nx_ns)r->total}};
         return;
     case SIM_COLUMN:
-        measure(ears, r->node, r->peer, r->at);
+        expect(ears, r->node, r->peer, r->at);
+        if (measure(ears, r->node, r->peer, r->at))
+            ears->silences[ears->silences_count - 1].healed = true;
         ears->heard[r->node][r->peer] = r->at;
         return;
-    case SIM_COMES: /* nothing was expected before */
+    case SIM_COMES:
         for (unsigned peer = 0; peer < SIM_NODES_MAX; peer++)
-            ears->heard[r->node][peer] = ears->heard[peer][r->node] = r->at;
+            ears->foreign[r->node][peer] = ears->foreign[peer][r->node] = true;
         return;
     case SIM_VIEW: note_view(ears, r); return;
     case SIM_DOWN: /* who announced its leave is listened to until the view without it */
@@ -178,33 +208,72 @@ static void note_record(struct ears *ears, const struct sim_record *r)
     }
 }
 
-/* Its links broke at one time, so many that it has no majority, and their other ends lost nobody else: nobody else is to go. */
-static bool is_silent_host(const struct ears *ears, unsigned node)
+/* Whether it is of one of these, and at about this time. The other end; SIM_NOBODY if not. */
+static unsigned other_end(const struct silence *silence, unsigned node, nx_ns from, nx_ns within)
 {
-    const struct sim_facts *facts = ears->facts;
-    uint64_t ends = facts->unlinked[node];
-    nx_ns first = NX_NEVER, last = 0;
-    for (unsigned n = 0; n < facts->nodes; n++) {
-        if (!(ends >> n & 1))
-            continue;
-        if (facts->unlinked[n] != UINT64_C(1) << node)
-            return false;
-        nx_ns at = facts->trace->records[ears->since[node][n]].at;
-        first = at < first ? at : first;
-        last = at > last ? at : last;
+    nx_ns apart = silence->from > from ? silence->from - from : from - silence->from;
+    if (apart > within || (silence->at != node && silence->of != node))
+        return SIM_NOBODY;
+    return silence->at == node ? silence->of : silence->at;
+}
+
+/* Whether somebody of `ends` lost another than the node, or the node another than those. */
+static bool lost_others(const struct ears *ears, unsigned node, uint64_t ends, nx_ns from)
+{
+    nx_ns within = 2 * ears->facts->limits->timeout_ns;
+    for (unsigned i = 0; i < ears->silences_count; i++) {
+        const struct silence *silence = &ears->silences[i];
+        for (unsigned n = 0; n < ears->facts->nodes; n++) {
+            unsigned other = other_end(silence, n, from, within);
+            if (other == SIM_NOBODY)
+                continue;
+            if ((n == node && !(ends >> other & 1)) || ((ends >> n & 1) && other != node))
+                return true;
+        }
     }
-    unsigned linked = facts->nodes - (unsigned)__builtin_popcountll(ends);
-    return (ends & (ends - 1)) != 0 && ends == ears->mute[node] && 2 * linked <= facts->nodes &&
-           last - first <= facts->limits->timeout_ns / 2;
+    return false;
+}
+
+/* Another link of the host carried again while this one stood: it is this link that was broken. */
+static bool outlasts(const struct ears *ears, const struct silence *silence,
+                     const struct silence *other)
+{
+    bool same = (silence->at == other->at && silence->of == other->of) ||
+                (silence->at == other->of && silence->of == other->at);
+    return !same && other->healed &&
+           silence->until > other->until + ears->facts->limits->timeout_ns / 24;
+}
+
+/* The node's links broke at this one time, so many that it has no majority, and about then their other ends lost nobody
+ * else: nobody else is to go for this silence. */
+static bool is_silent_host(const struct ears *ears, unsigned node, const struct silence *silence)
+{
+    nx_ns within = ears->facts->limits->timeout_ns / 2;
+    uint64_t ends = 0, mute = 0;
+    for (unsigned i = 0; i < ears->silences_count; i++) {
+        const struct silence *other = &ears->silences[i];
+        unsigned end = other_end(other, node, silence->from, within);
+        if (end == SIM_NOBODY || !other->whole)
+            continue;
+        if (outlasts(ears, silence, other))
+            return false;
+        ends |= UINT64_C(1) << end;
+        mute |= other->of == node ? UINT64_C(1) << end : 0;
+    }
+    unsigned linked = ears->facts->nodes - (unsigned)__builtin_popcountll(ends);
+    return (ends & (ends - 1)) != 0 && ends == mute && 2 * linked <= ears->facts->nodes &&
+           !lost_others(ears, node, ends, silence->from);
 }
 
 static void blame(struct ears *ears)
 {
-    struct sim_facts *facts = ears->facts;
-    for (unsigned a = 0; a < facts->nodes; a++)
-        for (unsigned b = 0; b < facts->nodes; b++)
-            if ((facts->unlinked[a] >> b & 1) && !is_silent_host(ears, b))
-                give_up(facts, a, ears->since[a][b]);
+    for (unsigned i = 0; i < ears->silences_count; i++) {
+        const struct silence *silence = &ears->silences[i];
+        if (!is_silent_host(ears, silence->of, silence))
+            give_up(ears->facts, silence->at, silence->since);
+        if (!is_silent_host(ears, silence->at, silence))
+            give_up(ears->facts, silence->of, silence->since);
+    }
 }
 
 void sim_find_silence(struct sim_facts *facts)

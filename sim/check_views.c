@@ -52,7 +52,7 @@ static bool joins_chain(struct court *court, size_t at, struct sim_verdict *verd
                         r->node, vid, r->mask, court->chain[vid]);
     court->chain[vid] = r->mask;
     court->hash[vid] = r->hash;
-    if (vid > 1 && !has_majority(court, at, court->chain[vid - 1], r->mask))
+    if (vid > court->facts->first_vid && !has_majority(court, at, court->chain[vid - 1], r->mask))
         return sim_find(verdict, "V2", at,
                         "n%u installed view %" PRIu64 " of %u members, no majority of %u", r->node,
                         vid, count(r->mask), count(court->chain[vid - 1]));

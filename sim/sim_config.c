@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { PERSISTENT_ONE_IN = 10 };
+
 static uint32_t between(struct nx_prng *prng, uint32_t low, uint32_t high)
 {
     return (uint32_t)nx_prng_between(prng, low, high);
@@ -278,6 +280,63 @@ static void draw_change_deaths(struct sim_config *config)
     config->change_notice_ns = scaled(&prng, 2000, 500000);
 }
 
+/* Nobody comes but after an outage: all keep what they have. */
+static void draw_persistence(struct sim_config *config)
+{
+    struct nx_prng prng;
+    struct sim_persist *persist = &config->persist;
+    nx_prng_init(&prng, config->seed ^ UINT64_C(0xd15c));
+    if (!nx_prng_chance(&prng, 1, PERSISTENT_ONE_IN))
+        return;
+    struct nx_group_spec *spec = &config->core.spec;
+    for (uint32_t s = 0; s < spec->subgroups_count; s++)
+        spec->subgroups[s].persistent = s == 0 || nx_prng_chance(&prng, 2, 3);
+    persist->lives = between(&prng, 2, SIM_LIVES_MAX);
+    persist->compact_bodies = nx_prng_chance(&prng, 1, 2) ? between(&prng, 2, 8) : 0;
+    persist->rots = nx_prng_chance(&prng, 1, 6);
+    for (uint32_t life = 0; life + 1 < persist->lives; life++) {
+        persist->outage_at[life] = nx_prng_between(&prng, 1000, scaled(&prng, 50000, 20000000));
+        persist->power[life] = nx_prng_chance(&prng, 2, 3);
+    }
+    persist->disk.latency_min_ns = 1000;
+    persist->disk.latency_max_ns = scaled(&prng, 5000, 2000000);
+    persist->disk.tail_ns = scaled(&prng, 100000, 20000000);
+    persist->disk.tail_permille = nx_prng_chance(&prng, 1, 2) ? 50 : 0;
+    persist->disk.enospc_permille = !config->calm && nx_prng_chance(&prng, 1, 5) ? 20 : 0;
+    persist->disk.eio_permille = !config->calm && nx_prng_chance(&prng, 1, 5) ? 4 : 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < config->faults_count; i++)
+        if (config->faults[i].kind != SIM_FAULT_JOIN) {
+            config->faults[kept] = config->faults[i];
+            config->faults[kept++].comes_back_ns = 0;
+        }
+    config->faults_count = kept;
+    config->murders_max = 0;
+    config->rejoin_ns = 0;
+    config->comes = config->limits.one_incident = false;
+}
+
+void sim_config_draw_life(struct sim_config *config, uint32_t life)
+{
+    struct nx_prng prng;
+    bool calm = config->calm;
+    nx_prng_init(&prng, config->seed ^ UINT64_C(0x11fe) << 32 ^ life);
+    config->seed ^= (uint64_t)life << 48;
+    if (life > 0) {
+        struct sim_load loads[SIM_NODES_MAX]; /* who is slow is so in all lives, and no slower */
+        memcpy(loads, config->loads, sizeof loads);
+        config->faults_count = 0;
+        if (!calm)
+            draw_faults(config, &prng);
+        memcpy(config->loads, loads, sizeof loads);
+        config->calm = calm;
+    }
+    for (uint32_t i = 0; i < config->faults_count; i++) { /* of those who have come */
+        config->faults[i].node %= config->nodes;
+        config->faults[i].peer %= config->nodes;
+    }
+}
+
 void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
 {
     struct nx_prng prng;
@@ -296,6 +355,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     draw_joins(config, &prng);
     draw_silence(config);
     draw_change_deaths(config);
+    draw_persistence(config);
     nx_view_assign(NULL, &config->core.spec, &config->view);
     /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost
      * doorbell. */
@@ -305,8 +365,8 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
     config->limits.idle_writes = 2 * 24;   /* two seconds */
     config->limits.timeout_ns = timeout;
-    if (timeout) /* three beats, a little early sometimes */
-        config->limits.idle_writes += (uint64_t)(config->idle_ns * 4 / timeout);
+    if (timeout) /* six beats, a little early sometimes */
+        config->limits.idle_writes += (uint64_t)(config->idle_ns * 8 / timeout);
 }
 
 static void print_fault(const struct sim_fault *fault, FILE *out)
@@ -330,6 +390,19 @@ static void print_fault(const struct sim_fault *fault, FILE *out)
                 : fault->some_are_deaf ? " by some"
                                        : "",
                 fault->notice_ns, fault->comes_back_ns);
+}
+
+static void print_persistence(const struct sim_persist *persist, FILE *out)
+{
+    fprintf(out,
+            "#   disks: requests to %" PRId64 " ns, %u of 1000 %" PRId64
+            " ns, %u without room, %u fail%s; %u lives\n",
+            persist->disk.latency_max_ns, persist->disk.tail_permille, persist->disk.tail_ns,
+            persist->disk.enospc_permille, persist->disk.eio_permille,
+            persist->rots ? ", bits flip" : "", persist->lives);
+    for (uint32_t life = 0; life + 1 < persist->lives; life++)
+        fprintf(out, "#   life %u: all die at %" PRId64 " ns%s\n", life, persist->outage_at[life],
+                persist->power[life] ? ", without power" : "");
 }
 
 void sim_config_print(const struct sim_config *config, FILE *out)
@@ -362,6 +435,8 @@ void sim_config_print(const struct sim_config *config, FILE *out)
     if (config->change_deaths_max)
         fprintf(out, "#   up to %u die in a change, noticed within %" PRId64 " ns\n",
                 config->change_deaths_max, config->change_notice_ns);
+    if (config->persist.lives)
+        print_persistence(&config->persist, out);
     for (uint32_t i = 0; i < config->faults_count; i++)
         print_fault(&config->faults[i], out);
 }

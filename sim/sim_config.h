@@ -5,8 +5,9 @@
 
 #include "check.h"
 #include "group/core/core.h"
+#include "sim_disk.h"
 
-enum { SIM_FAULTS_MAX = 24 };
+enum { SIM_FAULTS_MAX = 24, SIM_LIVES_MAX = 4 };
 
 /* CUT: the connection of two live nodes fails; at least one of them learns of it.
  * STALL, PART, HUSH: nothing lands and nobody learns of it: from one node at another, between two, to and from one. What was
@@ -47,6 +48,16 @@ struct sim_load {
 
 enum sim_op { SIM_OP_SEND, SIM_OP_BULK, SIM_OP_QUERY, SIM_OP_LOAD, SIM_OP_ODD, SIM_OP_NONE };
 
+/* Of a group that keeps something on disks: it lives more than once. All of its nodes die at once, and come again. */
+struct sim_persist {
+    uint32_t lives; /* 0: nothing is kept */
+    nx_ns outage_at[SIM_LIVES_MAX];
+    bool power[SIM_LIVES_MAX]; /* it fails: what is not synced is lost, or torn */
+    bool rots;                 /* a bit of a disk flips in the outages */
+    uint32_t compact_bodies;
+    struct sim_disk_faults disk;
+};
+
 struct sim_config {
     uint64_t seed;
     const char *profile; /* tcp, verbs, shm */
@@ -73,10 +84,13 @@ struct sim_config {
     bool comes;           /* nodes come, and come back */
     bool calm;            /* nobody dies, leaves, pauses or is slow, no lane stalls */
     nx_ns idle_ns;        /* how long the rest is watched */
+    struct sim_persist persist;
     struct sim_limits limits;
 };
 
 void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants);
+/* What goes wrong in a life of the group, whose members are known now. */
+void sim_config_draw_life(struct sim_config *config, uint32_t life);
 void sim_config_print(const struct sim_config *config, FILE *out);
 
 #endif

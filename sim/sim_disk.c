@@ -437,6 +437,12 @@ void sim_disk_crash(struct sim_disk *d, bool power)
         settle(d, &d->files[i]);
 }
 
+void sim_disk_die(struct sim_disk *d, bool power)
+{
+    d->dead = true;
+    sim_disk_crash(d, power);
+}
+
 void sim_disk_crash_in(struct sim_disk *d, uint64_t requests)
 {
     d->crash_in = requests;

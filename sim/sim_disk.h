@@ -38,6 +38,9 @@ void sim_disk_advance(struct sim_disk *disk, nx_ns now); /* carries out what end
 nx_ns sim_disk_next(const struct sim_disk *disk);        /* when the next request ends; NX_NEVER */
 void sim_disk_crash(struct sim_disk *disk, bool power);
 
+/* The same, and from then on every request is cancelled, until sim_disk_crash_in(disk, 0). */
+void sim_disk_die(struct sim_disk *disk, bool power);
+
 /* The crash comes while the n-th request from now is carried out, for those who wait for the disk; from then on every
  * request is cancelled, until 0 calls it off. */
 void sim_disk_crash_in(struct sim_disk *disk, uint64_t requests);

@@ -20,6 +20,8 @@ enum sim_event_kind {
     SIM_EVENT_JOIN,   /* joiner a takes a step b, if c is still its try */
     SIM_EVENT_COME,   /* a process comes, of the node of process a; a new node if there is none */
     SIM_EVENT_STATE,  /* the tier of node a has loaded the state that came in view b */
+    SIM_EVENT_DISK,   /* the disk of node a has news */
+    SIM_EVENT_OUTAGE, /* all die */
     SIM_EVENT_HEAL,   /* a fault ends */
 };
 

@@ -1,6 +1,7 @@
 #include "sim_node.h"
 
 #include "sim_faults.h"
+#include "sim_keep.h"
 
 #include "common/nx_assert.h"
 
@@ -66,6 +67,7 @@ struct sim_node *sim_node_open(struct sim_world *world, unsigned rank, nx_node i
     for (unsigned seat = 0; seat < NX_MEMBERS_MAX; seat++)
         node->at[seat] = seat < world->config->nodes ? (uint8_t)seat : SIM_NOBODY;
     node->state.hash = SIM_HASH_EMPTY;
+    node->durable = node->delivered = NX_SEQ_NONE;
     node->load = &world->config->loads[rank % world->config->nodes];
     node->ops_left = node->load->ops;
     nx_prng_init(&node->prng, world->config->seed * 64 + rank + 1);
@@ -79,6 +81,9 @@ static void die(struct sim_node *node, enum sim_kind kind)
     sim_note(node->world, node->rank, kind, (struct sim_record){0});
     nx_transfer_close(node->transfer);
     node->transfer = NULL;
+    if (node->keeper)
+        sim_keeper_close(node->keeper, kind == SIM_LEFT, nx_prng_chance(&node->world->prng, 1, 2));
+    node->keeper = NULL;
     nx_core_close(node->core);
     node->core = NULL;
     node->life = SIM_DEAD;
@@ -88,6 +93,16 @@ static void die(struct sim_node *node, enum sim_kind kind)
     if (node->comes_back_ns)
         sim_events_add(&node->world->events, node->world->now + node->comes_back_ns, SIM_EVENT_COME,
                        false, node->rank, 0, 0);
+}
+
+void sim_node_outage(struct sim_node *node, bool power)
+{
+    if (node->life == SIM_DEAD)
+        return;
+    sim_note(node->world, node->rank, SIM_KILL, (struct sim_record){0});
+    sim_keeper_close(node->keeper, false, power);
+    node->keeper = NULL;
+    node->life = SIM_DEAD;
 }
 
 void sim_node_close(struct sim_node *node)
@@ -148,6 +163,8 @@ enum nx_status sim_node_request(struct sim_node *node, struct nx_event event)
 {
     nx_core_step(node->core, node->world->now, &event, &node->answer);
     node->due = node->due || node->answer.busy;
+    if (node->answer.status == NX_OK)
+        sim_keep_request(node, &event);
     return node->answer.status;
 }
 
@@ -191,6 +208,7 @@ void sim_node_start(struct sim_node *node, const struct nx_view *view)
     struct nx_event event = {.type = NX_EV_VIEW, .view = view};
     sim_node_step(node, &event);
     nx_assert(node->update.status == NX_OK);
+    sim_keep_begins(node);
     nx_ns now = node->world->now;
     node->next_op_at = now + nx_prng_between(&node->prng, 0, node->load->gap_ns + 1);
     schedule_turn(node, now + nx_prng_between(&node->prng, 0, 5000), false);
@@ -239,13 +257,15 @@ static bool look_around(struct sim_node *node, bool *busy)
     struct sim_world *world = node->world;
     sim_fabric_progress(&world->fabric, world->now, node->rank);
     hand_over_deaths(node);
-    struct nx_event poll = {.type = NX_EV_POLL, .writable = writable(node)};
+    struct nx_event poll = {
+        .type = NX_EV_POLL, .writable = writable(node), .hold = sim_keep_holds(node)};
     node->due = false;
     if (!sim_node_step(node, &poll))
         return false;
     node->wake_at = node->update.wake_at;
     *busy = node->update.busy || node->update.upcalls_count;
     *busy |= sim_state_poll(node);
+    *busy |= sim_keep_turn(node);
     return true;
 }
 
@@ -348,6 +368,21 @@ static void read_loads(struct sim_node *node)
     }
 }
 
+/* Who waits for a reply that finds no room; one that lives, if there is one. SIM_NOBODY if none waits. */
+static unsigned unanswered(const struct sim_node *node)
+{
+    unsigned whom = SIM_NOBODY;
+    for (size_t i = 0; i < SIM_SERVED; i++) {
+        if (!node->served[i].used || !node->served[i].ready)
+            continue;
+        unsigned who = sim_node_who(node, node->served[i].peer);
+        if (whom == SIM_NOBODY ||
+            (who < SIM_NODES_MAX && node->world->nodes[who]->life != SIM_DEAD))
+            whom = who < SIM_NODES_MAX ? who : node->rank;
+    }
+    return whom;
+}
+
 void sim_node_last_words(struct sim_node *node)
 {
     if (node->life == SIM_DEAD)
@@ -357,11 +392,12 @@ void sim_node_last_words(struct sim_node *node)
     uint64_t stuck = pends ? 1 + (uint64_t)node->pending.op : 0;
     for (size_t i = 0; i < SIM_BULKS; i++)
         stuck |= node->bulks[i].used ? 0x100 : 0;
-    for (size_t i = 0; i < SIM_SERVED; i++)
-        stuck |= node->served[i].used && node->served[i].ready ? 0x200 : 0;
+    unsigned asker = unanswered(node);
+    stuck |= asker != SIM_NOBODY ? SIM_STUCK_REPLY : 0;
     stuck |= sim_join_is_stuck(world, node->rank) ? 0x400 : 0;
     bool asks = pends && node->pending.op == SIM_OP_QUERY;
     unsigned whom = asks ? sim_node_who(node, node->pending.peer) : node->rank;
+    whom = stuck == SIM_STUCK_REPLY ? asker : whom;
     if (stuck)
         sim_note(world, node->rank, SIM_STUCK,
                  (struct sim_record){.id = stuck, .peer = (uint8_t)whom});

@@ -12,6 +12,8 @@
 #include "sim_join.h"
 #include "sim_run.h"
 
+struct sim_keeper;
+
 enum {
     SIM_INFLOWS = 6,
     SIM_BULKS = 3,
@@ -81,6 +83,10 @@ struct sim_node {
     struct sim_joiner join;
     nx_ns comes_back_ns; /* after its death; 0: never */
     struct sim_state state, at_wedge, snapshot, came;
+    struct sim_keeper *keeper; /* its disk; NULL: it keeps nothing */
+    bool disk_failed, ready_waits;
+    nx_ns disk_at; /* when it is woken for its disk */
+    nx_seq durable, delivered;
     struct nx_transfer *transfer;
     bool lacks; /* the state of its shard */
     bool wedged;
@@ -127,6 +133,11 @@ void sim_state_begin_view(struct sim_node *node);
 bool sim_state_poll(struct sim_node *node);
 bool sim_state_upcall(struct sim_node *node, const struct nx_upcall *upcall);
 void sim_state_loaded(struct sim_node *node, nx_vid vid);
+/* The state as bytes, and from bytes that come in order. */
+uint64_t sim_state_bytes(const struct sim_state *state);
+uint8_t sim_state_byte(const struct sim_state *state, uint64_t offset);
+enum nx_status sim_state_take(struct sim_state *state, uint64_t offset, const void *bytes,
+                              size_t len, struct nx_err *err);
 
 void sim_node_turn(struct sim_node *node, bool timer);
 void sim_node_note_place(struct sim_node *node); /* in the view that it is in */
@@ -136,6 +147,7 @@ void sim_node_wake(struct sim_node *node, bool timer);
 void sim_node_notice(struct sim_node *node, unsigned peer);
 void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);
+void sim_node_outage(struct sim_node *node, bool power); /* all die: nobody is told */
 void sim_node_kill(struct sim_node *node, uint32_t after_writes);
 void sim_node_last_words(
     struct sim_node *node); /* at the end: what it knows, what it still waits for */

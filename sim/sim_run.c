@@ -2,11 +2,13 @@
 
 #include "sim_faults.h"
 #include "sim_join.h"
+#include "sim_keep.h"
 #include "sim_node.h"
 
 #include "common/nx_assert.h"
 #include "group/membership/mb_suspect.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A run that has not come to rest by then never will. */
@@ -40,7 +42,7 @@ void sim_world_bury(struct sim_world *world, unsigned node)
             continue;
         if (noticed && death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
             continue;
-        noticed = true;
+        noticed |= !world->nodes[peer]->waiting; /* who is outside tells nobody */
         nx_ns delay = nx_prng_between(&world->prng, 1000, death->notice_ns + 1000);
         sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
     }
@@ -107,6 +109,8 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     case SIM_EVENT_NOTICE: sim_node_notice(world->nodes[event->a], event->b); break;
     case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
     case SIM_EVENT_HEAL: break;
+    case SIM_EVENT_DISK: sim_node_wake(world->nodes[event->a], false); break;
+    case SIM_EVENT_OUTAGE: world->out = true; break;
     case SIM_EVENT_JOIN: sim_join_step(world, event); break;
     case SIM_EVENT_STATE: sim_state_loaded(world->nodes[event->a], event->b); break;
     case SIM_EVENT_COME: {
@@ -138,6 +142,8 @@ static bool run_until_rest(struct sim_world *world, nx_ns quiet_ns)
         if (!event.timer)
             last_work = event.at;
         handle(world, &event);
+        if (world->out)
+            return true;
     }
     return false;
 }
@@ -164,12 +170,41 @@ static bool somebody_leaves(const struct sim_world *world)
     return false;
 }
 
+/* Kill -9 of all; what their disks lose is lost by now, but a bit may flip yet. */
+static void put_out(struct sim_world *world)
+{
+    struct sim_shelf *shelf = world->shelf;
+    const struct sim_persist *persist = &world->config->persist;
+    for (unsigned n = 0; n < world->count; n++)
+        sim_node_outage(world->nodes[n], persist->power[shelf->life]);
+    struct sim_keeper *k = &shelf->keepers[nx_prng_below(&world->prng, shelf->count)];
+    char name[NX_DISK_NAME_BYTES];
+    uint64_t offset;
+    if (persist->rots &&
+        sim_disk_rot(k->disks[nx_prng_below(&world->prng, SIM_DISKS)], NULL, name, &offset))
+        sim_note(world, 0, SIM_ROT, (struct sim_record){.id = k->id, .offset = offset});
+    sim_note(world, 0, SIM_OUTAGE, (struct sim_record){.status = persist->power[shelf->life]});
+}
+
+static void plan_outage(struct sim_world *world)
+{
+    const struct sim_persist *persist = &world->config->persist;
+    if (world->shelf && world->shelf->life + 1 < persist->lives)
+        sim_events_add(&world->events, persist->outage_at[world->shelf->life], SIM_EVENT_OUTAGE,
+                       false, 0, 0, 0);
+}
+
 static void run_to_the_end(struct sim_world *world)
 {
     for (unsigned n = 0; n < world->count; n++)
         sim_node_start(world->nodes[n], &world->config->view);
     sim_faults_schedule(world);
+    plan_outage(world);
     bool rests = run_until_rest(world, grace_ns + 4 * world->config->core.timeout_ns);
+    if (world->out) {
+        put_out(world);
+        return;
+    }
     if (rests && somebody_leaves(world)) /* nobody can let it go, and its end will bring work */
         rests = run_until_rest(world, grace_ns + NX_LEAVE_PATIENCE_NS);
     if (rests) {
@@ -182,22 +217,40 @@ static void run_to_the_end(struct sim_world *world)
     sim_note(world, 0, SIM_END, (struct sim_record){.status = !rests});
 }
 
-enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace, struct nx_err *err)
+static struct sim_keeper *keeper_of(const struct sim_world *world, nx_node id)
 {
-    struct sim_world world = {.config = config, .trace = trace};
-    enum nx_status status = NX_OK;
-    sim_trace_clear(trace);
+    for (unsigned n = 0; world->shelf && n < world->shelf->count; n++)
+        if (world->shelf->keepers[n].id == id)
+            return &world->shelf->keepers[n];
+    return NULL;
+}
+
+static enum nx_status open_nodes(struct sim_world *world, struct nx_err *err)
+{
+    for (nx_rank n = 0; n < world->config->nodes; n++) {
+        const struct nx_member *member = &world->config->view.members[n];
+        struct sim_node *node = sim_node_open(world, n, member->node, member->subgroup, err);
+        if (!node)
+            return NX_INVALID;
+        world->nodes[world->count++] = node;
+        node->keeper = keeper_of(world, member->node);
+        if (node->keeper) {
+            node->state = node->keeper->state;
+            node->ids = (uint64_t)world->shelf->life << 24;
+        }
+    }
+    return NX_OK;
+}
+
+/* From the first view until all is at rest, or dead. */
+static enum nx_status live(const struct sim_config *config, struct sim_shelf *shelf,
+                           struct sim_trace *trace, struct nx_err *err)
+{
+    struct sim_world world = {.config = config, .trace = trace, .shelf = shelf};
     nx_prng_init(&world.prng, config->seed ^ UINT64_C(0x3019d));
     NX_TRY(sim_fabric_open(&world.fabric, config, trace, &world.events, err));
     nx_assert(nx_core_region_bytes(&config->core) == world.fabric.shape.bytes);
-    for (nx_rank n = 0; n < config->nodes && status == NX_OK; n++) {
-        const struct nx_member *member = &config->view.members[n];
-        world.nodes[n] = sim_node_open(&world, n, member->node, member->subgroup, err);
-        if (!world.nodes[n])
-            status = NX_INVALID;
-        else
-            world.count++;
-    }
+    enum nx_status status = open_nodes(&world, err);
     if (status == NX_OK)
         run_to_the_end(&world);
     for (unsigned n = 0; n < world.count; n++)
@@ -205,4 +258,33 @@ enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
     sim_fabric_close(&world.fabric);
     sim_events_free(&world.events);
     return status;
+}
+
+static enum nx_status live_often(const struct sim_config *config, struct sim_trace *trace,
+                                 struct nx_err *err)
+{
+    struct sim_shelf *shelf = malloc(sizeof *shelf);
+    enum nx_status status = NX_OK;
+    nx_assert(shelf != NULL);
+    sim_shelf_open(shelf, config, trace);
+    for (; shelf->life < config->persist.lives && status == NX_OK; shelf->life++) {
+        struct sim_config now = *config;
+        if (!sim_restart(shelf, &now))
+            break;
+        sim_config_draw_life(&now, shelf->life);
+        status = live(&now, shelf, trace, err);
+        if (trace->records[trace->count - 1].kind == SIM_END)
+            break; /* it never came to rest, so nothing put it out */
+    }
+    sim_shelf_close(shelf);
+    free(shelf);
+    return status;
+}
+
+enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace, struct nx_err *err)
+{
+    sim_trace_clear(trace);
+    if (config->persist.lives > 0)
+        return live_often(config, trace, err);
+    return live(config, NULL, trace, err);
 }

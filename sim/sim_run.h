@@ -8,6 +8,7 @@
 #include "sim_fabric.h"
 
 struct sim_node;
+struct sim_shelf;
 
 struct sim_world {
     const struct sim_config *config;
@@ -18,7 +19,9 @@ struct sim_world {
     unsigned count;   /* processes, in the order of coming */
     uint32_t murders; /* of those who let somebody in */
     uint32_t cuts;
-    bool rests; /* nobody comes any more */
+    struct sim_shelf *shelf; /* the nodes' disks; NULL: they have none */
+    bool out;                /* all are dead */
+    bool rests;              /* nobody comes any more */
     struct nx_prng prng;
     nx_ns now;
     const struct sim_fault *death; /* the latest */

@@ -1,6 +1,6 @@
 /* The state of a shard, as tiers keep it and as the transfer moves it: the hash of all that was delivered, followed by bytes
  * that can be foretold from it, so that some states are large and a byte out of its place is seen. */
-#include "sim_node.h"
+#include "sim_keep.h"
 
 #include "common/nx_assert.h"
 #include "group/core/mutants.h"
@@ -9,13 +9,13 @@
 
 /* --- what a tier hands over ----------------------------------------------------------------------- */
 
-static uint64_t state_bytes(const struct sim_state *state)
+uint64_t sim_state_bytes(const struct sim_state *state)
 {
     uint64_t h = state->hash;
     return sizeof *state + ((h >> 8 & 7) ? h % 500 : h % 100000);
 }
 
-static uint8_t byte_at(const struct sim_state *state, uint64_t offset)
+uint8_t sim_state_byte(const struct sim_state *state, uint64_t offset)
 {
     uint8_t own[sizeof *state];
     memcpy(own, state, sizeof own);
@@ -30,7 +30,7 @@ static void *cut(void *ctx, uint32_t subgroup, uint64_t *bytes)
     bool early = (node->world->config->core.mutants & NX_MUTANT_SNAPSHOT_BEFORE_TRIM) != 0;
     nx_assert(subgroup == node->subgroup);
     node->snapshot = early ? node->at_wedge : node->state;
-    *bytes = state_bytes(&node->snapshot);
+    *bytes = sim_state_bytes(&node->snapshot);
     return &node->snapshot;
 }
 
@@ -41,34 +41,41 @@ static size_t read_cut(void *ctx, void *snapshot, uint64_t offset, void *buf, si
     uint8_t *to = buf;
     size_t len = nx_prng_chance(&node->prng, 1, 4) ? nx_prng_below(&node->prng, cap) : cap;
     for (size_t i = 0; i < len; i++)
-        to[i] = byte_at(snapshot, offset + i);
+        to[i] = sim_state_byte(snapshot, offset + i);
     node->due = node->due || len == 0; /* it is asked again */
     return len;
+}
+
+enum nx_status sim_state_take(struct sim_state *state, uint64_t offset, const void *bytes,
+                              size_t len, struct nx_err *err)
+{
+    const uint8_t *from = bytes;
+    uint8_t own[sizeof *state];
+    if (offset == 0)
+        memset(state, 0, sizeof *state);
+    memcpy(own, state, sizeof own);
+    for (size_t i = 0; i < len; i++)
+        if (offset + i < sizeof own)
+            own[offset + i] = from[i];
+    memcpy(state, own, sizeof own);
+    for (size_t i = 0; i < len; i++)
+        if (offset + i >= sizeof own && from[i] != sim_state_byte(state, offset + i))
+            return nx_err_set(err, NX_CORRUPT, "byte %llu of the state is another's",
+                              (unsigned long long)(offset + i));
+    return NX_OK;
 }
 
 static enum nx_status take_part(void *ctx, uint32_t subgroup, uint64_t total, uint64_t offset,
                                 const void *bytes, size_t len, struct nx_err *err)
 {
     struct sim_node *node = ctx;
-    const uint8_t *from = bytes;
-    uint8_t own[sizeof node->came];
-    nx_assert(subgroup == node->subgroup && total >= sizeof own);
-    if (offset == 0)
-        memset(&node->came, 0, sizeof node->came);
-    memcpy(own, &node->came, sizeof own);
-    for (size_t i = 0; i < len; i++)
-        if (offset + i < sizeof own)
-            own[offset + i] = from[i];
-    memcpy(&node->came, own, sizeof own);
-    for (size_t i = 0; i < len; i++)
-        if (offset + i >= sizeof own && from[i] != byte_at(&node->came, offset + i))
-            return nx_err_set(err, NX_CORRUPT, "byte %llu of the state is another's",
-                              (unsigned long long)(offset + i));
+    nx_assert(subgroup == node->subgroup && total >= sizeof node->came);
+    NX_TRY(sim_state_take(&node->came, offset, bytes, len, err));
     if (offset + len < total)
         return NX_OK;
     struct sim_world *world = node->world;
     if (nx_prng_chance(&node->prng, 1, 2)) {
-        nx_transfer_ready(node->transfer);
+        sim_keep_ready(node);
         return NX_OK;
     }
     nx_ns at = world->now + nx_prng_between(&node->prng, 1000, world->config->load_ns);
@@ -81,7 +88,7 @@ void sim_state_loaded(struct sim_node *node, nx_vid vid)
 {
     if (node->life == SIM_DEAD || nx_core_view(node->core)->vid != vid || !node->lacks)
         return;
-    nx_transfer_ready(node->transfer);
+    sim_keep_ready(node);
     sim_node_wake(node, false);
 }
 
@@ -137,6 +144,7 @@ static void has_state(void *ctx)
         return;
     node->lacks = false;
     node->state = node->came;
+    sim_keep_cut(node, true);
     sim_note(node->world, node->rank, SIM_STATE,
              (struct sim_record){.id = nx_core_view(node->core)->vid, .hash = node->state.hash});
 }

@@ -1,4 +1,4 @@
-#include "sim_node.h"
+#include "sim_keep.h"
 
 #include "common/nx_assert.h"
 
@@ -16,6 +16,7 @@ static void take_delivery(struct sim_node *node, const struct nx_delivery *d)
     uint64_t hash = sim_hash(SIM_HASH_EMPTY, d->bytes, d->len);
     node->state.hash = sim_state_hash(node->state.hash, d->seq, d->len, hash);
     node->state.count++;
+    node->delivered = d->seq;
     note(node, SIM_DELIVER,
          (struct sim_record){
              .sub = (uint8_t)d->subgroup,
@@ -200,11 +201,13 @@ static void install(struct sim_node *node)
                              .mask = sim_node_whose(node, nx_view_ranks(view)),
                              .hash = view_hash(view)});
     sim_node_begin_view(node);
+    sim_keep_cut(node, false);
 }
 
 void sim_upcall(struct sim_node *node, const struct nx_upcall *upcall)
 {
     uint64_t cookie = (uint64_t)(uintptr_t)upcall->cookie;
+    sim_keep_upcall(node, upcall);
     if (sim_state_upcall(node, upcall))
         return;
     switch (upcall->type) {

@@ -15,6 +15,7 @@
 #include "cli/server_config.h"
 #include "common/arena.h"
 #include "common/cpus.h"
+#include "common/descriptors.h"
 #include "common/event_wait.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
@@ -124,6 +125,7 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .spans = s->spans,
                                         .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
+                                        .connections_max = s->config.connections_max,
                                         .requests_max = s->config.requests_max,
                                         .requests_bytes_max = (uint64_t)s->config.requests_mb << 20,
                                         .load_models = s->config.load_models,
@@ -496,6 +498,10 @@ int nx_cmd_server(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (nx_cpus_bind(s.config.cpus, &err) != NX_OK) {
+        say_why(&err);
+        return EXIT_USAGE;
+    }
+    if (nx_descriptors_plan(&s.config.connections_max, &err) != NX_OK) {
         say_why(&err);
         return EXIT_USAGE;
     }

@@ -79,6 +79,7 @@ static const struct key keys[] = {
     FILE_NAME("CLIENTS", "model_store", model_store, ""),
     STR("CLIENTS", "management", management, "loopback", " loopback anywhere "),
     STR("CLIENTS", "compat", compat, "both", " both 0.4 1.x "),
+    NUM("CLIENTS", "connections_max", connections_max, 0, 1000000, "0"),
     NUM("CLIENTS", "requests_max", requests_max, 1, 100000, "960"),
     NUM("CLIENTS", "requests_mb", requests_mb, 1, 65536, "256"),
     NUM("CLIENTS", "request_max_mb", request_max_mb, 1, 256, "64"),

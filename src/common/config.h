@@ -46,8 +46,7 @@ struct nx_config {
     char rejoin[NX_CONFIG_TEXT_BYTES]; /* "yes" or "no" */
     uint32_t client_port;              /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
-    uint32_t
-        heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
+    uint32_t heartbeat_ms; /* who is silent for three of it is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
     char otlp[NX_CONFIG_PATH_BYTES];       /* where spans go; empty: nowhere */
     char log_format[NX_CONFIG_TEXT_BYTES]; /* "plain" or "json" */
@@ -62,6 +61,8 @@ struct nx_config {
     char model_store[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: none */
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
+    uint32_t
+        connections_max; /* of clients; 0: as many as the limit of descriptors leaves room for */
     uint32_t requests_max, requests_mb, request_max_mb;
     uint32_t response_timeout_s;
     uint32_t drain_s; /* how long a node that stops is not ready and serves on */

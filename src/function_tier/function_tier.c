@@ -84,6 +84,12 @@ static bool make_room(void *ctx)
     return nx_http_evict(nx_rest_http(t->rest));
 }
 
+static uint32_t count_http(void *ctx)
+{
+    struct nx_function_tier *t = ctx;
+    return nx_http_stats(nx_rest_http(t->rest)).connections;
+}
+
 static enum nx_status watch(struct nx_function_tier *t, int fd, struct nx_err *err)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -123,7 +129,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     struct nx_grpc_config grpc = {.at = {config->local_ip, config->client_port},
                                   .also_count = config->listen_also_count,
                                   .limits = nx_grpc_limits_default(),
-                                  .neighbour = {t, take_http, make_room}};
+                                  .neighbour = {t, take_http, make_room, count_http}};
     memcpy(grpc.also, config->listen_also, sizeof grpc.also);
     NX_TRY(nx_tls_open(&config->tls, &t->tls, err));
     grpc.tls = t->tls;
@@ -140,6 +146,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     rest.observer = &t->observer;
     grpc.witness = nx_observe_grpc(&t->observer);
     grpc.seed = ~config->seed; /* other ids than the other wire's */
+    grpc.limits.connections_max = rest.connections_max = config->connections_max;
     grpc.limits.stall_timeout_ns = NX_UPLOAD_STALL_NS;
     grpc.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     NX_TRY(nx_route_open(config->categorizer_subgroup, config->seed, &t->route, err));

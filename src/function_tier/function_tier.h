@@ -28,6 +28,7 @@ struct nx_function_tier_config {
     struct nx_tls_files tls;     /* paths; no certificate: plain */
     struct nx_spans *spans;      /* outlives the tier; NULL: none are exported */
     bool log_requests;           /* a line for each, whatever the level */
+    uint32_t connections_max;    /* of clients, both wires together */
     uint32_t requests_max;       /* inferences under way, by whichever API … */
     uint64_t requests_bytes_max; /* … and their bodies */
     const char *load_models;     /* as of nx_preload_open */

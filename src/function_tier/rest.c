@@ -549,6 +549,7 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     if (r->config.body_bytes_max > config->admission->bytes_max)
         r->config.body_bytes_max = config->admission->bytes_max; /* more could never be let in */
     struct nx_http_limits limits = nx_http_limits_default();
+    limits.connections_max = config->connections_max;
     limits.body_bytes_max = r->config.body_bytes_max;
     limits.handling_timeout_ns = config->response_timeout_ns;
     struct nx_http_service service = {

@@ -30,6 +30,7 @@ struct nx_rest_config {
     bool manage_anywhere;
     enum nx_compat compat;
     struct nx_admission *admission; /* of all APIs; outlives the services */
+    uint32_t connections_max;
     uint64_t body_bytes_max;
     nx_ns response_timeout_ns;    /* of the group: then 504 */
     uint64_t seed;                /* of request ids */

@@ -1,39 +1,18 @@
 #include "group/group_disk.h"
 
-#include "common/log.h"
-
-#include <errno.h>
-#include <string.h>
-#include <sys/epoll.h>
-
 enum { REPLAYED_PER_TURN = 64, STATE_PIECE_BYTES = 64 * 1024 };
 
-static bool is_persistent(const struct nx_group_spec *spec)
+enum nx_status nx_group_disk_open(struct nx_group_disk *disk,
+                                  const struct nx_durable_config *config, struct nx_err *err)
 {
-    for (uint32_t g = 0; g < spec->subgroups_count; g++)
-        if (spec->subgroups[g].persistent)
-            return true;
-    return false;
-}
-
-enum nx_status nx_group_disk_open(struct nx_group_disk *disk, const struct nx_group_config *config,
-                                  int epoll_fd, struct nx_err *err)
-{
-    struct epoll_event want = {.events = EPOLLIN};
-    struct nx_durable_config durable = {.folder = config->file_path,
-                                        .node = config->local_id,
-                                        .spec = config->spec,
-                                        .subgroup = config->subgroup};
-    if (!is_persistent(&config->spec))
+    if (nx_dur_persistent(&config->spec) == 0)
         return NX_OK;
-    if (config->file_path[0] == '\0')
+    if (config->folder[0] == '\0')
         return nx_err_set(err, NX_INVALID, "a subgroup is persistent, but file_path is empty");
-    NX_TRY(nx_durable_open(&durable, &disk->durable, err));
+    NX_TRY(nx_durable_open(config, &disk->durable, err));
     disk->spec = config->spec;
     disk->subgroup = config->subgroup;
     disk->replaying = true;
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, nx_durable_fd(disk->durable), &want) != 0)
-        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
     return NX_OK;
 }
 

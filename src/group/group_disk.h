@@ -1,4 +1,5 @@
-/* group_disk.h — the wiring between a group's core and its member's disk (durable/durable.h), for group*.c alone.
+/* group_disk.h — the wiring between a group's core and its member's disk (durable/durable.h), for group*.c and the simulator
+ * alone.
  *
  *   before the first view   what the log holds is made upcalls of; the bootstrap's view is noted before we call ourselves
  *                           ready
@@ -11,6 +12,7 @@
 #define NX_GROUP_DISK_WIRING_H
 
 #include "group/core/core.h"
+#include "group/durable/dur_restart.h"
 #include "group/durable/durable.h"
 
 struct nx_group_disk {
@@ -34,8 +36,8 @@ struct nx_group_disk {
     uint64_t told_places;
 };
 
-enum nx_status nx_group_disk_open(struct nx_group_disk *disk, const struct nx_group_config *config,
-                                  int epoll_fd, struct nx_err *err);
+enum nx_status nx_group_disk_open(struct nx_group_disk *disk,
+                                  const struct nx_durable_config *config, struct nx_err *err);
 void nx_group_disk_close(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx);
 
 /* Some upcalls from the log. NX_AGAIN: there may be more; NX_OK: that was all. */

@@ -2,6 +2,10 @@
  * say what is not so. */
 #include "group/group_state.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
 static void disk_failed(struct nx_group *g, const struct nx_err *why)
 {
     if (g->disk_failed.status != NX_OK)
@@ -21,7 +25,15 @@ void nx_group_keep_again(struct nx_group *g)
 
 enum nx_status nx_group_keep_open(struct nx_group *g, struct nx_err *err)
 {
-    NX_TRY(nx_group_disk_open(&g->disk, &g->config, g->epoll_fd, err));
+    struct epoll_event want = {.events = EPOLLIN};
+    struct nx_durable_config durable = {.folder = g->config.file_path,
+                                        .node = g->config.local_id,
+                                        .spec = g->config.spec,
+                                        .subgroup = g->config.subgroup};
+    NX_TRY(nx_group_disk_open(&g->disk, &durable, err));
+    if (g->disk.durable &&
+        epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, nx_durable_fd(g->disk.durable), &want) != 0)
+        return nx_err_set(err, NX_FATAL, "cannot watch the disk: %s", strerror(errno));
     nx_group_keep_again(g);
     return NX_OK;
 }

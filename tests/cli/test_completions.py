@@ -66,6 +66,24 @@ class Completions(unittest.TestCase):
                 words |= {"--" + word for word in words}
             self.assertEqual((commands() | options() | keys()) - words, set(), file)
 
+    def test_zsh_knows_what_a_key_takes(self):
+        text = read("src", "cli", "completions", FILES["zsh"])
+        rows = re.findall(r"'--([\w/]+)\[([^]]+)\]:[^:]+:([^']*)'", text[:text.index("_nexus_client()")])
+        self.assertEqual(len(rows), len(keys()))
+        kinds = {name.rsplit("/", 1)[-1]: (about, kind) for name, about, kind in rows}
+        for macro, name, rest in re.findall(r'(?m)^    ([A-Z_]+)\(\S+ "(\w+)", (.*)\),$', read("src", "common", "config.c")):
+            about, kind = kinds[name]
+            self.assertNotIn("nexus.cfg", about, name)
+            choices = re.search(r'" (\w.*) "$', rest)
+            if macro == "NUM":
+                self.assertEqual(kind, "", name)
+            elif choices:
+                self.assertEqual(sorted(kind.strip("()").split()), sorted(choices.group(1).split()), name)
+
+    def test_lines_can_be_read(self):
+        for file in FILES.values():
+            self.assertLessEqual(max(map(len, read("src", "cli", "completions", file).splitlines())), 160, file)
+
     def bash(self, *words):
         script = "source %s; COMP_WORDS=(%s); COMP_CWORD=%d; _nexus; printf '%%s\\n' \"${COMPREPLY[@]}\"" % (
             os.path.join(FOLDER, FILES["bash"]), " ".join("'%s'" % w for w in words), len(words) - 1)
@@ -79,6 +97,8 @@ class Completions(unittest.TestCase):
         self.assertEqual(self.bash("nexus", "client", "a:1", "models", "--j"), ["--json"])
         self.assertEqual(self.bash("nexus", "server", "--local_"), ["--local_id", "--local_ip"])
         self.assertEqual(self.bash("nexus", "server", "--tier", "f"), ["function"])
+        self.assertEqual(self.bash("nexus", "server", "--CLIENTS/connections_max", ""), [])
+        self.assertIn("etc", self.bash("nexus", "server", "--PERS/file_path", "et"))
         self.assertEqual(self.bash("nexus", "model", ""), ["inspect", "run", "time"])
         self.assertIn("etc", self.bash("nexus", "log", "et"))
         self.assertEqual(self.bash("nexus", "top", "--interval", ""), [])

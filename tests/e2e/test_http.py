@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -610,6 +611,42 @@ class Hostile(HttpCase):
         for s in idle:
             self.addCleanup(s.close)
         self.assertEqual(self.ask("GET", "/ping").status, 200)
+
+
+class Connections(HttpCase):
+    """connections_max bounds both wires together; the longest idle make room, and none of those who are served goes."""
+
+    OPTIONS = (*HttpCase.OPTIONS, "--CLIENTS/connections_max", "20")
+
+    def idle(self):
+        host, port = self.group.address().split(":")
+        s = socket.create_connection((host, int(port)), timeout=harness.WAIT_S)
+        self.addCleanup(s.close)
+        s.sendall(b"GET /ping HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.assertIn(b"200 OK", s.recv(4096))
+        return s
+
+    def open_connections(self):
+        rows = dict(re.findall(r"(?m)^nexus_(http|grpc)_connections (\d+)$", self.ask("GET", "/metrics").body.decode()))
+        self.assertEqual(len(rows), 2)
+        return {wire: int(count) for wire, count in rows.items()}
+
+    def test_the_longest_idle_make_room(self):
+        with harness.Wire(self.group.address()) as honest:
+            honest.unary("/grpc.health.v1.Health/Check", b"")
+            crowd = [self.idle() for _ in range(50)]
+            held = self.open_connections()
+            self.assertLessEqual(sum(held.values()), 20)
+            self.assertEqual(held["grpc"], 1)  # the wire that has fewer connections keeps its own
+            self.assertEqual(crowd[0].recv(1), b"")
+            crowd[-1].sendall(b"GET /ping HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.assertIn(b"200 OK", crowd[-1].recv(4096))
+
+    def test_a_number_beyond_the_limit_is_refused(self):
+        done = subprocess.run(["sh", "-c", 'ulimit -n 600 && exec "$0" server --CLIENTS/connections_max 500', harness.nexus()],
+                              cwd=self.group.folder(0), capture_output=True, text=True, timeout=harness.WAIT_S)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("connections_max: 500 connections; expected at most 344", done.stderr)
 
 
 class Descriptors(HttpCase):

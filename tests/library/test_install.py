@@ -112,11 +112,14 @@ def test_pages_current(lib):
 
 
 def test_config_page(lib):
-    """nexus.cfg(5) has every key of the configuration, and its default"""
+    """nexus.cfg(5) has every key of the configuration once, and its default"""
     with open(os.path.join(installed.SOURCES, "src/common/config.c"), encoding="utf-8") as f:
         table = re.search(r"keys\[\] = \{\n(.*?)\n\};", f.read(), re.S).group(1)
     with open(os.path.join(lib.prefix, "share/man/man5/nexus.cfg.5"), encoding="utf-8") as f:
-        items = dict(re.findall(r"\.It Cm (\w+)\n(.*?)(?=\.It|\.El)", f.read(), re.S))
+        told = re.findall(r"\.It Cm (\w+)\n(.*?)(?=\.It|\.El)", f.read(), re.S)
+    items = dict(told)
+    twice = sorted({key for key, _ in told if [k for k, _ in told].count(key) > 1})
+    assert not twice, f"listed twice: {', '.join(twice)}"
     rows = re.findall(r'\((?:"\w+"|\w+), "(\w+)",[^"]*?(?:NULL|"([^"]*)")', table)
     assert len(rows) == len(table.splitlines()), f"{len(rows)} keys in {len(table.splitlines())} lines"
     for key, default in rows:

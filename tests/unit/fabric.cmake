@@ -1,8 +1,8 @@
 nexus_test(test_fabric_ofi SOURCES test_fabric_ofi.c DEPS nexus_fabric)
 nexus_test(test_boot_wire SOURCES test_boot_wire.c DEPS nexus_fabric)
-nexus_test(test_bootstrap SOURCES test_bootstrap.c DEPS nexus_fabric)
+nexus_test(test_bootstrap SOURCES test_bootstrap.c boot_nodes.c DEPS nexus_fabric)
 nexus_test(test_boot_auth SOURCES test_boot_auth.c DEPS nexus_fabric)
-nexus_test(test_boot_secret SOURCES test_boot_secret.c DEPS nexus_fabric)
+nexus_test(test_boot_secret SOURCES test_boot_secret.c boot_nodes.c DEPS nexus_fabric)
 
 if(TARGET nexus_group)
     nexus_test(test_group_spin SOURCES test_group_spin.c DEPS nexus_group)

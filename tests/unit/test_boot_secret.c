@@ -1,9 +1,7 @@
 /* The secret's file; and nodes of a group with a secret in one thread, over loopback, with
  * strangers in between. */
-#include "common/log.h"
+#include "boot_nodes.h"
 #include "group/fabric/boot_secret.h"
-#include "group/fabric/bootstrap.h"
-#include "nx_test.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,26 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NODES = 3, HASH = 77, STRANGERS = 200 };
+enum { STRANGERS = 200 };
 #define CARD_KEY UINT64_C(0xfeedfacecafe1234) /* what no stranger may see */
 
 static const char SECRET[] = "thirty-two bytes of randomness..";
 
 struct fixture {
+    struct boot_nodes nodes;
     char folder[64], file[128], other_file[128];
-    struct nx_group_config configs[NODES];
-    struct nx_bootstrap *boots[NODES];
-    uint16_t port;
-    char log[16384]; /* what the nodes logged */
 };
-
-static void keep_line(void *ctx, enum nx_level level, const char *line)
-{
-    (void)level;
-    struct fixture *f = ctx;
-    size_t used = strlen(f->log);
-    snprintf(f->log + used, sizeof f->log - used, "%s\n", line);
-}
 
 static void write_file(const char *path, const void *bytes, size_t len, mode_t mode)
 {
@@ -46,17 +33,6 @@ static void write_file(const char *path, const void *bytes, size_t len, mode_t m
     close(fd);
 }
 
-static uint16_t free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
 static int open_fixture(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -66,41 +42,19 @@ static int open_fixture(void **state)
     snprintf(f->other_file, sizeof f->other_file, "%s/other", f->folder);
     write_file(f->file, SECRET, sizeof SECRET - 1, 0600);
     write_file(f->other_file, "another secret altogether", 25, 0400);
-    f->port = free_port();
-    for (uint32_t i = 0; i < NODES; i++) {
-        struct nx_group_config *c = &f->configs[i];
-        *c = (struct nx_group_config){
-            .local_id = 10 + i,
-            .local_ip = "127.0.0.1",
-            .gms_port = i == 0 ? f->port : 0,
-            .leader_ip = "127.0.0.1",
-            .leader_gms_port = f->port,
-            .first_view_nodes = NODES,
-            .spec = {1, {{"ALL", 1, 1, 8, false}}},
-            .provider = "tcp",
-            .members_max = 8,
-            .join_timeout_ns = 30 * NX_SEC,
-        };
-        snprintf(c->secret_file, sizeof c->secret_file, "%s", f->file);
-    }
-    nx_log_set_sink(keep_line, f);
+    boot_nodes_init(&f->nodes, 10, 1);
+    f->nodes.card_key = CARD_KEY;
+    for (int i = 0; i < BOOT_NODES; i++)
+        snprintf(f->nodes.configs[i].secret_file, sizeof f->nodes.configs[i].secret_file, "%s",
+                 f->file);
     *state = f;
     return 0;
-}
-
-static void close_node(struct fixture *f, int i)
-{
-    if (f->boots[i])
-        nx_bootstrap_close(f->boots[i]);
-    f->boots[i] = NULL;
 }
 
 static int close_fixture(void **state)
 {
     struct fixture *f = *state;
-    for (int i = 0; i < NODES; i++)
-        close_node(f, i);
-    nx_log_set_sink(NULL, NULL);
+    boot_nodes_fini(&f->nodes);
     unlink(f->file);
     unlink(f->other_file);
     rmdir(f->folder);
@@ -119,10 +73,12 @@ static void refuse_file(struct fixture *f, const char *path, enum nx_status stat
     if (!strstr(err.text, words) || !strstr(err.text, path))
         fail_msg("\"%s\" does not say \"%s\"", err.text, words);
     assert_true(secret.given && !secret.held); /* never taken for "no secret" */
-    snprintf(f->configs[0].secret_file, sizeof f->configs[0].secret_file, "%s", path);
+    snprintf(f->nodes.configs[0].secret_file, sizeof f->nodes.configs[0].secret_file, "%s", path);
     struct nx_fabric_card card = {.address_bytes = 16};
-    assert_int_equal(nx_bootstrap_open(&f->configs[0], HASH, &card, 0, &f->boots[0], &err), status);
-    assert_null(f->boots[0]);
+    assert_int_equal(
+        nx_bootstrap_open(&f->nodes.configs[0], BOOT_HASH, &card, 0, &f->nodes.boots[0], &err),
+        status);
+    assert_null(f->nodes.boots[0]);
 }
 
 static void a_bad_file_is_refused_with_the_reason(void **state)
@@ -177,67 +133,24 @@ static void no_secret_is_told_where_others_can_reach(void **state)
     struct nx_boot_secret none = {0}, held = {.given = true, .held = true};
     nx_boot_secret_warn(&none, "127.0.0.3", "127.0.0.1");
     nx_boot_secret_warn(&held, "10.0.0.3", "10.0.0.1");
-    assert_string_equal(f->log, "");
+    assert_string_equal(f->nodes.log, "");
     nx_boot_secret_warn(&none, "127.0.0.1", "10.0.0.1");
-    assert_non_null(strstr(f->log, "no secret_file: whoever reaches 10.0.0.1 may join this group"));
+    assert_non_null(
+        strstr(f->nodes.log, "no secret_file: whoever reaches 10.0.0.1 may join this group"));
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
-static void open_node(struct fixture *f, int i)
-{
-    struct nx_err err = {0};
-    struct nx_fabric_card card = {.address_bytes = 16, .region_key = CARD_KEY};
-    if (nx_bootstrap_open(&f->configs[i], HASH, &card, nx_clock_now(), &f->boots[i], &err) != NX_OK)
-        fail_msg("%s", err.text);
-}
-
-static void turn_all(struct fixture *f)
-{
-    for (int i = 0; i < NODES; i++)
-        if (f->boots[i]) {
-            struct nx_fabric_card card = {.address_bytes = 16,
-                                          .region_key = CARD_KEY + (uint64_t)i};
-            nx_bootstrap_poll(f->boots[i], nx_clock_now());
-            if (nx_bootstrap_wants_card(f->boots[i]))
-                nx_bootstrap_renew(f->boots[i], &card);
-            nx_bootstrap_connected(f->boots[i]);
-        }
-}
-
-static enum nx_boot_phase phase(const struct fixture *f, int i)
-{
-    return nx_bootstrap_phase(f->boots[i]);
-}
-
-#define POLL_UNTIL(f, condition)                     \
-    do {                                             \
-        nx_ns until_ = nx_clock_now() + 20 * NX_SEC; \
-        while (!(condition)) {                       \
-            if (nx_clock_now() > until_)             \
-                fail_msg("never: %s", #condition);   \
-            turn_all(f);                             \
-        }                                            \
-    } while (0)
-
-static bool installed(const struct fixture *f)
-{
-    bool all = true;
-    for (int i = 0; i < NODES; i++)
-        all &= phase(f, i) == NX_BOOT_INSTALLED;
-    return all;
-}
-
 static void the_right_secret_forms_the_group(void **state)
 {
     struct fixture *f = *state;
-    for (int i = 0; i < NODES; i++)
-        open_node(f, i);
-    POLL_UNTIL(f, installed(f));
-    for (int i = 0; i < NODES; i++) {
-        const struct nx_boot_view *v = nx_bootstrap_view(f->boots[i]);
-        assert_true(v->token == nx_bootstrap_view(f->boots[0])->token);
-        for (int r = 0; r < NODES; r++)
+    for (int i = 0; i < BOOT_NODES; i++)
+        boot_nodes_open(&f->nodes, i);
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_installed(&f->nodes));
+    for (int i = 0; i < BOOT_NODES; i++) {
+        const struct nx_boot_view *v = nx_bootstrap_view(f->nodes.boots[i]);
+        assert_true(v->token == nx_bootstrap_view(f->nodes.boots[0])->token);
+        for (int r = 0; r < BOOT_NODES; r++)
             assert_true(v->cards[r].region_key == CARD_KEY);
     }
 }
@@ -246,51 +159,53 @@ static void the_right_secret_forms_the_group(void **state)
  * without it. */
 static void refuse_node(struct fixture *f, const char *words)
 {
-    open_node(f, 0);
-    open_node(f, 1);
-    POLL_UNTIL(f, phase(f, 1) == NX_BOOT_FAILED);
-    const char *text = nx_bootstrap_error(f->boots[1])->text;
+    boot_nodes_open(&f->nodes, 0);
+    boot_nodes_open(&f->nodes, 1);
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_phase(&f->nodes, 1) == NX_BOOT_FAILED);
+    const char *text = nx_bootstrap_error(f->nodes.boots[1])->text;
     if (!strstr(text, words) || !strstr(text, "refused node 11"))
         fail_msg("the node says \"%s\", not \"%s\"", text, words);
-    if (!strstr(f->log, words))
-        fail_msg("the leader logs \"%s\", not \"%s\"", f->log, words);
-    close_node(f, 1);
-    memcpy(f->configs[1].secret_file, f->configs[0].secret_file, sizeof f->configs[1].secret_file);
-    open_node(f, 1);
-    open_node(f, 2);
-    POLL_UNTIL(f, installed(f));
+    if (!strstr(f->nodes.log, words))
+        fail_msg("the leader logs \"%s\", not \"%s\"", f->nodes.log, words);
+    boot_nodes_close(&f->nodes, 1);
+    memcpy(f->nodes.configs[1].secret_file, f->nodes.configs[0].secret_file,
+           sizeof f->nodes.configs[1].secret_file);
+    boot_nodes_open(&f->nodes, 1);
+    boot_nodes_open(&f->nodes, 2);
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_installed(&f->nodes));
 }
 
 static void another_secret_is_refused(void **state)
 {
     struct fixture *f = *state;
-    snprintf(f->configs[1].secret_file, sizeof f->configs[1].secret_file, "%s", f->other_file);
+    snprintf(f->nodes.configs[1].secret_file, sizeof f->nodes.configs[1].secret_file, "%s",
+             f->other_file);
     refuse_node(f, "node 11 does not prove that it knows this group's secret");
 }
 
 static void no_secret_is_refused(void **state)
 {
     struct fixture *f = *state;
-    f->configs[1].secret_file[0] = '\0';
+    f->nodes.configs[1].secret_file[0] = '\0';
     refuse_node(f, "this group has a shared secret, node 11 gives none (secret_file)");
 }
 
 static void a_secret_where_the_leader_has_none_is_refused(void **state)
 {
     struct fixture *f = *state;
-    f->configs[0].secret_file[0] = f->configs[2].secret_file[0] = '\0';
+    f->nodes.configs[0].secret_file[0] = f->nodes.configs[2].secret_file[0] = '\0';
     refuse_node(f, "node 11 has a shared secret (secret_file), this group none");
 }
 
 static void another_configuration_is_named_behind_the_proof(void **state)
 {
     struct fixture *f = *state;
-    f->configs[1].spec.subgroups[0].min_nodes = 2;
-    open_node(f, 0);
-    open_node(f, 1);
-    POLL_UNTIL(f, phase(f, 1) == NX_BOOT_FAILED);
-    assert_non_null(strstr(nx_bootstrap_error(f->boots[1])->text, "min_nodes of ALL is 2"));
-    f->configs[1].spec.subgroups[0].min_nodes = 1;
+    f->nodes.configs[1].spec.subgroups[0].min_nodes = 2;
+    boot_nodes_open(&f->nodes, 0);
+    boot_nodes_open(&f->nodes, 1);
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_phase(&f->nodes, 1) == NX_BOOT_FAILED);
+    assert_non_null(strstr(nx_bootstrap_error(f->nodes.boots[1])->text, "min_nodes of ALL is 2"));
+    f->nodes.configs[1].spec.subgroups[0].min_nodes = 1;
 }
 
 /* --- strangers -------------------------------------------------------------------------------- */
@@ -332,7 +247,7 @@ static int dial(const struct fixture *f)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons(f->port),
+                            .sin_port = htons(f->nodes.port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_true(connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EINPROGRESS);
     return fd;
@@ -340,7 +255,7 @@ static int dial(const struct fixture *f)
 
 static void say(struct fixture *f, int fd, const uint8_t *bytes, size_t len)
 {
-    POLL_UNTIL(f, send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
+    BOOT_POLL_UNTIL(&f->nodes, send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
 }
 
 static size_t make_begin(struct nx_boot_auth *a, const char *secret, nx_node node,
@@ -349,7 +264,7 @@ static size_t make_begin(struct nx_boot_auth *a, const char *secret, nx_node nod
     uint8_t base[NX_BOOT_KEY_BYTES], nonce[NX_BOOT_NONCE_BYTES] = {5};
     struct nx_err err = {0};
     assert_int_equal(nx_boot_auth_derive(secret, strlen(secret), base, &err), NX_OK);
-    return nx_boot_auth_join(a, base, node, HASH, nonce, frame);
+    return nx_boot_auth_join(a, base, node, BOOT_HASH, nonce, frame);
 }
 
 /* Answers the challenge that was heard with what this machine makes of it. */
@@ -371,18 +286,18 @@ static void who_guesses_the_secret_hears_no_card(void **state)
     struct nx_boot_auth a;
     struct heard h = {.len = 0};
     uint8_t frame[NX_BOOT_FRAME_MAX];
-    open_node(f, 0);
-    open_node(f, 1);
+    boot_nodes_open(&f->nodes, 0);
+    boot_nodes_open(&f->nodes, 1);
     int fd = dial(f);
     say(f, fd, frame, make_begin(&a, "a guess, and not a good one", 12, frame));
-    POLL_UNTIL(f, (hear(fd, &h), h.len >= NX_BOOT_HEAD_BYTES));
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.len >= NX_BOOT_HEAD_BYTES));
     answer(f, fd, &a, &h);
-    POLL_UNTIL(f, (hear(fd, &h), h.ended));
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.ended));
     assert_no_card(&h, (enum nx_boot_kind[]){NX_BOOT_CHALLENGE, NX_BOOT_REFUSED}, 2);
     close(fd);
-    assert_non_null(strstr(f->log, "node 12 does not prove"));
-    open_node(f, 2);
-    POLL_UNTIL(f, installed(f));
+    assert_non_null(strstr(f->nodes.log, "node 12 does not prove"));
+    boot_nodes_open(&f->nodes, 2);
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_installed(&f->nodes));
 }
 
 /* Skips the proof and says hello, plain or as if it were sealed. */
@@ -396,14 +311,14 @@ static void who_skips_the_proof_hears_no_card(void **state)
                                   .host = "127.0.0.1",
                                   .card = {.address_bytes = 16}};
     uint8_t frame[NX_BOOT_FRAME_MAX];
-    open_node(f, 0);
+    boot_nodes_open(&f->nodes, 0);
     for (int begins = 0; begins < 2; begins++) {
         struct heard h = {.len = 0};
         int fd = dial(f);
         if (begins)
             say(f, fd, frame, make_begin(&a, SECRET, 12, frame));
         say(f, fd, frame, nx_boot_encode_hello(&hello, frame));
-        POLL_UNTIL(f, (hear(fd, &h), h.ended));
+        BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.ended));
         assert_no_card(&h, (enum nx_boot_kind[]){begins ? NX_BOOT_CHALLENGE : NX_BOOT_REFUSED},
                        h.len > 0);
         close(fd);
@@ -417,13 +332,14 @@ static void who_says_another_id_than_it_proved_is_refused(void **state)
     struct nx_boot_auth a;
     struct heard h = {.len = 0};
     uint8_t frame[NX_BOOT_FRAME_MAX];
-    open_node(f, 0);
+    boot_nodes_open(&f->nodes, 0);
     int fd = dial(f);
     say(f, fd, frame, make_begin(&a, SECRET, 12, frame));
-    POLL_UNTIL(f, (hear(fd, &h), h.len >= NX_BOOT_HEAD_BYTES));
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.len >= NX_BOOT_HEAD_BYTES));
     answer(f, fd, &a, &h);
     size_t challenge = h.len;
-    POLL_UNTIL(f, (hear(fd, &h), h.len >= challenge + NX_BOOT_HEAD_BYTES + NX_BOOT_PROOF_BYTES));
+    BOOT_POLL_UNTIL(&f->nodes,
+                    (hear(fd, &h), h.len >= challenge + NX_BOOT_HEAD_BYTES + NX_BOOT_PROOF_BYTES));
     struct heard proof = {.len = h.len - challenge};
     memcpy(proof.bytes, h.bytes + challenge, proof.len);
     enum nx_boot_kind kind;
@@ -435,14 +351,14 @@ static void who_says_another_id_than_it_proved_is_refused(void **state)
     assert_int_equal(nx_boot_auth_take(&a, kind, payload, len, frame, &none, &err), NX_OK);
     struct nx_boot_hello hello = {.version = NX_BOOT_VERSION,
                                   .node = 11,
-                                  .layout_hash = HASH,
+                                  .layout_hash = BOOT_HASH,
                                   .provider = "tcp",
                                   .host = "127.0.0.1",
                                   .card = {.address_bytes = 16}};
     size_t bytes = nx_boot_encode_hello(&hello, frame);
     say(f, fd, frame, nx_boot_auth_seal(&a, frame, bytes));
-    POLL_UNTIL(f, (hear(fd, &h), h.ended));
-    assert_non_null(strstr(f->log, "its hello is of node 11, its proof of another"));
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.ended));
+    assert_non_null(strstr(f->nodes.log, "its hello is of node 11, its proof of another"));
     close(fd);
 }
 
@@ -450,7 +366,7 @@ static int listen_as_leader(const struct fixture *f)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons(f->port),
+                            .sin_port = htons(f->nodes.port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -467,24 +383,24 @@ static void an_impostor_of_the_leader_hears_no_card(void **state)
     uint8_t base[NX_BOOT_KEY_BYTES] = {1}, nonce[NX_BOOT_NONCE_BYTES] = {2};
     uint8_t frame[NX_BOOT_FRAME_MAX];
     int listener = listen_as_leader(f), fd = -1;
-    open_node(f, 1);
-    POLL_UNTIL(f, (fd = accept(listener, NULL, NULL)) >= 0);
-    POLL_UNTIL(f, (hear(fd, &h), h.len >= NX_BOOT_HEAD_BYTES));
+    boot_nodes_open(&f->nodes, 1);
+    BOOT_POLL_UNTIL(&f->nodes, (fd = accept(listener, NULL, NULL)) >= 0);
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.len >= NX_BOOT_HEAD_BYTES));
     nx_boot_auth_lead(&a, base, 10, nonce);
     answer(f, fd, &a, &h);
     size_t begin = h.len;
-    POLL_UNTIL(f, (hear(fd, &h), h.len > begin));
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.len > begin));
     uint8_t proof[NX_BOOT_PROOF_BYTES] = {3};
     say(f, fd, frame, nx_boot_encode(NX_BOOT_PROOF, proof, sizeof proof, frame));
-    POLL_UNTIL(f, phase(f, 1) == NX_BOOT_FAILED);
-    POLL_UNTIL(f, (hear(fd, &h), h.ended));
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_phase(&f->nodes, 1) == NX_BOOT_FAILED);
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.ended));
     assert_no_card(&h, (enum nx_boot_kind[]){NX_BOOT_BEGIN, NX_BOOT_PROOF}, 2);
     char words[160];
     snprintf(words, sizeof words,
              "node 11 does not join at the leader 127.0.0.1:%u: node 10 answers there, and does "
              "not prove that it knows this group's secret",
-             f->port);
-    assert_string_equal(nx_bootstrap_error(f->boots[1])->text, words);
+             f->nodes.port);
+    assert_string_equal(nx_bootstrap_error(f->nodes.boots[1])->text, words);
     close(fd);
     close(listener);
 }
@@ -494,13 +410,13 @@ static void a_leader_that_is_silent_is_called_again(void **state)
 {
     struct fixture *f = *state;
     int listener = listen_as_leader(f), first = -1, second = -1;
-    open_node(f, 1);
+    boot_nodes_open(&f->nodes, 1);
     nx_ns start = nx_clock_now();
-    POLL_UNTIL(f, (first = accept(listener, NULL, NULL)) >= 0);
-    assert_true(nx_bootstrap_wake_at(f->boots[1]) <= nx_clock_now() + 2 * NX_SEC);
-    POLL_UNTIL(f, (second = accept(listener, NULL, NULL)) >= 0);
+    BOOT_POLL_UNTIL(&f->nodes, (first = accept(listener, NULL, NULL)) >= 0);
+    assert_true(nx_bootstrap_wake_at(f->nodes.boots[1]) <= nx_clock_now() + 2 * NX_SEC);
+    BOOT_POLL_UNTIL(&f->nodes, (second = accept(listener, NULL, NULL)) >= 0);
     assert_true(nx_clock_now() - start >= 2 * NX_SEC);
-    assert_int_equal(phase(f, 1), NX_BOOT_GATHERING);
+    assert_int_equal(boot_nodes_phase(&f->nodes, 1), NX_BOOT_GATHERING);
     close(first);
     close(second);
     close(listener);
@@ -526,16 +442,16 @@ static void strangers_in_the_handshake_do_not_keep_the_group_from_forming(void *
 {
     struct fixture *f = *state;
     int fds[STRANGERS];
-    open_node(f, 0);
+    boot_nodes_open(&f->nodes, 0);
     for (int i = 0; i < STRANGERS; i++) {
         if (i == STRANGERS / 2)
-            open_node(f, 1); /* in the midst of them */
+            boot_nodes_open(&f->nodes, 1); /* in the midst of them */
         fds[i] = dial(f);
         pester(f, i, fds[i]);
-        turn_all(f);
+        boot_nodes_turn(&f->nodes);
     }
-    open_node(f, 2);
-    POLL_UNTIL(f, installed(f));
+    boot_nodes_open(&f->nodes, 2);
+    BOOT_POLL_UNTIL(&f->nodes, boot_nodes_installed(&f->nodes));
     for (int i = 0; i < STRANGERS; i++) {
         struct heard h = {.len = 0};
         hear(fds[i], &h);
@@ -552,10 +468,10 @@ static void who_stops_in_the_handshake_is_hung_up_on(void **state)
     struct nx_boot_auth a;
     struct heard h = {.len = 0};
     uint8_t frame[NX_BOOT_FRAME_MAX];
-    open_node(f, 0);
+    boot_nodes_open(&f->nodes, 0);
     int fd = dial(f);
     say(f, fd, frame, make_begin(&a, SECRET, 12, frame));
-    POLL_UNTIL(f, (hear(fd, &h), h.ended));
+    BOOT_POLL_UNTIL(&f->nodes, (hear(fd, &h), h.ended));
     assert_no_card(&h, (enum nx_boot_kind[]){NX_BOOT_CHALLENGE}, 1);
     close(fd);
 }

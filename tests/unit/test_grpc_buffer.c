@@ -23,7 +23,10 @@ static int teardown(void **state)
 {
     (void)state;
     nx_grpc_buffer_free(&buffer);
-    return server.used != 0 || connection.used != 0;
+    if (server.used != 0 || connection.used != 0)
+        return 1;
+    nx_grpc_budget_fini(&server);
+    return 0;
 }
 
 static void bytes_come_out_in_order(void **state)
@@ -65,6 +68,37 @@ static void a_budget_refuses_and_nothing_changes(void **state)
     struct nx_grpc_buffer other;
     nx_grpc_buffer_init(&other, &server); /* at the limit */
     assert_int_equal(nx_grpc_buffer_append(&other, bytes, 1), NX_TOO_LARGE);
+}
+
+/* The next message gets the block of the last, which is counted while it is in use and only then. */
+static void one_large_block_is_kept_for_the_next_message(void **state)
+{
+    (void)state;
+    server.limit = connection.limit = 64 << 20;
+    assert_int_equal(nx_grpc_buffer_reserve(&buffer, 1000000), NX_OK);
+    const uint8_t *block = buffer.bytes;
+    nx_grpc_buffer_free(&buffer);
+    assert_true(server.used == 0 && server.spare == block && server.spare_bytes == 1000000);
+    assert_int_equal(nx_grpc_buffer_reserve(&buffer, 10), NX_OK); /* too much for so little */
+    assert_true(server.spare == block);
+    assert_int_equal(nx_grpc_buffer_reserve(&buffer, 300000), NX_OK);
+    assert_true(buffer.bytes == block && connection.used == 1000000 && server.spare == NULL);
+    nx_grpc_buffer_free(&buffer);
+    connection.limit = 400000; /* what the budget refuses is not lent either */
+    assert_int_equal(nx_grpc_buffer_reserve(&buffer, 300000), NX_OK);
+    assert_true(buffer.bytes != block && connection.used == 300000 && server.spare == block);
+}
+
+static void what_is_too_small_or_too_large_is_not_kept(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {NX_GRPC_SPARE_BYTES_MIN - 1, NX_GRPC_SPARE_BYTES_MAX + 1};
+    server.limit = connection.limit = 64 << 20;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(nx_grpc_buffer_reserve(&buffer, sizes[i]), NX_OK);
+        nx_grpc_buffer_free(&buffer);
+        assert_null(server.spare);
+    }
 }
 
 /* Each takes what it can, in turn: none gets more than what is then left, nobody gets nothing. */
@@ -174,6 +208,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_come_out_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_refuses_and_nothing_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_large_block_is_kept_for_the_next_message, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_too_small_or_too_large_is_not_kept, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_greedy_leave_a_share, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_allocation_charges_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(gzip_comes_back_under_a_cap, setup, teardown),

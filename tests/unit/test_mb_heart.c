@@ -160,6 +160,68 @@ static void a_member_that_was_stopped_finds_nobody_silent(void **state)
     assert_int_equal(heart.links[0].unheard, 0);
 }
 
+/* Node 2 of three is stopped at this time. Whether node 0 condemns it before it goes on for good. */
+static bool is_condemned_for(nx_ns stopped_at, nx_ns pause)
+{
+    struct nx_heart judge, sleeper;
+    nx_heart_begin(&judge, T, 0, 7, 0);
+    nx_heart_begin(&sleeper, T, 2, 7, 0);
+    bool condemned = false;
+    for (nx_ns now = 0; now < stopped_at + pause + T; now += 5) {
+        bool runs = now < stopped_at || now >= stopped_at + pause;
+        nx_heart_turn(&judge, now);
+        nx_heart_hear(&judge, 1, true, now);
+        if (runs && nx_heart_beat(&sleeper, now))
+            nx_heart_hear(&judge, 2, true, now);
+        condemned |= nx_heart_judge(&judge, 7, now) != 0;
+        judge.due = now + 5;
+    }
+    return condemned;
+}
+
+static void a_pause_of_nearly_the_timeout_is_survived(void **state)
+{
+    (void)state;
+    for (nx_ns at = T; at < T + 2 * PERIOD; at += 5) {
+        assert_false(is_condemned_for(at, T - PERIOD + DWELL - 10));
+        assert_true(is_condemned_for(at, T + DWELL + 10));
+    }
+    assert_true(12 * (T - PERIOD + DWELL) >= 11 * T);
+}
+
+/* A turn of node 0 that hears node 2, and node 1 if that is awake. */
+static nx_rankset turn_of_waker(struct nx_heart *heart, bool awake, nx_ns now)
+{
+    nx_heart_turn(heart, now);
+    nx_heart_hear(heart, 2, true, now);
+    if (awake)
+        nx_heart_hear(heart, 1, true, now);
+    heart->due = now + 10;
+    return nx_heart_judge(heart, 7, now);
+}
+
+/* Node 0 was stopped, and node 1 found it silent before it was stopped, too. Node 0 wakes first: what node 1 says is old. */
+static void who_wakes_does_not_blame_those_that_could_not_hear_it(void **state)
+{
+    (void)state;
+    struct nx_heart heart;
+    nx_ns now = 2 * T;
+    nx_heart_begin(&heart, T, 0, 7, 0);
+    heart.due = 10;
+    nx_heart_turn(&heart, now);
+    nx_heart_hear(&heart, 1, true, now);
+    nx_heart_hear_links(&heart, 1, nx_links_word((struct nx_links){1, 1}));
+    assert_int_equal(turn_of_waker(&heart, false, now), 0);
+    for (; now < 3 * T - 20; now += 10)
+        assert_int_equal(turn_of_waker(&heart, false, now), 0);
+    struct nx_heart stubborn = heart;
+    nx_heart_hear_links(&heart, 1, 0);
+    assert_int_equal(turn_of_waker(&heart, true, now), 0);
+    assert_int_equal(heart.clique, 7);
+    /* it heard what was written since, or could have, and says it again */
+    assert_int_equal(turn_of_waker(&stubborn, true, now), NX_RANK_BIT(1));
+}
+
 static void all_that_were_stopped_together_go_on(void **state)
 {
     (void)state;
@@ -321,6 +383,8 @@ int main(void)
         cmocka_unit_test(whom_a_dying_member_did_not_reach_is_not_blamed),
         cmocka_unit_test(who_hears_less_and_less_blames_nobody),
         cmocka_unit_test(a_member_that_was_stopped_finds_nobody_silent),
+        cmocka_unit_test(who_wakes_does_not_blame_those_that_could_not_hear_it),
+        cmocka_unit_test(a_pause_of_nearly_the_timeout_is_survived),
         cmocka_unit_test(all_that_were_stopped_together_go_on),
         cmocka_unit_test(of_two_that_do_not_hear_one_another_the_higher_goes),
         cmocka_unit_test(one_that_hears_nobody_goes_though_all_hear_it),

@@ -121,6 +121,10 @@ static void d7_all_is_delivered_in_time(void **state)
     assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n0 stuck peer=1 id=3", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=3", "n0 end");
+    /* or answers one */
+    assert_rule("", SHARD, "n1 kill", "n0 stuck peer=1 id=200", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n0 stuck peer=1 id=200", "n0 blocked", "n0 end");
+    assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=203", "n0 blocked", "n0 end");
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=103", "n0 blocked", "n0 end");
 }
 
@@ -312,6 +316,59 @@ static void v5_silence_excuses_what_it_must(void **state)
                    "[2101] n1 down peer=2", "[2102] n0 down peer=1");
 }
 
+static void v5_each_silence_is_judged_alone(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* a host that was silent once is one end of a broken link later */
+    assert_silence("", "[1100] n2 pause total=1500",
+                   "[2600] n0 column peer=2 offset=0 total=2 status=2",
+                   "[2600] n1 column peer=2 offset=0 total=2 status=2",
+                   "[6000] n0 column peer=2 offset=0 total=3 status=2",
+                   "[6000] n1 column peer=2 offset=0 total=3 status=2",
+                   "[6010] n2 stall peer=0 total=5000", "[7500] n1 down peer=0");
+    /* it is not, where nothing is wrong with its links later */
+    assert_silence("V5", "[1100] n2 pause total=1500",
+                   "[2600] n0 column peer=2 offset=0 total=2 status=2",
+                   "[2600] n1 column peer=2 offset=0 total=2 status=2",
+                   "[6000] n0 column peer=2 offset=0 total=3 status=2",
+                   "[6000] n1 column peer=2 offset=0 total=3 status=2", "[7500] n1 down peer=0");
+}
+
+static void v5_a_link_that_stays_broken_is_no_silent_host(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* n0's link to n1 comes back, that to n2 does not */
+    assert_silence("", "[1100] n0 stall peer=1 total=1000", "[1100] n0 stall peer=2 total=5000",
+                   "[2101] n1 column peer=0 offset=0 total=2 status=2",
+                   "[2300] n1 column peer=0 offset=0 total=3 status=2",
+                   "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+    /* it comes back before the timeout is over, and n0 finds a majority */
+    assert_silence("", "[1100] n0 stall peer=1 total=850", "[1100] n0 stall peer=2 total=5000",
+                   "[1950] n1 column peer=0 offset=0 total=2 status=2",
+                   "[1955] n0 column peer=1 offset=0 total=3 status=2", "[1970] n1 down peer=2");
+    /* n0 itself stood still */
+    assert_silence("V5", "[1100] n0 pause total=1000",
+                   "[2101] n1 column peer=0 offset=0 total=2 status=2",
+                   "[2110] n2 column peer=0 offset=0 total=2 status=2",
+                   "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
+}
+
+static void v5_who_comes_hears_nobody_yet(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* that n3 hears nothing of n1 does not make n1 a silent host: its link to n2 is broken, and either may go */
+    assert_silence("", "[1050] n3 comes peer=3 id=64", "[1100] n1 stall peer=2 total=5000",
+                   "[1100] n2 stall peer=1 total=5000", "[1500] n1 pause total=500",
+                   "[1800] n0 column peer=1 offset=0 total=2 status=2", "[2600] n0 down peer=2");
+    /* once it stands in a view, something is expected */
+    assert_silence("V5", "[1050] n3 comes peer=3 id=64", "[1060] n3 view id=2 mask=f",
+                   "[1070] n1 view id=2 mask=f", "[1100] n1 stall peer=2 total=5000",
+                   "[1100] n1 pause total=5000", "[2600] n0 down peer=2");
+}
+
 static void v6_after_one_silence_a_majority_goes_on(void **state)
 {
     (void)state;
@@ -323,6 +380,10 @@ static void v6_after_one_silence_a_majority_goes_on(void **state)
                    "[2150] n2 out status=17", "[6000] n0 blocked", "[6100] n0 end");
 }
 
+#define QUARTET                                                                      \
+    "[1] n0 view id=1 mask=f", "[1] n1 view id=1 mask=f", "[1] n2 view id=1 mask=f", \
+        "[1] n3 view id=1 mask=f"
+
 static void l1_a_leave_is_clean_and_quick(void **state)
 {
     (void)state;
@@ -331,6 +392,13 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("L1", SHARD, "n1 kill", "n0 down peer=1 status=1");
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left");
     assert_rule("L1", SHARD, "n1 leave", "n0 down peer=1 status=1", "n0 end");
+    /* its own pauses are none of the group's, the rest of the time is */
+    assert_rule("", SHARD, "[1] n1 leave", "[2] n1 pause total=1000", "[500] n1 pause total=800",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "[1] n1 leave", "[2] n1 pause total=900", "[500] n1 pause total=450",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
+    assert_rule("L1", SHARD, "[1] n1 leave", "[2] n0 pause total=1300",
+                "[1400] n0 down peer=1 status=1", "[2000] n1 left");
     /* what some shard lacks is no excuse */
     assert_rule("L1", SHARD, "[1] n1 leave", "n0 down peer=1 status=1", "[2000] n1 left",
                 "n0 shard status=16", "n0 end");
@@ -340,6 +408,12 @@ static void l1_a_leave_is_clean_and_quick(void **state)
                 "n0 end");
     assert_rule("V5", SHARD, "n0 view id=1 mask=3", "n1 view id=1 mask=3", "n1 leave",
                 "n1 down peer=0");
+    /* a leaver that was put out is dead to the others: they are no majority, and nobody can let another go */
+    assert_rule("", QUARTET, "[1] n2 leave", "[2] n1 cut peer=2", "[3] n2 out status=17",
+                "[3] n2 left", "[4] n1 kill", "[4] n0 down peer=1", "[4] n0 down peer=2",
+                "[5] n3 leave", "[5] n0 down peer=3 status=1", "[2000] n3 left");
+    assert_rule("L1", QUARTET, "[1] n2 leave", "[3] n2 left", "[4] n1 kill", "[5] n3 leave",
+                "[2000] n3 left");
 }
 
 static void l1_a_later_silence_is_no_excuse(void **state)
@@ -430,6 +504,90 @@ static void v2_a_half_needs_one_that_came_back(void **state)
                 "n2 comes peer=1 id=9", "n0 down peer=1", "n0 view id=2 mask=1");
 }
 
+/* A line with what a tier keeps after so many of the messages that ONE_LIFE delivers. */
+static const char *with(const char *text, unsigned count)
+{
+    static char lines[16][160];
+    static unsigned next;
+    uint64_t state = SIM_HASH_EMPTY;
+    for (unsigned i = 0; i < count; i++)
+        state = sim_state_hash(state, i, 5, 0xa0 + i);
+    char *line = lines[next++ % 16];
+    snprintf(line, sizeof lines[0], "%s total=%u hash=%" PRIx64, text, count, state);
+    return line;
+}
+
+/* A node alone: three messages, of which it knows one to be durable. */
+#define ONE_LIFE                                                                              \
+    "n0 comes id=a", "n0 view id=1 mask=1 hash=1", "n0 member mask=1 total=1",                \
+        with("n0 begins id=1", 0), "n0 send len=5 hash=a0", "n0 send len=5 hash=a1",          \
+        "n0 send len=5 hash=a2", "n0 deliver seq=0 len=5 hash=a0 mask=1", "n0 durable seq=0", \
+        "n0 deliver seq=1 len=5 hash=a1 mask=1", "n0 deliver seq=2 len=5 hash=a2 mask=1",     \
+        "n0 outage"
+#define AGAIN "n0 comes id=a", "n0 view id=2 mask=1 hash=1", "n0 member mask=1 total=1"
+
+static void p1_what_was_acknowledged_comes_back(void **state)
+{
+    (void)state;
+    assert_rule("", ONE_LIFE, with("n0 offer id=a", 3), AGAIN, with("n0 begins id=1", 3), "n0 end");
+    assert_rule("", ONE_LIFE, with("n0 offer id=a", 1), AGAIN, with("n0 begins id=1", 1), "n0 end");
+    assert_rule("P1", ONE_LIFE, with("n0 offer id=a", 0), AGAIN, with("n0 begins id=1", 0),
+                "n0 end");
+    /* what was cut may come back, unless it stands against what was acknowledged since */
+    assert_rule("", ONE_LIFE, AGAIN, with("n0 begins id=1", 1), "n0 outage", "n0 comes id=a",
+                "n0 view id=3 mask=1 hash=1", "n0 member mask=1 total=1", with("n0 begins id=1", 3),
+                "n0 end");
+    assert_rule("P1", ONE_LIFE, AGAIN, with("n0 begins id=1", 1), "n0 send len=5 hash=b1",
+                "n0 deliver seq=1 len=5 hash=b1 mask=1", "n0 durable seq=1", "n0 outage",
+                "n0 comes id=a", "n0 view id=3 mask=1 hash=1", "n0 member mask=1 total=1",
+                with("n0 begins id=1", 3), "n0 end");
+}
+
+static void p2_and_p3_logs_tell_what_was(void **state)
+{
+    (void)state;
+    assert_rule("", ONE_LIFE, "n0 replay id=a seq=0 len=5 hash=a0",
+                "n0 replay id=a seq=1 len=5 hash=a1");
+    assert_rule("P2", ONE_LIFE, "n0 replay id=a seq=1 len=5 hash=a1",
+                "n0 replay id=a seq=0 len=5 hash=a0");
+    assert_rule("P3", ONE_LIFE, "n0 replay id=a seq=0 len=5 hash=a1");
+    assert_rule("P3", ONE_LIFE, "n0 replay id=a seq=0 len=5 hash=a0 mask=7");
+    assert_rule("P3", ONE_LIFE, "n0 replay id=a seq=3 len=5 hash=a3");
+    assert_rule("P3", ONE_LIFE, "n0 broken id=a status=12");
+    assert_rule("", "n0 rot id=a", ONE_LIFE, "n0 broken id=a status=12");
+    assert_rule("P2", ONE_LIFE, "n0 restore id=a total=2 hash=7");
+    assert_rule("P2", ONE_LIFE, AGAIN, with("n0 begins id=1", 4), "n0 end");
+    assert_rule("P2", ONE_LIFE, "n0 comes id=a", "n1 comes peer=1 id=b",
+                "n0 view id=2 mask=3 hash=1", "n0 member mask=3 total=1", with("n0 begins id=1", 3),
+                "n1 view id=2 mask=3 hash=1", "n1 member mask=3 total=1", with("n1 begins id=1", 2),
+                "n0 end");
+}
+
+#define THREE_CAME "n0 comes id=a", "n1 comes peer=1 id=b", "n2 comes peer=2 id=c"
+
+static void p4_a_minority_waits(void **state)
+{
+    (void)state;
+    assert_rule("P4", THREE_CAME, "n0 view id=1 mask=7 hash=1", "n0 durable seq=0", "n0 outage",
+                AGAIN, "n0 end");
+    assert_rule("", THREE_CAME, "n0 view id=1 mask=7 hash=1", "n0 outage", AGAIN, "n0 end");
+    assert_rule("", THREE_CAME, "n0 view id=1 mask=7 hash=1", "n0 durable seq=0", "n0 outage",
+                "n0 comes id=b", "n1 comes peer=1 id=c", "n0 view id=2 mask=3 hash=1", "n0 end");
+    assert_rule("P4", "n0 outage", "n0 halt total=3");
+    assert_rule("", "n0 rot id=a", "n0 outage", "n0 halt total=3");
+}
+
+static void p6_all_becomes_durable(void **state)
+{
+    (void)state;
+    assert_rule("P6", "n0 comes id=a", "n0 view id=1 mask=1 hash=1", "n0 member mask=1 total=1",
+                with("n0 begins id=1", 0), "n0 send len=5 hash=a0",
+                "n0 deliver seq=0 len=5 hash=a0 mask=1", "n0 end");
+    assert_rule("", "n0 comes id=a", "n0 view id=1 mask=1 hash=1", "n0 member mask=1 total=1",
+                with("n0 begins id=1", 0), "n0 send len=5 hash=a0",
+                "n0 deliver seq=0 len=5 hash=a0 mask=1", "n0 durable seq=0", "n0 end");
+}
+
 static void a1_odd_requests_are_refused(void **state)
 {
     (void)state;
@@ -457,6 +615,9 @@ int main(void)
         cmocka_unit_test(d4_and_d5_survivors_end_a_view_alike),
         cmocka_unit_test(v5_and_v6_deaths_are_told_and_only_deaths),
         cmocka_unit_test(v5_silence_excuses_what_it_must),
+        cmocka_unit_test(v5_each_silence_is_judged_alone),
+        cmocka_unit_test(v5_a_link_that_stays_broken_is_no_silent_host),
+        cmocka_unit_test(v5_who_comes_hears_nobody_yet),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
         cmocka_unit_test(l1_a_later_silence_is_no_excuse),
@@ -465,6 +626,10 @@ int main(void)
         cmocka_unit_test(t1_a_joiner_gets_the_state_of_the_views_start),
         cmocka_unit_test(t2_a_shard_waits_for_enough_members_with_state),
         cmocka_unit_test(v2_a_half_needs_one_that_came_back),
+        cmocka_unit_test(p1_what_was_acknowledged_comes_back),
+        cmocka_unit_test(p2_and_p3_logs_tell_what_was),
+        cmocka_unit_test(p4_a_minority_waits),
+        cmocka_unit_test(p6_all_becomes_durable),
         cmocka_unit_test(a1_odd_requests_are_refused),
     };
     return cmocka_run_group_tests_name("sim_check", tests, NULL, NULL);

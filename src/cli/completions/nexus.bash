@@ -1,25 +1,42 @@
 # bash completion for nexus
-_nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --tier --first_view_nodes --client_port
-    --join_timeout_s --heartbeat_ms --log_level --cpus --otlp --log_format --CLIENTS/log_requests --secret_file --RDMA/provider --RDMA/domain
-    --SUBGROUP/FUNCTION_TIER/num_shards --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes
-    --SUBGROUP/CATEGORIZER_TIER/num_shards --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes
-    --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/requests_max --CLIENTS/requests_mb
-    --CLIENTS/request_max_mb --CATEGORIZER/backend --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max
-    --CATEGORIZER/profiles --CLIENTS/drain_s --CLIENTS/mms_config --CLIENTS/load_models --CLIENTS/listen --CLIENTS/response_timeout_s --CLIENTS/tls_cert --CLIENTS/tls_client_ca --CLIENTS/tls_key --CLIENTS/tokens --PERS/file_path --SUBGROUP/CATEGORIZER_TIER/persist --clock_skew_s --contacts --members_max --rejoin"
+_nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --tier --first_view_nodes --members_max
+    --contacts --clock_skew_s --rejoin --client_port --join_timeout_s --heartbeat_ms --log_level --otlp --log_format
+    --cpus --secret_file --RDMA/provider --RDMA/domain --SUBGROUP/FUNCTION_TIER/num_shards
+    --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes --SUBGROUP/CATEGORIZER_TIER/num_shards
+    --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes --SUBGROUP/CATEGORIZER_TIER/persist
+    --PERS/file_path --CLIENTS/model_store --CLIENTS/management --CLIENTS/compat --CLIENTS/connections_max
+    --CLIENTS/requests_max --CLIENTS/requests_mb --CLIENTS/request_max_mb --CLIENTS/response_timeout_s
+    --CLIENTS/drain_s --CLIENTS/listen --CLIENTS/load_models --CLIENTS/mms_config --CLIENTS/tls_cert
+    --CLIENTS/tls_key --CLIENTS/tls_client_ca --CLIENTS/tokens --CLIENTS/log_requests --CATEGORIZER/backend
+    --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max --CATEGORIZER/profiles"
 
 _nexus() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="" files=no
     COMPREPLY=()
     case $before in
-    --recipe | --ca | --cert | --key | --token | --out | --output | --input | --secret_file | --CLIENTS/model_store | --CATEGORIZER/profiles)
+    --recipe | --ca | --cert | --key | --token | --out | --output | --input | --secret_file | --CLIENTS/mms_config | \
+        --CLIENTS/tls_cert | --CLIENTS/tls_key | --CLIENTS/tls_client_ca | --CLIENTS/tokens)
         mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-    --timeout | --interval | --batch | --batch-max | --threads | --repeats) return ;;
+    --PERS/file_path | --CLIENTS/model_store | --CATEGORIZER/profiles)
+        mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --timeout | --interval | --batch | --batch-max | --threads | --repeats | --leader_ip | --leader_gms_port | \
+        --local_id | --local_ip | --gms_port | --first_view_nodes | --members_max | --contacts | --clock_skew_s | \
+        --client_port | --join_timeout_s | --heartbeat_ms | --otlp | --cpus | --RDMA/domain | \
+        --SUBGROUP/FUNCTION_TIER/num_shards | --SUBGROUP/FUNCTION_TIER/min_nodes | \
+        --SUBGROUP/FUNCTION_TIER/max_nodes | --SUBGROUP/CATEGORIZER_TIER/num_shards | \
+        --SUBGROUP/CATEGORIZER_TIER/min_nodes | --SUBGROUP/CATEGORIZER_TIER/max_nodes | --CLIENTS/connections_max | \
+        --CLIENTS/requests_max | --CLIENTS/requests_mb | --CLIENTS/request_max_mb | --CLIENTS/response_timeout_s | \
+        --CLIENTS/drain_s | --CLIENTS/listen | --CLIENTS/load_models | --CATEGORIZER/threads | \
+        --CATEGORIZER/memory_mb | --CATEGORIZER/batch_max)
+        return ;;
     --tier) words="function categorizer" ;;
     --log_format) words="plain json" ;;
-    --CLIENTS/log_requests) words="yes no" ;;
+    --CLIENTS/log_requests | --rejoin) words="yes no" ;;
+    --SUBGROUP/CATEGORIZER_TIER/persist) words="true false" ;;
     --log_level) words="error warn info debug trace" ;;
     --RDMA/provider) words="tcp verbs" ;;
-    --backend | --CATEGORIZER/backend) words="auto cpu_dnnl cpu_ref" ;;
+    --backend) words="auto cpu_dnnl cpu_ref" ;;
+    --CATEGORIZER/backend) words="auto gpu_cudnn cpu_dnnl cpu_ref" ;;
     --CLIENTS/management) words="loopback anywhere" ;;
     --CLIENTS/compat) words="both 0.4 1.x" ;;
     *)

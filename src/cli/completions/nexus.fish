@@ -10,15 +10,30 @@ complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "model" -
 complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--help" -d "the usage"
 complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--version" -d "the version"
 
-set -l keys leader_ip leader_gms_port local_id local_ip gms_port tier first_view_nodes client_port join_timeout_s \
-    heartbeat_ms log_level cpus otlp log_format CLIENTS/log_requests CLIENTS/mms_config CLIENTS/load_models CLIENTS/listen CLIENTS/response_timeout_s secret_file RDMA/provider RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
+set -l files secret_file PERS/file_path CLIENTS/model_store CLIENTS/mms_config CLIENTS/tls_cert CLIENTS/tls_key \
+    CLIENTS/tls_client_ca CLIENTS/tokens CATEGORIZER/profiles
+set -l values leader_ip leader_gms_port local_id local_ip gms_port first_view_nodes members_max contacts \
+    clock_skew_s client_port join_timeout_s heartbeat_ms otlp cpus RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
     SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
-    SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/model_store CLIENTS/management \
-    CLIENTS/compat CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CATEGORIZER/backend \
-    CATEGORIZER/threads CATEGORIZER/memory_mb CATEGORIZER/batch_max CATEGORIZER/profiles CLIENTS/drain_s CLIENTS/tls_cert CLIENTS/tls_client_ca CLIENTS/tls_key CLIENTS/tokens PERS/file_path SUBGROUP/CATEGORIZER_TIER/persist clock_skew_s contacts members_max rejoin
-for key in $keys
+    SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/connections_max \
+    CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CLIENTS/response_timeout_s CLIENTS/drain_s \
+    CLIENTS/listen CLIENTS/load_models CATEGORIZER/threads CATEGORIZER/memory_mb CATEGORIZER/batch_max
+for key in $files
     complete -c nexus -n "__fish_seen_subcommand_from server" -r -l $key
 end
+for key in $values
+    complete -c nexus -n "__fish_seen_subcommand_from server" -x -l $key
+end
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l tier -a "function categorizer"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l rejoin -a "yes no"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l log_level -a "error warn info debug trace"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l log_format -a "plain json"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l RDMA/provider -a "tcp verbs"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l SUBGROUP/CATEGORIZER_TIER/persist -a "true false"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/management -a "loopback anywhere"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/compat -a "both 0.4 1.x"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/log_requests -a "yes no"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/backend -a "auto gpu_cudnn cpu_dnnl cpu_ref"
 
 set -l verbs installmodel inference removemodel models
 complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from $verbs" -a "$verbs"

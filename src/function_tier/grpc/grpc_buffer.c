@@ -3,10 +3,11 @@
 #include "common/arena.h"
 #include "common/nx_assert.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST_BYTES = 256 };
+enum { SMALLEST_BYTES = 256, SPARE_WASTE_MAX = 4 };
 
 void nx_grpc_buffer_init(struct nx_grpc_buffer *buffer, struct nx_grpc_budget *budget)
 {
@@ -34,9 +35,49 @@ static void discharge(struct nx_grpc_budget *budget, size_t bytes)
     }
 }
 
+static struct nx_grpc_budget *top_of(struct nx_grpc_budget *budget)
+{
+    while (budget->parent)
+        budget = budget->parent;
+    return budget;
+}
+
+static void keep_or_free(struct nx_grpc_budget *top, uint8_t *bytes, size_t cap)
+{
+    bool keeps = cap >= NX_GRPC_SPARE_BYTES_MIN && cap <= NX_GRPC_SPARE_BYTES_MAX;
+    if (!keeps || cap <= top->spare_bytes) {
+        free(bytes);
+        return;
+    }
+    free(top->spare);
+    top->spare = bytes;
+    top->spare_bytes = cap;
+}
+
+/* The spare block if it is large enough and no waste; *cap becomes its size. */
+static uint8_t *take_spare(struct nx_grpc_budget *budget, size_t *cap)
+{
+    struct nx_grpc_budget *top = top_of(budget);
+    if (top->spare_bytes < *cap || top->spare_bytes / SPARE_WASTE_MAX > *cap ||
+        charge(budget, top->spare_bytes) != NX_OK)
+        return NULL;
+    uint8_t *bytes = top->spare;
+    *cap = top->spare_bytes;
+    top->spare = NULL;
+    top->spare_bytes = 0;
+    return bytes;
+}
+
+void nx_grpc_budget_fini(struct nx_grpc_budget *budget)
+{
+    nx_assert(budget->used == 0 && !budget->parent);
+    free(budget->spare);
+    *budget = (struct nx_grpc_budget){.limit = budget->limit};
+}
+
 void nx_grpc_buffer_free(struct nx_grpc_buffer *buffer)
 {
-    free(buffer->bytes);
+    keep_or_free(top_of(buffer->budget), buffer->bytes, buffer->cap);
     discharge(buffer->budget, buffer->cap);
     nx_grpc_buffer_init(buffer, buffer->budget);
 }
@@ -52,8 +93,11 @@ static void move_to_front(struct nx_grpc_buffer *buffer)
 static enum nx_status grow(struct nx_grpc_buffer *buffer, size_t cap)
 {
     size_t len = nx_grpc_buffer_len(buffer);
-    NX_TRY(charge(buffer->budget, cap));
-    uint8_t *bytes = nx_malloc(cap);
+    uint8_t *bytes = take_spare(buffer->budget, &cap);
+    if (!bytes) {
+        NX_TRY(charge(buffer->budget, cap));
+        bytes = nx_malloc(cap);
+    }
     if (!bytes) {
         discharge(buffer->budget, cap);
         return NX_NO_MEMORY;

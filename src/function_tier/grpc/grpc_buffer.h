@@ -1,10 +1,13 @@
 /* grpc_buffer.h — bytes that wait, counted against budgets.
  *
- *   budget.used == sum of the capacities of the buffers that draw on it, and on the budgets below
- * it budget.used <= budget.limit
+ *   budget.used == sum of the capacities of the buffers that draw on it, and on the budgets below it
+ *   budget.used <= budget.limit
  *
  *      0        start            end          cap
  *      ├─ popped ─┼──── span ─────┼── room ────┤
+ *
+ * The budget at the top keeps one large block that was given back, uncounted, for the next message of about that size: to get it
+ * from the system for each, page by page, costs an upload half of its time.
  *
  * Owner   the buffer owns its bytes until nx_grpc_buffer_free. Thread  the server's.
  * Failure NX_TOO_LARGE when a budget refuses, NX_NO_MEMORY when the C library does; the buffer is
@@ -17,9 +20,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { NX_GRPC_SPARE_BYTES_MIN = 128 << 10, NX_GRPC_SPARE_BYTES_MAX = 4 << 20 };
+
 struct nx_grpc_budget {
     uint64_t used, limit;          /* bytes */
     struct nx_grpc_budget *parent; /* charged as well; NULL at the top */
+    uint8_t *spare;                /* at the top: NULL, or … */
+    size_t spare_bytes;            /* … NX_GRPC_SPARE_BYTES_MIN to _MAX */
 };
 
 struct nx_grpc_buffer {
@@ -27,6 +34,9 @@ struct nx_grpc_buffer {
     uint8_t *bytes;
     size_t start, end, cap;
 };
+
+/* Of one at the top on which no buffer draws any more. */
+void nx_grpc_budget_fini(struct nx_grpc_budget *budget);
 
 void nx_grpc_buffer_init(struct nx_grpc_buffer *buffer, struct nx_grpc_budget *budget);
 void nx_grpc_buffer_free(struct nx_grpc_buffer *buffer); /* empty and usable again */

@@ -20,13 +20,17 @@ enum {
 static void drop(struct nx_grpc_conn *conn)
 {
     if (!conn->dead)
-        conn->core->dead_connections++;
+        SLIST_INSERT_HEAD(&conn->core->dead, conn, in_dead);
     conn->dead = true;
 }
 
+/* One that only may grow too old is left asleep until then: there may be many. */
 static nx_ns next_look(const struct nx_grpc_conn *conn, nx_ns now)
 {
     const struct nx_grpc_limits *limits = &conn->core->limits;
+    bool hurried = conn->draining || conn->goaway_sent || conn->events & EPOLLOUT;
+    if (!hurried && nx_grpc_conn_greeted(conn) && nx_grpc_conn_idle(conn))
+        return conn->active + limits->idle_timeout_ns;
     nx_ns wait = limits->stall_timeout_ns < limits->idle_timeout_ns ? limits->stall_timeout_ns
                                                                     : limits->idle_timeout_ns;
     return now + (conn->draining && wait > DRAIN_NOTICE ? DRAIN_NOTICE : wait);
@@ -124,8 +128,6 @@ no_conn:
 
 void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why)
 {
-    if (conn->dead)
-        conn->core->dead_connections--;
     nx_timer_disarm(&conn->core->timers, &conn->timer);
     if (conn->h2)
         nx_h2_close(conn->h2, why);
@@ -165,15 +167,27 @@ static size_t send_pulled(struct nx_grpc_conn *conn, nx_ns now)
     return len;
 }
 
-static void watch_what_matters(struct nx_grpc_conn *conn, bool more)
+/* A peer that reads nothing is given the stall timeout from here on. */
+static void watch_stall(struct nx_grpc_conn *conn, nx_ns now)
 {
+    conn->progress = now;
+    nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));
+}
+
+static void watch_what_matters(struct nx_grpc_conn *conn, bool more, nx_ns now)
+{
+    bool was_blocked = conn->events & EPOLLOUT;
     bool blocked = nx_grpc_buffer_len(&conn->pending) > 0;
     uint32_t events = blocked || more || conn->stream.recv_blocked ? EPOLLOUT : 0;
     bool listens = !blocked || !conn->h2 || nx_h2_backlog(conn->h2) < BACKLOG_FRAMES;
     if (listens && !conn->stream.recv_blocked)
         events |= EPOLLIN;
-    if (events != conn->events && !watch(conn, EPOLL_CTL_MOD, events))
+    if (events == conn->events)
+        return;
+    if (!watch(conn, EPOLL_CTL_MOD, events))
         drop(conn);
+    else if (!was_blocked && events & EPOLLOUT)
+        watch_stall(conn, now);
 }
 
 void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
@@ -181,7 +195,7 @@ void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
     if (conn->dead)
         return;
     if (!conn->h2) {
-        watch_what_matters(conn, false);
+        watch_what_matters(conn, false, now);
         return;
     }
     if (!nx_grpc_conn_idle(conn))
@@ -197,7 +211,7 @@ void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
     if (nx_grpc_buffer_len(&conn->pending) == 0 && nx_h2_over(conn->h2))
         drop(conn);
     if (!conn->dead)
-        watch_what_matters(conn, sent >= FLUSH_BYTES);
+        watch_what_matters(conn, sent >= FLUSH_BYTES, now);
 }
 
 static void hand_over(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len, nx_ns now)

@@ -38,8 +38,10 @@ struct nx_grpc_conn {
     nx_ns progress; /* when the peer last took bytes, while it is owed some */
     bool dead;      /* to be freed at the end of the turn */
     bool draining, goaway_sent;
+    bool known;            /* the server's: greeted, and so no stranger any more */
     struct nx_timer timer; /* idle, stalled, drain; looked at lazily */
     TAILQ_ENTRY(nx_grpc_conn) in_order;
+    SLIST_ENTRY(nx_grpc_conn) in_dead;
 };
 
 /* Takes over the stream (also on failure: it is closed) and watches it. NULL: no memory. */

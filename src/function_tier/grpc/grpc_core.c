@@ -7,7 +7,7 @@
 struct nx_grpc_limits nx_grpc_limits_default(void)
 {
     return (struct nx_grpc_limits){
-        .connections_max = 512,
+        .connections_max = 1024,
         .calls_max = 4096,
         .streams_per_connection = 256,
         .header_bytes_max = 16 << 10,
@@ -38,6 +38,7 @@ enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc
         .memory = {.limit = limits->server_buffer_bytes},
     };
     TAILQ_INIT(&core->woken);
+    SLIST_INIT(&core->dead);
     /* One timer for each call, each connection and the listener. */
     return nx_timers_init(&core->timers, limits->calls_max + limits->connections_max + 1);
 }
@@ -45,6 +46,7 @@ enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc
 void nx_grpc_core_fini(struct nx_grpc_core *core)
 {
     nx_assert(core->calls == 0 && core->memory.used == 0 && core->timers.count == 0);
+    nx_grpc_budget_fini(&core->memory);
     nx_timers_fini(&core->timers);
 }
 

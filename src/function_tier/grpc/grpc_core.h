@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 struct nx_h2;
+struct nx_grpc_conn;
 
 struct nx_grpc_core {
     struct nx_grpc_limits limits;
@@ -22,12 +23,12 @@ struct nx_grpc_core {
     const struct nx_grpc_method *methods;
     size_t method_count;
     struct nx_timers timers;
-    struct nx_grpc_budget memory; /* limit: server_buffer_bytes */
-    TAILQ_HEAD(, nx_h2) woken;    /* sessions whose calls changed outside their own receive */
-    uint32_t calls;               /* objects, those still flushing included; <= calls_max */
-    uint32_t upcalls;             /* depth; the server must not be closed while > 0 */
-    nx_ns now;                    /* of the current or last turn */
-    uint32_t dead_connections;    /* marked, and freed at the end of the turn */
+    struct nx_grpc_budget memory;    /* limit: server_buffer_bytes */
+    TAILQ_HEAD(, nx_h2) woken;       /* sessions whose calls changed outside their own receive */
+    uint32_t calls;                  /* objects, those still flushing included; <= calls_max */
+    uint32_t upcalls;                /* depth; the server must not be closed while > 0 */
+    nx_ns now;                       /* of the current or last turn */
+    SLIST_HEAD(, nx_grpc_conn) dead; /* marked, and freed at the end of the turn */
     struct nx_grpc_stats stats;
 };
 

@@ -30,7 +30,8 @@ TAILQ_HEAD(nx_grpc_conns, nx_grpc_conn);
 struct nx_grpc {
     struct nx_grpc_core core;
     struct nx_grpc_scratch scratch;
-    struct nx_grpc_conns conns; /* by activity, the longest idle first */
+    struct nx_grpc_conns strangers; /* who have not greeted yet, in the order of coming */
+    struct nx_grpc_conns conns;     /* the others, by activity, the longest idle first */
     int epoll_fd, spare_fd;
     int listen_fds[1 + NX_GRPC_ALSO_MAX];
     uint32_t listen_count;
@@ -152,6 +153,7 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
         return nx_err_set(err, NX_NO_MEMORY, "gRPC server: out of memory");
     server->epoll_fd = server->spare_fd = -1;
     server->listener_timer.fire = wake_listeners;
+    TAILQ_INIT(&server->strangers);
     TAILQ_INIT(&server->conns);
     enum nx_status status =
         nx_grpc_core_init(&server->core, &config->limits, methods, method_count);
@@ -177,7 +179,7 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
 
 static void remove_conn(struct nx_grpc *server, struct nx_grpc_conn *conn, enum nx_call_gone why)
 {
-    TAILQ_REMOVE(&server->conns, conn, in_order);
+    TAILQ_REMOVE(conn->known ? &server->conns : &server->strangers, conn, in_order);
     server->core.stats.connections--;
     nx_grpc_conn_close(conn, why);
 }
@@ -186,7 +188,7 @@ void nx_grpc_close(struct nx_grpc *server)
 {
     nx_assert(server->core.upcalls == 0);
     struct nx_grpc_conn *conn;
-    while ((conn = TAILQ_FIRST(&server->conns)))
+    while ((conn = TAILQ_FIRST(&server->conns)) || (conn = TAILQ_FIRST(&server->strangers)))
         remove_conn(server, conn, NX_CALL_GONE_CLOSE);
     nx_timer_disarm(&server->core.timers, &server->listener_timer);
     close_descriptors(server);
@@ -194,29 +196,61 @@ void nx_grpc_close(struct nx_grpc *server)
     free(server);
 }
 
-/* Half-open strangers of that age go first, then whoever has been without a call for longest. Who had one just
- * now stays: a newcomer's need does not weigh more than a busy client's next request. */
-static bool evict_one(struct nx_grpc *server, nx_ns now, nx_ns stranger_age)
+static void evict(struct nx_grpc *server, struct nx_grpc_conn *conn)
 {
-    struct nx_grpc_conn *conn, *chosen = NULL;
-    TAILQ_FOREACH(conn, &server->conns, in_order)
-    {
-        if (conn->dead || !nx_grpc_conn_idle(conn))
-            continue;
-        bool greeted = nx_grpc_conn_greeted(conn);
-        if (!greeted && now >= conn->active + stranger_age) {
-            chosen = conn;
-            break;
-        }
-        if (greeted && !chosen && now >= conn->active + EVICT_AFTER)
-            chosen = conn;
-    }
-    if (!chosen)
-        return false;
-    nx_debug("%s: evicted to make room", chosen->peer);
+    nx_debug("%s: evicted to make room", conn->peer);
     server->core.stats.connections_evicted++;
-    remove_conn(server, chosen, NX_CALL_GONE_CONNECTION);
+    remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
+}
+
+/* Who has come first, if it is of that age. The dead are freed in this turn anyway. */
+static bool evict_stranger(struct nx_grpc *server, nx_ns now, nx_ns age)
+{
+    struct nx_grpc_conn *conn = TAILQ_FIRST(&server->strangers);
+    while (conn && conn->dead)
+        conn = TAILQ_NEXT(conn, in_order);
+    if (!conn || now < conn->active + age)
+        return false;
+    evict(server, conn);
     return true;
+}
+
+/* Whoever has been without a call for longest. Who had one just now stays: a newcomer's need does not weigh more than
+ * a busy client's next request. */
+static bool evict_idle(struct nx_grpc *server, nx_ns now)
+{
+    struct nx_grpc_conn *conn = TAILQ_FIRST(&server->conns);
+    while (conn && (conn->dead || !nx_grpc_conn_idle(conn)))
+        conn = TAILQ_NEXT(conn, in_order);
+    if (!conn || now < conn->active + EVICT_AFTER)
+        return false;
+    evict(server, conn);
+    return true;
+}
+
+static uint32_t neighbours_count(const struct nx_grpc *server)
+{
+    const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
+    return neighbour->take ? neighbour->count(neighbour->ctx) : 0;
+}
+
+static bool neighbour_makes_room(struct nx_grpc *server)
+{
+    const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
+    return neighbour->take && neighbour->make_room(neighbour->ctx);
+}
+
+/* Half-open strangers go first, then an idle connection of the wire that has more of them, so that neither wire's clients
+ * can push out the other's. Young strangers are the last: with a neighbour one may be a client whose first bytes are on
+ * their way. */
+static bool make_room(struct nx_grpc *server, nx_ns now)
+{
+    if (evict_stranger(server, now, server->core.neighbour.take ? EVICT_AFTER : 0))
+        return true;
+    if (neighbours_count(server) > server->core.stats.connections && neighbour_makes_room(server))
+        return true;
+    return evict_idle(server, now) || neighbour_makes_room(server) ||
+           evict_stranger(server, now, 0);
 }
 
 static void name_peer(const struct sockaddr_storage *at, socklen_t len, char *peer, size_t cap)
@@ -248,8 +282,8 @@ static void set_socket_bounds(struct nx_grpc *server, int fd)
 
 static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
 {
-    if (server->core.stats.connections >= server->core.limits.connections_max &&
-        !evict_one(server, now, 0)) {
+    uint32_t count = server->core.stats.connections + neighbours_count(server);
+    if (count >= server->core.limits.connections_max && !make_room(server, now)) {
         refuse_fd(server, fd);
         return;
     }
@@ -265,7 +299,7 @@ static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
         server->core.stats.connections_refused++;
         return;
     }
-    TAILQ_INSERT_TAIL(&server->conns, conn, in_order);
+    TAILQ_INSERT_TAIL(&server->strangers, conn, in_order);
     server->core.stats.connections++;
     server->core.stats.connections_accepted++;
     nx_grpc_conn_flush(conn, now); /* our SETTINGS need not wait for the client's */
@@ -284,12 +318,7 @@ static bool make_a_descriptor(struct nx_grpc *server, int listen_fd, nx_ns now)
 {
     if (!somebody_waits(listen_fd))
         return false;
-    /* A stranger may be a client whose first bytes are on their way; an idle neighbour has had its answer. */
-    const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
-    if (neighbour->take &&
-        (evict_one(server, now, EVICT_AFTER) || neighbour->make_room(neighbour->ctx)))
-        return true;
-    if (evict_one(server, now, 0))
+    if (make_room(server, now))
         return true;
     if (server->spare_fd >= 0) {
         close(server->spare_fd);
@@ -326,25 +355,27 @@ static void accept_some(struct nx_grpc *server, int listen_fd, nx_ns now)
 /* The order of connections is by activity, so that eviction looks at the front. */
 static void note_activity(struct nx_grpc *server, struct nx_grpc_conn *conn, nx_ns now)
 {
-    if (conn->active != now || TAILQ_NEXT(conn, in_order) == NULL)
+    if (!conn->known && !nx_grpc_conn_greeted(conn))
         return;
-    TAILQ_REMOVE(&server->conns, conn, in_order);
+    if (conn->known && (conn->active != now || TAILQ_NEXT(conn, in_order) == NULL))
+        return;
+    TAILQ_REMOVE(conn->known ? &server->conns : &server->strangers, conn, in_order);
     TAILQ_INSERT_TAIL(&server->conns, conn, in_order);
+    conn->known = true;
 }
 
 static void sweep(struct nx_grpc *server)
 {
-    struct nx_grpc_conn *conn = TAILQ_FIRST(&server->conns);
-    while (conn && server->core.dead_connections > 0) {
-        struct nx_grpc_conn *next = TAILQ_NEXT(conn, in_order);
-        if (conn->dead)
-            remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
-        conn = next;
+    struct nx_grpc_conn *conn;
+    while ((conn = SLIST_FIRST(&server->core.dead))) {
+        SLIST_REMOVE_HEAD(&server->core.dead, in_dead);
+        remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
     }
 }
 
 /* The phases of a turn: 1 events of connections, 2 new connections (last of the events, because an
- * eviction frees one that may have an event here), 3 timers, 4 what services woke, 5 the dead. */
+ * eviction frees one that may have an event here, and after the dead, who hold places that others
+ * want), 3 timers, 4 what services woke, 5 the dead. */
 bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -360,6 +391,7 @@ bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
             listener = true;
         }
     }
+    sweep(server);
     for (uint32_t i = 0; listener && i < server->listen_count; i++)
         accept_some(server, server->listen_fds[i], now);
     bool more = nx_timers_run(&server->core.timers, now, TIMERS_PER_TURN);
@@ -387,12 +419,14 @@ void nx_grpc_drain(struct nx_grpc *server, nx_ns now)
     struct nx_grpc_conn *conn;
     TAILQ_FOREACH(conn, &server->conns, in_order)
     nx_grpc_conn_drain(conn, now);
+    TAILQ_FOREACH(conn, &server->strangers, in_order)
+    nx_grpc_conn_drain(conn, now);
     sweep(server);
 }
 
 bool nx_grpc_drained(const struct nx_grpc *server)
 {
-    return server->draining && TAILQ_EMPTY(&server->conns);
+    return server->draining && server->core.stats.connections == 0;
 }
 
 int nx_grpc_fd(const struct nx_grpc *server)

@@ -88,7 +88,7 @@ struct nx_grpc_method {
 };
 
 struct nx_grpc_limits {
-    uint32_t connections_max; /* half-open and idle ones make room for new ones */
+    uint32_t connections_max; /* the neighbour's too; half-open and idle ones make room */
     uint32_t calls_max;       /* of all connections; one may hold as many as are free for all */
     uint32_t streams_per_connection;  /* SETTINGS_MAX_CONCURRENT_STREAMS */
     uint32_t header_bytes_max;        /* decoded, as SETTINGS_MAX_HEADER_LIST_SIZE counts */
@@ -107,12 +107,14 @@ struct nx_grpc_limits {
 struct nx_grpc_limits nx_grpc_limits_default(void);
 
 /* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the stream from then on, also when it fails;
- * `make_room` closes an idle connection of its own when descriptors run out. Both are called from within poll. */
+ * `make_room` closes an idle connection of its own when there is no room for a new one; `count` says how many it has. All are
+ * called from within poll. */
 struct nx_grpc_neighbour {
     void *ctx;
     void (*take)(void *ctx, struct nx_stream stream, const char *peer, const void *first,
                  size_t len, nx_ns now);
     bool (*make_room)(void *ctx);
+    uint32_t (*count)(void *ctx);
 };
 
 /* Asked before a call reaches its service: metadata and path are known. It may name the caller, and may finish the call,

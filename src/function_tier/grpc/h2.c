@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/nx_assert.h"
 #include "function_tier/grpc/grpc_call.h"
+#include "function_tier/grpc/h2_memory.h"
 
 #include <nghttp2/nghttp2.h>
 #include <stdlib.h>
@@ -458,7 +459,9 @@ static bool session_open(struct nx_h2 *h2)
 {
     nghttp2_session_callbacks *cb = callbacks_new();
     nghttp2_option *option = options_new(&h2->core->limits);
-    bool ok = cb && option && nghttp2_session_server_new2(&h2->session, cb, h2, option) == 0;
+    nghttp2_mem memory = {NULL, nx_h2_malloc, nx_h2_free, nx_h2_calloc, nx_h2_realloc};
+    bool ok =
+        cb && option && nghttp2_session_server_new3(&h2->session, cb, h2, option, &memory) == 0;
     if (cb)
         nghttp2_session_callbacks_del(cb);
     if (option)

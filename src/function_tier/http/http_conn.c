@@ -19,7 +19,7 @@ static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 void nx_http_conn_drop(struct nx_http_conn *conn)
 {
     if (!conn->dead)
-        conn->http->dead_count++;
+        SLIST_INSERT_HEAD(&conn->http->dead, conn, in_dead);
     conn->dead = true;
 }
 
@@ -394,8 +394,6 @@ void nx_http_conn_close(struct nx_http_conn *conn)
         http->service.on_cancel(http->service.ctx, conn->x);
     if (conn->x)
         nx_http_exchange_free(conn->x);
-    if (conn->dead)
-        http->dead_count--;
     unwake(conn);
     nx_timer_disarm(&http->timers, &conn->timer);
     nx_grpc_buffer_free(&conn->in);

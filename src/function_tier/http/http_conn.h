@@ -59,6 +59,7 @@ struct nx_http_conn {
     struct nx_timer timer;
     TAILQ_ENTRY(nx_http_conn) in_order;
     TAILQ_ENTRY(nx_http_conn) in_woken;
+    SLIST_ENTRY(nx_http_conn) in_dead;
 };
 
 TAILQ_HEAD(nx_http_conns, nx_http_conn);
@@ -73,7 +74,7 @@ struct nx_http {
     struct nx_prng prng;        /* of request ids */
     int epoll_fd;
     bool announced, draining; /* each reply is a connection's last; idle ones close as well */
-    uint32_t dead_count;
+    SLIST_HEAD(, nx_http_conn) dead; /* freed at the end of the turn */
     nx_ns now;
     char date[64]; /* of the second date_s */
     int64_t date_s;

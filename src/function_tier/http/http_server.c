@@ -41,6 +41,7 @@ enum nx_status nx_http_open(const struct nx_http_limits *limits,
     http->date_s = -1;
     TAILQ_INIT(&http->conns);
     TAILQ_INIT(&http->woken);
+    SLIST_INIT(&http->dead);
     nx_prng_init(&http->prng, seed);
     http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (http->epoll_fd < 0 || nx_timers_init(&http->timers, limits->connections_max) != NX_OK) {
@@ -67,6 +68,7 @@ void nx_http_close(struct nx_http *http)
     while ((conn = TAILQ_FIRST(&http->conns)))
         remove_conn(http, conn);
     nx_assert(http->memory.used == 0 && http->timers.count == 0 && http->stats.exchanges == 0);
+    nx_grpc_budget_fini(&http->memory);
     nx_timers_fini(&http->timers);
     close(http->epoll_fd);
     free(http);
@@ -143,12 +145,10 @@ static void close_idle(struct nx_http *http)
 
 static void sweep(struct nx_http *http)
 {
-    struct nx_http_conn *conn = TAILQ_FIRST(&http->conns);
-    while (conn && http->dead_count > 0) {
-        struct nx_http_conn *next = TAILQ_NEXT(conn, in_order);
-        if (conn->dead)
-            remove_conn(http, conn);
-        conn = next;
+    struct nx_http_conn *conn;
+    while ((conn = SLIST_FIRST(&http->dead))) {
+        SLIST_REMOVE_HEAD(&http->dead, in_dead);
+        remove_conn(http, conn);
     }
 }
 
@@ -172,7 +172,7 @@ bool nx_http_poll(struct nx_http *http, nx_ns now)
 
 nx_ns nx_http_next_timer(const struct nx_http *http)
 {
-    if (http->dead_count > 0)
+    if (!SLIST_EMPTY(&http->dead))
         return 0;
     return TAILQ_EMPTY(&http->woken) ? nx_timers_next(&http->timers) : 0;
 }

@@ -24,10 +24,14 @@ static void settle_durable(struct nx_core *core)
 {
     if (!is_kept(core))
         return;
+    bool alone = (core->config.mutants & NX_MUTANT_DURABLE_ALONE) != 0;
+    bool uncertain = (core->config.mutants & NX_MUTANT_DURABLE_UNCERTAIN) != 0;
     uint64_t least = UINT64_MAX;
     for (nx_rankset left = nx_view_ranks(&core->view); left; left &= left - 1) {
         nx_rank r = (nx_rank)__builtin_ctzll(left);
         uint64_t word = core->durable_words[r];
+        if ((alone && r != core->self) || (uncertain && word < CERTAIN))
+            continue;
         if (word < CERTAIN)
             return;
         if (core->mc.set & NX_RANK_BIT(r))

@@ -73,6 +73,14 @@ enum { NX_DUR_MUTANT_MINORITY = 1u << 0 /* any node starts the group */ };
 void nx_dur_restart_decide(const struct nx_dur_offer *offers, uint32_t count, uint32_t persistent,
                            unsigned mutants, struct nx_dur_restart *restart);
 
+/* Which subgroups keep logs, as decide takes it. */
+uint32_t nx_dur_persistent(const struct nx_group_spec *spec);
+
+/* The view that the group begins with: `view` has its members, in the order of the offers, of which it fills in the rest. A
+ * group that keeps nothing on disks begins with view 1; `drawn`, a random number, becomes the incarnation of one that does. */
+void nx_dur_restart_view(const struct nx_dur_restart *restart, const struct nx_group_spec *spec,
+                         uint32_t drawn, struct nx_view *view);
+
 enum { NX_DUR_OFFER_BYTES_MAX = 48 + NX_DUR_NOTE_BYTES_MAX };
 /* As it travels; the node and its subgroup are not in it. */
 size_t nx_dur_offer_encode(const struct nx_dur_offer *offer, uint8_t *dst, size_t cap);

@@ -29,7 +29,7 @@ enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
     char name[NX_SHARD_NAME_BYTES];
     snprintf(name, sizeof name, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name,
              d->shard);
-    struct nx_plog_config config = {.owner = d->owner};
+    struct nx_plog_config config = {.owner = d->owner, .mutants = d->config.log_mutants};
     struct nx_plog_image *image = nx_calloc(1, sizeof *image);
     if (!image)
         return nx_err_set(err, NX_NO_MEMORY, "no memory to recover the log %s", name);

@@ -41,6 +41,7 @@ struct nx_durable_config {
     enum nx_status (*open_disk)(void *ctx, const char *path, struct nx_disk **disk,
                                 struct nx_err *err);
     void *disk_ctx;
+    uint32_t log_mutants;    /* the simulator's and tests' alone: nx_plog_config.mutants */
     uint32_t compact_bodies; /* 0: NX_DURABLE_COMPACT_BODIES; tests have fewer */
 };
 

@@ -8,14 +8,6 @@
 /* Those who have come are enough, but not all that there were: somebody may be about to come. */
 #define GRACE_NS (2 * NX_SEC)
 
-static uint32_t persistent_set(const struct nx_bootstrap *b)
-{
-    uint32_t set = 0;
-    for (uint32_t g = 0; g < b->config.spec.subgroups_count; g++)
-        set |= b->config.spec.subgroups[g].persistent ? 1u << g : 0;
-    return set;
-}
-
 static struct nx_boot_guest *gathered_after(struct nx_bootstrap *b, int64_t floor)
 {
     struct nx_boot_guest *best = NULL;
@@ -67,7 +59,7 @@ bool nx_boot_restart_may_begin(struct nx_bootstrap *b, nx_ns now)
     nx_ns newest;
     uint32_t count = collect(b, &newest);
     b->restart_at = NX_NEVER;
-    nx_dur_restart_decide(b->offers, count, persistent_set(b), 0, &b->restart);
+    nx_dur_restart_decide(b->offers, count, nx_dur_persistent(&b->config.spec), 0, &b->restart);
     if (b->restart.verdict == NX_DUR_NEW)
         return count >= b->config.first_view_nodes;
     say_why(b);
@@ -79,43 +71,14 @@ bool nx_boot_restart_may_begin(struct nx_bootstrap *b, nx_ns now)
     return false;
 }
 
-/* Who had a shard goes on there: for the assignment, as if there had been a view before. */
-static void place_members(struct nx_bootstrap *b)
-{
-    struct nx_view *view = &b->view.view;
-    struct nx_view before;
-    for (nx_rank r = 0; r < view->members_count; r++) {
-        const struct nx_dur_place *place = &b->restart.places[r];
-        view->members[r].since = view->vid;
-        view->members[r].shard = place->shard == NX_DUR_NO_SHARD ? NX_SHARD_NONE : place->shard;
-        if (place->shard != NX_DUR_NO_SHARD && !place->has_state)
-            view->stateless |= NX_RANK_BIT(r);
-    }
-    before = *view;
-    for (nx_rank r = 0; r < view->members_count; r++)
-        if (view->members[r].shard == NX_SHARD_NONE)
-            before.vacant |= NX_RANK_BIT(r);
-    (void)nx_view_assign(&before, &b->config.spec, view);
-}
-
 void nx_boot_restart_fill(struct nx_bootstrap *b)
 {
     struct nx_view *view = &b->view.view;
-    view->vid = 1;
-    if (persistent_set(b) != 0) {
-        uint64_t drawn = 0;
+    uint64_t drawn = 0;
+    if (nx_dur_persistent(&b->config.spec) != 0)
         (void)nx_bootstrap_token(&drawn); /* it worked a moment ago */
-        view->incarnation = (uint32_t)drawn | 1;
-        view->begun = 1;
-    }
-    if (b->restart.verdict != NX_DUR_START) {
-        (void)nx_view_assign(NULL, &b->config.spec, view); /* nothing is lost with a first view */
-        return;
-    }
-    view->vid = view->begun = b->restart.vid;
-    memcpy(view->group_id, b->restart.group_id, sizeof view->group_id);
-    memcpy(view->base, b->restart.base, sizeof view->base);
-    place_members(b);
-    nx_info("the group begins again with view %llu of %u nodes", (unsigned long long)view->vid,
-            view->members_count);
+    nx_dur_restart_view(&b->restart, &b->config.spec, (uint32_t)drawn, view);
+    if (b->restart.verdict == NX_DUR_START)
+        nx_info("the group begins again with view %llu of %u nodes", (unsigned long long)view->vid,
+                view->members_count);
 }

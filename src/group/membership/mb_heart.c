@@ -69,7 +69,7 @@ static void find_links(struct nx_heart *heart, nx_rankset reachable, nx_ns now)
     heart->links[heart->self] = own;
 }
 
-/* Those whose second beat is overdue. */
+/* Those who were silent for half the timeout: two beats are overdue. */
 static nx_rankset doubtful(const struct nx_heart *heart, nx_rankset reachable, nx_ns now)
 {
     nx_rankset set = 0;
@@ -114,27 +114,39 @@ static bool is_judge(const struct nx_heart *heart)
            (heart->clique & (NX_RANK_BIT(heart->self) - 1)) == 0;
 }
 
-/* Whether the member was heard after the finding was made. We were. */
-static bool is_heard_since(const struct nx_heart *heart, nx_rank rank)
+/* When the member was last heard, in listening time, counted from the finding. We hear ourselves. */
+static nx_ns heard_after(const struct nx_heart *heart, nx_rank rank)
 {
-    return rank == heart->self || heart->silent_at[rank] - heart->timeout > heart->doomed_at;
+    return rank == heart->self ? NX_NEVER
+                               : heart->silent_at[rank] - heart->timeout - heart->doomed_at;
 }
 
-/* Of the two ends of a link that others call broken, both heard by us, the one that we would keep may be dying: its last
- * beat may have reached us and not the other end. So it has to be heard once more; if it is not, it falls silent here as well. */
+static bool says_unheard(const struct nx_heart *heart, nx_rank rank, nx_rank whom)
+{
+    return heart->links[rank].unheard >> whom & 1;
+}
+
+/* The end that we would keep may be dying: its last beat may have reached us and not the other end. So it has to be heard once
+ * more; if it is not, it falls silent here as well. And what the other end says may be old: the kept one was stopped, or
+ * we, and went on before the other could read it. So who is to go for its own words has to be heard again, too. */
+static bool is_confirmed_link(const struct nx_heart *heart, nx_rank kept, nx_rank going)
+{
+    if (!((heart->links[kept].broken >> going | heart->links[going].broken >> kept) & 1))
+        return true;
+    return heard_after(heart, kept) > 0 &&
+           (!says_unheard(heart, going, kept) ||
+            heard_after(heart, going) > heart->timeout / NX_DWELLS_PER_TIMEOUT);
+}
+
+/* Of the links that others call broken, whose ends we both hear. */
 static bool is_confirmed(const struct nx_heart *heart)
 {
     nx_rankset own = heart->links[heart->self].unheard;
-    for (nx_rankset left = heart->doomed & ~own; left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
-        for (nx_rankset kept = heart->clique; kept; kept &= kept - 1) {
-            nx_rank end = (nx_rank)__builtin_ctzll(kept);
-            bool broken =
-                ((heart->links[end].broken >> rank | heart->links[rank].broken >> end) & 1);
-            if (broken && !is_heard_since(heart, end))
+    for (nx_rankset left = heart->doomed & ~own; left; left &= left - 1)
+        for (nx_rankset kept = heart->clique; kept; kept &= kept - 1)
+            if (!is_confirmed_link(heart, (nx_rank)__builtin_ctzll(kept),
+                                   (nx_rank)__builtin_ctzll(left)))
                 return false;
-        }
-    }
     return true;
 }
 
