@@ -680,12 +680,11 @@ class Connections(HttpCase):
             self.addCleanup(channel.close)
             watches += [channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=harness.WAIT_S) for _ in range(205)]
             self.assertEqual(next(watches[-1]), b"\x08\x01")
-        for watch in watches:
-            if watch.done():
-                self.assertIn("too many clients watch", watch.details())
-                break
-        else:
-            self.fail("1025 watch")
+        next(watches[0])
+        with self.assertRaises(grpc.RpcError) as ended:
+            next(watches[0])
+        self.assertEqual(ended.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("too many clients watch", ended.exception.details())
 
     def test_heads_in_drops_make_room(self):
         host, port = self.group.address().split(":")
