@@ -678,9 +678,10 @@ class Connections(HttpCase):
         watches = []
         for channel in channels:  # 1025 in all
             self.addCleanup(channel.close)
-            watches += [channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=harness.WAIT_S) for _ in range(205)]
-            self.assertEqual(next(watches[-1]), b"\x08\x01")
-        next(watches[0])
+            for _ in range(205):
+                watches.append(channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=2 * harness.WAIT_S))
+                if len(watches) == 1:
+                    self.assertEqual(next(watches[0]), b"\x08\x01")  # the oldest
         with self.assertRaises(grpc.RpcError) as ended:
             next(watches[0])
         self.assertEqual(ended.exception.code(), grpc.StatusCode.UNAVAILABLE)
