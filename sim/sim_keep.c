@@ -184,6 +184,7 @@ bool sim_keeper_open(struct sim_keeper *k)
     k->disk = (struct nx_group_disk){0};
     k->state = (struct sim_state){.hash = SIM_HASH_EMPTY};
     k->shard = 0;
+    k->body = 0; /* of a log that broke off */
     k->up = nx_group_disk_open(&k->disk, &config, &err) == NX_OK;
     if (!k->up || !read_log(k, &err)) {
         sim_keeper_give_up(k, true, err.status);

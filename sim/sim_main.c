@@ -1,9 +1,10 @@
 /* sim_main.c — nexus-sim: runs seeds, judges each, and prints one line that replays what failed.
  *
- *   nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] [--trace]
+ *   nexus-sim [--seed N | --seeds A..B] [--disks] [--mutant NAME] [--edit LIST] [--shrink] [--trace]
  *   nexus-sim --mutants [--within N]
  *   nexus-sim --list-mutants
  *
+ * --disks skips the seeds of groups that keep nothing on disks.
  * --edit takes parts of what a seed draws away (sim_edit.h); --shrink looks for such a list that shows the same failure.
  * Exit code 0: every promise held (with --mutants: every mutant was caught); 1: not; 2: usage. */
 #include "sim_seed.h"
@@ -58,7 +59,7 @@ enum { MUTANTS = sizeof mutants / sizeof *mutants };
 struct options {
     uint64_t first, last;
     const struct mutant *mutant;
-    bool trace, all_mutants, list, shrink;
+    bool trace, all_mutants, list, shrink, disks;
     uint64_t within;
     struct sim_edits edits;
 };
@@ -156,10 +157,13 @@ static bool run_seeds(const struct options *options, struct sim_trace *trace)
 {
     struct tally tally = {0};
     struct sim_config config;
-    uint64_t failed = 0;
+    uint64_t seeds = 0, failed = 0;
     for (uint64_t seed = options->first; seed <= options->last; seed++) {
         struct sim_verdict verdict = {0};
         draw(&config, seed, options->mutant, &options->edits);
+        if (options->disks && config.persist.lives == 0)
+            continue;
+        seeds++;
         if (options->trace)
             sim_config_print(&config, stdout);
         bool ok = run_one(options, &config, trace, &verdict);
@@ -176,7 +180,6 @@ static bool run_seeds(const struct options *options, struct sim_trace *trace)
             return false;
         failed++;
     }
-    uint64_t seeds = options->last - options->first + 1;
     print_tally(&tally, seeds - failed);
     if (failed)
         printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", failed, seeds);
@@ -282,6 +285,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
             options->trace = true;
         else if (strcmp(argv[i], "--mutants") == 0)
             options->all_mutants = true;
+        else if (strcmp(argv[i], "--disks") == 0)
+            options->disks = true;
         else if (strcmp(argv[i], "--list-mutants") == 0)
             options->list = true;
         else if (strcmp(argv[i], "--shrink") == 0)
@@ -305,8 +310,8 @@ int main(int argc, char **argv)
     struct options options;
     nx_log_set_sink(say_nothing, NULL);
     if (!parse_options(argc, argv, &options)) {
-        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] "
-              "[--trace]\n"
+        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--disks] [--mutant NAME] [--edit LIST] "
+              "[--shrink] [--trace]\n"
               "       nexus-sim --mutants [--within N]\n"
               "       nexus-sim --list-mutants\n",
               stderr);
