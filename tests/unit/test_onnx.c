@@ -508,6 +508,18 @@ static void index_too_large(struct nx_onnx_file *f)
     nx_of_close(f, node);
 }
 
+static void a_dimension_that_is_not_said_is_named(void **state)
+{
+    (void)state;
+    size_t graph = nx_of_model(&file, 8);
+    nx_of_close(&file, nx_of_node(&file, "Relu", LIST("x"), LIST("y")));
+    nx_of_info(&file, 11, "x", 3, DIMS(0, -3, 4));
+    nx_of_info(&file, 12, "y", 3, DIMS(0, 0, 4));
+    nx_of_close(&file, graph);
+    nx_of_opset(&file, 13);
+    assert_file_refused(NX_UNSUPPORTED, "'x' has a dimension that is open, 0 or negative");
+}
+
 static void what_integers_cannot_be_is_named(void **state)
 {
     (void)state;
@@ -598,6 +610,7 @@ int main(void)
         cmocka_unit_test(wrong_weights_are_named),
         cmocka_unit_test(wrong_structure_is_named),
         cmocka_unit_test(wrong_attributes_are_named),
+        cmocka_unit_test(a_dimension_that_is_not_said_is_named),
         cmocka_unit_test(integers_divide_to_integers),
         cmocka_unit_test(what_integers_cannot_be_is_named),
         cmocka_unit_test(every_failed_allocation_is_answered),

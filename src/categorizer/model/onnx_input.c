@@ -127,7 +127,7 @@ static enum nx_status choose_open_dims(struct nx_onnx *o, const struct nx_onnx_i
         if (shape->dims[i])
             continue;
         if (shape->rank != 4 || i == 0)
-            return refuse(o, input, "leaves open how large it is");
+            return refuse(o, input, "has a dimension that is open, 0 or negative");
         shape->dims[i] = usual[i];
         o->size_is_free |= i >= 2;
     }
