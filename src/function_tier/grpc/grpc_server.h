@@ -67,6 +67,8 @@ struct nx_grpc_method {
     const char *path; /* "/sospdemo.FunctionTierService/Whatsthis" */
     enum nx_call_kind kind;
     void *ctx; /* the service's own: nx_call_ctx */
+    bool
+        paced; /* its messages must come at 64 KiB/s on average, after 30 s; as the one of UNARY and SERVER_STREAM must */
 
     /* Path, metadata and deadline are known. May set the user pointer; may finish. */
     void (*on_start)(struct nx_call *call, nx_ns now);
