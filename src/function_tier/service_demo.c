@@ -66,6 +66,8 @@ static void on_start(struct nx_call *call, nx_ns now)
         u->next->link = &u->next;
     s->uploads = u;
     nx_call_set_user(call, u);
+    if (strcmp(nx_call_path(call), s->methods[0].path) == 0)
+        nx_call_pace(call); /* a model waits for its replicas, a photo for its sender alone */
 }
 
 static void drop_photo(struct upload *u)
@@ -544,7 +546,6 @@ enum nx_status nx_service_demo_open(struct nx_route *route, struct nx_metrics *m
     s->admission = admission;
     s->methods[0] = (struct nx_grpc_method){.path = "/sospdemo.FunctionTierService/Whatsthis",
                                             .kind = NX_CALL_CLIENT_STREAM,
-                                            .paced = true,
                                             .on_message = take_photo,
                                             .on_end = end_photo};
     s->methods[1] = (struct nx_grpc_method){.path = "/sospdemo.FunctionTierService/InstallModel",

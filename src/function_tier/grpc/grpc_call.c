@@ -27,7 +27,7 @@ static bool one_message_in(const struct nx_call *call)
 static nx_ns upload_due(const struct nx_call *call)
 {
     if (!service_knows(call) || call->half_closed || call->held || call->inflater ||
-        !(call->method->paced || one_message_in(call)))
+        !(call->paced || one_message_in(call)))
         return NX_NEVER;
     return call->begun + UPLOAD_GRACE + (nx_ns)(call->received / UPLOAD_BYTES_PER_S) * NX_SEC;
 }
@@ -482,6 +482,11 @@ void nx_call_half_close(struct nx_call *call, nx_ns now)
     call->half_closed = true;
     call->progress = now;
     nx_call_pump(call, now);
+}
+
+void nx_call_pace(struct nx_call *call)
+{
+    call->paced = true; /* its timer is armed behind on_start, and looks again before the grace has passed */
 }
 
 void nx_call_resume(struct nx_call *call)

@@ -67,8 +67,6 @@ struct nx_grpc_method {
     const char *path; /* "/sospdemo.FunctionTierService/Whatsthis" */
     enum nx_call_kind kind;
     void *ctx; /* the service's own: nx_call_ctx */
-    bool
-        paced; /* its messages must come at 64 KiB/s on average, after 30 s; as the one of UNARY and SERVER_STREAM must */
 
     /* Path, metadata and deadline are known. May set the user pointer; may finish. */
     void (*on_start)(struct nx_call *call, nx_ns now);
@@ -206,6 +204,10 @@ void nx_call_fail(struct nx_call *call, const struct nx_err *err); /* finish, wi
 /* A trailer beside grpc-status, such as grpc-retry-pushback-ms. Name in lower case, value printable
  * ASCII, both copied; NX_TOO_LARGE after a few. */
 enum nx_status nx_call_trailer(struct nx_call *call, const char *name, const char *value);
+
+/* From now on its messages must come at 64 KiB/s on average, after 30 s, until the client half-closes; as the one of UNARY and
+ * SERVER_STREAM must anyhow. Over it: NX_CALL_GONE_REFUSED, and DEADLINE_EXCEEDED. */
+void nx_call_pace(struct nx_call *call);
 
 /* A held message is offered again, and those behind it follow; from the next poll on. */
 void nx_call_resume(struct nx_call *call);
