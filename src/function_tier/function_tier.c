@@ -139,8 +139,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     t->guard = (struct nx_guard){t->auth, rest.manage_anywhere, t->local_ip};
     grpc.guard = nx_guard_upcall(&t->guard);
     rest.auth = t->auth;
-    t->admission = (struct nx_admission){.requests_max = config->requests_max,
-                                         .bytes_max = config->requests_bytes_max};
+    nx_admission_init(&t->admission, config->requests_max, config->requests_bytes_max);
     rest.admission = &t->admission;
     t->observer =
         (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};

@@ -140,9 +140,8 @@ static void leave(struct nx_rest_call *call)
     *call->link = call->next;
     if (call->next)
         call->next->link = call->link;
-    if (call->admitted) {
-        nx_admission_give(r->config.admission, call->admitted_bytes);
-    }
+    if (call->admitted)
+        nx_admission_leave(r->config.admission, &call->arrival);
     nx_v2_free(call->v2);
     free(call);
 }
@@ -354,7 +353,7 @@ static bool refused_by_token(struct nx_rest_call *call, nx_ns now)
 
 static uint64_t announced(const struct nx_http_ask *ask)
 {
-    return ask->head->has_length ? ask->head->content_length : SMALL_BODY_BYTES;
+    return ask->head->has_length ? ask->head->content_length : 0;
 }
 
 /* Names each reason not to let a call in; true if it was told one. Before its body is taken. */
@@ -372,8 +371,14 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     return true;
 }
 
+static void lose_place(struct nx_arrival *arrival, const struct nx_err *err)
+{
+    nx_rest_fail((struct nx_rest_call *)((char *)arrival - offsetof(struct nx_rest_call, arrival)),
+                 err);
+}
+
 /* False: over the budget, and refused. */
-static bool admit(struct nx_rest_call *call)
+static bool admit(struct nx_rest_call *call, nx_ns now)
 {
     struct nx_rest *r = call->rest;
     struct nx_err err;
@@ -386,12 +391,12 @@ static bool admit(struct nx_rest_call *call)
     }
     if (!(call->endpoint->flags & NX_ENDPOINT_INFERS) || bytes > r->config.body_bytes_max)
         return true; /* the latter: the wire refuses it with 413 */
-    if (nx_admission_take(r->config.admission, bytes, &err) != NX_OK) {
+    call->arrival.lose = lose_place;
+    if (nx_admission_expect(r->config.admission, &call->arrival, bytes, now, &err) != NX_OK) {
         nx_rest_fail(call, &err);
         return false;
     }
     call->admitted = true;
-    call->admitted_bytes = bytes;
     return true;
 }
 
@@ -436,7 +441,7 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
     } else if (!call->endpoint) {
         nx_rest_refuse(call, 404, NULL,
                        "Requested resource is not found, please refer to API document.");
-    } else if (!refused_at_the_door(call) && admit(call)) {
+    } else if (!refused_at_the_door(call) && admit(call, now)) {
         if (!(call->endpoint->flags & NX_ENDPOINT_INFERS))
             nx_http_set_body_max(x, SMALL_BODY_BYTES);
         else if (call->endpoint->handle == nx_rest_v2_infer &&
@@ -447,9 +452,23 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
 
 static void on_request(void *ctx, struct nx_http_exchange *x, nx_ns now)
 {
-    (void)ctx;
+    struct nx_rest *r = ctx;
     struct nx_rest_call *call = nx_http_user(x);
-    call->endpoint->handle(call, now);
+    struct nx_err err;
+    if (call->admitted && nx_admission_whole(r->config.admission, &call->arrival, &err) != NX_OK)
+        nx_rest_fail(call, &err);
+    else
+        call->endpoint->handle(call, now);
+}
+
+static void on_body(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now)
+{
+    struct nx_rest *r = ctx;
+    struct nx_rest_call *call = nx_http_user(x);
+    struct nx_err err;
+    if (call->admitted &&
+        nx_admission_arrive(r->config.admission, &call->arrival, bytes, now, &err) != NX_OK)
+        nx_rest_fail(call, &err);
 }
 
 static void on_cancel(void *ctx, struct nx_http_exchange *x)
@@ -566,7 +585,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     limits.body_bytes_max = r->config.body_bytes_max;
     limits.handling_timeout_ns = config->response_timeout_ns;
     struct nx_http_service service = {
-        r, on_head, on_request, on_cancel, refusal, on_reply, config->observer->spans != NULL};
+        r,       on_head,  on_request, on_cancel,
+        refusal, on_reply, on_body,    config->observer->spans != NULL};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
         free(r);

@@ -45,7 +45,7 @@ struct nx_rest_call {
     const char *words[2]; /* what stands for each ? */
     struct nx_rest_call *next, **link;
     nx_ns begun;
-    uint64_t admitted_bytes;
+    struct nx_arrival arrival; /* of an inference's body; if admitted */
     bool admitted;
     uint32_t priority;               /* of the header */
     char token[NX_AUTH_NAME_BYTES];  /* the name of the caller's; "": none was needed, or known */

@@ -56,7 +56,8 @@ static int set_up(void **state)
 {
     (void)state;
     struct nx_http_limits limits = nx_http_limits_default();
-    struct nx_http_service service = {NULL, on_head, on_request, on_cancel, refusal, NULL, false};
+    struct nx_http_service service = {NULL,    on_head, on_request, on_cancel,
+                                      refusal, NULL,    NULL,       false};
     limits.connections_max = 3;
     limits.body_bytes_max = 100000;
     limits.server_buffer_bytes = 1 << 20;
@@ -375,7 +376,8 @@ static int connect_with_packed(size_t plain_bytes)
 static int set_up_large(void **state)
 {
     struct nx_http_limits limits = nx_http_limits_default();
-    struct nx_http_service service = {NULL, on_head, on_request, on_cancel, refusal, NULL, false};
+    struct nx_http_service service = {NULL,    on_head, on_request, on_cancel,
+                                      refusal, NULL,    NULL,       false};
     set_up(state);
     nx_http_close(http);
     limits.body_bytes_max = 8 << 20;

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEP_AHEAD = 4 };
+enum { KEEP_AHEAD = 4, UPLOAD_BYTES_PER_S = 64 << 10 };
+
+#define UPLOAD_GRACE (30 * NX_SEC)
 
 static bool service_knows(const struct nx_call *call)
 {
@@ -21,11 +23,22 @@ static bool one_message_in(const struct nx_call *call)
     return call->method->kind == NX_CALL_UNARY || call->method->kind == NX_CALL_SERVER_STREAM;
 }
 
+/* Until when a client that keeps its side open is waited for: who drips is not waited for as long as it likes. */
+static nx_ns upload_due(const struct nx_call *call)
+{
+    if (!service_knows(call) || call->half_closed || call->held || call->inflater ||
+        !(call->paced || one_message_in(call)))
+        return NX_NEVER;
+    return call->begun + UPLOAD_GRACE + (nx_ns)(call->received / UPLOAD_BYTES_PER_S) * NX_SEC;
+}
+
 static nx_ns next_look(const struct nx_call *call, nx_ns now)
 {
     nx_ns stall = call->progress + call->core->limits.stall_timeout_ns;
     if (stall <= now)
         stall = now + call->core->limits.stall_timeout_ns;
+    if (upload_due(call) < stall && upload_due(call) > now)
+        stall = upload_due(call);
     return service_knows(call) && call->deadline < stall ? call->deadline : stall;
 }
 
@@ -49,6 +62,11 @@ static void look_at_time(struct nx_timer *timer, nx_ns now)
     } else if (now >= call->deadline) {
         nx_call_end_by_wire(call, NX_CALL_GONE_DEADLINE, NX_GRPC_DEADLINE_EXCEEDED,
                             "deadline exceeded");
+    } else if (now >= upload_due(call)) {
+        nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_DEADLINE_EXCEEDED,
+                            "the request came too slowly: %llu bytes in %lld s",
+                            (unsigned long long)call->received,
+                            (long long)((now - call->begun) / NX_SEC));
     } else if (stalled(call, now)) {
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_DEADLINE_EXCEEDED,
                             "no byte came or went for %lld s", (long long)(stall_ns / NX_SEC));
@@ -464,6 +482,11 @@ void nx_call_half_close(struct nx_call *call, nx_ns now)
     call->half_closed = true;
     call->progress = now;
     nx_call_pump(call, now);
+}
+
+void nx_call_pace(struct nx_call *call)
+{
+    call->paced = true; /* its timer is armed behind on_start, and looks again before the grace has passed */
 }
 
 void nx_call_resume(struct nx_call *call)

@@ -208,6 +208,10 @@ void nx_call_fail(struct nx_call *call, const struct nx_err *err); /* finish, wi
  * ASCII, both copied; NX_TOO_LARGE after a few. */
 enum nx_status nx_call_trailer(struct nx_call *call, const char *name, const char *value);
 
+/* From now on its messages must come at 64 KiB/s on average, after 30 s, until the client half-closes; as the one of UNARY and
+ * SERVER_STREAM must anyhow. Over it: NX_CALL_GONE_REFUSED, and DEADLINE_EXCEEDED. */
+void nx_call_pace(struct nx_call *call);
+
 /* A held message is offered again, and those behind it follow; from the next poll on. */
 void nx_call_resume(struct nx_call *call);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { BODY_RATE_BYTES_PER_S = 1024, READS_PER_EVENT = 16 };
+enum { BODY_RATE_BYTES_PER_S = 64 << 10, READS_PER_EVENT = 16 };
 
 #define LINGER_NS (2 * NX_SEC) /* for what a refused client still sends */
 
@@ -141,6 +141,17 @@ static void send_waiting(struct nx_http_conn *conn, nx_ns now)
 
 /* --- the request ---------------------------------------------------------------------------------- */
 
+/* False: the service has refused the rest. */
+static bool tell_bytes(struct nx_http_conn *conn, nx_ns now)
+{
+    struct nx_http_exchange *x = conn->x;
+    uint64_t plain = nx_grpc_buffer_len(&x->unpack.plain);
+    if (conn->http->service.on_body)
+        conn->http->service.on_body(conn->http->service.ctx, x,
+                                    nx_grpc_buffer_len(&x->body) + plain, now);
+    return conn->x == x;
+}
+
 static void body_plain(struct nx_http_conn *conn, nx_ns now)
 {
     struct nx_http_exchange *x = conn->x;
@@ -172,10 +183,12 @@ void nx_http_conn_unpack(struct nx_http_conn *conn, nx_ns now)
     struct nx_err err;
     int http_status;
     enum nx_status status = nx_http_unpack_step(&x->unpack, &x->body, &http_status, &err);
-    if (status == NX_OK) {
-        body_plain(conn, now);
-    } else if (status != NX_AGAIN) {
+    if (status != NX_OK && status != NX_AGAIN) {
         nx_http_conn_refuse(conn, http_status, err.text);
+    } else if (!tell_bytes(conn, now)) {
+        return;
+    } else if (status == NX_OK) {
+        body_plain(conn, now);
     } else {
         TAILQ_REMOVE(&conn->http->packed, conn, in_packed);
         TAILQ_INSERT_TAIL(&conn->http->packed, conn, in_packed);
@@ -244,7 +257,7 @@ static size_t consume_head(struct nx_http_conn *conn, const char *bytes, size_t 
 }
 
 /* False: refused, there is no room. */
-static bool keep_body(struct nx_http_conn *conn, const char *bytes, size_t len)
+static bool keep_body(struct nx_http_conn *conn, const char *bytes, size_t len, nx_ns now)
 {
     struct nx_http_exchange *x = conn->x;
     conn->body_got += len;
@@ -253,7 +266,7 @@ static bool keep_body(struct nx_http_conn *conn, const char *bytes, size_t len)
         return false;
     }
     if (nx_grpc_buffer_append(&x->body, bytes, len) == NX_OK)
-        return true;
+        return tell_bytes(conn, now);
     nx_http_conn_refuse(conn, 503, "this node has no room for the request's body now; try again");
     return false;
 }
@@ -262,7 +275,7 @@ static size_t consume_plain(struct nx_http_conn *conn, const char *bytes, size_t
 {
     uint64_t left = conn->x->head.content_length - conn->body_got;
     size_t take = len < left ? len : (size_t)left;
-    if (!keep_body(conn, bytes, take))
+    if (!keep_body(conn, bytes, take, now))
         return len;
     if (conn->body_got == conn->x->head.content_length)
         body_whole(conn, now);
@@ -283,7 +296,7 @@ static size_t consume_chunked(struct nx_http_conn *conn, const char *bytes, size
         nx_http_conn_refuse(conn, 400, err.text);
         return len;
     }
-    if (data && !keep_body(conn, data_at, data))
+    if (data && !keep_body(conn, data_at, data, now))
         return len;
     if (chunked->state == NX_HTTP_CHUNKED_DONE)
         body_whole(conn, now);

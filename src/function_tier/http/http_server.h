@@ -66,6 +66,8 @@ struct nx_http_service {
     /* For logs: `bytes` of body went out. */
     void (*on_reply)(void *ctx, const struct nx_http_ask *ask, int status, uint64_t bytes,
                      nx_ns now);
+    /* NULL, or told how many bytes the body holds each time there are more, or fewer; unpacking counts. May reply: refused. */
+    void (*on_body)(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now);
     bool samples; /* traces that begin here are flagged as sampled */
 };
 
@@ -76,7 +78,7 @@ struct nx_http_limits {
     uint64_t server_buffer_bytes; /* bodies and replies of all connections */
     nx_ns head_timeout_ns;        /* from its first byte to its last */
     nx_ns stall_timeout_ns;       /* a peer that owes bytes, or reads none, for so long */
-    nx_ns body_grace_ns;          /* then a body must have come at 1 KiB/s on average */
+    nx_ns body_grace_ns;          /* then a body must have come at 64 KiB/s on average */
     nx_ns idle_timeout_ns;        /* between requests */
     nx_ns handling_timeout_ns;    /* of the service: then 504 */
 };
