@@ -16,6 +16,7 @@
 #include "common/arena.h"
 #include "common/cpus.h"
 #include "common/descriptors.h"
+#include "common/event_wait.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -454,16 +454,6 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     return busy;
 }
 
-/* Sleeps until a descriptor rings or `until`, to the nanosecond: receipts are due after 200 us. */
-static int wait_for_events(const struct server *s, struct epoll_event *events, int events_max,
-                           nx_ns until)
-{
-    nx_ns left = until == NX_NEVER ? 0 : until - nx_clock_now();
-    left = left < 0 ? 0 : left;
-    struct timespec t = {.tv_sec = left / NX_SEC, .tv_nsec = left % NX_SEC};
-    return epoll_pwait2(s->epoll_fd, events, events_max, until == NX_NEVER ? NULL : &t, NULL);
-}
-
 /* One turn; *wake_at is when the next is due, 0 at once. False: the node cannot go on. */
 static bool live(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_err *err)
 {
@@ -494,7 +484,9 @@ static int run(struct server *s, struct nx_err *err)
         nx_ns wake_at, now = nx_clock_now();
         if (!live(s, now, &wake_at, err))
             return EXIT_FAILURE;
-        int count = wait_for_events(s, events, 8, wake_at);
+        /* To the nanosecond: receipts are due after 200 us. */
+        nx_ns left = wake_at == NX_NEVER ? NX_NEVER : wake_at - nx_clock_now();
+        int count = nx_event_wait(s->epoll_fd, events, 8, left);
         if (stop_asked(s, events, count))
             begin_stop(s, now);
     }

@@ -12,6 +12,9 @@
 
 enum { REPLY_TEXT_MAX = 64 << 20, SMALL_BODY_BYTES = 1 << 20 };
 
+/* What a packed body of JSON alone may unpack to: it is read in one go, and packed it costs its sender next to nothing. */
+enum { PACKED_JSON_BYTES = 16 << 20 };
+
 static const char json_type[] = "application/json";
 
 /* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
@@ -458,6 +461,9 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
     } else if (!refused_at_the_door(call) && admit(call)) {
         if (!(call->endpoint->flags & NX_ENDPOINT_INFERS))
             nx_http_set_body_max(x, SMALL_BODY_BYTES);
+        else if (call->endpoint->handle == nx_rest_v2_infer &&
+                 !nx_http_head_field(ask->head, "inference-header-content-length").at)
+            nx_http_set_plain_max(x, PACKED_JSON_BYTES);
     }
 }
 

@@ -161,6 +161,7 @@ static enum nx_status make_input(struct nx_onnx *o, struct nx_onnx_input *input)
     NX_TRY(nx_graph_add_tensor(o->graph, NX_TENSOR_INPUT, v->name, &input->tensor, o->err));
     o->graph->tensors[input->tensor].shape = shape;
     v->tensor = input->tensor;
+    v->integer = nx_onnx_dtype_is_integer(input->dtype);
     v->ready = true;
     return NX_OK;
 }

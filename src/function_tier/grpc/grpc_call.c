@@ -108,6 +108,7 @@ void nx_call_fini(struct nx_call *call, enum nx_call_gone why)
     nx_timer_disarm(&call->core->timers, &call->timer);
     nx_grpc_buffer_free(&call->metadata);
     nx_grpc_buffer_free(&call->in);
+    nx_inflater_close(call->inflater);
     nx_grpc_buffer_free(&call->inflated);
     nx_grpc_buffer_free(&call->out);
     free(call->ending.message);
@@ -244,28 +245,62 @@ static enum nx_call_take offer(struct nx_call *call, const uint8_t *bytes, size_
     return take;
 }
 
-/* A message that was held is inflated already. */
-static bool inflate_failed(struct nx_call *call, const struct nx_grpc_frame *frame)
+static void refuse_inflating(struct nx_call *call, enum nx_status status, uint32_t bytes)
 {
-    uint32_t max = call->core->limits.message_bytes_max;
-    if (nx_grpc_buffer_len(&call->inflated) > 0)
-        return false;
-    enum nx_status status =
-        call->gzip_in ? nx_grpc_inflate(frame->message, frame->message_bytes, max, &call->inflated)
-                      : NX_INVALID;
-    if (status == NX_OK)
-        return false;
     if (status == NX_INVALID)
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_INTERNAL,
                             "a compressed message in a call without grpc-encoding gzip");
     else if (status == NX_CORRUPT)
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_INVALID_ARGUMENT,
-                            "a message of %u bytes is not one gzip member", frame->message_bytes);
+                            "a message of %u bytes is not one gzip member", bytes);
     else
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_RESOURCE_EXHAUSTED,
-                            "a message of %u bytes inflates over the limit of %u bytes",
-                            frame->message_bytes, max);
-    return true;
+                            "a message of %u bytes inflates over the limit of %u bytes", bytes,
+                            call->core->limits.message_bytes_max);
+}
+
+/* What this turn has left for it. A message that was held is inflated already. */
+static enum nx_status inflate_more(struct nx_call *call, const struct nx_grpc_frame *frame)
+{
+    size_t had = nx_grpc_buffer_len(&call->inflated), *left = &call->core->inflate_left;
+    if (!call->inflater) {
+        if (had > 0)
+            return NX_OK;
+        if (!call->gzip_in)
+            return NX_INVALID;
+        if (frame->message_bytes == 0)
+            return NX_CORRUPT;
+        NX_TRY(nx_inflater_open(NX_INFLATE_GZIP, frame->message, frame->message_bytes,
+                                call->core->limits.message_bytes_max, &call->inflater));
+    }
+    if (*left == 0)
+        return NX_AGAIN;
+    enum nx_status status = nx_inflater_step(call->inflater, frame->message, frame->message_bytes,
+                                             *left, &call->inflated);
+    size_t came = nx_grpc_buffer_len(&call->inflated) - had;
+    /* A step that reads much and makes little counts as a whole one. */
+    *left = status == NX_AGAIN || came > *left ? 0 : *left - came;
+    return status;
+}
+
+static void end_inflating(struct nx_call *call)
+{
+    nx_inflater_close(call->inflater);
+    call->inflater = NULL;
+}
+
+/* True if the message is there in full. It goes on in the next turn, or the call is over. */
+static bool inflate(struct nx_call *call, const struct nx_grpc_frame *frame)
+{
+    enum nx_status status = inflate_more(call, frame);
+    if (status == NX_AGAIN) {
+        nx_h2_wake(call->h2, call);
+        return false;
+    }
+    end_inflating(call);
+    if (status != NX_OK)
+        refuse_inflating(call, status, frame->message_bytes);
+    return status == NX_OK;
 }
 
 /* True if the message is done with, and the next may come. */
@@ -273,8 +308,8 @@ static bool deliver(struct nx_call *call, const struct nx_grpc_frame *frame, nx_
 {
     if (!frame->compressed)
         return offer(call, frame->message, frame->message_bytes, now) == NX_CALL_TAKEN;
-    if (inflate_failed(call, frame))
-        return true;
+    if (!inflate(call, frame))
+        return false;
     enum nx_call_take take =
         offer(call, nx_grpc_buffer_span(&call->inflated), nx_grpc_buffer_len(&call->inflated), now);
     if (take == NX_CALL_TAKEN)
@@ -320,7 +355,9 @@ static size_t offer_span(struct nx_call *call, const uint8_t *bytes, size_t len,
             refuse_frame(call, status, &frame);
         else if (waits_for_half_close(call, &frame, len - used) || status == NX_AGAIN)
             break;
-        else if (deliver(call, &frame, now)) {
+        else if (!deliver(call, &frame, now))
+            break;
+        else {
             used += frame.total_bytes;
             call->single_told = true;
         }
@@ -356,12 +393,13 @@ static void drop_input(struct nx_call *call)
 {
     nx_grpc_buffer_free(&call->in);
     nx_grpc_buffer_free(&call->inflated);
+    end_inflating(call);
     call->held = false;
 }
 
 static void end_input(struct nx_call *call, nx_ns now)
 {
-    if (!call->half_closed || call->held || !service_knows(call))
+    if (!call->half_closed || call->held || call->inflater || !service_knows(call))
         return;
     size_t left = nx_grpc_buffer_len(&call->in);
     if (left > 0) {
@@ -440,7 +478,7 @@ void nx_call_resume(struct nx_call *call)
 
 size_t nx_call_take_credit(struct nx_call *call)
 {
-    if (call->held)
+    if (call->held || call->inflater)
         return 0;
     uint64_t credit = call->received - call->credited;
     call->credited = call->received;

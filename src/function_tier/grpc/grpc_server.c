@@ -410,7 +410,7 @@ bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     bool listener = false;
-    server->core.now = now;
+    nx_grpc_core_begin_turn(&server->core, now);
     int n = epoll_wait(server->epoll_fd, events, EVENTS_PER_TURN, 0);
     for (int i = 0; i < n; i++) {
         struct nx_grpc_conn *conn = events[i].data.ptr;

@@ -41,6 +41,7 @@ enum nx_status nx_http_open(const struct nx_http_limits *limits,
     http->date_s = -1;
     TAILQ_INIT(&http->conns);
     TAILQ_INIT(&http->woken);
+    TAILQ_INIT(&http->packed);
     SLIST_INIT(&http->dead);
     nx_prng_init(&http->prng, seed);
     http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -196,7 +197,15 @@ static void sweep(struct nx_http *http)
     }
 }
 
-/* The phases of a turn: 1 events, 2 timers, 3 replies that services have made, 4 the dead. */
+/* One piece a turn, whoever waits: others are served between. */
+static void unpack_next(struct nx_http *http, nx_ns now)
+{
+    struct nx_http_conn *conn = TAILQ_FIRST(&http->packed);
+    if (conn && !conn->dead)
+        nx_http_conn_unpack(conn, now);
+}
+
+/* The phases of a turn: 1 events, 2 timers, 3 a piece of a packed body, 4 replies that services have made, 5 the dead. */
 bool nx_http_poll(struct nx_http *http, nx_ns now)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -207,16 +216,18 @@ bool nx_http_poll(struct nx_http *http, nx_ns now)
         note_activity(http, events[i].data.ptr);
     }
     bool more = nx_timers_run(&http->timers, now, TIMERS_PER_TURN);
+    unpack_next(http, now);
     settle_woken(http, now);
     if (http->draining)
         close_idle(http);
     sweep(http);
-    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&http->woken);
+    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&http->woken) ||
+           !TAILQ_EMPTY(&http->packed);
 }
 
 nx_ns nx_http_next_timer(const struct nx_http *http)
 {
-    if (!SLIST_EMPTY(&http->dead))
+    if (!SLIST_EMPTY(&http->dead) || !TAILQ_EMPTY(&http->packed))
         return 0;
     return TAILQ_EMPTY(&http->woken) ? nx_timers_next(&http->timers) : 0;
 }

@@ -14,6 +14,9 @@
  *
  * Bounds  struct nx_http_limits: connections, head, body, buffered bytes in all, time for each step. A client that sends
  *         or reads too slowly loses its connection; who merely waits costs a kilobyte.
+ * Leave   a client that closes, or shuts its side of the connection, before it has its answer has left: its exchange is
+ *         cancelled and what works on it stops. (HTTP/1.1 lets a client shut its side and await the answer; who has left
+ *         looks the same until something is sent, and common proxies and servers decide likewise.)
  * Order   one exchange at a time on a connection: a pipelined request waits for the reply before it.
  * Thread  one, the one that polls. */
 #ifndef NX_FUNCTION_TIER_HTTP_SERVER_H
@@ -118,6 +121,9 @@ void nx_http_set_user(struct nx_http_exchange *x, void *user);
 void *nx_http_user(const struct nx_http_exchange *x);
 /* In on_head: a bound below limits.body_bytes_max. */
 void nx_http_set_body_max(struct nx_http_exchange *x, uint64_t bytes);
+
+/* In on_head: a bound on what a packed body inflates to, if that is to be less. */
+void nx_http_set_plain_max(struct nx_http_exchange *x, uint64_t bytes);
 
 /* For logs; cut where the ask has no more room. */
 void nx_http_set_about(struct nx_http_exchange *x, const char *about);
