@@ -20,6 +20,9 @@ static const char json_type[] = "application/json";
 /* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
 static const struct nx_endpoint endpoints[] = {
     {"ping", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_ping},
+    {"healthz", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
+    {"livez", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
+    {"readyz", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_ready},
     {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
     {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
     {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
@@ -46,13 +49,13 @@ static const struct nx_endpoint endpoints[] = {
     {"v2/models/?/versions/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
     {"v2/models/?/versions/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST,
      nx_rest_v2_infer},
-    {"v2/repository/index", NX_HTTP_POST, 0, NX_API_V2_REST, nx_rest_v2_index},
+    {"v2/repository/index", NX_HTTP_POST, NX_ENDPOINT_LISTS, NX_API_V2_REST, nx_rest_v2_index},
     {"v2/repository/models/?/load", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
      nx_rest_v2_load},
     {"v2/repository/models/?/unload", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
      nx_rest_v2_unload},
     {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
-    {"models", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_list},
+    {"models", NX_HTTP_GET, NX_ENDPOINT_LISTS, NX_API_MMS, nx_rest_list},
     {"models/?", NX_HTTP_PUT, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_scale},
     {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
     {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
@@ -266,6 +269,21 @@ static const struct nx_endpoint *find(const struct nx_http_ask *ask, const char 
     return NULL;
 }
 
+/* Extensions of Triton that its clients ask for: shared memory, logging, tracing. */
+static bool is_tritons_own(const struct nx_http_ask *ask)
+{
+    static const char *const words[] = {"systemsharedmemory", "cudasharedmemory", "logging",
+                                        "trace"};
+    uint32_t n = ask->segments_count;
+    if (n < 2 || n > NX_HTTP_SEGMENTS_MAX || strcmp(ask->segments[0], "v2") != 0)
+        return false;
+    uint32_t at = strcmp(ask->segments[1], "models") == 0 && n > 3 ? 3 : 1;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(ask->segments[at], words[i]) == 0)
+            return true;
+    return false;
+}
+
 static void allow(struct nx_http_exchange *x, unsigned methods)
 {
     char text[64] = "";
@@ -297,6 +315,8 @@ static unsigned scopes_of(const struct nx_endpoint *endpoint)
         return 0;
     if (endpoint->flags & NX_ENDPOINT_MANAGES)
         return NX_MAY_MANAGE;
+    if (endpoint->flags & NX_ENDPOINT_LISTS)
+        return NX_MAY_MANAGE | NX_MAY_OBSERVE;
     return endpoint->flags & NX_ENDPOINT_INFERS ? NX_MAY_INFER : NX_MAY_OBSERVE;
 }
 
@@ -438,6 +458,8 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
         allow(x, methods);
         nx_rest_refuse(call, 405, NULL,
                        "Requested method is not allowed, please refer to API document.");
+    } else if (!call->endpoint && is_tritons_own(ask)) {
+        nx_rest_refuse(call, 501, NULL, "this extension of the protocol is not implemented here");
     } else if (!call->endpoint) {
         nx_rest_refuse(call, 404, NULL,
                        "Requested resource is not found, please refer to API document.");

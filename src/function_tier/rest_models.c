@@ -220,7 +220,7 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
         nx_rest_refuse(
             call, 400, NULL,
             "'%.64s' cannot be a model's name: 1 to %d letters, digits, '.', '_', '-', and "
-            "no word that begins a path (v2, models, …)",
+            "no word that stands in a path (v2, models, …)",
             name, NX_MODEL_NAME_BYTES - 1);
     else {
         memcpy(call->model, name, sizeof name);

@@ -25,6 +25,7 @@ enum {
     NX_ENDPOINT_MANAGES = 1, /* changes models: for whoever may */
     NX_ENDPOINT_INFERS = 2,  /* takes part in admission */
     NX_ENDPOINT_OPEN = 4,    /* probes: no token is needed */
+    NX_ENDPOINT_LISTS = 16,  /* what is there to be changed: for manage as well as observe */
     NX_ENDPOINT_TELLS = 8,   /* facts about a model: for every token; without it, for observe */
 };
 
