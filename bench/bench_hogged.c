@@ -83,7 +83,7 @@ static void hogged_node(struct bench_run *run)
     struct nx_group *group = bench_open_group(run, &upcalls, &h);
     nx_ns until = run->start + (nx_ns)(run->options->seconds * NX_SEC), wake_at;
     while (nx_clock_now() < until && !h.out)
-        if (!nx_group_poll(group) && nx_group_arm(group, &wake_at) == NX_OK)
+        if (!nx_group_poll(group) && !h.out && nx_group_arm(group, &wake_at) == NX_OK)
             sleep_until(result, nx_group_fd(group), wake_at < until ? wake_at : until);
     bench_note(run, 1);
     if (!h.out) {

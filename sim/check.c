@@ -41,6 +41,7 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
         facts->shard[r->node] = r->shard;
         facts->members[r->node] = r->mask;
         break;
+    case SIM_STATE: facts->late[r->node] = true; break;
     case SIM_KILL: facts->killed[r->node] = at; break;
     case SIM_SHARD: facts->stopped |= (uint64_t)(r->status != 0) << r->node; break;
     case SIM_OUT:

@@ -33,7 +33,7 @@
  *       source stays as it is until it has landed
  *   P1  what anybody was told is durable is there after all nodes have died, wherever its shard is
  *   P2  a log hands up what its shard once had, a prefix of it, in order; all that begin with a state begin with the same
- *   P3  … and each message and body as it was delivered
+ *   P3  … and each message and body as it was delivered; a disk that kept its promises can be read
  *   P4  who begins again holds a majority of the view in which something was last acknowledged, or of one after it; and where
  *       all have come back the group does begin
  *   P6  where nobody died or left, all that was delivered becomes durable (that no delivery waits for it D7 sees)
@@ -93,7 +93,7 @@ struct sim_facts {
     bool serves[SIM_NODES_MAX];
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of the node's shard, when it began to serve there */
-    bool late[SIM_NODES_MAX];        /* it did so after the first view */
+    bool late[SIM_NODES_MAX];        /* it did so after the first view, or was given the state */
     bool grew[SIM_SUBS_MAX]
              [SIM_SHARDS_MAX];       /* somebody came to the shard, who perhaps never knew */
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
@@ -128,7 +128,7 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
 
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
 /* Of each life of the group by itself; check_disks: of all. */
-sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views, check_links,
-    check_liveness;
+sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views,
+    check_links, check_liveness;
 
 #endif

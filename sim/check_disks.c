@@ -19,8 +19,9 @@
 
 struct place {
     int64_t seq;
-    uint64_t len, hash, body, at; /* body: hash of its bulk's bytes, 0: none; at: how many are before */
-    uint64_t before, state;       /* of a tier, before and after it */
+    uint64_t len, hash, body,
+        at;                 /* body: hash of its bulk's bytes, 0: none; at: how many are before */
+    uint64_t before, state; /* of a tier, before and after it */
 };
 
 struct places {
@@ -118,8 +119,7 @@ static void tell(struct court *court, const struct sim_record *r)
     court->delivered[r->node] = r->seq;
     if (story->told.count && r->seq <= story->told.list[story->told.count - 1].seq)
         return;
-    struct place place = {
-        .seq = r->seq, .len = r->len, .hash = r->hash, .at = story->told.count};
+    struct place place = {.seq = r->seq, .len = r->len, .hash = r->hash, .at = story->told.count};
     if (r->id)
         place.body = *sim_map_at(&court->bodies, r->node, r->id, &fresh);
     place.before = state_after(story, place.at);
@@ -133,15 +133,15 @@ static bool replays(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = &court->facts->trace->records[at];
     if (court->last_replayed == r->id && r->seq <= court->last_seq)
-        return sim_find(verdict, "P2", at, "node %" PRIu64 " hands up seq %" PRId64
-                        " of its log after %" PRId64, r->id, r->seq, court->last_seq);
+        return sim_find(verdict, "P2", at,
+                        "node %" PRIu64 " hands up seq %" PRId64 " of its log after %" PRId64,
+                        r->id, r->seq, court->last_seq);
     court->last_replayed = r->id;
     court->last_seq = r->seq;
-    return was_told(story_of(court, r), r) ||
-           sim_find(verdict, "P3", at,
-                    "node %" PRIu64 " hands up seq %" PRId64
-                    " of its log, which was never delivered so",
-                    r->id, r->seq);
+    return was_told(story_of(court, r), r) || sim_find(verdict, "P3", at,
+                                                       "node %" PRIu64 " hands up seq %" PRId64
+                                                       " of its log, which was never delivered so",
+                                                       r->id, r->seq);
 }
 
 static bool restores(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -215,12 +215,13 @@ static bool may_begin(const struct court *court, size_t at, struct sim_verdict *
 {
     bool may = court->lives == 0 || court->acked_vid == 0 || court->rotten;
     for (uint64_t vid = court->acked_vid; !may && vid < 64; vid++)
-        may = court->later[vid] && 2 * count(court->later[vid] & court->came) > count(court->later[vid]);
-    return may || sim_find(verdict, "P4", at,
-                           "the group begins again with %u nodes, no majority of the %u of view "
-                           "%" PRIu64 ", in which something was acknowledged",
-                           count(court->came), count(court->later[court->acked_vid]),
-                           court->acked_vid);
+        may = court->later[vid] &&
+              2 * count(court->later[vid] & court->came) > count(court->later[vid]);
+    return may ||
+           sim_find(verdict, "P4", at,
+                    "the group begins again with %u nodes, no majority of the %u of view "
+                    "%" PRIu64 ", in which something was acknowledged",
+                    count(court->came), count(court->later[court->acked_vid]), court->acked_vid);
 }
 
 static uint64_t ids_of(const struct court *court, uint64_t processes)
@@ -290,6 +291,12 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_RESTORE:
     case SIM_OFFER: return restores(court, at, verdict);
     case SIM_BEGINS: return begins(court, at, verdict);
+    case SIM_BROKEN:
+        return court->rotten ||
+               sim_find(verdict, "P3", at,
+                        "node %" PRIu64 " cannot read its disk, or note on it (%u), though that "
+                        "kept its promises",
+                        r->id, r->status);
     case SIM_ROT: court->rotten = true; return true;
     case SIM_HALT:
         return court->rotten || sim_find(verdict, "P4", at,
@@ -315,8 +322,8 @@ static bool all_is_durable(const struct court *court, struct sim_verdict *verdic
         if (facts->serves[n] && story->kept && !(facts->stopped >> n & 1) &&
             court->durable[n] < court->delivered[n])
             return sim_find(verdict, "P6", facts->trace->count,
-                            "n%u has delivered up to seq %" PRId64
-                            " and knows of %" PRId64 " that it is durable",
+                            "n%u has delivered up to seq %" PRId64 " and knows of %" PRId64
+                            " that it is durable",
                             n, court->delivered[n], court->durable[n]);
     }
     return true;

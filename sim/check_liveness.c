@@ -19,7 +19,6 @@ struct court {
     uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
     uint64_t load[SIM_NODES_MAX][8];
     bool idle;
-    uint64_t lacked; /* nodes that were given their shard's state: what they deliver waited for that */
 };
 
 static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
@@ -30,7 +29,8 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
         return true;
     }
     size_t k = court->taken[r->node][r->peer]++;
-    if (!court->facts->limits->deliver_ns || (court->lacked >> r->node & 1) || k >= court->sent_count[r->peer])
+    if (!court->facts->limits->deliver_ns || court->facts->late[r->node] ||
+        k >= court->sent_count[r->peer])
         return true;
     nx_ns took = r->at - records[court->sent[r->peer][k]].at;
     return took <= court->facts->limits->deliver_ns ||
@@ -54,7 +54,6 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
         if (!r->status)
             court->sent[r->node][court->sent_count[r->node]++] = at;
         return true;
-    case SIM_STATE: court->lacked |= UINT64_C(1) << r->node; return true;
     case SIM_DELIVER: return in_time(court, at, verdict);
     case SIM_BULK_END:
         court->bulks_ended[r->node]++;
@@ -123,8 +122,9 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
         if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
-            if ((facts->members[s] >> n & 1) && (court->taken[n][s] != court->sent_count[s] ||
-                                                 court->bulks_taken[n][s] != court->bulks_ended[s]))
+            if ((facts->members[s] >> n & 1) && !facts->late[n] &&
+                (court->taken[n][s] != court->sent_count[s] ||
+                 court->bulks_taken[n][s] != court->bulks_ended[s]))
                 return sim_find(
                     verdict, "L2", end,
                     "n%u delivered %zu of %zu messages and %zu of %zu bulks of n%u, which left", n,

@@ -278,10 +278,10 @@ static bool judge_begin(struct court *court, size_t at, struct sim_verdict *verd
         shard->begun |= UINT64_C(1) << vid;
     }
     uint64_t state = shard->agreed.count ? shard->states.at[0] : shard->state;
-    return state == r->hash || sim_find(verdict, "P2", at,
-                                        "n%u begins view %" PRIu64
-                                        " with another state than others of its shard",
-                                        r->node, vid);
+    return state == r->hash ||
+           sim_find(verdict, "P2", at,
+                    "n%u begins view %" PRIu64 " with another state than others of its shard",
+                    r->node, vid);
 }
 
 /* "A joiner's state equals its donor's at the view's start." */

@@ -21,6 +21,7 @@ struct silence {
     unsigned at, of;
     nx_ns from, until;
     bool healed;  /* `of` was heard again at `until`; or there was nothing more to expect */
+    bool whole;   /* of the full timeout: it cannot have been heard in time */
     size_t since; /* what is recorded after it may follow from it */
 };
 
@@ -76,7 +77,7 @@ static nx_ns hindered(const struct ears *ears, unsigned at, unsigned of, nx_ns f
 /* A node that is late by less than a beat cannot know it: so much of each of its pauses counts. */
 static nx_ns excused(const struct ears *ears, unsigned at, nx_ns from, nx_ns until)
 {
-    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 3;
+    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 6;
     for (unsigned i = 0; i < ears->pauses_count[at]; i++) {
         nx_ns shared = overlap(&ears->pauses[at][i], from, until);
         sum += shared > beat ? shared - beat : 0;
@@ -99,11 +100,16 @@ static nx_ns enough(const struct ears *ears)
 static void note_silence(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
     struct sim_facts *facts = ears->facts;
-    nx_ns from = ears->heard[at][of] + enough(ears);
+    nx_ns heard = ears->heard[at][of], from = heard + enough(ears);
     size_t after = record_at(facts->trace, from);
+    bool whole = now - heard - excused(ears, at, heard, now) >= facts->limits->timeout_ns;
     nx_assert(ears->silences_count < SILENCES_MAX);
-    ears->silences[ears->silences_count++] = (struct silence){
-        .at = at, .of = of, .from = from, .until = now, .since = after ? after - 1 : 0};
+    ears->silences[ears->silences_count++] = (struct silence){.at = at,
+                                                              .of = of,
+                                                              .from = from,
+                                                              .until = now,
+                                                              .whole = whole,
+                                                              .since = after ? after - 1 : 0};
     facts->unlinked[at] |= UINT64_C(1) << of;
     facts->unlinked[of] |= UINT64_C(1) << at;
 }
@@ -247,7 +253,7 @@ static bool is_silent_host(const struct ears *ears, unsigned node, const struct 
     for (unsigned i = 0; i < ears->silences_count; i++) {
         const struct silence *other = &ears->silences[i];
         unsigned end = other_end(other, node, silence->from, within);
-        if (end == SIM_NOBODY)
+        if (end == SIM_NOBODY || !other->whole)
             continue;
         if (outlasts(ears, silence, other))
             return false;

@@ -323,9 +323,12 @@ void sim_config_draw_life(struct sim_config *config, uint32_t life)
     nx_prng_init(&prng, config->seed ^ UINT64_C(0x11fe) << 32 ^ life);
     config->seed ^= (uint64_t)life << 48;
     if (life > 0) {
+        struct sim_load loads[SIM_NODES_MAX]; /* who is slow is so in all lives, and no slower */
+        memcpy(loads, config->loads, sizeof loads);
         config->faults_count = 0;
         if (!calm)
             draw_faults(config, &prng);
+        memcpy(config->loads, loads, sizeof loads);
         config->calm = calm;
     }
     for (uint32_t i = 0; i < config->faults_count; i++) { /* of those who have come */
@@ -362,8 +365,8 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
     config->limits.idle_writes = 2 * 24;   /* two seconds */
     config->limits.timeout_ns = timeout;
-    if (timeout) /* three beats, a little early sometimes */
-        config->limits.idle_writes += (uint64_t)(config->idle_ns * 4 / timeout);
+    if (timeout) /* six beats, a little early sometimes */
+        config->limits.idle_writes += (uint64_t)(config->idle_ns * 8 / timeout);
 }
 
 static void print_fault(const struct sim_fault *fault, FILE *out)

@@ -52,8 +52,8 @@ static void replay_view(void *ctx, const struct nx_view *view, const struct nx_l
         k->shard = view->members[rank].shard;
 }
 
-static void replay_part(void *ctx, uint32_t subgroup, const struct nx_part *part, const uint8_t *head,
-                        size_t head_len)
+static void replay_part(void *ctx, uint32_t subgroup, const struct nx_part *part,
+                        const uint8_t *head, size_t head_len)
 {
     struct sim_keeper *k = ctx;
     (void)subgroup, (void)head, (void)head_len;
@@ -87,8 +87,7 @@ static enum nx_status replay_state(void *ctx, uint32_t subgroup, uint64_t total,
     if (offset + len < total)
         return NX_OK;
     k->state = k->came;
-    note(k, SIM_RESTORE,
-         (struct sim_record){.total = k->state.count, .hash = k->state.hash});
+    note(k, SIM_RESTORE, (struct sim_record){.total = k->state.count, .hash = k->state.hash});
     return NX_OK;
 }
 
@@ -137,7 +136,10 @@ static enum nx_status open_disk(void *ctx, const char *path, struct nx_disk **di
 {
     struct sim_keeper *k = ctx;
     (void)err;
-    unsigned which = strcmp(path, "node") == 0 ? 0 : strstr(path, "blobs") ? 2 : 1;
+    unsigned which = strcmp(path, "node") == 0       ? 0
+                     : strstr(path, "blobs")         ? 1
+                     : path[strlen(path) - 1] == '0' ? 2
+                                                     : 3;
     *disk = sim_disk_handle(k->disks[which]);
     return NX_OK;
 }
@@ -159,11 +161,10 @@ static struct nx_durable_config durable_config(struct sim_keeper *k)
     return config;
 }
 
-static bool read_log(struct sim_keeper *k)
+static bool read_log(struct sim_keeper *k, struct nx_err *err)
 {
-    struct nx_err err = {0};
     enum nx_status status;
-    while ((status = nx_group_disk_replay(&k->disk, &replays, k, &err)) == NX_AGAIN) {
+    while ((status = nx_group_disk_replay(&k->disk, &replays, k, err)) == NX_AGAIN) {
         (void)nx_group_disk_ready(&k->disk);
         sim_keeper_advance(k, 100 * NX_US);
     }
@@ -183,10 +184,10 @@ bool sim_keeper_open(struct sim_keeper *k)
     k->disk = (struct nx_group_disk){0};
     k->state = (struct sim_state){.hash = SIM_HASH_EMPTY};
     k->shard = 0;
+    k->body = 0; /* of a log that broke off */
     k->up = nx_group_disk_open(&k->disk, &config, &err) == NX_OK;
-    if (!k->up || !read_log(k)) {
-        sim_keeper_close(k, true, false);
-        k->broken = true;
+    if (!k->up || !read_log(k, &err)) {
+        sim_keeper_give_up(k, true, err.status);
         return false;
     }
     note(k, SIM_OFFER, (struct sim_record){.total = k->state.count, .hash = k->state.hash});
@@ -199,6 +200,13 @@ void sim_keeper_close(struct sim_keeper *k, bool clean, bool power)
         sim_disk_die(k->disks[i], power);
     nx_group_disk_close(&k->disk, &lives, NULL);
     k->up = false;
+}
+
+void sim_keeper_give_up(struct sim_keeper *k, bool clean, enum nx_status status)
+{
+    note(k, SIM_BROKEN, (struct sim_record){.status = (uint8_t)status});
+    sim_keeper_close(k, clean, true);
+    k->broken = true;
 }
 
 void sim_keeper_begin(struct sim_keeper *k)
@@ -318,9 +326,8 @@ static void note_durable(struct sim_node *node)
         return;
     node->durable = durable;
     sim_note(node->world, node->rank, SIM_DURABLE,
-             (struct sim_record){.sub = (uint8_t)node->subgroup,
-                                 .shard = (uint8_t)node->shard,
-                                 .seq = durable});
+             (struct sim_record){
+                 .sub = (uint8_t)node->subgroup, .shard = (uint8_t)node->shard, .seq = durable});
 }
 
 bool sim_keep_turn(struct sim_node *node)

@@ -13,7 +13,7 @@
 #include "sim_disk.h"
 #include "sim_node.h"
 
-enum { SIM_DISKS = 3 }; /* the folder, the log, the bodies */
+enum { SIM_DISKS = 4 }; /* the folder, the bodies, the log of either shard that it may be in */
 
 struct sim_keeper {
     const struct sim_config *config; /* the run's */
@@ -46,6 +46,8 @@ void sim_shelf_close(struct sim_shelf *shelf);
 bool sim_keeper_open(struct sim_keeper *keeper);
 /* `clean`: it closes; else it dies, and if the `power` fails its disks lose what is not synced. */
 void sim_keeper_close(struct sim_keeper *keeper, bool clean, bool power);
+/* It cannot come to this life of the group. */
+void sim_keeper_give_up(struct sim_keeper *keeper, bool clean, enum nx_status status);
 void sim_keeper_advance(struct sim_keeper *keeper, nx_ns ns); /* before it lives: its disks' time */
 void sim_keeper_begin(struct sim_keeper *keeper); /* a life begins: the disks are as bad as drawn */
 

@@ -1,9 +1,10 @@
 /* sim_main.c — nexus-sim: runs seeds, judges each, and prints one line that replays what failed.
  *
- *   nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] [--trace]
+ *   nexus-sim [--seed N | --seeds A..B] [--disks] [--mutant NAME] [--edit LIST] [--shrink] [--trace]
  *   nexus-sim --mutants [--within N]
  *   nexus-sim --list-mutants
  *
+ * --disks skips the seeds of groups that keep nothing on disks.
  * --edit takes parts of what a seed draws away (sim_edit.h); --shrink looks for such a list that shows the same failure.
  * Exit code 0: every promise held (with --mutants: every mutant was caught); 1: not; 2: usage. */
 #include "sim_seed.h"
@@ -23,41 +24,42 @@ enum { LAST_RECORDS = 40, CAUGHT_WITHIN = 10000, SHRINK_RUNS = 1000 };
 static const struct mutant {
     const char *name;
     uint64_t bit;
+    bool on_disks; /* only groups that keep something can show it */
 } mutants[] = {
-    {"deliver-at-received", NX_MUTANT_DELIVER_AT_RECEIVED},
-    {"guard-before-payload", NX_MUTANT_GUARD_BEFORE_PAYLOAD},
-    {"window-off-by-one", NX_MUTANT_WINDOW_OFF_BY_ONE},
-    {"skip-guard-check", NX_MUTANT_SKIP_GUARD_CHECK},
-    {"trim-max", NX_MUTANT_TRIM_MAX},
-    {"view-before-wedge", NX_MUTANT_VIEW_BEFORE_WEDGE},
-    {"evicted-writes", NX_MUTANT_EVICTED_WRITES},
-    {"deaf-to-suspicion", NX_MUTANT_DEAF_TO_SUSPICION},
-    {"anybody-proposes", NX_MUTANT_ANYBODY_PROPOSES},
-    {"minority-goes-on", NX_MUTANT_MINORITY_GOES_ON},
-    {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED},
-    {"seat-given-twice", NX_MUTANT_SEAT_GIVEN_TWICE},
-    {"seat-not-cleared", NX_MUTANT_SEAT_NOT_CLEARED},
-    {"stateless-adequate", NX_MUTANT_STATELESS_ADEQUATE},
-    {"snapshot-before-trim", NX_MUTANT_SNAPSHOT_BEFORE_TRIM},
-    {"reads-past-plan", NX_MUTANT_READS_PAST_PLAN},
-    {"resumes-blindly", NX_MUTANT_RESUMES_BLINDLY},
-    {"wedged-heart-stops", NX_MUTANT_WEDGED_HEART_STOPS},
-    {"ignores-lateness", NX_MUTANT_IGNORES_LATENESS},
-    {"beats-when-idle", NX_MUTANT_BEATS_WHEN_IDLE},
-    {"everybody-judges", NX_MUTANT_EVERYBODY_JUDGES},
-    {"durable-alone", NX_MUTANT_DURABLE_ALONE},
-    {"durable-uncertain", NX_MUTANT_DURABLE_UNCERTAIN},
-    {"sync-skipped", NX_MUTANT_SYNC_SKIPPED},
-    {"tail-believed", NX_MUTANT_TAIL_BELIEVED},
-    {"minority-restarts", NX_MUTANT_MINORITY_RESTARTS},
-    {"order-waits", NX_MUTANT_ORDER_WAITS},
+    {"deliver-at-received", NX_MUTANT_DELIVER_AT_RECEIVED, false},
+    {"guard-before-payload", NX_MUTANT_GUARD_BEFORE_PAYLOAD, false},
+    {"window-off-by-one", NX_MUTANT_WINDOW_OFF_BY_ONE, false},
+    {"skip-guard-check", NX_MUTANT_SKIP_GUARD_CHECK, false},
+    {"trim-max", NX_MUTANT_TRIM_MAX, false},
+    {"view-before-wedge", NX_MUTANT_VIEW_BEFORE_WEDGE, false},
+    {"evicted-writes", NX_MUTANT_EVICTED_WRITES, false},
+    {"deaf-to-suspicion", NX_MUTANT_DEAF_TO_SUSPICION, false},
+    {"anybody-proposes", NX_MUTANT_ANYBODY_PROPOSES, false},
+    {"minority-goes-on", NX_MUTANT_MINORITY_GOES_ON, false},
+    {"forgets-undelivered", NX_MUTANT_FORGETS_UNDELIVERED, false},
+    {"seat-given-twice", NX_MUTANT_SEAT_GIVEN_TWICE, false},
+    {"seat-not-cleared", NX_MUTANT_SEAT_NOT_CLEARED, false},
+    {"stateless-adequate", NX_MUTANT_STATELESS_ADEQUATE, false},
+    {"snapshot-before-trim", NX_MUTANT_SNAPSHOT_BEFORE_TRIM, false},
+    {"reads-past-plan", NX_MUTANT_READS_PAST_PLAN, false},
+    {"resumes-blindly", NX_MUTANT_RESUMES_BLINDLY, false},
+    {"wedged-heart-stops", NX_MUTANT_WEDGED_HEART_STOPS, false},
+    {"ignores-lateness", NX_MUTANT_IGNORES_LATENESS, false},
+    {"beats-when-idle", NX_MUTANT_BEATS_WHEN_IDLE, false},
+    {"everybody-judges", NX_MUTANT_EVERYBODY_JUDGES, false},
+    {"durable-alone", NX_MUTANT_DURABLE_ALONE, true},
+    {"durable-uncertain", NX_MUTANT_DURABLE_UNCERTAIN, true},
+    {"sync-skipped", NX_MUTANT_SYNC_SKIPPED, true},
+    {"tail-believed", NX_MUTANT_TAIL_BELIEVED, true},
+    {"minority-restarts", NX_MUTANT_MINORITY_RESTARTS, true},
+    {"order-waits", NX_MUTANT_ORDER_WAITS, true},
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 
 struct options {
     uint64_t first, last;
     const struct mutant *mutant;
-    bool trace, all_mutants, list, shrink;
+    bool trace, all_mutants, list, shrink, disks;
     uint64_t within;
     struct sim_edits edits;
 };
@@ -135,8 +137,8 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
            " times durable, %" PRIu64 " replayed, %" PRIu64 " checkpoints restored, %" PRIu64
            " failed disks\n",
            seeds, k[SIM_SEND], k[SIM_DELIVER], k[SIM_BULK], k[SIM_QUERY], k[SIM_KILL], k[SIM_LEFT],
-           k[SIM_VIEW], k[SIM_COMES], k[SIM_STATE], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL], k[SIM_OUTAGE],
-           k[SIM_DURABLE], k[SIM_REPLAY], k[SIM_RESTORE], k[SIM_DISK]);
+           k[SIM_VIEW], k[SIM_COMES], k[SIM_STATE], k[SIM_CUT], k[SIM_WRITE], k[SIM_FULL],
+           k[SIM_OUTAGE], k[SIM_DURABLE], k[SIM_REPLAY], k[SIM_RESTORE], k[SIM_DISK]);
 }
 
 /* What makes two runs differ (a byte not set, an order by address) does so in many seeds: one in eight of a range is
@@ -155,10 +157,13 @@ static bool run_seeds(const struct options *options, struct sim_trace *trace)
 {
     struct tally tally = {0};
     struct sim_config config;
-    uint64_t failed = 0;
+    uint64_t seeds = 0, failed = 0;
     for (uint64_t seed = options->first; seed <= options->last; seed++) {
         struct sim_verdict verdict = {0};
         draw(&config, seed, options->mutant, &options->edits);
+        if (options->disks && config.persist.lives == 0)
+            continue;
+        seeds++;
         if (options->trace)
             sim_config_print(&config, stdout);
         bool ok = run_one(options, &config, trace, &verdict);
@@ -175,7 +180,6 @@ static bool run_seeds(const struct options *options, struct sim_trace *trace)
             return false;
         failed++;
     }
-    uint64_t seeds = options->last - options->first + 1;
     print_tally(&tally, seeds - failed);
     if (failed)
         printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", failed, seeds);
@@ -197,6 +201,8 @@ static bool catch_mutant(const struct mutant *mutant, uint64_t within, struct si
     for (uint64_t seed = 1; seed <= within; seed++) {
         struct sim_verdict verdict = {0};
         draw(&config, seed, mutant, NULL);
+        if (mutant->on_disks && config.persist.lives == 0)
+            continue;
         if (sim_seed_run(&config, trace, &verdict) || fails_anyway(seed, trace))
             continue;
         printf("%-22s caught after %4" PRIu64 " seeds  # %s: %s\n", mutant->name, seed,
@@ -279,6 +285,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
             options->trace = true;
         else if (strcmp(argv[i], "--mutants") == 0)
             options->all_mutants = true;
+        else if (strcmp(argv[i], "--disks") == 0)
+            options->disks = true;
         else if (strcmp(argv[i], "--list-mutants") == 0)
             options->list = true;
         else if (strcmp(argv[i], "--shrink") == 0)
@@ -302,8 +310,8 @@ int main(int argc, char **argv)
     struct options options;
     nx_log_set_sink(say_nothing, NULL);
     if (!parse_options(argc, argv, &options)) {
-        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--mutant NAME] [--edit LIST] [--shrink] "
-              "[--trace]\n"
+        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--disks] [--mutant NAME] [--edit LIST] "
+              "[--shrink] [--trace]\n"
               "       nexus-sim --mutants [--within N]\n"
               "       nexus-sim --list-mutants\n",
               stderr);

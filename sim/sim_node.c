@@ -82,8 +82,7 @@ static void die(struct sim_node *node, enum sim_kind kind)
     nx_transfer_close(node->transfer);
     node->transfer = NULL;
     if (node->keeper)
-        sim_keeper_close(node->keeper, kind == SIM_LEFT,
-                         nx_prng_chance(&node->world->prng, 1, 2));
+        sim_keeper_close(node->keeper, kind == SIM_LEFT, nx_prng_chance(&node->world->prng, 1, 2));
     node->keeper = NULL;
     nx_core_close(node->core);
     node->core = NULL;

@@ -94,8 +94,7 @@ static bool prepare(struct meeting *m)
     uint64_t steps = fails ? nx_prng_below(prng, 6) : STEPS_MAX;
     for (uint32_t i = 0; i < m->count; i++)
         if (nx_durable_prepare(m->here[i]->disk.durable, &m->life->view, &err) != NX_OK) {
-            sim_keeper_close(m->here[i], false, true);
-            m->here[i]->broken = true;
+            sim_keeper_give_up(m->here[i], false, err.status);
             return false;
         }
     for (uint64_t step = 0; step < steps && (fails || !all_prepared(m)); step++)

@@ -42,7 +42,7 @@ void sim_world_bury(struct sim_world *world, unsigned node)
             continue;
         if (noticed && death->some_are_deaf && nx_prng_chance(&world->prng, 1, 2))
             continue;
-        noticed = true;
+        noticed |= !world->nodes[peer]->waiting; /* who is outside tells nobody */
         nx_ns delay = nx_prng_between(&world->prng, 1000, death->notice_ns + 1000);
         sim_events_add(&world->events, world->now + delay, SIM_EVENT_NOTICE, false, peer, node, 0);
     }
@@ -177,13 +177,13 @@ static void put_out(struct sim_world *world)
     const struct sim_persist *persist = &world->config->persist;
     for (unsigned n = 0; n < world->count; n++)
         sim_node_outage(world->nodes[n], persist->power[shelf->life]);
-    sim_note(world, 0, SIM_OUTAGE, (struct sim_record){.status = persist->power[shelf->life]});
     struct sim_keeper *k = &shelf->keepers[nx_prng_below(&world->prng, shelf->count)];
     char name[NX_DISK_NAME_BYTES];
     uint64_t offset;
     if (persist->rots &&
         sim_disk_rot(k->disks[nx_prng_below(&world->prng, SIM_DISKS)], NULL, name, &offset))
         sim_note(world, 0, SIM_ROT, (struct sim_record){.id = k->id, .offset = offset});
+    sim_note(world, 0, SIM_OUTAGE, (struct sim_record){.status = persist->power[shelf->life]});
 }
 
 static void plan_outage(struct sim_world *world)

@@ -21,7 +21,7 @@ struct sim_world {
     uint32_t cuts;
     struct sim_shelf *shelf; /* the nodes' disks; NULL: they have none */
     bool out;                /* all are dead */
-    bool rests; /* nobody comes any more */
+    bool rests;              /* nobody comes any more */
     struct nx_prng prng;
     nx_ns now;
     const struct sim_fault *death; /* the latest */

@@ -32,14 +32,16 @@
     /* disks. Until a life of the group begins n means nobody, and id is the node */                    \
     X(RESTORE, "restore", "id sub shard total hash") /* its log begins with a state of so many */       \
     X(REPLAY, "replay",                                                                                 \
-      "id sub shard seq len hash total mask") /* … and hands this up, with a body of total, mask */     \
-    X(OFFER, "offer", "id sub shard total hash")    /* it has come with so many in all */               \
-    X(HALT, "halt", "total")                        /* nobody else comes, and the group does not begin */ \
-    X(ROT, "rot", "id offset")                      /* a bit of its disk has flipped */                 \
-    X(BEGINS, "begins", "sub shard id total hash")  /* n begins with this state; id: kept on disks */   \
-    X(DURABLE, "durable", "sub shard seq")          /* n knows that all up to seq outlives an outage */ \
-    X(DISK, "disk", "status")                       /* n's disk has failed, so it leaves */             \
-    X(OUTAGE, "outage", "status")                   /* all die at once; status: without power */        \
+      "id sub shard seq len hash total mask") /* … and hands this up, with a body of total, mask */   \
+    X(OFFER, "offer", "id sub shard total hash") /* it has come with so many in all */                  \
+    X(BROKEN, "broken", "id status") /* its disk cannot be read, or not hold what it must note */       \
+    X(HALT, "halt", "total")         /* nobody else comes, and the group does not begin */              \
+    X(ROT, "rot", "id offset")       /* a bit of its disk has flipped */                                \
+    X(BEGINS, "begins",                                                                                 \
+      "sub shard id total hash")           /* n begins with this state; id: kept on disks */            \
+    X(DURABLE, "durable", "sub shard seq") /* n knows that all up to seq outlives an outage */          \
+    X(DISK, "disk", "status")              /* n's disk has failed, so it leaves */                      \
+    X(OUTAGE, "outage", "status")          /* all die at once; status: without power */                 \
     X(STATE, "state", "id hash") /* n has the state of its shard as of the start of view id */          \
     X(BULK_CUT, "bulkcut", "id") /* a join ended n's bulk */                                            \
     X(SEND, "send", "sub shard len hash status")                                                        \

@@ -1,9 +1,9 @@
 #include "bench/load/load_worker.h"
 
 #include "common/arena.h"
+#include "common/event_wait.h"
 
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -122,9 +122,7 @@ static void wait_and_hear(struct load_worker *worker, nx_ns now)
     if (worker->options->rate > 0 && worker->schedule.next < worker->until &&
         worker->schedule.next < wake && next_ready(worker))
         wake = worker->schedule.next;
-    nx_ns left = wake > now ? wake - now : 0;
-    struct timespec timeout = {.tv_sec = left / NX_SEC, .tv_nsec = left % NX_SEC};
-    int n = epoll_pwait2(worker->plan.epoll_fd, events, EVENTS_MAX, &timeout, NULL);
+    int n = nx_event_wait(worker->plan.epoll_fd, events, EVENTS_MAX, wake - now);
     now = nx_clock_now();
     for (int i = 0; i < n; i++) {
         struct load_conn *conn = events[i].data.ptr;

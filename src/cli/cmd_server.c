@@ -16,6 +16,7 @@
 #include "common/arena.h"
 #include "common/cpus.h"
 #include "common/descriptors.h"
+#include "common/event_wait.h"
 #include "common/log.h"
 #include "function_tier/function_tier.h"
 
@@ -24,13 +25,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec */
 enum { EXIT_USAGE = 2 };
 
+static const nx_ns LEAVE_NS =
+    10 * NX_SEC; /* a service manager may give up on a stop so long after the drain */
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
 static const nx_ns SPIN_NS =
     20 * NX_US; /* looked on before falling asleep: about what a wake-up costs */
@@ -334,12 +336,21 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
 static void begin_drain(struct server *s, nx_ns now)
 {
     s->draining = true;
-    nx_notify("STOPPING=1\nSTATUS=finishing what is under way");
+    nx_notify("STATUS=finishing what is under way");
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
     else if (s->categorizer)
         nx_categorizer_drain(s->categorizer, now);
+}
+
+/* The service manager waits for the notice as well, which is as long as the configuration says. */
+static void tell_stopping(nx_ns notice)
+{
+    char text[96];
+    snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld",
+             (long long)((notice + DRAIN_MAX_NS + LEAVE_NS) / 1000));
+    nx_notify(text);
 }
 
 /* A second stop has no patience. */
@@ -350,6 +361,8 @@ static void begin_stop(struct server *s, nx_ns now)
         s->notice_until = now;
     else
         s->notice_until = now + (nx_ns)s->config.drain_s * NX_SEC;
+    if (!s->stopping)
+        tell_stopping(notice ? (nx_ns)s->config.drain_s * NX_SEC : 0);
     if (!s->stopping && notice)
         nx_function_tier_announce_drain(s->function_tier);
     s->stopping = true;
@@ -441,16 +454,6 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     return busy;
 }
 
-/* Sleeps until a descriptor rings or `until`, to the nanosecond: receipts are due after 200 us. */
-static int wait_for_events(const struct server *s, struct epoll_event *events, int events_max,
-                           nx_ns until)
-{
-    nx_ns left = until == NX_NEVER ? 0 : until - nx_clock_now();
-    left = left < 0 ? 0 : left;
-    struct timespec t = {.tv_sec = left / NX_SEC, .tv_nsec = left % NX_SEC};
-    return epoll_pwait2(s->epoll_fd, events, events_max, until == NX_NEVER ? NULL : &t, NULL);
-}
-
 /* One turn; *wake_at is when the next is due, 0 at once. False: the node cannot go on. */
 static bool live(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_err *err)
 {
@@ -481,7 +484,9 @@ static int run(struct server *s, struct nx_err *err)
         nx_ns wake_at, now = nx_clock_now();
         if (!live(s, now, &wake_at, err))
             return EXIT_FAILURE;
-        int count = wait_for_events(s, events, 8, wake_at);
+        /* To the nanosecond: receipts are due after 200 us. */
+        nx_ns left = wake_at == NX_NEVER ? NX_NEVER : wake_at - nx_clock_now();
+        int count = nx_event_wait(s->epoll_fd, events, 8, left);
         if (stop_asked(s, events, count))
             begin_stop(s, now);
     }

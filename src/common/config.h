@@ -46,8 +46,7 @@ struct nx_config {
     char rejoin[NX_CONFIG_TEXT_BYTES]; /* "yes" or "no" */
     uint32_t client_port;              /* function tier: gRPC; 0 in the file: 28000 + local_id */
     uint32_t join_timeout_s;
-    uint32_t
-        heartbeat_ms; /* between two signs of life; who misses three is taken for failed; 0: never */
+    uint32_t heartbeat_ms; /* who is silent for three of it is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
     char otlp[NX_CONFIG_PATH_BYTES];       /* where spans go; empty: nowhere */
     char log_format[NX_CONFIG_TEXT_BYTES]; /* "plain" or "json" */

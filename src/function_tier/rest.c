@@ -184,6 +184,15 @@ void nx_rest_reply_text(struct nx_rest_call *call, int status, struct nx_text *j
     nx_text_free(json);
 }
 
+static void audit_refusal(const struct nx_rest_call *call, const char *message)
+{
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    char what[256];
+    snprintf(what, sizeof what, "%s%s%s", call->endpoint->path, call->model[0] ? " " : "",
+             call->model);
+    nx_audit_refusal(ask->peer, call->token, ask->id, what, message);
+}
+
 void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, const char *format,
                     ...)
 {
@@ -196,8 +205,7 @@ void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, con
     nx_text_init(&t, REPLY_TEXT_MAX);
     write_error(&t, family_of(nx_http_ask(call->x)->path), status, type, message);
     if (!call->audited && call->endpoint && call->endpoint->flags & NX_ENDPOINT_MANAGES)
-        nx_audit(nx_http_ask(call->x)->peer, call->token, nx_http_ask(call->x)->id,
-                 "%s %s refused: %s", call->endpoint->path, call->model, message);
+        audit_refusal(call, message);
     nx_rest_reply_text(call, status, &t);
 }
 
@@ -307,8 +315,7 @@ static void tell_refusal(struct nx_rest_call *call, enum nx_auth_verdict verdict
     const char *what = call->endpoint ? call->endpoint->path : "an unknown path";
     call->audited = verdict != NX_AUTH_LET_IN;
     if (nx_auth_is_told(verdict, scopes_of(call->endpoint)))
-        nx_audit_refusal(call->rest->config.auth, ask->peer, caller->name, ask->id, what,
-                         caller->sentence);
+        nx_audit_refusal(ask->peer, caller->name, ask->id, what, caller->sentence);
 }
 
 /* True if the caller was refused. */

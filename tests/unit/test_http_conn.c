@@ -269,13 +269,64 @@ static void idle_ones_make_room_and_busy_ones_do_not(void **state)
         fds[i] = connect_with("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
     fds[3] = connect_with("GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(nx_http_stats(http).refused, 1);
-    assert_false(nx_http_evict(http));
+    assert_false(nx_http_evict(http, NULL, 0, now));
     nx_http_reply(last, 200, "text/plain", "", 0); /* answered: idle as soon as that is sent */
-    assert_true(nx_http_evict(http));
+    assert_true(nx_http_evict(http, NULL, 0, now));
     assert_int_equal(nx_http_stats(http).connections, 2);
     for (int i = 0; i < 4; i++)
         close(fds[i]);
     turn(0);
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK) == 0;
+}
+
+static void a_head_that_drips_goes_before_the_idle(void **state)
+{
+    (void)state;
+    int idle = connect_with("");
+    int drips[2] = {connect_with("GET / HT"), connect_with("GET / HT")};
+    turn(NX_SEC / 2);
+    assert_int_equal(send(drips[0], "T", 1, MSG_NOSIGNAL), 1); /* and is no younger by it */
+    turn(NX_SEC / 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(nx_http_evict(http, NULL, NX_SEC, now));
+        assert_true(is_closed(drips[i]));
+        assert_false(is_closed(idle));
+    }
+    assert_true(nx_http_evict(http, NULL, NX_SEC, now));
+    assert_true(is_closed(idle));
+    for (int i = 0; i < 2; i++)
+        close(drips[i]);
+    close(idle);
+}
+
+static void a_young_head_stays_while_it_may(void **state)
+{
+    (void)state;
+    peer = connect_with("GET / HT");
+    assert_false(nx_http_evict(http, NULL, NX_SEC, now));
+    assert_true(nx_http_evict(http, NULL, 0, now));
+}
+
+static void an_address_makes_room_among_its_own(void **state)
+{
+    (void)state;
+    static struct nx_peers peers;
+    nx_peers_init(&peers, 1, 7);
+    nx_http_set_peers(http, &peers);
+    peer = connect_with("");
+    struct nx_peer *other = nx_peers_take(&peers, "127.0.0.2:1");
+    struct nx_peer *same = nx_peers_take(&peers, "127.0.0.1:2");
+    assert_true(nx_peer_over_share(same)); /* the connection counts */
+    assert_false(nx_http_evict(http, other, 0, now));
+    assert_true(nx_http_evict(http, same, 0, now));
+    assert_int_equal(same->held, 1); /* and no longer does */
+    nx_peers_give(other);
+    nx_peers_give(same);
 }
 
 static void a_drain_ends_the_idle_and_waits_for_the_busy(void **state)
@@ -403,6 +454,9 @@ int main(void)
         each(a_client_that_leaves_cancels_what_is_worked_on),
         each(a_client_that_shuts_its_side_has_left),
         each(idle_ones_make_room_and_busy_ones_do_not),
+        each(a_head_that_drips_goes_before_the_idle),
+        each(a_young_head_stays_while_it_may),
+        each(an_address_makes_room_among_its_own),
         each(a_drain_ends_the_idle_and_waits_for_the_busy),
         large(others_are_served_while_a_body_is_unpacked),
         large(the_short_do_not_wait_for_the_long),

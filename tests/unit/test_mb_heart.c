@@ -160,6 +160,35 @@ static void a_member_that_was_stopped_finds_nobody_silent(void **state)
     assert_int_equal(heart.links[0].unheard, 0);
 }
 
+/* Node 2 of three is stopped at this time. Whether node 0 condemns it before it goes on for good. */
+static bool is_condemned_for(nx_ns stopped_at, nx_ns pause)
+{
+    struct nx_heart judge, sleeper;
+    nx_heart_begin(&judge, T, 0, 7, 0);
+    nx_heart_begin(&sleeper, T, 2, 7, 0);
+    bool condemned = false;
+    for (nx_ns now = 0; now < stopped_at + pause + T; now += 5) {
+        bool runs = now < stopped_at || now >= stopped_at + pause;
+        nx_heart_turn(&judge, now);
+        nx_heart_hear(&judge, 1, true, now);
+        if (runs && nx_heart_beat(&sleeper, now))
+            nx_heart_hear(&judge, 2, true, now);
+        condemned |= nx_heart_judge(&judge, 7, now) != 0;
+        judge.due = now + 5;
+    }
+    return condemned;
+}
+
+static void a_pause_of_nearly_the_timeout_is_survived(void **state)
+{
+    (void)state;
+    for (nx_ns at = T; at < T + 2 * PERIOD; at += 5) {
+        assert_false(is_condemned_for(at, T - PERIOD + DWELL - 10));
+        assert_true(is_condemned_for(at, T + DWELL + 10));
+    }
+    assert_true(12 * (T - PERIOD + DWELL) >= 11 * T);
+}
+
 /* A turn of node 0 that hears node 2, and node 1 if that is awake. */
 static nx_rankset turn_of_waker(struct nx_heart *heart, bool awake, nx_ns now)
 {
@@ -355,6 +384,7 @@ int main(void)
         cmocka_unit_test(who_hears_less_and_less_blames_nobody),
         cmocka_unit_test(a_member_that_was_stopped_finds_nobody_silent),
         cmocka_unit_test(who_wakes_does_not_blame_those_that_could_not_hear_it),
+        cmocka_unit_test(a_pause_of_nearly_the_timeout_is_survived),
         cmocka_unit_test(all_that_were_stopped_together_go_on),
         cmocka_unit_test(of_two_that_do_not_hear_one_another_the_higher_goes),
         cmocka_unit_test(one_that_hears_nobody_goes_though_all_hear_it),

@@ -66,6 +66,7 @@ struct nx_call {
     struct nx_grpc_buffer in, inflated;
     struct nx_inflater *inflater; /* of the message in front, which is inflated in part */
     uint64_t received, credited;  /* DATA bytes; credited <= received */
+    bool waits;                   /* for news only */
     bool held, paced, half_closed, single_told, told_ended;
 
     struct nx_grpc_buffer out;

@@ -12,6 +12,7 @@
 
 #include "common/prng.h"
 #include "function_tier/grpc/grpc_buffer.h"
+#include "function_tier/grpc/grpc_peers.h"
 #include "function_tier/grpc/grpc_timer.h"
 #include "function_tier/http/http_chunked.h"
 #include "function_tier/http/http_coding.h"
@@ -59,6 +60,7 @@ struct nx_http_conn {
     bool told, close_after, dead, woken, head_begun;
     bool peer_is_here;
     char peer[64];
+    struct nx_peer *from; /* its address; the server's, NULL if nobody counts */
     struct nx_timer timer;
     TAILQ_ENTRY(nx_http_conn) in_order;
     TAILQ_ENTRY(nx_http_conn) in_woken;
@@ -73,6 +75,7 @@ struct nx_http {
     struct nx_http_service service;
     struct nx_grpc_budget memory;
     struct nx_timers timers;
+    struct nx_peers *peers;
     struct nx_http_conns conns;  /* by activity, the longest idle first */
     struct nx_http_conns woken;  /* replied to outside their own turn */
     struct nx_http_conns packed; /* whose bodies are unpacked, one piece a turn, each in its turn */

@@ -24,6 +24,7 @@
 
 #include "common/clock.h"
 #include "common/request_trace.h"
+#include "function_tier/grpc/grpc_peers.h"
 #include "function_tier/http/http_head.h"
 #include "function_tier/tls/stream.h"
 
@@ -92,7 +93,11 @@ void nx_http_close(struct nx_http *http);
 /* Takes over the stream and the bytes read from it so far; also on failure, when it is closed. */
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
                    bool peer_is_here, const void *first, size_t len, nx_ns now);
-bool nx_http_evict(struct nx_http *http); /* closes one idle connection; false: there is none */
+/* Closes one connection that can be spared: one whose head was begun longer than `begun_age` ago, or the longest idle; of `from`
+ * alone unless that is NULL. False: there is none. */
+bool nx_http_evict(struct nx_http *http, const struct nx_peer *from, nx_ns begun_age, nx_ns now);
+/* Right after open: connections count there. `peers` outlives http. */
+void nx_http_set_peers(struct nx_http *http, struct nx_peers *peers);
 
 int nx_http_fd(const struct nx_http *http); /* an epoll descriptor */
 bool nx_http_poll(struct nx_http *http, nx_ns now);

@@ -69,7 +69,7 @@ static void find_links(struct nx_heart *heart, nx_rankset reachable, nx_ns now)
     heart->links[heart->self] = own;
 }
 
-/* Those whose second beat is overdue. */
+/* Those who were silent for half the timeout: two beats are overdue. */
 static nx_rankset doubtful(const struct nx_heart *heart, nx_rankset reachable, nx_ns now)
 {
     nx_rankset set = 0;

@@ -16,7 +16,8 @@
 #include "group/membership/mb_links.h"
 
 enum {
-    NX_BEATS_PER_TIMEOUT = 3,
+    /* A member that does not run for a timeout, less a beat, plus a dwell is still heard in time: eleven twelfths of it. */
+    NX_BEATS_PER_TIMEOUT = 6,
     NX_FIRST_TIMEOUTS = 3, /* so long a member may take until its first word */
     NX_DWELLS_PER_TIMEOUT =
         12, /* so long a finding must hold: words about links may be under way */
@@ -33,7 +34,7 @@ struct nx_heart {
     bool prompted;                         /* somebody's heart beat in this turn */
     nx_ns silent_at[NX_MEMBERS_MAX];       /* in listening time: from then on a member is unheard */
     struct nx_links links[NX_MEMBERS_MAX]; /* what each says, ours included */
-    nx_rankset doubtful;                   /* those whose second beat is overdue */
+    nx_rankset doubtful;                   /* those who were silent for half the timeout */
     nx_rankset clique;                     /* those with whom we can go on; at least ourselves */
     bool isolated;         /* they are no majority: nothing can be ordered until we hear more */
     nx_rankset doomed;     /* whom we found to be in the way since `doomed_at`, without a break */
