@@ -250,7 +250,8 @@ class OnlyModel(HttpCase):
         self.assertEqual(self.ask("POST", "/invocations", self.red).status, 200)
 
     def test_the_shapes_of_0_4(self):
-        self.assertEqual(self.ask("GET", "/ping").json, {"health": "healthy!"})
+        for path in ("/ping", "/"):
+            self.assertEqual(self.ask("GET", path).json, {"health": "healthy!"})
         told = self.ask("GET", "/api-description").json["description"]
         self.assertEqual((told["swagger"], sorted(told["paths"])), ("2.0", ["/ping", "/{model_name}/predict"]))
         reply = self.ask("POST", "/predictions/1", tiny_model.png(tiny_model.RED))
