@@ -284,6 +284,13 @@ class FullDisk(RestartCase):
             left = os.statvfs(place)
             filler.write(bytes(left.f_bavail * left.f_frsize - (256 << 10)))
 
+    def padded(self, size):
+        """The model's files, the network's with blanks behind: larger than what fill leaves, and another blob."""
+        synset, symbol, params = self.paths
+        with open(symbol, "rb") as plain, open(symbol + ".large", "wb") as large:
+            large.write(plain.read() + b" " * size)
+        return synset, symbol + ".large", params
+
     def test_an_install_is_refused(self):
         """At one replica, at both: nobody has the model, all live on, and with room again it is installed."""
         self.serve_kept()
@@ -293,16 +300,17 @@ class FullDisk(RestartCase):
         places = {k: self.mount(k) for k in (2, 3)}
         self.start_in(range(4))
         self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        large = self.padded(512 << 10)
         for k in (3, 2):
             self.fill(places[k])
-            answer = self.group.client("installmodel", "2", *self.paths)
+            answer = self.group.client("installmodel", "2", *large)
             self.assertNotEqual(answer.code, 0, answer.story)
             self.assertIn("(small/.plog) has no room: ", answer.story)
             self.assertNotEqual(self.ask(2).code, 0)
             self.assert_red(self.ask(1))
         for k in (2, 3):
             os.remove(os.path.join(places[k], "filler"))
-        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.assertEqual(self.group.client("installmodel", "2", *large).code, 0)
         self.kill_all()
         self.start_in((3, 2, 1, 0))
         for tag in (1, 2):
