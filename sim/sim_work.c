@@ -351,7 +351,7 @@ static void end_reply(struct sim_served *served, enum nx_status status, bool who
 {
     if (status == NX_NOT_FOUND)
         served->lost = true;
-    else if (whole || (status != NX_OK && status != NX_AGAIN))
+    else if (status == NX_OK ? whole : status != NX_AGAIN)
         served->used = false;
 }
 
