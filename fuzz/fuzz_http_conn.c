@@ -85,7 +85,8 @@ static void turn(struct nx_http *http, int fd, nx_ns *now)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct nx_http_limits limits = nx_http_limits_default();
-    struct nx_http_service service = {NULL, on_head, on_request, on_cancel, refusal, NULL, false};
+    struct nx_http_service service = {NULL,    on_head, on_request, on_cancel,
+                                      refusal, NULL,    NULL,       false};
     struct nx_http *http;
     struct nx_err err;
     nx_ns now = NX_SEC;

@@ -55,6 +55,13 @@ static void add_counts(struct nx_text *text, const struct load_result *result)
 
 static void add_latencies(struct nx_text *text, const char *title, const struct load_hist *hist)
 {
+    if (hist->total == 0) { /* nothing was answered, which is not the same as at once */
+        nx_text_printf(text, "  %-10s%10s", title, "-");
+        for (int i = 0; i <= QUANTILES; i++)
+            nx_text_printf(text, "%10s", "-");
+        nx_text_add(text, "\n");
+        return;
+    }
     nx_text_printf(text, "  %-10s%10.3f", title, ms(load_hist_mean(hist)));
     for (int i = 0; i < QUANTILES; i++)
         nx_text_printf(text, "%10.3f", ms((double)load_hist_quantile(hist, quantiles[i].q)));

@@ -40,10 +40,9 @@ void nx_head_set_name(struct nx_request_head *head, const char *name)
 bool nx_model_name_ok(const char *name)
 {
     static const char *const reserved[] = {
-        "v1",          "v2",      "algorithm", "models",          "predictions",
-        "invocations", "ping",    "metrics",   "api-description", "blobs",
-        "health",      "healthz", "livez",     "readyz",          ".",
-        ".."};
+        "v1",    "v2",      "algorithm",       "models", "predictions", "invocations",
+        "ping",  "metrics", "api-description", "blobs",  "health",      "healthz",
+        "livez", "readyz",  "nexus",           "stats",  ".",           ".."};
     size_t len = strlen(name);
     if (len == 0 || len >= NX_MODEL_NAME_BYTES ||
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != len)

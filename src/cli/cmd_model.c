@@ -73,6 +73,8 @@ int nx_cmd_model(int argc, char **argv)
         fprintf(stderr, "nexus model: inspect, run or time is expected\n%s", usage);
         return EXIT_USAGE;
     }
+    if (verb != NX_MODEL_INSPECT)
+        nx_cmd_wait_passively(argc, argv);
     enum nx_status status = nx_model_args_read(argc - 2, argv + 2, verb, &args, &err);
     int code = EXIT_FAILURE;
     if (status == NX_OK)

@@ -31,6 +31,8 @@
 enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec */
 enum { EXIT_USAGE = 2 };
 
+static const nx_ns LEAVE_NS =
+    10 * NX_SEC; /* a service manager may give up on a stop so long after the drain */
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
 static const nx_ns SPIN_NS =
     20 * NX_US; /* looked on before falling asleep: about what a wake-up costs */
@@ -334,12 +336,21 @@ static bool stop_asked(struct server *s, const struct epoll_event *events, int c
 static void begin_drain(struct server *s, nx_ns now)
 {
     s->draining = true;
-    nx_notify("STOPPING=1\nSTATUS=finishing what is under way");
+    nx_notify("STATUS=finishing what is under way");
     s->drain_until = now + DRAIN_MAX_NS;
     if (s->function_tier)
         nx_function_tier_drain(s->function_tier, now);
     else if (s->categorizer)
         nx_categorizer_drain(s->categorizer, now);
+}
+
+/* The service manager waits for the notice as well, which is as long as the configuration says. */
+static void tell_stopping(nx_ns notice)
+{
+    char text[96];
+    snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld",
+             (long long)((notice + DRAIN_MAX_NS + LEAVE_NS) / 1000));
+    nx_notify(text);
 }
 
 /* A second stop has no patience. */
@@ -350,6 +361,8 @@ static void begin_stop(struct server *s, nx_ns now)
         s->notice_until = now;
     else
         s->notice_until = now + (nx_ns)s->config.drain_s * NX_SEC;
+    if (!s->stopping)
+        tell_stopping(notice ? (nx_ns)s->config.drain_s * NX_SEC : 0);
     if (!s->stopping && notice)
         nx_function_tier_announce_drain(s->function_tier);
     s->stopping = true;

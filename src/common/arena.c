@@ -32,6 +32,11 @@ void *nx_malloc(size_t bytes)
     return fault_now() ? NULL : malloc(bytes ? bytes : 1);
 }
 
+void *nx_realloc(void *block, size_t bytes)
+{
+    return fault_now() ? NULL : realloc(block, bytes ? bytes : 1);
+}
+
 void *nx_calloc(size_t count, size_t item_bytes)
 {
     if (fault_now())

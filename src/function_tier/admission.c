@@ -5,18 +5,109 @@
 
 static const char come_again_ms[] = "1000"; /* as Retry-After: 1 */
 
-enum nx_status nx_admission_take(struct nx_admission *a, uint64_t bytes, struct nx_err *err)
+#define SAFE_NS (5 * NX_SEC) /* no arrival loses its place before */
+
+void nx_admission_init(struct nx_admission *a, uint32_t requests_max, uint64_t bytes_max)
 {
-    if (a->requests >= a->requests_max)
-        return nx_err_set(err, NX_AGAIN, "%u requests are under way at this node; try again",
-                          a->requests);
-    if (bytes > a->bytes_max - a->bytes)
-        return nx_err_set(err, NX_AGAIN,
-                          "requests of %llu bytes are under way at this node; try again",
-                          (unsigned long long)a->bytes);
+    *a = (struct nx_admission){.requests_max = requests_max, .bytes_max = bytes_max};
+    TAILQ_INIT(&a->arrivals);
+}
+
+static enum nx_status refuse_bytes(const struct nx_admission *a, struct nx_err *err)
+{
+    return nx_err_set(err, NX_AGAIN, "requests of %llu bytes are under way at this node; try again",
+                      (unsigned long long)a->bytes);
+}
+
+static enum nx_status check_requests(const struct nx_admission *a, struct nx_err *err)
+{
+    if (a->requests < a->requests_max)
+        return NX_OK;
+    return nx_err_set(err, NX_AGAIN, "%u requests are under way at this node; try again",
+                      a->requests);
+}
+
+/* For `bytes` more of `asker`, or of nobody who arrives. */
+static enum nx_status make_room(struct nx_admission *a, uint64_t bytes,
+                                const struct nx_arrival *asker, nx_ns now, struct nx_err *err)
+{
+    uint64_t own = asker ? asker->bytes : 0;
+    if (bytes > a->bytes_max - (a->bytes - a->arriving + own))
+        return refuse_bytes(a, err);
+    while (bytes > a->bytes_max - a->bytes) {
+        struct nx_arrival *first = TAILQ_FIRST(&a->arrivals);
+        struct nx_err lost;
+        if (!first || first == asker || now - first->begun < SAFE_NS)
+            return refuse_bytes(a, err);
+        nx_err_set(&lost, NX_AGAIN,
+                   "this node is at its bounds, and the body came more slowly than others; try "
+                   "again");
+        first->lose(first, &lost);
+        nx_assert(TAILQ_FIRST(&a->arrivals) != first);
+    }
+    return NX_OK;
+}
+
+enum nx_status nx_admission_take(struct nx_admission *a, uint64_t bytes, nx_ns now,
+                                 struct nx_err *err)
+{
+    NX_TRY(check_requests(a, err));
+    NX_TRY(make_room(a, bytes, NULL, now, err));
     a->requests++;
     a->bytes += bytes;
     return NX_OK;
+}
+
+enum nx_status nx_admission_expect(struct nx_admission *a, struct nx_arrival *arrival,
+                                   uint64_t announced, nx_ns now, struct nx_err *err)
+{
+    NX_TRY(check_requests(a, err));
+    if (announced > a->bytes_max - (a->bytes - a->arriving))
+        return refuse_bytes(a, err);
+    arrival->bytes = 0;
+    arrival->begun = now;
+    arrival->whole = false;
+    TAILQ_INSERT_TAIL(&a->arrivals, arrival, in_order);
+    return NX_OK;
+}
+
+enum nx_status nx_admission_arrive(struct nx_admission *a, struct nx_arrival *arrival,
+                                   uint64_t bytes, nx_ns now, struct nx_err *err)
+{
+    nx_assert(!arrival->whole);
+    if (bytes > arrival->bytes)
+        NX_TRY(make_room(a, bytes - arrival->bytes, arrival, now, err));
+    a->bytes += bytes - arrival->bytes;
+    a->arriving += bytes - arrival->bytes;
+    arrival->bytes = bytes;
+    return NX_OK;
+}
+
+static void end_arriving(struct nx_admission *a, struct nx_arrival *arrival)
+{
+    TAILQ_REMOVE(&a->arrivals, arrival, in_order);
+    nx_assert(a->arriving >= arrival->bytes);
+    a->arriving -= arrival->bytes;
+}
+
+enum nx_status nx_admission_whole(struct nx_admission *a, struct nx_arrival *arrival,
+                                  struct nx_err *err)
+{
+    NX_TRY(check_requests(a, err));
+    end_arriving(a, arrival);
+    arrival->whole = true;
+    a->requests++;
+    return NX_OK;
+}
+
+void nx_admission_leave(struct nx_admission *a, struct nx_arrival *arrival)
+{
+    if (arrival->whole) {
+        nx_admission_give(a, arrival->bytes);
+        return;
+    }
+    end_arriving(a, arrival);
+    a->bytes -= arrival->bytes;
 }
 
 void nx_admission_give(struct nx_admission *a, uint64_t bytes)

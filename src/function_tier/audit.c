@@ -1,10 +1,15 @@
 #include "function_tier/audit.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { TELL_BURST = 20 };
+
+#define TELL_INTERVAL (100 * NX_MS)
 
 void nx_audit(const char *peer, const char *token, const char *request_id, const char *format, ...)
 {
@@ -37,16 +42,32 @@ void nx_audit_node(const char *format, ...)
         nx_log_write(NX_LOG_INFO, "audit: %s", what);
 }
 
-bool nx_audit_refusal(struct nx_auth *auth, const char *peer, const char *token,
-                      const char *request_id, const char *what, const char *why)
+/* *untold: how many refusals were not told since the last that was. Of the process, as the log is. */
+static bool may_tell(nx_ns now, uint64_t *untold)
+{
+    static nx_ns due;
+    static uint64_t left_out;
+    nx_ns at = due > now ? due : now;
+    if (at - now > (TELL_BURST - 1) * TELL_INTERVAL) {
+        left_out++;
+        return false;
+    }
+    due = at + TELL_INTERVAL;
+    *untold = left_out;
+    left_out = 0;
+    return true;
+}
+
+bool nx_audit_refusal(const char *peer, const char *token, const char *request_id, const char *what,
+                      const char *why)
 {
     char before[64] = "";
     uint64_t untold;
-    if (!nx_auth_may_tell(auth, nx_clock_now(), &untold))
+    if (!may_tell(nx_clock_now(), &untold))
         return false;
     if (untold)
         snprintf(before, sizeof before, " (and %llu others before it)", (unsigned long long)untold);
-    nx_audit(peer, token, request_id, "%.256s refused: %s%s", what, why, before);
+    nx_audit(peer, token, request_id, "%.256s refused: %.200s%s", what, why, before);
     return true;
 }
 

@@ -17,9 +17,10 @@ static inline bool nx_auth_is_told(enum nx_auth_verdict verdict, unsigned scopes
 {
     return verdict == NX_AUTH_RATE ? scopes == NX_MAY_MANAGE : verdict != NX_AUTH_LET_IN;
 }
-/* What an auth refused: not all of it if there is much (nx_auth_may_tell). False: it was not told. */
-bool nx_audit_refusal(struct nx_auth *auth, const char *peer, const char *token,
-                      const char *request_id, const char *what, const char *why);
+/* What was refused: 10 lines a second, 20 at once, whoever asks, so that strangers cannot fill the disk; a line says how many
+ * were left out before it. False: it was not told. Thread  the loop thread. */
+bool nx_audit_refusal(const char *peer, const char *token, const char *request_id, const char *what,
+                      const char *why);
 
 bool nx_peer_is_loopback(const char *peer); /* "127.0.0.1:4711", "[::1]:4711" */
 /* Whether the peer is on this machine: the loopback, or the address that this node has itself. */

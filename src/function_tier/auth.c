@@ -14,9 +14,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static const nx_ns TELL_INTERVAL_NS = 100 * NX_MS;
-
-enum { TELL_BURST = 20 };
 enum { HASH_BYTES = 32, PATH_BYTES = 256, FILE_BYTES_MAX = 64 << 10, RATE_MAX = 1000000 };
 
 struct token {
@@ -30,8 +27,6 @@ struct token {
 
 struct nx_auth {
     char path[PATH_BYTES];
-    struct token telling; /* the rate at which refusals are told */
-    uint64_t untold;
     uint32_t count;
     struct token tokens[NX_AUTH_TOKENS_MAX];
 };
@@ -205,9 +200,6 @@ enum nx_status nx_auth_parse(const char *name, const char *text, struct nx_auth 
     enum nx_status status = copy ? read_lines(a, name, copy, err)
                                  : nx_err_set(err, NX_NO_MEMORY, "tokens: out of memory");
     free(copy);
-    if (a)
-        a->telling = (struct token){.interval = TELL_INTERVAL_NS,
-                                    .slack = (TELL_BURST - 1) * TELL_INTERVAL_NS};
     if (status == NX_OK)
         *auth = a;
     else
@@ -274,8 +266,6 @@ enum nx_status nx_auth_reload(struct nx_auth *auth, struct nx_err *err)
     NX_TRY(load(auth->path, &fresh, err));
     go_on_by_name(fresh, auth);
     memcpy(fresh->path, auth->path, sizeof fresh->path);
-    fresh->telling = auth->telling;
-    fresh->untold = auth->untold;
     *auth = *fresh;
     free(fresh);
     return NX_OK;
@@ -322,20 +312,6 @@ static nx_ns wait_for_turn(struct token *t, nx_ns now)
         return due - now - t->slack;
     t->due = due + t->interval;
     return 0;
-}
-
-bool nx_auth_may_tell(struct nx_auth *auth, nx_ns now, uint64_t *untold)
-{
-    *untold = 0;
-    if (!auth)
-        return true;
-    if (wait_for_turn(&auth->telling, now) > 0) {
-        auth->untold++;
-        return false;
-    }
-    *untold = auth->untold;
-    auth->untold = 0;
-    return true;
 }
 
 static void name_scopes(unsigned scopes, char *text, size_t cap)

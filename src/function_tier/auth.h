@@ -54,10 +54,6 @@ void nx_auth_close(struct nx_auth *auth);
 enum nx_auth_verdict nx_auth_check(struct nx_auth *auth, const char *header, size_t len,
                                    unsigned scopes, nx_ns now, struct nx_auth_caller *caller);
 
-/* Whether a refusal is told in the log: 10 a second, 20 at once, so that strangers cannot fill the disk. *untold: how many were
- * not, since the last that was. auth may be NULL: all is told. */
-bool nx_auth_may_tell(struct nx_auth *auth, nx_ns now, uint64_t *untold);
-
 /* For fuzzing and tests: the same from text. */
 enum nx_status nx_auth_parse(const char *name, const char *text, struct nx_auth **auth,
                              struct nx_err *err);

@@ -46,6 +46,7 @@ struct nx_function_tier {
     struct nx_observer observer;
     struct nx_auth *auth; /* NULL: everybody may */
     struct nx_guard guard;
+    struct nx_peers peers; /* who holds connections, on both wires */
     struct nx_admission admission;
     char local_ip[64];
     struct nx_metrics *metrics;
@@ -78,10 +79,10 @@ static void take_http(void *ctx, struct nx_stream stream, const char *peer, cons
     nx_http_adopt(nx_rest_http(t->rest), stream, peer, here, first, len, now);
 }
 
-static bool make_room(void *ctx)
+static bool make_room(void *ctx, const struct nx_peer *from, nx_ns begun_age, nx_ns now)
 {
     struct nx_function_tier *t = ctx;
-    return nx_http_evict(nx_rest_http(t->rest));
+    return nx_http_evict(nx_rest_http(t->rest), from, begun_age, now);
 }
 
 static uint32_t count_http(void *ctx)
@@ -138,8 +139,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     t->guard = (struct nx_guard){t->auth, rest.manage_anywhere, t->local_ip};
     grpc.guard = nx_guard_upcall(&t->guard);
     rest.auth = t->auth;
-    t->admission = (struct nx_admission){.requests_max = config->requests_max,
-                                         .bytes_max = config->requests_bytes_max};
+    nx_admission_init(&t->admission, config->requests_max, config->requests_bytes_max);
     rest.admission = &t->admission;
     t->observer =
         (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
@@ -154,6 +154,9 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(nx_preload_open(t->route, rest.model_store, config->load_models, &t->preload, err));
     rest.only_model = nx_preload_only(t->preload);
     NX_TRY(open_rest(t, config->local_id, &rest, err));
+    nx_peers_init(&t->peers, (config->connections_max + 1) / 2, config->seed);
+    nx_http_set_peers(nx_rest_http(t->rest), &t->peers);
+    grpc.peers = &t->peers;
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->admission, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);

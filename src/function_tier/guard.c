@@ -80,7 +80,7 @@ static void admit(void *ctx, struct nx_call *call, nx_ns now)
     }
     nx_call_name_caller(call, caller.name);
     if (nx_auth_is_told(verdict, scopes))
-        nx_audit_refusal(guard->auth, nx_call_peer(call), caller.name, nx_call_request_id(call),
+        nx_audit_refusal(nx_call_peer(call), caller.name, nx_call_request_id(call),
                          nx_call_path(call), caller.sentence);
     refuse(call, verdict, &caller);
 }

@@ -4,6 +4,7 @@
 #include "common/nx_assert.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,7 +17,8 @@ struct nx_install {
     nx_install_done *done;
     void *user;
     size_t chunk_bytes, chunk_sent;
-    bool at_end;
+    bool at_end, replace;
+    char name[NX_MODEL_NAME_BYTES];
     uint8_t chunk[CHUNK_BYTES];
 };
 
@@ -41,8 +43,12 @@ static void finish(struct nx_install *i, const struct nx_err *err)
 
 static void change_done(void *user, const struct nx_answer *answers, uint32_t count)
 {
+    struct nx_install *i = user;
+    struct nx_err err = answers[0].err;
     nx_assert(count == 1);
-    finish(user, &answers[0].err);
+    if (i->replace && err.status == NX_EXISTS) /* by then: a newer one is about to be installed */
+        nx_err_set(&err, NX_AGAIN, "another change of model %s came first; try again", i->name);
+    finish(i, &err);
 }
 
 static enum nx_status make_head(const struct nx_archive *a, const char *name, const char *recipe,
@@ -79,6 +85,8 @@ enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archi
     i->archive = archive;
     i->done = done;
     i->user = user;
+    i->replace = replace;
+    snprintf(i->name, sizeof i->name, "%s", name);
     enum nx_status status = nx_route_change(route, &head, change_done, i, &i->request, err);
     if (status != NX_OK) {
         free(i);

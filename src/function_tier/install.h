@@ -13,7 +13,8 @@ struct nx_install;
 typedef void nx_install_done(void *user, const struct nx_err *err); /* NX_OK: installed */
 
 /* Takes the archive over once it says NX_OK. `recipe` may be ""; `replace`: in place of the model of
- * that name, if there is one; `trace`: the request's span. `done` comes from nx_group_poll or from pump, once. */
+ * that name, if there is one; `trace`: the request's span. `done` comes from nx_group_poll or from pump, once. With
+ * `replace` NX_AGAIN says that another change of the same model was first. */
 enum nx_status nx_install_start(struct nx_route *route, struct nx_archive *archive,
                                 const char *name, const char *recipe, bool replace,
                                 const struct nx_trace_ids *trace, nx_install_done *done, void *user,

@@ -12,11 +12,17 @@
 
 enum { REPLY_TEXT_MAX = 64 << 20, SMALL_BODY_BYTES = 1 << 20 };
 
+/* What a packed body of JSON alone may unpack to: it is read in one go, and packed it costs its sender next to nothing. */
+enum { PACKED_JSON_BYTES = 16 << 20 };
+
 static const char json_type[] = "application/json";
 
 /* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
 static const struct nx_endpoint endpoints[] = {
     {"ping", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_ping},
+    {"healthz", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
+    {"livez", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
+    {"readyz", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_ready},
     {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
     {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
     {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
@@ -43,13 +49,13 @@ static const struct nx_endpoint endpoints[] = {
     {"v2/models/?/versions/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
     {"v2/models/?/versions/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST,
      nx_rest_v2_infer},
-    {"v2/repository/index", NX_HTTP_POST, 0, NX_API_V2_REST, nx_rest_v2_index},
+    {"v2/repository/index", NX_HTTP_POST, NX_ENDPOINT_LISTS, NX_API_V2_REST, nx_rest_v2_index},
     {"v2/repository/models/?/load", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
      nx_rest_v2_load},
     {"v2/repository/models/?/unload", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
      nx_rest_v2_unload},
     {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
-    {"models", NX_HTTP_GET, 0, NX_API_MMS, nx_rest_list},
+    {"models", NX_HTTP_GET, NX_ENDPOINT_LISTS, NX_API_MMS, nx_rest_list},
     {"models/?", NX_HTTP_PUT, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_scale},
     {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
     {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
@@ -137,9 +143,8 @@ static void leave(struct nx_rest_call *call)
     *call->link = call->next;
     if (call->next)
         call->next->link = call->link;
-    if (call->admitted) {
-        nx_admission_give(r->config.admission, call->admitted_bytes);
-    }
+    if (call->admitted)
+        nx_admission_leave(r->config.admission, &call->arrival);
     nx_v2_free(call->v2);
     free(call);
 }
@@ -182,6 +187,15 @@ void nx_rest_reply_text(struct nx_rest_call *call, int status, struct nx_text *j
     nx_text_free(json);
 }
 
+static void audit_refusal(const struct nx_rest_call *call, const char *message)
+{
+    const struct nx_http_ask *ask = nx_http_ask(call->x);
+    char what[256];
+    snprintf(what, sizeof what, "%s%s%s", call->endpoint->path, call->model[0] ? " " : "",
+             call->model);
+    nx_audit_refusal(ask->peer, call->token, ask->id, what, message);
+}
+
 void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, const char *format,
                     ...)
 {
@@ -194,8 +208,7 @@ void nx_rest_refuse(struct nx_rest_call *call, int status, const char *type, con
     nx_text_init(&t, REPLY_TEXT_MAX);
     write_error(&t, family_of(nx_http_ask(call->x)->path), status, type, message);
     if (!call->audited && call->endpoint && call->endpoint->flags & NX_ENDPOINT_MANAGES)
-        nx_audit(nx_http_ask(call->x)->peer, call->token, nx_http_ask(call->x)->id,
-                 "%s %s refused: %s", call->endpoint->path, call->model, message);
+        audit_refusal(call, message);
     nx_rest_reply_text(call, status, &t);
 }
 
@@ -256,6 +269,21 @@ static const struct nx_endpoint *find(const struct nx_http_ask *ask, const char 
     return NULL;
 }
 
+/* Extensions of Triton that its clients ask for: shared memory, logging, tracing. */
+static bool is_tritons_own(const struct nx_http_ask *ask)
+{
+    static const char *const words[] = {"systemsharedmemory", "cudasharedmemory", "logging",
+                                        "trace"};
+    uint32_t n = ask->segments_count;
+    if (n < 2 || n > NX_HTTP_SEGMENTS_MAX || strcmp(ask->segments[0], "v2") != 0)
+        return false;
+    uint32_t at = strcmp(ask->segments[1], "models") == 0 && n > 3 ? 3 : 1;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(ask->segments[at], words[i]) == 0)
+            return true;
+    return false;
+}
+
 static void allow(struct nx_http_exchange *x, unsigned methods)
 {
     char text[64] = "";
@@ -287,6 +315,8 @@ static unsigned scopes_of(const struct nx_endpoint *endpoint)
         return 0;
     if (endpoint->flags & NX_ENDPOINT_MANAGES)
         return NX_MAY_MANAGE;
+    if (endpoint->flags & NX_ENDPOINT_LISTS)
+        return NX_MAY_MANAGE | NX_MAY_OBSERVE;
     return endpoint->flags & NX_ENDPOINT_INFERS ? NX_MAY_INFER : NX_MAY_OBSERVE;
 }
 
@@ -305,8 +335,7 @@ static void tell_refusal(struct nx_rest_call *call, enum nx_auth_verdict verdict
     const char *what = call->endpoint ? call->endpoint->path : "an unknown path";
     call->audited = verdict != NX_AUTH_LET_IN;
     if (nx_auth_is_told(verdict, scopes_of(call->endpoint)))
-        nx_audit_refusal(call->rest->config.auth, ask->peer, caller->name, ask->id, what,
-                         caller->sentence);
+        nx_audit_refusal(ask->peer, caller->name, ask->id, what, caller->sentence);
 }
 
 /* True if the caller was refused. */
@@ -344,7 +373,7 @@ static bool refused_by_token(struct nx_rest_call *call, nx_ns now)
 
 static uint64_t announced(const struct nx_http_ask *ask)
 {
-    return ask->head->has_length ? ask->head->content_length : SMALL_BODY_BYTES;
+    return ask->head->has_length ? ask->head->content_length : 0;
 }
 
 /* Names each reason not to let a call in; true if it was told one. Before its body is taken. */
@@ -362,8 +391,14 @@ static bool refused_at_the_door(struct nx_rest_call *call)
     return true;
 }
 
+static void lose_place(struct nx_arrival *arrival, const struct nx_err *err)
+{
+    nx_rest_fail((struct nx_rest_call *)((char *)arrival - offsetof(struct nx_rest_call, arrival)),
+                 err);
+}
+
 /* False: over the budget, and refused. */
-static bool admit(struct nx_rest_call *call)
+static bool admit(struct nx_rest_call *call, nx_ns now)
 {
     struct nx_rest *r = call->rest;
     struct nx_err err;
@@ -376,12 +411,12 @@ static bool admit(struct nx_rest_call *call)
     }
     if (!(call->endpoint->flags & NX_ENDPOINT_INFERS) || bytes > r->config.body_bytes_max)
         return true; /* the latter: the wire refuses it with 413 */
-    if (nx_admission_take(r->config.admission, bytes, &err) != NX_OK) {
+    call->arrival.lose = lose_place;
+    if (nx_admission_expect(r->config.admission, &call->arrival, bytes, now, &err) != NX_OK) {
         nx_rest_fail(call, &err);
         return false;
     }
     call->admitted = true;
-    call->admitted_bytes = bytes;
     return true;
 }
 
@@ -423,20 +458,39 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
         allow(x, methods);
         nx_rest_refuse(call, 405, NULL,
                        "Requested method is not allowed, please refer to API document.");
+    } else if (!call->endpoint && is_tritons_own(ask)) {
+        nx_rest_refuse(call, 501, NULL, "this extension of the protocol is not implemented here");
     } else if (!call->endpoint) {
         nx_rest_refuse(call, 404, NULL,
                        "Requested resource is not found, please refer to API document.");
-    } else if (!refused_at_the_door(call) && admit(call)) {
+    } else if (!refused_at_the_door(call) && admit(call, now)) {
         if (!(call->endpoint->flags & NX_ENDPOINT_INFERS))
             nx_http_set_body_max(x, SMALL_BODY_BYTES);
+        else if (call->endpoint->handle == nx_rest_v2_infer &&
+                 !nx_http_head_field(ask->head, "inference-header-content-length").at)
+            nx_http_set_plain_max(x, PACKED_JSON_BYTES);
     }
 }
 
 static void on_request(void *ctx, struct nx_http_exchange *x, nx_ns now)
 {
-    (void)ctx;
+    struct nx_rest *r = ctx;
     struct nx_rest_call *call = nx_http_user(x);
-    call->endpoint->handle(call, now);
+    struct nx_err err;
+    if (call->admitted && nx_admission_whole(r->config.admission, &call->arrival, &err) != NX_OK)
+        nx_rest_fail(call, &err);
+    else
+        call->endpoint->handle(call, now);
+}
+
+static void on_body(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now)
+{
+    struct nx_rest *r = ctx;
+    struct nx_rest_call *call = nx_http_user(x);
+    struct nx_err err;
+    if (call->admitted &&
+        nx_admission_arrive(r->config.admission, &call->arrival, bytes, now, &err) != NX_OK)
+        nx_rest_fail(call, &err);
 }
 
 static void on_cancel(void *ctx, struct nx_http_exchange *x)
@@ -553,7 +607,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     limits.body_bytes_max = r->config.body_bytes_max;
     limits.handling_timeout_ns = config->response_timeout_ns;
     struct nx_http_service service = {
-        r, on_head, on_request, on_cancel, refusal, on_reply, config->observer->spans != NULL};
+        r,       on_head,  on_request, on_cancel,
+        refusal, on_reply, on_body,    config->observer->spans != NULL};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
         free(r);

@@ -2,6 +2,7 @@
 
 #include "function_tier/http/http_multipart.h"
 #include "function_tier/http/json_read.h"
+#include "function_tier/pb/pb_v2.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,12 +220,32 @@ void nx_rest_register(struct nx_rest_call *call, nx_ns now)
         nx_rest_refuse(
             call, 400, NULL,
             "'%.64s' cannot be a model's name: 1 to %d letters, digits, '.', '_', '-', and "
-            "no word that begins a path (v2, models, …)",
+            "no word that stands in a path (v2, models, …)",
             name, NX_MODEL_NAME_BYTES - 1);
     else {
         memcpy(call->model, name, sizeof name);
         install_url(call, url, recipe);
     }
+}
+
+/* {"parameters": {"config": …, "file:…": …}}: none of them is known. */
+static enum nx_status check_load(const struct nx_http_ask *ask, struct nx_err *err)
+{
+    struct nx_json j;
+    char key[80];
+    if (ask->body_bytes == 0)
+        return NX_OK;
+    nx_json_init(&j, ask->body, ask->body_bytes, err);
+    for (nx_json_enter(&j, '{'); nx_json_key(&j, key, sizeof key);) {
+        if (strcmp(key, "parameters") != 0) {
+            nx_json_skip(&j);
+            continue;
+        }
+        nx_json_enter(&j, '{');
+        if (nx_json_key(&j, key, sizeof key))
+            return nx_pb_v2_refuse_load(key, err);
+    }
+    return nx_json_end(&j);
 }
 
 void nx_rest_v2_load(struct nx_rest_call *call, nx_ns now)
@@ -236,7 +257,9 @@ void nx_rest_v2_load(struct nx_rest_call *call, nx_ns now)
     if (!nx_rest_name_model(call, call->words[0]))
         return;
     call->replaces = true; /* load is reload, too */
-    if (nx_archive_find(r->model_store, call->model, &archive, &err) != NX_OK)
+    if (check_load(nx_http_ask(call->x), &err) != NX_OK)
+        nx_rest_fail(call, &err);
+    else if (nx_archive_find(r->model_store, call->model, &archive, &err) != NX_OK)
         refuse_archive(call, &err);
     else
         install(call, archive, "");

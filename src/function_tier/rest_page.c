@@ -19,7 +19,12 @@ static void reply_file(struct nx_rest_call *call, const char *type, const char *
 
 void nx_rest_page(struct nx_rest_call *call, nx_ns now)
 {
-    (void)now;
+    bool is_root = nx_http_ask(call->x)->segments_count == 0;
+    if (is_root && call->rest->config.compat == NX_COMPAT_0_4) {
+        nx_rest_ping(call,
+                     now); /* what Model Server 0.4 has there; the page is at /nexus as well */
+        return;
+    }
     reply_file(call, "text/html; charset=utf-8", nx_page_html, nx_page_html_end);
 }
 

@@ -25,6 +25,7 @@ enum {
     NX_ENDPOINT_MANAGES = 1, /* changes models: for whoever may */
     NX_ENDPOINT_INFERS = 2,  /* takes part in admission */
     NX_ENDPOINT_OPEN = 4,    /* probes: no token is needed */
+    NX_ENDPOINT_LISTS = 16,  /* what is there to be changed: for manage as well as observe */
     NX_ENDPOINT_TELLS = 8,   /* facts about a model: for every token; without it, for observe */
 };
 
@@ -45,7 +46,7 @@ struct nx_rest_call {
     const char *words[2]; /* what stands for each ? */
     struct nx_rest_call *next, **link;
     nx_ns begun;
-    uint64_t admitted_bytes;
+    struct nx_arrival arrival; /* of an inference's body; if admitted */
     bool admitted;
     uint32_t priority;               /* of the header */
     char token[NX_AUTH_NAME_BYTES];  /* the name of the caller's; "": none was needed, or known */

@@ -36,7 +36,9 @@ struct upload {
         last_waits; /* an install's last byte is kept back; the stream ended, no room yet */
     uint8_t last;
     bool admitted;
+    struct nx_arrival arrival; /* if admitted */
     uint8_t *photo;
+    uint64_t photo_cap; /* <= announced; reserved at the route */
     struct nx_pb_photo tags;
     /* of a change, for the audit */
     enum nx_request op;
@@ -64,12 +66,14 @@ static void on_start(struct nx_call *call, nx_ns now)
         u->next->link = &u->next;
     s->uploads = u;
     nx_call_set_user(call, u);
+    if (strcmp(nx_call_path(call), s->methods[0].path) == 0)
+        nx_call_pace(call); /* a model waits for its replicas, a photo for its sender alone */
 }
 
 static void drop_photo(struct upload *u)
 {
     if (u->photo)
-        nx_route_unreserve(u->service->route, u->announced);
+        nx_route_unreserve(u->service->route, u->photo_cap);
     free(u->photo);
     u->photo = NULL;
 }
@@ -81,7 +85,7 @@ static void drop_upload(struct upload *u)
         u->next->link = u->link;
     drop_photo(u);
     if (u->admitted)
-        nx_admission_give(u->service->admission, u->announced);
+        nx_admission_leave(u->service->admission, &u->arrival);
     free(u);
 }
 
@@ -228,15 +232,32 @@ static void photo_done(void *user, const struct nx_answer *answers, uint32_t cou
     free(r);
 }
 
-static void reserve_photo(struct upload *u, uint64_t bytes, struct nx_err *err)
+enum { PHOTO_BYTES_FIRST = 64 << 10 };
+
+/* Room for `len` bytes more: twice what there was, as far as the photo goes. What is only announced takes none. */
+static enum nx_status extend_photo(struct upload *u, size_t len, struct nx_err *err)
 {
-    if (nx_route_reserve(u->service->route, bytes, err) != NX_OK)
-        return;
-    u->photo = malloc(bytes); /* not zeroed: filled before it is read */
-    if (u->photo)
-        return;
-    nx_route_unreserve(u->service->route, bytes);
-    nx_err_set(err, NX_NO_MEMORY, "no memory for a photo of %llu bytes", (unsigned long long)bytes);
+    uint64_t cap = 2 * u->photo_cap, wanted = u->got + len;
+    if (wanted <= u->photo_cap)
+        return NX_OK;
+    cap = cap < PHOTO_BYTES_FIRST ? PHOTO_BYTES_FIRST : cap;
+    cap = cap < wanted ? wanted : cap;
+    cap = cap < u->announced ? cap : u->announced;
+    NX_TRY(nx_route_reserve(u->service->route, cap - u->photo_cap, err));
+    uint8_t *photo = nx_realloc(u->photo, cap);
+    if (!photo) {
+        nx_route_unreserve(u->service->route, cap - u->photo_cap);
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a photo of %llu bytes",
+                          (unsigned long long)cap);
+    }
+    u->photo = photo;
+    u->photo_cap = cap;
+    return NX_OK;
+}
+
+static void lose_place(struct nx_arrival *arrival, const struct nx_err *err)
+{
+    fail((struct upload *)((char *)arrival - offsetof(struct upload, arrival)), err);
 }
 
 /* "1,2", for logs, as far as there is room. */
@@ -248,7 +269,7 @@ static void name_tags(const struct upload *u)
     nx_call_set_about(u->call, text);
 }
 
-static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
+static void start_photo(struct upload *u, const struct nx_pb_photo *photo, nx_ns now)
 {
     struct nx_err err = {0};
     uint64_t bytes = photo->photo_bytes;
@@ -259,10 +280,10 @@ static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
     else if (bytes > NX_PHOTO_BYTES_MAX)
         nx_err_set(&err, NX_TOO_LARGE, "the photo has %llu bytes, the limit is %d",
                    (unsigned long long)bytes, NX_PHOTO_BYTES_MAX);
-    else if (nx_admission_take(u->service->admission, bytes, &err) == NX_OK) {
-        u->admitted = true;
-        reserve_photo(u, bytes, &err);
-    }
+    else
+        u->admitted =
+            nx_admission_expect(u->service->admission, &u->arrival, bytes, now, &err) == NX_OK;
+    u->arrival.lose = lose_place;
     u->started = true;
     u->announced = bytes;
     u->tags = *photo;
@@ -271,10 +292,21 @@ static void start_photo(struct upload *u, const struct nx_pb_photo *photo)
         fail(u, &err);
 }
 
+static void keep_chunk(struct upload *u, const uint8_t *chunk, size_t len, nx_ns now)
+{
+    struct nx_err err;
+    if (nx_admission_arrive(u->service->admission, &u->arrival, u->got + len, now, &err) != NX_OK ||
+        extend_photo(u, len, &err) != NX_OK) {
+        fail(u, &err);
+        return;
+    }
+    memcpy(u->photo + u->got, chunk, len);
+    u->got += len;
+}
+
 static enum nx_call_take take_photo(struct nx_call *call, const uint8_t *bytes, size_t len,
                                     nx_ns now)
 {
-    (void)now;
     struct upload *u = nx_call_user(call);
     struct nx_pb_part part;
     struct nx_pb_photo photo;
@@ -283,12 +315,9 @@ static enum nx_call_take take_photo(struct nx_call *call, const uint8_t *bytes, 
         fail(u, &err);
     } else if (expect_metadata(u, &part)) {
         if (part.metadata)
-            start_photo(u, &photo);
-        else if (accept_chunk(u, part.chunk_bytes)) {
-            if (part.chunk_bytes)
-                memcpy(u->photo + u->got, part.chunk, part.chunk_bytes);
-            u->got += part.chunk_bytes;
-        }
+            start_photo(u, &photo, now);
+        else if (part.chunk_bytes && accept_chunk(u, part.chunk_bytes))
+            keep_chunk(u, part.chunk, part.chunk_bytes, now);
     }
     return NX_CALL_TAKEN;
 }
@@ -316,6 +345,7 @@ static void end_photo(struct nx_call *call, nx_ns now)
     if (!is_complete(u))
         return;
     if (nx_priority_read(level, level ? strlen(level) : 0, &head.want.priority, &err) == NX_OK &&
+        nx_admission_whole(u->service->admission, &u->arrival, &err) == NX_OK &&
         nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
                      u->announced, nx_call_deadline(call), photo_done, u, &u->request,
                      &err) == NX_OK)

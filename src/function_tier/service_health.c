@@ -12,13 +12,13 @@ struct nx_health_watch {
     char service[NX_PB_SERVICE_NAME_BYTES];
     bool asked;              /* the request has come */
     enum nx_pb_serving told; /* what the client heard last */
-    LIST_ENTRY(nx_health_watch) in_all;
+    TAILQ_ENTRY(nx_health_watch) in_all;
 };
 
 void nx_health_init(struct nx_health *health)
 {
     *health = (struct nx_health){0};
-    LIST_INIT(&health->watches);
+    TAILQ_INIT(&health->watches);
 }
 
 static const char going_away[] = "the server is going away";
@@ -61,7 +61,8 @@ static enum nx_call_take check(struct nx_call *call, const uint8_t *bytes, size_
 
 static void forget_watch(struct nx_health_watch *watch)
 {
-    LIST_REMOVE(watch, in_all);
+    TAILQ_REMOVE(&watch->health->watches, watch, in_all);
+    watch->health->watches_count--;
     free(watch);
 }
 
@@ -81,23 +82,36 @@ static void tell_watch(struct nx_health_watch *watch)
     nx_call_finish(call, NX_GRPC_RESOURCE_EXHAUSTED, "no room for the reply");
 }
 
+static void end_watch(struct nx_health_watch *watch, const char *why)
+{
+    struct nx_call *call = watch->call;
+    forget_watch(watch);
+    nx_call_finish(call, NX_GRPC_UNAVAILABLE, why);
+}
+
+/* Nobody needs a token to watch: the oldest makes room, and may come again. */
 static void watch_start(struct nx_call *call, nx_ns now)
 {
     (void)now;
-    const struct nx_health *health = nx_call_ctx(call);
+    struct nx_health *health = nx_call_ctx(call);
     if (health->ended) {
         nx_call_finish(call, NX_GRPC_UNAVAILABLE, going_away);
         return;
     }
+    if (health->watches_count == NX_HEALTH_WATCHES_MAX)
+        end_watch(TAILQ_FIRST(&health->watches),
+                  "too many clients watch, and this is the oldest; try again");
     struct nx_health_watch *watch = nx_calloc(1, sizeof *watch);
     if (!watch) {
         nx_call_finish(call, NX_GRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
     watch->call = call;
-    watch->health = nx_call_ctx(call);
+    watch->health = health;
+    nx_call_only_waits(call);
     nx_call_set_user(call, watch);
-    LIST_INSERT_HEAD(&watch->health->watches, watch, in_all);
+    TAILQ_INSERT_TAIL(&health->watches, watch, in_all);
+    health->watches_count++;
 }
 
 static enum nx_call_take watch_asked(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -149,9 +163,9 @@ void nx_health_methods(struct nx_health *health, struct nx_grpc_method rows[NX_H
 
 static void tell_all(struct nx_health *health)
 {
-    struct nx_health_watch *watch = LIST_FIRST(&health->watches);
+    struct nx_health_watch *watch = TAILQ_FIRST(&health->watches);
     while (watch) {
-        struct nx_health_watch *next = LIST_NEXT(watch, in_all);
+        struct nx_health_watch *next = TAILQ_NEXT(watch, in_all);
         tell_watch(watch);
         watch = next;
     }
@@ -177,9 +191,6 @@ void nx_health_end_watches(struct nx_health *health)
 {
     health->ended = true;
     struct nx_health_watch *watch;
-    while ((watch = LIST_FIRST(&health->watches))) {
-        struct nx_call *call = watch->call;
-        forget_watch(watch);
-        nx_call_finish(call, NX_GRPC_UNAVAILABLE, going_away);
-    }
+    while ((watch = TAILQ_FIRST(&health->watches)))
+        end_watch(watch, going_away);
 }

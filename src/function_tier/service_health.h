@@ -3,7 +3,8 @@
  *     nx_health_init ─► nx_health_methods into the server's table ─► nx_health_set, at any time
  *
  * Check answers the state last set, NOT_FOUND for a name never set. Watch sends the state now and
- * after every change; an unknown name is told as SERVICE_UNKNOWN and may become known.
+ * after every change; an unknown name is told as SERVICE_UNKNOWN and may become known. A client that watches gives its
+ * connection when room is needed, and over NX_HEALTH_WATCHES_MAX the oldest Watch ends: UNAVAILABLE, come again.
  * Owner   the caller; outlives the server. Thread  the server's. */
 #ifndef NX_FUNCTION_TIER_SERVICE_HEALTH_H
 #define NX_FUNCTION_TIER_SERVICE_HEALTH_H
@@ -13,6 +14,7 @@
 #include <sys/queue.h>
 
 enum { NX_HEALTH_SERVICES_MAX = 8, NX_HEALTH_NAME_BYTES = 64, NX_HEALTH_METHODS = 2 };
+enum { NX_HEALTH_WATCHES_MAX = 1024 };
 
 struct nx_health_watch;
 
@@ -23,7 +25,8 @@ struct nx_health {
     } services[NX_HEALTH_SERVICES_MAX];
     unsigned count;
     bool ended; /* no more watches */
-    LIST_HEAD(, nx_health_watch) watches;
+    uint32_t watches_count;
+    TAILQ_HEAD(, nx_health_watch) watches; /* the oldest first */
 };
 
 void nx_health_init(struct nx_health *health);

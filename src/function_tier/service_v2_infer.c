@@ -29,7 +29,7 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
     if (!v->service->takes)
         return nx_err_set(err, NX_UNAVAILABLE, "this node takes no requests now; try again");
-    NX_TRY(nx_admission_take(v->service->config.admission, len, err));
+    NX_TRY(nx_admission_take(v->service->config.admission, len, v->begun, err));
     v->admitted = true;
     v->admitted_bytes = len;
     NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));

@@ -3,13 +3,16 @@
 #include "common/arena.h"
 #include "function_tier/audit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void refuse(struct nx_v2_call *v, const char *what, const struct nx_err *err)
 {
-    nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
-             "%s %s refused: %s", what, v->model, err->text);
+    char change[NX_PB_V2_NAME_BYTES + 16];
+    snprintf(change, sizeof change, "%s %s", what, v->model);
+    nx_audit_refusal(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
+                     change, err->text);
     nx_v2_call_fail(v, err);
 }
 

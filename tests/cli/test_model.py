@@ -240,6 +240,14 @@ class Time(Model):
             [onnx.weight("one", (1,), (1,))]))
         self.assertIn("a run ", self.nexus("time", path, "--batch", "5").stdout)
 
+    def test_threads_of_onednn_wait_asleep(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+        done = subprocess.run([NEXUS, "model", "time", *self.flowers(), "--rounds", "1"], capture_output=True, text=True,
+                              timeout=60, env=dict(env, OMP_DISPLAY_ENV="verbose"), check=True)
+        if "OPENMP DISPLAY ENVIRONMENT" not in done.stderr:
+            self.skipTest("no OpenMP in this build")
+        self.assertEqual(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)[-1], "0")
+
     def test_usage(self):
         for more in (["--input", "x"], ["--precision", "f16"], ["--rounds", "0"], ["--top"], ["--json"]):
             self.nexus("time", *self.flowers(), *more, code=2)

@@ -37,6 +37,7 @@ if __name__ == "__main__":
 
 import http.client
 import json
+import time
 
 import harness
 import sosp_wire as wire
@@ -127,6 +128,18 @@ class FarClients(unittest.TestCase):
             self.assertIn("from this machine only", json.dumps(body))
         self.assertEqual(self.http(FAR, HERE, "POST", "/predictions/m", tiny_model.png(tiny_model.RED))[0], 200)
         self.assertEqual(self.http(FAR, HERE, "GET", "/models")[0], 200)
+
+    def test_strangers_do_not_fill_the_log(self):
+        def told():
+            return sum("refused: models are managed" in e for e in self.node.errors)
+        before, begun = told(), time.monotonic()
+        for _ in range(100):
+            self.assertEqual(self.http(FAR, HERE, "DELETE", "/models/flood")[0], 403)
+        most = 21 + 10 * (time.monotonic() - begun)
+        self.assertEqual(self.http(HERE, HERE, "POST", "/models?url=n.mar")[0], 200)
+        self.assertEqual(self.http(HERE, HERE, "DELETE", "/models/n")[0], 200)  # its line is behind all of those
+        harness.wait_until(lambda: any("model n unregistered" in e for e in self.node.errors), self.node.story())
+        self.assertLessEqual(told() - before, most)
 
     def test_grpc_from_afar(self):
         far = self.relay()

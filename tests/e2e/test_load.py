@@ -72,6 +72,10 @@ class Load(harness.GroupCase):
             threading.Thread(target=hang_up, daemon=True).start()
             address = "127.0.0.1:%d" % listener.getsockname()[1]
             report = self.bench("--api", "ping", "--rate", "50", "--seconds", "0.3", "--warmup", "0", address=address)
+            text = subprocess.run([BENCH, "serve", address, "--api", "ping", "--rate", "50", "--seconds", "0.3", "--warmup", "0"],
+                                  capture_output=True, text=True, timeout=harness.WAIT_S).stdout
+            self.assertRegex(text, r"(?m)^  \S.*( +-)+$")  # no latency, rather than one of 0.000
+            self.assertNotIn("0.000", text)
             listener.shutdown(socket.SHUT_RDWR)
         self.assertEqual((report["answered"], sum(report["broken"].values())), (0, report["due"]), report)
 

@@ -11,6 +11,7 @@ Not here, since there is nothing behind it: downloads by URL (DownloadModelExcep
 handler), a worker's startTime, StatsD lines, CloudWatch.
 """
 
+import concurrent.futures
 import json
 import os
 
@@ -160,6 +161,16 @@ class Api(HttpCase):
         self.row("PUT", "/models", 405, kind="MethodNotAllowedException")
         self.assertEqual([m["modelName"] for m in json.loads(self.row("GET", "/models", 200))["models"]], ["1"])
 
+    def test_replaced_by_many_at_once(self):
+        self.row("POST", "/models?url=m.mar&model_name=raced", 200, "registered")
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(lambda _: self.ask("POST", "/models?url=m.mar&model_name=raced&replace=true"), range(18)))
+        for reply in replies:
+            self.assertIn(reply.status, (200, 409), reply.body)
+            if reply.status == 409:
+                self.assertIn("another change of model raced came first; try again", reply.json["message"])
+        self.row("DELETE", "/models/raced", 200, "unregistered")
+
     def test_replace(self):
         self.row("POST", "/models?url=m.mar", 200)
         self.row("POST", "/models?url=other.mar&model_name=m", 409)
@@ -239,7 +250,8 @@ class OnlyModel(HttpCase):
         self.assertEqual(self.ask("POST", "/invocations", self.red).status, 200)
 
     def test_the_shapes_of_0_4(self):
-        self.assertEqual(self.ask("GET", "/ping").json, {"health": "healthy!"})
+        for path in ("/ping", "/"):
+            self.assertEqual(self.ask("GET", path).json, {"health": "healthy!"})
         told = self.ask("GET", "/api-description").json["description"]
         self.assertEqual((told["swagger"], sorted(told["paths"])), ("2.0", ["/ping", "/{model_name}/predict"]))
         reply = self.ask("POST", "/predictions/1", tiny_model.png(tiny_model.RED))

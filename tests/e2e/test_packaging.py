@@ -57,14 +57,19 @@ class Notified(unittest.TestCase):
 
     def story(self, address):
         group = self.group(address)
-        group.start_node(0)
+        group.start_node(0, "--CLIENTS/drain_s", "7")
         self.assertEqual(self.told(), ["STATUS=waiting for the nodes of the first view"])
         group.start_node(1)
         self.assertEqual(self.told()[0][:7], "STATUS=")
         self.assertEqual([self.told()[0], self.told()[0]], ["READY=1"] * 2)
         group.nodes[1].signal(signal.SIGTERM)
-        self.assertEqual(self.told()[0], "STOPPING=1")
+        self.assertEqual(self.told(), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=15000000"])
+        self.assertEqual(self.told()[0][:7], "STATUS=")
         self.assertEqual(group.nodes[1].wait(), 0)
+        group.nodes[0].signal(signal.SIGTERM)  # it serves on for 7 s first, unless it is asked twice
+        self.assertEqual(self.told(), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=22000000"])
+        group.nodes[0].signal(signal.SIGTERM)
+        self.assertEqual(group.nodes[0].wait(), 0)
 
     def test_by_a_path(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +96,7 @@ class Unit(unittest.TestCase):
             self.skipTest("no systemd-analyze")
         with open(UNIT, encoding="utf-8") as file:
             text = file.read()
-        command = re.search(r"(?m)^ExecStart=(\S+) server$", text).group(1)
+        command = re.search(r"(?m)^ExecStart=(\S+) server ", text).group(1)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "nexus@0.service")
             with open(path, "w", encoding="utf-8") as out:
@@ -105,6 +110,13 @@ class Unit(unittest.TestCase):
             text = file.read()
         self.assertIn("\nType=notify\n", text)
         self.assertIn("\nTimeoutStartSec=infinity\n", text)  # join_timeout_s is the node's own
+
+    def test_a_node_may_write_its_log(self):
+        with open(UNIT, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("\nProtectSystem=strict\n", text)
+        self.assertIn("\nStateDirectory=nexus/%i\n", text)
+        self.assertRegex(text, r"(?m)^ExecStart=\S+ server --PERS/file_path %S/nexus/%i$")
 
 
 class Image(unittest.TestCase):
@@ -191,7 +203,41 @@ class Deployed(unittest.TestCase):
     def end(self):
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        for process in self.processes:  # a second time: not for drain_s
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
         self.assertEqual([p.wait(harness.WAIT_S) for p in self.processes], [0] * len(self.processes))
+
+    def drain_s(self):
+        return int(re.search(r"(?m)^drain_s = (\d+)$", read("nexus.cfg")).group(1))
+
+    def test_stack(self):
+        file, = yaml("stack.yaml")
+        self.assertEqual(file["networks"]["nodes"]["driver"], "overlay")
+        self.assertEqual(sorted(file["services"]), ["categorizer-0", "categorizer-1", "function-0", "function-1"])
+        folder = os.path.join(self.top, "bin")
+        self.path()
+        with open(os.path.join(folder, "getent"), "w") as out:  # a service's name on the overlay
+            out.write('#!/bin/sh\n[ "$1 $2" = "ahostsv4 tasks.function-0" ] || exit 2\necho "%s10  STREAM"\n' % self.net)
+        with open(os.path.join(folder, "hostname"), "w") as out:
+            out.write('#!/bin/sh\nexec cat "$HOST_ADDRESS"\n')
+        os.chmod(os.path.join(folder, "hostname"), 0o755)
+        for i, (name, service) in enumerate(sorted(file["services"].items())):
+            self.assertNotIn("build", service, name)
+            self.assertEqual(service["deploy"]["replicas"], 1, name)
+            self.assertEqual(service["deploy"]["restart_policy"]["condition"], "on-failure", name)
+            self.assertGreater(int(service["stop_grace_period"].rstrip("s")), self.drain_s() + 6)
+            config, = service["configs"]
+            self.assertTrue(os.path.exists(os.path.join(FOLDER, file["configs"][config["source"]]["file"])))
+            self.assertEqual(config["target"], "/etc/nexus/nexus.cfg")
+            address = self.net + {"function-0": "10", "function-1": "11"}.get(name, "2%d" % i)
+            command = [word.replace("$$", "$") for word in service["entrypoint"] + service["command"]]
+            with open(os.path.join(self.top, name), "w") as out:
+                out.write(address + "\n")
+            self.start(command, HOST_ADDRESS=os.path.join(self.top, name), **service["environment"])
+        self.wait_for(lambda: self.get(self.net + "11", "/v2/health/ready") == 200)
+        self.end()
 
     def test_compose(self):
         file, = yaml("compose.yaml")
@@ -206,6 +252,8 @@ class Deployed(unittest.TestCase):
         self.end()
 
     def test_kubernetes(self):
+        function = next(o for o in yaml("kubernetes.yaml") if o["metadata"]["name"] == "nexus-function" and o["kind"] == "StatefulSet")
+        self.assertGreater(function["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], self.drain_s() + 6)
         objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml("kubernetes.yaml")}
         pods = {}
         for tier, base, first in (("function", 10, 0), ("categorizer", 20, 100)):

@@ -11,7 +11,7 @@ import sosp_wire as wire
 from harness import grpc
 from test_http import HttpCase, archive, model_entries
 
-TOKENS = {"reader": "observe", "camera": "infer", "admin": "infer,manage,observe", "slow": "infer"}
+TOKENS = {"reader": "observe", "camera": "infer", "admin": "infer,manage,observe", "slow": "infer", "deployer": "manage"}
 SECRETS = {name: "%s-%s" % (name, os.urandom(16).hex()) for name in TOKENS}
 
 
@@ -62,7 +62,7 @@ class Tokens(HttpCase):
                 return refused.code().name, dict(refused.trailing_metadata() or ())
 
     def test_probes_need_none(self):
-        for path in ("/ping", "/v2/health/live", "/v2/health/ready"):
+        for path in ("/ping", "/v2/health/live", "/v2/health/ready", "/healthz", "/livez", "/readyz"):
             self.assertEqual(self.get(path).status, 200, path)
         self.assertEqual(self.code("/grpc.health.v1.Health/Check")[0], "OK")
         self.assertEqual(self.code("/inference.GRPCInferenceService/ServerReady")[0], "OK")
@@ -79,12 +79,12 @@ class Tokens(HttpCase):
         self.assertEqual(self.get("/no/such/path", "reader").status, 404)
 
     def test_each_scope_opens_its_own(self):
-        doors = {("GET", "/metrics", None): "reader admin", ("GET", "/models", None): "reader admin",
-                 ("GET", "/v2/models/stats", None): "reader admin", ("GET", "/v2/models/1", None): "reader camera admin",
+        doors = {("GET", "/metrics", None): "reader admin", ("GET", "/models", None): "reader admin deployer",
+                 ("GET", "/v2/models/stats", None): "reader admin", ("GET", "/v2/models/1", None): "reader camera admin deployer",
                  ("POST", "/predictions/1", self.red): "camera admin",
-                 ("DELETE", "/models/nobody", None): "admin"}
+                 ("POST", "/v2/repository/index", b"{}"): "reader admin deployer", ("DELETE", "/models/nobody", None): "admin deployer"}
         for (method, path, body), names in doors.items():
-            for name in ("reader", "camera", "admin"):
+            for name in ("reader", "camera", "admin", "deployer"):
                 reply = self.get(path, name, method, body)
                 if name in names.split():
                     self.assertNotIn(reply.status, (401, 403), (path, name))

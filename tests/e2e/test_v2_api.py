@@ -149,6 +149,9 @@ class Grpc(HttpCase):
         self.assertIn((b"row", b"1", b"READY"), [tuple(wire.field(m, k) for k in (1, 2, 3)) for m in index])
         self.good("RepositoryModelUnload", named)
         self.assertEqual(self.call("RepositoryModelUnload", named)[0], "NOT_FOUND")
+        config = wire.blob(3, wire.blob(1, b"config") + wire.blob(2, wire.blob(3, b"{}")))
+        code, words = self.call("RepositoryModelLoad", named + config)
+        self.assertEqual((code, "'config' is not supported" in words), ("INVALID_ARGUMENT", True), words)
         code, words = self.call("RepositoryModelLoad", wire.blob(2, b"absent"))
         self.assertEqual((code, "failed to load 'absent'" in words), ("INVALID_ARGUMENT", True), words)
 
@@ -203,8 +206,9 @@ class Rest(HttpCase):
                 ("POST", "/v2/models/1/versions/9/infer", good, {}, 404, "version"),
                 ("GET", infer, None, {}, 405), ("DELETE", "/v2/models/1", None, {}, 405), ("POST", "/v2/health/ready", None, {}, 405),
                 ("GET", "/v2/repository/index", None, {}, 405), ("GET", "/v2/nothing", None, {}, 404),
-                ("GET", "/v2/logging", None, {}, 404), ("GET", "/v2/trace/setting", None, {}, 404),
-                ("GET", "/v2/systemsharedmemory/status", None, {}, 404),
+                ("GET", "/v2/logging", None, {}, 501), ("GET", "/v2/trace/setting", None, {}, 501),
+                ("POST", "/v2/models/1/trace/setting", b"{}", {}, 501), ("POST", "/v2/cudasharedmemory/region/x/register", b"{}", {}, 501),
+                ("GET", "/v2/systemsharedmemory/status", None, {}, 501),
                 ("POST", infer, b"{nonsense}", {}, 400, "byte 1"),
                 ("POST", infer, b"{}", {}, 400, "input"),
                 ("POST", infer, inputs(name="dato"), {}, 400, "dato"),
@@ -218,6 +222,11 @@ class Rest(HttpCase):
                 ("POST", infer, good, {"Inference_Header_Content_Length": str(len(good) + 1)}, 400),
                 ("POST", infer, good, {"Content_Encoding": "br"}, 415, "br"),
                 ("POST", "/v2/repository/index", b"{nonsense", {}, 400),
+                ("POST", "/v2/repository/models/absent/load", b'{"parameters": {"config": "{}"}}', {}, 400, "'config' is not"),
+                ("POST", "/v2/repository/models/absent/load", b'{"x": 1, "parameters": {"file:1/model.onnx": "AA=="}}', {}, 400,
+                 "'file:1/model.onnx' is not supported"),
+                ("POST", "/v2/repository/models/absent/load", b'{"parameters": [1]}', {}, 400, "byte"),
+                ("POST", "/v2/repository/models/absent/load", b'{"parameters": {}}', {}, 400, "failed to load 'absent'"),
                 ("POST", "/v2/repository/models/absent/load", b"", {}, 400, "failed to load 'absent'"),
                 ("POST", "/v2/repository/models/absent/unload", b"", {}, 404, "unknown model: 'absent'")):
             with self.subTest(row="%s %s" % (method, path), body=(body or b"")[:60]):

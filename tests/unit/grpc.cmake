@@ -1,6 +1,6 @@
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 nexus_test(test_pb SOURCES test_pb.c DEPS nexus_pb)
-foreach(name IN ITEMS grpc_status grpc_frame grpc_timer h2 h2_memory)
+foreach(name IN ITEMS grpc_status grpc_frame grpc_peers grpc_timer h2 h2_memory)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_grpc)
 endforeach()
 nexus_test(test_grpc_buffer SOURCES test_grpc_buffer.c DEPS nexus_grpc PkgConfig::ZLIB)

@@ -115,7 +115,8 @@ static void names_have_tags(void **state)
     assert_int_equal(head.tag, nx_tag_of_name("rose"));
     assert_string_equal(head.name, "rose");
     assert_true(nx_model_name_ok("resnet-50_v1.5"));
-    const char *bad[] = {"", "v2", "models", "..", "a/b", "a b", "\xc3\xa4", "metrics"};
+    const char *bad[] = {"",    "v2",       "models",  "..",    "a/b",
+                         "a b", "\xc3\xa4", "metrics", "nexus", "stats"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(nx_model_name_ok(bad[i]));
 }

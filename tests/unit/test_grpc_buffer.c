@@ -125,6 +125,23 @@ static void the_greedy_leave_a_share(void **state)
         nx_grpc_buffer_free(&buffers[i]);
 }
 
+/* At the end of its budget a buffer that comes in small pieces is not moved for each of them. */
+static void a_full_budget_does_not_make_it_quadratic(void **state)
+{
+    (void)state;
+    enum { PIECE = 1000 };
+    static const uint8_t piece[PIECE];
+    server.limit = connection.limit = 12 << 20;
+    size_t cap = 0, moved = 0;
+    while (nx_grpc_buffer_append(&buffer, piece, PIECE) == NX_OK)
+        if (buffer.cap != cap) {
+            moved += nx_grpc_buffer_len(&buffer);
+            cap = buffer.cap;
+        }
+    assert_true(nx_grpc_buffer_len(&buffer) > 5 << 20);
+    assert_true(moved < 10 * nx_grpc_buffer_len(&buffer));
+}
+
 static void a_failed_allocation_charges_nothing(void **state)
 {
     (void)state;
@@ -203,6 +220,58 @@ static void a_bomb_stops_at_the_budget(void **state)
     assert_int_equal(server.used, 0);
 }
 
+/* What is inflated by pieces costs a piece at a time, both in what comes out and in what is read. */
+static void a_bomb_goes_off_piece_by_piece(void **state)
+{
+    (void)state;
+    enum { BYTES = 1 << 20, PIECE = 10000 };
+    static uint8_t zeros[BYTES], packed[BYTES / 100];
+    struct nx_inflater *f = NULL;
+    server.limit = connection.limit = 8 << 20;
+    size_t len = gzip(zeros, BYTES, packed, sizeof packed), steps = 0, had = 0;
+    assert_int_equal(nx_inflater_open(NX_INFLATE_GZIP, packed, len, BYTES, &f), NX_OK);
+    enum nx_status status;
+    while ((status = nx_inflater_step(f, packed, len, PIECE, &buffer)) == NX_AGAIN) {
+        assert_true(nx_grpc_buffer_len(&buffer) - had <= PIECE);
+        had = nx_grpc_buffer_len(&buffer);
+        steps++;
+    }
+    assert_int_equal(status, NX_OK);
+    assert_true(steps >= BYTES / PIECE && nx_grpc_buffer_len(&buffer) == BYTES);
+    nx_inflater_close(f);
+}
+
+/* Empty blocks are five bytes that stand for none. */
+static void much_that_stands_for_nothing_is_read_in_pieces_too(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 10000, PIECE = 1000 };
+    static uint8_t packed[10 + 5 * BLOCKS] = {0x1f, 0x8b, 8};
+    for (int i = 0; i < BLOCKS; i++)
+        packed[10 + 5 * i + 3] = packed[10 + 5 * i + 4] = 0xff;
+    struct nx_inflater *f = NULL;
+    int steps = 0;
+    assert_int_equal(nx_inflater_open(NX_INFLATE_GZIP, packed, sizeof packed, 100, &f), NX_OK);
+    while (nx_inflater_step(f, packed, sizeof packed, PIECE, &buffer) == NX_AGAIN)
+        steps++;
+    assert_true(steps >= 5 * BLOCKS / PIECE - 1);
+    nx_inflater_close(f);
+}
+
+static void a_bomb_that_says_so_is_refused_before_it_costs_anything(void **state)
+{
+    (void)state;
+    static uint8_t zeros[90000], packed[4096];
+    struct nx_inflater *f = NULL;
+    size_t len = gzip(zeros, sizeof zeros, packed, sizeof packed);
+    assert_int_equal(nx_inflater_open(NX_INFLATE_GZIP, packed, len, sizeof zeros - 1, &f),
+                     NX_TOO_LARGE);
+    assert_null(f);
+    memset(packed + len - 4, 0xff, 4); /* nothing so short holds so much: no claim, but a lie */
+    assert_int_equal(nx_inflater_open(NX_INFLATE_GZIP, packed, len, sizeof zeros, &f), NX_OK);
+    nx_inflater_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +284,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_greedy_leave_a_share, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_allocation_charges_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(gzip_comes_back_under_a_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_budget_does_not_make_it_quadratic, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bomb_goes_off_piece_by_piece, setup, teardown),
+        cmocka_unit_test_setup_teardown(much_that_stands_for_nothing_is_read_in_pieces_too, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_bomb_that_says_so_is_refused_before_it_costs_anything,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_packed_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bomb_stops_at_the_budget, setup, teardown),
     };

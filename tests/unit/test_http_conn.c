@@ -1,4 +1,5 @@
 /* Connections over socket pairs, with a clock of the test's own: what a peer is allowed, and for how long. */
+#include "function_tier/grpc/grpc_inflate.h"
 #include "function_tier/http/http_server.h"
 #include "nx_test.h"
 
@@ -55,7 +56,8 @@ static int set_up(void **state)
 {
     (void)state;
     struct nx_http_limits limits = nx_http_limits_default();
-    struct nx_http_service service = {NULL, on_head, on_request, on_cancel, refusal, NULL, false};
+    struct nx_http_service service = {NULL,    on_head, on_request, on_cancel,
+                                      refusal, NULL,    NULL,       false};
     limits.connections_max = 3;
     limits.body_bytes_max = 100000;
     limits.server_buffer_bytes = 1 << 20;
@@ -235,6 +237,30 @@ static void a_client_that_leaves_cancels(void **state)
     assert_int_equal(nx_http_stats(http).connections, 0);
 }
 
+static void a_client_that_leaves_cancels_what_is_worked_on(void **state)
+{
+    (void)state;
+    peer = connect_with("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    turn(0);
+    assert_int_equal(requests, 1);
+    close(peer);
+    peer = -1;
+    turn(0);
+    assert_int_equal(cancels, 1);
+    assert_int_equal(nx_http_stats(http).connections, 0);
+}
+
+static void a_client_that_shuts_its_side_has_left(void **state)
+{
+    (void)state;
+    peer = connect_with("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    turn(0);
+    shutdown(peer, SHUT_WR);
+    turn(0);
+    assert_int_equal(cancels, 1);
+    assert_true(hear());
+}
+
 static void idle_ones_make_room_and_busy_ones_do_not(void **state)
 {
     (void)state;
@@ -243,13 +269,64 @@ static void idle_ones_make_room_and_busy_ones_do_not(void **state)
         fds[i] = connect_with("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
     fds[3] = connect_with("GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(nx_http_stats(http).refused, 1);
-    assert_false(nx_http_evict(http));
+    assert_false(nx_http_evict(http, NULL, 0, now));
     nx_http_reply(last, 200, "text/plain", "", 0); /* answered: idle as soon as that is sent */
-    assert_true(nx_http_evict(http));
+    assert_true(nx_http_evict(http, NULL, 0, now));
     assert_int_equal(nx_http_stats(http).connections, 2);
     for (int i = 0; i < 4; i++)
         close(fds[i]);
     turn(0);
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK) == 0;
+}
+
+static void a_head_that_drips_goes_before_the_idle(void **state)
+{
+    (void)state;
+    int idle = connect_with("");
+    int drips[2] = {connect_with("GET / HT"), connect_with("GET / HT")};
+    turn(NX_SEC / 2);
+    assert_int_equal(send(drips[0], "T", 1, MSG_NOSIGNAL), 1); /* and is no younger by it */
+    turn(NX_SEC / 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(nx_http_evict(http, NULL, NX_SEC, now));
+        assert_true(is_closed(drips[i]));
+        assert_false(is_closed(idle));
+    }
+    assert_true(nx_http_evict(http, NULL, NX_SEC, now));
+    assert_true(is_closed(idle));
+    for (int i = 0; i < 2; i++)
+        close(drips[i]);
+    close(idle);
+}
+
+static void a_young_head_stays_while_it_may(void **state)
+{
+    (void)state;
+    peer = connect_with("GET / HT");
+    assert_false(nx_http_evict(http, NULL, NX_SEC, now));
+    assert_true(nx_http_evict(http, NULL, 0, now));
+}
+
+static void an_address_makes_room_among_its_own(void **state)
+{
+    (void)state;
+    static struct nx_peers peers;
+    nx_peers_init(&peers, 1, 7);
+    nx_http_set_peers(http, &peers);
+    peer = connect_with("");
+    struct nx_peer *other = nx_peers_take(&peers, "127.0.0.2:1");
+    struct nx_peer *same = nx_peers_take(&peers, "127.0.0.1:2");
+    assert_true(nx_peer_over_share(same)); /* the connection counts */
+    assert_false(nx_http_evict(http, other, 0, now));
+    assert_true(nx_http_evict(http, same, 0, now));
+    assert_int_equal(same->held, 1); /* and no longer does */
+    nx_peers_give(other);
+    nx_peers_give(same);
 }
 
 static void a_drain_ends_the_idle_and_waits_for_the_busy(void **state)
@@ -271,7 +348,97 @@ static void a_drain_ends_the_idle_and_waits_for_the_busy(void **state)
     close(idle);
 }
 
-#define each(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+/* --- bodies that travel packed --------------------------------------------------------------------- */
+
+static int connect_with_packed(size_t plain_bytes)
+{
+    struct nx_grpc_budget budget = {.limit = 64 << 20};
+    struct nx_grpc_buffer packed;
+    uint8_t *plain = calloc(1, plain_bytes);
+    char head[160];
+    assert_non_null(plain);
+    nx_grpc_buffer_init(&packed, &budget);
+    assert_int_equal(nx_grpc_deflate(plain, plain_bytes, &packed), NX_OK);
+    int n = snprintf(head, sizeof head,
+                     "POST /later HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\n"
+                     "Content-Length: %zu\r\n\r\n",
+                     nx_grpc_buffer_len(&packed));
+    int fd = connect_with("");
+    assert_int_equal(send(fd, head, (size_t)n, 0), n);
+    assert_int_equal(send(fd, nx_grpc_buffer_span(&packed), nx_grpc_buffer_len(&packed), 0),
+                     (ssize_t)nx_grpc_buffer_len(&packed));
+    free(plain);
+    nx_grpc_buffer_free(&packed);
+    nx_grpc_budget_fini(&budget);
+    return fd;
+}
+
+static int set_up_large(void **state)
+{
+    struct nx_http_limits limits = nx_http_limits_default();
+    struct nx_http_service service = {NULL,    on_head, on_request, on_cancel,
+                                      refusal, NULL,    NULL,       false};
+    set_up(state);
+    nx_http_close(http);
+    limits.body_bytes_max = 8 << 20;
+    limits.connections_max = 8;
+    return nx_http_open(&limits, &service, 7, &http, NULL) == NX_OK ? 0 : 1;
+}
+
+static void others_are_served_while_a_body_is_unpacked(void **state)
+{
+    (void)state;
+    int bomb = connect_with_packed(8 << 20), turns = 0;
+    for (int i = 0; i < 4; i++)
+        assert_true(nx_http_poll(http, now) && nx_http_next_timer(http) == 0);
+    peer = connect_with("GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
+    nx_http_poll(http, now);
+    assert_true(requests == 1 && heard("HTTP/1.1 200 "));
+    while (requests == 1 && turns++ < 100)
+        nx_http_poll(http, now);
+    assert_true(turns > 20 && turns < 40); /* 8 MiB by 256 KiB */
+    assert_int_equal(nx_http_ask(last)->body_bytes, 8 << 20);
+    nx_http_reply(last, 200, "text/plain", "", 0);
+    close(bomb);
+}
+
+static void the_short_do_not_wait_for_the_long(void **state)
+{
+    (void)state;
+    int bombs[4], turns = 0;
+    for (int i = 0; i < 4; i++)
+        bombs[i] = connect_with_packed(8 << 20);
+    peer = connect_with_packed(1000);
+    while (requests == 0 && turns++ < 100)
+        nx_http_poll(http, now);
+    assert_true(requests == 1 && turns < 10 && nx_http_ask(last)->body_bytes == 1000);
+    for (int i = 0; i < 4; i++)
+        close(bombs[i]);
+}
+
+static void a_bomb_that_says_so_is_refused_at_once(void **state)
+{
+    (void)state;
+    peer = connect_with_packed((8 << 20) + 1);
+    nx_http_poll(http, now);
+    assert_int_equal(refused_status, 413);
+    assert_true(heard("HTTP/1.1 413 ") && heard("inflates over the limit of 8388608 bytes"));
+}
+
+static void a_client_that_leaves_while_its_body_is_unpacked(void **state)
+{
+    (void)state;
+    peer = connect_with_packed(8 << 20);
+    nx_http_poll(http, now);
+    close(peer);
+    peer = -1;
+    turn(0);
+    assert_int_equal(requests, 0);
+    assert_int_equal(cancels, 1);
+}
+
+#define each(f)  cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define large(f) cmocka_unit_test_setup_teardown(f, set_up_large, tear_down)
 
 int main(void)
 {
@@ -284,8 +451,17 @@ int main(void)
         each(a_refusal_before_the_body_reaches_the_client),
         each(bounds_of_bodies),
         each(a_client_that_leaves_cancels),
+        each(a_client_that_leaves_cancels_what_is_worked_on),
+        each(a_client_that_shuts_its_side_has_left),
         each(idle_ones_make_room_and_busy_ones_do_not),
+        each(a_head_that_drips_goes_before_the_idle),
+        each(a_young_head_stays_while_it_may),
+        each(an_address_makes_room_among_its_own),
         each(a_drain_ends_the_idle_and_waits_for_the_busy),
+        large(others_are_served_while_a_body_is_unpacked),
+        large(the_short_do_not_wait_for_the_long),
+        large(a_bomb_that_says_so_is_refused_at_once),
+        large(a_client_that_leaves_while_its_body_is_unpacked),
     };
     return cmocka_run_group_tests_name("http_conn", tests, NULL, NULL);
 }

@@ -412,6 +412,125 @@ static void wrong_structure_is_named(void **state)
                    "read no input");
 }
 
+/* --- integers, which are f32 inside --- */
+
+static void to_type(struct nx_onnx_file *f, int64_t type)
+{
+    size_t attribute = nx_of_open(f, 5);
+    nx_of_text(f, 1, "to");
+    nx_of_int(f, 3, type);
+    nx_of_int(f, 20, 2);
+    nx_of_close(f, attribute);
+}
+
+static void integer_weight(struct nx_onnx_file *f, const char *name, int64_t value)
+{
+    size_t tensor = nx_of_open(f, 5);
+    nx_of_int(f, 1, 1);
+    nx_of_int(f, 2, 7);
+    nx_of_text(f, 8, name);
+    nx_of_int(f, 7, value);
+    nx_of_close(f, tensor);
+}
+
+static void integers(struct nx_onnx_file *f)
+{
+    size_t cast = nx_of_node(f, "Cast", LIST("x"), LIST("i"));
+    to_type(f, 7);
+    nx_of_close(f, cast);
+    integer_weight(f, "divisor", 49);
+}
+
+/* i / 49 * 49 over the whole of x */
+static void write_integer_division(struct nx_onnx_file *f)
+{
+    size_t graph = nx_of_model(f, 8);
+    integers(f);
+    nx_of_close(f, nx_of_node(f, "Identity", LIST("i"), LIST("j")));
+    nx_of_close(f, nx_of_node(f, "Div", LIST("j", "divisor"), LIST("q")));
+    nx_of_close(f, nx_of_node(f, "Mul", LIST("q", "divisor"), LIST("p")));
+    size_t cast = nx_of_node(f, "Cast", LIST("p"), LIST("z"));
+    to_type(f, 1);
+    nx_of_close(f, cast);
+    nx_of_info(f, 11, "x", 4, DIMS(0, 2, 4, 4));
+    nx_of_info(f, 12, "z", 4, DIMS(0, 2, 4, 4));
+    nx_of_close(f, graph);
+    nx_of_opset(f, 13);
+}
+
+static void integers_divide_to_integers(void **state)
+{
+    (void)state;
+    const char *const backends[] = {"cpu_ref", "auto"};
+    for (int b = 0; b < 2; b++) {
+        struct nx_model_options own = options;
+        struct nx_model *model;
+        float in[32], out[32];
+        own.backend = backends[b];
+        write_integer_division(&file);
+        struct nx_model_files files = {.onnx = {file.bytes, nx_of_len(&file)}};
+        if (nx_model_open(&files, &own, &model, &err) != NX_OK)
+            fail_msg("%s", err.text);
+        for (int i = 0; i < 32; i++)
+            in[i] = (float)(i * 49 - 490 + (i % 3 - 1));
+        assert_int_equal(nx_model_run(model, 1, in, out, &err), NX_OK);
+        for (int i = 0; i < 32; i++)
+            assert_int_equal((int)out[i], (int)in[i] / 49 * 49);
+        nx_model_close(model);
+    }
+}
+
+static void integer_mean(struct nx_onnx_file *f)
+{
+    integers(f);
+    size_t node = nx_of_node(f, "ReduceMean", LIST("i"), LIST("z"));
+    nx_of_attr_ints(f, "axes", 1, DIMS(1));
+    nx_of_close(f, node);
+}
+
+static void integer_root(struct nx_onnx_file *f)
+{
+    integers(f);
+    nx_of_weight(f, "half", 1, DIMS(1), 1, 0.5f);
+    nx_of_close(f, nx_of_node(f, "Pow", LIST("i", "half"), LIST("z")));
+}
+
+static void index_too_large(struct nx_onnx_file *f)
+{
+    integer_weight(f, "seven", 7);
+    nx_of_close(f, nx_of_node(f, "Flatten", LIST("y"), LIST("rows")));
+    size_t node = nx_of_node(f, "Gather", LIST("rows", "seven"), LIST("z"));
+    size_t attribute = nx_of_open(f, 5);
+    nx_of_text(f, 1, "axis");
+    nx_of_int(f, 3, 1);
+    nx_of_int(f, 20, 2);
+    nx_of_close(f, attribute);
+    nx_of_close(f, node);
+}
+
+static void a_dimension_that_is_not_said_is_named(void **state)
+{
+    (void)state;
+    size_t graph = nx_of_model(&file, 8);
+    nx_of_close(&file, nx_of_node(&file, "Relu", LIST("x"), LIST("y")));
+    nx_of_info(&file, 11, "x", 3, DIMS(0, -3, 4));
+    nx_of_info(&file, 12, "y", 3, DIMS(0, 0, 4));
+    nx_of_close(&file, graph);
+    nx_of_opset(&file, 13);
+    assert_file_refused(NX_UNSUPPORTED, "'x' has a dimension that is open, 0 or negative");
+}
+
+static void what_integers_cannot_be_is_named(void **state)
+{
+    (void)state;
+    assert_refused((struct change){.more = integer_mean, .head = "z"}, NX_UNSUPPORTED,
+                   "an input of integers");
+    assert_refused((struct change){.more = integer_root, .head = "z"}, NX_UNSUPPORTED,
+                   "an integer to a power");
+    assert_refused((struct change){.more = index_too_large, .head = "z"}, NX_INVALID,
+                   "takes index 7 of 4");
+}
+
 static void wide_window(struct nx_onnx_file *f)
 {
     nx_of_attr_ints(f, "kernel_shape", 2, DIMS(INT64_C(1) << 40, 3));
@@ -491,6 +610,9 @@ int main(void)
         cmocka_unit_test(wrong_weights_are_named),
         cmocka_unit_test(wrong_structure_is_named),
         cmocka_unit_test(wrong_attributes_are_named),
+        cmocka_unit_test(a_dimension_that_is_not_said_is_named),
+        cmocka_unit_test(integers_divide_to_integers),
+        cmocka_unit_test(what_integers_cannot_be_is_named),
         cmocka_unit_test(every_failed_allocation_is_answered),
     };
     return cmocka_run_group_tests_name("onnx", tests, NULL, NULL);

@@ -33,6 +33,20 @@ bool nx_onnx_has(const struct nx_onnx_call *c, uint32_t i)
     return i < c->node->n_inputs && c->node->inputs[i] != NX_NONE;
 }
 
+bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i)
+{
+    if (!nx_onnx_has(c, i))
+        return false;
+    const struct nx_onnx_value *v = &c->o->values[c->node->inputs[i]];
+    return v->ints || v->integer;
+}
+
+void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype)
+{
+    if (c->node->outputs[0] != NX_NONE)
+        c->o->values[c->node->outputs[0]].integer = nx_onnx_dtype_is_integer(dtype);
+}
+
 const struct nx_tensor *nx_onnx_tensor(const struct nx_onnx_call *c, uint32_t tensor)
 {
     return &c->o->graph->tensors[tensor];
@@ -278,6 +292,7 @@ static enum nx_status read_weight(struct nx_onnx_call *c, struct nx_onnx_value *
     struct nx_array array;
     const float *values;
     NX_TRY(nx_onnx_tensor_read(c->o, v->name, v->initializer, &array));
+    v->integer = nx_onnx_dtype_is_integer((enum nx_dtype)array.dtype);
     NX_TRY(nx_onnx_tensor_ints(c->o, &array, &v->ints));
     if (v->ints)
         return NX_OK;
@@ -377,6 +392,29 @@ enum nx_status nx_onnx_constant_float(struct nx_onnx_call *c, uint32_t i, float 
 
 /* --- the whole --- */
 
+/* All is computed in f32, so what an integer type changes (a quotient is cut) must be known: most ops give
+ * what their first input is. */
+static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
+{
+    static const char *const always[] = {"Shape", "Size", "ArgMax", "ArgMin"};
+    const char *op = c->node->op;
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (strcmp(op, always[i]) == 0)
+            return true;
+    if (strcmp(op, "TopK") == 0 && output == 1)
+        return true;
+    return nx_onnx_is_integer(c, strcmp(op, "Where") == 0 ? 1 : 0);
+}
+
+static void note_integers(struct nx_onnx_call *c)
+{
+    if (strcmp(c->node->op, "Cast") == 0 || strcmp(c->node->op, "ConstantOfShape") == 0)
+        return; /* they have said so themselves */
+    for (uint32_t i = 0; i < c->node->n_outputs; i++)
+        if (c->node->outputs[i] != NX_NONE)
+            c->o->values[c->node->outputs[i]].integer = gives_integers(c, i);
+}
+
 static enum nx_status lower(struct nx_onnx *o, struct nx_onnx_node *node)
 {
     struct nx_onnx_call c = {.o = o, .node = node};
@@ -388,7 +426,9 @@ static enum nx_status lower(struct nx_onnx *o, struct nx_onnx_node *node)
     if (node->n_outputs == 0)
         return nx_onnx_wrong(&c, "it has no output");
     c.detail = op->detail;
-    return op->lower(&c);
+    NX_TRY(op->lower(&c));
+    note_integers(&c);
+    return NX_OK;
 }
 
 static enum nx_status build(struct nx_onnx *o, const void *bytes, size_t len)

@@ -106,6 +106,7 @@ enum nx_status nx_onnx_constant_of_shape(struct nx_onnx_call *c)
     NX_TRY(nx_onnx_arity(c, 1, 1));
     NX_TRY(nx_onnx_constant_ints(c, 0, dims, NX_RANK_MAX, &shape.rank));
     NX_TRY(read_fill(c, &fill, &as_int));
+    nx_onnx_set_integer(c, as_int ? NX_I64 : NX_F32);
     memcpy(shape.dims, dims, shape.rank * sizeof *dims);
     for (uint32_t i = 0; i < shape.rank; i++)
         if (dims[i] < 1 || dims[i] > NX_DIM_MAX)
@@ -137,6 +138,7 @@ enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
     NX_TRY(nx_onnx_known(c, 0, &ints));
     if (code < 0 || !nx_onnx_dtype((uint64_t)code, &to))
         return nx_onnx_refuse(c, "a cast to such a type");
+    nx_onnx_set_integer(c, to);
     if (ints && (to == NX_I32 || to == NX_I64))
         return nx_onnx_set_ints(c, 0, ints->scalar, ints->items, ints->n);
     if (to == NX_F32 || to == NX_F16 || to == NX_F64 || to == NX_BF16)

@@ -1,4 +1,5 @@
 /* Parts of a tensor and parts put together: of data, and of shapes that are known while loading. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "categorizer/model/onnx_parts.h"
@@ -58,15 +59,26 @@ enum nx_status nx_onnx_concat(struct nx_onnx_call *c)
 
 /* --- Gather: of a shape, one place of an axis, or many --- */
 
+static enum nx_status find_place(const struct nx_onnx_call *c, int64_t index, int64_t n,
+                                 uint32_t *place)
+{
+    if (index < -n || index >= n)
+        return nx_err_set(c->o->err, NX_INVALID,
+                          "onnx: %s '%s' takes index %" PRId64 " of %" PRId64, c->node->op,
+                          c->node->name, index, n);
+    *place = (uint32_t)(index < 0 ? index + n : index);
+    return NX_OK;
+}
+
 static enum nx_status gather_ints(struct nx_onnx_call *c, const struct nx_onnx_ints *from,
                                   const struct nx_onnx_ints *at)
 {
     struct nx_onnx_int items[NX_ONNX_INTS_MAX];
-    uint32_t place;
+    uint32_t place = 0;
     for (uint32_t i = 0; i < at->n; i++) {
         if (at->items[i].per_photo)
             return nx_onnx_refuse(c, "an index that depends on the number of photos");
-        NX_TRY(nx_onnx_axis(c, at->items[i].base, from->n, &place));
+        NX_TRY(find_place(c, at->items[i].base, from->n, &place));
         items[i] = from->items[place];
     }
     return nx_onnx_set_ints(c, 0, at->scalar, items, at->n);
@@ -102,7 +114,7 @@ enum nx_status nx_onnx_gather(struct nx_onnx_call *c)
 {
     const struct nx_onnx_ints *from, *places;
     int64_t axis = 0;
-    uint32_t x, at, place, y;
+    uint32_t x, at, place = 0, y;
     NX_TRY(nx_onnx_arity(c, 2, 2));
     NX_TRY(nx_onnx_known(c, 0, &from));
     NX_TRY(nx_onnx_known(c, 1, &places));
@@ -114,8 +126,7 @@ enum nx_status nx_onnx_gather(struct nx_onnx_call *c)
     NX_TRY(nx_onnx_within_photo(c, x, at));
     if (!places || places->n != 1 || places->items[0].per_photo)
         return gather_data(c, x, at);
-    NX_TRY(nx_onnx_axis(c, places->items[0].base, (uint32_t)nx_onnx_tensor(c, x)->shape.dims[at],
-                        &place));
+    NX_TRY(find_place(c, places->items[0].base, nx_onnx_tensor(c, x)->shape.dims[at], &place));
     NX_TRY(slice_once(c, x, at, place, (int64_t)place + 1, &y));
     if (places->scalar)
         NX_TRY(squeeze_axis(c, y, at, &y));

@@ -127,7 +127,7 @@ static enum nx_status choose_open_dims(struct nx_onnx *o, const struct nx_onnx_i
         if (shape->dims[i])
             continue;
         if (shape->rank != 4 || i == 0)
-            return refuse(o, input, "leaves open how large it is");
+            return refuse(o, input, "has a dimension that is open, 0 or negative");
         shape->dims[i] = usual[i];
         o->size_is_free |= i >= 2;
     }
@@ -161,6 +161,7 @@ static enum nx_status make_input(struct nx_onnx *o, struct nx_onnx_input *input)
     NX_TRY(nx_graph_add_tensor(o->graph, NX_TENSOR_INPUT, v->name, &input->tensor, o->err));
     o->graph->tensors[input->tensor].shape = shape;
     v->tensor = input->tensor;
+    v->integer = nx_onnx_dtype_is_integer(input->dtype);
     v->ready = true;
     return NX_OK;
 }

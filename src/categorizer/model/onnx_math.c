@@ -1,5 +1,6 @@
 /* Element by element. */
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "categorizer/model/onnx_parts.h"
@@ -234,6 +235,16 @@ static enum nx_status arithmetic_on_ints(struct nx_onnx_call *c, const struct nx
     return nx_onnx_set_ints(c, 0, a->scalar && b->scalar, items, n);
 }
 
+/* Cut towards zero. Below 2^24 the rounded quotient never reaches the next integer; times a reciprocal, as a
+ * backend may divide by a number of a unary step, it would fall short of it. */
+static enum nx_status divide_integers(struct nx_onnx_call *c, uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    NX_TRY(nx_onnx_binary(c, NX_BINARY_DIV, a, b, &y));
+    NX_TRY(nx_onnx_unary(c, NX_UNARY_TRUNC, 0, 0, y, &y));
+    return nx_onnx_set(c, 0, y);
+}
+
 enum nx_status nx_onnx_arithmetic(struct nx_onnx_call *c)
 {
     const struct nx_onnx_ints *x, *z;
@@ -245,6 +256,8 @@ enum nx_status nx_onnx_arithmetic(struct nx_onnx_call *c)
         return arithmetic_on_ints(c, x, z);
     NX_TRY(nx_onnx_data(c, 0, &a));
     NX_TRY(nx_onnx_data(c, 1, &b));
+    if (c->detail == NX_BINARY_DIV && (nx_onnx_is_integer(c, 0) || nx_onnx_is_integer(c, 1)))
+        return divide_integers(c, a, b);
     NX_TRY(combine(c, c->detail, a, b, &y));
     return nx_onnx_set(c, 0, y);
 }
@@ -283,6 +296,11 @@ enum nx_status nx_onnx_pow(struct nx_onnx_call *c)
     NX_TRY(nx_onnx_data(c, 0, &x));
     NX_TRY(nx_onnx_data(c, 1, &exponent));
     const float *value = nx_onnx_values(c, exponent);
+    bool whole = value && *value >= 0 && *value == truncf(*value);
+    if (nx_onnx_is_integer(c, 0) &&
+        !(whole && nx_tensor_bytes(nx_onnx_tensor(c, exponent)) == sizeof *value))
+        return nx_onnx_refuse(c,
+                              "an integer to a power that is not one whole number of the file's");
     if (!value || nx_tensor_bytes(nx_onnx_tensor(c, exponent)) != sizeof *value) {
         NX_TRY(nx_onnx_binary(c, NX_BINARY_POW, x, exponent, &y));
         return nx_onnx_set(c, 0, y);

@@ -187,6 +187,14 @@ static enum nx_status read_reduce(struct nx_onnx_call *c, uint32_t x, struct nx_
     return NX_OK;
 }
 
+/* A mean, a root or a logarithm of integers would be an integer again: runtimes differ in how it is cut. */
+static enum nx_status refuse_integers(struct nx_onnx_call *c)
+{
+    if (nx_onnx_is_integer(c, 0))
+        return nx_onnx_refuse(c, "an input of integers");
+    return NX_OK;
+}
+
 /* What comes before the sum, and what after it; NX_UNARY_NONE: nothing. */
 struct around_sum {
     enum nx_unary before, after;
@@ -198,6 +206,9 @@ static enum nx_status reduce(struct nx_onnx_call *c, struct nx_node *node, struc
     uint32_t x, y;
     NX_TRY(nx_onnx_arity(c, 1, 2));
     NX_TRY(nx_onnx_data(c, 0, &x));
+    enum nx_reduce kind = node->attr.reduce.kind;
+    if (kind == NX_REDUCE_MEAN || kind == NX_REDUCE_NORM || fns.after != NX_UNARY_NONE)
+        NX_TRY(refuse_integers(c));
     NX_TRY(read_reduce(c, x, &node->attr.reduce, &none));
     if (fns.before != NX_UNARY_NONE)
         NX_TRY(nx_onnx_unary(c, fns.before, 0, 0, x, &x));
@@ -234,6 +245,7 @@ enum nx_status nx_onnx_reduce_log_sum_exp(struct nx_onnx_call *c)
     uint32_t x, most, y;
     NX_TRY(nx_onnx_arity(c, 1, 2));
     NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(refuse_integers(c));
     NX_TRY(read_reduce(c, x, a, &none));
     if (none)
         return nx_onnx_identity(c, 0);

@@ -38,6 +38,7 @@ struct nx_onnx_value {
     uint32_t tensor;                 /* of the graph, once it has one; NX_NONE */
     const struct nx_onnx_ints *ints; /* known integers; NULL */
     bool ready;                      /* a tensor, integers or an initialiser is there */
+    bool integer;                    /* of an integer type or bool; once it is ready and read */
 };
 
 struct nx_onnx_node {
@@ -111,6 +112,8 @@ enum nx_status nx_onnx_tensor_read(const struct nx_onnx *o, const char *name,
 enum nx_status nx_onnx_tensor_ints(const struct nx_onnx *o, const struct nx_array *array,
                                    const struct nx_onnx_ints **ints);
 
+bool nx_onnx_dtype_is_integer(enum nx_dtype dtype); /* or bool */
+
 /* The dtype of a code of TensorProto.DataType. False: none that numbers have here. */
 bool nx_onnx_dtype(uint64_t code, enum nx_dtype *dtype);
 
@@ -151,6 +154,10 @@ enum nx_status nx_onnx_refuse(const struct nx_onnx_call *c, const char *what); /
 enum nx_status nx_onnx_wrong(const struct nx_onnx_call *c, const char *what);  /* NX_INVALID */
 enum nx_status nx_onnx_arity(const struct nx_onnx_call *c, uint32_t least, uint32_t most);
 bool nx_onnx_has(const struct nx_onnx_call *c, uint32_t i); /* is input i there? */
+/* Is input i, which has been read, of an integer type? */
+bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i);
+/* Says so of output 0. Only Cast and ConstantOfShape do; for all others it follows (onnx_build.c). */
+void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype);
 /* Input i as a tensor of the graph. */
 enum nx_status nx_onnx_data(struct nx_onnx_call *c, uint32_t i, uint32_t *tensor);
 /* Input i as integers known now, NULL if they are not; refused if input i is not there. */

@@ -203,13 +203,17 @@ static int64_t int_at(const struct nx_array *a, uint64_t i)
     }
 }
 
+bool nx_onnx_dtype_is_integer(enum nx_dtype dtype)
+{
+    return dtype != NX_F32 && dtype != NX_F64 && dtype != NX_F16 && dtype != NX_BF16;
+}
+
 enum nx_status nx_onnx_tensor_ints(const struct nx_onnx *o, const struct nx_array *array,
                                    const struct nx_onnx_ints **ints)
 {
-    bool integer = array->dtype != NX_F32 && array->dtype != NX_F64 && array->dtype != NX_F16 &&
-                   array->dtype != NX_BF16;
     *ints = NULL;
-    if (!integer || array->shape.rank > 1 || array->elements > NX_ONNX_INTS_MAX)
+    if (!nx_onnx_dtype_is_integer(array->dtype) || array->shape.rank > 1 ||
+        array->elements > NX_ONNX_INTS_MAX)
         return NX_OK;
     struct nx_onnx_ints *own = nx_arena_alloc(o->graph->arena, sizeof *own);
     struct nx_onnx_int *items = nx_arena_array(o->graph->arena, array->elements, sizeof *items);

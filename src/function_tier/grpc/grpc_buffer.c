@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST_BYTES = 256, SPARE_WASTE_MAX = 4 };
+enum { SMALLEST_BYTES = 256, SPARE_WASTE_MAX = 4, CHEAP_BYTES_MAX = 64 << 10, LEAST_GROWTH = 8 };
 
 void nx_grpc_buffer_init(struct nx_grpc_buffer *buffer, struct nx_grpc_budget *budget)
 {
@@ -90,9 +90,25 @@ static void move_to_front(struct nx_grpc_buffer *buffer)
     buffer->end = len;
 }
 
+/* In place, or by moving its pages: of a large block the system copies nothing. */
+static enum nx_status stretch(struct nx_grpc_buffer *buffer, size_t cap)
+{
+    NX_TRY(charge(buffer->budget, cap - buffer->cap));
+    uint8_t *bytes = nx_realloc(buffer->bytes, cap);
+    if (!bytes) {
+        discharge(buffer->budget, cap - buffer->cap);
+        return NX_NO_MEMORY;
+    }
+    buffer->bytes = bytes;
+    buffer->cap = cap;
+    return NX_OK;
+}
+
 static enum nx_status grow(struct nx_grpc_buffer *buffer, size_t cap)
 {
     size_t len = nx_grpc_buffer_len(buffer);
+    if (buffer->bytes && buffer->start == 0 && cap > NX_GRPC_SPARE_BYTES_MAX)
+        return stretch(buffer, cap);
     uint8_t *bytes = take_spare(buffer->budget, &cap);
     if (!bytes) {
         NX_TRY(charge(buffer->budget, cap));
@@ -127,7 +143,9 @@ enum nx_status nx_grpc_buffer_reserve(struct nx_grpc_buffer *buffer, size_t len)
         cap = SMALLEST_BYTES;
     if (grow(buffer, cap) == NX_OK)
         return NX_OK;
-    return grow(buffer, wanted);
+    /* Little by little only while that is cheap: each step may copy it all. */
+    size_t least = buffer->cap + buffer->cap / LEAST_GROWTH;
+    return grow(buffer, buffer->cap > CHEAP_BYTES_MAX && wanted < least ? least : wanted);
 }
 
 enum nx_status nx_grpc_buffer_append(struct nx_grpc_buffer *buffer, const void *bytes, size_t len)

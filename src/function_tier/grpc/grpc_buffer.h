@@ -52,8 +52,8 @@ static inline uint8_t *nx_grpc_buffer_span(const struct nx_grpc_buffer *buffer)
     return buffer->bytes ? buffer->bytes + buffer->start : NULL;
 }
 
-/* Room for `len` bytes behind the span. Grows at least by half, so that a message that comes in
- * small pieces is moved a constant number of times per byte. */
+/* Room for `len` bytes behind the span. Grows at least by half, or by an eighth if the budget has no more, so that a message
+ * that comes in small pieces is moved a constant number of times per byte; only a small one (64 KiB) gets what is left. */
 enum nx_status nx_grpc_buffer_reserve(struct nx_grpc_buffer *buffer, size_t len);
 
 enum nx_status nx_grpc_buffer_append(struct nx_grpc_buffer *buffer, const void *bytes, size_t len);

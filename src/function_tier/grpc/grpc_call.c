@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEP_AHEAD = 4 };
+enum { KEEP_AHEAD = 4, UPLOAD_BYTES_PER_S = 64 << 10 };
+
+#define UPLOAD_GRACE (30 * NX_SEC)
 
 static bool service_knows(const struct nx_call *call)
 {
@@ -21,11 +23,22 @@ static bool one_message_in(const struct nx_call *call)
     return call->method->kind == NX_CALL_UNARY || call->method->kind == NX_CALL_SERVER_STREAM;
 }
 
+/* Until when a client that keeps its side open is waited for: who drips is not waited for as long as it likes. */
+static nx_ns upload_due(const struct nx_call *call)
+{
+    if (!service_knows(call) || call->half_closed || call->held || call->inflater ||
+        !(call->paced || one_message_in(call)))
+        return NX_NEVER;
+    return call->begun + UPLOAD_GRACE + (nx_ns)(call->received / UPLOAD_BYTES_PER_S) * NX_SEC;
+}
+
 static nx_ns next_look(const struct nx_call *call, nx_ns now)
 {
     nx_ns stall = call->progress + call->core->limits.stall_timeout_ns;
     if (stall <= now)
         stall = now + call->core->limits.stall_timeout_ns;
+    if (upload_due(call) < stall && upload_due(call) > now)
+        stall = upload_due(call);
     return service_knows(call) && call->deadline < stall ? call->deadline : stall;
 }
 
@@ -49,6 +62,11 @@ static void look_at_time(struct nx_timer *timer, nx_ns now)
     } else if (now >= call->deadline) {
         nx_call_end_by_wire(call, NX_CALL_GONE_DEADLINE, NX_GRPC_DEADLINE_EXCEEDED,
                             "deadline exceeded");
+    } else if (now >= upload_due(call)) {
+        nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_DEADLINE_EXCEEDED,
+                            "the request came too slowly: %llu bytes in %lld s",
+                            (unsigned long long)call->received,
+                            (long long)((now - call->begun) / NX_SEC));
     } else if (stalled(call, now)) {
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_DEADLINE_EXCEEDED,
                             "no byte came or went for %lld s", (long long)(stall_ns / NX_SEC));
@@ -108,6 +126,7 @@ void nx_call_fini(struct nx_call *call, enum nx_call_gone why)
     nx_timer_disarm(&call->core->timers, &call->timer);
     nx_grpc_buffer_free(&call->metadata);
     nx_grpc_buffer_free(&call->in);
+    nx_inflater_close(call->inflater);
     nx_grpc_buffer_free(&call->inflated);
     nx_grpc_buffer_free(&call->out);
     free(call->ending.message);
@@ -244,28 +263,62 @@ static enum nx_call_take offer(struct nx_call *call, const uint8_t *bytes, size_
     return take;
 }
 
-/* A message that was held is inflated already. */
-static bool inflate_failed(struct nx_call *call, const struct nx_grpc_frame *frame)
+static void refuse_inflating(struct nx_call *call, enum nx_status status, uint32_t bytes)
 {
-    uint32_t max = call->core->limits.message_bytes_max;
-    if (nx_grpc_buffer_len(&call->inflated) > 0)
-        return false;
-    enum nx_status status =
-        call->gzip_in ? nx_grpc_inflate(frame->message, frame->message_bytes, max, &call->inflated)
-                      : NX_INVALID;
-    if (status == NX_OK)
-        return false;
     if (status == NX_INVALID)
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_INTERNAL,
                             "a compressed message in a call without grpc-encoding gzip");
     else if (status == NX_CORRUPT)
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_INVALID_ARGUMENT,
-                            "a message of %u bytes is not one gzip member", frame->message_bytes);
+                            "a message of %u bytes is not one gzip member", bytes);
     else
         nx_call_end_by_wire(call, NX_CALL_GONE_REFUSED, NX_GRPC_RESOURCE_EXHAUSTED,
-                            "a message of %u bytes inflates over the limit of %u bytes",
-                            frame->message_bytes, max);
-    return true;
+                            "a message of %u bytes inflates over the limit of %u bytes", bytes,
+                            call->core->limits.message_bytes_max);
+}
+
+/* What this turn has left for it. A message that was held is inflated already. */
+static enum nx_status inflate_more(struct nx_call *call, const struct nx_grpc_frame *frame)
+{
+    size_t had = nx_grpc_buffer_len(&call->inflated), *left = &call->core->inflate_left;
+    if (!call->inflater) {
+        if (had > 0)
+            return NX_OK;
+        if (!call->gzip_in)
+            return NX_INVALID;
+        if (frame->message_bytes == 0)
+            return NX_CORRUPT;
+        NX_TRY(nx_inflater_open(NX_INFLATE_GZIP, frame->message, frame->message_bytes,
+                                call->core->limits.message_bytes_max, &call->inflater));
+    }
+    if (*left == 0)
+        return NX_AGAIN;
+    enum nx_status status = nx_inflater_step(call->inflater, frame->message, frame->message_bytes,
+                                             *left, &call->inflated);
+    size_t came = nx_grpc_buffer_len(&call->inflated) - had;
+    /* A step that reads much and makes little counts as a whole one. */
+    *left = status == NX_AGAIN || came > *left ? 0 : *left - came;
+    return status;
+}
+
+static void end_inflating(struct nx_call *call)
+{
+    nx_inflater_close(call->inflater);
+    call->inflater = NULL;
+}
+
+/* True if the message is there in full. It goes on in the next turn, or the call is over. */
+static bool inflate(struct nx_call *call, const struct nx_grpc_frame *frame)
+{
+    enum nx_status status = inflate_more(call, frame);
+    if (status == NX_AGAIN) {
+        nx_h2_wake(call->h2, call);
+        return false;
+    }
+    end_inflating(call);
+    if (status != NX_OK)
+        refuse_inflating(call, status, frame->message_bytes);
+    return status == NX_OK;
 }
 
 /* True if the message is done with, and the next may come. */
@@ -273,8 +326,8 @@ static bool deliver(struct nx_call *call, const struct nx_grpc_frame *frame, nx_
 {
     if (!frame->compressed)
         return offer(call, frame->message, frame->message_bytes, now) == NX_CALL_TAKEN;
-    if (inflate_failed(call, frame))
-        return true;
+    if (!inflate(call, frame))
+        return false;
     enum nx_call_take take =
         offer(call, nx_grpc_buffer_span(&call->inflated), nx_grpc_buffer_len(&call->inflated), now);
     if (take == NX_CALL_TAKEN)
@@ -320,7 +373,9 @@ static size_t offer_span(struct nx_call *call, const uint8_t *bytes, size_t len,
             refuse_frame(call, status, &frame);
         else if (waits_for_half_close(call, &frame, len - used) || status == NX_AGAIN)
             break;
-        else if (deliver(call, &frame, now)) {
+        else if (!deliver(call, &frame, now))
+            break;
+        else {
             used += frame.total_bytes;
             call->single_told = true;
         }
@@ -356,12 +411,13 @@ static void drop_input(struct nx_call *call)
 {
     nx_grpc_buffer_free(&call->in);
     nx_grpc_buffer_free(&call->inflated);
+    end_inflating(call);
     call->held = false;
 }
 
 static void end_input(struct nx_call *call, nx_ns now)
 {
-    if (!call->half_closed || call->held || !service_knows(call))
+    if (!call->half_closed || call->held || call->inflater || !service_knows(call))
         return;
     size_t left = nx_grpc_buffer_len(&call->in);
     if (left > 0) {
@@ -428,6 +484,12 @@ void nx_call_half_close(struct nx_call *call, nx_ns now)
     nx_call_pump(call, now);
 }
 
+void nx_call_pace(struct nx_call *call)
+{
+    call->paced =
+        true; /* its timer is armed behind on_start, and looks again before the grace has passed */
+}
+
 void nx_call_resume(struct nx_call *call)
 {
     nx_assert(service_knows(call));
@@ -440,7 +502,7 @@ void nx_call_resume(struct nx_call *call)
 
 size_t nx_call_take_credit(struct nx_call *call)
 {
-    if (call->held)
+    if (call->held || call->inflater)
         return 0;
     uint64_t credit = call->received - call->credited;
     call->credited = call->received;

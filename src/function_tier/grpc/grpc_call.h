@@ -64,8 +64,10 @@ struct nx_call {
     bool post, content_ok, gzip_in, encoding_unknown, timeout_bad, no_room;
 
     struct nx_grpc_buffer in, inflated;
-    uint64_t received, credited; /* DATA bytes; credited <= received */
-    bool held, half_closed, single_told, told_ended;
+    struct nx_inflater *inflater; /* of the message in front, which is inflated in part */
+    uint64_t received, credited;  /* DATA bytes; credited <= received */
+    bool waits;                   /* for news only */
+    bool held, paced, half_closed, single_told, told_ended;
 
     struct nx_grpc_buffer out;
     bool replied, wants_writable;

@@ -286,3 +286,11 @@ void nx_grpc_conn_drain(struct nx_grpc_conn *conn, nx_ns now)
     nx_grpc_conn_flush(conn, now);
     nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));
 }
+
+void nx_grpc_conn_part(struct nx_grpc_conn *conn, nx_ns now)
+{
+    if (conn->h2)
+        nx_h2_part(conn->h2, "the server has no room for a connection that only waits; try again");
+    nx_grpc_conn_flush(conn, now);
+    drop(conn);
+}

@@ -34,9 +34,10 @@ struct nx_grpc_conn {
     uint32_t first_bytes;
     struct nx_grpc_buffer pending; /* pulled from the session, refused by the stream */
     char peer[64];
-    nx_ns active;   /* when a call last began or ended */
-    nx_ns progress; /* when the peer last took bytes, while it is owed some */
-    bool dead;      /* to be freed at the end of the turn */
+    struct nx_peer *from; /* its address; the server's, NULL if nobody counts */
+    nx_ns active;         /* when a call last began or ended */
+    nx_ns progress;       /* when the peer last took bytes, while it is owed some */
+    bool dead;            /* to be freed at the end of the turn */
     bool draining, goaway_sent;
     bool known;            /* the server's: greeted, and so no stranger any more */
     struct nx_timer timer; /* idle, stalled, drain; looked at lazily */
@@ -53,10 +54,18 @@ void nx_grpc_conn_close(struct nx_grpc_conn *conn, enum nx_call_gone why);
 void nx_grpc_conn_event(struct nx_grpc_conn *conn, uint32_t events, nx_ns now);
 void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now); /* settle, pull, send */
 void nx_grpc_conn_drain(struct nx_grpc_conn *conn, nx_ns now);
+/* Says goodbye as far as the socket takes it at once, and is dead. */
+void nx_grpc_conn_part(struct nx_grpc_conn *conn, nx_ns now);
 
 static inline bool nx_grpc_conn_idle(const struct nx_grpc_conn *conn)
 {
     return !conn->h2 || nx_h2_calls(conn->h2) == 0;
+}
+
+/* Nobody waits for an answer of ours. */
+static inline bool nx_grpc_conn_spare(const struct nx_grpc_conn *conn)
+{
+    return !conn->h2 || nx_h2_waits(conn->h2);
 }
 
 static inline bool nx_grpc_conn_greeted(const struct nx_grpc_conn *conn)

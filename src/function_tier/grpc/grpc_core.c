@@ -1,6 +1,7 @@
 #include "function_tier/grpc/grpc_core.h"
 
 #include "common/nx_assert.h"
+#include "function_tier/grpc/grpc_inflate.h"
 
 #include <string.h>
 
@@ -36,6 +37,7 @@ enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc
         .methods = methods,
         .method_count = method_count,
         .memory = {.limit = limits->server_buffer_bytes},
+        .inflate_left = NX_INFLATE_PIECE_BYTES,
     };
     TAILQ_INIT(&core->woken);
     SLIST_INIT(&core->dead);
@@ -48,6 +50,12 @@ void nx_grpc_core_fini(struct nx_grpc_core *core)
     nx_assert(core->calls == 0 && core->memory.used == 0 && core->timers.count == 0);
     nx_grpc_budget_fini(&core->memory);
     nx_timers_fini(&core->timers);
+}
+
+void nx_grpc_core_begin_turn(struct nx_grpc_core *core, nx_ns now)
+{
+    core->now = now;
+    core->inflate_left = NX_INFLATE_PIECE_BYTES;
 }
 
 const struct nx_grpc_method *nx_grpc_core_method(const struct nx_grpc_core *core, const char *path,

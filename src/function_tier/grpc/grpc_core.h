@@ -26,6 +26,7 @@ struct nx_grpc_core {
     struct nx_grpc_budget memory;    /* limit: server_buffer_bytes */
     TAILQ_HEAD(, nx_h2) woken;       /* sessions whose calls changed outside their own receive */
     uint32_t calls;                  /* objects, those still flushing included; <= calls_max */
+    size_t inflate_left;             /* of this turn, for all calls */
     uint32_t upcalls;                /* depth; the server must not be closed while > 0 */
     nx_ns now;                       /* of the current or last turn */
     SLIST_HEAD(, nx_grpc_conn) dead; /* marked, and freed at the end of the turn */
@@ -35,6 +36,8 @@ struct nx_grpc_core {
 enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc_limits *limits,
                                  const struct nx_grpc_method *methods, size_t method_count);
 void nx_grpc_core_fini(struct nx_grpc_core *core);
+
+void nx_grpc_core_begin_turn(struct nx_grpc_core *core, nx_ns now);
 
 const struct nx_grpc_method *nx_grpc_core_method(const struct nx_grpc_core *core, const char *path,
                                                  size_t len);

@@ -87,6 +87,11 @@ enum nx_status nx_call_trailer(struct nx_call *call, const char *name, const cha
     return NX_OK;
 }
 
+void nx_call_only_waits(struct nx_call *call)
+{
+    call->waits = true;
+}
+
 void nx_call_set_user(struct nx_call *call, void *user)
 {
     call->user = user;

@@ -22,7 +22,7 @@ enum { EVENTS_PER_TURN = 64, ACCEPTS_PER_TURN = 64, TIMERS_PER_TURN = 256, BACKL
 
 enum { SOCKET_UNSENT_BYTES = 256 << 10 };
 
-#define EVICT_AFTER   NX_SEC        /* without a call, at least */
+#define EVICT_AFTER   NX_SEC        /* without a call but such that only wait, at least */
 #define LISTENER_REST (100 * NX_MS) /* when not even the spare descriptor could be had */
 
 TAILQ_HEAD(nx_grpc_conns, nx_grpc_conn);
@@ -38,6 +38,7 @@ struct nx_grpc {
     uint16_t port; /* of the first */
     bool draining;
     struct nx_tls *tls;
+    struct nx_peers *peers;
     struct nx_timer listener_timer; /* armed while the listeners rest */
 };
 
@@ -166,6 +167,7 @@ enum nx_status nx_grpc_open(const struct nx_grpc_config *config,
     server->core.witness = config->witness;
     nx_prng_init(&server->core.prng, config->seed);
     server->tls = config->tls;
+    server->peers = config->peers;
     status = open_descriptors(server, config, err);
     if (status != NX_OK) {
         close_descriptors(server);
@@ -181,6 +183,7 @@ static void remove_conn(struct nx_grpc *server, struct nx_grpc_conn *conn, enum 
 {
     TAILQ_REMOVE(conn->known ? &server->conns : &server->strangers, conn, in_order);
     server->core.stats.connections--;
+    nx_peers_give(conn->from);
     nx_grpc_conn_close(conn, why);
 }
 
@@ -196,35 +199,50 @@ void nx_grpc_close(struct nx_grpc *server)
     free(server);
 }
 
-static void evict(struct nx_grpc *server, struct nx_grpc_conn *conn)
+static void sweep(struct nx_grpc *server)
+{
+    struct nx_grpc_conn *conn;
+    while ((conn = SLIST_FIRST(&server->core.dead))) {
+        SLIST_REMOVE_HEAD(&server->core.dead, in_dead);
+        remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
+    }
+}
+
+static void evict(struct nx_grpc *server, struct nx_grpc_conn *conn, nx_ns now)
 {
     nx_debug("%s: evicted to make room", conn->peer);
     server->core.stats.connections_evicted++;
-    remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
+    nx_grpc_conn_part(conn, now);
+    sweep(server);
 }
 
-/* Who has come first, if it is of that age. The dead are freed in this turn anyway. */
-static bool evict_stranger(struct nx_grpc *server, nx_ns now, nx_ns age)
+static bool is_from(const struct nx_grpc_conn *conn, const struct nx_peer *from)
+{
+    return !from || conn->from == from;
+}
+
+/* Who has come first, if it is of that age. */
+static bool evict_stranger(struct nx_grpc *server, const struct nx_peer *from, nx_ns age, nx_ns now)
 {
     struct nx_grpc_conn *conn = TAILQ_FIRST(&server->strangers);
-    while (conn && conn->dead)
+    while (conn && !is_from(conn, from))
         conn = TAILQ_NEXT(conn, in_order);
     if (!conn || now < conn->active + age)
         return false;
-    evict(server, conn);
+    evict(server, conn, now);
     return true;
 }
 
-/* Whoever has been without a call for longest. Who had one just now stays: a newcomer's need does not weigh more than
- * a busy client's next request. */
-static bool evict_idle(struct nx_grpc *server, nx_ns now)
+/* Whoever has been without a call, or with such as only wait, for longest. Who had one just now stays: a newcomer's need does
+ * not weigh more than a busy client's next request. */
+static bool evict_spare(struct nx_grpc *server, const struct nx_peer *from, nx_ns now)
 {
     struct nx_grpc_conn *conn = TAILQ_FIRST(&server->conns);
-    while (conn && (conn->dead || !nx_grpc_conn_idle(conn)))
+    while (conn && (!is_from(conn, from) || !nx_grpc_conn_spare(conn)))
         conn = TAILQ_NEXT(conn, in_order);
     if (!conn || now < conn->active + EVICT_AFTER)
         return false;
-    evict(server, conn);
+    evict(server, conn, now);
     return true;
 }
 
@@ -234,23 +252,25 @@ static uint32_t neighbours_count(const struct nx_grpc *server)
     return neighbour->take ? neighbour->count(neighbour->ctx) : 0;
 }
 
-static bool neighbour_makes_room(struct nx_grpc *server)
+static bool neighbour_makes_room(struct nx_grpc *server, const struct nx_peer *from,
+                                 nx_ns begun_age, nx_ns now)
 {
     const struct nx_grpc_neighbour *neighbour = &server->core.neighbour;
-    return neighbour->take && neighbour->make_room(neighbour->ctx);
+    return neighbour->take && neighbour->make_room(neighbour->ctx, from, begun_age, now);
 }
 
-/* Half-open strangers go first, then an idle connection of the wire that has more of them, so that neither wire's clients
+/* Half-open strangers go first, then a spare connection of the wire that has more of them, so that neither wire's clients
  * can push out the other's. Young strangers are the last: with a neighbour one may be a client whose first bytes are on
- * their way. */
-static bool make_room(struct nx_grpc *server, nx_ns now)
+ * their way. `from`: of this address alone, unless NULL. */
+static bool make_room(struct nx_grpc *server, const struct nx_peer *from, nx_ns now)
 {
-    if (evict_stranger(server, now, server->core.neighbour.take ? EVICT_AFTER : 0))
+    if (evict_stranger(server, from, server->core.neighbour.take ? EVICT_AFTER : 0, now))
         return true;
-    if (neighbours_count(server) > server->core.stats.connections && neighbour_makes_room(server))
+    if (neighbours_count(server) > server->core.stats.connections &&
+        neighbour_makes_room(server, from, EVICT_AFTER, now))
         return true;
-    return evict_idle(server, now) || neighbour_makes_room(server) ||
-           evict_stranger(server, now, 0);
+    return evict_spare(server, from, now) || neighbour_makes_room(server, from, 0, now) ||
+           evict_stranger(server, from, 0, now);
 }
 
 static void name_peer(const struct sockaddr_storage *at, socklen_t len, char *peer, size_t cap)
@@ -280,29 +300,48 @@ static void set_socket_bounds(struct nx_grpc *server, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_ms, sizeof stall_ms);
 }
 
-static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
+/* An address at its share makes room among its own; then there is room for all, or somebody makes some. */
+static bool has_room(struct nx_grpc *server, const struct nx_peer *from, nx_ns now)
 {
+    if (from && nx_peer_over_share(from) && !make_room(server, from, now))
+        return false;
     uint32_t count = server->core.stats.connections + neighbours_count(server);
-    if (count >= server->core.limits.connections_max && !make_room(server, now)) {
-        refuse_fd(server, fd);
-        return;
-    }
-    set_socket_bounds(server, fd);
+    return count < server->core.limits.connections_max || make_room(server, NULL, now);
+}
+
+/* False: the descriptor is still the caller's to close. */
+static bool open_conn(struct nx_grpc *server, int fd, const char *peer, struct nx_peer *from,
+                      nx_ns now)
+{
     struct nx_stream stream = nx_stream_plain(fd);
-    if (server->tls && !nx_tls_accept(server->tls, fd, &stream)) {
-        refuse_fd(server, fd);
-        return;
-    }
+    if (!has_room(server, from, now))
+        return false;
+    set_socket_bounds(server, fd);
+    if (server->tls && !nx_tls_accept(server->tls, fd, &stream))
+        return false;
     struct nx_grpc_conn *conn =
         nx_grpc_conn_open(&server->core, &server->scratch, server->epoll_fd, stream, peer, now);
     if (!conn) {
         server->core.stats.connections_refused++;
-        return;
+        nx_peers_give(from);
+        return true;
     }
+    conn->from = from;
     TAILQ_INSERT_TAIL(&server->strangers, conn, in_order);
     server->core.stats.connections++;
     server->core.stats.connections_accepted++;
     nx_grpc_conn_flush(conn, now); /* our SETTINGS need not wait for the client's */
+    return true;
+}
+
+static void admit(struct nx_grpc *server, int fd, const char *peer, nx_ns now)
+{
+    struct nx_peer *from = server->peers ? nx_peers_take(server->peers, peer) : NULL;
+    bool counted = from || !server->peers;
+    if (counted && open_conn(server, fd, peer, from, now))
+        return;
+    nx_peers_give(from);
+    refuse_fd(server, fd);
 }
 
 /* accept reports the lack of descriptors before it looks whether there is anybody to accept. */
@@ -318,7 +357,7 @@ static bool make_a_descriptor(struct nx_grpc *server, int listen_fd, nx_ns now)
 {
     if (!somebody_waits(listen_fd))
         return false;
-    if (make_room(server, now))
+    if (make_room(server, NULL, now))
         return true;
     if (server->spare_fd >= 0) {
         close(server->spare_fd);
@@ -364,15 +403,6 @@ static void note_activity(struct nx_grpc *server, struct nx_grpc_conn *conn, nx_
     conn->known = true;
 }
 
-static void sweep(struct nx_grpc *server)
-{
-    struct nx_grpc_conn *conn;
-    while ((conn = SLIST_FIRST(&server->core.dead))) {
-        SLIST_REMOVE_HEAD(&server->core.dead, in_dead);
-        remove_conn(server, conn, NX_CALL_GONE_CONNECTION);
-    }
-}
-
 /* The phases of a turn: 1 events of connections, 2 new connections (last of the events, because an
  * eviction frees one that may have an event here, and after the dead, who hold places that others
  * want), 3 timers, 4 what services woke, 5 the dead. */
@@ -380,7 +410,7 @@ bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     bool listener = false;
-    server->core.now = now;
+    nx_grpc_core_begin_turn(&server->core, now);
     int n = epoll_wait(server->epoll_fd, events, EVENTS_PER_TURN, 0);
     for (int i = 0; i < n; i++) {
         struct nx_grpc_conn *conn = events[i].data.ptr;

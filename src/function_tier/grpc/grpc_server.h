@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "common/request_trace.h"
 #include "common/status.h"
+#include "function_tier/grpc/grpc_peers.h"
 #include "function_tier/grpc/grpc_status.h"
 #include "function_tier/tls/tls.h"
 
@@ -88,7 +89,7 @@ struct nx_grpc_method {
 };
 
 struct nx_grpc_limits {
-    uint32_t connections_max; /* the neighbour's too; half-open and idle ones make room */
+    uint32_t connections_max; /* the neighbour's too; half-open, idle and waiting ones make room */
     uint32_t calls_max;       /* of all connections; one may hold as many as are free for all */
     uint32_t streams_per_connection;  /* SETTINGS_MAX_CONCURRENT_STREAMS */
     uint32_t header_bytes_max;        /* decoded, as SETTINGS_MAX_HEADER_LIST_SIZE counts */
@@ -107,13 +108,14 @@ struct nx_grpc_limits {
 struct nx_grpc_limits nx_grpc_limits_default(void);
 
 /* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the stream from then on, also when it fails;
- * `make_room` closes an idle connection of its own when there is no room for a new one; `count` says how many it has. All are
- * called from within poll. */
+ * `make_room` closes a connection of its own that can be spared when there is no room for a new one: idle, or with a request
+ * that is begun and no more for `begun_age`; of `from` alone if that is not NULL. `count` says how many it has. All are called
+ * from within poll. */
 struct nx_grpc_neighbour {
     void *ctx;
     void (*take)(void *ctx, struct nx_stream stream, const char *peer, const void *first,
                  size_t len, nx_ns now);
-    bool (*make_room)(void *ctx);
+    bool (*make_room)(void *ctx, const struct nx_peer *from, nx_ns begun_age, nx_ns now);
     uint32_t (*count)(void *ctx);
 };
 
@@ -147,8 +149,9 @@ struct nx_grpc_config {
     struct nx_grpc_neighbour neighbour; /* take NULL: there is none, the port speaks HTTP/2 only */
     struct nx_grpc_guard guard;
     struct nx_grpc_witness witness;
-    uint64_t seed;      /* of request ids and trace ids */
-    struct nx_tls *tls; /* outlives the server; NULL: plain */
+    uint64_t seed;          /* of request ids and trace ids */
+    struct nx_tls *tls;     /* outlives the server; NULL: plain */
+    struct nx_peers *peers; /* outlives the server; NULL: an address may hold all connections */
 };
 
 /* Listens. `methods` outlives the server. On failure *server is untouched and `err` names address,
@@ -182,7 +185,7 @@ struct nx_grpc_stats {
     uint64_t buffered_bytes;       /* now: messages in assembly or held, replies unsent */
     uint64_t connections_accepted; /* these only grow */
     uint64_t connections_refused;  /* over connections_max, or out of descriptors */
-    uint64_t connections_evicted;  /* idle ones that made room */
+    uint64_t connections_evicted;  /* those that made room */
     uint64_t connections_abused;   /* closed for flooding or a protocol error */
     uint64_t connections_handed;   /* to the neighbour */
     uint64_t calls_started, calls_finished, calls_cancelled;
@@ -205,8 +208,15 @@ void nx_call_fail(struct nx_call *call, const struct nx_err *err); /* finish, wi
  * ASCII, both copied; NX_TOO_LARGE after a few. */
 enum nx_status nx_call_trailer(struct nx_call *call, const char *name, const char *value);
 
+/* From now on its messages must come at 64 KiB/s on average, after 30 s, until the client half-closes; as the one of UNARY and
+ * SERVER_STREAM must anyhow. Over it: NX_CALL_GONE_REFUSED, and DEADLINE_EXCEEDED. */
+void nx_call_pace(struct nx_call *call);
+
 /* A held message is offered again, and those behind it follow; from the next poll on. */
 void nx_call_resume(struct nx_call *call);
+
+/* The call only waits for news from now on: it keeps no connection when room is needed. */
+void nx_call_only_waits(struct nx_call *call);
 
 void nx_call_set_user(struct nx_call *call, void *user);
 void *nx_call_user(const struct nx_call *call); /* NULL until set */

@@ -549,6 +549,23 @@ unsigned nx_h2_calls(const struct nx_h2 *h2)
     return h2->call_count;
 }
 
+bool nx_h2_waits(const struct nx_h2 *h2)
+{
+    const struct nx_call *call;
+    LIST_FOREACH(call, &h2->calls, in_session)
+    if (!call->waits)
+        return false;
+    return true;
+}
+
+void nx_h2_part(struct nx_h2 *h2, const char *sentence)
+{
+    struct nx_call *call;
+    LIST_FOREACH(call, &h2->calls, in_session)
+    nx_call_end_by_wire(call, NX_CALL_GONE_CONNECTION, NX_GRPC_UNAVAILABLE, "%s", sentence);
+    nx_h2_drain(h2);
+}
+
 bool nx_h2_greeted(const struct nx_h2 *h2)
 {
     return h2->greeted;

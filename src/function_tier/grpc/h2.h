@@ -36,6 +36,9 @@ void nx_h2_announce_drain(struct nx_h2 *h2);
 void nx_h2_drain(struct nx_h2 *h2);      /* GOAWAY: no new calls, those in flight go on */
 bool nx_h2_over(const struct nx_h2 *h2); /* nothing left to send or to wait for */
 unsigned nx_h2_calls(const struct nx_h2 *h2);
+bool nx_h2_waits(const struct nx_h2 *h2); /* all of its calls, if any, only wait */
+/* Before the connection is taken from the client: its calls end with UNAVAILABLE and this sentence. */
+void nx_h2_part(struct nx_h2 *h2, const char *sentence);
 bool nx_h2_greeted(const struct nx_h2 *h2);   /* the client's SETTINGS have come */
 size_t nx_h2_backlog(const struct nx_h2 *h2); /* frames that wait to be pulled */
 

@@ -1,16 +1,39 @@
 #include "function_tier/http/http_coding.h"
 
-#include "function_tier/grpc/grpc_inflate.h"
-
 #include <string.h>
 
 enum { PACK_BYTES_MIN = 1024, PACK_BYTES_MAX = 4 << 20 };
 
-enum nx_status nx_http_unpack(const struct nx_http_head *head, uint64_t bytes_max,
-                              struct nx_grpc_buffer *body, int *http_status, struct nx_err *err)
+void nx_http_unpack_end(struct nx_http_unpack *unpack)
+{
+    nx_inflater_close(unpack->inflater);
+    if (unpack->plain.budget)
+        nx_grpc_buffer_free(&unpack->plain);
+    *unpack = (struct nx_http_unpack){0};
+}
+
+static enum nx_status refuse(struct nx_http_unpack *unpack, enum nx_status status, size_t len,
+                             int *http_status, struct nx_err *err)
+{
+    uint64_t bytes_max = unpack->bytes_max;
+    nx_http_unpack_end(unpack);
+    *http_status = status == NX_CORRUPT ? 400 : status == NX_TOO_LARGE ? 413 : 503;
+    if (status == NX_CORRUPT)
+        return nx_err_set(err, status,
+                          "a body of %zu bytes is not one gzip member, or one zlib stream, as its "
+                          "Content-Encoding says",
+                          len);
+    return nx_err_set(err, status,
+                      "a body of %zu bytes inflates over the limit of %llu bytes, or over what "
+                      "this node has room for now",
+                      len, (unsigned long long)bytes_max);
+}
+
+enum nx_status nx_http_unpack_begin(struct nx_http_unpack *unpack, const struct nx_http_head *head,
+                                    uint64_t bytes_max, struct nx_grpc_buffer *body,
+                                    int *http_status, struct nx_err *err)
 {
     struct nx_http_span coding = nx_http_head_field(head, "content-encoding");
-    struct nx_grpc_buffer plain;
     size_t len = nx_grpc_buffer_len(body);
     if (len == 0 || coding.len == 0 || nx_http_span_is(coding, "identity"))
         return NX_OK;
@@ -20,23 +43,29 @@ enum nx_status nx_http_unpack(const struct nx_http_head *head, uint64_t bytes_ma
         return nx_err_set(err, NX_UNSUPPORTED,
                           "Content-Encoding %.*s is not supported, gzip, deflate and identity are",
                           coding.len < 40 ? (int)coding.len : 40, coding.at);
-    nx_grpc_buffer_init(&plain, body->budget);
+    nx_grpc_buffer_init(&unpack->plain, body->budget);
+    unpack->bytes_max = bytes_max;
     enum nx_status status =
-        zlib ? nx_zlib_inflate(nx_grpc_buffer_span(body), len, bytes_max, &plain)
-             : nx_grpc_inflate(nx_grpc_buffer_span(body), len, bytes_max, &plain);
-    if (status == NX_OK) {
-        nx_grpc_buffer_free(body);
-        *body = plain;
-        return NX_OK;
-    }
-    *http_status = status == NX_CORRUPT ? 400 : status == NX_TOO_LARGE ? 413 : 503;
-    if (status == NX_CORRUPT)
-        return nx_err_set(err, status, "a body of %zu bytes is not one %s", len,
-                          zlib ? "zlib stream" : "gzip member");
-    return nx_err_set(err, status,
-                      "a body of %zu bytes inflates over max_request_size=%llu, or over what this "
-                      "node has room for now",
-                      len, (unsigned long long)bytes_max);
+        nx_inflater_open(zlib ? NX_INFLATE_ZLIB : NX_INFLATE_GZIP, nx_grpc_buffer_span(body), len,
+                         bytes_max, &unpack->inflater);
+    return status == NX_OK ? NX_AGAIN : refuse(unpack, status, len, http_status, err);
+}
+
+enum nx_status nx_http_unpack_step(struct nx_http_unpack *unpack, struct nx_grpc_buffer *body,
+                                   int *http_status, struct nx_err *err)
+{
+    size_t len = nx_grpc_buffer_len(body);
+    enum nx_status status = nx_inflater_step(unpack->inflater, nx_grpc_buffer_span(body), len,
+                                             NX_INFLATE_PIECE_BYTES, &unpack->plain);
+    if (status == NX_AGAIN)
+        return status;
+    if (status != NX_OK)
+        return refuse(unpack, status, len, http_status, err);
+    nx_grpc_buffer_free(body);
+    *body = unpack->plain;
+    nx_grpc_buffer_init(&unpack->plain, body->budget);
+    nx_http_unpack_end(unpack);
+    return NX_OK;
 }
 
 /* ";q=0", ";q=0.000": never. */

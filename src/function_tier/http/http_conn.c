@@ -3,14 +3,13 @@
 #include "common/arena.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
-#include "function_tier/http/http_coding.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { BODY_RATE_BYTES_PER_S = 1024, READS_PER_EVENT = 16 };
+enum { BODY_RATE_BYTES_PER_S = 64 << 10, READS_PER_EVENT = 16 };
 
 #define LINGER_NS (2 * NX_SEC) /* for what a refused client still sends */
 
@@ -52,6 +51,7 @@ static nx_ns due(const struct nx_http_conn *conn)
                      (nx_ns)(conn->body_got / BODY_RATE_BYTES_PER_S) * NX_SEC;
         return slow < stall ? slow : stall;
     }
+    case NX_HTTP_AWAIT_PLAIN:
     case NX_HTTP_AWAIT_SERVICE: return conn->x->ask.deadline;
     case NX_HTTP_AWAIT_FLUSH: return stall;
     case NX_HTTP_AWAIT_END: return conn->since + LINGER_NS;
@@ -75,14 +75,23 @@ static void look_at_time(struct nx_timer *timer, nx_ns now)
         nx_http_conn_refuse(conn, 408, "the request's body did not come in time");
     else if (conn->state == NX_HTTP_AWAIT_HEAD && conn->head_begun)
         nx_http_conn_refuse(conn, 408, "the request's head did not come in time");
-    else if (conn->state == NX_HTTP_AWAIT_SERVICE)
+    else if (conn->state == NX_HTTP_AWAIT_PLAIN || conn->state == NX_HTTP_AWAIT_SERVICE)
         nx_http_conn_refuse(conn, 504, "no answer came in time");
     else
         nx_http_conn_drop(conn);
 }
 
+static void leave_packed(struct nx_http_conn *conn)
+{
+    if (conn->state == NX_HTTP_AWAIT_PLAIN)
+        TAILQ_REMOVE(&conn->http->packed, conn, in_packed);
+}
+
 void nx_http_conn_enter(struct nx_http_conn *conn, enum nx_http_state state)
 {
+    leave_packed(conn);
+    if (state == NX_HTTP_AWAIT_PLAIN)
+        TAILQ_INSERT_TAIL(&conn->http->packed, conn, in_packed);
     conn->state = state;
     conn->since = conn->progress = conn->http->now;
     conn->head_begun = false;
@@ -91,14 +100,21 @@ void nx_http_conn_enter(struct nx_http_conn *conn, enum nx_http_state state)
 
 /* --- the socket ----------------------------------------------------------------------------------- */
 
+/* It has asked, and waits: nothing of it is read, and that it has left must still be seen. */
+static bool awaits_us(const struct nx_http_conn *conn)
+{
+    return conn->state == NX_HTTP_AWAIT_PLAIN || conn->state == NX_HTTP_AWAIT_SERVICE;
+}
+
 static void watch_what_matters(struct nx_http_conn *conn)
 {
     bool reads = conn->state == NX_HTTP_AWAIT_HEAD || conn->state == NX_HTTP_AWAIT_BODY ||
                  conn->state == NX_HTTP_AWAIT_END;
     bool blocked = reads && conn->stream.recv_blocked;
     bool writes = blocked || nx_grpc_buffer_len(&conn->out) > 0;
-    uint32_t events =
-        (reads && !blocked ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0);
+    uint32_t events = (reads && !blocked ? (uint32_t)EPOLLIN : 0) |
+                      (writes ? (uint32_t)EPOLLOUT : 0) |
+                      (awaits_us(conn) ? (uint32_t)EPOLLRDHUP : 0);
     struct epoll_event event = {.events = events, .data.ptr = conn};
     if (events == conn->events)
         return;
@@ -125,20 +141,58 @@ static void send_waiting(struct nx_http_conn *conn, nx_ns now)
 
 /* --- the request ---------------------------------------------------------------------------------- */
 
-static void body_whole(struct nx_http_conn *conn, nx_ns now)
+/* False: the service has refused the rest. */
+static bool tell_bytes(struct nx_http_conn *conn, nx_ns now)
+{
+    struct nx_http_exchange *x = conn->x;
+    uint64_t plain = nx_grpc_buffer_len(&x->unpack.plain);
+    if (conn->http->service.on_body)
+        conn->http->service.on_body(conn->http->service.ctx, x,
+                                    nx_grpc_buffer_len(&x->body) + plain, now);
+    return conn->x == x;
+}
+
+static void body_plain(struct nx_http_conn *conn, nx_ns now)
 {
     struct nx_http_exchange *x = conn->x;
     static const uint8_t nothing[1];
-    struct nx_err err;
-    int status;
-    if (nx_http_unpack(&x->head, x->body_max, &x->body, &status, &err) != NX_OK) {
-        nx_http_conn_refuse(conn, status, err.text);
-        return;
-    }
     x->ask.body = nx_grpc_buffer_len(&x->body) ? nx_grpc_buffer_span(&x->body) : nothing;
     x->ask.body_bytes = nx_grpc_buffer_len(&x->body);
     nx_http_conn_enter(conn, NX_HTTP_AWAIT_SERVICE);
     conn->http->service.on_request(conn->http->service.ctx, x, now);
+}
+
+static void body_whole(struct nx_http_conn *conn, nx_ns now)
+{
+    struct nx_http_exchange *x = conn->x;
+    struct nx_err err;
+    int http_status;
+    enum nx_status status =
+        nx_http_unpack_begin(&x->unpack, &x->head, x->plain_max, &x->body, &http_status, &err);
+    if (status == NX_OK)
+        body_plain(conn, now);
+    else if (status == NX_AGAIN)
+        nx_http_conn_enter(conn, NX_HTTP_AWAIT_PLAIN);
+    else
+        nx_http_conn_refuse(conn, http_status, err.text);
+}
+
+void nx_http_conn_unpack(struct nx_http_conn *conn, nx_ns now)
+{
+    struct nx_http_exchange *x = conn->x;
+    struct nx_err err;
+    int http_status;
+    enum nx_status status = nx_http_unpack_step(&x->unpack, &x->body, &http_status, &err);
+    if (status != NX_OK && status != NX_AGAIN) {
+        nx_http_conn_refuse(conn, http_status, err.text);
+    } else if (!tell_bytes(conn, now)) {
+        return;
+    } else if (status == NX_OK) {
+        body_plain(conn, now);
+    } else {
+        TAILQ_REMOVE(&conn->http->packed, conn, in_packed);
+        TAILQ_INSERT_TAIL(&conn->http->packed, conn, in_packed);
+    }
 }
 
 static void refuse_large(struct nx_http_conn *conn, uint64_t bytes)
@@ -203,7 +257,7 @@ static size_t consume_head(struct nx_http_conn *conn, const char *bytes, size_t 
 }
 
 /* False: refused, there is no room. */
-static bool keep_body(struct nx_http_conn *conn, const char *bytes, size_t len)
+static bool keep_body(struct nx_http_conn *conn, const char *bytes, size_t len, nx_ns now)
 {
     struct nx_http_exchange *x = conn->x;
     conn->body_got += len;
@@ -212,7 +266,7 @@ static bool keep_body(struct nx_http_conn *conn, const char *bytes, size_t len)
         return false;
     }
     if (nx_grpc_buffer_append(&x->body, bytes, len) == NX_OK)
-        return true;
+        return tell_bytes(conn, now);
     nx_http_conn_refuse(conn, 503, "this node has no room for the request's body now; try again");
     return false;
 }
@@ -221,7 +275,7 @@ static size_t consume_plain(struct nx_http_conn *conn, const char *bytes, size_t
 {
     uint64_t left = conn->x->head.content_length - conn->body_got;
     size_t take = len < left ? len : (size_t)left;
-    if (!keep_body(conn, bytes, take))
+    if (!keep_body(conn, bytes, take, now))
         return len;
     if (conn->body_got == conn->x->head.content_length)
         body_whole(conn, now);
@@ -242,7 +296,7 @@ static size_t consume_chunked(struct nx_http_conn *conn, const char *bytes, size
         nx_http_conn_refuse(conn, 400, err.text);
         return len;
     }
-    if (data && !keep_body(conn, data_at, data))
+    if (data && !keep_body(conn, data_at, data, now))
         return len;
     if (chunked->state == NX_HTTP_CHUNKED_DONE)
         body_whole(conn, now);
@@ -257,6 +311,7 @@ static size_t consume(struct nx_http_conn *conn, const char *bytes, size_t len, 
     case NX_HTTP_AWAIT_BODY:
         return conn->x->head.chunked ? consume_chunked(conn, bytes, len, now)
                                      : consume_plain(conn, bytes, len, now);
+    case NX_HTTP_AWAIT_PLAIN:
     case NX_HTTP_AWAIT_SERVICE:
     case NX_HTTP_AWAIT_FLUSH: return 0;
     case NX_HTTP_AWAIT_END: return len;
@@ -355,7 +410,8 @@ void nx_http_conn_event(struct nx_http_conn *conn, uint32_t events, nx_ns now)
 {
     if (conn->dead)
         return;
-    if (events & (EPOLLERR | EPOLLHUP)) {
+    bool left = events & EPOLLRDHUP && awaits_us(conn);
+    if (events & (EPOLLERR | EPOLLHUP) || left) {
         nx_http_conn_drop(conn);
         return;
     }
@@ -395,6 +451,7 @@ void nx_http_conn_close(struct nx_http_conn *conn)
     if (conn->x)
         nx_http_exchange_free(conn->x);
     unwake(conn);
+    leave_packed(conn);
     nx_timer_disarm(&http->timers, &conn->timer);
     nx_grpc_buffer_free(&conn->in);
     nx_grpc_buffer_free(&conn->out);

@@ -140,7 +140,7 @@ struct nx_http_exchange *nx_http_exchange_open(struct nx_http_conn *conn, const 
     nx_assert(parsed == NX_OK && used == len); /* the same bytes a second time, where they stay */
     x->conn = conn;
     x->text = text;
-    x->body_max = conn->http->limits.body_bytes_max;
+    x->body_max = x->plain_max = conn->http->limits.body_bytes_max;
     nx_grpc_buffer_init(&x->body, &conn->http->memory);
     x->ask = (struct nx_http_ask){.head = &x->head,
                                   .peer = conn->peer,
@@ -157,6 +157,7 @@ struct nx_http_exchange *nx_http_exchange_open(struct nx_http_conn *conn, const 
 void nx_http_exchange_free(struct nx_http_exchange *x)
 {
     count_exchange(x->conn, -1);
+    nx_http_unpack_end(&x->unpack);
     nx_grpc_buffer_free(&x->body);
     free(x->text);
     free(x);
@@ -196,6 +197,13 @@ void nx_http_set_body_max(struct nx_http_exchange *x, uint64_t bytes)
 {
     if (bytes < x->body_max)
         x->body_max = bytes;
+    nx_http_set_plain_max(x, bytes);
+}
+
+void nx_http_set_plain_max(struct nx_http_exchange *x, uint64_t bytes)
+{
+    if (bytes < x->plain_max)
+        x->plain_max = bytes;
 }
 
 enum nx_status nx_http_form_value(struct nx_http_span form, const char *name, char *dst, size_t cap,
@@ -297,8 +305,7 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
 {
     static const char no_room[] = "no room for the reply\n";
     struct nx_http_conn *conn = x->conn;
-    nx_assert(conn->x == x && conn->told &&
-              (conn->state == NX_HTTP_AWAIT_BODY || conn->state == NX_HTTP_AWAIT_SERVICE));
+    nx_assert(conn->x == x && conn->told && nx_http_conn_serves(conn));
     if (conn->state == NX_HTTP_AWAIT_BODY || !x->head.keep_alive || conn->http->announced)
         conn->close_after = true;
     struct reply r = {.status = status,
@@ -310,6 +317,7 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
                       .body = body,
                       .len = len,
                       .no_body = x->head.method == NX_HTTP_HEAD};
+    nx_http_unpack_end(&x->unpack);
     nx_grpc_buffer_free(&x->body); /* its room may be what the reply needs */
     struct nx_grpc_buffer packed;
     nx_grpc_buffer_init(&packed, &conn->http->memory);

@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_TURN = 64, TIMERS_PER_TURN = 256 };
+enum { EVENTS_PER_TURN = 64, TIMERS_PER_TURN = 256, LOOKS_BEHIND_IDLE = 256 };
 
 struct nx_http_limits nx_http_limits_default(void)
 {
@@ -41,6 +41,7 @@ enum nx_status nx_http_open(const struct nx_http_limits *limits,
     http->date_s = -1;
     TAILQ_INIT(&http->conns);
     TAILQ_INIT(&http->woken);
+    TAILQ_INIT(&http->packed);
     SLIST_INIT(&http->dead);
     nx_prng_init(&http->prng, seed);
     http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -59,6 +60,7 @@ static void remove_conn(struct nx_http *http, struct nx_http_conn *conn)
 {
     TAILQ_REMOVE(&http->conns, conn, in_order);
     http->stats.connections--;
+    nx_peers_give(conn->from);
     nx_http_conn_close(conn);
 }
 
@@ -81,45 +83,86 @@ static void settle_woken(struct nx_http *http, nx_ns now)
         nx_http_conn_settle(conn, now);
 }
 
-/* The longest idle first; who is in the middle of a request stays. */
-static bool evict_idle(struct nx_http *http)
+static bool is_spare(const struct nx_http_conn *conn, const struct nx_peer *from)
 {
-    struct nx_http_conn *conn;
+    return !conn->dead && conn->state == NX_HTTP_AWAIT_HEAD && (!from || conn->from == from);
+}
+
+/* The longest idle; before it, of those that come within so many places behind it, the first whose head is begun and stays
+ * unfinished. A look at all of them for each newcomer would be a flood's lever. Who is in the middle of a request stays. */
+static struct nx_http_conn *find_spare(struct nx_http *http, const struct nx_peer *from,
+                                       nx_ns begun_age, nx_ns now)
+{
+    struct nx_http_conn *conn, *idle = NULL;
+    unsigned looks = LOOKS_BEHIND_IDLE;
     TAILQ_FOREACH(conn, &http->conns, in_order)
     {
-        if (conn->dead || conn->state != NX_HTTP_AWAIT_HEAD || conn->head_begun)
+        if (idle && looks-- == 0)
+            break;
+        if (!is_spare(conn, from))
             continue;
-        nx_debug("%s: evicted to make room", conn->peer);
-        http->stats.evicted++;
-        remove_conn(http, conn);
-        return true;
+        if (conn->head_begun && now >= conn->since + begun_age)
+            return conn;
+        if (!conn->head_begun && !idle)
+            idle = conn;
     }
-    return false;
+    return idle;
+}
+
+static bool evict(struct nx_http *http, const struct nx_peer *from, nx_ns begun_age, nx_ns now)
+{
+    struct nx_http_conn *conn = find_spare(http, from, begun_age, now);
+    if (!conn)
+        return false;
+    nx_debug("%s: evicted to make room", conn->peer);
+    http->stats.evicted++;
+    remove_conn(http, conn);
+    return true;
 }
 
 /* Those that were answered in this very turn become idle once their answer is sent. */
-bool nx_http_evict(struct nx_http *http)
+bool nx_http_evict(struct nx_http *http, const struct nx_peer *from, nx_ns begun_age, nx_ns now)
 {
-    if (evict_idle(http))
+    if (evict(http, from, begun_age, now))
         return true;
-    settle_woken(http, http->now);
-    return evict_idle(http);
+    settle_woken(http, now);
+    return evict(http, from, begun_age, now);
+}
+
+void nx_http_set_peers(struct nx_http *http, struct nx_peers *peers)
+{
+    http->peers = peers;
+}
+
+static bool has_room(struct nx_http *http, nx_ns now)
+{
+    return http->stats.connections < http->limits.connections_max ||
+           nx_http_evict(http, NULL, 0, now);
+}
+
+static void refuse(struct nx_http *http, struct nx_stream *stream)
+{
+    http->stats.refused++;
+    nx_stream_close(stream);
 }
 
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
                    bool peer_is_here, const void *first, size_t len, nx_ns now)
 {
     http->now = now;
-    if (http->stats.connections == http->limits.connections_max && !nx_http_evict(http)) {
-        http->stats.refused++;
-        nx_stream_close(&stream);
+    struct nx_peer *from = http->peers ? nx_peers_take(http->peers, peer) : NULL;
+    if ((http->peers && !from) || !has_room(http, now)) {
+        nx_peers_give(from);
+        refuse(http, &stream);
         return;
     }
     struct nx_http_conn *conn = nx_http_conn_open(http, stream, peer, peer_is_here, now);
     if (!conn) {
         http->stats.refused++;
+        nx_peers_give(from);
         return;
     }
+    conn->from = from;
     TAILQ_INSERT_TAIL(&http->conns, conn, in_order);
     http->stats.connections++;
     http->stats.accepted++;
@@ -127,9 +170,11 @@ void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *pe
     nx_http_conn_wake(conn);
 }
 
+/* A head that comes in drops is no activity: its connection keeps its place in the order. */
 static void note_activity(struct nx_http *http, struct nx_http_conn *conn)
 {
-    if (TAILQ_NEXT(conn, in_order) == NULL)
+    bool drips = conn->state == NX_HTTP_AWAIT_HEAD && conn->head_begun;
+    if (drips || TAILQ_NEXT(conn, in_order) == NULL)
         return;
     TAILQ_REMOVE(&http->conns, conn, in_order);
     TAILQ_INSERT_TAIL(&http->conns, conn, in_order);
@@ -152,7 +197,15 @@ static void sweep(struct nx_http *http)
     }
 }
 
-/* The phases of a turn: 1 events, 2 timers, 3 replies that services have made, 4 the dead. */
+/* One piece a turn, whoever waits: others are served between. */
+static void unpack_next(struct nx_http *http, nx_ns now)
+{
+    struct nx_http_conn *conn = TAILQ_FIRST(&http->packed);
+    if (conn && !conn->dead)
+        nx_http_conn_unpack(conn, now);
+}
+
+/* The phases of a turn: 1 events, 2 timers, 3 a piece of a packed body, 4 replies that services have made, 5 the dead. */
 bool nx_http_poll(struct nx_http *http, nx_ns now)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -163,16 +216,18 @@ bool nx_http_poll(struct nx_http *http, nx_ns now)
         note_activity(http, events[i].data.ptr);
     }
     bool more = nx_timers_run(&http->timers, now, TIMERS_PER_TURN);
+    unpack_next(http, now);
     settle_woken(http, now);
     if (http->draining)
         close_idle(http);
     sweep(http);
-    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&http->woken);
+    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&http->woken) ||
+           !TAILQ_EMPTY(&http->packed);
 }
 
 nx_ns nx_http_next_timer(const struct nx_http *http)
 {
-    if (!SLIST_EMPTY(&http->dead))
+    if (!SLIST_EMPTY(&http->dead) || !TAILQ_EMPTY(&http->packed))
         return 0;
     return TAILQ_EMPTY(&http->woken) ? nx_timers_next(&http->timers) : 0;
 }

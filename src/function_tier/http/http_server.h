@@ -14,6 +14,9 @@
  *
  * Bounds  struct nx_http_limits: connections, head, body, buffered bytes in all, time for each step. A client that sends
  *         or reads too slowly loses its connection; who merely waits costs a kilobyte.
+ * Leave   a client that closes, or shuts its side of the connection, before it has its answer has left: its exchange is
+ *         cancelled and what works on it stops. (HTTP/1.1 lets a client shut its side and await the answer; who has left
+ *         looks the same until something is sent, and common proxies and servers decide likewise.)
  * Order   one exchange at a time on a connection: a pipelined request waits for the reply before it.
  * Thread  one, the one that polls. */
 #ifndef NX_FUNCTION_TIER_HTTP_SERVER_H
@@ -21,6 +24,7 @@
 
 #include "common/clock.h"
 #include "common/request_trace.h"
+#include "function_tier/grpc/grpc_peers.h"
 #include "function_tier/http/http_head.h"
 #include "function_tier/tls/stream.h"
 
@@ -62,6 +66,8 @@ struct nx_http_service {
     /* For logs: `bytes` of body went out. */
     void (*on_reply)(void *ctx, const struct nx_http_ask *ask, int status, uint64_t bytes,
                      nx_ns now);
+    /* NULL, or told how many bytes the body holds each time there are more, or fewer; unpacking counts. May reply: refused. */
+    void (*on_body)(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now);
     bool samples; /* traces that begin here are flagged as sampled */
 };
 
@@ -72,7 +78,7 @@ struct nx_http_limits {
     uint64_t server_buffer_bytes; /* bodies and replies of all connections */
     nx_ns head_timeout_ns;        /* from its first byte to its last */
     nx_ns stall_timeout_ns;       /* a peer that owes bytes, or reads none, for so long */
-    nx_ns body_grace_ns;          /* then a body must have come at 1 KiB/s on average */
+    nx_ns body_grace_ns;          /* then a body must have come at 64 KiB/s on average */
     nx_ns idle_timeout_ns;        /* between requests */
     nx_ns handling_timeout_ns;    /* of the service: then 504 */
 };
@@ -87,7 +93,11 @@ void nx_http_close(struct nx_http *http);
 /* Takes over the stream and the bytes read from it so far; also on failure, when it is closed. */
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
                    bool peer_is_here, const void *first, size_t len, nx_ns now);
-bool nx_http_evict(struct nx_http *http); /* closes one idle connection; false: there is none */
+/* Closes one connection that can be spared: one whose head was begun longer than `begun_age` ago, or the longest idle; of `from`
+ * alone unless that is NULL. False: there is none. */
+bool nx_http_evict(struct nx_http *http, const struct nx_peer *from, nx_ns begun_age, nx_ns now);
+/* Right after open: connections count there. `peers` outlives http. */
+void nx_http_set_peers(struct nx_http *http, struct nx_peers *peers);
 
 int nx_http_fd(const struct nx_http *http); /* an epoll descriptor */
 bool nx_http_poll(struct nx_http *http, nx_ns now);
@@ -113,6 +123,9 @@ void nx_http_set_user(struct nx_http_exchange *x, void *user);
 void *nx_http_user(const struct nx_http_exchange *x);
 /* In on_head: a bound below limits.body_bytes_max. */
 void nx_http_set_body_max(struct nx_http_exchange *x, uint64_t bytes);
+
+/* In on_head: a bound on what a packed body inflates to, if that is to be less. */
+void nx_http_set_plain_max(struct nx_http_exchange *x, uint64_t bytes);
 
 /* For logs; cut where the ask has no more room. */
 void nx_http_set_about(struct nx_http_exchange *x, const char *about);

@@ -41,6 +41,9 @@ enum nx_pb_v2_named { /* which message it is */
 enum nx_status nx_pb_v2_name_decode(enum nx_pb_v2_named which, const uint8_t *bytes, size_t len,
                                     struct nx_pb_v2_name *name, struct nx_err *err);
 
+/* A load that brings a model's configuration or files: which parameter, and what is done instead. NX_INVALID. */
+enum nx_status nx_pb_v2_refuse_load(const char *parameter, struct nx_err *err);
+
 /* --- ModelInfer: pointers into the message, until nx_pb_v2_infer_free --- */
 
 struct nx_pb_v2_input {

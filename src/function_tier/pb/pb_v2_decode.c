@@ -19,6 +19,14 @@ static enum nx_status copy_name(char dst[NX_PB_V2_NAME_BYTES], const char *text,
     return NX_OK;
 }
 
+enum nx_status nx_pb_v2_refuse_load(const char *parameter, struct nx_err *err)
+{
+    return nx_err_set(err, NX_INVALID,
+                      "the load parameter '%.64s' is not supported: a model is installed as its "
+                      "archive in the repository has it",
+                      parameter);
+}
+
 /* All four messages of name and version are alike, and so are the two of the repository. */
 static enum nx_status copy_named(enum nx_pb_v2_named which, const ProtobufCMessage *message,
                                  struct nx_pb_v2_name *name, struct nx_err *err)
@@ -30,6 +38,8 @@ static enum nx_status copy_named(enum nx_pb_v2_named which, const ProtobufCMessa
     }
     const Inference__RepositoryModelLoadRequest *m =
         (const Inference__RepositoryModelLoadRequest *)message;
+    if (which == NX_PB_V2_LOAD && m->n_parameters > 0)
+        return nx_pb_v2_refuse_load(m->parameters[0]->key, err);
     return copy_name(name->name, m->model_name[0] ? m->model_name : m->repository_name, err);
 }
 
@@ -39,7 +49,7 @@ static_assert(sizeof(Inference__ModelReadyRequest) == sizeof(Inference__ModelMet
               "messages of the same two fields");
 static_assert(sizeof(Inference__RepositoryModelLoadRequest) ==
                   sizeof(Inference__RepositoryModelUnloadRequest),
-              "messages of the same two fields");
+              "messages of the same fields");
 
 enum nx_status nx_pb_v2_name_decode(enum nx_pb_v2_named which, const uint8_t *bytes, size_t len,
                                     struct nx_pb_v2_name *name, struct nx_err *err)

@@ -98,6 +98,15 @@ void nx_durable_checkpoint_end(struct nx_durable *d)
     d->state_ended = true;
 }
 
+/* The mark, segments from the newest, checkpoints from the newest. */
+static int removal_order(const void *a, const void *b)
+{
+    const struct nx_disk_entry *x = a, *y = b;
+    bool x_mark = strcmp(x->name, NX_MARK_NAME) == 0, y_mark = strcmp(y->name, NX_MARK_NAME) == 0;
+    return x_mark != y_mark ? y_mark - x_mark : strcmp(y->name, x->name);
+}
+
+/* In an order that leaves a log that can be opened, wherever a crash cuts it short. */
 static enum nx_status remove_files(struct nx_durable *d, struct nx_err *err)
 {
     struct nx_disk_entry *entries = nx_calloc(NX_PLOG_FILES_MAX, sizeof *entries);
@@ -105,6 +114,8 @@ static enum nx_status remove_files(struct nx_durable *d, struct nx_err *err)
         return nx_err_set(err, NX_NO_MEMORY, "no memory to clear the log");
     struct nx_disk_request list = {.kind = NX_DISK_LIST, .dst = entries, .len = NX_PLOG_FILES_MAX};
     enum nx_status status = nx_disk_run(d->log_disk, &list, err);
+    if (status == NX_OK)
+        qsort(entries, list.done_bytes, sizeof *entries, removal_order);
     for (size_t i = 0; status == NX_OK && i < list.done_bytes; i++) {
         struct nx_disk_request remove = {.kind = NX_DISK_REMOVE};
         memcpy(remove.name, entries[i].name, sizeof remove.name);

@@ -1,0 +1,85 @@
+/* What is admitted, and who loses when there is no room: figures alone, with a clock of the test's own. */
+#include "function_tier/admission.h"
+#include "nx_test.h"
+
+enum { MAX = 1000 };
+
+static struct nx_admission a;
+static struct nx_arrival x, y;
+static struct nx_err err;
+static int lost;
+
+static void lose(struct nx_arrival *arrival, const struct nx_err *why)
+{
+    assert_int_equal(why->status, NX_AGAIN);
+    lost++;
+    nx_admission_leave(&a, arrival);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    lost = 0;
+    nx_admission_init(&a, 2, MAX);
+    x = y = (struct nx_arrival){.lose = lose};
+    return 0;
+}
+
+static void what_is_announced_holds_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(nx_admission_expect(&a, &x, MAX, 0, &err), NX_OK);
+    assert_int_equal(nx_admission_expect(&a, &y, MAX, 0, &err), NX_OK);
+    assert_int_equal(nx_admission_take(&a, MAX, 0, &err), NX_OK);
+    assert_int_equal(nx_admission_arrive(&a, &x, 1, 0, &err), NX_AGAIN);
+    nx_admission_give(&a, MAX);
+    nx_admission_leave(&a, &x);
+    nx_admission_leave(&a, &y);
+    assert_int_equal(a.bytes + a.arriving + a.requests, 0);
+}
+
+static void what_has_arrived_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(nx_admission_expect(&a, &x, MAX, 0, &err), NX_OK);
+    assert_int_equal(nx_admission_arrive(&a, &x, 900, NX_SEC, &err), NX_OK);
+    assert_int_equal(nx_admission_take(&a, 101, NX_SEC, &err), NX_AGAIN);
+    assert_int_equal(nx_admission_take(&a, 100, NX_SEC, &err), NX_OK);
+    assert_int_equal(nx_admission_arrive(&a, &x, 901, NX_SEC, &err), NX_AGAIN);
+    assert_int_equal(nx_admission_arrive(&a, &x, 300, NX_SEC, &err), NX_OK); /* unpacked */
+    assert_int_equal(nx_admission_whole(&a, &x, &err), NX_OK);
+    assert_true(a.requests == 2 && a.bytes == 400 && a.arriving == 0);
+    assert_int_equal(nx_admission_take(&a, 1, NX_SEC, &err), NX_AGAIN);
+    nx_admission_give(&a, 100);
+    nx_admission_leave(&a, &x);
+    assert_int_equal(a.bytes + a.requests, 0);
+    assert_int_equal(lost, 0);
+}
+
+static void the_slow_lose_to_the_new_and_the_whole_do_not(void **state)
+{
+    (void)state;
+    assert_int_equal(nx_admission_expect(&a, &x, MAX, 0, &err), NX_OK);
+    assert_int_equal(nx_admission_arrive(&a, &x, 900, 0, &err), NX_OK);
+    assert_int_equal(nx_admission_expect(&a, &y, MAX, 5 * NX_SEC, &err), NX_OK);
+    assert_int_equal(nx_admission_arrive(&a, &y, 600, 5 * NX_SEC, &err), NX_OK);
+    assert_true(lost == 1 && a.bytes == 600);
+    assert_int_equal(nx_admission_whole(&a, &y, &err), NX_OK);
+    assert_int_equal(nx_admission_expect(&a, &x, 400, 60 * NX_SEC, &err), NX_OK);
+    assert_int_equal(nx_admission_arrive(&a, &x, 401, 60 * NX_SEC, &err), NX_AGAIN);
+    assert_int_equal(nx_admission_take(&a, 401, 60 * NX_SEC, &err), NX_AGAIN);
+    assert_int_equal(lost, 1);
+    nx_admission_leave(&a, &x);
+    nx_admission_leave(&a, &y);
+    assert_int_equal(a.bytes + a.requests, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(what_is_announced_holds_nothing, set_up),
+        cmocka_unit_test_setup(what_has_arrived_counts, set_up),
+        cmocka_unit_test_setup(the_slow_lose_to_the_new_and_the_whole_do_not, set_up),
+    };
+    return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
+}
