@@ -40,8 +40,8 @@
  *   F1  writes go to what the writer owns in another member's region, within the credits that
  *       POLL named
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
- *       is never delivered, and a bulk is aborted only where its sender went or gave it up, or where somebody came to the
- *       shard in a view of the one that is told
+ *       is never delivered, and a bulk is aborted only where its sender went or gave it up, or the one that is told was put out,
+ *       or where somebody came to the shard in a view of the one that is told
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
  *       cancelled; or waits at a member that lacks a majority, for one that died without a notice
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's

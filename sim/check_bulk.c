@@ -147,8 +147,9 @@ static bool aborts(struct court *court, const struct sim_record *r, size_t at,
     unsigned sender = in->bulk->sender;
     if (is_cut(court, r->node, in->since))
         return true;
+    /* Who is put out though it lives loses all others, and with them what they had begun. */
     if (in->bulk->quit || !sim_alive(facts, sender, at) || facts->leaving[sender] < at ||
-        sim_given_up(facts, sender, at))
+        sim_given_up(facts, sender, at) || sim_given_up(facts, r->node, at))
         return true;
     return sim_find(verdict, "B2", at, "n%u was told that a bulk of n%u, which goes on, is aborted",
                     r->node, sender);

@@ -169,14 +169,24 @@ static void note_view(struct ears *ears, const struct sim_record *r)
     ears->members[r->node] = r->mask;
 }
 
+/* One that begins before the last is over makes it longer: no time counts twice. */
+static void note_pause(struct ears *ears, const struct sim_record *r)
+{
+    unsigned *count = &ears->pauses_count[r->node];
+    struct pause *last = *count ? &ears->pauses[r->node][*count - 1] : NULL;
+    struct pause pause = {r->at, r->at + (nx_ns)r->total};
+    if (last && pause.from < last->until) {
+        last->until = pause.until > last->until ? pause.until : last->until;
+        return;
+    }
+    nx_assert(*count < PAUSES_MAX);
+    ears->pauses[r->node][(*count)++] = pause;
+}
+
 static void note_record(struct ears *ears, const struct sim_record *r)
 {
     switch (r->kind) {
-    case SIM_PAUSE:
-        nx_assert(ears->pauses_count[r->node] < PAUSES_MAX);
-        ears->pauses[r->node][ears->pauses_count[r->node]++] =
-            (struct pause){r->at, r->at + (nx_ns)r->total};
-        return;
+    case SIM_PAUSE: note_pause(ears, r); return;
     case SIM_STALL:
         nx_assert(ears->stalls_count < STALLS_MAX);
         ears->stalls[ears->stalls_count++] =

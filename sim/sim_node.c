@@ -373,7 +373,7 @@ static unsigned unanswered(const struct sim_node *node)
 {
     unsigned whom = SIM_NOBODY;
     for (size_t i = 0; i < SIM_SERVED; i++) {
-        if (!node->served[i].used || !node->served[i].ready)
+        if (!node->served[i].used || !node->served[i].ready || node->served[i].lost)
             continue;
         unsigned who = sim_node_who(node, node->served[i].peer);
         if (whom == SIM_NOBODY ||

@@ -42,6 +42,7 @@ struct sim_query {
 
 struct sim_served {
     bool used, ready, opened; /* ready: to be answered; whole, or refused early */
+    bool lost;                /* it is known to be cancelled, and will be said to be gone */
     nx_stream stream;
     nx_rank peer;
     uint64_t hash;                /* of the question, as far as it has come */

@@ -345,6 +345,16 @@ static bool feed_query(struct sim_node *node, struct sim_query *query)
     return more;
 }
 
+/* One that was answered is forgotten: nothing more is told of it. Of one that was cancelled meanwhile parts may still
+ * come up, and then that it is gone. */
+static void end_reply(struct sim_served *served, enum nx_status status, bool whole)
+{
+    if (status == NX_NOT_FOUND)
+        served->lost = true;
+    else if (status == NX_OK ? whole : status != NX_AGAIN)
+        served->used = false;
+}
+
 static void open_reply(struct sim_node *node, struct sim_served *served)
 {
     struct nx_event event = {
@@ -355,15 +365,14 @@ static void open_reply(struct sim_node *node, struct sim_served *served)
                             .total = served->reply_total,
                             .hash = sim_text_hash(served->reply_id, served->reply_total)});
     served->opened = status == NX_OK;
-    if (status != NX_AGAIN && (status != NX_OK || !served->reply_total))
-        served->used = false;
+    end_reply(served, status, served->reply_total == 0);
 }
 
 static bool feed_reply(struct sim_node *node, struct sim_served *served)
 {
     enum nx_status status;
     uint64_t hash = SIM_HASH_EMPTY;
-    if (!served->ready)
+    if (!served->ready || served->lost)
         return false;
     if (served->wait) {
         served->wait--;
@@ -376,8 +385,7 @@ static bool feed_reply(struct sim_node *node, struct sim_served *served)
     struct flow flow = {NX_EV_REPLY_WRITE,   served->stream,  served->reply_id,
                         served->reply_total, &served->offset, &hash};
     bool more = hand_over(node, &flow, &status);
-    if (served->offset == served->reply_total || (status != NX_OK && status != NX_AGAIN))
-        served->used = false;
+    end_reply(served, status, served->offset == served->reply_total);
     return more;
 }
 

@@ -194,7 +194,8 @@ enum nx_status nx_query_write(struct nx_group *group, nx_stream query, const voi
 /* No upcall for this query comes after this returns. */
 void nx_query_cancel(struct nx_group *group, nx_stream query);
 
-/* Announces the reply's size; `query` is the stream that query_part named. NX_NOT_FOUND: the asker is gone. */
+/* Announces the reply's size; `query` is the stream that query_part named. NX_NOT_FOUND: the asker is gone, or gave the
+ * query up; parts that had come already may still be handed up, and then query_gone. */
 enum nx_status nx_reply_open(struct nx_group *group, nx_stream query, uint64_t total);
 enum nx_status nx_reply_write(struct nx_group *group, nx_stream query, const void *bytes,
                               size_t len, size_t *taken);

@@ -156,6 +156,30 @@ static void an_update_is_bounded(void **state)
     wire_close(wire);
 }
 
+/* The cancel came in the same turn as the bytes before it: an answer to these finds nothing, and what was taken is still
+ * handed up, the end last. */
+static void what_came_before_a_cancel_is_handed_up(void **state)
+{
+    (void)state;
+    struct wire *wire = pair_with_rings(1 << 14);
+    nx_stream query = open_query(wire, 12);
+    assert_int_equal(offer(wire, query, 4), 4);
+    assert_int_equal(offer(wire, query, 4), 4);
+    wire_ask(wire, 0, (struct nx_event){.type = NX_EV_QUERY_CANCEL, .stream = query});
+    wire_turn(wire, 0);
+    wire_turn(wire, 1);
+    assert_int_equal(wire->update->upcalls_count, 3);
+    struct nx_upcall part = wire->update->upcalls[1], gone = wire->update->upcalls[2];
+    assert_int_equal(part.type, NX_UP_QUERY_PART);
+    assert_int_equal(part.part.offset, 4);
+    assert_int_equal(gone.type, NX_UP_QUERY_GONE);
+    struct nx_event reply = {.type = NX_EV_REPLY_OPEN, .stream = part.part.stream, .total = 1};
+    assert_int_equal(wire_ask(wire, 1, reply)->status, NX_NOT_FOUND);
+    assert_true(nx_core_upcall_wanted(wire->cores[1], &part));
+    assert_true(nx_core_upcall_wanted(wire->cores[1], &gone));
+    wire_close(wire);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +189,7 @@ int main(void)
         cmocka_unit_test(more_than_announced_is_refused),
         cmocka_unit_test(names_say_who_and_where),
         cmocka_unit_test(an_update_is_bounded),
+        cmocka_unit_test(what_came_before_a_cancel_is_handed_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

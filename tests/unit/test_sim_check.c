@@ -153,6 +153,9 @@ static void b2_an_aborted_bulk_is_not_delivered(void **state)
     assert_rule("B2", BULK, "n0 bulkquit id=7", "n0 end");
     assert_rule("B2", BULK, "n1 aborted id=8");
     assert_rule("B2", SHARD, "n1 aborted id=8");
+    /* who is put out loses them all, nobody else does */
+    assert_rule("", BULK, "n1 cut peer=2", "n1 aborted id=8");
+    assert_rule("B2", BULK, "n2 cut peer=3", "n1 aborted id=8");
     assert_rule("B2", BULK, "n0 bulkquit id=7", "n1 aborted id=8",
                 "n1 part peer=0 id=8 len=5 total=8 hash=b");
     assert_rule("B2", BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=c",
@@ -294,6 +297,17 @@ static void v5_and_v6_deaths_are_told_and_only_deaths(void **state)
         assert_string_equal(judge_with(&silence, lines_), rule); \
     } while (0)
 
+/* From 1100 to 2600; then all hear one another again, but n0 hears nothing of n2. */
+#define FROZEN_TWICE                                                                          \
+    "[1100] n0 pause total=1000", "[1100] n1 pause total=1000", "[1100] n2 pause total=1000", \
+        "[1100] n2 stall peer=0 total=5000", "[1600] n0 pause total=1000",                    \
+        "[1600] n1 pause total=1000", "[1600] n2 pause total=1000",                           \
+        "[2700] n0 column peer=1 offset=0 total=2 status=2",                                  \
+        "[2700] n1 column peer=0 offset=0 total=2 status=2",                                  \
+        "[2700] n1 column peer=2 offset=0 total=2 status=2",                                  \
+        "[2700] n2 column peer=0 offset=0 total=2 status=2",                                  \
+        "[2700] n2 column peer=1 offset=0 total=2 status=2"
+
 static void v5_silence_excuses_what_it_must(void **state)
 {
     (void)state;
@@ -311,6 +325,9 @@ static void v5_silence_excuses_what_it_must(void **state)
                    "[1100] n2 pause total=4950", "[6150] n0 down peer=2");
     /* a link that stood still: one of its ends may go */
     assert_silence("", "[1100] n2 stall peer=0 total=5000", "[2100] n0 down peer=2");
+    /* all stood still twice, the second time before the first was over: what both have counts once */
+    assert_silence("", FROZEN_TWICE, "[3400] n0 down peer=2");
+    assert_silence("V5", FROZEN_TWICE, "[3100] n0 down peer=2");
     /* a host that all find silent is no reason for another to go */
     assert_silence("V5", "[1100] n2 pause total=5000", "[2100] n0 down peer=2",
                    "[2101] n1 down peer=2", "[2102] n0 down peer=1");
