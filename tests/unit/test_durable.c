@@ -3,6 +3,7 @@
 #include "nx_test.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 enum { PATH_BYTES = 64 };
 
 /* A log loses its mark before anything else: a crash in between must not leave a mark for records that are gone. */
-static unsigned removals_until_mark; /* 0: the mark was not removed */
-static unsigned removals;
+static atomic_uint removals_until_mark; /* 0: the mark was not removed */
+static atomic_uint removals;            /* by the disk's thread */
 
 int unlinkat(int dir, const char *name, int flags)
 {
