@@ -10,6 +10,9 @@
 
 #define NX_ONNX_FILE_BYTES (1 << 18)
 
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 struct nx_onnx_file {
     uint8_t bytes[NX_ONNX_FILE_BYTES];
     struct nx_writer w;
@@ -106,14 +109,14 @@ static inline void nx_of_weight(struct nx_onnx_file *f, const char *name, uint32
     nx_of_close(f, tensor);
 }
 
-/* The type of an input (field 11) or output (12); a dimension of 0 is a name. */
-static inline void nx_of_info(struct nx_onnx_file *f, uint32_t number, const char *name,
-                              uint32_t rank, const int64_t *dims)
+/* The type of an input (field 11) or output (12), as TensorProto.DataType numbers it; a dimension of 0 is a name. */
+static inline void nx_of_typed_info(struct nx_onnx_file *f, uint32_t number, const char *name,
+                                    int64_t data_type, uint32_t rank, const int64_t *dims)
 {
     size_t info = nx_of_open(f, number);
     nx_of_text(f, 1, name);
     size_t type = nx_of_open(f, 2), tensor = nx_of_open(f, 1);
-    nx_of_int(f, 1, 1);
+    nx_of_int(f, 1, data_type);
     size_t shape = nx_of_open(f, 2);
     for (uint32_t i = 0; i < rank; i++) {
         size_t dim = nx_of_open(f, 1);
@@ -127,6 +130,13 @@ static inline void nx_of_info(struct nx_onnx_file *f, uint32_t number, const cha
     nx_of_close(f, tensor);
     nx_of_close(f, type);
     nx_of_close(f, info);
+}
+
+/* Of floats. */
+static inline void nx_of_info(struct nx_onnx_file *f, uint32_t number, const char *name,
+                              uint32_t rank, const int64_t *dims)
+{
+    nx_of_typed_info(f, number, name, 1, rank, dims);
 }
 
 /* A node; inputs and outputs NULL-terminated. Attributes may follow before nx_of_close. */

@@ -36,8 +36,10 @@ static void a_named_backend_says_why_it_cannot(void **state)
     struct nx_program *program;
     struct nx_err err = {0};
     const struct nx_load_options options = {.batch_max = 1, .threads = 1};
-    if (nx_backend_gpu_cudnn.is_there())
+    if (nx_backend_gpu_cudnn.is_there()) {
+        print_message("SKIP: a machine with a device has no reason to give\n");
         skip();
+    }
     gpu_zoo_open(&net, 0);
     assert_int_equal(nx_backend_load("gpu_cudnn", &net.graph, &options, &program, &err),
                      NX_UNAVAILABLE);
@@ -68,8 +70,10 @@ static void auto_goes_on_to_the_cpu(void **state)
 static void a_device_agrees_with_cpu_ref(void **state)
 {
     (void)state;
-    if (!nx_backend_gpu_cudnn.is_there())
+    if (!nx_backend_gpu_cudnn.is_there()) {
+        print_message("SKIP: no device here runs the module\n");
         skip();
+    }
     for (size_t i = 0; i < GPU_ZOO; i++) {
         struct net net;
         struct net_options options = {.backend = &nx_backend_gpu_cudnn,

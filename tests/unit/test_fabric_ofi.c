@@ -393,10 +393,12 @@ static void strangers_find_the_port_shut(void **state)
     struct fixture *f = *state;
     struct sockaddr_in at;
     int fds[200];
+    if (strcmp(provider, "tcp") != 0) {
+        print_message("SKIP: the port of provider %s takes no TCP calls\n", provider);
+        skip();
+    }
     connect_all(f);
     memcpy(&at, f->cards[1].address, sizeof at);
-    if (strcmp(provider, "tcp") != 0)
-        skip();
     for (size_t i = 0; i < 200; i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         assert_true(fds[i] >= 0);

@@ -10,32 +10,7 @@
 static struct nx_onnx_file file;
 static struct nx_err err;
 
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 enum { FLOAT = 1, UINT8 = 2, INT64 = 7 };
-
-static void info(uint32_t number, const char *name, int64_t type, uint32_t rank,
-                 const int64_t *dims)
-{
-    size_t at = nx_of_open(&file, number);
-    nx_of_text(&file, 1, name);
-    size_t outer = nx_of_open(&file, 2), tensor = nx_of_open(&file, 1);
-    nx_of_int(&file, 1, type);
-    size_t shape = nx_of_open(&file, 2);
-    for (uint32_t i = 0; i < rank; i++) {
-        size_t dim = nx_of_open(&file, 1);
-        if (dims[i])
-            nx_of_int(&file, 1, dims[i]);
-        else
-            nx_of_text(&file, 2, "N");
-        nx_of_close(&file, dim);
-    }
-    nx_of_close(&file, shape);
-    nx_of_close(&file, tensor);
-    nx_of_close(&file, outer);
-    nx_of_close(&file, at);
-}
 
 /* y (N, 3) = a (N, 3) * scale + b (N, 1); kept = b + b; batch: that of all, or fixed. */
 static void write_model(int64_t batch)
@@ -44,11 +19,11 @@ static void write_model(int64_t batch)
     nx_of_close(&file, nx_of_node(&file, "Mul", LIST("a", "scale"), LIST("m")));
     nx_of_close(&file, nx_of_node(&file, "Add", LIST("m", "b"), LIST("y")));
     nx_of_close(&file, nx_of_node(&file, "Add", LIST("b", "b"), LIST("kept")));
-    info(11, "a", UINT8, 2, DIMS(batch, 3));
-    info(11, "b", INT64, 2, DIMS(batch, 1));
-    info(11, "scale", FLOAT, 0, NULL);
-    info(12, "y", FLOAT, 2, DIMS(batch, 3));
-    info(12, "kept", INT64, 2, DIMS(batch, 1));
+    nx_of_typed_info(&file, 11, "a", UINT8, 2, DIMS(batch, 3));
+    nx_of_typed_info(&file, 11, "b", INT64, 2, DIMS(batch, 1));
+    nx_of_typed_info(&file, 11, "scale", FLOAT, 0, NULL);
+    nx_of_typed_info(&file, 12, "y", FLOAT, 2, DIMS(batch, 3));
+    nx_of_typed_info(&file, 12, "kept", INT64, 2, DIMS(batch, 1));
     nx_of_close(&file, graph);
     nx_of_opset(&file, 13);
 }
@@ -189,9 +164,9 @@ static void a_file_without_a_batch_runs_as_it_says(void **state)
     float y[4];
     size_t graph = nx_of_model(&file, 8);
     nx_of_close(&file, nx_of_node(&file, "MatMul", LIST("x", "z"), LIST("y")));
-    info(11, "x", FLOAT, 2, DIMS(2, 2));
-    info(11, "z", FLOAT, 2, DIMS(2, 2));
-    info(12, "y", FLOAT, 2, DIMS(2, 2));
+    nx_of_typed_info(&file, 11, "x", FLOAT, 2, DIMS(2, 2));
+    nx_of_typed_info(&file, 11, "z", FLOAT, 2, DIMS(2, 2));
+    nx_of_typed_info(&file, 12, "y", FLOAT, 2, DIMS(2, 2));
     nx_of_close(&file, graph);
     nx_of_opset(&file, 13);
     struct nx_model *model = open_model("auto");

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
-
 static struct nx_onnx_file file;
 static struct nx_err err;
 

@@ -5,9 +5,6 @@
 
 #include <stdlib.h>
 
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 enum { FLOAT = 1, UINT8 = 2, INT64 = 7, ROWS = 9, BATCH = 4 };
 
 static const char synset_text[] = "red\ngreen\nblue\n";
@@ -15,28 +12,6 @@ static const char synset_text[] = "red\ngreen\nblue\n";
 static struct nx_onnx_file file;
 static struct nx_err err;
 static struct nx_budget budget;
-
-static void info(uint32_t number, const char *name, int64_t type, uint32_t rank,
-                 const int64_t *dims)
-{
-    size_t at = nx_of_open(&file, number);
-    nx_of_text(&file, 1, name);
-    size_t outer = nx_of_open(&file, 2), tensor = nx_of_open(&file, 1);
-    nx_of_int(&file, 1, type);
-    size_t shape = nx_of_open(&file, 2);
-    for (uint32_t i = 0; i < rank; i++) {
-        size_t dim = nx_of_open(&file, 1);
-        if (dims[i])
-            nx_of_int(&file, 1, dims[i]);
-        else
-            nx_of_text(&file, 2, "N");
-        nx_of_close(&file, dim);
-    }
-    nx_of_close(&file, shape);
-    nx_of_close(&file, tensor);
-    nx_of_close(&file, outer);
-    nx_of_close(&file, at);
-}
 
 /* y (N, 3) = a (N, 3) scale + b (N, 1); kept = b + b; twice = scale + scale, which has no batch */
 static struct nx_served *open_served(void)
@@ -55,12 +30,12 @@ static struct nx_served *open_served(void)
     nx_of_close(&file, nx_of_node(&file, "Add", LIST("m", "b"), LIST("y")));
     nx_of_close(&file, nx_of_node(&file, "Add", LIST("b", "b"), LIST("kept")));
     nx_of_close(&file, nx_of_node(&file, "Add", LIST("scale", "scale"), LIST("twice")));
-    info(11, "a", UINT8, 2, DIMS(0, 3));
-    info(11, "b", INT64, 2, DIMS(0, 1));
-    info(11, "scale", FLOAT, 1, DIMS(1));
-    info(12, "y", FLOAT, 2, DIMS(0, 3));
-    info(12, "kept", INT64, 2, DIMS(0, 1));
-    info(12, "twice", FLOAT, 1, DIMS(1));
+    nx_of_typed_info(&file, 11, "a", UINT8, 2, DIMS(0, 3));
+    nx_of_typed_info(&file, 11, "b", INT64, 2, DIMS(0, 1));
+    nx_of_typed_info(&file, 11, "scale", FLOAT, 1, DIMS(1));
+    nx_of_typed_info(&file, 12, "y", FLOAT, 2, DIMS(0, 3));
+    nx_of_typed_info(&file, 12, "kept", INT64, 2, DIMS(0, 1));
+    nx_of_typed_info(&file, 12, "twice", FLOAT, 1, DIMS(1));
     nx_of_close(&file, graph);
     nx_of_opset(&file, 13);
     budget = (struct nx_budget){.limit_bytes = 64 << 20};
