@@ -18,17 +18,23 @@
 #ifndef NX_CATEGORIZER_BACKEND_H
 #define NX_CATEGORIZER_BACKEND_H
 
-#include "categorizer/graph/graph.h"
+#include "categorizer/graph/quant.h"
 #include "common/clock.h"
 
-/* gpu_cudnn stores f16 for F32; both sum in f32. */
-enum nx_precision { NX_PRECISION_F32, NX_PRECISION_BF16 };
+/* gpu_cudnn stores f16 for F32; both sum in f32. INT8: what quant.h says, the CPU's backends alone; cpu_ref computes
+ * it as slowly as all else, to say what is right. */
+enum nx_precision { NX_PRECISION_F32, NX_PRECISION_BF16, NX_PRECISION_INT8 };
 
 struct nx_load_options {
     uint32_t batch_max;          /* 1 … NX_BATCH_MAX */
     uint32_t threads;            /* of one run, >= 1; a backend may use fewer, never more */
-    enum nx_precision precision; /* NX_UNSUPPORTED where the machine or the backend has no bf16 */
+    enum nx_precision precision; /* NX_UNSUPPORTED where the machine or the backend has none */
+    const struct nx_quant_range *ranges; /* INT8: per tensor of the graph, needed during the load */
 };
+
+const char *nx_precision_name(enum nx_precision precision); /* "f32" */
+/* By that name; false if there is none. */
+bool nx_precision_find(const char *name, enum nx_precision *precision);
 
 /* One step of a run, told when it is over. */
 struct nx_step_took {
@@ -72,7 +78,8 @@ extern const struct nx_backend nx_backend_gpu_cudnn;
 const struct nx_backend *nx_backend_find(const char *name);
 
 /* Loads on the backend of that name. "auto" goes on to the next slower one where a backend has no way to run
- * the graph (NX_UNSUPPORTED, NX_UNAVAILABLE), and says so in the log; the last one's answer counts. */
+ * the graph (NX_UNSUPPORTED, NX_UNAVAILABLE), and says so in the log; the last one's answer counts. In int8 it does not
+ * go on to cpu_ref: who wants speed would get none. */
 enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
                                const struct nx_load_options *options, struct nx_program **program,
                                struct nx_err *err);

@@ -92,11 +92,23 @@ static enum nx_status build(struct program *p, struct nx_dnnl_build *b, uint32_t
     return NX_OK;
 }
 
+/* Before anything is lowered. Channels last: what oneDNN's code for 8 bits is made for. */
+static enum nx_status plan_int8(struct nx_dnnl_build *b, const struct nx_load_options *options,
+                                struct nx_quant *quant)
+{
+    NX_TRY(nx_quant_plan(b->source, options->ranges, b->arena2, quant, b->err));
+    b->biases = nx_arena_array(b->arena2, b->source->n_nodes, sizeof *b->biases);
+    b->quant = quant;
+    b->channels_last = true;
+    return b->biases ? NX_OK : nx_dnnl_out_of_memory(b);
+}
+
 static enum nx_status open_and_build(struct program *p, const struct nx_graph *graph,
                                      const struct nx_load_options *options,
                                      struct nx_arena *scratch, struct nx_err *err)
 {
     struct nx_graph source; /* all variants share its names */
+    struct nx_quant quant;
     struct nx_dnnl_build b = {
         .arena = &p->arena,
         .arena2 = scratch,
@@ -113,7 +125,11 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
     NX_TRY(nx_dnnl_open(scratch, options->threads, &b.loader, err));
     b.dnnl = p->dnnl;
     b.channels_last = b.type == NX_DNNL_BF16 || nx_dnnl_wants_channels_last(graph);
-    enum nx_status status = build(p, &b, options->threads);
+    enum nx_status status = NX_OK;
+    if (options->precision == NX_PRECISION_INT8)
+        status = plan_int8(&b, options, &quant);
+    if (status == NX_OK)
+        status = build(p, &b, options->threads);
     nx_dnnl_close(b.loader);
     return status;
 }
@@ -123,6 +139,12 @@ static enum nx_status check_options(const struct nx_load_options *options, struc
     if (options->precision == NX_PRECISION_BF16 && !nx_dnnl_has_bf16())
         return nx_err_set(err, NX_UNSUPPORTED, "cpu_dnnl: this machine has no bf16, it is %s",
                           nx_dnnl_isa());
+    if (options->precision == NX_PRECISION_INT8 && !nx_dnnl_has_int8())
+        return nx_err_set(err, NX_UNSUPPORTED,
+                          "cpu_dnnl: int8 needs VNNI, this machine has none, it is %s",
+                          nx_dnnl_isa());
+    if (options->precision == NX_PRECISION_INT8 && !options->ranges)
+        return nx_err_set(err, NX_INVALID, "cpu_dnnl: int8 needs a calibration");
     if (options->batch_max < 1 || options->batch_max > NX_BATCH_MAX)
         return nx_err_set(err, NX_INVALID, "cpu_dnnl: batch_max is %u, expected 1 to %u",
                           options->batch_max, NX_BATCH_MAX);

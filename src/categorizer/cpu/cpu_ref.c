@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "categorizer/cpu/cpu_ref_ops.h"
+#include "categorizer/cpu/cpu_ref_int8.h"
 #include "categorizer/graph/plan.h"
 #include "categorizer/graph/shape.h"
 #include "common/nx_assert.h"
@@ -15,7 +15,8 @@ struct program {
     struct nx_arena arena; /* all that follows lives here */
     struct nx_graph graph; /* a copy of its own, with copies of the constants and names */
     uint32_t batch_max;
-    float **buffer; /* per tensor; a graph input's is set by each run */
+    float **buffer;           /* per tensor; a graph input's is set by each run */
+    struct nx_ref_int8 *int8; /* NULL: f32 */
 };
 
 static struct program *own(struct nx_program *program)
@@ -91,6 +92,18 @@ static enum nx_status place_buffers(struct program *p, struct nx_err *err)
     return NX_OK;
 }
 
+static enum nx_status plan_int8(struct program *p, const struct nx_graph *graph,
+                                const struct nx_load_options *options, struct nx_err *err)
+{
+    if (options->precision != NX_PRECISION_INT8)
+        return NX_OK;
+    if (!options->ranges)
+        return nx_err_set(err, NX_INVALID, "cpu_ref: int8 needs a calibration");
+    p->int8 = nx_arena_alloc(&p->arena, sizeof *p->int8);
+    return p->int8 ? nx_ref_int8_open(graph, options->ranges, &p->arena, p->int8, err)
+                   : no_memory(err);
+}
+
 static enum nx_status build(struct program *p, const struct nx_graph *graph, struct nx_err *err)
 {
     NX_TRY(nx_graph_clone(graph, &p->arena, &p->graph, err));
@@ -113,8 +126,8 @@ static void ref_free(struct nx_program *program)
 static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_load_options *options,
                                struct nx_program **program, struct nx_err *err)
 {
-    if (options->precision != NX_PRECISION_F32)
-        return nx_err_set(err, NX_UNSUPPORTED, "cpu_ref computes in f32 only");
+    if (options->precision == NX_PRECISION_BF16)
+        return nx_err_set(err, NX_UNSUPPORTED, "cpu_ref computes in f32 and int8, not in bf16");
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return no_memory(err);
@@ -122,6 +135,8 @@ static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_loa
     p->batch_max = options->batch_max;
     nx_arena_init(&p->arena, SIZE_MAX);
     enum nx_status status = build(p, graph, err);
+    if (status == NX_OK)
+        status = plan_int8(p, &p->graph, options, err);
     if (status != NX_OK) {
         ref_free(&p->base);
         return status;
@@ -153,7 +168,10 @@ static void run_node(const struct program *p, const struct nx_node *node)
     const struct nx_step_watch *watch = p->base.watch;
     nx_ns start = watch ? nx_clock_now() : 0;
     struct nx_ref_call call = {&p->graph, node, p->buffer};
-    nx_ref_kernels[node->op](&call);
+    if (p->int8)
+        nx_ref_int8_run(p->int8, &p->graph, node, p->buffer);
+    else
+        nx_ref_kernels[node->op](&call);
     if (watch)
         watch->took(watch->ctx, &(struct nx_step_took){node->name, nx_op_name(node->op),
                                                        "plain loops", nx_clock_now() - start});

@@ -178,6 +178,8 @@ static enum nx_status cudnn_load(const struct nx_graph *graph,
 {
     if (!is_there())
         return nx_err_set(err, NX_UNAVAILABLE, "%s", gpu.err.text);
+    if (options->precision == NX_PRECISION_INT8)
+        return nx_err_set(err, NX_UNSUPPORTED, "gpu_cudnn computes in f16 and bf16, not in int8");
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return nx_err_set(err, NX_NO_MEMORY, "gpu_cudnn: out of memory for the program");

@@ -34,12 +34,31 @@ const struct nx_backend *nx_backend_find(const char *name)
     return NULL;
 }
 
-static const struct nx_backend *after(const struct nx_backend *backend)
+static const char *const precisions[] = {
+    [NX_PRECISION_F32] = "f32", [NX_PRECISION_BF16] = "bf16", [NX_PRECISION_INT8] = "int8"};
+
+const char *nx_precision_name(enum nx_precision precision)
+{
+    return precisions[precision];
+}
+
+bool nx_precision_find(const char *name, enum nx_precision *precision)
+{
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
+        if (strcmp(name, precisions[i]) == 0) {
+            *precision = (enum nx_precision)i;
+            return true;
+        }
+    return false;
+}
+
+static const struct nx_backend *after(const struct nx_backend *backend, enum nx_precision precision)
 {
     size_t i = 0;
     while (backends[i] != backend)
         i++;
-    return first_there(i + 1);
+    const struct nx_backend *next = first_there(i + 1);
+    return precision == NX_PRECISION_INT8 && next == &nx_backend_cpu_ref ? NULL : next;
 }
 
 enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
@@ -54,7 +73,8 @@ enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
         struct nx_err own = {0};
         enum nx_status status = backend->load(graph, options, program, &own);
         bool cannot = status == NX_UNSUPPORTED || status == NX_UNAVAILABLE;
-        const struct nx_backend *next = cannot && may_move ? after(backend) : NULL;
+        const struct nx_backend *next =
+            cannot && may_move ? after(backend, options->precision) : NULL;
         if (!next)
             return status == NX_OK ? status : nx_err_set(err, status, "%s", own.text);
         nx_warn("%s; the model runs on %s", own.text, next->name);

@@ -8,6 +8,7 @@
 #include "categorizer/graph/pass.h"
 #include "categorizer/graph/plan.h"
 #include "categorizer/graph/shape.h"
+#include "categorizer/model/calibration.h"
 #include "categorizer/model/input_size.h"
 #include "categorizer/model/model_parts.h"
 #include "categorizer/model/onnx.h"
@@ -285,8 +286,10 @@ static enum nx_status load_program(struct nx_opening *o, struct nx_model *model)
     NX_TRY(nx_opening_prepare(o, &model->facts.activation_bytes));
     NX_TRY(reserve(o, &model->facts));
     NX_TRY(make_room(o, model));
-    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &o->options->load, &model->program,
-                           o->err));
+    struct nx_load_options load = o->options->load;
+    if (load.precision == NX_PRECISION_INT8)
+        NX_TRY(nx_calibration_read(o->files, &o->graph, &o->work, &load.ranges, o->err));
+    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &load, &model->program, o->err));
     const struct nx_backend *backend = model->program->backend;
     model->batch_max = o->options->load.batch_max;
     model->facts.backend = backend->name;
