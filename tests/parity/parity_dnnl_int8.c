@@ -231,6 +231,38 @@ static void concats_share_a_grid(void **state)
     }
 }
 
+/* Pre-activation blocks, as ResNet v2 has them: the sum goes through a scale-shift, with and without a ReLU, in 8 bits or from
+ * f32 (an input), for channels that fill no vector. */
+static void scale_shifts_stay_in_int8(void **state)
+{
+    (void)state;
+    static const enum nx_unary acts[] = {NX_UNARY_RELU, NX_UNARY_NONE, NX_UNARY_TANH};
+    for (int i = 0; i < 6; i++) {
+        bool of_input = i % 2;
+        struct net net;
+        char name[64];
+        int64_t c = 19;
+        net_open(&net, (uint64_t)i);
+        uint32_t x = net_source(&net, false, c, 7, 9);
+        if (!of_input)
+            x = net_conv(&net, x, c, c, &three, 1, true, NX_NONE, NX_UNARY_NONE);
+        uint32_t norm[] = {x, net_constant(&net, 1, &c, -1.5, 1.5),
+                           net_constant(&net, 1, &c, -1, 1)};
+        struct nx_node scale_shift = {
+            .op = NX_OP_SCALE_SHIFT, .post.act.fn = acts[i / 2], .attr.scale_shift.axis = 1};
+        uint32_t y = net_node(&net, &scale_shift, norm, 3);
+        y = net_conv(&net, y, c, c, &three, 1, true, of_input ? NX_NONE : x, NX_UNARY_NONE);
+        norm[0] = y;
+        y = net_node(&net, &scale_shift, norm, 3);
+        net_output(&net,
+                   net_conv(&net, y, c, 8, &net_one_by_one, 1, false, NX_NONE, NX_UNARY_NONE));
+        snprintf(name, sizeof name, "scale-shift, %s, of %s", nx_unary_name(acts[i / 2]),
+                 of_input ? "f32" : "s8");
+        compare(&net, tolerance_a_step, of_input ? 2 : 3, name);
+        net_close(&net);
+    }
+}
+
 static void fully_connected_layers_agree_as_in_f32(void **state)
 {
     (void)state;
@@ -327,6 +359,7 @@ int main(void)
         cmocka_unit_test(results_stay_in_int8),
         cmocka_unit_test(residuals_change_their_grid),
         cmocka_unit_test(concats_share_a_grid),
+        cmocka_unit_test(scale_shifts_stay_in_int8),
         cmocka_unit_test(fully_connected_layers_agree_as_in_f32),
         cmocka_unit_test(what_has_no_range_is_f32),
         cmocka_unit_test(a_load_without_ranges_is_refused),

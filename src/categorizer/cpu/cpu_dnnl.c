@@ -98,10 +98,10 @@ static enum nx_status plan_int8(struct nx_dnnl_build *b, const struct nx_load_op
                                 struct nx_quant *quant)
 {
     NX_TRY(nx_quant_plan(b->source, options->ranges, b->arena2, quant, b->err));
-    b->biases = nx_arena_array(b->arena2, b->source->n_nodes, sizeof *b->biases);
+    b->vectors = nx_arena_array(b->arena2, b->source->n_nodes, sizeof *b->vectors);
     b->quant = quant;
     b->channels_last = true;
-    return b->biases ? NX_OK : nx_dnnl_out_of_memory(b);
+    return b->vectors ? NX_OK : nx_dnnl_out_of_memory(b);
 }
 
 static enum nx_status open_and_build(struct program *p, const struct nx_graph *graph,

@@ -150,6 +150,12 @@ enum nx_status nx_dnnl_make_act(struct nx_dnnl *, const struct nx_dnnl_layout *x
 enum nx_status nx_dnnl_make_prelu(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                   const struct nx_dnnl_layout *slope, struct nx_dnnl_made *,
                                   struct nx_err *);
+/* y = a x + b for each channel, rounded and cut to y's type: x and y (N, C, H, W), a and b f32 (1, C, 1, 1). Arguments SRC1 for a,
+ * ADDEND for b. */
+enum nx_status nx_dnnl_make_affine(struct nx_dnnl *, const struct nx_dnnl_layout *x,
+                                   const struct nx_dnnl_layout *vector,
+                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
+                                   struct nx_err *);
 /* b may have 1 where a has more. */
 enum nx_status nx_dnnl_make_binary(struct nx_dnnl *, enum nx_binary kind,
                                    const struct nx_dnnl_layout *a, const struct nx_dnnl_layout *b,
@@ -186,6 +192,7 @@ enum nx_dnnl_arg {
     NX_DNNL_SHIFT,
     NX_DNNL_MEAN,
     NX_DNNL_VARIANCE,
+    NX_DNNL_ADDEND, /* of an affine's */
     NX_DNNL_DST,
     NX_DNNL_SCRATCH,
     NX_DNNL_SRC_N

@@ -66,9 +66,9 @@ struct nx_dnnl_variant {
     struct nx_dnnl_call **calls; /* per step; NULL where cpu_ref computes */
 };
 
-/* A weight in a layout, in the list of its tensor; or a vector that holds one value throughout. */
+/* A weight in a layout, in the list of its tensor; or a vector that holds one value throughout, or is a node's. */
 struct nx_dnnl_weight {
-    float fill; /* of such a vector */
+    float fill; /* of such a vector; of a node's, which input it is */
     const struct nx_dnnl_layout *layout;
     void *at;
     struct nx_dnnl_weight *older;
@@ -83,15 +83,16 @@ struct nx_dnnl_spot {
 
 struct nx_dnnl_build {
     struct nx_dnnl *dnnl;
-    struct nx_arena *arena;         /* what the program keeps */
-    struct nx_arena *arena2;        /* what only the load needs */
-    struct nx_dnnl *loader;         /* reorders weights, then goes with arena2 */
-    enum nx_dnnl_type type;         /* to compute in */
-    bool channels_last;             /* the order of all pictures */
-    struct nx_dnnl_spot *spots;     /* per tensor of v->graph */
-    const struct nx_graph *source;  /* has the constants' data */
-    const struct nx_quant *quant;   /* of source; NULL: nothing is in int8 */
-    struct nx_dnnl_weight **biases; /* per node of source: its bias in units of its sums, in int8 */
+    struct nx_arena *arena;        /* what the program keeps */
+    struct nx_arena *arena2;       /* what only the load needs */
+    struct nx_dnnl *loader;        /* reorders weights, then goes with arena2 */
+    enum nx_dnnl_type type;        /* to compute in */
+    bool channels_last;            /* the order of all pictures */
+    struct nx_dnnl_spot *spots;    /* per tensor of v->graph */
+    const struct nx_graph *source; /* has the constants' data */
+    const struct nx_quant *quant;  /* of source; NULL: nothing is in int8 */
+    struct nx_dnnl_weight *
+        *vectors; /* per node of source, in int8: its vectors in units of its grids */
     struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
     struct nx_dnnl_variant *v;
     const struct nx_node *node; /* being lowered */
@@ -150,9 +151,10 @@ enum nx_status nx_dnnl_weight_in(struct nx_dnnl_build *b, uint32_t tensor,
 enum nx_status nx_dnnl_weight_int8(struct nx_dnnl_build *b, uint32_t tensor, const float *steps,
                                    const struct nx_dnnl_layout *rows,
                                    const struct nx_dnnl_layout *layout, uint32_t *value);
-/* f32 (n): the bias of `node`, which has n scales, over these. NX_UNSUPPORTED: that is no number. */
-enum nx_status nx_dnnl_weight_bias(struct nx_dnnl_build *b, const struct nx_node *node,
-                                   const float *units, int64_t n, uint32_t *value);
+/* `layout`, of n f32: the vector that is input `input` of `node`, over units[]. NX_UNSUPPORTED: that is no number. */
+enum nx_status nx_dnnl_weight_over(struct nx_dnnl_build *b, const struct nx_node *node,
+                                   uint32_t input, const float *units, int64_t n,
+                                   const struct nx_dnnl_layout *layout, uint32_t *value);
 /* f32 (n), all of them `fill`. */
 enum nx_status nx_dnnl_weight_fill(struct nx_dnnl_build *b, int64_t n, float fill, uint32_t *value);
 
@@ -186,6 +188,7 @@ float nx_dnnl_step_in(const struct nx_dnnl_build *b, uint32_t tensor,
 /* Nodes that the plan has in int8. NX_UNSUPPORTED: it is none, or there is no code for it; nothing was appended. */
 enum nx_status nx_dnnl_lower_conv_int8(struct nx_dnnl_build *b, const struct nx_node *node);
 enum nx_status nx_dnnl_lower_fc_int8(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_affine_int8(struct nx_dnnl_build *b, const struct nx_node *node);
 
 /* What CONV and FC share, in any precision. dnnl_lower_conv.c */
 bool nx_dnnl_weights_are_constant(const struct nx_dnnl_build *b, const struct nx_node *node);

@@ -302,6 +302,9 @@ enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node 
 {
     if (!norm_fits(b, node))
         return NX_UNSUPPORTED;
+    enum nx_status int8 = nx_dnnl_lower_affine_int8(b, node);
+    if (int8 != NX_UNSUPPORTED)
+        return int8;
     bool batch_norm = node->op == NX_OP_BATCH_NORM;
     float eps = batch_norm ? node->attr.batch_norm.eps : 0;
     bool scale = !batch_norm || !node->attr.batch_norm.fix_gamma;

@@ -1,4 +1,4 @@
-/* CONV and FC of 8 bits, as the plan of quant.h has them.
+/* CONV, FC and SCALE_SHIFT of 8 bits, as the plan of quant.h has them. Of the first two:
  *
  *   y = act(x_step w_step[o] (sum of products + bias / (x_step w_step[o])) + r_step residual) / y_step
  *
@@ -192,7 +192,10 @@ static enum nx_status add_bias(struct nx_dnnl_build *b, const struct dot *d,
     uint32_t bias;
     if (!nx_node_has_bias(d->node))
         return NX_OK;
-    NX_TRY(nx_dnnl_weight_bias(b, d->node, d->units, d->n, &bias));
+    const struct nx_dnnl_layout *rows = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 1, &d->n);
+    if (!rows)
+        return nx_dnnl_out_of_memory(b);
+    NX_TRY(nx_dnnl_weight_over(b, d->node, 2, d->units, d->n, rows, &bias));
     nx_dnnl_arg_add(args, NX_DNNL_BIAS, bias);
     return NX_OK;
 }
@@ -249,4 +252,54 @@ enum nx_status nx_dnnl_lower_fc_int8(struct nx_dnnl_build *b, const struct nx_no
     NX_TRY(nx_dnnl_fc_source(b, node, &v, made.src, &src));
     nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
     return nx_dnnl_finish(b, node, &made, &args, out_rows, d.act_left);
+}
+
+/* Scale and shift in units of the result's grid, the scale of the source's as well. */
+static enum nx_status add_vectors(struct nx_dnnl_build *b, const struct nx_node *node, float x_step,
+                                  const struct nx_dnnl_layout *vector, struct nx_dnnl_args *args)
+{
+    int64_t n = shape_of(b, node->inputs[0])->dims[1];
+    float y_step = b->quant->grids[node->outputs[0]].step;
+    float *units = nx_arena_array(b->arena2, (size_t)n, sizeof *units);
+    uint32_t scale, shift;
+    if (!units)
+        return nx_dnnl_out_of_memory(b);
+    for (int64_t i = 0; i < n; i++)
+        units[i] = y_step / x_step;
+    NX_TRY(nx_dnnl_weight_over(b, node, 1, units, n, vector, &scale));
+    for (int64_t i = 0; i < n; i++)
+        units[i] = y_step;
+    NX_TRY(nx_dnnl_weight_over(b, node, 2, units, n, vector, &shift));
+    nx_dnnl_arg_add(args, NX_DNNL_SRC1, scale);
+    nx_dnnl_arg_add(args, NX_DNNL_ADDEND, shift);
+    return NX_OK;
+}
+
+/* From f32 or 8 bits to 8 bits in one go. */
+enum nx_status nx_dnnl_lower_affine_int8(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    uint32_t x = node->inputs[0], y = node->outputs[0], src, dst;
+    if (node->op != NX_OP_SCALE_SHIFT || !nx_dnnl_is_stored(b, y) ||
+        (node->post.act.fn != NX_UNARY_NONE && !cut_is_act(&node->post.act, &b->quant->grids[y])))
+        return NX_UNSUPPORTED;
+    NX_TRY(nx_dnnl_value_stored(b, x, &src));
+    const int64_t *dims = shape_of(b, x)->dims, sides[4] = {1, dims[1], 1, 1};
+    enum nx_dnnl_type type = nx_dnnl_type_of(b->v->values[src].layout);
+    const struct nx_dnnl_layout *from = nx_dnnl_channels_last(b->dnnl, type, dims);
+    const struct nx_dnnl_layout *to = nx_dnnl_channels_last(b->dnnl, nx_dnnl_grid_type(b, y), dims);
+    const struct nx_dnnl_layout *vector = nx_dnnl_channels_last(b->dnnl, NX_DNNL_F32, sides);
+    if (!from || !to || !vector)
+        return nx_dnnl_out_of_memory(b);
+    struct nx_dnnl_made made;
+    struct nx_dnnl_args args = {0};
+    NX_TRY(
+        nx_dnnl_unless_naive(nx_dnnl_make_affine(b->dnnl, from, vector, to, &made, b->err), &made));
+    NX_TRY(add_vectors(b, node, nx_dnnl_step_in(b, x, from), vector, &args));
+    NX_TRY(nx_dnnl_value_in(b, x, from, &src));
+    NX_TRY(nx_dnnl_value_for(b, y, to, &dst));
+    nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
+    nx_dnnl_arg_add(&args, NX_DNNL_DST, dst);
+    NX_TRY(nx_dnnl_step_call(b, &made, args.n, args.args, args.values));
+    nx_dnnl_value_set(b, y, dst);
+    return NX_OK;
 }

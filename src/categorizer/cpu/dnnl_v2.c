@@ -285,11 +285,17 @@ void nx_dnnl_rebind(struct nx_dnnl_memory *memory, void *at)
 static int arg_index(uint32_t arg)
 {
     static const int known[NX_DNNL_SRC_N] = {
-        [NX_DNNL_SRC] = DNNL_ARG_SRC,         [NX_DNNL_SRC1] = DNNL_ARG_SRC_1,
-        [NX_DNNL_WEIGHTS] = DNNL_ARG_WEIGHTS, [NX_DNNL_BIAS] = DNNL_ARG_BIAS,
-        [NX_DNNL_SCALE] = DNNL_ARG_SCALE,     [NX_DNNL_SHIFT] = DNNL_ARG_SHIFT,
-        [NX_DNNL_MEAN] = DNNL_ARG_MEAN,       [NX_DNNL_VARIANCE] = DNNL_ARG_VARIANCE,
-        [NX_DNNL_DST] = DNNL_ARG_DST,         [NX_DNNL_SCRATCH] = DNNL_ARG_SCRATCHPAD,
+        [NX_DNNL_SRC] = DNNL_ARG_SRC,
+        [NX_DNNL_SRC1] = DNNL_ARG_SRC_1,
+        [NX_DNNL_WEIGHTS] = DNNL_ARG_WEIGHTS,
+        [NX_DNNL_BIAS] = DNNL_ARG_BIAS,
+        [NX_DNNL_SCALE] = DNNL_ARG_SCALE,
+        [NX_DNNL_SHIFT] = DNNL_ARG_SHIFT,
+        [NX_DNNL_MEAN] = DNNL_ARG_MEAN,
+        [NX_DNNL_VARIANCE] = DNNL_ARG_VARIANCE,
+        [NX_DNNL_ADDEND] = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
+        [NX_DNNL_DST] = DNNL_ARG_DST,
+        [NX_DNNL_SCRATCH] = DNNL_ARG_SCRATCHPAD,
     };
     return arg < NX_DNNL_SRC_N ? known[arg] : DNNL_ARG_MULTIPLE_SRC + (int)(arg - NX_DNNL_SRC_N);
 }

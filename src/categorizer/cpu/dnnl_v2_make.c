@@ -390,6 +390,36 @@ enum nx_status nx_dnnl_make_binary(struct nx_dnnl *d, enum nx_binary kind,
     return make(d, filled, &desc, post, made, err);
 }
 
+static dnnl_status_t append_addend(dnnl_primitive_attr_t attr, const dnnl_memory_desc_t *addend)
+{
+    dnnl_post_ops_t ops;
+    dnnl_status_t status = dnnl_post_ops_create(&ops);
+    if (status != dnnl_success)
+        return status;
+    status = dnnl_post_ops_append_binary(ops, dnnl_binary_add, addend);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    dnnl_post_ops_destroy(ops);
+    return status;
+}
+
+enum nx_status nx_dnnl_make_affine(struct nx_dnnl *d, const struct nx_dnnl_layout *x,
+                                   const struct nx_dnnl_layout *vector,
+                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *made,
+                                   struct nx_err *err)
+{
+    struct making m;
+    dnnl_binary_desc_t desc;
+    NX_TRY(begin(&m, d, NULL, err));
+    dnnl_status_t status =
+        dnnl_binary_desc_init(&desc, dnnl_binary_mul, &x->md, &vector->md, &dst->md);
+    if (status == dnnl_success)
+        status = append_addend(m.attr, &vector->md);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(&m.pd, &desc, m.attr, d->engine, NULL);
+    return end(&m, status, made, err);
+}
+
 enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *d, const struct nx_dnnl_layout *a,
                                    const struct nx_dnnl_layout *b, const struct nx_dnnl_layout *dst,
                                    struct nx_dnnl_made *made, struct nx_err *err)

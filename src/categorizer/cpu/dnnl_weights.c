@@ -110,22 +110,21 @@ enum nx_status nx_dnnl_weight_int8(struct nx_dnnl_build *b, uint32_t tensor, con
     return nx_dnnl_value_weight(b, w->layout, w->at, value);
 }
 
-enum nx_status nx_dnnl_weight_bias(struct nx_dnnl_build *b, const struct nx_node *node,
-                                   const float *units, int64_t n, uint32_t *value)
+enum nx_status nx_dnnl_weight_over(struct nx_dnnl_build *b, const struct nx_node *node,
+                                   uint32_t input, const float *units, int64_t n,
+                                   const struct nx_dnnl_layout *layout, uint32_t *value)
 {
-    struct nx_dnnl_weight **list = &b->biases[node - b->v->graph.nodes], *w = *list;
-    const float *bias = b->source->tensors[node->inputs[2]].data;
-    const struct nx_dnnl_layout *layout = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, 1, &n);
-    if (!layout)
-        return nx_dnnl_out_of_memory(b);
+    struct nx_dnnl_weight **list = &b->vectors[node - b->v->graph.nodes];
+    struct nx_dnnl_weight *w = find(*list, (float)input, layout);
+    const float *data = b->source->tensors[node->inputs[input]].data;
     for (int64_t i = 0; !w && i < n; i++)
-        if (!bias || !isfinite(bias[i] / units[i]))
+        if (!data || !isfinite(data[i] / units[i]))
             return NX_UNSUPPORTED;
     if (!w) {
-        NX_TRY(add(b, list, 0, layout, &w));
+        NX_TRY(add(b, list, (float)input, layout, &w));
         float *at = w->at;
         for (int64_t i = 0; i < n; i++)
-            at[i] = bias[i] / units[i];
+            at[i] = data[i] / units[i];
     }
     return nx_dnnl_value_weight(b, w->layout, w->at, value);
 }

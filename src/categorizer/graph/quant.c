@@ -44,6 +44,13 @@ static bool keeps_grid(const struct nx_graph *graph, const struct nx_node *node)
                                       (pool->kind == NX_POOL_AVG && !pool->global && pool->even));
 }
 
+/* A batch norm that did not fold: between a sum and a convolution, as ResNet v2 has them. */
+static bool is_affine(const struct nx_graph *graph, const struct nx_node *node)
+{
+    return node->op == NX_OP_SCALE_SHIFT && node->attr.scale_shift.axis == 1 &&
+           graph->tensors[node->inputs[0]].shape.rank == 4 && has_constant_weights(graph, node);
+}
+
 void nx_quant_wanted_ranges(const struct nx_graph *graph, bool *wanted)
 {
     memset(wanted, 0, graph->n_tensors * sizeof *wanted);
@@ -52,7 +59,7 @@ void nx_quant_wanted_ranges(const struct nx_graph *graph, bool *wanted)
         bool dot = is_dot(node) && has_constant_weights(graph, node);
         if (dot)
             wanted[node->inputs[0]] = true;
-        if ((dot && node->op == NX_OP_CONV) || keeps_grid(graph, node))
+        if ((dot && node->op == NX_OP_CONV) || keeps_grid(graph, node) || is_affine(graph, node))
             wanted[node->outputs[0]] = true;
     }
 }
@@ -113,7 +120,7 @@ static void plan_can(struct planning *p)
 {
     for (uint32_t i = 0; i < p->graph->n_nodes; i++) {
         const struct nx_node *node = &p->graph->nodes[i];
-        bool can = p->quant->steps[i] && node->op == NX_OP_CONV;
+        bool can = (p->quant->steps[i] && node->op == NX_OP_CONV) || is_affine(p->graph, node);
         if (keeps_grid(p->graph, node)) {
             can = true;
             for (uint32_t k = 0; k < node->n_inputs; k++)
@@ -130,7 +137,7 @@ static void plan_wanted(struct planning *p)
     for (uint32_t i = p->graph->n_nodes; i-- > 0;) {
         const struct nx_node *node = &p->graph->nodes[i];
         bool on = p->wanted[node->outputs[0]] && p->can[node->outputs[0]];
-        if (p->quant->steps[i])
+        if (p->quant->steps[i] || (on && is_affine(p->graph, node)))
             p->wanted[node->inputs[0]] = true;
         if (on && node->post.sum)
             p->wanted[node->inputs[node->n_inputs - 1]] = true;

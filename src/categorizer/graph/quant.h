@@ -8,7 +8,8 @@
  * Computed in int8 are CONV and FC with constant weights and an input whose range is known: sums of products of integers, exact;
  * scaled, with bias, residual and act, in f32. All else is f32. A tensor that only such nodes want, at last, is *stored* on its grid:
  * its writer rounds it, and every reader sees what was rounded. So stay the results of convolutions between convolutions, through max and
- * (not global) average pools and concats, whose parts share the grid of the whole; a residual is stored if the sum that takes it is.
+ * (not global) average pools and concats, whose parts share the grid of the whole, and through scale-shifts; a residual is stored if the
+ * sum that takes it is.
  * An input that is not stored is rounded for each node that computes with it.
  *
  * The plan says what is rounded where; it is all that two backends have to agree on. It is a function of the graph and the ranges.
