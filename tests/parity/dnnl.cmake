@@ -7,3 +7,11 @@ if(NX_HAVE_DNNL)
     nexus_test(parity_dnnl_models SOURCES parity_dnnl_models.c DEPS nexus_model nexus_image
         LABELS parity TIMEOUT 300)
 endif()
+# The code that oneDNN has for 8 bits on other machines, as far as this one has their instructions.
+if(TARGET parity_dnnl_int8)
+    foreach(isa IN ITEMS AVX512_CORE_VNNI AVX2_VNNI)
+        add_test(NAME parity_dnnl_int8_${isa} COMMAND parity_dnnl_int8)
+        set_tests_properties(parity_dnnl_int8_${isa} PROPERTIES LABELS parity TIMEOUT 300
+            ENVIRONMENT DNNL_MAX_CPU_ISA=${isa})
+    endforeach()
+endif()

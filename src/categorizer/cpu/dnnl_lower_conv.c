@@ -298,6 +298,25 @@ static enum nx_status add_moments(struct nx_dnnl_build *b, const struct nx_node 
     return add_filled(b, NX_DNNL_VARIANCE, channels, 1, args);
 }
 
+/* In blocks that the channels do not fill, oneDNN 2.6 on AVX2 normalises what lies beyond them with what lies beyond the vectors.
+ * That was to be 0; where it becomes no number, the convolution behind multiplies its zeros with it. */
+static enum nx_status norm_source(struct nx_dnnl_build *b, const struct nx_node *node,
+                                  uint32_t *src)
+{
+    const struct nx_shape *x = &tensor_of(b, node->inputs[0])->shape;
+    NX_TRY(nx_dnnl_value_native(b, node->inputs[0], src));
+    const struct nx_dnnl_layout *native = b->v->values[*src].layout;
+    if (x->rank != 4)
+        return NX_OK;
+    const struct nx_dnnl_layout *last =
+        nx_dnnl_channels_last(b->dnnl, nx_dnnl_type_of(native), x->dims);
+    if (!last)
+        return nx_dnnl_out_of_memory(b);
+    return nx_dnnl_bytes(native) == nx_dnnl_bytes(last)
+               ? NX_OK
+               : nx_dnnl_value_in(b, node->inputs[0], last, src);
+}
+
 enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     if (!norm_fits(b, node))
@@ -310,7 +329,7 @@ enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node 
     bool scale = !batch_norm || !node->attr.batch_norm.fix_gamma;
     bool relu = node->post.act.fn == NX_UNARY_RELU;
     uint32_t src;
-    NX_TRY(nx_dnnl_value_native(b, node->inputs[0], &src));
+    NX_TRY(norm_source(b, node, &src));
     struct nx_dnnl_made made;
     NX_TRY(nx_dnnl_make_norm(b->dnnl, b->v->values[src].layout, eps, scale, relu, &made, b->err));
     struct nx_dnnl_args args = {0};
