@@ -2,9 +2,10 @@
  *
  *   nexus-bench infer --symbol FILE --params FILE | --onnx FILE [--photo FILE] [--recipe NAME]
  *                     [--backend NAME] [--threads 1,2] [--batch 1,8] [--precision f32|bf16|int8] [--calibration FILE]
- *                     [--rounds R] [--peer tools/ort_peer.py] [--against]
+ *                     [--rounds R] [--peer tools/ort_peer.py [--peer-onnx FILE]] [--against]
  *
- * --peer runs the ONNX file elsewhere as well, in turns with ours, and prints the ratio of the two.
+ * --peer runs the ONNX file elsewhere as well, in turns with ours, and prints the ratio of the two; --peer-onnx is the file
+ * there, if it is another: one that was quantised by other tools.
  * --against loads everything in f32 too, and the ratio is to that.
  *
  * All combinations are loaded first; then each round measures the limits and every combination once,
@@ -32,7 +33,7 @@
 enum { ROUNDS_MAX = 99, LIST_MAX = 8, CELLS_MAX = 32, GEMM_SIDE = 1024 };
 
 struct infer_options {
-    const char *symbol, *params, *onnx, *photo, *recipe, *backend, *peer;
+    const char *symbol, *params, *onnx, *photo, *recipe, *backend, *peer, *peer_onnx;
     uint32_t threads[LIST_MAX], batches[LIST_MAX], n_threads, n_batches, rounds;
     enum nx_precision precision;
     const char *calibration; /* for int8 */
@@ -149,6 +150,7 @@ static bool apply(struct infer_options *o, int option, const char *arg)
     case 't': return parse_list(arg, 256, o->threads, &o->n_threads);
     case 'n': return parse_list(arg, 256, o->batches, &o->n_batches);
     case 'i': o->calibration = arg; return true;
+    case 'y': o->peer_onnx = arg; return true;
     case 'c': return nx_precision_find(arg, &o->precision);
     case 'k':
         if (!parse_list(arg, ROUNDS_MAX, one, &n) || n != 1)
@@ -166,7 +168,7 @@ static bool parse_options(int argc, char **argv, struct infer_options *o)
         {"recipe", 1, NULL, 'r'},      {"backend", 1, NULL, 'b'},   {"threads", 1, NULL, 't'},
         {"batch", 1, NULL, 'n'},       {"precision", 1, NULL, 'c'}, {"rounds", 1, NULL, 'k'},
         {"onnx", 1, NULL, 'o'},        {"peer", 1, NULL, 'x'},      {"against", 0, NULL, 'a'},
-        {"calibration", 1, NULL, 'i'}, {NULL, 0, NULL, 0},
+        {"calibration", 1, NULL, 'i'}, {"peer-onnx", 1, NULL, 'y'}, {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
@@ -443,7 +445,8 @@ static bool open_cells(const struct infer_options *o, const struct nx_model_file
         if (o->against && !open_cell(o, files, NX_PRECISION_F32, &f32[i]))
             return false;
         c->f32 = o->against ? &f32[i] : NULL;
-        if (peer->pid && !bench_peer_open(peer, o->onnx, c->threads, c->batch, &c->peer_load_ms))
+        if (peer->pid && !bench_peer_open(peer, o->peer_onnx ? o->peer_onnx : o->onnx, c->threads,
+                                          c->batch, &c->peer_load_ms))
             return false;
     }
     return true;
@@ -489,8 +492,7 @@ int nx_bench_infer(int argc, char **argv)
         fprintf(stderr, "usage: nexus-bench infer --symbol FILE --params FILE | --onnx FILE "
                         "[--photo FILE] [--recipe NAME] [--backend NAME] [--threads 1,2] "
                         "[--batch 1,8] [--precision f32|bf16|int8] [--calibration FILE] [--rounds "
-                        "R] [--peer PROGRAM] "
-                        "[--against]\n");
+                        "R] [--peer PROGRAM [--peer-onnx FILE]] [--against]\n");
         return 2;
     }
     struct nx_model_files files = {.symbol = {NULL, 0}, .params = {NULL, 0}};
