@@ -20,14 +20,12 @@
 
 #include "categorizer/graph/graph.h"
 #include "common/clock.h"
-
-/* gpu_cudnn stores f16 for F32; both sum in f32. */
-enum nx_precision { NX_PRECISION_F32, NX_PRECISION_BF16 };
+#include "common/precision.h"
 
 struct nx_load_options {
     uint32_t batch_max;          /* 1 … NX_BATCH_MAX */
     uint32_t threads;            /* of one run, >= 1; a backend may use fewer, never more */
-    enum nx_precision precision; /* NX_UNSUPPORTED where the machine or the backend has no bf16 */
+    enum nx_precision precision; /* gpu_cudnn stores f16 for F32; all sum in f32 */
 };
 
 /* One step of a run, told when it is over. */
@@ -55,6 +53,9 @@ struct nx_program {
 struct nx_backend {
     const char *name;       /* "cpu_ref" */
     bool (*is_there)(void); /* does the machine have what it runs on? NULL: always. Any thread. */
+    /* Whether load can do with these options here, whatever the graph: NX_UNSUPPORTED names a precision that the machine
+     * or the backend lacks. load asks it first. Any thread. */
+    enum nx_status (*check)(const struct nx_load_options *options, struct nx_err *err);
     enum nx_status (*load)(const struct nx_graph *graph, const struct nx_load_options *options,
                            struct nx_program **program, struct nx_err *err);
     enum nx_status (*run)(struct nx_program *program, uint32_t batch, const float *const *inputs,
@@ -70,6 +71,10 @@ extern const struct nx_backend nx_backend_gpu_cudnn;
 
 /* By name among those built in; "auto" is the fastest that is there. NULL if there is none. */
 const struct nx_backend *nx_backend_find(const char *name);
+
+/* Whether that backend, or with "auto" any that is there, could load with these options: its answer, or the last one's. */
+enum nx_status nx_backend_check(const char *name, const struct nx_load_options *options,
+                                struct nx_err *err);
 
 /* Loads on the backend of that name. "auto" goes on to the next slower one where a backend has no way to run
  * the graph (NX_UNSUPPORTED, NX_UNAVAILABLE), and says so in the log; the last one's answer counts. */

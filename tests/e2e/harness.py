@@ -87,14 +87,15 @@ def _die_with_parent():
 class Process:
     """One `nexus server`: its output line by line, its end."""
 
-    def __init__(self, folder, args=(), stdin=subprocess.DEVNULL):
+    def __init__(self, folder, args=(), stdin=subprocess.DEVNULL, env=None):
         self.folder = folder
         self.lines = []  # stdout
         self.errors = []  # stderr
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [_nexus, "server", *args], cwd=folder, stdin=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=_die_with_parent)
+            stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=_die_with_parent,
+            env=dict(os.environ, **env) if env else None)
         self.pid = self._process.pid
         self._readers = [threading.Thread(target=self._read, args=pair, daemon=True) for pair in (
             (self._process.stdout, self.lines), (self._process.stderr, self.errors))]

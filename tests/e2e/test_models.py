@@ -71,14 +71,14 @@ class Models(GroupCase):
         self.assertEqual((answer.code, answer.err), (0, ""), answer.story)
         lines = answer.out.splitlines()
         self.assertEqual(lines[0], "Use function tier node: " + self.group.address())
-        self.assertEqual(lines[1].split(), ["TAG", "VERSION", "NODE", "STATE", "FORMAT", "RECIPE", "DEVICE",
+        self.assertEqual(lines[1].split(), ["TAG", "VERSION", "NODE", "STATE", "FORMAT", "RECIPE", "DEVICE", "TYPE",
                                             "WEIGHTS(B)", "ARENA(B)", "MEMORY(B)", "QUERIES"])
         rows = [line.split() for line in lines[2:]]
         self.assertEqual([(row[0], int(row[2])) for row in rows], [("1", k) for k in self.replicas()])
         for row in rows:
             self.assertEqual(row[3:6], ["ready", "mxnet", "demo-2019"])
-            self.assertEqual(row[7], "36")  # a matrix of 3 x 3
-            self.assertGreater(int(row[9]), int(row[7]) + int(row[8]))
+            self.assertEqual(row[7:9], ["f32", "36"])  # a matrix of 3 x 3
+            self.assertGreater(int(row[10]), int(row[8]) + int(row[9]))
 
     def test_queries_are_counted_where_they_were_answered(self):
         before = sum(row["queries"] for row in models_of(self.group, 1).values())

@@ -118,7 +118,7 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
     return status;
 }
 
-static enum nx_status check_options(const struct nx_load_options *options, struct nx_err *err)
+static enum nx_status dnnl_check(const struct nx_load_options *options, struct nx_err *err)
 {
     if (options->precision == NX_PRECISION_BF16 && !nx_dnnl_has_bf16())
         return nx_err_set(err, NX_UNSUPPORTED, "cpu_dnnl: this machine has no bf16, it is %s",
@@ -134,7 +134,7 @@ static enum nx_status check_options(const struct nx_load_options *options, struc
 static enum nx_status dnnl_load(const struct nx_graph *graph, const struct nx_load_options *options,
                                 struct nx_program **program, struct nx_err *err)
 {
-    NX_TRY(check_options(options, err));
+    NX_TRY(dnnl_check(options, err));
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return nx_err_set(err, NX_NO_MEMORY, "cpu_dnnl: out of memory for the program");
@@ -292,6 +292,7 @@ static uint64_t dnnl_memory_bytes(const struct nx_program *program)
 
 const struct nx_backend nx_backend_cpu_dnnl = {
     .name = "cpu_dnnl",
+    .check = dnnl_check,
     .load = dnnl_load,
     .run = dnnl_run,
     .free = dnnl_free,

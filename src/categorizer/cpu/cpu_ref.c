@@ -110,11 +110,17 @@ static void ref_free(struct nx_program *program)
     free(p);
 }
 
-static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_load_options *options,
-                               struct nx_program **program, struct nx_err *err)
+static enum nx_status ref_check(const struct nx_load_options *options, struct nx_err *err)
 {
     if (options->precision != NX_PRECISION_F32)
         return nx_err_set(err, NX_UNSUPPORTED, "cpu_ref computes in f32 only");
+    return NX_OK;
+}
+
+static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_load_options *options,
+                               struct nx_program **program, struct nx_err *err)
+{
+    NX_TRY(ref_check(options, err));
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return no_memory(err);
@@ -184,6 +190,7 @@ static uint64_t ref_memory_bytes(const struct nx_program *program)
 
 const struct nx_backend nx_backend_cpu_ref = {
     .name = "cpu_ref",
+    .check = ref_check,
     .load = ref_load,
     .run = ref_run,
     .free = ref_free,

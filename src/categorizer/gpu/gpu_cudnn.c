@@ -172,12 +172,21 @@ static enum nx_status build(struct program *p, const struct nx_graph *graph,
     return warm_up(p, err);
 }
 
+static enum nx_status cudnn_check(const struct nx_load_options *options, struct nx_err *err)
+{
+    if (!is_there())
+        return nx_err_set(err, NX_UNAVAILABLE, "%s", gpu.err.text);
+    if (options->precision != NX_PRECISION_F32 && options->precision != NX_PRECISION_BF16)
+        return nx_err_set(err, NX_UNSUPPORTED, "gpu_cudnn does not compute in %s",
+                          nx_precision_name(options->precision));
+    return NX_OK;
+}
+
 static enum nx_status cudnn_load(const struct nx_graph *graph,
                                  const struct nx_load_options *options, struct nx_program **program,
                                  struct nx_err *err)
 {
-    if (!is_there())
-        return nx_err_set(err, NX_UNAVAILABLE, "%s", gpu.err.text);
+    NX_TRY(cudnn_check(options, err));
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return nx_err_set(err, NX_NO_MEMORY, "gpu_cudnn: out of memory for the program");
@@ -218,6 +227,7 @@ enum nx_status nx_gpu_cudnn_time(struct nx_program *program, uint32_t batch, uin
 const struct nx_backend nx_backend_gpu_cudnn = {
     .name = "gpu_cudnn",
     .is_there = is_there,
+    .check = cudnn_check,
     .load = cudnn_load,
     .run = cudnn_run,
     .free = cudnn_free,
