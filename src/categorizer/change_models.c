@@ -197,6 +197,7 @@ void nx_change_drop_load(struct nx_categorizer *c, struct nx_job_load *j)
     nx_kept_drop(j->kept);
     free(j->body);
     free(j);
+    nx_heap_trim(); /* of what it took to load, the files first of all */
 }
 
 static struct nx_incoming *find_body(struct nx_categorizer *c, const struct nx_delivery *d)

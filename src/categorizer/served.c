@@ -203,6 +203,7 @@ void nx_served_close(struct nx_served *s)
     if (s->buffers_bytes)
         nx_budget_give(s->budget, s->buffers_bytes);
     free(s);
+    nx_heap_trim(); /* thousands of oneDNN's objects among what others allocated meanwhile */
 }
 
 const struct nx_served_facts *nx_served_facts(const struct nx_served *s)

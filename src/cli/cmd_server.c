@@ -524,6 +524,7 @@ int nx_cmd_server(int argc, char **argv)
     }
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
+    nx_heap_share(); /* what a model took on the loader's would not come back */
     s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)

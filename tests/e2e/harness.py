@@ -173,6 +173,11 @@ class Process:
             values = stat.read().rpartition(")")[2].split()
         return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
 
+    def own_bytes(self):
+        """Of its memory that is resident, what is no file's: heaps, mappings, stacks."""
+        with open("/proc/%d/status" % self.pid) as status:
+            return int(re.search(r"(?m)^RssAnon:\s+(\d+) kB$", status.read()).group(1)) << 10
+
     def resident_bytes(self):
         with open("/proc/%d/statm" % self.pid) as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
