@@ -176,7 +176,7 @@ struct nx_model_facts_wire {
     uint8_t digest
         [NX_MODEL_DIGEST_BYTES];   /* SHA-256 of synset, symbol and params; 0 until it is ready */
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
-    uint64_t weights_bytes, arena_bytes; /* … these are weights, and activations of a full batch */
+    uint64_t weights_bytes, arena_bytes; /* … these are weights, and the arena */
     char backend[16];
     enum nx_precision precision;
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */

@@ -31,7 +31,7 @@ struct nx_served_facts {
     char backend[16];
     enum nx_precision precision;
     bool takes_photos;                   /* else tensors only */
-    uint64_t weights_bytes, arena_bytes; /* arena: activations of a full batch */
+    uint64_t weights_bytes, arena_bytes; /* as the backend holds them */
     uint64_t memory_bytes;               /* all of it */
     uint64_t tensor_bytes;               /* of one photo, prepared */
     uint32_t threads, batch_max;

@@ -77,7 +77,8 @@ class Models(GroupCase):
         self.assertEqual([(row[0], int(row[2])) for row in rows], [("1", k) for k in self.replicas()])
         for row in rows:
             self.assertEqual(row[3:6], ["ready", "mxnet", "demo-2019"])
-            self.assertEqual(row[7:9], ["f32", "36"])  # a matrix of 3 x 3
+            self.assertEqual(row[7], "f32")
+            self.assertGreaterEqual(int(row[8]), 36)  # a matrix of 3 x 3, in whole blocks
             self.assertGreater(int(row[10]), int(row[8]) + int(row[9]))
 
     def test_queries_are_counted_where_they_were_answered(self):
@@ -146,7 +147,8 @@ class Models(GroupCase):
         for _ in range(3):
             self.assert_done(self.group.client("installmodel", "9", *model))
             for node, row in models_of(self.group, 9).items():
-                self.assertEqual(row["weights_bytes"], 24 * 200000)
+                self.assertGreaterEqual(row["weights_bytes"], 24 * 200000)  # oneDNN fills blocks of channels up
+                self.assertGreater(row["memory_bytes"], row["weights_bytes"] + row["arena_bytes"])
                 self.assertEqual(used()[node], before[node] + row["memory_bytes"])
             self.assert_done(self.group.client("removemodel", "9"))
         self.assertEqual(used(), before)

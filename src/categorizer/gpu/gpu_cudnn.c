@@ -201,11 +201,14 @@ static enum nx_status cudnn_load(const struct nx_graph *graph,
 
 /* The weight image counts twice: on the host, within the plan's arena, for the next upload, and as large again for its
  * copy on the device, which an eviction takes away but any run may bring back. */
-static uint64_t cudnn_memory_bytes(const struct nx_program *program)
+static struct nx_program_bytes cudnn_memory(const struct nx_program *program)
 {
     const struct program *p = (const struct program *)program;
-    return sizeof *p + p->plan->arena.used_bytes + p->plan->image_bytes +
-           gpu.module->exec_bytes(p->exec);
+    uint64_t exec = gpu.module->exec_bytes(p->exec);
+    return (struct nx_program_bytes){.weights = 2 * p->plan->image_bytes,
+                                     .arena = exec,
+                                     .all = sizeof *p + p->plan->arena.used_bytes +
+                                            p->plan->image_bytes + exec};
 }
 
 const char *nx_gpu_cudnn_describe(void)
@@ -231,5 +234,5 @@ const struct nx_backend nx_backend_gpu_cudnn = {
     .load = cudnn_load,
     .run = cudnn_run,
     .free = cudnn_free,
-    .memory_bytes = cudnn_memory_bytes,
+    .memory = cudnn_memory,
 };
