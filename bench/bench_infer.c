@@ -151,7 +151,7 @@ static bool apply(struct infer_options *o, int option, const char *arg)
     case 'n': return parse_list(arg, 256, o->batches, &o->n_batches);
     case 'i': o->calibration = arg; return true;
     case 'y': o->peer_onnx = arg; return true;
-    case 'c': return nx_precision_find(arg, &o->precision);
+    case 'c': return nx_precision_of(arg, &o->precision);
     case 'k':
         if (!parse_list(arg, ROUNDS_MAX, one, &n) || n != 1)
             return false;

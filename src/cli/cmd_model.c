@@ -17,8 +17,8 @@
 enum { EXIT_USAGE = 2 };
 
 static const char usage[] =
-    "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B] "
-    "[--json]\n"
+    "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B]\n"
+    "                           [--precision f32|bf16|int8] [--calibration FILE] [--json]\n"
     "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
     "                           [--output FOLDER] [--backend B] [--threads N]\n"
     "                           [--precision f32|bf16|int8] [--calibration FILE]\n"

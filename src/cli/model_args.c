@@ -99,8 +99,8 @@ static unsigned verbs_of(const char *option)
         {"--photos", CALIBRATE},
         {"--recipe", CALIBRATE},
         {"--percentile", CALIBRATE},
-        {"--precision", RUN | TIME},
-        {"--calibration", RUN | TIME},
+        {"--precision", INSPECT | RUN | TIME},
+        {"--calibration", INSPECT | RUN | TIME},
         {"--rounds", TIME},
         {"--top", TIME},
     };
@@ -113,7 +113,7 @@ static unsigned verbs_of(const char *option)
 static enum nx_status read_precision(const char *text, enum nx_precision *precision,
                                      struct nx_err *err)
 {
-    if (!nx_precision_find(text, precision))
+    if (!nx_precision_of(text, precision))
         return nx_err_set(err, NX_INVALID, "\"%s\" is not f32, bf16 or int8", text);
     return NX_OK;
 }

@@ -34,24 +34,6 @@ const struct nx_backend *nx_backend_find(const char *name)
     return NULL;
 }
 
-static const char *const precisions[] = {
-    [NX_PRECISION_F32] = "f32", [NX_PRECISION_BF16] = "bf16", [NX_PRECISION_INT8] = "int8"};
-
-const char *nx_precision_name(enum nx_precision precision)
-{
-    return precisions[precision];
-}
-
-bool nx_precision_find(const char *name, enum nx_precision *precision)
-{
-    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
-        if (strcmp(name, precisions[i]) == 0) {
-            *precision = (enum nx_precision)i;
-            return true;
-        }
-    return false;
-}
-
 static const struct nx_backend *after(const struct nx_backend *backend, enum nx_precision precision)
 {
     size_t i = 0;
@@ -59,6 +41,19 @@ static const struct nx_backend *after(const struct nx_backend *backend, enum nx_
         i++;
     const struct nx_backend *next = first_there(i + 1);
     return precision == NX_PRECISION_INT8 && next == &nx_backend_cpu_ref ? NULL : next;
+}
+
+enum nx_status nx_backend_check(const char *name, const struct nx_load_options *options,
+                                struct nx_err *err)
+{
+    const struct nx_backend *backend = nx_backend_find(name);
+    bool may_move = strcmp(name, "auto") == 0;
+    enum nx_status status = NX_UNAVAILABLE;
+    if (!backend)
+        return nx_err_set(err, NX_UNAVAILABLE, "there is no backend '%s' in this build", name);
+    for (; backend && status != NX_OK; backend = may_move ? after(backend, options->precision) : NULL)
+        status = backend->check(options, err);
+    return status;
 }
 
 enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,

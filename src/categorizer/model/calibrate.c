@@ -181,6 +181,7 @@ static enum nx_status open_model(struct nx_calibrator *c, const struct nx_model_
     struct nx_model_options own = *options;
     uint64_t activation_bytes;
     own.load.batch_max = 1;
+    own.load.precision = NX_PRECISION_F32;
     o->files = files;
     o->options = &own;
     o->err = err;

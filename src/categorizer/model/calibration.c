@@ -231,11 +231,13 @@ static enum nx_status check_tensors(const struct nx_graph *graph, const struct n
 }
 
 enum nx_status nx_calibration_read(const struct nx_model_files *files, const struct nx_graph *graph,
-                                   struct nx_arena *arena, const struct nx_quant_range **ranges,
+                                   struct nx_arena *arena, struct nx_load_options *load,
                                    struct nx_err *err)
 {
     struct nx_calibration c;
     const struct nx_file *file = &files->calibration;
+    if (load->precision != NX_PRECISION_INT8)
+        return NX_OK;
     if (!file->bytes)
         return nx_err_set(
             err, NX_INVALID,
@@ -248,6 +250,6 @@ enum nx_status nx_calibration_read(const struct nx_model_files *files, const str
                           ": it was made for another one, or by another nexus",
                           c.mark, mark);
     NX_TRY(check_tensors(graph, &c, arena, err));
-    *ranges = c.ranges;
+    load->ranges = c.ranges;
     return NX_OK;
 }

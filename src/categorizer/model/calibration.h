@@ -43,9 +43,10 @@ enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_aren
 enum nx_status nx_calibration_write(FILE *out, const struct nx_calibration *calibration,
                                     const char *const *names, struct nx_err *err);
 
-/* files->calibration for that graph of files, or why it is not one. */
+/* In int8: load->ranges from files->calibration for that graph of files, or why it is not one. Nothing in another
+ * precision. */
 enum nx_status nx_calibration_read(const struct nx_model_files *files, const struct nx_graph *graph,
-                                   struct nx_arena *arena, const struct nx_quant_range **ranges,
+                                   struct nx_arena *arena, struct nx_load_options *load,
                                    struct nx_err *err);
 
 #endif

@@ -34,6 +34,7 @@ complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/manageme
 complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/compat -a "both 0.4 1.x"
 complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/log_requests -a "yes no"
 complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/backend -a "auto gpu_cudnn cpu_dnnl cpu_ref"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/precision -a "f32 bf16"
 
 set -l verbs installmodel inference removemodel models
 complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
@@ -56,8 +57,9 @@ complete -c nexus -n "__fish_seen_subcommand_from run" -r -l input -d "NAME=X.np
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder for the outputs"
 complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time calibrate" -x -l backend -a "auto cpu_dnnl cpu_ref"
 complete -c nexus -n "__fish_seen_subcommand_from profile run time calibrate" -x -l threads -d "that compute"
-complete -c nexus -n "__fish_seen_subcommand_from run time" -x -l precision -a "f32 bf16 int8"
-complete -c nexus -n "__fish_seen_subcommand_from run time" -r -l calibration -d "for int8"
+complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l precision -a "f32 bf16"
+complete -c nexus -n "__fish_seen_subcommand_from inspect run time" -x -l precision -a "int8"
+complete -c nexus -n "__fish_seen_subcommand_from inspect run time" -r -l calibration -d "for int8"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l photos -d "a folder, or a list"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l recipe -d "how a photo becomes the input"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l output -d "where it goes"
