@@ -326,6 +326,15 @@ class Calibrate(Model):
         self.assertTrue(all(a >= b for a, b in zip(wide["minmax"], wide["percentile 99"])))
         self.assertGreater(sum(wide["minmax"]), 1.1 * sum(wide["percentile 99"]))
 
+    def test_auto_is_never_the_slow_one(self):
+        self.calibrated()
+        done = subprocess.run([NEXUS, "model", "time", *self.files, "--precision", "int8", "--calibration", self.out],
+                              capture_output=True, text=True, timeout=60, env=dict(os.environ, DNNL_MAX_CPU_ISA="AVX2"))
+        if "cpu_ref" in done.stdout:
+            self.skipTest("no oneDNN in this build")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("int8 needs VNNI, this machine has none, it is avx2", done.stderr)
+
     def test_a_line_taken_out_leaves_a_layer_in_f32(self):
         lines = self.calibrated().splitlines(keepends=True)
         path = self.file("less.cal", "".join(lines[:-1]).encode())
