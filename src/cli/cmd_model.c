@@ -18,16 +18,17 @@ enum { EXIT_USAGE = 2 };
 
 static const char usage[] =
     "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B]\n"
-    "                           [--precision f32|bf16|int8] [--calibration FILE] [--json]\n"
+    "                           [--precision f32|bf16|int8] [--calibration FILE]\n"
+    "                           [--size HxW] [--json]\n"
     "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
     "                           [--output FOLDER] [--backend B] [--threads N]\n"
-    "                           [--precision f32|bf16|int8] [--calibration FILE]\n"
+    "                           [--precision f32|bf16|int8] [--calibration FILE] [--size HxW]\n"
     "       nexus model time    <symbol> <params> | <model.onnx>  [--batch N] [--threads N]\n"
     "                           [--precision f32|bf16|int8] [--calibration FILE] [--backend B]\n"
-    "                           [--rounds N] [--top N]\n"
+    "                           [--size HxW] [--rounds N] [--top N]\n"
     "       nexus model calibrate <symbol> <params> | <model.onnx>  --photos FOLDER|LIST\n"
     "                           --output FILE [--recipe NAME|FILE] [--percentile P | --minmax]\n"
-    "                           [--backend B] [--threads N]\n";
+    "                           [--backend B] [--threads N] [--size HxW]\n";
 
 static int inspect(const struct nx_model_args *args)
 {

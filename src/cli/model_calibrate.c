@@ -155,7 +155,8 @@ static enum nx_status write_file(struct calibrating *c)
 static enum nx_status open_model(struct calibrating *c)
 {
     NX_TRY(read_recipe(c));
-    c->args->options.hint_height_px = c->args->options.hint_width_px = c->recipe.crop;
+    if (!c->args->options.hint_height_px)
+        c->args->options.hint_height_px = c->args->options.hint_width_px = c->recipe.crop;
     NX_TRY(nx_calibrator_open(&c->args->files, &c->args->options, &c->calibrator, c->err));
     const struct nx_model_facts *f = nx_calibrator_facts(c->calibrator);
     if (!f->takes_photos)

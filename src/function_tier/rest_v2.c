@@ -50,7 +50,8 @@ static bool name_model(struct nx_rest_call *call)
     struct nx_err err;
     if (!nx_rest_name_model(call, call->words[0]))
         return false;
-    if (!call->words[1] || nx_v2_check_version(call->model, call->words[1], &err) == NX_OK)
+    if (!call->words[1] ||
+        nx_v2_read_version(call->model, call->words[1], &call->version, &err) == NX_OK)
         return true;
     nx_rest_refuse(call, 404, NULL, "%s", err.text);
     return false;
@@ -81,8 +82,8 @@ static void write_metadata(struct nx_text *t, const char *name, const struct nx_
 {
     nx_text_add(t, "{\"name\":");
     nx_text_json(t, name, strlen(name));
-    nx_text_printf(t,
-                   ",\"versions\":[\"1\"],\"platform\":\"%s\",\"inputs\":", nx_model_platform(m));
+    nx_text_printf(t, ",\"versions\":[\"%llu\"],\"platform\":\"%s\",\"inputs\":",
+                   (unsigned long long)m->version, nx_model_platform(m));
     write_tensors(t, m->inputs, m->inputs_count);
     nx_text_add(t, ",\"outputs\":");
     write_tensors(t, m->outputs, m->outputs_count);
@@ -117,6 +118,17 @@ static void write_config(struct nx_text *t, const char *name, const struct nx_mo
     nx_text_add(t, "}\n");
 }
 
+/* False: refused; the call asks for another one. */
+static bool serves_version(struct nx_rest_call *call, const struct nx_model_list *list)
+{
+    struct nx_err err;
+    if (list->count == 0 ||
+        nx_v2_check_version(call->model, call->version, list->models[0].version, &err) == NX_OK)
+        return true;
+    nx_rest_refuse(call, 404, NULL, "%s", err.text);
+    return false;
+}
+
 /* The one model that a DESCRIBE tells of, written by `write`. */
 static void reply_model(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
                         void (*write)(struct nx_text *t, const char *name,
@@ -129,6 +141,8 @@ static void reply_model(struct nx_rest_call *call, const struct nx_answer *answe
     if (list.count == 0 || !list.models[0].ready) {
         nx_model_list_free(&list);
         nx_rest_refuse(call, 503, NULL, "model '%s' is being installed; try again", call->model);
+    } else if (!serves_version(call, &list)) {
+        nx_model_list_free(&list);
     } else {
         nx_text_init(&t, SMALL_TEXT_MAX);
         write(&t, call->model, &list.models[0]);
@@ -183,24 +197,26 @@ void nx_rest_v2_model_ready(struct nx_rest_call *call, nx_ns now)
 
 /* --- statistics: as this node has seen it ---------------------------------------------------------- */
 
-static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *name)
+static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *name,
+                        uint64_t version)
 {
     struct nx_model_counts c = nx_metrics_model(r->metrics, name);
     nx_text_add(t, "{\"name\":");
     nx_text_json(t, name, strlen(name));
     nx_text_printf(
         t,
-        ",\"version\":\"1\",\"last_inference\":0,\"inference_count\":%llu,\"execution_count\":%llu,"
+        ",\"version\":\"%llu\",\"last_inference\":0,\"inference_count\":%llu,\"execution_count\":%"
+        "llu,"
         "\"inference_stats\":{\"success\":{\"count\":%llu,\"ns\":%llu},\"fail\":{\"count\":%llu,"
         "\"ns\":%llu},\"queue\":{\"count\":%llu,\"ns\":0},\"compute_input\":{\"count\":%llu,\"ns\":"
         "0},"
         "\"compute_infer\":{\"count\":%llu,\"ns\":%llu},\"compute_output\":{\"count\":%llu,\"ns\":"
         "0}},"
         "\"batch_stats\":[]}",
-        (unsigned long long)c.rows, (unsigned long long)c.rows, (unsigned long long)c.success,
-        (unsigned long long)c.success_ns, (unsigned long long)c.failure,
-        (unsigned long long)c.failure_ns, (unsigned long long)c.success,
-        (unsigned long long)c.success, (unsigned long long)c.success,
+        (unsigned long long)version, (unsigned long long)c.rows, (unsigned long long)c.rows,
+        (unsigned long long)c.success, (unsigned long long)c.success_ns,
+        (unsigned long long)c.failure, (unsigned long long)c.failure_ns,
+        (unsigned long long)c.success, (unsigned long long)c.success, (unsigned long long)c.success,
         (unsigned long long)c.success_ns, (unsigned long long)c.success);
 }
 
@@ -210,12 +226,17 @@ static void stats_told(struct nx_rest_call *call, const struct nx_answer *answer
     struct nx_text t;
     if (!nx_rest_gather(call, answers, count, &list))
         return;
+    if (!serves_version(call, &list)) {
+        nx_model_list_free(&list);
+        return;
+    }
     nx_text_init(&t, INFER_TEXT_MAX);
     nx_text_add(&t, "{\"model_stats\":[");
     for (uint32_t i = 0; i < list.count; i++) {
         if (i)
             nx_text_add(&t, ",");
-        write_stats(&t, call->rest, call->model[0] ? call->model : list.models[i].name);
+        write_stats(&t, call->rest, call->model[0] ? call->model : list.models[i].name,
+                    list.models[i].version);
     }
     nx_text_add(&t, "]}\n");
     nx_model_list_free(&list);
@@ -243,6 +264,7 @@ static void inferred(void *user, const struct nx_infer_result *result)
     bool binary;
     if (!nx_rest_inferred(call, result))
         return;
+    call->v2->answered_by = result->version;
     if (nx_v2_reply_make(call->v2, result, &reply, &err) != NX_OK) {
         nx_rest_fail(call, &err);
         return;

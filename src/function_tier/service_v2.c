@@ -133,7 +133,7 @@ static bool call_name(struct nx_v2_call *v, const char *name, const char *versio
     struct nx_err err;
     if (!nx_model_name_ok(name))
         nx_err_set(&err, NX_NOT_FOUND, "Request for unknown model: '%.100s' is not found", name);
-    else if (nx_v2_check_version(name, version, &err) == NX_OK) {
+    else if (nx_v2_read_version(name, version, &v->version, &err) == NX_OK) {
         memcpy(v->model, name, strlen(name) + 1);
         nx_call_set_about(v->call, name);
         return true;
@@ -172,7 +172,11 @@ static void asked_done(void *user, const struct nx_answer *answers, uint32_t ans
         nx_v2_call_fail(v, &err);
         return;
     }
-    v->told(v, &list);
+    if (v->version && list.count &&
+        nx_v2_check_version(v->model, v->version, list.models[0].version, &err) != NX_OK)
+        nx_v2_call_fail(v, &err);
+    else
+        v->told(v, &list);
     nx_model_list_free(&list);
 }
 
@@ -278,6 +282,7 @@ static void reply_model(struct nx_v2_call *v, const struct nx_model_list *list,
     fill_tensors(m->inputs, m->inputs_count, inputs);
     fill_tensors(m->outputs, m->outputs_count, outputs);
     struct nx_pb_v2_model model = {.name = v->model,
+                                   .version = m->version,
                                    .platform = nx_model_platform(m),
                                    .backend = m->backend,
                                    .inputs_count = m->inputs_count,
@@ -326,6 +331,7 @@ static void statistics_told(struct nx_v2_call *v, const struct nx_model_list *li
         const char *name = v->model[0] ? v->model : list->models[i].name;
         struct nx_model_counts c = nx_metrics_model(v->service->metrics, name);
         models[i] = (struct nx_pb_v2_model){.name = name,
+                                            .version = list->models[i].version,
                                             .rows = c.rows,
                                             .success = c.success,
                                             .success_ns = c.success_ns,

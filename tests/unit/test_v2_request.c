@@ -149,6 +149,31 @@ static struct nx_tensors tensors_of_all(void)
                   {"h", NX_TYPE_FP16, 1, {1}, (const uint8_t *)halves, sizeof halves}}};
 }
 
+static void versions_are_numbers_and_the_serving_one_counts(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"0", "01", "beta", "1.0", "-1", " 1", "1234567890123456789"};
+    uint64_t version = 9;
+    assert_int_equal(nx_v2_read_version("m", "", &version, &err), NX_OK);
+    assert_int_equal(version, 0);
+    assert_int_equal(nx_v2_read_version("m", "123456789012345678", &version, &err), NX_OK);
+    assert_true(version == 123456789012345678);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        assert_int_equal(nx_v2_read_version("m", none[i], &version, &err), NX_NOT_FOUND);
+        assert_non_null(strstr(err.text, "Request for unknown model: 'm' version '"));
+    }
+    assert_int_equal(nx_v2_check_version("m", 0, 5, &err), NX_OK);
+    assert_int_equal(nx_v2_check_version("m", 5, 5, &err), NX_OK);
+    assert_int_equal(nx_v2_check_version("m", 4, 5, &err), NX_NOT_FOUND);
+    assert_string_equal(err.text,
+                        "Request for unknown model: 'm' version 4 is not found, its version is 5");
+    struct nx_err told = {NX_NOT_FOUND, "version 4 is not found, its version is 5"}, said;
+    nx_v2_say_unknown("m", &told, &said);
+    assert_string_equal(said.text, err.text);
+    nx_v2_say_unknown("m", &(struct nx_err){NX_NOT_FOUND, "model m is not installed"}, &said);
+    assert_string_equal(said.text, "Request for unknown model: 'm' is not found");
+}
+
 static void a_reply_is_json_where_json_has_a_form(void **state)
 {
     (void)state;
@@ -160,9 +185,10 @@ static void a_reply_is_json_where_json_has_a_form(void **state)
     bool binary;
     assert_int_equal(nx_v2_reply_make(request, &result, &reply, &err), NX_OK);
     nx_text_init(&t, 1 << 16);
+    request->answered_by = 12;
     nx_v2_json_write(request, &reply, &t, &json_bytes, &binary);
     static const char want[] =
-        "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":["
+        "{\"model_name\":\"m\",\"model_version\":\"12\",\"outputs\":["
         "{\"name\":\"w\",\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[\"1:\",\"\\\"\"]},"
         "{\"name\":\"s\",\"datatype\":\"INT16\",\"shape\":[2,1],\"data\":[-2,300]},"
         "{\"name\":\"f\",\"datatype\":\"FP32\",\"shape\":[2],\"data\":[0.5,null]},"
@@ -297,6 +323,7 @@ int main(void)
         each(json_of_every_type_becomes_bytes),
         each(several_inputs_and_outputs_go_together),
         each(what_is_wrong_is_named),
+        each(versions_are_numbers_and_the_serving_one_counts),
         each(a_reply_is_json_where_json_has_a_form),
         each(an_output_that_a_photo_does_not_have_is_refused),
         each(typed_contents_are_as_raw_ones),

@@ -19,7 +19,8 @@ _nexus() {
         mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --PERS/file_path | --CLIENTS/model_store | --CATEGORIZER/profiles)
         mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
-    --timeout | --interval | --percentile | --batch | --batch-max | --threads | --repeats | --leader_ip | --leader_gms_port | \
+    --timeout | --interval | --percentile | --size | --batch | --batch-max | --threads | --repeats | --leader_ip | \
+        --leader_gms_port | \
         --local_id | --local_ip | --gms_port | --first_view_nodes | --members_max | --contacts | --clock_skew_s | \
         --client_port | --join_timeout_s | --heartbeat_ms | --otlp | --cpus | --RDMA/domain | \
         --SUBGROUP/FUNCTION_TIER/num_shards | --SUBGROUP/FUNCTION_TIER/min_nodes | \
@@ -65,10 +66,10 @@ _nexus() {
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
                 2.*) words="inspect run time calibrate" ;;
-                *.run) words="--input --output --threads --backend --precision --calibration" ;;
-                *.time) words="--batch --threads --precision --calibration --backend --rounds --top" ;;
-                *.calibrate) words="--photos --recipe --output --percentile --minmax --threads --backend" ;;
-                *) words="--batch --precision --calibration --backend --json" ;;
+                *.run) words="--input --output --threads --backend --precision --calibration --size" ;;
+                *.time) words="--batch --threads --precision --calibration --size --backend --rounds --top" ;;
+                *.calibrate) words="--photos --recipe --output --percentile --minmax --size --threads --backend" ;;
+                *) words="--batch --precision --calibration --size --backend --json" ;;
                 esac ;;
             esac
         fi ;;

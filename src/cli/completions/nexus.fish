@@ -65,6 +65,7 @@ complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l recipe -d "ho
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l output -d "where it goes"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -x -l percentile -d "of magnitudes"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -l minmax -d "the whole range"
+complete -c nexus -n "__fish_seen_subcommand_from inspect run time calibrate" -x -l size -d "HxW, where any would do"
 complete -c nexus -n "__fish_seen_subcommand_from time" -x -l rounds -d "runs"
 complete -c nexus -n "__fish_seen_subcommand_from time" -x -l top -d "steps to tell"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "the largest"
