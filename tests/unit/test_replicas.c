@@ -662,7 +662,8 @@ static void a_precision_that_a_backend_lacks_is_refused_at_the_start(void **stat
     struct nx_categorizer *c = NULL;
     struct nx_err err = {0};
     assert_int_equal(nx_categorizer_open(&config, &c, &err), NX_UNSUPPORTED);
-    assert_string_equal(err.text, "precision = bf16: cpu_ref computes in f32 and int8, not in bf16");
+    assert_string_equal(err.text,
+                        "precision = bf16: cpu_ref computes in f32 and int8, not in bf16");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

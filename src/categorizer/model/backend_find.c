@@ -51,7 +51,8 @@ enum nx_status nx_backend_check(const char *name, const struct nx_load_options *
     enum nx_status status = NX_UNAVAILABLE;
     if (!backend)
         return nx_err_set(err, NX_UNAVAILABLE, "there is no backend '%s' in this build", name);
-    for (; backend && status != NX_OK; backend = may_move ? after(backend, options->precision) : NULL)
+    for (; backend && status != NX_OK;
+         backend = may_move ? after(backend, options->precision) : NULL)
         status = backend->check(options, err);
     return status;
 }
