@@ -51,7 +51,7 @@
  *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
  *       majority died: then nobody can let it go. Its own pauses do not count
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
- *       bulks of that member
+ *       bulks of that member. Not who began without the state: until it has it, it delivers nothing
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
  *       pair
  *   A1  what must be refused is refused
@@ -93,7 +93,7 @@ struct sim_facts {
     bool serves[SIM_NODES_MAX];
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of the node's shard, when it began to serve there */
-    bool late[SIM_NODES_MAX];        /* it did so after the first view, or was given the state */
+    bool late[SIM_NODES_MAX];        /* it did so after the first view, or without the state */
     bool grew[SIM_SUBS_MAX]
              [SIM_SHARDS_MAX];       /* somebody came to the shard, who perhaps never knew */
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */
