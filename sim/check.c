@@ -36,7 +36,8 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
         if (facts->serves[r->node])
             break;
         facts->serves[r->node] = true;
-        facts->late[r->node] = facts->vid[r->node] > facts->first_vid || (r->id >> r->node & 1);
+        facts->late[r->node] = facts->vid[r->node] > facts->first_vid;
+        facts->lacked[r->node] = (r->id >> r->node & 1) != 0;
         facts->sub[r->node] = r->sub;
         facts->shard[r->node] = r->shard;
         facts->members[r->node] = r->mask;

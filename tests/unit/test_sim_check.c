@@ -525,7 +525,11 @@ static void t1_a_joiner_gets_the_state_of_the_views_start(void **state)
     assert_rule("D6", COMES, right, "n0 send len=5 hash=a2",
                 "n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n2 out status=17", "n2 kill",
                 "n0 end");
-    assert_rule("V1", COMES, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
+    /* it gets it where all who have it stay, and its shard goes on */
+    assert_rule("T1", COMES, "n0 end");
+    assert_rule("", COMES, "n1 shard status=16", "n0 end");
+    assert_rule("", COMES, "n0 kill", "n1 down peer=0", "n1 end");
+    assert_rule("V1", COMES, right, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
 }
 
 static void t2_a_shard_waits_for_enough_members_with_state(void **state)
