@@ -60,6 +60,19 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
     }
 }
 
+void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
+                       const struct sim_limits *limits)
+{
+    *facts = (struct sim_facts){.trace = trace, .limits = limits};
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        facts->killed[n] = facts->leaving[n] = facts->left[n] = facts->given_up[n] =
+            facts->came_back[n] = trace->count;
+    for (size_t at = 0; at < trace->count; at++)
+        note_record(facts, &trace->records[at], at);
+    if (limits->timeout_ns)
+        sim_find_silence(facts);
+}
+
 bool sim_alive(const struct sim_facts *facts, unsigned node, size_t at)
 {
     return facts->killed[node] >= at && facts->left[node] >= at;
@@ -102,60 +115,6 @@ bool sim_majority_lost(const struct sim_facts *facts)
         if (facts->trace->records[at].kind == SIM_VIEW)
             lost = is_half_dead(facts, facts->trace->records[at].mask);
     return lost;
-}
-
-static uint64_t members_of(const struct sim_facts *facts, uint64_t vid)
-{
-    for (size_t at = 0; at < facts->trace->count; at++)
-        if (facts->trace->records[at].kind == SIM_VIEW && facts->trace->records[at].id == vid)
-            return facts->trace->records[at].mask;
-    return 0;
-}
-
-/* It died and came again, perhaps more than once, and died each time. */
-static bool came_in_vain(const struct sim_facts *facts, unsigned node)
-{
-    size_t end = facts->trace->count;
-    unsigned last = node;
-    while (facts->came_back[last] < end)
-        last = facts->trace->records[facts->came_back[last]].node;
-    return last != node && !sim_alive(facts, last, end);
-}
-
-/* Half of the view is dead, and one of those came again and died: who was told of that would go on, and waits for those who
- * were not, and are blocked. Whoever comes next tells them; until then half a view is promised nothing. */
-static bool is_halved(const struct sim_facts *facts, unsigned node)
-{
-    size_t end = facts->trace->count;
-    uint64_t members = members_of(facts, facts->vid[node]), reborn = 0, blocked = 0;
-    for (unsigned n = 0; n < facts->nodes; n++) {
-        reborn |= (uint64_t)came_in_vain(facts, n) << n;
-        if ((facts->blocked >> n & 1) && facts->vid[n] == facts->vid[node])
-            blocked |= UINT64_C(1) << n;
-    }
-    return sim_alive(facts, node, end) && !(facts->blocked >> node & 1) && (members & reborn) &&
-           (members & blocked) && is_half_dead(facts, members);
-}
-
-static void find_halves(struct sim_facts *facts)
-{
-    for (unsigned n = 0; n < facts->nodes && facts->blocked; n++)
-        facts->halved |= (uint64_t)is_halved(facts, n) << n;
-    facts->stopped |= facts->halved;
-}
-
-void sim_facts_collect(struct sim_facts *facts, const struct sim_trace *trace,
-                       const struct sim_limits *limits)
-{
-    *facts = (struct sim_facts){.trace = trace, .limits = limits};
-    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        facts->killed[n] = facts->leaving[n] = facts->left[n] = facts->given_up[n] =
-            facts->came_back[n] = trace->count;
-    for (size_t at = 0; at < trace->count; at++)
-        note_record(facts, &trace->records[at], at);
-    if (limits->timeout_ns)
-        sim_find_silence(facts);
-    find_halves(facts);
 }
 
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)

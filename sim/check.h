@@ -18,8 +18,7 @@
  *       beyond it did not
  *   D7  everything accepted in a shard whose members all live is delivered by all of them, in a
  *       fault-free run within limits.deliver_ns, whoever idles; nobody waits for room for ever, but to ask or
- *       answer a member that died without a notice while there is no majority; or to order, as half of a view, while the others of it
- *       were not told of the proof that one of the dead is dead
+ *       answer a member that died without a notice while there is no majority
  *   W1  after a member is reported down, a node accepts no sends until the next view (a bulk is no send: its place
  *       in the order is its commit's)
  *   V5  nobody is reported down who neither died nor left nor was wrongly given up; nobody else is
@@ -104,8 +103,6 @@ struct sim_facts {
     uint64_t vid[SIM_NODES_MAX];     /* the last view that it installed */
     size_t killed[SIM_NODES_MAX], leaving[SIM_NODES_MAX], left[SIM_NODES_MAX];
     uint64_t blocked; /* nodes that lack a majority at the end, and say so */
-    uint64_t
-        halved;   /* nodes that count a half as one, since they know that one of the others died */
     uint64_t out; /* nodes that were put out: dead to the others, also if they called it a leave */
     uint64_t stopped; /* nodes that are out, or whose shard takes no sends at the end */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */

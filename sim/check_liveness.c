@@ -45,11 +45,6 @@ static bool waits_for_the_dead(const struct sim_facts *facts, const struct sim_r
            (facts->blocked >> r->node & 1) && !sim_alive(facts, r->peer, facts->trace->count);
 }
 
-static bool waits_to_order(const struct sim_facts *facts, const struct sim_record *r)
-{
-    return (r->id == SIM_STUCK_SEND || r->id == SIM_STUCK_BULK) && (facts->halved >> r->node & 1);
-}
-
 static bool judge_record(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *r = &court->facts->trace->records[at];
@@ -82,7 +77,7 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
         return r->status != 0 ||
                sim_find(verdict, "A1", at, "n%u accepted odd request %" PRIx64, r->node, r->id);
     case SIM_STUCK:
-        return waits_for_the_dead(court->facts, r) || waits_to_order(court->facts, r) ||
+        return waits_for_the_dead(court->facts, r) ||
                sim_find(verdict, "D7", at, "n%u waits for ever (%" PRIx64 ")", r->node, r->id);
     case SIM_END:
         return r->status == 0 || sim_find(verdict, "Q1", at, "the group does not come to rest");

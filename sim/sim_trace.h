@@ -101,8 +101,8 @@ enum sim_foul {
     SIM_FOUL_OWNER,      /* memory that belongs to another writer */
 };
 
-/* STUCK's id: with a message, a bulk, or a query to peer, and with nothing else; or with replies alone, to peer among others. */
-enum { SIM_STUCK_SEND = 1, SIM_STUCK_BULK = 2, SIM_STUCK_QUERY = 3, SIM_STUCK_REPLY = 0x200 };
+/* STUCK's id: with a query to peer, and with nothing else; or with replies alone, to peer among others. */
+enum { SIM_STUCK_QUERY = 3, SIM_STUCK_REPLY = 0x200 };
 
 /* How a column may change. */
 enum sim_law {

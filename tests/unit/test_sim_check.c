@@ -128,24 +128,6 @@ static void d7_all_is_delivered_in_time(void **state)
     assert_rule("D7", SHARD, "n1 kill", "n0 stuck peer=1 id=103", "n0 blocked", "n0 end");
 }
 
-/* Two of four die. */
-#define HALF                                                                                    \
-    "n0 view id=1 mask=f", "n1 view id=1 mask=f", "n2 view id=1 mask=f", "n3 view id=1 mask=f", \
-        "n2 kill", "n3 kill", "n0 down peer=2", "n0 down peer=3", "n1 down peer=2",             \
-        "n1 down peer=3"
-
-static void d7_half_a_view_waits_until_all_are_told_of_the_proof(void **state)
-{
-    (void)state;
-    assert_rule("", HALF, "n4 comes peer=2 id=9", "n4 kill", "n0 stuck id=1", "n1 blocked",
-                "n0 end");
-    assert_rule("D7", HALF, "n4 comes peer=2 id=9", "n0 stuck id=1", "n1 blocked", "n0 end");
-    assert_rule("D7", HALF, "n0 stuck id=1", "n1 blocked", "n0 end");
-    assert_rule("D7", HALF, "n4 comes peer=2 id=9", "n4 kill", "n0 stuck id=1", "n0 end");
-    assert_rule("D7", HALF, "n4 comes peer=2 id=9", "n4 kill", "n0 stuck id=400", "n1 blocked",
-                "n0 end");
-}
-
 #define BULK SHARD, "n0 bulk id=7 total=8 len=9 hash=a", "n1 head peer=0 id=8 len=9 hash=a"
 
 static void b1_bulks_come_whole(void **state)
@@ -668,7 +650,6 @@ int main(void)
         cmocka_unit_test(d3_no_gaps),
         cmocka_unit_test(d5_and_s3_all_hold_the_bytes),
         cmocka_unit_test(d7_all_is_delivered_in_time),
-        cmocka_unit_test(d7_half_a_view_waits_until_all_are_told_of_the_proof),
         cmocka_unit_test(b1_bulks_come_whole),
         cmocka_unit_test(b2_an_aborted_bulk_is_not_delivered),
         cmocka_unit_test(r1_one_outcome),
