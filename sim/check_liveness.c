@@ -122,7 +122,7 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
         if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
-            if ((facts->members[s] >> n & 1) && !facts->late[n] &&
+            if ((facts->members[s] >> n & 1) && !facts->late[n] && !facts->lacked[n] &&
                 (court->taken[n][s] != court->sent_count[s] ||
                  court->bulks_taken[n][s] != court->bulks_ended[s]))
                 return sim_find(

@@ -190,6 +190,15 @@ static void r1_one_outcome(void **state)
                 "n0 answer peer=1 id=7 len=2 total=2 hash=b");
     assert_rule("R1", ASKED, "n1 gone id=9");
     assert_rule("", ASKED, "n0 cancel id=7", "n1 gone id=9", "n0 end");
+    /* of two that have the same bytes one was taken back: either may be gone, but one alone */
+#define TWINS                                                         \
+    ASKED, "n0 query peer=1 id=8 total=4", "n0 queryend id=8 hash=a", \
+        "n1 asked peer=0 id=10 len=4 total=4 hash=a", "n0 cancel id=7"
+    assert_rule("", TWINS, "n1 gone id=9", "n1 reply id=10 total=2 hash=b",
+                "n0 answer peer=1 id=8 len=2 total=2 hash=b");
+    assert_rule("", TWINS, "n1 gone id=10", "n1 reply id=9 total=2 hash=b",
+                "n0 answer peer=1 id=8 len=2 total=2 hash=b");
+    assert_rule("R1", TWINS, "n1 gone id=10", "n1 gone id=9");
     assert_rule("R1", SHARD, "n0 answer peer=1 id=7 len=2 total=2 hash=b");
 }
 
@@ -395,6 +404,13 @@ static void v6_after_one_silence_a_majority_goes_on(void **state)
     assert_silence("V6", "[1100] n2 stall peer=1 total=5000", "[1100] n1 stall peer=2 total=5000",
                    "[2100] n0 down peer=2", "[2100] n0 down peer=1", "[2150] n1 out status=17",
                    "[2150] n2 out status=17", "[6000] n0 blocked", "[6100] n0 end");
+    /* of three in the view two die as well, and come again: nobody can go on. Where one dies, two can */
+#define FIRST_DIES "[1200] n0 kill", "[1210] n1 down peer=0", "[1210] n2 down peer=0"
+    assert_silence("", FIRST_DIES, "[1300] n1 kill", "[1310] n2 down peer=1",
+                   "[1400] n3 comes peer=0 id=64", "[1400] n4 comes peer=1 id=65",
+                   "[6000] n2 blocked", "[6100] n2 end");
+    assert_silence("V6", FIRST_DIES, "[1400] n3 comes peer=0 id=64", "[6000] n1 blocked",
+                   "[6000] n2 blocked", "[6100] n2 end");
 }
 
 #define QUARTET                                                                      \
@@ -429,6 +445,9 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("", QUARTET, "[1] n2 leave", "[2] n1 cut peer=2", "[3] n2 out status=17",
                 "[3] n2 left", "[4] n1 kill", "[4] n0 down peer=1", "[4] n0 down peer=2",
                 "[5] n3 leave", "[5] n0 down peer=3 status=1", "[2000] n3 left");
+    assert_rule("", QUARTET, "[1] n2 leave", "[2] n1 cut peer=2", "[4] n1 kill",
+                "[4] n0 down peer=1", "[4] n0 down peer=2", "[5] n3 leave",
+                "[5] n0 down peer=3 status=1", "[1900] n2 left", "[2000] n3 left");
     assert_rule("L1", QUARTET, "[1] n2 leave", "[3] n2 left", "[4] n1 kill", "[5] n3 leave",
                 "[2000] n3 left");
 }
@@ -456,6 +475,12 @@ static void l2_a_leaver_leaves_nothing_behind(void **state)
     assert_rule("L2", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
                 "n0 down peer=1 status=1", "n0 end");
     assert_rule("", SENT, "n0 kill", "n1 down peer=0", "n1 left");
+    /* who lacks the state delivers nothing */
+    assert_rule("", "n0 view id=1 mask=3", "n1 view id=1 mask=3",
+                "n0 member sub=0 shard=0 mask=3 id=1 total=1",
+                "n1 member sub=0 shard=0 mask=3 id=1 total=1", "n1 send len=5 hash=a1", "n1 leave",
+                "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
+                "n0 down peer=1 status=1", "n0 shard status=16", "n0 end");
 #define TAKEN                                                                               \
     BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=c", "n0 leave", \
         "n0 deliver peer=0 seq=0 len=9 hash=a id=7"
@@ -500,7 +525,11 @@ static void t1_a_joiner_gets_the_state_of_the_views_start(void **state)
     assert_rule("D6", COMES, right, "n0 send len=5 hash=a2",
                 "n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "n2 out status=17", "n2 kill",
                 "n0 end");
-    assert_rule("V1", COMES, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
+    /* it gets it where all who have it stay, and its shard goes on */
+    assert_rule("T1", COMES, "n0 end");
+    assert_rule("", COMES, "n1 shard status=16", "n0 end");
+    assert_rule("", COMES, "n0 kill", "n1 down peer=0", "n1 end");
+    assert_rule("V1", COMES, right, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
 }
 
 static void t2_a_shard_waits_for_enough_members_with_state(void **state)

@@ -234,14 +234,19 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
 
 /* --- telling --- */
 
+/* Who lacks the state has ordered nothing but nulls, and as it asks for nothing any more it will not get it, nor deliver. */
+static bool owes_order(const struct nx_core *core)
+{
+    return core->has_state && !core->mc.wedged &&
+           (core->mc.out.freed != core->mc.out.head || nx_bulk_owes(&core->bulk));
+}
+
 /* All that we sent is consumed, so whoever hears of our leave has everything before it. What waits for a view change is
  * sent after it. */
 static bool is_drained(const struct nx_core *core)
 {
     bool blocked = core->change.state == NX_CHANGE_BLOCKED;
-    if (core->change.state != NX_CHANGE_STEADY && !blocked)
-        return false;
-    if (!core->mc.wedged && (core->mc.out.freed != core->mc.out.head || nx_bulk_owes(&core->bulk)))
+    if ((core->change.state != NX_CHANGE_STEADY && !blocked) || owes_order(core))
         return false;
     for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
         const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];
