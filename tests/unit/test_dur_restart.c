@@ -248,6 +248,25 @@ static void a_view_needs_half_of_each_before_it(void **state)
     assert_true(note.certain && !note.away && note.count == 1 && note.views[0].vid == 8);
 }
 
+/* Node 2 got the shard's state after the certain view and died with it: as long as its disk is all that a later view would
+ * name, node 1's counts. Node 1, which had the state there, is as good as certain. */
+static void a_view_waits_for_a_disk_that_has_its_shard(void **state)
+{
+    (void)state;
+    struct nx_dur_view certain = view_of(5, 0x3e), later = view_of(7, 0x38);
+    certain.members[1].stateless = true;
+    for (uint32_t i = 2; i < certain.count; i++)
+        certain.members[i].subgroup = TIER;
+    for (uint32_t i = 0; i < later.count; i++)
+        later.members[i].subgroup = TIER;
+    later.members[later.count++] = (struct nx_dur_member){.node = 2, .keeper = true};
+    struct nx_dur_note note = offer_of(3, certain, 0).note;
+    assert_true(nx_dur_note_add(&note, &later));
+    assert_false(nx_dur_note_may_settle(&note));
+    note.views[1].members[later.count - 1].node = 1;
+    assert_true(nx_dur_note_may_settle(&note));
+}
+
 static void a_note_does_not_grow_by_the_same_again(void **state)
 {
     (void)state;
@@ -348,6 +367,7 @@ int main(void)
         cmocka_unit_test(keepers_keep_a_shard_that_lost_its_members),
         cmocka_unit_test(another_groups_log_is_named),
         cmocka_unit_test(a_view_needs_half_of_each_before_it),
+        cmocka_unit_test(a_view_waits_for_a_disk_that_has_its_shard),
         cmocka_unit_test(a_note_does_not_grow_by_the_same_again),
         cmocka_unit_test(who_went_another_way_does_not_join),
         cmocka_unit_test(a_note_is_read_as_written_or_refused),

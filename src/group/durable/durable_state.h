@@ -91,6 +91,7 @@ struct nx_durable {
         NX_RESET_WRITING,
         NX_RESET_CLEARING
     } reset;
+    bool holds;       /* the view says that we have the shard's state */
     bool continuous;  /* our log holds all of the shard's order, as far as we delivered it */
     bool state_ended; /* all of the state was given */
     nx_seq reset_to;  /* version of the checkpoint */
