@@ -195,6 +195,33 @@ static void somebody_must_bring_each_shard(void **state)
     assert_int_equal(r.base[0][0], 5);
 }
 
+/* The certain view was without node 3, whose shard nothing was acknowledged in; its tier has replayed what its log has. */
+static void a_shard_that_nobody_stood_in_goes_on_with_a_log(void **state)
+{
+    (void)state;
+    struct nx_dur_view v = view_of(3, 0x6), old = view_of(2, 0xe);
+    struct nx_dur_offer offers[] = {offer_of(1, v, 0), offer_of(2, v, 0), offer_of(3, old, 18),
+                                    offer_of(4, old, 12)};
+    offers[0].subgroup = offers[1].subgroup = TIER;
+    v.members[0].subgroup = v.members[1].subgroup = TIER;
+    offers[0].note.views[0] = offers[1].note.views[0] = v;
+    offers[2].note.certain = offers[3].note.certain = false;
+    offers[3].note.away = true;
+    struct nx_dur_restart r = decide(offers, 4);
+    assert_int_equal(r.verdict, NX_DUR_START);
+    assert_int_equal(r.base[0][0], 18);
+    assert_true(r.places[2].has_state);
+    assert_false(r.places[3].has_state);
+    offers[2].has_log = false; /* void: what it replayed is none of ours */
+    r = decide(offers, 4);
+    assert_int_equal(r.base[0][0], 12);
+    assert_false(r.places[2].has_state);
+    offers[3].has_log = false;
+    r = decide(offers, 4);
+    assert_int_equal(r.base[0][0], 0);
+    assert_true(r.places[2].has_state && r.places[3].has_state);
+}
+
 static void keepers_keep_a_shard_that_lost_its_members(void **state)
 {
     (void)state;
@@ -364,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_first_view_that_failed_may_begin_anew),
         cmocka_unit_test(joiners_alone_wait_for_who_was_there),
         cmocka_unit_test(somebody_must_bring_each_shard),
+        cmocka_unit_test(a_shard_that_nobody_stood_in_goes_on_with_a_log),
         cmocka_unit_test(keepers_keep_a_shard_that_lost_its_members),
         cmocka_unit_test(another_groups_log_is_named),
         cmocka_unit_test(a_view_needs_half_of_each_before_it),

@@ -254,6 +254,44 @@ static void a_view_is_noted_once_the_state_is_on_the_disk(void **state)
     remove_folder(folder);
 }
 
+static bool is_noted_as_void(struct nx_durable *d)
+{
+    return nx_durable_log_is_void(d) && is_noted_2(d);
+}
+
+/* It died while its log was void, and the shard begins anew, with the empty state: so do its tier and its log. */
+static void a_void_log_may_begin_empty(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES], text[64];
+    struct nx_err err;
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    begin(d);
+    say(d, 0, "old", 0);
+    nx_durable_close(d);
+    d = open_node(folder);
+    struct nx_view two = view_of(2, 2, 1), three = view_of(3, 2, 0);
+    two.stateless = 1;
+    assert_int_equal(nx_durable_view(d, &two, 0, true, &err), NX_OK);
+    poll_until(d, is_noted_as_void);
+    nx_durable_close(d);
+
+    d = open_node(folder);
+    assert_false(nx_durable_offer(d)->has_log);
+    replay_text(d, text, sizeof text);
+    assert_string_equal(text, "");
+    assert_int_equal(nx_durable_prepare(d, &three, &err), NX_OK);
+    poll_until(d, is_prepared);
+    nx_durable_close(d);
+
+    d = open_node(folder);
+    assert_true(nx_durable_offer(d)->has_log);
+    assert_int_equal(nx_durable_offer(d)->places, 0);
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
 /* It was away, and its old log has a tail that the others do not know. */
 static void a_member_that_comes_again_begins_its_log_anew(void **state)
 {
@@ -415,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_handed_over_comes_back),
         cmocka_unit_test(a_view_is_noted_once_the_state_is_on_the_disk),
+        cmocka_unit_test(a_void_log_may_begin_empty),
         cmocka_unit_test(a_member_that_comes_again_begins_its_log_anew),
         cmocka_unit_test(a_prepared_view_is_offered),
         cmocka_unit_test(a_joiner_has_not_begun_the_group),

@@ -13,6 +13,8 @@
  * acknowledgement in H waits for who came in H without state, too, and its log begins with the state as of H.
  * Two logs whose newest record is the same (view and place) are the same log (P2). A member whose log is not the
  * truth's equal gets the state from one whose log is.
+ * In a shard of which nobody had the state in H nothing was ever acknowledged: the longest log that has come is the truth; if
+ * all are void, or there is none, the shard begins empty.
  * A node whose disk is empty does not count: it cannot say what it has seen. Only a first view that was never
  * certain, all of whose members are here, may begin anew.
  *

@@ -212,6 +212,8 @@ enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *vi
     nx_assert(self != NX_RANK_NONE);
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
+    if (d->log && d->note.void_log && !(view->stateless & NX_RANK_BIT(self)))
+        NX_TRY(nx_dur_begin_empty(d, err));
     d->preparing = true;
     d->note_after = NX_SEQ_NONE;
     NX_TRY(note_beginning(d, view, err));
