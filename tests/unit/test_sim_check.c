@@ -532,6 +532,22 @@ static void t1_a_joiner_gets_the_state_of_the_views_start(void **state)
     assert_rule("V1", COMES, right, "n2 comes peer=2 id=8", "n2 view id=2 mask=7 hash=8");
 }
 
+/* The bound is of a shard whose members have its state: who waits for it holds the senders' windows. */
+static void d7_waits_for_who_gets_the_state(void **state)
+{
+    (void)state;
+    char late[64], early[64];
+    uint64_t hash = sim_state_hash(SIM_HASH_EMPTY, 0, 5, 0xa1);
+    snprintf(late, sizeof late, "[1500] n1 state id=2 hash=%" PRIx64, hash);
+    snprintf(early, sizeof early, "[600] n1 state id=2 hash=%" PRIx64, hash);
+    assert_rule("", COMES, "n0 send len=5 hash=a2", late,
+                "[2000] n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3",
+                "[2000] n1 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "[2000] n0 end");
+    assert_rule("D7", COMES, "n0 send len=5 hash=a2", early,
+                "[2000] n0 deliver peer=0 seq=1 len=5 hash=a2 mask=3",
+                "[2000] n1 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "[2000] n0 end");
+}
+
 static void t2_a_shard_waits_for_enough_members_with_state(void **state)
 {
     (void)state;
@@ -670,6 +686,7 @@ int main(void)
         cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
         cmocka_unit_test(q1_rest),
         cmocka_unit_test(t1_a_joiner_gets_the_state_of_the_views_start),
+        cmocka_unit_test(d7_waits_for_who_gets_the_state),
         cmocka_unit_test(t2_a_shard_waits_for_enough_members_with_state),
         cmocka_unit_test(v2_a_half_needs_one_that_came_back),
         cmocka_unit_test(p1_what_was_acknowledged_comes_back),

@@ -41,6 +41,13 @@ static void hear_wedged(struct nx_core *core, nx_rank peer)
         nx_change_hear_wedged(&core->change, peer, word);
 }
 
+/* Who asked one member for a seat may die before it asks the next: what it proves holds for all. */
+static void hear_reborn(struct nx_core *core, nx_rank peer)
+{
+    nx_rankset ranks = nx_table_seen(&core->table, peer, NX_COL_REBORN);
+    core->reborn |= ranks & nx_view_ranks(&core->view) & ~NX_RANK_BIT(core->self);
+}
+
 void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
 {
     if (changed & 1u << NX_COL_STANCE)
@@ -51,6 +58,8 @@ void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
         nx_suspect_hear_leave(&core->suspect, peer);
     if (changed & 1u << NX_COL_INSTALLED)
         hear_installed(core, peer);
+    if (changed & 1u << NX_COL_REBORN)
+        hear_reborn(core, peer);
     if (changed & 1u << NX_COL_HAS_STATE)
         core->with_state |= NX_RANK_BIT(peer);
 }
@@ -293,6 +302,7 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now)
                           nx_stance_word(nx_change_stance(change)));
         nx_table_tell_all(&core->table, others, NX_COL_WEDGED,
                           nx_wedged_word(change->count, change->stateful >> core->self & 1));
+        nx_table_tell_all(&core->table, others, NX_COL_REBORN, core->reborn);
     }
     if (change->decided)
         nx_table_tell_all(&core->table, others, NX_COL_COMMITTED,

@@ -134,8 +134,17 @@ static enum nx_status wipe(struct nx_durable *d, struct nx_err *err)
     nx_dur_drop_references(d, INT64_MAX);
     d->grown = d->grown_bodies = 0;
     NX_TRY(remove_files(d, err));
-    NX_TRY(nx_dur_open_log(d, err));
-    NX_TRY(nx_plog_checkpoint_begin(d->log, d->reset_to, d->stamp, err));
+    return nx_dur_open_log(d, err);
+}
+
+enum nx_status nx_dur_begin_empty(struct nx_durable *d, struct nx_err *err)
+{
+    enum nx_status status = wipe(d, err);
+    if (status != NX_OK) {
+        nx_durable_fail(d, err);
+        return status;
+    }
+    d->note.void_log = false; /* the note is written for the view that begins */
     return NX_OK;
 }
 
@@ -143,7 +152,10 @@ static void begin_writing(struct nx_durable *d)
 {
     struct nx_err err = {0};
     nx_seq newest = d->newest;
-    if (wipe(d, &err) != NX_OK)
+    enum nx_status status = wipe(d, &err);
+    if (status == NX_OK)
+        status = nx_plog_checkpoint_begin(d->log, d->reset_to, d->stamp, &err);
+    if (status != NX_OK)
         nx_durable_fail(d, &err);
     d->newest = newest;
     d->reset = NX_RESET_WRITING;

@@ -254,23 +254,43 @@ static bool is_kept(const struct scene *scene, uint8_t subgroup, uint8_t shard)
     return false;
 }
 
-static void choose_truth(const struct scene *scene, uint8_t subgroup, uint8_t shard,
-                         struct nx_dur_restart *restart)
+static bool has_log(const struct scene *scene, const struct nx_dur_offer *offer)
+{
+    (void)scene;
+    return offer->has_note && offer->has_log;
+}
+
+typedef bool may_be_truth(const struct scene *scene, const struct nx_dur_offer *offer);
+
+static const struct nx_dur_offer *best_log(const struct scene *scene, uint8_t subgroup,
+                                           uint8_t shard, may_be_truth *may)
 {
     const struct nx_dur_offer *best = NULL;
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
-        if (offer->subgroup == subgroup && offer->shard == shard && holds_all(scene, offer) &&
+        if (offer->subgroup == subgroup && offer->shard == shard && may(scene, offer) &&
             is_better(scene, offer, best))
             best = offer;
     }
+    return best;
+}
+
+/* A shard that nobody stood in has acknowledged nothing: any log of it will do, which its node has replayed. Who has none
+ * begins with the empty state. */
+static void choose_truth(const struct scene *scene, uint8_t subgroup, uint8_t shard,
+                         struct nx_dur_restart *restart)
+{
+    may_be_truth *may = holds_all;
+    const struct nx_dur_offer *best = best_log(scene, subgroup, shard, may);
+    bool is_free = !best && !is_kept(scene, subgroup, shard);
+    if (is_free)
+        best = best_log(scene, subgroup, shard, may = has_log);
     restart->base[subgroup][shard] = best ? best->places : 0;
-    bool begins_empty = !best && !is_kept(scene, subgroup, shard);
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
         if (offer->subgroup == subgroup && offer->shard == shard)
             restart->places[i].has_state =
-                best ? holds_all(scene, offer) && is_same_log(offer, best) : begins_empty;
+                best ? may(scene, offer) && is_same_log(offer, best) : is_free;
     }
 }
 

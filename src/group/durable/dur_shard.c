@@ -59,7 +59,7 @@ enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_
     NX_TRY(open_disk(d, "blobs", &d->blob_disk, err));
     NX_TRY(nx_dur_open_log(d, err));
     NX_TRY(nx_blob_store_open(d->blob_disk, &d->blobs, err));
-    d->replayed = d->newest == NX_SEQ_NONE;
+    d->replayed = d->newest == NX_SEQ_NONE || d->note.void_log; /* else its tier began with that */
     NX_TRY(nx_dur_find_checkpoint(d, err));
     d->grown = d->grown_bodies = 0;
     d->compact_after = 0;

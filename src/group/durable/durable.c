@@ -212,6 +212,8 @@ enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *vi
     nx_assert(self != NX_RANK_NONE);
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
+    if (d->log && d->note.void_log && !(view->stateless & NX_RANK_BIT(self)))
+        NX_TRY(nx_dur_begin_empty(d, err));
     d->preparing = true;
     d->note_after = NX_SEQ_NONE;
     NX_TRY(note_beginning(d, view, err));
@@ -254,6 +256,7 @@ static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank
         d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
     if (d->begun_here || joined)
         d->continuous = !d->note.void_log && d->base >= nx_dur_places(d->newest);
+    d->holds = has_state;
     d->continuous &= has_state;
     d->records = d->continuous;
     if (has_state && !d->continuous)
@@ -299,11 +302,13 @@ void nx_durable_hear_notes(struct nx_durable *d, bool written, bool certain)
     d->heard_certain = certain;
 }
 
+/* Who has the state in a certain view is believed to have it on its disk: as long as ours is being written there, the view
+ * before, with the logs of others, is what a restart begins with. */
 bool nx_durable_noted(const struct nx_durable *d, nx_vid vid, bool *certain)
 {
-    bool here =
-        d->vid == vid && d->written.vid == vid &&
-        (!d->records || d->reset != NX_RESET_NONE || nx_plog_durable(d->log) >= d->note_after);
+    bool kept = d->records && d->reset == NX_RESET_NONE;
+    bool here = d->vid == vid && d->written.vid == vid &&
+                (kept ? nx_plog_durable(d->log) >= d->note_after : !d->holds);
     *certain = here && d->written_certain;
     return here;
 }

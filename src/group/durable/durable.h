@@ -7,7 +7,8 @@
  * The folder holds at most the state twice, what came since the last checkpoint, and what comes while one is written.
  *
  *   places(d) = n   =>   the first n places of our shard's order, and all bodies that they name, survive a crash
- *   note(d) = WRITTEN / CERTAIN   =>   our note on the disk holds the view / holds it as certain
+ *   note(d) = WRITTEN / CERTAIN   =>   our note on the disk holds the view / holds it as certain, and if we had our shard's
+ *                                      state as it began, our log has that
  *
  * Nothing here waits for the disk but open, and the first view that brings another shard. What is handed over is copied
  * into a queue; `behind` says that it is longer than NX_DURABLE_BACKLOG_BYTES: deliveries are to pause (P6). A disk that

@@ -91,6 +91,7 @@ struct nx_durable {
         NX_RESET_WRITING,
         NX_RESET_CLEARING
     } reset;
+    bool holds;       /* the view says that we have the shard's state */
     bool continuous;  /* our log holds all of the shard's order, as far as we delivered it */
     bool state_ended; /* all of the state was given */
     nx_seq reset_to;  /* version of the checkpoint */
@@ -148,7 +149,8 @@ bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now);
 enum nx_status nx_dur_take_references(struct nx_durable *d, struct nx_err *err);
 void nx_dur_end_replay(struct nx_durable *d);
 
-/* dur_checkpoint.c */
+/* dur_checkpoint.c: our log, which is void, is an empty one that counts; waits for the disk. */
+enum nx_status nx_dur_begin_empty(struct nx_durable *d, struct nx_err *err);
 void nx_dur_want_reset(struct nx_durable *d);
 bool nx_dur_reset_poll(struct nx_durable *d);
 void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self);
