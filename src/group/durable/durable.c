@@ -87,6 +87,7 @@ static void write_note(struct nx_durable *d)
 static bool note_may_be_written(const struct nx_durable *d)
 {
     return d->note_dirty && !d->note_busy && d->failed.status == NX_OK &&
+           nx_dur_may_try(d, NX_DUR_NOTE) &&
            (!d->log || !d->records || d->reset != NX_RESET_NONE ||
             nx_plog_durable(d->log) >= d->note_after);
 }
@@ -100,6 +101,17 @@ static bool note_may_settle(const struct nx_durable *d)
            (d->heard_certain || nx_dur_note_may_settle(&d->note));
 }
 
+/* What is on the disk is the note before, whole. */
+static void note_failed(struct nx_durable *d, const struct nx_err *err)
+{
+    if (err->status != NX_UNAVAILABLE) {
+        nx_durable_fail(d, err);
+        return;
+    }
+    d->note_dirty = true;
+    nx_dur_is_full(d, NX_DUR_NOTE, err);
+}
+
 static bool note_poll(struct nx_durable *d)
 {
     bool moved = nx_disk_poll(d->root);
@@ -107,9 +119,10 @@ static bool note_poll(struct nx_durable *d)
         d->note_busy = false;
         moved = true;
         if (d->note_request.err.status != NX_OK) {
-            nx_durable_fail(d, &d->note_request.err);
+            note_failed(d, &d->note_request.err);
             return true;
         }
+        nx_dur_has_room(d, NX_DUR_NOTE);
         d->written = d->writing;
         d->written_certain = d->writing_certain;
         d->written_void = d->writing_void;
@@ -259,14 +272,15 @@ static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank
     if (has_state && !d->continuous)
         nx_dur_want_reset(d);
     else if (!has_state)
-        d->reset = NX_RESET_NONE;
+        nx_dur_stop_reset(d);
     if (d->log && !has_state && has_donor(view, self))
         void_log(d);
 }
 
 bool nx_durable_log_is_void(const struct nx_durable *d)
 {
-    return !d->log || d->records || d->failed.status != NX_OK || d->written_void;
+    bool ours = d->records && d->reset != NX_RESET_VOIDING;
+    return !d->log || ours || d->failed.status != NX_OK || d->written_void;
 }
 
 enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
@@ -386,9 +400,11 @@ void nx_durable_close(struct nx_durable *d)
 
 bool nx_durable_poll(struct nx_durable *d, nx_ns now)
 {
+    d->now = now;
     bool moved = note_poll(d);
     if (d->log)
         moved |= nx_dur_shard_poll(d, now);
+    nx_dur_full_poll(d);
     return moved;
 }
 
@@ -405,6 +421,8 @@ int nx_durable_fd(const struct nx_durable *d)
 nx_ns nx_durable_wake_at(const struct nx_durable *d)
 {
     nx_ns at = d->log ? nx_plog_wake_at(d->log) : NX_NEVER;
+    if (d->full != 0 && d->retry_at > d->now && d->retry_at < at)
+        at = d->retry_at;
     return d->compact_after != 0 && d->compact_after < at ? d->compact_after : at;
 }
 
