@@ -136,10 +136,8 @@ static enum nx_status open_disk(void *ctx, const char *path, struct nx_disk **di
 {
     struct sim_keeper *k = ctx;
     (void)err;
-    unsigned which = strcmp(path, "node") == 0       ? 0
-                     : strstr(path, "blobs")         ? 1
-                     : path[strlen(path) - 1] == '0' ? 2
-                                                     : 3;
+    bool bodies = strstr(path, "/blobs") != NULL, second = strstr(path, ".1") != NULL;
+    unsigned which = strcmp(path, "node") == 0 ? 0 : 1 + 2 * second + bodies;
     *disk = sim_disk_handle(k->disks[which]);
     return NX_OK;
 }

@@ -13,7 +13,7 @@
 #include "sim_disk.h"
 #include "sim_node.h"
 
-enum { SIM_DISKS = 4 }; /* the folder, the bodies, the log of either shard that it may be in */
+enum { SIM_DISKS = 5 }; /* the folder; the log and its bodies, of either shard that it may be in */
 
 struct sim_keeper {
     const struct sim_config *config; /* the run's */

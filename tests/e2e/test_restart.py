@@ -324,7 +324,7 @@ class Compaction(RestartCase):
                     if os.path.isfile(path)) for k in (2, 3)]
 
     def blobs(self):
-        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "blobs", "*.blob"))) for k in (2, 3)]
+        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "*", "blobs", "*.blob"))) for k in (2, 3)]
 
     def change(self, calls, count):
         """Each install brings bytes of its own, so each has a blob."""

@@ -115,7 +115,7 @@ static int removal_order(const void *a, const void *b)
 }
 
 /* In an order that leaves a log that can be opened, wherever a crash cuts it short. */
-static enum nx_status remove_files(struct nx_durable *d, struct nx_err *err)
+enum nx_status nx_dur_remove_files(struct nx_durable *d, struct nx_err *err)
 {
     struct nx_disk_entry *entries = nx_calloc(NX_PLOG_FILES_MAX, sizeof *entries);
     if (!entries)
@@ -141,7 +141,7 @@ static enum nx_status wipe(struct nx_durable *d, struct nx_err *err)
     d->log = NULL;
     nx_dur_drop_references(d, INT64_MAX);
     d->grown = d->grown_bodies = 0;
-    NX_TRY(remove_files(d, err));
+    NX_TRY(nx_dur_remove_files(d, err));
     NX_TRY(nx_dur_open_log(d, err));
     NX_TRY(nx_plog_checkpoint_begin(d->log, d->reset_to, d->stamp, err));
     return NX_OK;

@@ -16,19 +16,27 @@ enum { BLOBS_KEPT = NX_BLOBS_MAX - 64 }; /* the rest: puts that are under way */
 
 /* --- open and close ----------------------------------------------------------------------------------------------- */
 
-static enum nx_status open_disk(struct nx_durable *d, const char *name, struct nx_disk **disk,
-                                struct nx_err *err)
+static void name_of(const struct nx_durable *d, char name[NX_SHARD_NAME_BYTES])
 {
-    char path[NX_DUR_PATH_BYTES + NX_SHARD_NAME_BYTES];
+    snprintf(name, NX_SHARD_NAME_BYTES, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name,
+             d->shard);
+}
+
+/* Bodies stand under the log that names them: another shard's log, which we left and may come back to, names others. */
+static enum nx_status open_disks(struct nx_durable *d, struct nx_err *err)
+{
+    char name[NX_SHARD_NAME_BYTES], path[NX_DUR_PATH_BYTES + NX_SHARD_NAME_BYTES + 8];
+    name_of(d, name);
     snprintf(path, sizeof path, "%s/%s", d->folder, name);
-    return nx_dur_open_disk(d, path, disk, err);
+    NX_TRY(nx_dur_open_disk(d, path, &d->log_disk, err));
+    snprintf(path, sizeof path, "%s/%s/blobs", d->folder, name);
+    return nx_dur_open_disk(d, path, &d->blob_disk, err);
 }
 
 enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
 {
     char name[NX_SHARD_NAME_BYTES];
-    snprintf(name, sizeof name, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name,
-             d->shard);
+    name_of(d, name);
     struct nx_plog_config config = {.owner = d->owner, .mutants = d->config.log_mutants};
     struct nx_plog_image *image = nx_calloc(1, sizeof *image);
     if (!image)
@@ -48,15 +56,8 @@ enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
     return status;
 }
 
-enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err)
+static enum nx_status open_files(struct nx_durable *d, struct nx_err *err)
 {
-    char name[NX_SHARD_NAME_BYTES];
-    nx_dur_end_replay(d);
-    nx_dur_close_shard(d);
-    snprintf(name, sizeof name, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name, shard);
-    d->shard = shard;
-    NX_TRY(open_disk(d, name, &d->log_disk, err));
-    NX_TRY(open_disk(d, "blobs", &d->blob_disk, err));
     NX_TRY(nx_dur_open_log(d, err));
     NX_TRY(nx_blob_store_open(d->blob_disk, &d->blobs, err));
     d->replayed = d->newest == NX_SEQ_NONE;
@@ -64,6 +65,25 @@ enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_
     d->grown = d->grown_bodies = 0;
     d->compact_after = 0;
     return nx_dur_take_references(d, err);
+}
+
+enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err)
+{
+    nx_dur_end_replay(d);
+    nx_dur_close_shard(d);
+    d->shard = shard;
+    NX_TRY(open_disks(d, err));
+    return open_files(d, err);
+}
+
+/* After nx_dur_open_shard found a log that is of no use: an empty one in its place, and none of its bodies. */
+enum nx_status nx_dur_open_anew(struct nx_durable *d, uint8_t shard, struct nx_err *err)
+{
+    nx_dur_close_shard(d);
+    d->shard = shard;
+    NX_TRY(open_disks(d, err));
+    NX_TRY(nx_dur_remove_files(d, err));
+    return open_files(d, err);
 }
 
 static void free_pieces(struct nx_dur_body *body)

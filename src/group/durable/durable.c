@@ -190,14 +190,33 @@ static nx_rank rank_here(const struct nx_durable *d, const struct nx_view *view)
     return nx_view_rank_of(view, d->config.node);
 }
 
-/* Opens the log of the shard that the view puts us in. */
+/* Somebody in our shard has the state, that is, we get it from there if we lack it. */
+static bool has_donor(const struct nx_view *view, nx_rank self)
+{
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
+        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+        if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
+            return true;
+    }
+    return false;
+}
+
+/* Opens the log of the shard that the view puts us in. One that we left when we were given another shard may have rotted since:
+ * where another member gives us the state, it is of no use anyhow. The log that our note names was opened at the start. */
 static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *view, nx_rank self,
                                  struct nx_err *err)
 {
     uint32_t shard = view->members[self].shard;
     if (!d->keeps_log || shard == NX_SHARD_NONE || (d->log && d->shard == shard))
         return NX_OK;
-    return nx_dur_open_shard(d, (uint8_t)shard, err);
+    bool useless = (view->stateless & NX_RANK_BIT(self)) != 0 && has_donor(view, self);
+    enum nx_status status = nx_dur_open_shard(d, (uint8_t)shard, err);
+    if (status != NX_CORRUPT || !useless)
+        return status;
+    nx_warn("%s: the log of a shard that this node had left; it begins anew with the state that "
+            "the shard's other replicas have",
+            err->text);
+    return nx_dur_open_anew(d, (uint8_t)shard, err);
 }
 
 /* An earlier view that we prepared for stays in the note: others may have begun in it without us. */
@@ -238,17 +257,6 @@ bool nx_durable_prepared(const struct nx_durable *d)
     const struct nx_dur_view *newest = nx_dur_newest(&d->note);
     return d->preparing && newest && !d->note_dirty && !d->note_busy &&
            d->written.vid == newest->vid && d->written.incarnation == newest->incarnation;
-}
-
-/* Somebody in our shard has the state, that is, we get it from there if we lack it. */
-static bool has_donor(const struct nx_view *view, nx_rank self)
-{
-    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
-        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
-        if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
-            return true;
-    }
-    return false;
 }
 
 /* Before others believe that we have the state, nobody may take the log that we have without it for the shard's. */

@@ -2,8 +2,10 @@
  *
  *   <folder>/view.note                    dur_note.h
  *   <folder>/<SUBGROUP>.<shard>/          the log (plog.h, dur_record.h); `nexus log` reads it
- *   <folder>/blobs/                       bodies of bulk messages (blob_store.h)
+ *   <folder>/<SUBGROUP>.<shard>/blobs/    bodies of bulk messages that it names (blob_store.h)
  *
+ * A node that is given another shard leaves the first one's as they are: it may come back to them. Then another member has the
+ * state, and gives it: the old log is void, whatever became of it.
  * The folder holds at most the state twice, what came since the last checkpoint, and what comes while one is written.
  *
  *   places(d) = n   =>   the first n places of our shard's order, and all bodies that they name, survive a crash

@@ -159,6 +159,7 @@ void nx_dur_full_poll(struct nx_durable *d);
 /* dur_shard.c */
 enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err);
 enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err);
+enum nx_status nx_dur_open_anew(struct nx_durable *d, uint8_t shard, struct nx_err *err);
 void nx_dur_close_shard(struct nx_durable *d);
 void nx_dur_append_view(struct nx_durable *d, const struct nx_view *view, nx_rank self);
 bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now);
@@ -170,6 +171,7 @@ void nx_dur_end_replay(struct nx_durable *d);
 /* dur_checkpoint.c */
 void nx_dur_want_reset(struct nx_durable *d);
 void nx_dur_stop_reset(struct nx_durable *d);
+enum nx_status nx_dur_remove_files(struct nx_durable *d, struct nx_err *err);
 bool nx_dur_reset_poll(struct nx_durable *d);
 void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self);
 /* Bytes of the checkpoint under way, its head first; taken of `bytes`. */
