@@ -137,7 +137,7 @@ static enum nx_status open_disk(void *ctx, const char *path, struct nx_disk **di
     struct sim_keeper *k = ctx;
     (void)err;
     bool bodies = strstr(path, "/blobs") != NULL, second = strstr(path, ".1") != NULL;
-    unsigned which = strcmp(path, "node") == 0 ? 0 : 1 + 2 * second + bodies;
+    unsigned which = strcmp(path, "node") == 0 ? 0 : bodies ? 1 + 3 * second : 2 + second;
     *disk = sim_disk_handle(k->disks[which]);
     return NX_OK;
 }
@@ -227,7 +227,7 @@ void sim_shelf_open(struct sim_shelf *shelf, const struct sim_config *config,
         *k = (struct sim_keeper){
             .config = config, .trace = trace, .id = member->node, .subgroup = member->subgroup};
         for (unsigned i = 0; i < SIM_DISKS; i++)
-            k->disks[i] = sim_disk_new((config->seed * SIM_NODES_MAX + n) * SIM_DISKS + i, &none);
+            k->disks[i] = sim_disk_new((config->seed * SIM_NODES_MAX + n) * 4 + i, &none);
     }
 }
 

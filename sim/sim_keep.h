@@ -13,7 +13,9 @@
 #include "sim_disk.h"
 #include "sim_node.h"
 
-enum { SIM_DISKS = 5 }; /* the folder; the log and its bodies, of either shard that it may be in */
+enum {
+    SIM_DISKS = 5
+}; /* the folder, bodies, the log of either shard that it may be in, bodies of the second */
 
 struct sim_keeper {
     const struct sim_config *config; /* the run's */
