@@ -81,7 +81,7 @@ struct nx_durable {
         writing; /* the newest view in what is on the disk, and in what goes there */
     bool written_certain, writing_certain, written_void, writing_void;
     struct nx_disk_request note_request;
-    uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX];
+    uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX + 1]; /* one is one too many */
     struct nx_dur_offer offer;
     bool preparing;
     nx_vid vid;                                    /* installed */
