@@ -206,13 +206,18 @@ static void start_mark(struct nx_plog *log)
     log->lane = NX_LANE_MARKING;
 }
 
-static void start_batch(struct nx_plog *log)
+/* A log that was opened on a full disk has no segment yet: `roll` stands for it. */
+static bool is_filled(struct nx_plog *log, size_t bytes)
 {
     const struct nx_plog_segment *newest = nx_plog_newest(log);
+    return newest->bytes > NX_SEGMENT_HEAD_BYTES &&
+           newest->bytes + bytes > log->config.segment_bytes;
+}
+
+static void start_batch(struct nx_plog *log)
+{
     size_t bytes = log->flight_bytes ? log->flight_bytes : log->filled;
-    bool full = log->segments_count > 0 && newest->bytes > NX_SEGMENT_HEAD_BYTES &&
-                newest->bytes + bytes > log->config.segment_bytes;
-    if (log->roll || full) {
+    if (log->roll || is_filled(log, bytes)) {
         start_roll(log);
         return;
     }
