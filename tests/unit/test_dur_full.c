@@ -303,8 +303,9 @@ static void a_log_that_begins_anew_waits_for_room(void **state)
 {
     (void)state;
     struct member m;
-    struct nx_view view = view_of(2, 9, 0, true);
+    struct nx_view view = view_of(2, 9, 0, true), next = view_of(3, 10, 0, false);
     size_t given = 0;
+    bool certain;
     open_member(&m);
     begin(&m);
     install(&m, &view, true);
@@ -323,6 +324,10 @@ static void a_log_that_begins_anew_waits_for_room(void **state)
     }
     assert_alive(&m);
     assert_int_equal(nx_durable_places(m.d), 0);
+    install(&m, &next, false);
+    nx_durable_hear_notes(m.d, true, true);
+    pass(&m, 50 * NX_MS);
+    assert_true(nx_durable_noted(m.d, 3, &certain) && !certain); /* place 9 is in memory alone */
     make_room(&m, LOG_0);
     for (int i = 0; i < 300; i++) {
         if (nx_durable_checkpoint_rewound(m.d))
@@ -332,6 +337,7 @@ static void a_log_that_begins_anew_waits_for_room(void **state)
         pass(&m, NX_MS);
     }
     assert_false(nx_durable_checkpoint_goes_on(m.d));
+    assert_true(nx_durable_noted(m.d, 3, &certain) && certain);
     assert_int_equal(nx_durable_places(m.d), 10);
     nx_durable_close(m.d);
     open_again(&m);

@@ -321,12 +321,19 @@ void nx_durable_hear_notes(struct nx_durable *d, bool written, bool certain)
     d->heard_certain = certain;
 }
 
+/* To call a view certain is to keep all that was delivered before it (core_durable.c). A log that begins anew with the state of an
+ * earlier view does not, before it has begun: what came since waits in memory. */
+static bool holds_what_was_before(const struct nx_durable *d)
+{
+    return !d->records || d->reset == NX_RESET_NONE || nx_dur_places(d->reset_to) >= d->base;
+}
+
 bool nx_durable_noted(const struct nx_durable *d, nx_vid vid, bool *certain)
 {
     bool here =
         d->vid == vid && d->written.vid == vid &&
         (!d->records || d->reset != NX_RESET_NONE || nx_plog_durable(d->log) >= d->note_after);
-    *certain = here && d->written_certain;
+    *certain = here && d->written_certain && holds_what_was_before(d);
     return here;
 }
 
