@@ -266,11 +266,14 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void)
     return &upcalls;
 }
 
-/* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. */
-static bool is_settled(const struct nx_categorizer *c, nx_seq seq)
+/* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. Who has no
+ * room for it (NX_UNAVAILABLE) promises nothing, and could not for as long as a disk is full. */
+static bool is_settled(const struct nx_categorizer *c, const struct nx_incoming *in)
 {
+    nx_seq seq = in->settle_seq;
     return nx_group_settled(c->group, c->config.subgroup) >= seq &&
-           nx_group_durable(c->group, c->config.subgroup) >= seq;
+           (in->answer.err.status == NX_UNAVAILABLE ||
+            nx_group_durable(c->group, c->config.subgroup) >= seq);
 }
 
 /* Moves one operation on if what it waits for has come. True when it is over. */
@@ -282,7 +285,7 @@ static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
         nx_photo_start(c, in);
     if (in->state == NX_INCOMING_ORDERING)
         nx_change_order(c, in);
-    if (in->state == NX_INCOMING_SETTLING && is_settled(c, in->settle_seq))
+    if (in->state == NX_INCOMING_SETTLING && is_settled(c, in))
         nx_categorizer_answer(c, in);
     if (in->state == NX_INCOMING_REPLYING && send_reply(c, in))
         return true;

@@ -161,7 +161,7 @@ void nx_group_disk_cut(struct nx_group_disk *disk, const struct nx_group_upcalls
             return;
         }
     }
-    disk->reads = true;
+    disk->reads = disk->cuts = true;
     nx_durable_checkpoint_begin(disk->durable);
 }
 
@@ -187,9 +187,25 @@ static bool read_state(struct nx_group_disk *disk, const struct nx_group_upcalls
         return false;
     disk->reads = false;
     nx_durable_checkpoint_end(disk->durable);
+    return true;
+}
+
+/* The state is kept until it is on the disk: a full one wants it once more. */
+static bool give_state(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx)
+{
+    if (!disk->cuts)
+        return false;
+    if (nx_durable_checkpoint_rewound(disk->durable)) {
+        disk->snapshot_at = 0;
+        disk->reads = true;
+    }
+    bool moved = read_state(disk, up, ctx);
+    if (disk->reads || nx_durable_checkpoint_goes_on(disk->durable))
+        return moved;
     if (disk->snapshot)
         up->state_release(ctx, disk->snapshot);
     disk->snapshot = NULL;
+    disk->cuts = false;
     return true;
 }
 
@@ -222,7 +238,7 @@ bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
     if (!disk->durable)
         return false;
     bool moved = nx_durable_poll(disk->durable, now);
-    moved |= read_state(disk, up, ctx);
+    moved |= give_state(disk, up, ctx);
     if (!nx_core_view(core))
         return moved;
     if (up->state_snapshot && !disk->reads)

@@ -27,7 +27,8 @@ struct nx_group_disk {
     struct nx_view view;
     struct nx_layout layout;
     /* our log begins anew with our tier's state */
-    bool reads;
+    bool cuts;  /* a checkpoint is under way … */
+    bool reads; /* … and not all of the state was given */
     void *snapshot;
     uint64_t snapshot_bytes, snapshot_at;
     /* as the core was told last */

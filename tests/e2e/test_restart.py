@@ -284,6 +284,44 @@ class FullDisk(RestartCase):
             left = os.statvfs(place)
             filler.write(bytes(left.f_bavail * left.f_frsize - (256 << 10)))
 
+    def fill_up(self, place):
+        """To the last byte; what is written once more grows by less than a page."""
+        with open(os.path.join(place, "filler"), "wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(4096))
+            except OSError:
+                pass
+
+    def test_a_view_changes(self):
+        """It cannot be noted: nobody ends, photos are answered, installs are refused; with room again they go on by themselves."""
+        self.serve_kept()
+        self.kill_all()
+        for k in range(4):
+            shutil.rmtree(os.path.join(self.group.folder(k), ".plog"))
+        places = {k: self.mount(k) for k in (2, 3)}
+        nodes = self.start_in(range(4))
+        self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        for place in places.values():
+            self.fill_up(place)
+        nodes[1].kill()
+        for k in (2, 3):
+            self.await_lines(nodes[k], "the disk is full: cannot replace small/.plog/view.note: No space left on device")
+        self.assert_red(self.ask(1))
+        answer = self.group.client("installmodel", "2", *self.paths)
+        self.assertNotEqual(answer.code, 0, answer.story)
+        self.assertIn("(small/.plog) has no room: ", answer.story)
+        self.assertEqual([nodes[k].running for k in (0, 2, 3)], [True] * 3)
+        for place in places.values():
+            os.remove(os.path.join(place, "filler"))
+        for k in (2, 3):
+            self.await_lines(nodes[k], "the disk of small/.plog has room again")
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.kill_all()
+        self.start_in((3, 2, 0))
+        for tag in (1, 2):
+            self.assert_red(self.ask(tag))
+
     def padded(self, size):
         """The model's files, the network's with blanks behind: larger than what fill leaves, and another blob."""
         synset, symbol, params = self.paths
@@ -324,7 +362,7 @@ class Compaction(RestartCase):
                     if os.path.isfile(path)) for k in (2, 3)]
 
     def blobs(self):
-        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "blobs", "*.blob"))) for k in (2, 3)]
+        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "*", "blobs", "*.blob"))) for k in (2, 3)]
 
     def change(self, calls, count):
         """Each install brings bytes of its own, so each has a blob."""
