@@ -58,14 +58,13 @@ static const char *tier_of(const struct nx_route *route, uint32_t subgroup)
     return subgroup == nx_route_subgroup(route) ? "categorizer" : "function";
 }
 
-static const char *state_of(struct nx_group *group, const struct nx_view *view, nx_rank rank,
-                            bool categorizer)
+static const char *state_of(struct nx_group *group, nx_rank rank, bool categorizer)
 {
     if (!(nx_group_alive(group) & NX_RANK_BIT(rank)))
         return "suspected";
     if (categorizer && nx_group_load(group, rank, NX_LOAD_LEAVING))
         return "leaving";
-    return view->stateless & NX_RANK_BIT(rank) ? "stateless" : "alive";
+    return nx_group_with_state(group) & NX_RANK_BIT(rank) ? "alive" : "stateless";
 }
 
 static void tell_members(struct nx_status_ask *ask, const struct nx_view *view)
@@ -83,7 +82,7 @@ static void tell_members(struct nx_status_ask *ask, const struct nx_view *view)
             .shard = m->shard,
             .spare = m->shard == NX_SHARD_NONE,
             .since = m->since,
-            .state = state_of(group, view, rank, categorizer),
+            .state = state_of(group, rank, categorizer),
             .queued = categorizer ? nx_group_load(group, rank, NX_LOAD_QUEUED) : 0,
         };
     }

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Nodes that come back: started again in their own folder, whoever they are, and the group serves."""
 
+import json
 import os
 import shutil
+import subprocess
 import time
 import unittest
 
 import harness
 import tiny_model
-from harness import Group
+from harness import Group, wait_until
 
 
 class RejoinCase(unittest.TestCase):
@@ -54,6 +56,18 @@ class RejoinCase(unittest.TestCase):
         self.restart(0)
         for node in self.group.function_tier:
             self.await_red(node)
+
+    def states(self):
+        told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True, check=True)
+        return sorted((member["node"], member["state"]) for member in json.loads(told.stdout)["members"])
+
+    def test_the_status_says_when_the_state_is_there(self):
+        """In the view in which it comes, not only in the next one."""
+        self.serve(4)
+        self.group.nodes[3].kill()
+        wait_until(lambda: len(self.states()) == 3, "node 3 is still there")
+        self.group.start_node(3).wait_line(harness.READY)
+        wait_until(lambda: self.states() == [(k, "alive") for k in range(4)], self.states())
 
     def test_who_stays_out(self):
         """Another node with the id of one that lives is refused, with the reason on both sides."""
