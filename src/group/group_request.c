@@ -111,7 +111,7 @@ void nx_group_state_ready(struct nx_group *g)
 
 bool nx_group_leave(struct nx_group *g)
 {
-    if (!g->installed)
+    if (!g->installed || g->gave_up)
         return true;
     nx_ns now = nx_clock_now();
     if (!g->leaving) {
