@@ -133,6 +133,7 @@ static void tell(struct nx_status_ask *ask)
         .version = NX_VERSION,
         .ready = s->ready,
         .vid = view ? view->vid : 0,
+        .waits_for = nx_route_group(s->route) ? nx_group_waits_for(nx_route_group(s->route)) : "",
         .uptime_ms = (uint64_t)((nx_clock_now() - s->opened) / NX_MS),
         .replicas = ask->list.replicas,
         .replicas_count = ask->list.count,

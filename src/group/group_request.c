@@ -122,6 +122,11 @@ bool nx_group_leave(struct nx_group *g)
     return nx_core_left(g->core) || now >= g->leave_until;
 }
 
+const char *nx_group_waits_for(const struct nx_group *g)
+{
+    return g->installed ? g->waits_for : nx_bootstrap_waits_for(g->boot);
+}
+
 /* --- facts ------------------------------------------------------------------------------------ */
 
 const struct nx_view *nx_group_view(const struct nx_group *g)

@@ -95,14 +95,23 @@ static void say_stuck(struct nx_group *g, const char *why, struct nx_err *err)
                    (unsigned long long)view->vid, nodes);
 }
 
-static void note_stuck(struct nx_group *g)
+/* Kept for whoever asks; said once a view. */
+static void say_waits(struct nx_group *g)
 {
+    const struct nx_view *view = nx_core_view(g->core);
     struct nx_err err = {0};
-    if (g->told_stuck == nx_core_view(g->core)->vid)
-        return;
-    g->told_stuck = nx_core_view(g->core)->vid;
-    say_stuck(g, "", &err);
-    nx_warn("%s", err.text);
+    bool stuck = nx_group_is_stuck(g);
+    if (stuck)
+        say_stuck(g, g->stuck_why, &err);
+    else if (is_blocked(g))
+        nx_err_set(&err, NX_WEDGED, "no primary partition: %d of %d members of view %llu are heard",
+                   __builtin_popcountll(nx_core_heard(g->core)),
+                   __builtin_popcountll(nx_view_ranks(view)), (unsigned long long)view->vid);
+    memcpy(g->waits_for, err.text, sizeof g->waits_for);
+    if (stuck && g->told_stuck != view->vid) {
+        g->told_stuck = view->vid;
+        nx_warn("%s", err.text);
+    }
 }
 
 enum nx_status nx_group_keep_waiting(struct nx_group *g, nx_ns now, struct nx_err *err)
@@ -110,8 +119,7 @@ enum nx_status nx_group_keep_waiting(struct nx_group *g, nx_ns now, struct nx_er
     nx_ns kept = g->disk.durable ? KEPT_NS : KEPT_VAIN_NS;
     if (now < nx_bootstrap_waits_since(g->boot, g->admission.applicant) + kept)
         return NX_WEDGED;
-    say_stuck(g, g->stuck_why, err);
-    return NX_AGAIN;
+    return nx_err_set(err, NX_AGAIN, "%s", g->waits_for);
 }
 
 /* Where nobody can go on, a member is worth no more than its disk. It gives up when that is wanted: by a leader that gathers
@@ -121,7 +129,6 @@ static void begin_again(struct nx_group *g, nx_ns now)
     struct nx_err why = {0};
     if (!nx_group_is_stuck(g))
         return;
-    note_stuck(g);
     if (!g->disk.durable || now < g->count_at)
         return;
     g->count_at = now + PROBE_EVERY_NS / 4;
@@ -140,6 +147,7 @@ void nx_group_seek_turn(struct nx_group *g, nx_ns now)
     nx_vid vid = nx_bootstrap_left_behind(g->boot);
     char why[NX_ERR_TEXT_BYTES];
     nx_bootstrap_note_blocked(g->boot, is_blocked(g) ? nx_core_alive(g->core) : 0);
+    say_waits(g);
     seek_majority(g, now);
     if (vid > view->vid) {
         snprintf(why, sizeof why, "the group went on without this node: it is in view %llu",

@@ -117,6 +117,7 @@ struct nx_group {
         count_at; /* while the view cannot go on: when it is seen next whether enough disks are here, … */
     char stuck_why[NX_ERR_TEXT_BYTES];           /* … and why not */
     nx_vid told_stuck;                           /* of which view that was said */
+    char waits_for[NX_ERR_TEXT_BYTES];           /* nx_group_waits_for */
     struct nx_fabric_card cards[NX_MEMBERS_MAX]; /* of members, and of those that are admitted */
     nx_rankset admitted; /* seats that the fabric awaits or has, not in the view yet */
     nx_ns admitted_at;   /* the last of them */

@@ -56,6 +56,8 @@ void nx_bootstrap_renew(struct nx_bootstrap *boot, const struct nx_fabric_card *
  * view before ours, and, when INSTALLED, the one with us. */
 const struct nx_boot_view *nx_bootstrap_view(const struct nx_bootstrap *boot);
 bool nx_bootstrap_joins(const struct nx_bootstrap *boot); /* a running group */
+/* Until INSTALLED: for whom, or why; "": nothing is known. */
+const char *nx_bootstrap_waits_for(const struct nx_bootstrap *boot);
 uint32_t nx_bootstrap_attempt(const struct nx_bootstrap *boot);
 const struct nx_err *nx_bootstrap_error(const struct nx_bootstrap *boot); /* of FAILED */
 
