@@ -82,17 +82,18 @@ static void say_stuck(struct nx_group *g, const char *why, struct nx_err *err)
     nx_rankset members = nx_view_ranks(view), here = members & nx_core_alive(g->core);
     char nodes[NX_ERR_TEXT_BYTES / 2];
     say_nodes(view, here, nodes, sizeof nodes);
+    int count = __builtin_popcountll(members);
     if (g->disk.durable)
         nx_err_set(err, NX_AGAIN,
-                   "view %llu lost its majority for good, %s alone left of %d; the group begins "
-                   "again from its disks%s%s",
-                   (unsigned long long)view->vid, nodes, __builtin_popcountll(members),
-                   why[0] ? ": " : "", why);
+                   "view %llu cannot go on with %s alone, of %d; unless the others went on "
+                   "elsewhere, the group begins again from its disks%s%s",
+                   (unsigned long long)view->vid, nodes, count, why[0] ? ": " : "", why);
     else
         nx_err_set(err, NX_AGAIN,
-                   "view %llu lost its majority for good, and what that held in memory: to begin "
-                   "anew, stop %s as well, then start all nodes",
-                   (unsigned long long)view->vid, nodes);
+                   "view %llu cannot go on with %s alone, of %d; unless the others went on "
+                   "elsewhere, what they held is lost: to begin anew, stop %s as well, then start "
+                   "all nodes",
+                   (unsigned long long)view->vid, nodes, count, nodes);
 }
 
 /* Kept for whoever asks; said once a view. */
@@ -136,8 +137,7 @@ static void begin_again(struct nx_group *g, nx_ns now)
     bool leads = nx_core_leader(g->core) == nx_core_rank(g->core);
     if (nx_bootstrap_restarts(g->boot) ||
         (leads && nx_bootstrap_may_restart(g->boot, now, &why) == NX_OK))
-        nx_group_give_up(g, "its view lost its majority for good, and the group begins again from "
-                            "its disks");
+        nx_group_give_up(g, "its view cannot go on, and the group begins again from its disks");
     memcpy(g->stuck_why, why.text, sizeof g->stuck_why);
 }
 

@@ -83,10 +83,10 @@ class RejoinCase(unittest.TestCase):
                 self.group.nodes[k].signal(number)
         for k in dead:
             self.group.nodes[k].wait()
-        wait_until(lambda: "lost its majority for good" in self.status(0), self.status(0))
+        wait_until(lambda: "cannot go on with node 0 alone" in self.status(0), self.status(0))
         for k in dead:
             self.group.start_node(k)
-        advice = "waits: view 1 lost its majority for good, and what that held in memory: to begin anew, stop node 0 as well, then start all nodes"
+        advice = "waits: view 1 cannot go on with node 0 alone, of 4; unless the others went on elsewhere, what they held is lost: to begin anew, stop node 0 as well, then start all nodes"
         for node in (0, 1):
             wait_until(lambda: advice in self.status(node), self.status(node))
         self.assertIn(advice[len("waits: "):], self.group.client("removemodel", "1", node=1).story)

@@ -278,7 +278,7 @@ class BlockedSurvivors(RestartCase):
         for k in dead:
             self.group.nodes[k].wait()
         for k in survivors:
-            self.await_lines(self.group.nodes[k], "lost its majority for good")
+            self.await_lines(self.group.nodes[k], "cannot go on with node")
         return dead
 
     def all_are_members(self):
