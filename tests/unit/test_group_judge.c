@@ -23,8 +23,11 @@ static struct nx_boot_hello hello_of(nx_vid vid, uint32_t incarnation, nx_vid si
     memcpy(hello.offer.group_id, view.group_id, sizeof hello.offer.group_id);
     hello.offer.note.certain = true;
     hello.offer.note.count = 1;
-    hello.offer.note.views[0] = (struct nx_dur_view){
-        .vid = vid, .incarnation = incarnation, .since = since, .count = 1, .members = {{JOINER}}};
+    hello.offer.note.views[0] = (struct nx_dur_view){.vid = vid,
+                                                     .incarnation = incarnation,
+                                                     .since = since,
+                                                     .count = 1,
+                                                     .members = {{.node = JOINER}}};
     return hello;
 }
 

@@ -67,7 +67,7 @@ static void both_sides_agree(void **state)
 static void json_has_what_scripts_ask_for(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"{\"node\": 5, \"version\": \"1.2\", \"ready\": true, "
+    static const char *const parts[] = {"{\"node\": 5, \"version\": \"1.2\", \"ready\": true, ",
                                         "\"vid\": 2, \"uptime_ms\": 99, \"waits_for\": \"node 4\",",
                                         "\"shard\": null",
                                         "\"state\": \"leaving\", \"queued\": 41}",
