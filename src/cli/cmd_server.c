@@ -279,7 +279,12 @@ static void tell_waiting(struct server *s, nx_ns now)
     if (s->told_waiting || now < s->started + PATIENCE_NS)
         return;
     s->told_waiting = true;
-    nx_warn("still waiting for the %u nodes of the first view to meet at %s:%u, for %u s at most",
+    const char *why = nx_group_waits_for(s->group);
+    if (why[0])
+        nx_warn("still waiting, for %u s at most: %s", s->config.join_timeout_s, why);
+    else
+        nx_warn(
+            "still waiting for the %u nodes of the first view to meet at %s:%u, for %u s at most",
             s->config.first_view_nodes, s->config.leader_ip, s->config.leader_gms_port,
             s->config.join_timeout_s);
 }

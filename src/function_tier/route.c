@@ -383,6 +383,13 @@ bool nx_route_ready(const struct nx_route *route)
     return route->group && nx_group_view(route->group) != NULL;
 }
 
+enum nx_status nx_route_say_forming(const struct nx_route *route, struct nx_err *err)
+{
+    const char *why = route->group ? nx_group_waits_for(route->group) : "";
+    return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming%s%s", why[0] ? ": " : "",
+                      why);
+}
+
 const struct nx_err *nx_route_down(const struct nx_route *route)
 {
     return &route->down;

@@ -83,6 +83,8 @@ void nx_route_cancel(struct nx_route_request *request);
 bool nx_route_poll(struct nx_route *route);
 
 bool nx_route_ready(const struct nx_route *route); /* there is a view */
+/* NX_UNAVAILABLE, while there is none: what the group waits for. */
+enum nx_status nx_route_say_forming(const struct nx_route *route, struct nx_err *err);
 
 /* For whoever tells about the group: the group itself (NULL before attach), the categorizers' subgroup in it, its latest
  * views, and what is under way here. */

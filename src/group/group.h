@@ -148,6 +148,10 @@ nx_rankset nx_group_alive(const struct nx_group *group);               /* member
 /* Members that are known to have the state of their shard by now; the others came without it and are still given it. */
 nx_rankset nx_group_with_state(const struct nx_group *group);
 
+/* Why there is no view yet, or why the group cannot go on from this one, in a sentence that says for whom it waits or what to
+ * do; "": nothing of the kind is known. Good until the next poll. */
+const char *nx_group_waits_for(const struct nx_group *group);
+
 /* Why ordered sends into a shard are refused now: NX_OK (they are not, or only until the view
  * has changed), NX_UNAVAILABLE (inadequate), NX_WEDGED (no primary partition). */
 enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subgroup,

@@ -111,7 +111,7 @@ void nx_group_state_ready(struct nx_group *g)
 
 bool nx_group_leave(struct nx_group *g)
 {
-    if (!g->installed)
+    if (!g->installed || g->gave_up)
         return true;
     nx_ns now = nx_clock_now();
     if (!g->leaving) {
@@ -120,6 +120,11 @@ bool nx_group_leave(struct nx_group *g)
         (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_LEAVE});
     }
     return nx_core_left(g->core) || now >= g->leave_until;
+}
+
+const char *nx_group_waits_for(const struct nx_group *g)
+{
+    return g->installed ? g->waits_for : nx_bootstrap_waits_for(g->boot);
 }
 
 /* --- facts ------------------------------------------------------------------------------------ */

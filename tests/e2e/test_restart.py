@@ -266,6 +266,62 @@ class LostShard(RestartCase):
         self.assert_back(1)
 
 
+class BlockedSurvivors(RestartCase):
+    """Most nodes die at one moment; those that are left can never go on, and take part with their disks when the others are
+    back."""
+
+    def kill_but(self, *survivors):
+        dead = [k for k in range(self.group.count) if k not in survivors]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for k in dead:
+                self.group.nodes[k].signal(number)
+        for k in dead:
+            self.group.nodes[k].wait()
+        for k in survivors:
+            self.await_lines(self.group.nodes[k], "cannot go on with node")
+        return dead
+
+    def all_are_members(self):
+        told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True)
+        states = {m["node"]: m["state"] for m in json.loads(told.stdout)["members"]} if told.returncode == 0 else {}
+        return states == {k: "alive" for k in range(self.group.count)}
+
+    def lose_majority(self, count, survivors, order):
+        self.serve_kept(count=count)
+        dead = self.kill_but(*survivors)
+        self.assertEqual(sorted(dead), sorted(order))
+        for k in order:
+            self.group.start_node(k)
+        wait_until(self.all_are_members, "the group has not begun again: " +
+                   "".join(node.story() for node in self.group.nodes))
+        for k in survivors:
+            self.await_lines(self.group.nodes[k], "the group begins again from its disks", "is a member of its group again")
+        wait_until(lambda: self.answers(1), "model 1 is not back")
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.assert_red(self.ask(2))
+
+    def test_one_replica(self):
+        self.lose_majority(4, (3,), (0, 1, 2))
+
+    def test_the_configured_leader(self):
+        self.lose_majority(4, (0,), (3, 2, 1))
+
+    def test_two_of_six(self):
+        self.lose_majority(6, (4, 5), (0, 1, 2, 3))
+
+    def test_it_takes_a_majority(self):
+        """One of four survives, one comes back: both wait; with the next one they begin."""
+        self.serve_kept()
+        self.kill_but(3)
+        self.group.start_node(2)
+        self.assertRaises(AssertionError, self.group.nodes[2].wait_line, harness.READY, 3)
+        self.assertFalse(any("joins again" in line for line in self.group.nodes[3].errors))
+        self.group.start_node(0)
+        wait_until(lambda: any("the group begins again with view 2 of 3 nodes" in line for line in self.group.nodes[0].errors) or
+                   self.answers(1), "the group has not begun again")
+        wait_until(lambda: self.answers(1), "model 1 is not back")
+
+
 class FullDisk(RestartCase):
     def mount(self, k):
         """A small file system for the node's log; skips where that is not permitted."""

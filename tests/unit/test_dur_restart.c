@@ -242,6 +242,29 @@ static void keepers_keep_a_shard_that_lost_its_members(void **state)
     assert_true(r.places[2].has_state);
 }
 
+/* Of three with a log of shard 0, two have room; the third is a spare. One whose shard there is no more is one, too. */
+static void a_shard_takes_no_more_than_its_most(void **state)
+{
+    (void)state;
+    const struct nx_group_spec spec = {1, {{"KEPT", 1, 1, 2, true}}};
+    struct nx_dur_view v = view_of(17, 0x1e);
+    struct nx_dur_offer offers[] = {offer_of(1, v, 8), offer_of(2, v, 9), offer_of(3, v, 9),
+                                    offer_of(4, v, 9)};
+    offers[3].shard = 1;
+    struct nx_dur_restart r = decide(offers, 4);
+    assert_int_equal(r.verdict, NX_DUR_START);
+    struct nx_view view = {.members_count = 4};
+    for (nx_rank rank = 0; rank < 4; rank++)
+        view.members[rank].node = offers[rank].node;
+    nx_dur_restart_view(&r, &spec, 7, &view);
+    assert_int_equal(view.vid, 18);
+    assert_int_equal(view.members[0].shard, NX_SHARD_NONE); /* its log is shorter */
+    assert_int_equal(view.members[1].shard, 0);
+    assert_int_equal(view.members[2].shard, 0);
+    assert_int_equal(view.members[3].shard, NX_SHARD_NONE);
+    assert_int_equal(view.stateless, 0);
+}
+
 static void another_groups_log_is_named(void **state)
 {
     (void)state;
@@ -393,6 +416,7 @@ int main(void)
         cmocka_unit_test(somebody_must_bring_each_shard),
         cmocka_unit_test(a_shard_that_nobody_stood_in_goes_on_with_a_log),
         cmocka_unit_test(keepers_keep_a_shard_that_lost_its_members),
+        cmocka_unit_test(a_shard_takes_no_more_than_its_most),
         cmocka_unit_test(another_groups_log_is_named),
         cmocka_unit_test(a_view_needs_half_of_each_before_it),
         cmocka_unit_test(a_view_waits_for_a_disk_that_has_its_shard),

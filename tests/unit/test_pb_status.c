@@ -26,6 +26,7 @@ static const struct nx_pb_status sample = {.node = 5,
                                            .ready = true,
                                            .vid = 2,
                                            .uptime_ms = 99,
+                                           .waits_for = "node 4",
                                            .members = members,
                                            .members_count = 3,
                                            .shards = shards,
@@ -66,15 +67,15 @@ static void both_sides_agree(void **state)
 static void json_has_what_scripts_ask_for(void **state)
 {
     (void)state;
-    static const char *const parts[] = {
-        "{\"node\": 5, \"version\": \"1.2\", \"ready\": true, \"vid\": 2, \"uptime_ms\": 99,",
-        "\"shard\": null",
-        "\"state\": \"leaving\", \"queued\": 41}",
-        "\"adequate\": false}",
-        "\"cause\": \"node 9 \\\"failed\\\"\"}",
-        "\"error\": \"no answer in time\"",
-        "\"version\": 1099511627776",
-        "\"bounds_us\": [10,20], \"counts\": [5,6,7]}}\n"};
+    static const char *const parts[] = {"{\"node\": 5, \"version\": \"1.2\", \"ready\": true, ",
+                                        "\"vid\": 2, \"uptime_ms\": 99, \"waits_for\": \"node 4\",",
+                                        "\"shard\": null",
+                                        "\"state\": \"leaving\", \"queued\": 41}",
+                                        "\"adequate\": false}",
+                                        "\"cause\": \"node 9 \\\"failed\\\"\"}",
+                                        "\"error\": \"no answer in time\"",
+                                        "\"version\": 1099511627776",
+                                        "\"bounds_us\": [10,20], \"counts\": [5,6,7]}}\n"};
     char *json = json_of(&sample);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(json, parts[i]))

@@ -249,7 +249,6 @@ enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *vi
     d->preparing = true;
     d->note_after = NX_SEQ_NONE;
     NX_TRY(note_beginning(d, view, err));
-    make_offer(d);
     return d->failed.status == NX_OK ? NX_OK
                                      : nx_err_set(err, d->failed.status, "%s", d->failed.text);
 }
@@ -364,7 +363,6 @@ static enum nx_status open_all(struct nx_durable *d, struct nx_err *err)
     uint8_t shard = noted_shard(d);
     if (d->keeps_log && shard != NX_DUR_NO_SHARD)
         NX_TRY(nx_dur_open_shard(d, shard, err));
-    make_offer(d);
     return NX_OK;
 }
 
@@ -421,8 +419,9 @@ bool nx_durable_poll(struct nx_durable *d, nx_ns now)
     return moved;
 }
 
-const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *d)
+const struct nx_dur_offer *nx_durable_offer(struct nx_durable *d)
 {
+    make_offer(d);
     return &d->offer;
 }
 

@@ -60,9 +60,9 @@ enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx
 /* Waits until what was handed over is on the disk. */
 void nx_durable_close(struct nx_durable *durable);
 
-/* What this node brings to the bootstrap. Prepare changes it: whoever was ready for a view says so from then on, since others
- * may have begun in it. */
-const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *durable);
+/* What this node brings to the bootstrap, as of now; good until the next call. Prepare and view change it: whoever was ready
+ * for a view says so from then on, since others may have begun in it. */
+const struct nx_dur_offer *nx_durable_offer(struct nx_durable *durable);
 
 /* --- replay: in the order of the log. ------------------------------------------------------------------------ */
 
