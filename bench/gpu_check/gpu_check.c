@@ -110,7 +110,7 @@ static void time_batches(const char *type, enum nx_precision precision)
         fflush(stdout);
     }
     printf("nexus %s: loaded and warm in %.2f s, %.0f MB on host and device\n", type, load,
-           (double)nx_backend_gpu_cudnn.memory_bytes(program) / 1e6);
+           (double)nx_backend_gpu_cudnn.memory(program).all / 1e6);
     nx_backend_gpu_cudnn.free(program);
     free(in);
     free(out);

@@ -1,5 +1,6 @@
 #include "categorizer/categorizer_state.h"
 
+#include "categorizer/backend.h"
 #include "common/arena.h"
 #include "common/cpus.h"
 #include "common/log.h"
@@ -374,6 +375,19 @@ static uint32_t preparers(void)
     return cpus > NX_DEVICE_PREPARERS_MAX ? NX_DEVICE_PREPARERS_MAX : cpus;
 }
 
+/* Told at the start, and not to whoever installs the first model. */
+static enum nx_status check_precision(const struct nx_categorizer_config *config,
+                                      struct nx_err *err)
+{
+    struct nx_load_options load = {
+        .batch_max = config->batch_max, .threads = config->threads, .precision = config->precision};
+    if (config->precision == NX_PRECISION_F32 ||
+        nx_backend_check(config->backend, &load, err) == NX_OK)
+        return NX_OK;
+    nx_err_prefix(err, "precision = %s", nx_precision_name(config->precision));
+    return err->status;
+}
+
 static enum nx_status open_parts(struct nx_categorizer *c, struct nx_err *err)
 {
     c->done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -403,7 +417,9 @@ enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
     c->incomings.budget = &c->budget;
     if (c->config.threads == 0)
         c->config.threads = nx_cpus_usable();
-    enum nx_status status = open_parts(c, err);
+    enum nx_status status = check_precision(&c->config, err);
+    if (status == NX_OK)
+        status = open_parts(c, err);
     if (status != NX_OK) {
         nx_categorizer_close(c);
         return status;

@@ -11,14 +11,17 @@
 #ifndef NX_CATEGORIZER_H
 #define NX_CATEGORIZER_H
 
+#include "common/precision.h"
 #include "group/group.h"
 #include "telemetry/spans.h"
 
 struct nx_categorizer;
 
 struct nx_categorizer_config {
-    uint32_t subgroup;     /* of the categorizer tier in the group's spec */
-    const char *backend;   /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
+    uint32_t subgroup;   /* of the categorizer tier in the group's spec */
+    const char *backend; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
+    /* Of models that are installed through this replica: they are computed so at all replicas of the shard. */
+    enum nx_precision precision;
     uint32_t threads;      /* of one batch; 0: one per usable processor (cpus.h) */
     uint32_t batch_max;    /* photos of one batch at most */
     const char *profiles;  /* a folder with what `nexus profile` wrote; "": none */
@@ -30,6 +33,7 @@ struct nx_categorizer_config {
     struct nx_spans *spans; /* outlives the categorizer; NULL: none are exported */
 };
 
+/* NX_UNSUPPORTED, NX_UNAVAILABLE: the backend cannot compute in this precision here, or there is none of that name. */
 enum nx_status nx_categorizer_open(const struct nx_categorizer_config *config,
                                    struct nx_categorizer **categorizer, struct nx_err *err);
 

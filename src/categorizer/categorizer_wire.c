@@ -27,6 +27,8 @@ static void encode_install(struct nx_writer *w, const struct nx_request_head *he
     nx_write_u64(w, head->params_bytes);
     nx_write_u32(w, head->recipe_bytes);
     nx_write_bytes(w, head->recipe, head->recipe_bytes);
+    if (head->precision != NX_PRECISION_F32)
+        nx_write_u8(w, (uint8_t)head->precision);
 }
 
 size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t cap)
@@ -96,6 +98,11 @@ static void decode_install(struct nx_reader *r, struct nx_request_head *head)
         r->bad = true;
     else
         decode_bytes(r, head->recipe, head->recipe_bytes);
+    if (r->bad || nx_reader_left(r) == 0)
+        return;
+    uint8_t precision = nx_read_u8(r);
+    r->bad |= precision == NX_PRECISION_F32 || precision >= NX_PRECISION_COUNT;
+    head->precision = (enum nx_precision)precision;
 }
 
 static void decode_fields(struct nx_reader *r, struct nx_request_head *head)

@@ -5,7 +5,7 @@
  *     u32 head_bytes | u8 version | u8 op | tag, name | trace | fields of the op | … body …
  *
  *     INFER    head: time left, what is wanted   body: the photo, or tensors (nx_tensors_ask_encode)
- *     INSTALL  head: request id, format, replace, three sizes, recipe   body: synset, symbol, params
+ *     INSTALL  head: request id, format, replace, three sizes, recipe, [precision]   body: synset, symbol, params
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
  *     LIST     head: nothing more                body: none    reply's payload: the shard's models
@@ -18,6 +18,7 @@
 #define NX_CATEGORIZER_WIRE_H
 
 #include "common/clock.h"
+#include "common/precision.h"
 #include "common/request_trace.h"
 #include "common/status.h"
 
@@ -112,6 +113,9 @@ struct nx_request_head {
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
     bool replace; /* INSTALL: in place of the tag's model, if there is one */
+    /* INSTALL: as the shard's order has it, the same at all replicas; the entry replica sets it from its configuration,
+     * whatever the query says. On the wire it is there unless it is F32. */
+    enum nx_precision precision;
     uint64_t synset_bytes, symbol_bytes, params_bytes;
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
@@ -172,8 +176,9 @@ struct nx_model_facts_wire {
     uint8_t digest
         [NX_MODEL_DIGEST_BYTES];   /* SHA-256 of synset, symbol and params; 0 until it is ready */
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
-    uint64_t weights_bytes, arena_bytes; /* … these are weights, and activations of a full batch */
+    uint64_t weights_bytes, arena_bytes; /* … these are weights, and the arena */
     char backend[16];
+    enum nx_precision precision;
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
     uint64_t queries;                  /* answered by this replica */
     uint64_t execs;                    /* batches of it that ran here */

@@ -38,7 +38,7 @@ static enum nx_status open_model(struct nx_served *s, const struct nx_request_he
         .backend = options->backend,
         .load = {.batch_max = options->batch_max,
                  .threads = options->threads,
-                 .precision = NX_PRECISION_F32},
+                 .precision = head->precision},
         .hint_height_px = s->recipe.crop,
         .hint_width_px = s->recipe.crop,
         .budget = options->budget,
@@ -99,7 +99,9 @@ void nx_served_origin(const struct nx_served *s, const struct nx_digest *digest,
     for (int i = 0; i < NX_DIGEST_BYTES; i++)
         at += (size_t)snprintf(origin->model + at, sizeof origin->model - at, "%02x",
                                digest->bytes[i]);
-    snprintf(origin->backend, sizeof origin->backend, "%s", s->facts.backend);
+    bool plain = s->facts.precision == NX_PRECISION_F32;
+    snprintf(origin->backend, sizeof origin->backend, "%s%s%s", s->facts.backend, plain ? "" : " ",
+             plain ? "" : nx_precision_name(s->facts.precision));
     origin->threads = s->facts.threads;
     nx_profile_machine(origin->machine);
 }
@@ -134,6 +136,7 @@ static void describe(struct nx_served *s, const struct nx_request_head *head)
     const struct nx_model_facts *model = nx_model_facts(s->model);
     struct nx_served_facts *facts = &s->facts;
     facts->format = head->format;
+    facts->precision = head->precision;
     facts->takes_photos = model->takes_photos;
     facts->weights_bytes = model->weights_bytes;
     facts->arena_bytes = model->activation_bytes;
@@ -200,6 +203,7 @@ void nx_served_close(struct nx_served *s)
     if (s->buffers_bytes)
         nx_budget_give(s->budget, s->buffers_bytes);
     free(s);
+    nx_heap_trim(); /* thousands of oneDNN's objects among what others allocated meanwhile */
 }
 
 const struct nx_served_facts *nx_served_facts(const struct nx_served *s)

@@ -29,8 +29,9 @@ struct nx_served_facts {
     enum nx_model_format format;
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
     char backend[16];
+    enum nx_precision precision;
     bool takes_photos;                   /* else tensors only */
-    uint64_t weights_bytes, arena_bytes; /* arena: activations of a full batch */
+    uint64_t weights_bytes, arena_bytes; /* as the backend holds them */
     uint64_t memory_bytes;               /* all of it */
     uint64_t tensor_bytes;               /* of one photo, prepared */
     uint32_t threads, batch_max;
@@ -49,7 +50,7 @@ void nx_served_close(struct nx_served *served);
 /* Measures anew, on the calling thread; nobody runs it meanwhile. */
 enum nx_status nx_served_measure(struct nx_served *served, const struct nx_profile_plan *plan,
                                  struct nx_profile *profile, struct nx_err *err);
-/* Whose profile that is: this digest's, on this backend, machine and number of threads. */
+/* Whose profile that is: this digest's, on this backend in this precision, machine and number of threads. */
 void nx_served_origin(const struct nx_served *served, const struct nx_digest *digest,
                       struct nx_profile_origin *origin);
 

@@ -98,6 +98,7 @@ void nx_served_describe(const struct nx_served *served, struct nx_model_facts_wi
     wire->arena_bytes = ours->arena_bytes;
     snprintf(wire->recipe, sizeof wire->recipe, "%s", ours->recipe);
     snprintf(wire->backend, sizeof wire->backend, "%s", facts->backend);
+    wire->precision = ours->precision;
     wire->inputs_count = told(facts->n_in);
     wire->outputs_count = told(facts->n_out);
     describe_ports(facts->in, wire->inputs_count, true, wire->inputs);

@@ -104,6 +104,7 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
         nx_write_u64(&w, m->weights_bytes);
         nx_write_u64(&w, m->arena_bytes);
         nx_write_name(&w, m->backend);
+        nx_write_u8(&w, (uint8_t)m->precision);
         nx_write_name(&w, m->recipe);
         nx_write_u64(&w, m->queries);
         nx_write_u64(&w, m->execs);
@@ -187,6 +188,9 @@ static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
     m->weights_bytes = nx_read_u64(r);
     m->arena_bytes = nx_read_u64(r);
     nx_read_name(r, m->backend, sizeof m->backend);
+    uint8_t precision = nx_read_u8(r);
+    r->bad |= precision >= NX_PRECISION_COUNT;
+    m->precision = (enum nx_precision)precision;
     nx_read_name(r, m->recipe, sizeof m->recipe);
     m->queries = nx_read_u64(r);
     m->execs = nx_read_u64(r);

@@ -16,6 +16,7 @@ struct line {
     struct nx_pb_model_row row;
     uint32_t node;
     char state[NAME_BYTES], format[NAME_BYTES], recipe[NAME_BYTES], device[NAME_BYTES];
+    char precision[NAME_BYTES];
 };
 
 struct printer {
@@ -61,6 +62,7 @@ static void json_model(struct printer *p, const struct nx_pb_model_row *m)
     print_string("format", m->format);
     print_string("recipe", m->recipe);
     print_string("device", m->device);
+    print_string("precision", m->precision);
     printf("\"weights_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64
            ", \"memory_bytes\": %" PRIu64 ", \"queries\": %" PRIu64 ", \"batch\": %" PRIu32
            ", \"batch_us\": %" PRIu64 "}",
@@ -95,6 +97,7 @@ static void keep_line(struct printer *p, uint32_t node, const struct nx_pb_model
     copy_name(line->format, m->format);
     copy_name(line->recipe, m->recipe);
     copy_name(line->device, m->device);
+    copy_name(line->precision, m->precision);
 }
 
 static void keep_silent(struct printer *p, const struct nx_pb_replica *r)
@@ -119,14 +122,16 @@ static void print_table(struct printer *p)
 {
     if (p->count)
         qsort(p->lines, p->count, sizeof *p->lines, by_tag_and_node);
-    printf("%10s %8s %5s  %-7s  %-6s  %-10s  %-10s %14s %12s %14s %10s\n", "TAG", "VERSION", "NODE",
-           "STATE", "FORMAT", "RECIPE", "DEVICE", "WEIGHTS(B)", "ARENA(B)", "MEMORY(B)", "QUERIES");
+    printf("%10s %8s %5s  %-7s  %-6s  %-10s  %-10s  %-5s %14s %12s %14s %10s\n", "TAG", "VERSION",
+           "NODE", "STATE", "FORMAT", "RECIPE", "DEVICE", "TYPE", "WEIGHTS(B)", "ARENA(B)",
+           "MEMORY(B)", "QUERIES");
     for (size_t i = 0; i < p->count; i++) {
         const struct line *l = &p->lines[i];
-        printf("%10" PRIu32 " %8" PRIu64 " %5" PRIu32 "  %-7s  %-6s  %-10s  %-10s %14" PRIu64
+        printf("%10" PRIu32 " %8" PRIu64 " %5" PRIu32 "  %-7s  %-6s  %-10s  %-10s  %-5s %14" PRIu64
                " %12" PRIu64 " %14" PRIu64 " %10" PRIu64 "\n",
                l->row.tag, l->row.version, l->node, l->state, l->format, l->recipe, l->device,
-               l->row.weights_bytes, l->row.arena_bytes, l->row.memory_bytes, l->row.queries);
+               l->precision, l->row.weights_bytes, l->row.arena_bytes, l->row.memory_bytes,
+               l->row.queries);
     }
     for (size_t i = 0; i < p->silent_count; i++)
         printf("%s\n", p->silent[i]);

@@ -16,10 +16,11 @@
 enum { EXIT_USAGE = 2 };
 
 static const char usage[] =
-    "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B] "
-    "[--json]\n"
+    "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B]\n"
+    "                           [--precision f32|bf16] [--json]\n"
     "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
     "                           [--output FOLDER] [--backend B] [--threads N]\n"
+    "                           [--precision f32|bf16]\n"
     "       nexus model time    <symbol> <params> | <model.onnx>  [--batch N] [--threads N]\n"
     "                           [--precision f32|bf16] [--backend B] [--rounds N] [--top N]\n";
 

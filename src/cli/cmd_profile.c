@@ -24,6 +24,7 @@ struct options {
     const char *files[3]; /* synset, symbol or .onnx, params or NULL */
     const char *backend, *out, *recipe;
     uint32_t batch_max, threads, repeats;
+    enum nx_precision precision;
 };
 
 /* All of the files, one after the other, as an install brings them. */
@@ -60,6 +61,10 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
             return NX_OK;
         return nx_err_set(err, NX_INVALID, "--repeats \"%s\" is not a number from 1 to %d", optarg,
                           REPEATS_LIMIT);
+    case 'p':
+        if (nx_precision_of(optarg, &o->precision))
+            return NX_OK;
+        return nx_err_set(err, NX_INVALID, "--precision \"%s\" is not f32 or bf16", optarg);
     case 'k': o->backend = optarg; return NX_OK;
     case 'e': o->recipe = optarg; return NX_OK;
     default: o->out = optarg; return NX_OK;
@@ -69,13 +74,10 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
 static enum nx_status parse_options(int argc, char **argv, struct options *o, struct nx_err *err)
 {
     static const struct option table[] = {
-        {"batch-max", 1, NULL, 'b'},
-        {"threads", 1, NULL, 't'},
-        {"repeats", 1, NULL, 'r'},
-        {"backend", 1, NULL, 'k'},
-        {"out", 1, NULL, 'o'},
-        {"recipe", 1, NULL, 'e'},
-        {0},
+        {"batch-max", 1, NULL, 'b'}, {"threads", 1, NULL, 't'},
+        {"repeats", 1, NULL, 'r'},   {"backend", 1, NULL, 'k'},
+        {"precision", 1, NULL, 'p'}, {"out", 1, NULL, 'o'},
+        {"recipe", 1, NULL, 'e'},    {0},
     };
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
@@ -173,6 +175,7 @@ static enum nx_status profile(const struct options *o, const struct body *body, 
     struct nx_budget budget = {.limit_bytes = UINT64_MAX};
     struct nx_request_head head = {.op = NX_REQUEST_INSTALL,
                                    .format = o->files[2] ? NX_FORMAT_MXNET : NX_FORMAT_ONNX,
+                                   .precision = o->precision,
                                    .synset_bytes = body->sizes[0],
                                    .symbol_bytes = body->sizes[1],
                                    .params_bytes = body->sizes[2]};

@@ -140,8 +140,12 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
 
 static enum nx_status open_categorizer(struct server *s, struct nx_err *err)
 {
+    enum nx_precision precision = NX_PRECISION_F32;
+    nx_precision_of(s->config.precision,
+                    &precision); /* the configuration's reader knows the names */
     struct nx_categorizer_config c = {.subgroup = CATEGORIZER,
                                       .backend = s->config.backend,
+                                      .precision = precision,
                                       .threads = s->config.threads,
                                       .batch_max = s->config.batch_max,
                                       .profiles = s->config.profiles,
@@ -525,6 +529,7 @@ int nx_cmd_server(int argc, char **argv)
     }
     if (strcmp(s.config.tier, "categorizer") == 0)
         nx_cmd_wait_passively(argc, argv);
+    nx_heap_share(); /* what a model took on the loader's would not come back */
     s.started = nx_clock_now();
     int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
     if (code != EXIT_SUCCESS)

@@ -48,6 +48,7 @@ static const char usage[] =
     "          --ca, --cert, --key, --token: as of client\n"
     "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
     "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
+    "          --precision f32|bf16 (f32)\n"
     "          --repeats N (20)   --recipe NAME|FILE   --out FILE (the standard output)\n";
 
 int nx_cmd_help(int argc, char **argv)

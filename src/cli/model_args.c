@@ -90,7 +90,7 @@ static unsigned verbs_of(const char *option)
         {"--threads", RUN | TIME},
         {"--input", RUN},
         {"--output", RUN},
-        {"--precision", TIME},
+        {"--precision", INSPECT | RUN | TIME},
         {"--rounds", TIME},
         {"--top", TIME},
     };
@@ -103,9 +103,8 @@ static unsigned verbs_of(const char *option)
 static enum nx_status read_precision(const char *text, enum nx_precision *precision,
                                      struct nx_err *err)
 {
-    if (strcmp(text, "f32") != 0 && strcmp(text, "bf16") != 0)
+    if (!nx_precision_of(text, precision))
         return nx_err_set(err, NX_INVALID, "\"%s\" is not f32 or bf16", text);
-    *precision = *text == 'b' ? NX_PRECISION_BF16 : NX_PRECISION_F32;
     return NX_OK;
 }
 

@@ -81,7 +81,9 @@ static void print_graph(FILE *out, const struct nx_inspection *i)
     fprintf(out, "memory      %.1f MB of weights, %.1f MB of activations planned",
             (double)i->weight_bytes / 1e6, (double)i->activation_bytes / 1e6);
     if (i->backend)
-        fprintf(out, ", %.1f MB held by %s", (double)i->program_bytes / 1e6, i->backend);
+        fprintf(out, ", %.1f MB held by %s (%.1f weights, %.1f activations)",
+                (double)i->program.all / 1e6, i->backend, (double)i->program.weights / 1e6,
+                (double)i->program.arena / 1e6);
     putc('\n', out);
     print_odd(out, i);
 }
@@ -176,9 +178,11 @@ static void json_graph(FILE *out, const struct nx_inspection *i)
     fprintf(out,
             ", \"size_is_free\": %s, \"takes_photos\": %s, \"parameters\": %" PRIu64
             ", \"macs\": %" PRIu64 ", \"weight_bytes\": %" PRIu64 ", \"activation_bytes\": %" PRIu64
-            ", \"program_bytes\": %" PRIu64,
+            ", \"planned_bytes\": %" PRIu64 ", \"program_bytes\": %" PRIu64
+            ", \"program_weight_bytes\": %" PRIu64 ", \"program_activation_bytes\": %" PRIu64,
             i->facts.size_is_free ? "true" : "false", i->facts.takes_photos ? "true" : "false",
-            i->facts.params, i->macs, i->weight_bytes, i->activation_bytes, i->program_bytes);
+            i->facts.params, i->macs, i->weight_bytes, i->activation_bytes, i->planned_bytes,
+            i->program.all, i->program.weights, i->program.arena);
 }
 
 static void json_ops(FILE *out, const struct nx_survey *survey)

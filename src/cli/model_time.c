@@ -160,8 +160,8 @@ static void print(struct timing *t, FILE *out)
     const struct nx_load_options *load = &t->args->options.load;
     const struct nx_model_facts *facts = nx_model_facts(t->model);
     fprintf(out, "backend     %s, %s, batch %u, %u thread%s\n", facts->backend,
-            load->precision == NX_PRECISION_BF16 ? "bf16" : "f32",
-            facts->batched ? load->batch_max : 1, load->threads, load->threads == 1 ? "" : "s");
+            nx_precision_name(load->precision), facts->batched ? load->batch_max : 1, load->threads,
+            load->threads == 1 ? "" : "s");
     fprintf(out, "a run       %.3f to %.3f ms in %u runs, %.3f ms by its steps\n", ms(t->best),
             ms(t->worst), t->args->rounds, ms(t->total) / t->args->rounds);
     if (!t->n_steps) {

@@ -1,7 +1,7 @@
 /* arena.h — memory by lifetime: many allocations, one release.
  *
- * An arena grows by blocks from the C library and frees them all at once; it never gives back one
- * allocation. `limit_bytes` bounds what it takes in all, so that input from outside cannot make it
+ * An arena grows by blocks from the C library, large ones from the system, and frees them all at once; it never gives back
+ * one allocation. `limit_bytes` bounds what it takes in all, so that input from outside cannot make it
  * grow without end. Owner  one thread at a time. Failure  NULL, and the arena is as before. */
 #ifndef NX_COMMON_ARENA_H
 #define NX_COMMON_ARENA_H
@@ -26,6 +26,13 @@ void *nx_arena_alloc(struct nx_arena *arena, size_t bytes);
 void *nx_arena_array(struct nx_arena *arena, size_t count,
                      size_t item_bytes); /* checks the product */
 char *nx_arena_strndup(struct nx_arena *arena, const char *text, size_t len);
+
+/* One heap for all threads of the process: else each has its own, of which the C library keeps the end for ever, up to
+ * tens of MB. Before the first thread begins. */
+void nx_heap_share(void);
+/* What the C library keeps of freed memory goes back to the system. It walks the heap: for after something large, not
+ * for every day. Any thread. */
+void nx_heap_trim(void);
 
 /* Tests only: the n-th allocation from now (1 = the next) fails, in arenas and in nx_calloc. 0
  * switches off. */

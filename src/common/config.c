@@ -94,6 +94,7 @@ static const struct key keys[] = {
     FILE_NAME("CLIENTS", "tokens", tokens, ""),
     STR("CLIENTS", "log_requests", log_requests, "no", " yes no "),
     STR("CATEGORIZER", "backend", backend, "cpu_dnnl", " auto gpu_cudnn cpu_dnnl cpu_ref "),
+    STR("CATEGORIZER", "precision", precision, "f32", " f32 bf16 "),
     NUM("CATEGORIZER", "threads", threads, 0, 256, "0"),
     NUM("CATEGORIZER", "memory_mb", memory_mb, 1, 1048576, "4096"),
     NUM("CATEGORIZER", "batch_max", batch_max, 1, 256, "8"),

@@ -80,7 +80,8 @@ struct nx_config {
     /* [PERS] */
     char file_path[NX_CONFIG_PATH_BYTES]; /* the folder of this node's log, from the node's */
     /* [CATEGORIZER] */
-    char backend[NX_CONFIG_TEXT_BYTES]; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
+    char backend[NX_CONFIG_TEXT_BYTES];   /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
+    char precision[NX_CONFIG_TEXT_BYTES]; /* f32 or bf16: of models installed through this node */
     uint32_t threads;   /* inference workers; 0: as many as cpus.h says are usable */
     uint32_t memory_mb; /* bound on models, installed and in transit, and on photos */
     uint32_t batch_max; /* photos of one batch at most */

@@ -249,15 +249,29 @@ static void write_replicas(const struct nx_pb_status *status, struct nx_text *t)
 }
 
 /* A name has no byte that a label would have to escape; one installed by tag is called by its number. */
-static void write_held(const struct nx_pb_replica *r, const struct nx_pb_model_row *m,
-                       const char *name, uint64_t value, struct nx_text *t)
+static void begin_held(const struct nx_pb_replica *r, const struct nx_pb_model_row *m,
+                       const char *name, struct nx_text *t)
 {
     nx_text_printf(t, "%s{model=\"", name);
     if (m->name[0])
         nx_text_add(t, m->name);
     else
         nx_text_printf(t, "%u", m->tag);
-    nx_text_printf(t, "\",node=\"%u\"} %llu\n", r->node, (unsigned long long)value);
+    nx_text_printf(t, "\",node=\"%u\"", r->node);
+}
+
+static void write_held(const struct nx_pb_replica *r, const struct nx_pb_model_row *m,
+                       const char *name, uint64_t value, struct nx_text *t)
+{
+    begin_held(r, m, name, t);
+    nx_text_printf(t, "} %llu\n", (unsigned long long)value);
+}
+
+static void write_info(const struct nx_pb_replica *r, const struct nx_pb_model_row *m,
+                       struct nx_text *t)
+{
+    begin_held(r, m, "nexus_model_info", t);
+    nx_text_printf(t, ",device=\"%s\",precision=\"%s\"} 1\n", m->device, m->precision);
 }
 
 static void write_models_held(const struct nx_pb_status *status, struct nx_text *t)
@@ -268,6 +282,12 @@ static void write_models_held(const struct nx_pb_status *status, struct nx_text 
         for (size_t k = 0; k < status->replicas[i].models_count; k++)
             write_held(&status->replicas[i], &status->replicas[i].models[k],
                        "nexus_model_memory_bytes", status->replicas[i].models[k].memory_bytes, t);
+    nx_metrics_head(
+        t, "nexus_model_info", "gauge",
+        "1 for each model at each replica, with what computes it and in which numbers.");
+    for (size_t i = 0; i < status->replicas_count; i++)
+        for (size_t k = 0; k < status->replicas[i].models_count; k++)
+            write_info(&status->replicas[i], &status->replicas[i].models[k], t);
     nx_metrics_head(t, "nexus_model_photos_total", "counter",
                     "Photos that each replica answered with a model.");
     for (size_t i = 0; i < status->replicas_count; i++)

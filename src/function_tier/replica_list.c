@@ -25,6 +25,7 @@ static void add_row(struct nx_replica_list *list)
         .format = format_name(m->format),
         .recipe = m->recipe,
         .device = m->backend,
+        .precision = m->ready ? nx_precision_name(m->precision) : "",
         .weights_bytes = m->weights_bytes,
         .arena_bytes = m->arena_bytes,
         .memory_bytes = m->memory_bytes,

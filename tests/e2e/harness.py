@@ -87,14 +87,15 @@ def _die_with_parent():
 class Process:
     """One `nexus server`: its output line by line, its end."""
 
-    def __init__(self, folder, args=(), stdin=subprocess.DEVNULL):
+    def __init__(self, folder, args=(), stdin=subprocess.DEVNULL, env=None):
         self.folder = folder
         self.lines = []  # stdout
         self.errors = []  # stderr
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [_nexus, "server", *args], cwd=folder, stdin=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=_die_with_parent)
+            stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=_die_with_parent,
+            env=dict(os.environ, **env) if env else None)
         self.pid = self._process.pid
         self._readers = [threading.Thread(target=self._read, args=pair, daemon=True) for pair in (
             (self._process.stdout, self.lines), (self._process.stderr, self.errors))]
@@ -171,6 +172,11 @@ class Process:
         with open("/proc/%d/stat" % self.pid) as stat:
             values = stat.read().rpartition(")")[2].split()
         return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+
+    def own_bytes(self):
+        """Of its memory that is resident, what is no file's: heaps, mappings, stacks."""
+        with open("/proc/%d/status" % self.pid) as status:
+            return int(re.search(r"(?m)^RssAnon:\s+(\d+) kB$", status.read()).group(1)) << 10
 
     def resident_bytes(self):
         with open("/proc/%d/statm" % self.pid) as statm:

@@ -71,14 +71,15 @@ class Models(GroupCase):
         self.assertEqual((answer.code, answer.err), (0, ""), answer.story)
         lines = answer.out.splitlines()
         self.assertEqual(lines[0], "Use function tier node: " + self.group.address())
-        self.assertEqual(lines[1].split(), ["TAG", "VERSION", "NODE", "STATE", "FORMAT", "RECIPE", "DEVICE",
+        self.assertEqual(lines[1].split(), ["TAG", "VERSION", "NODE", "STATE", "FORMAT", "RECIPE", "DEVICE", "TYPE",
                                             "WEIGHTS(B)", "ARENA(B)", "MEMORY(B)", "QUERIES"])
         rows = [line.split() for line in lines[2:]]
         self.assertEqual([(row[0], int(row[2])) for row in rows], [("1", k) for k in self.replicas()])
         for row in rows:
             self.assertEqual(row[3:6], ["ready", "mxnet", "demo-2019"])
-            self.assertEqual(row[7], "36")  # a matrix of 3 x 3
-            self.assertGreater(int(row[9]), int(row[7]) + int(row[8]))
+            self.assertEqual(row[7], "f32")
+            self.assertGreaterEqual(int(row[8]), 36)  # a matrix of 3 x 3, in whole blocks
+            self.assertGreater(int(row[10]), int(row[8]) + int(row[9]))
 
     def test_queries_are_counted_where_they_were_answered(self):
         before = sum(row["queries"] for row in models_of(self.group, 1).values())
@@ -146,10 +147,34 @@ class Models(GroupCase):
         for _ in range(3):
             self.assert_done(self.group.client("installmodel", "9", *model))
             for node, row in models_of(self.group, 9).items():
-                self.assertEqual(row["weights_bytes"], 24 * 200000)
+                self.assertGreaterEqual(row["weights_bytes"], 24 * 200000)  # oneDNN fills blocks of channels up
+                self.assertGreater(row["memory_bytes"], row["weights_bytes"] + row["arena_bytes"])
                 self.assertEqual(used()[node], before[node] + row["memory_bytes"])
             self.assert_done(self.group.client("removemodel", "9"))
         self.assertEqual(used(), before)
+
+    def test_a_process_gives_back_what_a_model_took(self):
+        """Not only by its own account: 12 MB of weights, 12 MB of files and what loading takes, 50 times."""
+        if os.environ.get("NEXUS_SLOW"):
+            print("SKIP: a sanitizer keeps freed memory: what a process holds is not compared", flush=True)
+            self.skipTest("sanitizers keep freed memory")
+        symbol, params = big_params(500000)
+        nodes = [self.group.nodes[k] for k in self.replicas()]
+        with Wire(self.group.address()) as calls:
+            def cycle():
+                self.assertEqual(calls.install(9, tiny_model.synset(), symbol, params)[0], 0)
+                held = [node.own_bytes() for node in nodes]
+                self.assertEqual(calls.remove(9)[0], 0)
+                return held, [node.own_bytes() for node in nodes]
+            for _ in range(8):  # until each replica has taken one in: its window for the others' eyes is 5 MB
+                cycle()
+            base = [node.own_bytes() for node in nodes]
+            for _ in range(50):
+                held, after = cycle()
+        for before, most, end in zip(base, held, after):
+            print("%d KiB; %d with the model; %d after 50 times" % (before >> 10, most >> 10, end >> 10))
+            self.assertGreater(most, before + (11 << 20))
+            self.assertLess(end, before + (2 << 20))
 
     def test_photos_that_come_together_are_answered_each_for_itself(self):
         colours = [("red", tiny_model.RED), ("green", tiny_model.GREEN), ("blue", tiny_model.BLUE)]

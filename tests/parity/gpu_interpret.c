@@ -274,9 +274,10 @@ static void interpret_free(struct nx_program *program)
     free(program);
 }
 
-static uint64_t interpret_bytes(const struct nx_program *program)
+static struct nx_program_bytes interpret_memory(const struct nx_program *program)
 {
-    return gpu_interpret_plan(program)->arena.used_bytes;
+    const struct nx_gpu_plan *plan = gpu_interpret_plan(program);
+    return (struct nx_program_bytes){.weights = plan->image_bytes, .all = plan->arena.used_bytes};
 }
 
 #define INTERPRETER(name_, type_)                                                       \
@@ -290,7 +291,7 @@ static uint64_t interpret_bytes(const struct nx_program *program)
                                      .load = load_##name_,                              \
                                      .run = interpret_run,                              \
                                      .free = interpret_free,                            \
-                                     .memory_bytes = interpret_bytes};
+                                     .memory = interpret_memory};
 INTERPRETER(gpu_interpret_f32, NX_GPU_F32)
 INTERPRETER(gpu_interpret_f16, NX_GPU_F16)
 INTERPRETER(gpu_interpret_bf16, NX_GPU_BF16)
@@ -320,9 +321,9 @@ static void either_free(struct nx_program *program)
     program->backend->free(program);
 }
 
-static uint64_t either_bytes(const struct nx_program *program)
+static struct nx_program_bytes either_memory(const struct nx_program *program)
 {
-    return program->backend->memory_bytes(program);
+    return program->backend->memory(program);
 }
 
 const struct nx_backend gpu_interpret_or_ref = {
@@ -330,5 +331,5 @@ const struct nx_backend gpu_interpret_or_ref = {
     .load = either_load,
     .run = either_run,
     .free = either_free,
-    .memory_bytes = either_bytes,
+    .memory = either_memory,
 };

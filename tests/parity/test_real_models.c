@@ -186,6 +186,8 @@ static void squeezenet_loads_and_gives_probabilities(void **state)
     assert_int_equal(o.facts->outputs, 1000);
     assert_true(o.facts->size_is_free);
     assert_true(o.facts->memory_bytes > 4 * o.facts->params);
+    assert_true(o.facts->memory_bytes <= o.facts->planned_bytes);
+    assert_true(o.facts->planned_bytes < o.facts->memory_bytes / 4 * 5);
     assert_string_equal(nx_model_class(o.model, 0), "tench, Tinca tinca");
     size_t n = 3 * 224 * 224;
     float *pixels = calloc(n, sizeof *pixels), out[1000], sum = 0;

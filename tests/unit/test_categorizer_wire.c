@@ -18,6 +18,31 @@ static struct nx_request_head install_head(void)
     return h;
 }
 
+static struct nx_request_head in_bf16(void)
+{
+    struct nx_request_head h = install_head();
+    h.precision = NX_PRECISION_BF16;
+    return h;
+}
+
+/* What is written without one is as it was before there was a choice: logs that are older stay good. */
+static void a_precision_is_written_only_if_it_is_not_f32(void **state)
+{
+    (void)state;
+    struct nx_request_head plain = install_head(), head = in_bf16(), back;
+    uint8_t bytes[NX_HEAD_BYTES_MAX], as_before[NX_HEAD_BYTES_MAX];
+    size_t before = nx_request_encode(&plain, as_before, sizeof as_before), used;
+    size_t len = nx_request_encode(&head, bytes, sizeof bytes);
+    struct nx_err err;
+    assert_int_equal(len, before + 1);
+    assert_memory_equal(bytes + 4, as_before + 4, before - 4);
+    static const uint8_t none[] = {0, NX_PRECISION_COUNT, 0xff};
+    for (size_t i = 0; i < sizeof none; i++) {
+        bytes[len - 1] = none[i];
+        assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_CORRUPT);
+    }
+}
+
 static void every_operation_comes_back(void **state)
 {
     (void)state;
@@ -27,6 +52,7 @@ static void every_operation_comes_back(void **state)
          .trace = {.trace_id = {1, [15] = 2}, .span_id = {3, [7] = 4}, .flags = NX_TRACE_SAMPLED},
          .time_left_ns = NX_NEVER},
         install_head(),
+        in_bf16(),
         {.op = NX_REQUEST_REMOVE, .tag = 0, .name = "flowers", .request = {{9}}},
         {.op = NX_REQUEST_LIST},
         {.op = NX_REQUEST_DESCRIBE, .tag = 5, .name = "x"},
@@ -265,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_comes_back),
+        cmocka_unit_test(a_precision_is_written_only_if_it_is_not_f32),
         cmocka_unit_test(malformed_heads_are_refused),
         cmocka_unit_test(answers_come_back_and_nonsense_does_not),
         cmocka_unit_test(names_have_tags),

@@ -92,6 +92,17 @@ static void a_secret_s_path_may_be_longer_than_other_texts(void **state)
     assert_string_equal(err.text, "option --secret_file: secret_file is longer than 255 bytes");
 }
 
+static void a_precision_is_one_of_two(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(good, NULL, NULL, NULL, NULL), NX_OK);
+    assert_string_equal(config.precision, "f32");
+    assert_int_equal(parse(good, "--CATEGORIZER/precision=bf16", NULL, NULL, NULL), NX_OK);
+    assert_string_equal(config.precision, "bf16");
+    assert_int_equal(parse(good, "--CATEGORIZER/precision=f16", NULL, NULL, NULL), NX_INVALID);
+    assert_non_null(strstr(err.text, "precision must be one of f32 bf16 , not \"f16\""));
+}
+
 static void the_command_line_wins(void **state)
 {
     (void)state;
@@ -170,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_and_its_defaults),
         cmocka_unit_test(contacts_are_a_list),
+        cmocka_unit_test(a_precision_is_one_of_two),
         cmocka_unit_test(the_command_line_wins),
         cmocka_unit_test(every_mistake_is_named),
         cmocka_unit_test(a_missing_key_is_named),

@@ -328,6 +328,7 @@ static void check_listed(void *ctx, const struct nx_pb_replica *r, const struct 
     assert_string_equal(m->name, row->name);
     assert_string_equal(m->recipe, row->recipe);
     assert_string_equal(m->device, row->device);
+    assert_string_equal(m->precision, row->precision);
     assert_string_equal(m->state, row->state);
     assert_int_equal(m->version, row->version);
     assert_int_equal(m->batch_us, row->batch_us);
@@ -338,9 +339,9 @@ static void both_sides_agree_on_lists(void **state)
 {
     (void)state;
     static const struct nx_pb_model_row models[2] = {
-        {0, 1ull << 40, "a-name", "ready", "mxnet", "imagenet", "cpu_dnnl", 1, 2, 3, 4, 5, 6, 0, 0,
-         0},
-        {1, 7, "", "loading", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0}};
+        {0, 1ull << 40, "a-name", "ready", "mxnet", "imagenet", "cpu_dnnl", "bf16", 1, 2, 3, 4, 5,
+         6, 0, 0, 0},
+        {1, 7, "", "loading", "", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0}};
     struct nx_pb_replica replicas[2] = {{0, 3, "", 10, 20, models, 2, NULL},
                                         {1, 4, "gone", 0, 0, NULL, 0, NULL}};
     uint8_t *bytes;

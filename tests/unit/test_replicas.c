@@ -1,5 +1,6 @@
 /* Categorizers over a group made of tables: one list of ordered messages that each takes when the test says so, views that the
  * test installs, bulk messages that it aborts. What is real: stores, models, files, states. */
+#include "categorizer/backend.h"
 #include "categorizer/categorizer_state.h"
 #include "nx_params_file.h"
 #include "nx_test.h"
@@ -203,9 +204,11 @@ nx_rankset nx_group_with_state(const struct nx_group *g)
 
 /* --- what the tests do ---------------------------------------------------------------------------- */
 
-static void open_member(nx_rank r, uint64_t spool_bytes)
+static void open_with(nx_rank r, uint64_t spool_bytes, const char *backend,
+                      enum nx_precision precision)
 {
-    struct nx_categorizer_config config = {.backend = "cpu_ref",
+    struct nx_categorizer_config config = {.backend = backend,
+                                           .precision = precision,
                                            .threads = 1,
                                            .batch_max = 2,
                                            .profiles = "",
@@ -218,6 +221,11 @@ static void open_member(nx_rank r, uint64_t spool_bytes)
     if (nx_categorizer_open(&config, &g->c, &err) != NX_OK)
         fail_msg("%s", err.text);
     nx_categorizer_attach(g->c, g);
+}
+
+static void open_member(nx_rank r, uint64_t spool_bytes)
+{
+    open_with(r, spool_bytes, "cpu_ref", NX_PRECISION_F32);
 }
 
 static void view(nx_vid vid, nx_rankset set, nx_rankset stateless)
@@ -589,6 +597,74 @@ static void a_decision_of_a_view_waits_for_all(void **state)
     assert_answer(a, NX_OK, "install model successfully.");
 }
 
+static void reopen(nx_rank r, const char *backend, enum nx_precision precision)
+{
+    nx_categorizer_close(world.members[r].c);
+    open_with(r, 64 << 20, backend, precision);
+}
+
+static enum nx_precision computed_in(nx_rank r, uint32_t tag)
+{
+    assert_serves(r, tag);
+    const struct nx_entry *e = nx_store_find(world.members[r].c->store, tag);
+    const struct nx_held_model *held = e->model;
+    return nx_served_facts(held->served)->precision;
+}
+
+static bool has_bf16(void)
+{
+    struct nx_load_options load = {.batch_max = 1, .threads = 1, .precision = NX_PRECISION_BF16};
+    struct nx_err err = {0};
+    if (nx_backend_check("cpu_dnnl", &load, &err) == NX_OK)
+        return true;
+    print_message("SKIP: %s\n", err.text);
+    return false;
+}
+
+static void all_replicas_compute_as_the_one_that_took_the_model_in(void **state)
+{
+    (void)state;
+    if (!has_bf16())
+        skip();
+    for (nx_rank r = 0; r < REPLICAS; r++)
+        reopen(r, "cpu_dnnl", r == 0 ? NX_PRECISION_BF16 : NX_PRECISION_F32);
+    view(1, 3, 0);
+    install_two(); /* 7 comes through 0, 8 through 1 */
+    view(2, 7, 4);
+    run(7);
+    assert_int_equal(move_state(1, 2, 4096, UINT32_MAX), NX_OK);
+    run(7);
+    for (nx_rank r = 0; r < REPLICAS; r++) {
+        assert_int_equal(computed_in(r, 7), NX_PRECISION_BF16);
+        assert_int_equal(computed_in(r, 8), NX_PRECISION_F32);
+    }
+}
+
+static void what_one_replica_cannot_compute_in_none_does(void **state)
+{
+    (void)state;
+    if (!has_bf16())
+        skip();
+    reopen(0, "cpu_dnnl", NX_PRECISION_BF16);
+    view(1, 3, 0); /* 1 is a cpu_ref */
+    nx_stream s = install(0, 7, 1);
+    run(3);
+    assert_answer(s, NX_UNSUPPORTED, "cpu_ref computes in f32 only");
+    for (nx_rank r = 0; r < 2; r++)
+        assert_null(nx_store_find(world.members[r].c->store, 7));
+}
+
+static void a_precision_that_a_backend_lacks_is_refused_at_the_start(void **state)
+{
+    (void)state;
+    struct nx_categorizer_config config = {
+        .backend = "cpu_ref", .precision = NX_PRECISION_BF16, .threads = 1, .batch_max = 2};
+    struct nx_categorizer *c = NULL;
+    struct nx_err err = {0};
+    assert_int_equal(nx_categorizer_open(&config, &c, &err), NX_UNSUPPORTED);
+    assert_string_equal(err.text, "precision = bf16: cpu_ref computes in f32 only");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -603,6 +679,9 @@ int main(void)
         TEST(an_install_whose_asker_goes_is_done),
         TEST(a_repeated_request_takes_nobody_elses_files),
         TEST(a_bulk_that_a_join_aborts_is_sent_again_once),
+        TEST(all_replicas_compute_as_the_one_that_took_the_model_in),
+        TEST(what_one_replica_cannot_compute_in_none_does),
+        TEST(a_precision_that_a_backend_lacks_is_refused_at_the_start),
         TEST(a_decision_of_a_view_waits_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

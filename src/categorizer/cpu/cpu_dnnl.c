@@ -16,6 +16,7 @@ struct program {
     struct nx_program base;
     struct nx_arena arena; /* all that follows lives here */
     struct nx_dnnl *dnnl;
+    uint64_t weights_bytes, arena_bytes; /* of `arena` */
     uint32_t batch_max, n_variants;
     struct nx_dnnl_variant variants[VARIANTS_MAX]; /* by growing batch */
 };
@@ -62,6 +63,15 @@ static bool one_is_enough(const struct nx_graph *graph, uint32_t threads, bool j
     return macs / threads >= enough;
 }
 
+static void dnnl_estimate(const struct nx_graph *graph, const struct nx_load_options *options,
+                          struct nx_load_estimate *estimate)
+{
+    bool blocks = options->precision == NX_PRECISION_F32 && !nx_dnnl_wants_channels_last(graph);
+    bool joins = blocks && nx_dnnl_may_join(graph);
+    estimate->at_once = one_is_enough(graph, options->threads, joins) ? 1 : options->batch_max;
+    nx_dnnl_estimate(graph, options->precision, blocks, estimate);
+}
+
 static void plan_batches(struct program *p, bool only_one)
 {
     if (only_one) {
@@ -86,6 +96,8 @@ static enum nx_status build(struct program *p, struct nx_dnnl_build *b, uint32_t
     if (!room)
         return nx_dnnl_out_of_memory(b);
     room += (ALIGN - (uintptr_t)room % ALIGN) % ALIGN;
+    p->weights_bytes = b->weights_bytes;
+    p->arena_bytes = most;
     for (uint32_t i = 0; i < p->n_variants; i++) {
         b->v = &p->variants[i];
         NX_TRY(nx_dnnl_bind_all(b, room));
@@ -119,7 +131,7 @@ static enum nx_status open_and_build(struct program *p, const struct nx_graph *g
     return status;
 }
 
-static enum nx_status check_options(const struct nx_load_options *options, struct nx_err *err)
+static enum nx_status dnnl_check(const struct nx_load_options *options, struct nx_err *err)
 {
     if (options->precision == NX_PRECISION_BF16 && !nx_dnnl_has_bf16())
         return nx_err_set(err, NX_UNSUPPORTED, "cpu_dnnl: this machine has no bf16, it is %s",
@@ -135,14 +147,14 @@ static enum nx_status check_options(const struct nx_load_options *options, struc
 static enum nx_status dnnl_load(const struct nx_graph *graph, const struct nx_load_options *options,
                                 struct nx_program **program, struct nx_err *err)
 {
-    NX_TRY(check_options(options, err));
+    NX_TRY(dnnl_check(options, err));
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return nx_err_set(err, NX_NO_MEMORY, "cpu_dnnl: out of memory for the program");
     p->base.backend = &nx_backend_cpu_dnnl;
     p->batch_max = options->batch_max;
     struct nx_arena scratch;
-    nx_arena_init(&p->arena, SIZE_MAX);
+    nx_arena_init(&p->arena, options->bytes_max ? options->bytes_max : SIZE_MAX);
     nx_arena_init(&scratch, SIZE_MAX);
     enum nx_status status = open_and_build(p, graph, options, &scratch, err);
     nx_arena_free(&scratch);
@@ -276,16 +288,20 @@ static enum nx_status dnnl_run(struct nx_program *program, uint32_t batch,
     return NX_OK;
 }
 
-static uint64_t dnnl_memory_bytes(const struct nx_program *program)
+static struct nx_program_bytes dnnl_memory(const struct nx_program *program)
 {
     const struct program *p = (const struct program *)program;
-    return sizeof *p + p->arena.used_bytes;
+    return (struct nx_program_bytes){.weights = p->weights_bytes,
+                                     .arena = p->arena_bytes,
+                                     .all = sizeof *p + p->arena.used_bytes};
 }
 
 const struct nx_backend nx_backend_cpu_dnnl = {
     .name = "cpu_dnnl",
+    .check = dnnl_check,
+    .estimate = dnnl_estimate,
     .load = dnnl_load,
     .run = dnnl_run,
     .free = dnnl_free,
-    .memory_bytes = dnnl_memory_bytes,
+    .memory = dnnl_memory,
 };

@@ -14,6 +14,7 @@ struct program {
     struct nx_program base;
     struct nx_arena arena; /* all that follows lives here */
     struct nx_graph graph; /* a copy of its own, with copies of the constants and names */
+    uint64_t arena_bytes;  /* of activations, in `arena` */
     uint32_t batch_max;
     float **buffer; /* per tensor; a graph input's is set by each run */
 };
@@ -83,6 +84,7 @@ static enum nx_status place_buffers(struct program *p, struct nx_err *err)
     NX_TRY(nx_plan_slots(&p->graph, true, &plan, err));
     NX_TRY(nx_plan_pack(&p->arena, plan.slots, plan.n_slots, ALIGN, &bytes, err));
     uint8_t *room = nx_arena_alloc(&p->arena, bytes);
+    p->arena_bytes = bytes;
     if (!room)
         return no_memory(err);
     for (uint32_t i = 0; i < p->graph.n_tensors; i++)
@@ -110,17 +112,23 @@ static void ref_free(struct nx_program *program)
     free(p);
 }
 
-static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_load_options *options,
-                               struct nx_program **program, struct nx_err *err)
+static enum nx_status ref_check(const struct nx_load_options *options, struct nx_err *err)
 {
     if (options->precision != NX_PRECISION_F32)
         return nx_err_set(err, NX_UNSUPPORTED, "cpu_ref computes in f32 only");
+    return NX_OK;
+}
+
+static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_load_options *options,
+                               struct nx_program **program, struct nx_err *err)
+{
+    NX_TRY(ref_check(options, err));
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return no_memory(err);
     p->base.backend = &nx_backend_cpu_ref;
     p->batch_max = options->batch_max;
-    nx_arena_init(&p->arena, SIZE_MAX);
+    nx_arena_init(&p->arena, options->bytes_max ? options->bytes_max : SIZE_MAX);
     enum nx_status status = build(p, graph, err);
     if (status != NX_OK) {
         ref_free(&p->base);
@@ -176,16 +184,22 @@ static enum nx_status ref_run(struct nx_program *program, uint32_t batch,
     return NX_OK;
 }
 
-static uint64_t ref_memory_bytes(const struct nx_program *program)
+static struct nx_program_bytes ref_memory(const struct nx_program *program)
 {
     const struct program *p = (const struct program *)program;
-    return sizeof *p + p->arena.used_bytes;
+    struct nx_program_bytes bytes = {.arena = p->arena_bytes,
+                                     .all = sizeof *p + p->arena.used_bytes};
+    for (uint32_t i = 0; i < p->graph.n_tensors; i++)
+        if (p->graph.tensors[i].kind == NX_TENSOR_CONSTANT)
+            bytes.weights += nx_tensor_bytes(&p->graph.tensors[i]);
+    return bytes;
 }
 
 const struct nx_backend nx_backend_cpu_ref = {
     .name = "cpu_ref",
+    .check = ref_check,
     .load = ref_load,
     .run = ref_run,
     .free = ref_free,
-    .memory_bytes = ref_memory_bytes,
+    .memory = ref_memory,
 };

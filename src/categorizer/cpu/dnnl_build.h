@@ -90,6 +90,7 @@ struct nx_dnnl_build {
     struct nx_dnnl_spot *spots;      /* per tensor of v->graph */
     const struct nx_graph *source;   /* has the constants' data */
     struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
+    uint64_t weights_bytes;          /* of these */
     struct nx_dnnl_variant *v;
     const struct nx_node *node; /* being lowered */
     struct nx_err *err;
@@ -168,6 +169,13 @@ bool nx_dnnl_wants_channels_last(const struct nx_graph *graph);
 const struct nx_dnnl_layout *nx_dnnl_pictures_of(struct nx_dnnl_build *b, uint32_t tensor);
 /* Does a concat of b->source cost nothing, for a batch of 1? */
 bool nx_dnnl_has_joins(struct nx_dnnl_build *b);
+/* Of a graph, inferred, if its pictures lie in blocks: before there is a build. */
+bool nx_dnnl_may_join(const struct nx_graph *graph);
+/* dnnl_estimate.c: a CONV that Winograd's algorithm is asked for, in f32 and blocks. */
+bool nx_dnnl_suits_winograd(const struct nx_graph *graph, const struct nx_node *node);
+/* Weights and scratch memory, for estimate->at_once photos, of a graph whose pictures lie in blocks or do not. */
+void nx_dnnl_estimate(const struct nx_graph *graph, enum nx_precision precision, bool blocks,
+                      struct nx_load_estimate *estimate);
 /* Fills b->spots for b->v->graph. */
 enum nx_status nx_dnnl_plan_spots(struct nx_dnnl_build *b);
 /* A new value for what a node writes: at the tensor's spot if it has one in that layout. */

@@ -83,12 +83,8 @@ static uint32_t weight_sides(const struct nx_dnnl_build *b, const struct nx_node
  * larger. On pictures below 14 x 14 it gained 8 % of the convolution and cost 68 ms of the load. */
 static bool winograd_pays(const struct nx_dnnl_build *b, const struct nx_node *node)
 {
-    const struct nx_window *w = &node->attr.conv.window;
-    const int64_t *x = tensor_of(b, node->inputs[0])->shape.dims;
-    return b->type == NX_DNNL_F32 && !b->channels_last && node->attr.conv.groups == 1 &&
-           w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
-           w->dilate[0] == 1 && w->dilate[1] == 1 && x[1] >= 64 && node->attr.conv.filters >= 64 &&
-           x[2] * x[3] >= 14 * 14;
+    return b->type == NX_DNNL_F32 && !b->channels_last &&
+           nx_dnnl_suits_winograd(&b->v->graph, node);
 }
 
 /* With every layout given, oneDNN may have naive code alone, which is a thousand times slower: other layouts then. */

@@ -56,16 +56,32 @@ const struct nx_dnnl_layout *nx_dnnl_pictures_of(struct nx_dnnl_build *b, uint32
     return pictures(b, shape_of(&b->v->graph, tensor));
 }
 
-/* Pictures in blocks, put together along the channels: of one photo each part is a piece of the whole without gaps. */
-static bool joins(struct nx_dnnl_build *b, const struct nx_graph *graph, const struct nx_node *node)
+/* Pictures put together along the channels, each a whole number of blocks. */
+static bool puts_blocks_together(const struct nx_graph *graph, const struct nx_node *node)
 {
-    const struct nx_shape *y = shape_of(graph, node->outputs[0]);
-    if (node->op != NX_OP_CONCAT || node->attr.concat.axis != 1 || y->rank != 4 || b->channels_last)
+    if (node->op != NX_OP_CONCAT || node->attr.concat.axis != 1 ||
+        shape_of(graph, node->outputs[0])->rank != 4)
         return false;
     for (uint32_t i = 0; i < node->n_inputs; i++)
         if (cuts_blocks(graph, node->inputs[i]))
             return false;
-    const struct nx_dnnl_layout *whole = pictures(b, y);
+    return true;
+}
+
+bool nx_dnnl_may_join(const struct nx_graph *graph)
+{
+    for (uint32_t i = 0; i < graph->n_nodes; i++)
+        if (puts_blocks_together(graph, &graph->nodes[i]))
+            return true;
+    return false;
+}
+
+/* In blocks, each part of one photo is a piece of the whole without gaps. */
+static bool joins(struct nx_dnnl_build *b, const struct nx_graph *graph, const struct nx_node *node)
+{
+    if (b->channels_last || !puts_blocks_together(graph, node))
+        return false;
+    const struct nx_dnnl_layout *whole = pictures(b, shape_of(graph, node->outputs[0]));
     return whole && !nx_dnnl_is_any(whole);
 }
 

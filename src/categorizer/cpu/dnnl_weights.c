@@ -38,6 +38,7 @@ static enum nx_status add(struct nx_dnnl_build *b, struct nx_dnnl_weight **list,
         return nx_dnnl_out_of_memory(b);
     *w = (struct nx_dnnl_weight){.fill = fill, .layout = layout, .at = at, .older = *list};
     *list = w;
+    b->weights_bytes += nx_dnnl_bytes(layout);
     *weight = w;
     return NX_OK;
 }

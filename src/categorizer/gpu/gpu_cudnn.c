@@ -172,12 +172,21 @@ static enum nx_status build(struct program *p, const struct nx_graph *graph,
     return warm_up(p, err);
 }
 
+static enum nx_status cudnn_check(const struct nx_load_options *options, struct nx_err *err)
+{
+    if (!is_there())
+        return nx_err_set(err, NX_UNAVAILABLE, "%s", gpu.err.text);
+    if (options->precision != NX_PRECISION_F32 && options->precision != NX_PRECISION_BF16)
+        return nx_err_set(err, NX_UNSUPPORTED, "gpu_cudnn does not compute in %s",
+                          nx_precision_name(options->precision));
+    return NX_OK;
+}
+
 static enum nx_status cudnn_load(const struct nx_graph *graph,
                                  const struct nx_load_options *options, struct nx_program **program,
                                  struct nx_err *err)
 {
-    if (!is_there())
-        return nx_err_set(err, NX_UNAVAILABLE, "%s", gpu.err.text);
+    NX_TRY(cudnn_check(options, err));
     struct program *p = nx_calloc(1, sizeof *p);
     if (!p)
         return nx_err_set(err, NX_NO_MEMORY, "gpu_cudnn: out of memory for the program");
@@ -192,11 +201,14 @@ static enum nx_status cudnn_load(const struct nx_graph *graph,
 
 /* The weight image counts twice: on the host, within the plan's arena, for the next upload, and as large again for its
  * copy on the device, which an eviction takes away but any run may bring back. */
-static uint64_t cudnn_memory_bytes(const struct nx_program *program)
+static struct nx_program_bytes cudnn_memory(const struct nx_program *program)
 {
     const struct program *p = (const struct program *)program;
-    return sizeof *p + p->plan->arena.used_bytes + p->plan->image_bytes +
-           gpu.module->exec_bytes(p->exec);
+    uint64_t exec = gpu.module->exec_bytes(p->exec);
+    return (struct nx_program_bytes){.weights = 2 * p->plan->image_bytes,
+                                     .arena = exec,
+                                     .all = sizeof *p + p->plan->arena.used_bytes +
+                                            p->plan->image_bytes + exec};
 }
 
 const char *nx_gpu_cudnn_describe(void)
@@ -218,8 +230,9 @@ enum nx_status nx_gpu_cudnn_time(struct nx_program *program, uint32_t batch, uin
 const struct nx_backend nx_backend_gpu_cudnn = {
     .name = "gpu_cudnn",
     .is_there = is_there,
+    .check = cudnn_check,
     .load = cudnn_load,
     .run = cudnn_run,
     .free = cudnn_free,
-    .memory_bytes = cudnn_memory_bytes,
+    .memory = cudnn_memory,
 };

@@ -42,6 +42,19 @@ static const struct nx_backend *after(const struct nx_backend *backend)
     return first_there(i + 1);
 }
 
+enum nx_status nx_backend_check(const char *name, const struct nx_load_options *options,
+                                struct nx_err *err)
+{
+    const struct nx_backend *backend = nx_backend_find(name);
+    bool may_move = strcmp(name, "auto") == 0;
+    enum nx_status status = NX_UNAVAILABLE;
+    if (!backend)
+        return nx_err_set(err, NX_UNAVAILABLE, "there is no backend '%s' in this build", name);
+    for (; backend && status != NX_OK; backend = may_move ? after(backend) : NULL)
+        status = backend->check(options, err);
+    return status;
+}
+
 enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
                                const struct nx_load_options *options, struct nx_program **program,
                                struct nx_err *err)

@@ -66,9 +66,10 @@ static enum nx_status try_backend(struct nx_opening *o, struct nx_inspection *i)
         return nx_err_set(&i->err, NX_UNAVAILABLE, "there is no backend '%s' in this build",
                           o->options->backend);
     NX_TRY(nx_opening_prepare(o, &i->activation_bytes));
+    i->planned_bytes = nx_opening_planned(o, i->activation_bytes);
     NX_TRY(nx_backend_load(o->options->backend, &o->graph, &o->options->load, &program, &i->err));
     i->backend = program->backend->name;
-    i->program_bytes = program->backend->memory_bytes(program);
+    i->program = program->backend->memory(program);
     program->backend->free(program);
     return NX_OK;
 }

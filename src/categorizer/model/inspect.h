@@ -19,18 +19,19 @@ struct nx_odd_weight {
 struct nx_inspection {
     struct nx_arena arena, work;
     struct nx_survey survey;
-    bool has_graph;              /* the members below are set, but for `program_bytes` */
+    bool has_graph;              /* the members below are set, but for `program` */
     struct nx_graph graph;       /* as loaded, before any pass, inferred for the batch asked for */
     struct nx_model_facts facts; /* for one photo; backend and memory_bytes are not set */
     uint64_t macs;               /* at that batch */
     uint64_t weight_bytes;       /* of the weights that nodes read, as f32 */
     uint64_t
         activation_bytes; /* the planned arena at that batch, after the passes; 0 where these fail */
+    uint64_t planned_bytes; /* what a program is thought to hold before it is loaded; 0 likewise */
     const struct nx_odd_weight *odd;
     uint32_t n_odd;
-    const char *backend;    /* that can run it; NULL: none */
-    uint64_t program_bytes; /* what that backend holds */
-    struct nx_err err;      /* status NX_OK: it runs; else the first reason why not */
+    const char *backend;             /* that can run it; NULL: none */
+    struct nx_program_bytes program; /* what that backend holds */
+    struct nx_err err;               /* status NX_OK: it runs; else the first reason why not */
 };
 
 /* The inspection is to be closed whatever err.status says. options->load.batch_max is the batch. */

@@ -203,12 +203,51 @@ enum nx_status nx_opening_read(struct nx_opening *o, struct nx_arena *arena,
     return read_facts(o, arena, facts);
 }
 
+static uint64_t count_weights(const struct nx_graph *graph)
+{
+    uint64_t bytes = 0;
+    for (uint32_t t = 0; t < graph->n_tensors; t++)
+        if (graph->tensors[t].kind == NX_TENSOR_CONSTANT)
+            bytes += nx_tensor_bytes(&graph->tensors[t]);
+    return bytes;
+}
+
+static void estimate(struct nx_opening *o, struct nx_load_estimate *e)
+{
+    const struct nx_load_options *load = &o->options->load;
+    const struct nx_backend *backend = nx_backend_find(o->options->backend);
+    *e = (struct nx_load_estimate){.at_once = load->batch_max,
+                                   .element_bytes = sizeof(float),
+                                   .weights = count_weights(&o->graph)};
+    if (backend && backend->estimate)
+        backend->estimate(&o->graph, load, e);
+}
+
+/* The graph is inferred for a batch. A backend that computes photo by photo needs no room for one. */
+static enum nx_status plan_for_backend(struct nx_opening *o, uint64_t *activation_bytes)
+{
+    uint32_t batch_max = o->options->load.batch_max;
+    struct nx_load_estimate e;
+    estimate(o, &e);
+    o->weights_bytes = e.weights;
+    o->weights_least = count_weights(&o->graph) / sizeof(float) * e.element_bytes;
+    o->scratch_bytes = e.scratch;
+    if (e.at_once != batch_max) {
+        NX_TRY(nx_shape_infer(&o->graph, e.at_once, o->err));
+        NX_TRY(check_activations(o, activation_bytes));
+        NX_TRY(nx_shape_infer(&o->graph, batch_max, o->err));
+    }
+    *activation_bytes = *activation_bytes / sizeof(float) * e.element_bytes + e.scratch;
+    return NX_OK;
+}
+
 enum nx_status nx_opening_prepare(struct nx_opening *o, uint64_t *activation_bytes)
 {
     NX_TRY(nx_shape_infer(&o->graph, 2, o->err));
     NX_TRY(nx_pass_run(&o->graph, NX_PASS_ALL, &nx_backend_cpu_ref, o->err));
     NX_TRY(nx_shape_infer(&o->graph, o->options->load.batch_max, o->err));
-    return check_activations(o, activation_bytes);
+    NX_TRY(check_activations(o, activation_bytes));
+    return plan_for_backend(o, activation_bytes);
 }
 
 /* A photo's caller takes the first output only; the others have to go somewhere. */
@@ -225,40 +264,48 @@ static enum nx_status make_room(const struct nx_opening *o, struct nx_model *mod
     return model->room ? NX_OK : nx_err_set(o->err, NX_NO_MEMORY, "out of memory for the model");
 }
 
-static uint64_t count_weights(const struct nx_graph *graph)
-{
-    uint64_t bytes = 0;
-    for (uint32_t t = 0; t < graph->n_tensors; t++)
-        if (graph->tensors[t].kind == NX_TENSOR_CONSTANT)
-            bytes += nx_tensor_bytes(&graph->tensors[t]);
-    return bytes;
-}
-
 /* What a backend's own layouts and tables come to beyond weights and activations: measured, 1 % to 14 % and 100 KB. */
 static uint64_t overhead(uint64_t program)
 {
     return program / 8 + (UINT64_C(128) << 10);
 }
 
-/* What loading will take at its height: what has been made of the files so far, and the program. */
+uint64_t nx_opening_planned(const struct nx_opening *o, uint64_t activation_bytes)
+{
+    uint64_t program = o->weights_bytes + activation_bytes;
+    return program + overhead(program);
+}
+
+/* Below that no layout brings it: an arena may turn out smaller than the plan's by what is computed in place. */
+static uint64_t least(const struct nx_opening *o, const struct nx_model_facts *facts)
+{
+    return o->weights_least + (facts->activation_bytes - o->scratch_bytes) / 4 * 3;
+}
+
+/* What loading will take at its height: what has been made of the files so far, and the program. Where the plan does not fit
+ * but the model might, all that is left is taken, and the load goes as far as that. */
 static enum nx_status reserve(struct nx_opening *o, struct nx_model_facts *facts)
 {
     struct nx_budget *budget = o->options->budget;
-    facts->weights_bytes = count_weights(&o->graph);
-    uint64_t program = facts->weights_bytes + facts->activation_bytes;
-    uint64_t more = overhead(program) + o->work.used_bytes, need = program + more;
+    facts->weights_bytes = o->weights_bytes;
+    facts->planned_bytes = nx_opening_planned(o, facts->activation_bytes);
+    uint64_t need = facts->planned_bytes + o->work.used_bytes;
     if (!budget)
         return NX_OK;
-    if (nx_budget_take(budget, need, "a model", NULL) != NX_OK)
-        return nx_err_set(o->err, NX_NO_MEMORY,
-                          "the model needs %" PRIu64 " bytes (weights %" PRIu64
-                          ", activations %" PRIu64 " for a batch of %u, %" PRIu64
-                          " more while it is loaded): of this node's model memory %" PRIu64
-                          " of %" PRIu64 " bytes are left",
-                          need, facts->weights_bytes, facts->activation_bytes, o->graph.batch, more,
-                          nx_budget_left(budget), budget->limit_bytes);
-    o->reserved = need;
-    return NX_OK;
+    uint64_t left = nx_budget_left(budget), want = need < left ? need : left;
+    if (least(o, facts) + o->work.used_bytes <= left &&
+        nx_budget_take(budget, want, "a model", NULL) == NX_OK) {
+        o->reserved = want;
+        return NX_OK;
+    }
+    return nx_err_set(o->err, NX_NO_MEMORY,
+                      "the model needs %" PRIu64 " bytes (weights %" PRIu64 ", activations %" PRIu64
+                      " for a batch of %u, %" PRIu64
+                      " more while it is loaded): of this node's model memory %" PRIu64
+                      " of %" PRIu64 " bytes are left",
+                      need, facts->weights_bytes, facts->activation_bytes, o->graph.batch,
+                      need - facts->weights_bytes - facts->activation_bytes, nx_budget_left(budget),
+                      budget->limit_bytes);
 }
 
 /* From what was reserved to what it came to; the work is freed already. */
@@ -277,6 +324,39 @@ static enum nx_status settle(struct nx_opening *o, struct nx_model *model)
     return NX_OK;
 }
 
+/* For the program, beside what has been made of the files so far. 0: nobody counts. */
+static uint64_t bytes_left(struct nx_opening *o)
+{
+    if (!o->options->budget)
+        return 0;
+    uint64_t ours = o->reserved + nx_budget_left(o->options->budget);
+    return ours > o->work.used_bytes ? ours - o->work.used_bytes : 1;
+}
+
+static enum nx_status explain_load(struct nx_opening *o, const struct nx_model_facts *facts,
+                                   uint64_t bytes_max, enum nx_status status)
+{
+    if (status != NX_NO_MEMORY || bytes_max == 0)
+        return status;
+    return nx_err_set(o->err, NX_NO_MEMORY,
+                      "the model (weights %" PRIu64 " bytes, activations %" PRIu64
+                      ") comes to more than %" PRIu64 " bytes as this machine computes it: that is "
+                      "what is left of this node's model memory of %" PRIu64 " bytes",
+                      facts->weights_bytes, facts->activation_bytes, bytes_max,
+                      o->options->budget->limit_bytes);
+}
+
+/* What it came to, in place of what was planned. */
+static void take_figures(struct nx_model *model)
+{
+    const struct nx_backend *backend = model->program->backend;
+    struct nx_program_bytes bytes = backend->memory(model->program);
+    model->facts.backend = backend->name;
+    model->facts.weights_bytes = bytes.weights;
+    model->facts.activation_bytes = bytes.arena;
+    model->facts.memory_bytes = bytes.all + model->arena.used_bytes + sizeof *model;
+}
+
 static enum nx_status load_program(struct nx_opening *o, struct nx_model *model)
 {
     if (!nx_backend_find(o->options->backend))
@@ -285,13 +365,14 @@ static enum nx_status load_program(struct nx_opening *o, struct nx_model *model)
     NX_TRY(nx_opening_prepare(o, &model->facts.activation_bytes));
     NX_TRY(reserve(o, &model->facts));
     NX_TRY(make_room(o, model));
-    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &o->options->load, &model->program,
-                           o->err));
-    const struct nx_backend *backend = model->program->backend;
-    model->batch_max = o->options->load.batch_max;
-    model->facts.backend = backend->name;
-    model->facts.memory_bytes =
-        backend->memory_bytes(model->program) + model->arena.used_bytes + sizeof *model;
+    struct nx_load_options load = o->options->load;
+    load.bytes_max = bytes_left(o);
+    enum nx_status status =
+        nx_backend_load(o->options->backend, &o->graph, &load, &model->program, o->err);
+    if (status != NX_OK)
+        return explain_load(o, &model->facts, load.bytes_max, status);
+    take_figures(model);
+    model->batch_max = load.batch_max;
     return NX_OK;
 }
 

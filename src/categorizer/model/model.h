@@ -77,10 +77,11 @@ struct nx_model_facts {
     uint64_t macs;              /* multiply-adds for one photo */
     uint64_t nonfinite;         /* how many of the weights are infinite or no number, */
     const char *nonfinite_name; /* and the tensor of the first one; NULL: none */
-    uint64_t weights_bytes;     /* of the constants after all rewriting, as f32 */
-    uint64_t activation_bytes;  /* planned for a full batch */
-    uint64_t memory_bytes;      /* everything held until close, host and device */
-    const char *backend;        /* which one it runs on */
+    uint64_t weights_bytes;    /* of the constants after all rewriting, as the backend holds them */
+    uint64_t activation_bytes; /* the arena, for as many rows as are computed at once */
+    uint64_t memory_bytes;     /* everything held until close, host and device */
+    uint64_t planned_bytes;    /* what memory_bytes was thought to be before the load */
+    const char *backend;       /* which one it runs on */
 };
 
 enum nx_status nx_model_open(const struct nx_model_files *files,

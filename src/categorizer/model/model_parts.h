@@ -24,8 +24,11 @@ struct nx_opening {
     struct nx_arena work; /* all that is needed only until the backend has loaded */
     struct nx_params params;
     struct nx_graph graph;
-    uint64_t reserved; /* of the budget */
-    bool is_tight;     /* the budget bounds the work */
+    uint64_t weights_bytes; /* estimated, as the backend will hold them */
+    uint64_t weights_least; /* they cannot be fewer */
+    uint64_t scratch_bytes; /* of what is planned for activations */
+    uint64_t reserved;      /* of the budget */
+    bool is_tight;          /* the budget bounds the work */
 };
 
 /* Room to convert, fold and rewrite while a model is opened: int8 weights become f32, twice. */
@@ -35,7 +38,11 @@ struct nx_opening {
  * facts point to. */
 enum nx_status nx_opening_read(struct nx_opening *o, struct nx_arena *arena,
                                struct nx_model_facts *facts);
-/* Passes, and shapes for the largest batch; *activation_bytes is the planned arena's size. */
+/* Passes, and shapes for the largest batch; o->weights_bytes and *activation_bytes say what is
+ * planned, the latter, for as many
+ * rows as the backend computes at once. */
 enum nx_status nx_opening_prepare(struct nx_opening *o, uint64_t *activation_bytes);
+/* After that: what a program is thought to hold. */
+uint64_t nx_opening_planned(const struct nx_opening *o, uint64_t activation_bytes);
 
 #endif

@@ -8,7 +8,7 @@ _nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --ti
     --CLIENTS/requests_max --CLIENTS/requests_mb --CLIENTS/request_max_mb --CLIENTS/response_timeout_s
     --CLIENTS/drain_s --CLIENTS/listen --CLIENTS/load_models --CLIENTS/mms_config --CLIENTS/tls_cert
     --CLIENTS/tls_key --CLIENTS/tls_client_ca --CLIENTS/tokens --CLIENTS/log_requests --CATEGORIZER/backend
-    --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max --CATEGORIZER/profiles"
+    --CATEGORIZER/precision --CATEGORIZER/threads --CATEGORIZER/memory_mb --CATEGORIZER/batch_max --CATEGORIZER/profiles"
 
 _nexus() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="" files=no
@@ -37,6 +37,7 @@ _nexus() {
     --RDMA/provider) words="tcp verbs" ;;
     --backend) words="auto cpu_dnnl cpu_ref" ;;
     --CATEGORIZER/backend) words="auto gpu_cudnn cpu_dnnl cpu_ref" ;;
+    --precision | --CATEGORIZER/precision) words="f32 bf16" ;;
     --CLIENTS/management) words="loopback anywhere" ;;
     --CLIENTS/compat) words="both 0.4 1.x" ;;
     *)
@@ -58,14 +59,14 @@ _nexus() {
                 esac ;;
             status) words="127.0.0.1:28000 --json --timeout --ca --cert --key --token --help" ;;
             top) words="127.0.0.1:28000 --interval --timeout --ca --cert --key --token --help" ;;
-            profile) words="--batch-max --threads --backend --repeats --recipe --out" ;;
+            profile) words="--batch-max --threads --backend --precision --repeats --recipe --out" ;;
             log) words="--verify --json" ;;
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
                 2.*) words="inspect run time" ;;
-                *.run) words="--input --output --threads --backend" ;;
+                *.run) words="--input --output --threads --precision --backend" ;;
                 *.time) words="--batch --threads --precision --backend --rounds --top" ;;
-                *) words="--batch --backend --json" ;;
+                *) words="--batch --precision --backend --json" ;;
                 esac ;;
             esac
         fi ;;

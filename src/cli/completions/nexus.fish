@@ -34,6 +34,7 @@ complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/manageme
 complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/compat -a "both 0.4 1.x"
 complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CLIENTS/log_requests -a "yes no"
 complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/backend -a "auto gpu_cudnn cpu_dnnl cpu_ref"
+complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/precision -a "f32 bf16"
 
 set -l verbs installmodel inference removemodel models
 complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
@@ -56,7 +57,7 @@ complete -c nexus -n "__fish_seen_subcommand_from run" -r -l input -d "NAME=X.np
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder for the outputs"
 complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l backend -a "auto cpu_dnnl cpu_ref"
 complete -c nexus -n "__fish_seen_subcommand_from profile run time" -x -l threads -d "that compute"
-complete -c nexus -n "__fish_seen_subcommand_from time" -x -l precision -a "f32 bf16"
+complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l precision -a "f32 bf16"
 complete -c nexus -n "__fish_seen_subcommand_from time" -x -l rounds -d "runs"
 complete -c nexus -n "__fish_seen_subcommand_from time" -x -l top -d "steps to tell"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "the largest"

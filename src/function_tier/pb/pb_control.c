@@ -35,6 +35,7 @@ static void fill_model(const struct nx_pb_model_row *from, Nexus__Model *to)
     to->format = nx_pb_text_of(from->format);
     to->recipe = nx_pb_text_of(from->recipe);
     to->device = nx_pb_text_of(from->device);
+    to->precision = nx_pb_text_of(from->precision);
     to->weights_bytes = from->weights_bytes;
     to->arena_bytes = from->arena_bytes;
     to->memory_bytes = from->memory_bytes;
@@ -118,6 +119,7 @@ struct nx_pb_model_row nx_pb_model_row_of(const Nexus__Model *m)
                                     .format = m->format,
                                     .recipe = m->recipe,
                                     .device = m->device,
+                                    .precision = m->precision,
                                     .weights_bytes = m->weights_bytes,
                                     .arena_bytes = m->arena_bytes,
                                     .memory_bytes = m->memory_bytes,

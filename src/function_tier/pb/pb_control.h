@@ -16,7 +16,7 @@ enum {
 struct nx_pb_model_row {
     uint32_t tag;
     uint64_t version;
-    const char *name, *state, *format, *recipe, *device;
+    const char *name, *state, *format, *recipe, *device, *precision;
     uint64_t weights_bytes, arena_bytes, memory_bytes, queries;
     uint32_t batch;
     uint64_t batch_us;

@@ -227,6 +227,7 @@ static enum nx_status take_models(const Nexus__Replica *from, struct nx_arena *a
         models[i].format = keep(arena, models[i].format);
         models[i].recipe = keep(arena, models[i].recipe);
         models[i].device = keep(arena, models[i].device);
+        models[i].precision = keep(arena, models[i].precision);
     }
     to->models = models;
     to->models_count = from->n_models;

@@ -66,6 +66,7 @@ static void add_model(struct nx_text *t, const struct nx_pb_model_row *m)
     add_key(t, "format", m->format);
     add_key(t, "recipe", m->recipe);
     add_key(t, "device", m->device);
+    add_key(t, "precision", m->precision);
     add_number(t, "weights_bytes", m->weights_bytes);
     add_number(t, "arena_bytes", m->arena_bytes);
     add_number(t, "memory_bytes", m->memory_bytes);
