@@ -57,8 +57,8 @@ static nx_ns next_look(const struct nx_grpc_conn *conn, nx_ns now)
 
 static void fold_if_quiet(struct nx_grpc_conn *conn, nx_ns now)
 {
-    if (is_quiet(conn) && !nx_h2_folded(conn->h2) && now >= fold_at(conn))
-        nx_h2_fold(conn->h2);
+    if (is_quiet(conn) && !nx_h2_folded(conn->h2) && now >= fold_at(conn) && nx_h2_fold(conn->h2))
+        nx_stream_fold(&conn->stream);
 }
 
 /* It may just have become quiet. */

@@ -1,169 +1,13 @@
 #include "function_tier/grpc/h2_memory.h"
 
 #include "common/arena.h"
-#include "common/nx_assert.h"
 
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-/* --- the room ----------------------------------------------------------------------------------------- */
-
-/* In front of each block in the room. */
-struct head {
-    alignas(max_align_t) size_t bytes;
-};
-
-bool nx_h2_room_open(struct nx_h2_room *room)
-{
-    *room = (struct nx_h2_room){0};
-    void *base = mmap(NULL, NX_H2_ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
-    if (base == MAP_FAILED)
-        return false;
-    /* Neighbouring rooms join to one large mapping; huge pages would make all of it resident. */
-    madvise(base, NX_H2_ROOM_BYTES, MADV_NOHUGEPAGE);
-    room->base = base;
-    return true;
-}
-
-void nx_h2_room_close(struct nx_h2_room *room)
-{
-    if (room->base)
-        munmap(room->base, NX_H2_ROOM_BYTES);
-    free(room->aside);
-    *room = (struct nx_h2_room){0};
-}
-
-void nx_h2_room_settle(struct nx_h2_room *room)
-{
-    room->settled = true;
-}
-
-static bool holds(const struct nx_h2_room *room, const void *block)
-{
-    uintptr_t at = (uintptr_t)block, base = (uintptr_t)room->base;
-    return at >= base && at - base < NX_H2_ROOM_BYTES;
-}
-
-/* Zeroed; NULL: it is settled, or there is not so much left. */
-static void *take(struct nx_h2_room *room, size_t bytes)
-{
-    size_t left = NX_H2_ROOM_BYTES - room->used;
-    if (room->settled || bytes > left || left - bytes < 2 * sizeof(struct head))
-        return NULL;
-    struct head *head = (struct head *)(room->base + room->used);
-    head->bytes = bytes;
-    size_t whole = (bytes + sizeof *head - 1) / sizeof *head * sizeof *head;
-    room->used += sizeof *head + whole;
-    return head + 1;
-}
-
-/* --- folding ------------------------------------------------------------------------------------------ */
-
-/* Words of eight bytes. One that is not zero becomes a mask, bit k for byte k, and its bytes that are not zero; a run
- * of zero words becomes a mask of zero and the length of the run, 255 at most. */
-enum { WORD = 8, RUN_MAX = 255 };
-
-static size_t zero_words(const uint64_t *words, size_t count)
-{
-    size_t n = 0;
-    while (n < count && n < RUN_MAX && words[n] == 0)
-        n++;
-    return n;
-}
-
-/* Writes at dst unless it is NULL; how many bytes. */
-static size_t pack_word(uint64_t word, uint8_t *dst)
-{
-    unsigned mask = 0;
-    size_t len = 1;
-    for (unsigned k = 0; k < WORD; k++) {
-        uint8_t byte = (uint8_t)(word >> 8 * k);
-        if (!byte)
-            continue;
-        mask |= 1U << k;
-        if (dst)
-            dst[len] = byte;
-        len++;
-    }
-    if (dst)
-        dst[0] = (uint8_t)mask;
-    return len;
-}
-
-static size_t pack(const uint64_t *words, size_t count, uint8_t *dst)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < count;) {
-        size_t run = zero_words(words + i, count - i);
-        if (run == 0) {
-            len += pack_word(words[i++], dst ? dst + len : NULL);
-            continue;
-        }
-        if (dst) {
-            dst[len] = 0;
-            dst[len + 1] = (uint8_t)run;
-        }
-        len += 2;
-        i += run;
-    }
-    return len;
-}
-
-/* The words are zero before. */
-static void unpack(const uint8_t *src, size_t len, uint64_t *words)
-{
-    for (size_t at = 0; at < len;) {
-        unsigned mask = src[at++];
-        if (mask == 0) {
-            words += src[at++];
-            continue;
-        }
-        uint64_t word = 0;
-        for (unsigned k = 0; k < WORD; k++)
-            if (mask & 1U << k)
-                word |= (uint64_t)src[at++] << 8 * k;
-        *words++ = word;
-    }
-}
-
-bool nx_h2_room_fold(struct nx_h2_room *room)
-{
-    nx_assert(!room->aside);
-    const uint64_t *words = (const uint64_t *)room->base;
-    size_t count = room->used / WORD;
-    size_t len = pack(words, count, NULL);
-    uint8_t *aside = nx_malloc(len + 1);
-    if (!aside)
-        return false;
-    pack(words, count, aside);
-    /* From here on the pages read as zero; a system that refuses leaves them, and so the room open. */
-    if (madvise(room->base, NX_H2_ROOM_BYTES, MADV_DONTNEED) != 0) {
-        free(aside);
-        return false;
-    }
-    room->aside = aside;
-    room->aside_len = len;
-    return true;
-}
-
-void nx_h2_room_unfold(struct nx_h2_room *room)
-{
-    if (!room->aside)
-        return;
-    unpack(room->aside, room->aside_len, (uint64_t *)room->base);
-    free(room->aside);
-    room->aside = NULL;
-    room->aside_len = 0;
-}
-
-/* --- for nghttp2 -------------------------------------------------------------------------------------- */
 
 void *nx_h2_malloc(size_t bytes, void *user)
 {
-    void *block = take(user, bytes);
+    void *block = nx_room_take(user, bytes);
     return block ? block : nx_malloc(bytes ? bytes : 1);
 }
 
@@ -171,22 +15,22 @@ void *nx_h2_calloc(size_t count, size_t bytes, void *user)
 {
     if (bytes && count > SIZE_MAX / bytes)
         return NULL;
-    void *block = take(user, count * bytes); /* fresh, so zero, and stays untouched */
+    void *block = nx_room_take(user, count * bytes); /* fresh, so zero, and stays untouched */
     return block ? block : nx_calloc(count ? count : 1, bytes ? bytes : 1);
 }
 
 /* What lies in the room is given back with it. */
 void nx_h2_free(void *block, void *user)
 {
-    if (block && !holds(user, block))
+    if (block && !nx_room_holds(user, block))
         free(block);
 }
 
 void *nx_h2_realloc(void *block, size_t bytes, void *user)
 {
-    if (!block || !holds(user, block))
+    if (!block || !nx_room_holds(user, block))
         return block ? nx_realloc(block, bytes ? bytes : 1) : nx_h2_malloc(bytes, user);
-    size_t old = ((struct head *)block - 1)->bytes;
+    size_t old = nx_room_block_bytes(block);
     void *moved = nx_h2_malloc(bytes, user);
     if (moved)
         memcpy(moved, block, old < bytes ? old : bytes);
