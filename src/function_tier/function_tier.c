@@ -141,8 +141,9 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     rest.auth = t->auth;
     nx_admission_init(&t->admission, config->requests_max, config->requests_bytes_max);
     rest.admission = &t->admission;
-    t->observer =
-        (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
+    t->observer = (struct nx_observer){.log_requests = config->log_requests,
+                                       .spans = config->spans,
+                                       .samples = config->spans ? config->spans_per_million : 0};
     rest.observer = &t->observer;
     grpc.witness = nx_observe_grpc(&t->observer);
     grpc.seed = ~config->seed; /* other ids than the other wire's */

@@ -304,6 +304,7 @@ class BadArguments(ClientCase):
                      ",".join(["1"] * 65)):
             with self.subTest(tags=tags):
                 self.assert_refused(self.client("inference", tags, photo), "tags", out="")
+        self.assert_refused(self.client("inference", "rose", photo), '"rose" in tags', "/predictions/NAME", out="")
 
     def test_node(self):
         for node in ("127.0.0.1", "127.0.0.1:", ":28000", "127.0.0.1:0", "127.0.0.1:65536",
