@@ -78,6 +78,7 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
     if (view->incarnation != c->incarnation)
         nx_store_await_all(c->store, s->set); /* ranks are given anew */
     c->incarnation = view->incarnation;
+    c->delivered_seq = NX_SEQ_NONE; /* a view counts its messages anew */
     nx_change_view(c, s->set, s->stateless);
     nx_arrival_view(c, s->stateless & NX_RANK_BIT(nx_group_rank(c->group)));
 }
@@ -113,7 +114,9 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 
 static void on_deliver(void *ctx, const struct nx_delivery *delivery)
 {
-    nx_change_deliver(ctx, delivery);
+    struct nx_categorizer *c = ctx;
+    c->delivered_seq = delivery->seq;
+    nx_change_deliver(c, delivery);
 }
 
 static void on_bulk_part(void *ctx, uint32_t subgroup, const struct nx_part *part,

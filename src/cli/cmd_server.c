@@ -125,6 +125,7 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                                 .key = s->config.tls_key,
                                                 .client_ca = s->config.tls_client_ca},
                                         .spans = s->spans,
+                                        .spans_per_million = s->config.otlp_per_million,
                                         .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
                                         .connections_max = s->config.connections_max,

@@ -141,8 +141,9 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     rest.auth = t->auth;
     nx_admission_init(&t->admission, config->requests_max, config->requests_bytes_max);
     rest.admission = &t->admission;
-    t->observer =
-        (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
+    t->observer = (struct nx_observer){.log_requests = config->log_requests,
+                                       .spans = config->spans,
+                                       .samples = config->spans ? config->spans_per_million : 0};
     rest.observer = &t->observer;
     grpc.witness = nx_observe_grpc(&t->observer);
     grpc.seed = ~config->seed; /* other ids than the other wire's */
@@ -160,7 +161,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->admission, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
-    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, &t->v2, err));
+    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, t->status, &t->v2, err));
     memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
            NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);

@@ -606,9 +606,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     limits.connections_max = config->connections_max;
     limits.body_bytes_max = r->config.body_bytes_max;
     limits.handling_timeout_ns = config->response_timeout_ns;
-    struct nx_http_service service = {
-        r,       on_head,  on_request, on_cancel,
-        refusal, on_reply, on_body,    config->observer->spans != NULL};
+    struct nx_http_service service = {r,       on_head,  on_request, on_cancel,
+                                      refusal, on_reply, on_body,    config->observer->samples};
     enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
         free(r);

@@ -99,6 +99,8 @@ bool nx_rest_name_model(struct nx_rest_call *call, const char *name);
 void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
                  void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
                               uint32_t count));
+/* How the group is. The call may be over when this returns. */
+void nx_rest_ask_status(struct nx_rest_call *call, nx_status_done *done);
 /* The models that `answers` tell of. False: refused. */
 bool nx_rest_gather(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
                     struct nx_model_list *list);

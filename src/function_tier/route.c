@@ -378,6 +378,18 @@ void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t
     *bytes = route->bytes;
 }
 
+uint32_t nx_route_pending(const struct nx_route *route, const char *model)
+{
+    struct nx_request_head wanted = {0};
+    uint32_t pending = 0;
+    nx_head_set_name(&wanted, model);
+    for (const struct nx_route_request *q = route->requests; q; q = q->next)
+        for (uint32_t i = 0; q->head.op == NX_REQUEST_INFER && i < q->legs_count; i++)
+            pending += !q->legs[i].done && q->legs[i].tag == wanted.tag &&
+                       strcmp(q->head.name, wanted.name) == 0;
+    return pending;
+}
+
 bool nx_route_ready(const struct nx_route *route)
 {
     return route->group && nx_group_view(route->group) != NULL;

@@ -89,8 +89,8 @@ static bool take_number(struct nx_json *j, void *user, size_t i, double value)
                         (in->type == NX_TYPE_INT64 || in->type == NX_TYPE_UINT64 ? value < most
                                                                                  : value <= most);
         if (!in_range || value != trunc(value))
-            return nx_json_fail(j, "%g in input '%s', which is %s", value, in->name,
-                                nx_tensor_type_name(in->type));
+            return nx_json_fail(j, "expected a value of %s in input '%s', got %.17g",
+                                nx_tensor_type_name(in->type), in->name, value);
         put_integer(in->type, value, dst);
     }
     return true;
@@ -174,11 +174,26 @@ static void read_binary(struct reading *r, struct nx_v2_input *in, const struct 
     r->binary_bytes -= (size_t)p->binary_size;
 }
 
+/* Names the first that is missing; `type` as it came. */
+static bool has_description(struct nx_json *j, const struct nx_v2_input *in, bool shaped,
+                            const char *type)
+{
+    if (in->name[0] == 0)
+        return nx_json_fail(j, "expected an input with a name, got none");
+    if (!shaped)
+        return nx_json_fail(j, "expected a shape of input '%s', got none", in->name);
+    if (!type[0])
+        return nx_json_fail(j, "expected a datatype of input '%s', got none", in->name);
+    return in->type != NX_TYPE_NONE ||
+           nx_json_fail(j, "expected a datatype of input '%s' such as FP32 or BYTES, got %s",
+                        in->name, type);
+}
+
 static void read_input(struct reading *r, struct nx_v2_input *in)
 {
     struct nx_json *j = &r->j, place = {0};
     struct parameters p = {0};
-    char key[16], type[16];
+    char key[16], type[16] = "";
     bool shaped = false;
     for (nx_json_enter(j, '{'); nx_json_key(j, key, sizeof key);) {
         if (strcmp(key, "name") == 0)
@@ -198,9 +213,9 @@ static void read_input(struct reading *r, struct nx_v2_input *in)
     }
     if (j->bad)
         return;
-    if (in->name[0] == 0 || !shaped || in->type == NX_TYPE_NONE)
-        nx_json_fail(j, "an input without name, shape, or a datatype that is known");
-    else if (p.has_binary_size && place.at)
+    if (!has_description(j, in, shaped, type))
+        return;
+    if (p.has_binary_size && place.at)
         nx_json_fail(j, "input '%s' has both data and binary_data_size", in->name);
     else if (p.has_binary_size)
         read_binary(r, in, &p);
@@ -224,7 +239,7 @@ static void read_output(struct reading *r, struct nx_v2_output *out)
     out->classification = (uint32_t)p.classification;
     out->binary = p.has_binary_data ? p.binary_data : r->request->binary_outputs;
     if (!j->bad && out->name[0] == 0)
-        nx_json_fail(j, "an output without a name");
+        nx_json_fail(j, "expected an output with a name, got none");
 }
 
 static void read_inputs(struct reading *r)
@@ -282,7 +297,7 @@ static void read_request(struct reading *r)
             nx_json_skip(j);
     }
     if (!j->bad && !inputs)
-        nx_json_fail(j, "a request without inputs");
+        nx_json_fail(j, "expected a request with inputs, got none");
     after = *j;
     if (j->bad || !outputs.at)
         return;

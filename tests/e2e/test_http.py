@@ -251,6 +251,9 @@ class Operations(HttpCase):
         self.assertGreaterEqual(int(triton["nv_inference_exec_count" + model]), 4)
         self.assertGreater(int(triton["nv_inference_compute_infer_duration_us" + model]), 0)
         self.assertGreaterEqual(int(triton["nv_inference_queue_duration_us" + model]), 0)
+        self.assertGreater(int(triton["nv_inference_compute_input_duration_us" + model]), 0)
+        self.assertGreaterEqual(int(triton["nv_inference_compute_output_duration_us" + model]), 0)
+        self.assertEqual(int(triton["nv_inference_pending_request_count" + model]), 0)
 
     def test_metrics_as_promtool_sees_them(self):
         self.ask("POST", "/predictions/1", self.red)

@@ -14,6 +14,7 @@ Not served, and said so here: shared memory, trace and log settings (UNIMPLEMENT
 """
 
 import json
+import time
 
 import harness
 import sosp_wire as wire
@@ -73,6 +74,35 @@ class Grpc(HttpCase):
         stats = wire.field(self.good("ModelStatistics", named), 1)
         self.assertEqual((wire.field(stats, 1), wire.field(stats, 2)), (b"1", b"1"))
         self.assertEqual(len(wire.fields(self.good("ModelStatistics"))), 1)
+
+    def test_statistics(self):
+        """Both wires tell the same; requests are this node's, the work behind them all replicas'."""
+        before = time.time()
+        for _ in range(2):
+            self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
+        stats = self.ask("GET", "/v2/models/1/stats").json["model_stats"]
+        self.assertEqual(stats, self.ask("GET", "/v2/models/stats").json["model_stats"])
+        self.assertEqual([(s["name"], s["version"]) for s in stats], [("1", "1")])
+        one, durations = stats[0], stats[0]["inference_stats"]
+        self.assertLess(abs(one["last_inference"] / 1000 - before), 60)
+        self.assertGreaterEqual(one["inference_count"], 2)
+        self.assertGreaterEqual(one["execution_count"], 2)
+        self.assertGreaterEqual(durations["success"]["count"], 2)
+        for key in ("queue", "compute_input", "compute_infer", "compute_output"):
+            self.assertGreaterEqual(durations[key]["count"], 2, key)
+        for key in ("success", "compute_input", "compute_infer"):
+            self.assertGreater(durations[key]["ns"], 0, key)
+        self.assertEqual((durations["cache_hit"], durations["cache_miss"]), ({"count": 0, "ns": 0}, {"count": 0, "ns": 0}))
+        self.assertEqual([(m["type"], m["id"]) for m in one["memory_usage"]], [("CPU", 1)])
+        self.assertGreater(one["memory_usage"][0]["byte_size"], 0)
+        told = wire.field(self.good("ModelStatistics", wire.blob(1, b"1")), 1)
+        self.assertEqual([wire.field(told, k) for k in (3, 4, 5)],
+                         [one[k] for k in ("last_inference", "inference_count", "execution_count")])
+        inner = wire.field(told, 6)
+        for number, key in enumerate(("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"), 1):
+            pair = wire.field(inner, number)
+            self.assertEqual([wire.field(pair, k) or 0 for k in (1, 2)], [durations[key][k] for k in ("count", "ns")], key)
+        self.assertEqual(wire.field(wire.field(told, 8), 3), one["memory_usage"][0]["byte_size"])
 
     def test_a_model_that_is_not_there(self):
         for method in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics"):

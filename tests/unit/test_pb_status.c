@@ -18,7 +18,7 @@ static const struct nx_pb_change changes[] = {{1, 1700000000123, 0, 3, "the grou
                                               {2, 1700000009999, 812, 2, "node 9 \"failed\""}};
 static const struct nx_pb_model_row models[] = {{7, 1ull << 40, "a-name", "ready", "mxnet",
                                                  "imagenet", "cpu_dnnl", "f32", 1, 2, 3, 4, 5, 6, 0,
-                                                 0, 0}};
+                                                 0, 0, 0, 0}};
 static const struct nx_pb_replica replicas[] = {{2, 3, "", 10, 20, models, 1, NULL},
                                                 {4, 3, "no answer in time", 0, 0, NULL, 0, NULL}};
 

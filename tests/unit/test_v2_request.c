@@ -112,10 +112,10 @@ static void several_inputs_and_outputs_go_together(void **state)
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
-    assert_refused(ONE("INT8", "[1]", "[128]"), "128 in input 'x', which is INT8");
-    assert_refused(ONE("UINT8", "[1]", "[-1]"), "-1 in input 'x'");
-    assert_refused(ONE("INT32", "[1]", "[1.5]"), "1.5 in input 'x'");
-    assert_refused(ONE("INT64", "[1]", "[9223372036854775808]"), "which is INT64");
+    assert_refused(ONE("INT8", "[1]", "[128]"), "expected a value of INT8 in input 'x', got 128");
+    assert_refused(ONE("UINT8", "[1]", "[-1]"), "in input 'x', got -1");
+    assert_refused(ONE("INT32", "[1]", "[1.5]"), "in input 'x', got 1.5");
+    assert_refused(ONE("INT64", "[1]", "[9223372036854775808]"), "expected a value of INT64");
     assert_refused(ONE("UINT64", "[1]", "[18446744073709551616]"), "which is UINT64");
     assert_refused(ONE("BOOL", "[1]", "[2]"), "which is BOOL");
     assert_refused(ONE("INT8", "[1]", "[true]"), "number");

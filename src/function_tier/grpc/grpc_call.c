@@ -227,7 +227,7 @@ static void name_call(struct nx_call *call, nx_ns now)
     struct nx_grpc_core *core = call->core;
     nx_request_name(&core->prng, id, id ? strlen(id) : 0, call->request_id);
     nx_trace_join(&core->prng, parent, parent ? strlen(parent) : 0,
-                  core->witness.samples ? NX_TRACE_SAMPLED : 0, &call->trace);
+                  nx_trace_draw(&core->prng, core->witness.samples), &call->trace);
     call->begun = now;
 }
 

@@ -68,7 +68,7 @@ struct nx_http_service {
                      nx_ns now);
     /* NULL, or told how many bytes the body holds each time there are more, or fewer; unpacking counts. May reply: refused. */
     void (*on_body)(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now);
-    bool samples; /* traces that begin here are flagged as sampled */
+    uint32_t samples; /* of a million traces that begin here, so many are flagged as sampled */
 };
 
 struct nx_http_limits {
