@@ -172,6 +172,17 @@ class Process:
             values = stat.read().rpartition(")")[2].split()
         return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
 
+    def thread_cpu_s(self, name):
+        """Of the threads of that name, together."""
+        seconds, tasks = 0, "/proc/%d/task" % self.pid
+        for task in os.listdir(tasks):
+            with open("%s/%s/stat" % (tasks, task)) as stat:
+                head, _, rest = stat.read().rpartition(")")
+            if head.partition("(")[2] == name:
+                values = rest.split()
+                seconds += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+        return seconds
+
     def resident_bytes(self):
         with open("/proc/%d/statm" % self.pid) as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
