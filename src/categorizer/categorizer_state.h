@@ -17,8 +17,8 @@
 #include "categorizer/ordered.h"
 #include "categorizer/served.h"
 #include "categorizer/store.h"
-#include "categorizer/worker.h"
 #include "common/clock.h"
+#include "common/worker.h"
 
 enum { NX_PHOTOS_MAX = 1024, NX_VOTES_MAX = NX_STORE_MODELS };
 #define NX_PHOTOS_BYTES_MAX (UINT64_C(512) << 20) /* photos and their tensors */

@@ -111,6 +111,7 @@ static enum nx_status open_rest(struct nx_function_tier *t, uint32_t local_id,
         return nx_err_set(err, NX_NO_MEMORY, "no memory for metrics");
     NX_TRY(nx_group_status_open(local_id, t->route, t->metrics, &t->status, err));
     NX_TRY(nx_rest_open(config, t->route, t->metrics, t->status, &t->rest, err));
+    NX_TRY(watch(t, nx_rest_fd(t->rest), err));
     return watch(t, nx_http_fd(nx_rest_http(t->rest)), err);
 }
 

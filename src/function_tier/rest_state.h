@@ -17,7 +17,7 @@
 #include "function_tier/install.h"
 #include "function_tier/model_list.h"
 #include "function_tier/rest.h"
-#include "function_tier/v2_request.h"
+#include "function_tier/v2_reader.h"
 
 enum nx_family { NX_FAMILY_MMS, NX_FAMILY_V2 };
 
@@ -56,10 +56,11 @@ struct nx_rest_call {
     struct nx_infer *infer;
     struct nx_install *install;
     struct nx_status_ask *status;
-    struct nx_v2_request *v2; /* of an inference */
-    bool over_rate;           /* Retry-After is set */
-    bool audited;             /* a refusal that the audit was told, or need not be */
-    bool nested_reply;        /* Model Server 0.4 */
+    struct nx_v2_request *v2;      /* of an inference; … */
+    struct nx_v2_reading *reading; /* … NULL, or the owner of that and of the body */
+    bool over_rate;                /* Retry-After is set */
+    bool audited;                  /* a refusal that the audit was told, or need not be */
+    bool nested_reply;             /* Model Server 0.4 */
     bool wants_workers, synchronous, replaces; /* of a registration */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };
@@ -73,6 +74,7 @@ struct nx_rest {
     struct nx_group_status *status;
     const struct nx_grpc *grpc;
     struct nx_http *http;
+    struct nx_v2_reader *reader;
     struct nx_rest_call *calls;
     bool ready;    /* what probes are told */
     bool takes;    /* once ready, for ever: who was told to stop still serves those who come */

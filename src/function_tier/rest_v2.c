@@ -311,34 +311,61 @@ static enum nx_status json_length(const struct nx_http_ask *ask, bool *given, si
                      : nx_err_set(err, NX_INVALID, "Inference-Header-Content-Length is empty");
 }
 
-static enum nx_status read_infer(struct nx_rest_call *call, struct nx_infer_ask *ask,
-                                 struct nx_err *err)
+/* The request is whole, or `err` says what is wrong with it. */
+static void read_done(void *user, const struct nx_err *err)
+{
+    struct nx_rest_call *call = user;
+    struct nx_infer_ask ask;
+    struct nx_err wrong = *err;
+    if (wrong.status == NX_OK && nx_v2_to_ask(call->v2, &ask, &wrong) == NX_OK)
+        nx_rest_infer(call, &ask, inferred);
+    else
+        nx_rest_refuse(call, nx_rest_status_of(wrong.status), NULL, "%s", wrong.text);
+}
+
+static void read_aside(struct nx_rest_call *call, size_t json_bytes)
+{
+    struct nx_grpc_buffer body;
+    struct nx_err err;
+    nx_http_take_body(call->x, &body);
+    if (nx_v2_reader_submit(call->rest->reader, &body, json_bytes, call->v2, read_done, call,
+                            &call->reading, &err) == NX_OK)
+        return;
+    nx_grpc_buffer_free(&body);
+    nx_rest_fail(call, &err);
+}
+
+static void read_infer(struct nx_rest_call *call)
 {
     const struct nx_http_ask *http = nx_http_ask(call->x);
     struct nx_v2_request *q = call->v2;
+    struct nx_err err = {0};
     size_t bytes;
     bool given;
     memcpy(q->model, call->model, sizeof q->model);
     if (call->words[1])
         snprintf(q->version, sizeof q->version, "%s", call->words[1]);
-    NX_TRY(json_length(http, &given, &bytes, err));
-    NX_TRY(given && bytes == 0 ? nx_v2_raw_read(http->body, http->body_bytes, q, err)
-                               : nx_v2_json_read(http->body, http->body_bytes, bytes, q, err));
-    return nx_v2_to_ask(q, ask, err);
+    enum nx_status status = json_length(http, &given, &bytes, &err);
+    if (status == NX_OK && bytes > NX_V2_READER_INLINE_BYTES) {
+        read_aside(call, bytes);
+        return;
+    }
+    if (status == NX_OK)
+        status = given && bytes == 0
+                     ? nx_v2_raw_read(http->body, http->body_bytes, q, &err)
+                     : nx_v2_json_read(http->body, http->body_bytes, bytes, q, &err);
+    err.status = status;
+    read_done(call, &err);
 }
 
 void nx_rest_v2_infer(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    struct nx_infer_ask ask;
-    struct nx_err err;
     if (!name_model(call))
         return;
     call->v2 = nx_v2_new();
     if (!call->v2)
         nx_rest_refuse(call, 503, NULL, "no memory for a request");
-    else if (read_infer(call, &ask, &err) != NX_OK)
-        nx_rest_refuse(call, nx_rest_status_of(err.status), NULL, "%s", err.text);
     else
-        nx_rest_infer(call, &ask, inferred);
+        read_infer(call);
 }

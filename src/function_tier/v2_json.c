@@ -13,6 +13,8 @@ struct reading {
     struct nx_v2_request *request;
     const uint8_t *binary; /* what is left behind the JSON */
     size_t binary_bytes;
+    size_t tensor_bytes; /* of what the JSON's numbers became, so far */
+    bool over;           /* … or would have: more than any model is asked with */
 };
 
 struct parameters {
@@ -96,12 +98,24 @@ static bool take_number(struct nx_json *j, void *user, size_t i, double value)
     return true;
 }
 
+/* "0," is two bytes, and eight as a double: a body of the size that is let in could become four times that. */
+static bool may_take(struct reading *r, uint64_t bytes)
+{
+    if (bytes > NX_PHOTO_BYTES_MAX - r->tensor_bytes) {
+        r->over = true;
+        return nx_json_fail(&r->j, "too large");
+    }
+    r->tensor_bytes += (size_t)bytes;
+    return true;
+}
+
 static void read_numbers(struct reading *r, struct nx_v2_input *in, uint64_t elements)
 {
     /* As many bytes as elements must stand in the JSON: nothing is allocated for a shape that only claims. */
     if (elements > (uint64_t)(r->j.end - r->j.at))
         nx_json_fail(&r->j, "fewer elements than the shape's %llu", (unsigned long long)elements);
-    else if (take_room(r, in, (size_t)elements * nx_tensor_type_bytes(in->type)))
+    else if (may_take(r, elements * nx_tensor_type_bytes(in->type)) &&
+             take_room(r, in, (size_t)elements * nx_tensor_type_bytes(in->type)))
         nx_json_numbers(&r->j, (size_t)elements, in->type == NX_TYPE_BOOL, take_number, in);
 }
 
@@ -134,6 +148,9 @@ static void read_strings(struct reading *r, struct nx_v2_input *in, uint64_t ele
         nx_json_fail(&r->j, "%llu elements, the tensor's shape has %llu", (unsigned long long)n,
                      (unsigned long long)elements);
     in->data_bytes = nx_writer_used(&w);
+    uint8_t *less = realloc(in->owned, in->data_bytes ? in->data_bytes : 1);
+    if (less) /* the room was for all that stood behind */
+        in->data = in->owned = less;
 }
 
 /* The data may stand before shape and datatype: its place is kept, and read when those are known. */
@@ -318,6 +335,8 @@ enum nx_status nx_v2_json_read(const uint8_t *body, size_t len, size_t json_byte
         .request = request, .binary = body + json_bytes, .binary_bytes = len - json_bytes};
     nx_json_init(&r.j, body, json_bytes, err);
     read_request(&r);
+    if (r.over)
+        return nx_err_set(err, NX_TOO_LARGE, "tensors of more than %d bytes", NX_PHOTO_BYTES_MAX);
     NX_TRY(nx_json_end(&r.j));
     if (r.binary_bytes > 0)
         return nx_err_set(err, NX_INVALID,

@@ -14,6 +14,8 @@ Not served, and said so here: shared memory, trace and log settings (UNIMPLEMENT
 """
 
 import json
+import re
+import socket
 import time
 
 import harness
@@ -265,6 +267,37 @@ class Rest(HttpCase):
                 self.assertTrue(reply.json["error"])
                 for word in words:
                     self.assertIn(word, reply.json["error"])
+
+    def buffered_bytes(self):
+        metrics = self.ask("GET", "/metrics").body.decode()
+        return int(re.search(r"(?m)^nexus_http_buffered_bytes (\d+)$", metrics).group(1))
+
+    def test_large_json_is_read_aside(self):
+        good = json.dumps({"inputs": [self.tensor()]}).encode()
+        want = self.ask("POST", "/v2/models/1/infer", good).json["outputs"]
+        for padding in (64 << 10, 4 << 20):  # one worker reads the one, another the other
+            reply = self.ask("POST", "/v2/models/1/infer", good[:-1] + b" " * padding + b"}")
+            self.assertEqual((reply.status, reply.json["outputs"]), (200, want))
+            reply = self.ask("POST", "/v2/models/1/infer", good[:-1] + b" " * padding + b"]")
+            self.assertEqual(reply.status, 400)
+            self.assertIn("expected ',' or '}', at byte %d of the JSON" % (len(good) - 1 + padding), reply.json["error"])
+        head = b'{"inputs":[{"name":"data","datatype":"FP32","shape":[4000000],"data":['
+        long = head + b"1.5e-45," * 3999999 + b"0]}]}"  # half a second of computing and more
+        self.assertEqual(self.ask("POST", "/v2/models/1/infer", long).status, 400)
+        node = self.group.nodes[0]
+        self.assertGreater(node.thread_cpu_s("nexus-json-long"), 0.05)
+        wide = head.replace(b"FP32", b"FP64").replace(b"4000000", b"4194305") + b"0," * 4194304 + b"0]}]}"
+        reply = self.ask("POST", "/v2/models/1/infer", wide)
+        self.assertEqual((reply.status, reply.json["error"]), (413, "tensors of more than 33554432 bytes"))
+
+    def test_who_leaves_while_json_is_read_leaves_nothing(self):
+        body = b'{"inputs":[{"name":"data","datatype":"FP32","shape":[4000000],"data":[' + b"1.5e-45," * 3999999 + b"0]}]}"
+        host, port = self.group.address().split(":")
+        for _ in range(3):
+            with socket.create_connection((host, int(port)), timeout=harness.WAIT_S) as s:
+                s.sendall(b"POST /v2/models/1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        harness.wait_until(lambda: self.buffered_bytes() < 1 << 20, "the bodies are still there")
+        self.assert_serving()
 
     def test_kserve_v1_is_not_offered(self):
         self.assertEqual(self.ask("POST", "/v1/models/1:predict", b"{}").status, 404)

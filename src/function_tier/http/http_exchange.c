@@ -178,6 +178,12 @@ void *nx_http_user(const struct nx_http_exchange *x)
     return x->user;
 }
 
+void nx_http_take_body(struct nx_http_exchange *x, struct nx_grpc_buffer *body)
+{
+    *body = x->body;
+    nx_grpc_buffer_init(&x->body, &x->conn->http->memory);
+}
+
 void nx_http_set_about(struct nx_http_exchange *x, const char *about)
 {
     snprintf(x->ask.about, sizeof x->ask.about, "%s", about);
