@@ -172,7 +172,8 @@ enum nx_status nx_bulk_open(struct nx_group *group, uint32_t subgroup, uint64_t 
 enum nx_status nx_bulk_write(struct nx_group *group, nx_stream stream, const void *bytes,
                              size_t len, size_t *taken);
 void nx_bulk_abort(struct nx_group *group, nx_stream stream);
-/* In the deliver upcall of a bulk message of a persistent subgroup: whether this member's disk has room for its bytes.
+/* In the deliver upcall of a bulk message of a persistent subgroup: whether this member's disk has room for its bytes, and no
+ * member's disk has kept all from having anything durable for 10 s.
  * NX_UNAVAILABLE: no, with the reason; the message is then kept without them, so the tier must refuse what it asks, at every
  * member alike (by a message of its own, say). A tier that does not ask leaves the group when the disk is full. */
 enum nx_status nx_bulk_room(struct nx_group *group, nx_stream stream, struct nx_err *err);

@@ -63,7 +63,7 @@ void nx_bulk_abort(struct nx_group *g, nx_stream stream)
 
 enum nx_status nx_bulk_room(struct nx_group *g, nx_stream stream, struct nx_err *err)
 {
-    return g->disk.durable ? nx_durable_bulk_room(g->disk.durable, stream, err) : NX_OK;
+    return nx_group_disk_room(&g->disk, g->core, stream, err);
 }
 
 enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,

@@ -378,6 +378,28 @@ class FullDisk(RestartCase):
         for tag in (1, 2):
             self.assert_red(self.ask(tag))
 
+    def test_another_nodes_disk(self):
+        """No replica's: the view is not certain, so nothing can be acknowledged. All say whose disk it is."""
+        self.serve_kept()
+        self.kill_all()
+        for k in range(4):
+            shutil.rmtree(os.path.join(self.group.folder(k), ".plog"))
+        place = self.mount(1)
+        nodes = self.start_in(range(4))
+        self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        self.fill_up(place)
+        nodes[3].kill()
+        for k in (0, 2):
+            self.await_lines(nodes[k], "the disks of nodes 1 have not taken view 2 yet: no change is answered")
+        answer = self.group.client("installmodel", "2", *self.paths)
+        self.assertNotEqual(answer.code, 0, answer.story)
+        self.assertIn("nothing can be kept now: the disks of nodes 1 have not taken view 2 yet", answer.story)
+        self.assert_red(self.ask(1))
+        os.remove(os.path.join(place, "filler"))
+        self.await_lines(nodes[1], "the disk of small/.plog has room again")
+        wait_until(lambda: self.group.client("installmodel", "2", *self.paths).code == 0, "the group takes no installs")
+        self.assert_red(self.ask(2))
+
     def padded(self, size):
         """The model's files, the network's with blanks behind: larger than what fill leaves, and another blob."""
         synset, symbol, params = self.paths

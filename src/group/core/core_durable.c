@@ -91,6 +91,15 @@ void nx_core_notes(const struct nx_core *core, bool *written, bool *certain)
     }
 }
 
+nx_rankset nx_core_without_note(const struct nx_core *core)
+{
+    nx_rankset without = 0;
+    for (nx_rankset left = core->has_view ? nx_view_ranks(&core->view) : 0; left; left &= left - 1)
+        if (core->durable_words[__builtin_ctzll(left)] < NOTED)
+            without |= left & -left;
+    return without;
+}
+
 nx_seq nx_core_durable(const struct nx_core *core, uint32_t subgroup)
 {
     if (!core->has_view || subgroup != core->mc.subgroup || !is_kept(core))
