@@ -146,7 +146,7 @@ class Page(PageCase):
             self.assertEqual(self.page.run(row + ".cells[0].tagName + ' ' + " + row + ".cells[0].scope"), "TH row", table)
         self.assertEqual(self.page.run("[1, 1.9, 2.5, 35, 43, 99, 101, 5000].map(round).join()"), "1,2,4,40,100,100,200,10000")
         self.page.run("points.push({rate: 1, failures: 0, p50: 5, p99: 9, vid: 1}, {rate: 2, failures: 0, p50: 5, p99: 9, vid: 2}), "
-                      "plot('rate-plot', ['rate'], String)")
+                      "plot('rate-plot', ['rate'], String, 2)")
         self.assertIn("view 2", self.page.run("document.querySelector('#rate-plot').textContent"))
         self.assertIn("ready", self.page.run("document.title"))
 

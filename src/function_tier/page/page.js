@@ -142,10 +142,11 @@ function round(value) {
   return ten * [1, 2, 4, 10].find(step => step * ten >= value * 0.999);
 }
 
-// One line for each of `keys`; null is a gap, Infinity the top. A line upright where the view changed.
-function plot(id, keys, words) {
+// One line for each of `keys`; null is a gap, Infinity the top. A line upright where the view changed. The top is at
+// `least` or above.
+function plot(id, keys, words, least) {
   const values = points.flatMap(p => keys.map(k => p[k])).filter(v => v !== null && v !== Infinity);
-  const top = round(Math.max(...values, 2)), parts = [];
+  const top = round(Math.max(...values, least)), parts = [];
   const x = i => 60 + (540 * (POINTS - points.length + i)) / (POINTS - 1);
   const y = v => 140 - 130 * Math.min(v / top, 1);
   for (const part of [0, 0.5, 1]) {
@@ -186,8 +187,8 @@ function showFigures(status) {
   $("failures").className = p.failures > 0 ? "bad" : "";
   $("p50").textContent = bound(p.p50);
   $("p99").textContent = bound(p.p99);
-  plot("rate-plot", ["rate"], v => v < 10 ? v.toFixed(1) : v.toFixed(0));
-  plot("latency-plot", ["p50", "p99"], v => duration(Math.round(v)));
+  plot("rate-plot", ["rate"], v => v < 10 ? v.toFixed(1) : v.toFixed(0), 2);
+  plot("latency-plot", ["p50", "p99"], v => duration(Math.round(v)), 1000);
   $("rate-plot").setAttribute("aria-label", "now " + p.rate.toFixed(1) + " photos per second");
   $("latency-plot").setAttribute("aria-label", "now p50 " + bound(p.p50) + ", p99 " + bound(p.p99));
 }
