@@ -124,7 +124,7 @@ struct nx_group_upcalls {
     enum nx_status (*state_part)(void *ctx, uint32_t subgroup, uint64_t total, uint64_t offset,
                                  const void *bytes, size_t len, struct nx_err *err);
     /* This node cannot go on in the group (no view in time, refused by the leader; NX_FENCED: the others
-     * go on without it; it may close the group and open it again). */
+     * go on without it, or begin again; it may close the group and open it again). */
     void (*down)(void *ctx, const struct nx_err *err);
 };
 

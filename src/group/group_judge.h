@@ -7,8 +7,10 @@
  *   UNCLEAR      the same, but we have no majority: who of the two went on, others know better. It asks them
  *   LEFT_BEHIND  the disk holds, for certain, a later view of our own group: it is we who were left behind
  *
- * Why LEFT_BEHIND follows: a later view of our incarnation continues our own view (V2), and a view is certain only once all of
- * its members, so we as well, have it in their notes; an incarnation that began after our view counted that one in.
+ * Why LEFT_BEHIND follows: views of one incarnation are one chain (V2), and a view is certain only once all of its members have
+ * it in their notes, so we are none of them. A restart numbers its view above all that the notes in it hold: one that began
+ * below or at our view was made apart from it; one that began above it, if it was apart, too, is settled in that view, as
+ * nx_dur_may_join has it, once we give ours up. With a majority we never do.
  * Owner  values. Thread any. Input  the hello is hostile but decoded. Source  ours */
 #ifndef NX_GROUP_JUDGE_H
 #define NX_GROUP_JUDGE_H
