@@ -463,7 +463,6 @@ static bool session_open(struct nx_h2 *h2)
     nghttp2_mem memory = {&h2->room, nx_h2_malloc, nx_h2_free, nx_h2_calloc, nx_h2_realloc};
     bool ok = cb && option && nx_room_open(&h2->room, NX_H2_ROOM_BYTES) &&
               nghttp2_session_server_new3(&h2->session, cb, h2, option, &memory) == 0;
-    nx_room_settle(&h2->room);
     if (cb)
         nghttp2_session_callbacks_del(cb);
     if (option)
