@@ -16,8 +16,9 @@ static const struct nx_pb_shard shards[] = {{"function", 0, 1, 1, true},
                                             {"categorizer", 3, 2, 1, false}};
 static const struct nx_pb_change changes[] = {{1, 1700000000123, 0, 3, "the group formed"},
                                               {2, 1700000009999, 812, 2, "node 9 \"failed\""}};
-static const struct nx_pb_model_row models[] = {
-    {7, 1ull << 40, "a-name", "ready", "mxnet", "imagenet", "cpu_dnnl", 1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0}};
+static const struct nx_pb_model_row models[] = {{7, 1ull << 40, "a-name", "ready", "mxnet",
+                                                 "imagenet", "cpu_dnnl", 1, 2, 3, 4, 5, 6, 0, 0, 0,
+                                                 0, 0}};
 static const struct nx_pb_replica replicas[] = {{2, 3, "", 10, 20, models, 1, NULL},
                                                 {4, 3, "no answer in time", 0, 0, NULL, 0, NULL}};
 
