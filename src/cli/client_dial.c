@@ -69,7 +69,8 @@ static const char *explain(enum heard heard, bool is_tls)
     switch (heard) {
     case HEARD_NOTHING: return "what listens there takes connections and says nothing";
     case HEARD_END:
-        return is_tls ? no_tls : "what listens there hangs up at once; does it want TLS (--ca)?";
+        return is_tls ? no_tls
+                      : "what listens there hangs up at once; probably it wants TLS (--ca)";
     case HEARD_HTTP2:
         return is_tls ? "what listens there speaks gRPC without TLS, so without --ca"
                       : "it speaks HTTP/2, but no connection came about";

@@ -492,6 +492,8 @@ struct nx_h2 *nx_h2_open(struct nx_grpc_core *core, const char *peer, nx_ns now)
 
 bool nx_h2_fold(struct nx_h2 *h2)
 {
+    if (nx_h2_folded(h2))
+        return true;
     bool silent = h2->call_count == 0 && !nghttp2_session_want_write(h2->session) &&
                   nghttp2_session_want_read(h2->session);
     return silent && nx_room_fold(&h2->room);
