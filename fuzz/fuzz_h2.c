@@ -105,6 +105,8 @@ static void feed(struct nx_grpc_core *core, struct nx_h2 *h2, const uint8_t *byt
         settle(h2, core->now);
         if (nx_h2_over(h2))
             return;
+        if (behaviour & SLOW_CLOCK)
+            nx_h2_fold(h2); /* if it is silent */
     }
 }
 

@@ -106,9 +106,9 @@ static void watch(struct nx_client_call *call, grpc_connectivity_state state, gp
 static enum nx_status say_late(const struct nx_client_call *call, bool failed, gpr_timespec limit,
                                struct nx_err *err)
 {
-    bool for_good;
+    uint32_t patience_ms;
     if (failed)
-        return nx_client_dial_why(call->node, call->is_tls, &for_good, err);
+        return nx_client_dial_why(call->node, call->is_tls, &patience_ms, err);
     return nx_err_set(err, NX_UNAVAILABLE,
                       "no function tier node answers at %s: no answer within %u ms", call->node,
                       gpr_time_cmp(limit, call->deadline) < 0 ? (unsigned)CONNECT_TIMEOUT_MS
@@ -121,18 +121,20 @@ static enum nx_status say_late(const struct nx_client_call *call, bool failed, g
 static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *err)
 {
     gpr_timespec limit = earlier(in_ms(CONNECT_TIMEOUT_MS), call->deadline);
-    bool failed = false, for_good = false;
+    bool failed = false;
+    uint32_t patience_ms = CONNECT_TIMEOUT_MS;
     for (;;) {
         grpc_connectivity_state state = grpc_channel_check_connectivity_state(call->channel, 1);
         if (state == GRPC_CHANNEL_READY)
             return NX_OK;
         if (state == GRPC_CHANNEL_TRANSIENT_FAILURE && !failed) {
             failed = true;
-            nx_client_dial_why(call->node, call->is_tls, &for_good, err);
+            nx_client_dial_why(call->node, call->is_tls, &patience_ms, err);
+            limit = earlier(limit, in_ms(patience_ms));
         }
         if (*call->interrupted)
             return interrupted(err);
-        if (for_good)
+        if (patience_ms == 0)
             return NX_UNAVAILABLE;
         if (gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), limit) >= 0)
             return say_late(call, failed, limit, err);

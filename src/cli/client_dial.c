@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { PATIENCE_MS = 5000, REFUSED_PATIENCE_MS = 1000 };
 enum { DIAL_TIMEOUT_MS = 1000, HOST_BYTES = NX_CLIENT_NODE_BYTES_MAX + 1 };
 
 /* What whoever listens says to an HTTP/2 client's greeting. */
@@ -69,7 +70,8 @@ static const char *explain(enum heard heard, bool is_tls)
     switch (heard) {
     case HEARD_NOTHING: return "what listens there takes connections and says nothing";
     case HEARD_END:
-        return is_tls ? no_tls : "what listens there hangs up at once; does it want TLS (--ca)?";
+        return is_tls ? no_tls
+                      : "what listens there hangs up at once; probably it wants TLS (--ca)";
     case HEARD_HTTP2:
         return is_tls ? "what listens there speaks gRPC without TLS, so without --ca"
                       : "it speaks HTTP/2, but no connection came about";
@@ -103,14 +105,15 @@ static const char *split(const char *node, char host[HOST_BYTES])
     return colon + 1;
 }
 
-enum nx_status nx_client_dial_why(const char *node, bool is_tls, bool *for_good, struct nx_err *err)
+enum nx_status nx_client_dial_why(const char *node, bool is_tls, uint32_t *patience_ms,
+                                  struct nx_err *err)
 {
     char host[HOST_BYTES];
     const char *port = split(node, host);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found;
     int failure = getaddrinfo(host, port, &hints, &found);
-    *for_good = failure && failure != EAI_AGAIN && failure != EAI_SYSTEM;
+    *patience_ms = failure && failure != EAI_AGAIN && failure != EAI_SYSTEM ? 0 : PATIENCE_MS;
     if (failure)
         return say(node, failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure), err);
     int error = 0, fd = -1;
@@ -118,10 +121,13 @@ enum nx_status nx_client_dial_why(const char *node, bool is_tls, bool *for_good,
         if ((error = dial(at, &fd)) == 0)
             break;
     freeaddrinfo(found);
+    if (error == ECONNREFUSED)
+        *patience_ms = REFUSED_PATIENCE_MS;
     if (error)
         return say(node, strerror(error), err);
     enum heard heard = greet(fd);
     close(fd);
-    *for_good = is_hopeless(heard, is_tls);
+    if (is_hopeless(heard, is_tls))
+        *patience_ms = 0;
     return say(node, explain(heard, is_tls), err);
 }

@@ -9,10 +9,12 @@
 #include "common/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* node is host:port, checked; is_tls: TLS was tried. Returns NX_UNAVAILABLE, always. *for_good: trying again will not help, as
- * the name is unknown or something else listens there; otherwise a node may be about to start, or too busy just now. */
-enum nx_status nx_client_dial_why(const char *node, bool is_tls, bool *for_good,
+/* node is host:port, checked; is_tls: TLS was tried. Returns NX_UNAVAILABLE, always. *patience_ms: how long trying
+ * again makes sense. 0: the name is unknown, or something else listens there; a second if nobody listens, as a node may be about to
+ * start; longer if it may be too busy just now. */
+enum nx_status nx_client_dial_why(const char *node, bool is_tls, uint32_t *patience_ms,
                                   struct nx_err *err);
 
 #endif

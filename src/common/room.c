@@ -5,6 +5,7 @@
 
 #include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -54,6 +55,13 @@ size_t nx_room_block_bytes(const void *block)
     return ((const struct head *)block - 1)->bytes;
 }
 
+/* With its head. */
+static size_t whole_bytes(size_t bytes)
+{
+    return sizeof(struct head) +
+           (bytes + sizeof(struct head) - 1) / sizeof(struct head) * sizeof(struct head);
+}
+
 void *nx_room_take(struct nx_room *room, size_t bytes)
 {
     size_t left = room->bytes - room->used;
@@ -61,9 +69,18 @@ void *nx_room_take(struct nx_room *room, size_t bytes)
         return NULL;
     struct head *head = (struct head *)(room->base + room->used);
     head->bytes = bytes;
-    size_t whole = (bytes + sizeof *head - 1) / sizeof *head * sizeof *head;
-    room->used += sizeof *head + whole;
+    room->used += whole_bytes(bytes);
     return head + 1;
+}
+
+void nx_room_give(struct nx_room *room, void *block)
+{
+    struct head *head = (struct head *)block - 1;
+    size_t whole = whole_bytes(head->bytes), at = (size_t)((uint8_t *)head - room->base);
+    nx_assert(nx_room_holds(room, block) && at + whole <= room->used);
+    memset(head, 0, whole);
+    if (at + whole == room->used)
+        room->used = at;
 }
 
 /* --- folding ------------------------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* room.h — a few blocks that live together, folded while nobody needs them.
  *
- *     open ── take* ── settle ── { fold ── unfold }* ── close
+ *     open ── { take, give, settle, fold, unfold }* ── close
  *
  *     a mapping of its own: what is never touched is not resident ─ fold ─► the words that are not zero, packed, on the heap
  *                                                                 ◄ unfold ─ at the same addresses
@@ -21,7 +21,7 @@
 struct nx_room {
     uint8_t *base;    /* page-aligned */
     size_t bytes;     /* of address space, whole pages */
-    size_t used;      /* of it, by blocks; only grows, and not once settled */
+    size_t used;      /* of it, by blocks */
     uint8_t *aside;   /* the folded content; NULL while the room is open */
     size_t aside_len; /* bytes in it */
     bool settled;
@@ -35,6 +35,8 @@ void nx_room_close(struct nx_room *room); /* also a folded one, or one that neve
 void *nx_room_take(struct nx_room *room, size_t bytes);
 size_t nx_room_block_bytes(const void *block); /* as asked for */
 bool nx_room_holds(const struct nx_room *room, const void *block);
+/* Zeroes it, so that it costs nothing when folded; its place is used again only if it is the youngest. */
+void nx_room_give(struct nx_room *room, void *block);
 void nx_room_settle(struct nx_room *room); /* no more blocks */
 
 bool nx_room_fold(struct nx_room *room);

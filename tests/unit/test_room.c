@@ -37,6 +37,33 @@ static void blocks_lie_apart_and_are_zero_until_the_room_is_full(void **state)
     nx_room_close(&room); /* nothing left to close */
 }
 
+static void a_block_that_is_given_back_costs_nothing_when_folded(void **state)
+{
+    (void)state;
+    struct nx_room room;
+    assert_true(nx_room_open(&room, ROOM_BYTES));
+    uint8_t *kept = nx_room_take(&room, 40);
+    assert_true(nx_room_fold(&room));
+    size_t before = room.aside_len;
+    nx_room_unfold(&room);
+    uint8_t *first = nx_room_take(&room, 1000), *second = nx_room_take(&room, 1000);
+    memset(first, 0xff, 1000);
+    memset(second, 0xff, 1000);
+    memset(kept, 1, 40);
+    nx_room_give(&room, first); /* not the youngest: its place is lost */
+    size_t used = room.used;
+    nx_room_give(&room, second);
+    assert_true(room.used < used);
+    assert_ptr_equal(nx_room_take(&room, 1000), second);
+    assert_int_equal(second[999], 0);
+    nx_room_give(&room, second);
+    assert_true(nx_room_fold(&room));
+    assert_in_range(room.aside_len, before, before + 64);
+    nx_room_unfold(&room);
+    assert_int_equal(kept[39], 1);
+    nx_room_close(&room);
+}
+
 /* Every kind of word: zero runs of all lengths, single bytes anywhere, words without a zero byte. */
 static void fill(uint8_t *block, size_t bytes, unsigned seed)
 {
@@ -124,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_lie_apart_and_are_zero_until_the_room_is_full),
+        cmocka_unit_test(a_block_that_is_given_back_costs_nothing_when_folded),
         cmocka_unit_test(folding_and_unfolding_leaves_every_byte),
         cmocka_unit_test(a_room_is_resident_only_where_it_is_touched_and_not_when_folded),
         cmocka_unit_test(without_memory_a_room_stays_open),

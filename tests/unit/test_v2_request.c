@@ -118,7 +118,7 @@ static void what_is_wrong_is_named(void **state)
     assert_refused(ONE("INT32", "[1]", "[1.5]"), "in input 'x', got 1.5");
     assert_refused(ONE("INT64", "[1]", "[9223372036854775808]"), "expected a value of INT64");
     assert_refused(ONE("UINT64", "[1]", "[18446744073709551616]"), "expected a value of UINT64");
-    assert_refused(ONE("BOOL", "[1]", "[2]"), "which is BOOL");
+    assert_refused(ONE("BOOL", "[1]", "[2]"), "expected a value of BOOL");
     assert_refused(ONE("INT8", "[1]", "[true]"), "number");
     assert_refused(ONE("FP16", "[1]", "[1]"), "as binary data only");
     assert_refused(ONE("FP32", "[2]", "[1]"), "1 elements, the tensor's shape has 2");

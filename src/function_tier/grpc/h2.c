@@ -463,7 +463,6 @@ static bool session_open(struct nx_h2 *h2)
     nghttp2_mem memory = {&h2->room, nx_h2_malloc, nx_h2_free, nx_h2_calloc, nx_h2_realloc};
     bool ok = cb && option && nx_room_open(&h2->room, NX_H2_ROOM_BYTES) &&
               nghttp2_session_server_new3(&h2->session, cb, h2, option, &memory) == 0;
-    nx_room_settle(&h2->room);
     if (cb)
         nghttp2_session_callbacks_del(cb);
     if (option)
@@ -493,6 +492,8 @@ struct nx_h2 *nx_h2_open(struct nx_grpc_core *core, const char *peer, nx_ns now)
 
 bool nx_h2_fold(struct nx_h2 *h2)
 {
+    if (nx_h2_folded(h2))
+        return true;
     bool silent = h2->call_count == 0 && !nghttp2_session_want_write(h2->session) &&
                   nghttp2_session_want_read(h2->session);
     return silent && nx_room_fold(&h2->room);

@@ -19,10 +19,11 @@ void *nx_h2_calloc(size_t count, size_t bytes, void *user)
     return block ? block : nx_calloc(count ? count : 1, bytes ? bytes : 1);
 }
 
-/* What lies in the room is given back with it. */
 void nx_h2_free(void *block, void *user)
 {
-    if (block && !nx_room_holds(user, block))
+    if (block && nx_room_holds(user, block))
+        nx_room_give(user, block);
+    else
         free(block);
 }
 
@@ -34,5 +35,7 @@ void *nx_h2_realloc(void *block, size_t bytes, void *user)
     void *moved = nx_h2_malloc(bytes, user);
     if (moved)
         memcpy(moved, block, old < bytes ? old : bytes);
+    if (moved)
+        nx_room_give(user, block);
     return moved;
 }

@@ -1,10 +1,10 @@
 /* h2_memory.h — where a session of HTTP/2 gets its memory. Internal to the wire.
  *
- *     a session that opens ─► its room, which folds while it idles (room.h): tables and a frame, 26 KiB, mostly zero
- *     later                ─► the heap: entries of the header tables, frames to send
+ *     as long as there is room ─► its room, which folds while it idles (room.h)
+ *     then                     ─► the heap
  *
- * nghttp2 takes tables and room for a frame when a session begins and keeps them to its end; whoever opens the session
- * settles the room then.
+ * nghttp2 takes tables and room for a frame, 26 KB, when a session begins and keeps them to its end. The entries of its header
+ * tables, most of which come with the first calls and stay, find room behind these.
  * Thread  one. Failure  NULL: no memory. */
 #ifndef NX_GRPC_H2_MEMORY_H
 #define NX_GRPC_H2_MEMORY_H

@@ -20,7 +20,8 @@ struct nx_pb_model_row {
     uint64_t weights_bytes, arena_bytes, memory_bytes, queries;
     uint32_t batch;
     uint64_t batch_us;
-    uint64_t execs, queue_ns, run_ns, input_ns, output_ns; /* for this node's metrics; they stand in no message */
+    uint64_t execs, queue_ns, run_ns, input_ns,
+        output_ns; /* for this node's metrics; they stand in no message */
 };
 
 /* What a replica's batches came to; for this node's metrics, it stands in no message. */
