@@ -127,12 +127,14 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
 }
 
 static enum nx_status submit(struct nx_categorizer *c, struct nx_incoming *in,
-                             struct nx_held_model *model, struct nx_err *err)
+                             const struct nx_entry *e, struct nx_err *err)
 {
+    struct nx_held_model *model = e->model;
     nx_ns now = nx_clock_now();
     struct nx_job_infer *j = make_infer(c, in, model, now, err);
     if (!j)
         return err->status;
+    j->version = e->generation;
     struct nx_lane *lane = is_photo(&j->want) ? &model->photos : &model->tensors;
     if (nx_device_submit(c->device, lane, &j->job, now, err) != NX_OK) {
         j->photo = NULL; /* still the operation's */
@@ -154,13 +156,16 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
     struct nx_entry *e = nx_store_find(c->store, in->head.tag);
     if (!e || e->state != NX_ENTRY_READY || !nx_store_is_named(e, in->head.name))
         nx_store_say_missing(in->head.tag, in->head.name, &err);
+    else if (in->head.version && in->head.version != e->generation)
+        nx_err_set(&err, NX_NOT_FOUND, "version %llu is not found, its version is %llu",
+                   (unsigned long long)in->head.version, (unsigned long long)e->generation);
     else if (in->body_bytes == 0)
         nx_err_set(&err, NX_INVALID, "the %s is empty",
                    is_photo(&in->head.want) ? "photo" : "tensor");
     else if (!e->model) {
         in->state = NX_INCOMING_AWAITING;
         return;
-    } else if (submit(c, in, e->model, &err) == NX_OK)
+    } else if (submit(c, in, e, &err) == NX_OK)
         return;
     nx_categorizer_refuse(c, in, &err);
 }
@@ -233,6 +238,7 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
     trace_photo(c->config.spans, j);
     if (j->in) {
         j->in->answer = j->answer;
+        j->in->answer.version = j->answer.err.status == NX_OK ? j->version : 0;
         j->in->job = NULL;
         nx_categorizer_answer(c, j->in);
     }

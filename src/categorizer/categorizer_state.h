@@ -39,6 +39,7 @@ struct nx_job_infer {
     uint32_t tag;
     struct nx_trace_ids trace; /* the asker's span */
     struct nx_held_model *model;
+    uint64_t version; /* of it */
     uint8_t *photo;
     uint64_t photo_bytes;
     struct nx_want want;

@@ -15,6 +15,8 @@ static void encode_infer(struct nx_writer *w, const struct nx_request_head *head
     nx_write_u32(w, want->top_max);
     nx_write_u8(w, want->outputs);
     nx_write_u8(w, (uint8_t)want->priority);
+    if (head->version)
+        nx_write_u64(w, head->version);
 }
 
 static void encode_install(struct nx_writer *w, const struct nx_request_head *head)
@@ -83,6 +85,10 @@ static void decode_infer(struct nx_reader *r, struct nx_request_head *head)
     want->outputs = read_flag(r);
     want->priority = nx_read_u8(r);
     r->bad |= want->top_max > NX_TOP_MAX || want->priority > NX_PRIORITY_MAX;
+    if (r->bad || nx_reader_left(r) == 0)
+        return;
+    head->version = nx_read_u64(r);
+    r->bad |= head->version == 0;
 }
 
 static void decode_install(struct nx_reader *r, struct nx_request_head *head)
@@ -171,6 +177,7 @@ size_t nx_answer_encode(const struct nx_answer *answer, void *bytes, size_t cap)
     nx_write_bytes(&w, answer->err.text, text_bytes);
     nx_write_u32(&w, answer->index);
     nx_write_u32(&w, value);
+    nx_write_u64(&w, answer->version);
     nx_write_u32(&w, answer->label_bytes);
     nx_write_bytes(&w, answer->label, answer->label_bytes);
     nx_write_u32(&w, answer->payload_bytes);
@@ -195,6 +202,7 @@ enum nx_status nx_answer_decode(const void *bytes, size_t len, struct nx_answer 
     decoded.index = nx_read_u32(&r);
     uint32_t value = nx_read_u32(&r);
     memcpy(&decoded.value, &value, sizeof value);
+    decoded.version = nx_read_u64(&r);
     decoded.label_bytes = nx_read_u32(&r);
     if (decoded.label_bytes <= NX_LABEL_BYTES_MAX)
         decode_bytes(&r, decoded.label, decoded.label_bytes);

@@ -4,7 +4,7 @@
  *
  *     u32 head_bytes | u8 version | u8 op | tag, name | trace | fields of the op | … body …
  *
- *     INFER    head: time left, what is wanted   body: the photo, or tensors (nx_tensors_ask_encode)
+ *     INFER    head: time left, what is wanted, [version]   body: the photo, or tensors (nx_tensors_ask_encode)
  *     INSTALL  head: request id, format, replace, three sizes, recipe, [precision]   body: synset, symbol, params
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
@@ -110,6 +110,7 @@ struct nx_request_head {
         trace; /* the asker's span, under which the replica's are; its parent is not sent */
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_want want;          /* INFER */
+    uint64_t version;             /* INFER: by this version of the model alone; 0: by any */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
     bool replace; /* INSTALL: in place of the tag's model, if there is one */
@@ -135,8 +136,9 @@ struct nx_answer {
     /* Status NX_OK: done, with a text to show if it is not empty. NX_UNAVAILABLE: not by this replica, or nobody knows;
      * another one may be asked the same. */
     struct nx_err err;
-    uint32_t index; /* INFER: the category … */
-    float value;    /* … its output, a probability if the recipe says softmax … */
+    uint32_t index;   /* INFER: the category … */
+    float value;      /* … its output, a probability if the recipe says softmax … */
+    uint64_t version; /* INFER: of the model that answered; 0: none did */
     uint32_t label_bytes;
     char label[NX_LABEL_BYTES_MAX]; /* … and its line of the synset; not NUL-terminated */
     const uint8_t *payload; /* as the op and the want say; the sender's, or in the bytes decoded */

@@ -17,12 +17,13 @@ enum { EXIT_USAGE = 2 };
 
 static const char usage[] =
     "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B]\n"
-    "                           [--precision f32|bf16] [--json]\n"
+    "                           [--precision f32|bf16] [--size HxW] [--json]\n"
     "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
     "                           [--output FOLDER] [--backend B] [--threads N]\n"
-    "                           [--precision f32|bf16]\n"
+    "                           [--precision f32|bf16] [--size HxW]\n"
     "       nexus model time    <symbol> <params> | <model.onnx>  [--batch N] [--threads N]\n"
-    "                           [--precision f32|bf16] [--backend B] [--rounds N] [--top N]\n";
+    "                           [--precision f32|bf16] [--backend B] [--size HxW]\n"
+    "                           [--rounds N] [--top N]\n";
 
 static int inspect(const struct nx_model_args *args)
 {

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SIDE_MAX = 16384 };
+
 static enum nx_status refuse(struct nx_err *err, const char *what, const char *argument)
 {
     return nx_err_set(err, NX_INVALID, "%s \"%s\"", what, argument);
@@ -91,6 +93,7 @@ static unsigned verbs_of(const char *option)
         {"--input", RUN},
         {"--output", RUN},
         {"--precision", INSPECT | RUN | TIME},
+        {"--size", INSPECT | RUN | TIME},
         {"--rounds", TIME},
         {"--top", TIME},
     };
@@ -108,6 +111,21 @@ static enum nx_status read_precision(const char *text, enum nx_precision *precis
     return NX_OK;
 }
 
+/* "299x299", height first. */
+static enum nx_status read_size(const char *text, struct nx_model_options *options,
+                                struct nx_err *err)
+{
+    char height[8];
+    const char *x = strchr(text, 'x');
+    size_t len = x ? (size_t)(x - text) : 0;
+    if (len == 0 || len >= sizeof height)
+        return nx_err_set(err, NX_INVALID, "\"%s\" is no size, such as 224x224", text);
+    memcpy(height, text, len);
+    height[len] = 0;
+    NX_TRY(read_count(height, SIDE_MAX, &options->hint_height_px, err));
+    return read_count(x + 1, SIDE_MAX, &options->hint_width_px, err);
+}
+
 static enum nx_status read_value(struct nx_model_args *args, const char *option, const char *value,
                                  struct nx_err *err)
 {
@@ -122,6 +140,8 @@ static enum nx_status read_value(struct nx_model_args *args, const char *option,
         return read_count(value, 100000, &args->top, err);
     if (!strcmp(option, "--precision"))
         return read_precision(value, &load->precision, err);
+    if (!strcmp(option, "--size"))
+        return read_size(value, &args->options, err);
     if (!strcmp(option, "--input"))
         return add_input(args, value, err);
     *(!strcmp(option, "--output") ? &args->output : &args->options.backend) = value;

@@ -12,6 +12,7 @@ struct part {
     uint8_t *payload;                 /* a copy: the answer's is gone with it */
     struct nx_rows rows;              /* of a photo */
     uint32_t payload_bytes;
+    uint64_t version; /* of the model that answered */
 };
 
 struct nx_infer {
@@ -75,6 +76,9 @@ static void finish(struct nx_infer *f)
         gather_tensors(f, &tensors, &result);
     else if (f->failure.status == NX_OK)
         gather(f, all, &result);
+    for (uint32_t i = 0; i < f->parts_count; i++)
+        if (f->parts[i].version > result.version)
+            result.version = f->parts[i].version;
     f->done(f->user, &result);
     drop(f);
 }
@@ -97,6 +101,7 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
         else
             memcpy(p->payload, a->payload, a->payload_bytes);
         p->payload_bytes = a->payload_bytes;
+        p->version = a->version;
     }
     if (err.status == NX_OK && !f->tensors)
         nx_rows_decode(p->payload, a->payload_bytes, &p->rows, &err);
@@ -155,7 +160,8 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
     *f = (struct nx_infer){
         .route = route, .done = done, .user = user, .tensors = tensors, .starting = true};
-    struct nx_request_head head = {.op = NX_REQUEST_INFER, .want = ask->want};
+    struct nx_request_head head = {
+        .op = NX_REQUEST_INFER, .want = ask->want, .version = ask->version};
     nx_head_set_name(&head, ask->model);
     if (ask->trace)
         head.trace = *ask->trace;

@@ -23,6 +23,7 @@ struct nx_infer_span {
 struct nx_infer_ask {
     char model[NX_MODEL_NAME_BYTES];
     const struct nx_trace_ids *trace; /* the request's span; NULL: it has none */
+    uint64_t version;                 /* of the model; 0: whichever serves */
     struct nx_want want;              /* of photos: top_max or outputs is set */
     uint32_t bodies_count;            /* photos; of tensors the pieces of the one body */
     struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
@@ -30,6 +31,7 @@ struct nx_infer_ask {
 
 struct nx_infer_result {
     struct nx_err err;                /* not NX_OK: the rest is empty */
+    uint64_t version;                 /* of the model; the newest, if it was replaced meanwhile */
     uint32_t rows;                    /* of all parts */
     const struct nx_tensors *tensors; /* what tensors came to; NULL for photos, of which is told: */
     uint32_t parts_count;

@@ -17,6 +17,7 @@ struct nx_model_memory {
 
 struct nx_model_stats {
     char name[NX_MODEL_NAME_BYTES];
+    uint64_t version; /* the one that serves, or else the newest; 0: no replica tells of it */
     struct nx_model_counts counts;
     struct nx_model_work work;
     struct nx_model_memory *memory; /* of each replica that has told of it */

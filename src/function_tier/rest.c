@@ -220,10 +220,11 @@ void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err)
     bool over = err->status == NX_AGAIN && call->endpoint->flags & NX_ENDPOINT_INFERS;
     int status = over ? 429 : nx_rest_status_of(err->status);
     const char *type = status == 404 && call->model[0] ? "ModelNotFoundException" : NULL;
-    if (status == 404 && call->model[0] && family_of(nx_http_ask(call->x)->path) == NX_FAMILY_V2)
-        nx_rest_refuse(call, status, type, "Request for unknown model: '%s' is not found",
-                       call->model);
-    else if (status == 404 && call->model[0])
+    if (status == 404 && call->model[0] && family_of(nx_http_ask(call->x)->path) == NX_FAMILY_V2) {
+        struct nx_err said;
+        nx_v2_say_unknown(call->model, err, &said);
+        nx_rest_refuse(call, status, type, "%s", said.text);
+    } else if (status == 404 && call->model[0])
         nx_rest_refuse(call, status, type, "Model not found: %s", call->model);
     else
         nx_rest_refuse(call, status, type, "%s",

@@ -121,7 +121,8 @@ static void indexed(struct nx_rest_call *call, const struct nx_answer *answers, 
     for (uint32_t i = 0; i < list.count; i++) {
         nx_text_add(&t, i ? ",{\"name\":" : "{\"name\":");
         nx_text_json(&t, list.models[i].name, strlen(list.models[i].name));
-        nx_text_printf(&t, ",\"version\":\"1\",\"state\":\"%s\",\"reason\":\"\"}",
+        nx_text_printf(&t, ",\"version\":\"%llu\",\"state\":\"%s\",\"reason\":\"\"}",
+                       (unsigned long long)list.models[i].version,
                        list.models[i].ready ? "READY" : "LOADING");
     }
     nx_text_add(&t, "]\n");

@@ -135,9 +135,10 @@ void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now)
 void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    struct nx_err err;
-    if (call->words[1] && nx_v2_check_version(call->words[0], call->words[1], &err) != NX_OK)
-        nx_rest_refuse(call, 404, "ModelVersionNotFoundException", "%s", err.text);
+    if (call->words[1] && strcmp(call->words[1], "1") != 0)
+        nx_rest_refuse(call, 404, "ModelVersionNotFoundException",
+                       "model '%s' has no version '%.40s': a Model Server's one is 1",
+                       call->words[0], call->words[1]);
     else
         predict(call, call->words[0]);
 }

@@ -61,6 +61,7 @@ struct nx_rest_call {
     bool over_rate;                /* Retry-After is set */
     bool audited;                  /* a refusal that the audit was told, or need not be */
     bool nested_reply;             /* Model Server 0.4 */
+    uint64_t version;              /* of the model that v2 asks for; 0: whichever serves */
     bool wants_workers, synchronous, replaces; /* of a registration */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };

@@ -51,7 +51,8 @@ static bool name_model(struct nx_rest_call *call)
     struct nx_err err;
     if (!nx_rest_name_model(call, call->words[0]))
         return false;
-    if (!call->words[1] || nx_v2_check_version(call->model, call->words[1], &err) == NX_OK)
+    if (!call->words[1] ||
+        nx_v2_read_version(call->model, call->words[1], &call->version, &err) == NX_OK)
         return true;
     nx_rest_refuse(call, 404, NULL, "%s", err.text);
     return false;
@@ -82,8 +83,8 @@ static void write_metadata(struct nx_text *t, const char *name, const struct nx_
 {
     nx_text_add(t, "{\"name\":");
     nx_text_json(t, name, strlen(name));
-    nx_text_printf(t,
-                   ",\"versions\":[\"1\"],\"platform\":\"%s\",\"inputs\":", nx_model_platform(m));
+    nx_text_printf(t, ",\"versions\":[\"%llu\"],\"platform\":\"%s\",\"inputs\":",
+                   (unsigned long long)m->version, nx_model_platform(m));
     write_tensors(t, m->inputs, m->inputs_count);
     nx_text_add(t, ",\"outputs\":");
     write_tensors(t, m->outputs, m->outputs_count);
@@ -118,6 +119,17 @@ static void write_config(struct nx_text *t, const char *name, const struct nx_mo
     nx_text_add(t, "}\n");
 }
 
+/* False: refused; the call asks for another one. */
+static bool serves_version(struct nx_rest_call *call, const struct nx_model_list *list)
+{
+    struct nx_err err;
+    if (list->count == 0 ||
+        nx_v2_check_version(call->model, call->version, list->models[0].version, &err) == NX_OK)
+        return true;
+    nx_rest_refuse(call, 404, NULL, "%s", err.text);
+    return false;
+}
+
 /* The one model that a DESCRIBE tells of, written by `write`. */
 static void reply_model(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
                         void (*write)(struct nx_text *t, const char *name,
@@ -130,6 +142,8 @@ static void reply_model(struct nx_rest_call *call, const struct nx_answer *answe
     if (list.count == 0 || !list.models[0].ready) {
         nx_model_list_free(&list);
         nx_rest_refuse(call, 503, NULL, "model '%s' is being installed; try again", call->model);
+    } else if (!serves_version(call, &list)) {
+        nx_model_list_free(&list);
     } else {
         nx_text_init(&t, SMALL_TEXT_MAX);
         write(&t, call->model, &list.models[0]);
@@ -214,10 +228,10 @@ static void write_stats(struct nx_text *t, const struct nx_model_stats *m)
     nx_text_add(t, "{\"name\":");
     nx_text_json(t, m->name, strlen(m->name));
     nx_text_printf(t,
-                   ",\"version\":\"1\",\"last_inference\":%lld,\"inference_count\":%llu,"
+                   ",\"version\":\"%llu\",\"last_inference\":%lld,\"inference_count\":%llu,"
                    "\"execution_count\":%llu,\"inference_stats\":{",
-                   (long long)m->counts.last_ms, (unsigned long long)m->counts.rows,
-                   (unsigned long long)m->work.execs);
+                   (unsigned long long)m->version, (long long)m->counts.last_ms,
+                   (unsigned long long)m->counts.rows, (unsigned long long)m->work.execs);
     write_durations(t, m);
     nx_text_add(t, "},\"batch_stats\":[],\"memory_usage\":[");
     for (uint32_t i = 0; i < m->memory_count; i++)
@@ -233,9 +247,16 @@ static void stats_told(void *user, const struct nx_pb_status *status)
     struct nx_model_stats_list list;
     struct nx_text t;
     call->status = NULL;
+    struct nx_err err;
     nx_text_init(&t, INFER_TEXT_MAX);
     if (nx_model_stats_gather(call->rest->metrics, status, call->model, &list) != NX_OK)
         t.bad = true;
+    else if (call->version && nx_v2_check_version(call->model, call->version,
+                                                  list.models[0].version, &err) != NX_OK) {
+        nx_model_stats_free(&list);
+        nx_rest_refuse(call, 404, NULL, "%s", err.text);
+        return;
+    }
     nx_text_add(&t, "{\"model_stats\":[");
     for (uint32_t i = 0; i < list.count; i++) {
         nx_text_add(&t, i ? "," : "");
@@ -274,6 +295,7 @@ static void inferred(void *user, const struct nx_infer_result *result)
     bool binary;
     if (!nx_rest_inferred(call, result))
         return;
+    call->v2->answered_by = result->version;
     if (nx_v2_reply_make(call->v2, result, &reply, &err) != NX_OK) {
         nx_rest_fail(call, &err);
         return;

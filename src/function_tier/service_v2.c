@@ -136,7 +136,7 @@ static bool call_name(struct nx_v2_call *v, const char *name, const char *versio
     struct nx_err err;
     if (!nx_model_name_ok(name))
         nx_err_set(&err, NX_NOT_FOUND, "Request for unknown model: '%.100s' is not found", name);
-    else if (nx_v2_check_version(name, version, &err) == NX_OK) {
+    else if (nx_v2_read_version(name, version, &v->version, &err) == NX_OK) {
         memcpy(v->model, name, strlen(name) + 1);
         nx_call_set_about(v->call, name);
         return true;
@@ -175,7 +175,11 @@ static void asked_done(void *user, const struct nx_answer *answers, uint32_t ans
         nx_v2_call_fail(v, &err);
         return;
     }
-    v->told(v, &list);
+    if (v->version && list.count &&
+        nx_v2_check_version(v->model, v->version, list.models[0].version, &err) != NX_OK)
+        nx_v2_call_fail(v, &err);
+    else
+        v->told(v, &list);
     nx_model_list_free(&list);
 }
 
@@ -281,6 +285,7 @@ static void reply_model(struct nx_v2_call *v, const struct nx_model_list *list,
     fill_tensors(m->inputs, m->inputs_count, inputs);
     fill_tensors(m->outputs, m->outputs_count, outputs);
     struct nx_pb_v2_model model = {.name = v->model,
+                                   .version = m->version,
                                    .platform = nx_model_platform(m),
                                    .backend = m->backend,
                                    .inputs_count = m->inputs_count,
@@ -329,6 +334,7 @@ static struct nx_pb_v2_statistics statistics_of(const struct nx_model_stats *m,
         memory[i] =
             (struct nx_pb_v2_memory){m->memory[i].gpu, m->memory[i].node, m->memory[i].bytes};
     return (struct nx_pb_v2_statistics){.name = m->name,
+                                        .version = m->version,
                                         .last_ms = (uint64_t)m->counts.last_ms,
                                         .rows = m->counts.rows,
                                         .execs = w->execs,
@@ -370,6 +376,13 @@ static void statistics_told(void *user, const struct nx_pb_status *facts)
     size_t len = 0;
     v->status = NULL;
     enum nx_status status = nx_model_stats_gather(v->service->metrics, facts, v->model, &list);
+    struct nx_err err;
+    if (status == NX_OK && v->version &&
+        nx_v2_check_version(v->model, v->version, list.models[0].version, &err) != NX_OK) {
+        nx_model_stats_free(&list);
+        nx_v2_call_fail(v, &err);
+        return;
+    }
     if (status == NX_OK)
         status = encode_statistics(&list, &bytes, &len);
     nx_model_stats_free(&list);

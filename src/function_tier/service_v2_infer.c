@@ -55,14 +55,16 @@ static enum nx_status finish(struct nx_v2_call *v, const struct nx_infer_result 
     if (result->err.status != NX_NOT_FOUND)
         nx_metrics_inference(v->service->metrics, v->request->model, ok, result->rows,
                              nx_clock_now() - v->begun);
-    if (result->err.status == NX_NOT_FOUND)
-        return nx_err_set(err, NX_NOT_FOUND, "Request for unknown model: '%s' is not found",
-                          v->request->model);
+    if (result->err.status == NX_NOT_FOUND) {
+        nx_v2_say_unknown(v->request->model, &result->err, err);
+        return err->status;
+    }
     if (!ok) {
         *err = result->err;
         return err->status;
     }
     struct nx_v2_reply reply;
+    v->request->answered_by = result->version;
     NX_TRY(nx_v2_reply_make(v->request, result, &reply, err));
     enum nx_status status = nx_v2_pb_write(v->request, v->raw, v->stream, &reply, bytes, len, err);
     nx_v2_reply_free(&reply);

@@ -33,6 +33,7 @@ static void index_told(struct nx_v2_call *v, const struct nx_model_list *list)
     size_t len = 0;
     for (uint32_t i = 0; models && i < list->count; i++)
         models[i] = (struct nx_pb_v2_model){.name = list->models[i].name,
+                                            .version = list->models[i].version,
                                             .state = list->models[i].ready ? "READY" : "LOADING"};
     enum nx_status status =
         models ? nx_pb_v2_index_encode(models, list->count, &bytes, &len) : NX_NO_MEMORY;

@@ -20,6 +20,7 @@ struct nx_v2_call {
     struct nx_call *call;
     nx_ns begun;
     char model[NX_MODEL_NAME_BYTES];
+    uint64_t version; /* that was asked for; 0: whichever serves */
     /* one of these is under way */
     struct nx_route_request *asked;
     struct nx_infer *infer;

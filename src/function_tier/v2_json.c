@@ -464,7 +464,7 @@ void nx_v2_json_write(const struct nx_v2_request *q, const struct nx_v2_reply *r
 {
     nx_text_add(t, "{\"model_name\":");
     nx_text_json(t, q->model, strlen(q->model));
-    nx_text_add(t, ",\"model_version\":\"1\"");
+    nx_text_printf(t, ",\"model_version\":\"%llu\"", (unsigned long long)q->answered_by);
     if (q->id[0]) {
         nx_text_add(t, ",\"id\":");
         nx_text_json(t, q->id, strlen(q->id));

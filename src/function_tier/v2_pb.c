@@ -100,7 +100,8 @@ enum nx_status nx_v2_pb_write(const struct nx_v2_request *q, bool raw, bool stre
         t->data = (struct nx_pb_v2_bytes){from->data, from->data_bytes};
         raw |= nx_v2_is_raw_only(from->type);
     }
-    struct nx_pb_v2_result result = {q->model, q->id, raw, stream, reply->count, outputs};
+    struct nx_pb_v2_result result = {q->model, q->id,        q->answered_by, raw,
+                                     stream,   reply->count, outputs};
     enum nx_status status = nx_pb_v2_result_encode(&result, bytes, len);
     if (status != NX_OK)
         nx_err_set(err, status, "the answer could not be encoded: %s", nx_status_text(status));

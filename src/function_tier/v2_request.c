@@ -21,13 +21,39 @@ void nx_v2_free(struct nx_v2_request *r)
     free(r);
 }
 
-enum nx_status nx_v2_check_version(const char *model, const char *version, struct nx_err *err)
+enum nx_status nx_v2_read_version(const char *model, const char *text, uint64_t *version,
+                                  struct nx_err *err)
 {
-    if (version[0] == 0 || strcmp(version, "1") == 0)
+    size_t len = strlen(text);
+    *version = 0;
+    if (len == 0)
+        return NX_OK;
+    if (len > 18 || strspn(text, "0123456789") != len || text[0] == '0')
+        return nx_err_set(err, NX_NOT_FOUND,
+                          "Request for unknown model: '%s' version '%.40s' is not found, versions "
+                          "are numbers from 1 on",
+                          model, text);
+    *version = strtoull(text, NULL, 10);
+    return NX_OK;
+}
+
+enum nx_status nx_v2_check_version(const char *model, uint64_t asked, uint64_t serving,
+                                   struct nx_err *err)
+{
+    if (asked == 0 || asked == serving)
         return NX_OK;
     return nx_err_set(err, NX_NOT_FOUND,
-                      "Request for unknown model: '%s' version '%s' is not found, its version is 1",
-                      model, version);
+                      "Request for unknown model: '%s' version %llu is not found, its version is "
+                      "%llu",
+                      model, (unsigned long long)asked, (unsigned long long)serving);
+}
+
+void nx_v2_say_unknown(const char *model, const struct nx_err *told, struct nx_err *err)
+{
+    const char *version =
+        strstr(told->text, "its version is ") ? strstr(told->text, "version ") : NULL;
+    nx_err_set(err, NX_NOT_FOUND, "Request for unknown model: '%s' %.200s", model,
+               version ? version : "is not found");
 }
 
 static enum nx_status read_photos(const struct nx_v2_input *in, struct nx_infer_ask *ask,
@@ -132,7 +158,7 @@ enum nx_status nx_v2_to_ask(struct nx_v2_request *r, struct nx_infer_ask *ask, s
     memset(&ask->want, 0, sizeof ask->want);
     ask->want.priority = (uint32_t)r->priority;
     memcpy(ask->model, r->model, sizeof ask->model);
-    NX_TRY(nx_v2_check_version(r->model, r->version, err));
+    NX_TRY(nx_v2_read_version(r->model, r->version, &ask->version, err));
     if (r->inputs_count == 0)
         return nx_err_set(err, NX_INVALID, "no inputs for model '%s'", r->model);
     for (uint32_t i = 0; i < r->inputs_count; i++) {

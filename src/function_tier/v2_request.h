@@ -37,6 +37,7 @@ struct nx_v2_output {
 
 struct nx_v2_request {
     char model[NX_MODEL_NAME_BYTES], version[NX_V2_VERSION_BYTES];
+    uint64_t answered_by; /* the version that did, for the reply */
     char id[NX_V2_ID_BYTES];
     uint32_t inputs_count, outputs_count; /* outputs 0: all of them */
     bool binary_outputs;                  /* of outputs that do not say */
@@ -49,8 +50,14 @@ struct nx_v2_request {
 struct nx_v2_request *nx_v2_new(void);          /* NULL: no memory */
 void nx_v2_free(struct nx_v2_request *request); /* NULL is fine */
 
-/* The only version that there is: "", "1". NX_NOT_FOUND for others. */
-enum nx_status nx_v2_check_version(const char *model, const char *version, struct nx_err *err);
+/* A version as clients write it: "" is 0, for whichever serves. NX_NOT_FOUND: it is no number that a version has. */
+enum nx_status nx_v2_read_version(const char *model, const char *text, uint64_t *version,
+                                  struct nx_err *err);
+/* NX_NOT_FOUND, with both, if another one than this serves. */
+enum nx_status nx_v2_check_version(const char *model, uint64_t asked, uint64_t serving,
+                                   struct nx_err *err);
+/* A replica's NX_NOT_FOUND in the protocol's words. */
+void nx_v2_say_unknown(const char *model, const struct nx_err *told, struct nx_err *err);
 
 /* Checks all that can be checked without the model. *ask points into the request. */
 enum nx_status nx_v2_to_ask(struct nx_v2_request *request, struct nx_infer_ask *ask,

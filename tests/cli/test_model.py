@@ -106,6 +106,17 @@ class Inspect(Model):
                     self.assertGreater(told["program_bytes"], planned / 2)
                     self.assertGreaterEqual(told["program_bytes"], told["program_weight_bytes"] + told["program_activation_bytes"])
 
+    def test_a_net_of_any_size_is_told_one(self):
+        nodes = tiny_model.symbol_nodes()
+        files = [self.file("symbol.json", tiny_model.symbol(nodes)), self.file("params", tiny_model.params())]
+        self.assertEqual(self.inspected(*files)["inputs"][0]["shape"], [1, 3, 224, 224])
+        self.assertEqual(self.inspected(*files, "--size", "64x32")["inputs"][0]["shape"], [1, 3, 64, 32])
+        self.assertIn("a run ", self.nexus("time", *files, "--size", "8x9", "--rounds", "1").stdout)
+        for bad in ("64", "x64", "64x", "0x64", "64x0", "64x64x3", "123456789x1", "-1x2"):
+            self.nexus("inspect", *files, "--size", bad, code=2)
+        fixed = self.flowers()
+        self.assertEqual(self.inspected(*fixed)["inputs"], self.inspected(*fixed, "--size", "224x224")["inputs"])
+
     def test_every_unsupported_op_is_counted(self):
         nodes = tiny_model.symbol_nodes()
         last = len(nodes) - 1

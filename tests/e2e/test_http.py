@@ -436,7 +436,8 @@ class Management(HttpCase):
         self.put("repo.mar", archive(model_entries()))
         self.assertEqual(self.ask("POST", "/v2/repository/models/repo/load").status, 200)
         index = self.ask("POST", "/v2/repository/index", "{}").json
-        self.assertIn({"name": "repo", "version": "1", "state": "READY", "reason": ""}, index)
+        version, = self.ask("GET", "/v2/models/repo").json["versions"]
+        self.assertIn({"name": "repo", "version": version, "state": "READY", "reason": ""}, index)
         self.assertEqual(self.ask("POST", "/v2/repository/models/repo/unload").status, 200)
         self.assertEqual(self.ask("POST", "/v2/repository/models/repo/unload").status, 404)
         reply = self.ask("POST", "/v2/repository/models/nothing/load")

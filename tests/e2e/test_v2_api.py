@@ -178,7 +178,20 @@ class Grpc(HttpCase):
         self.good("RepositoryModelLoad", named)
         self.good("RepositoryModelLoad", named)  # a reload
         index = [value for key, value in wire.fields(self.good("RepositoryIndex")) if key == 1]
-        self.assertIn((b"row", b"1", b"READY"), [tuple(wire.field(m, k) for k in (1, 2, 3)) for m in index])
+        version = wire.field(self.good("ModelMetadata", wire.blob(1, b"row")), 2)
+        self.assertIn((b"row", version, b"READY"), [tuple(wire.field(m, k) for k in (1, 2, 3)) for m in index])
+        before = b"%d" % (int(version) - 1)  # what the reload took the place of
+        missing = ("NOT_FOUND", "Request for unknown model: 'row' version %s is not found, its version is %s" % (
+            before.decode(), version.decode()))
+        stats = wire.field(self.good("ModelStatistics", wire.blob(1, b"row") + wire.blob(2, version)), 1)
+        self.assertEqual(wire.field(stats, 2), version)
+        for method in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics"):
+            self.good(method, wire.blob(1, b"row") + wire.blob(2, version))
+            self.assertEqual(self.call(method, wire.blob(1, b"row") + wire.blob(2, before)), missing, method)
+        ask = wire.blob(1, b"row") + tensor(contents=wire.blob(8, self.red))
+        self.assertEqual(wire.field(self.good("ModelInfer", ask + wire.blob(2, version)), 2), version)
+        self.assertEqual(wire.field(self.good("ModelInfer", ask), 2), version)
+        self.assertEqual(self.call("ModelInfer", ask + wire.blob(2, before)), missing)
         self.good("RepositoryModelUnload", named)
         self.assertEqual(self.call("RepositoryModelUnload", named)[0], "NOT_FOUND")
         config = wire.blob(3, wire.blob(1, b"config") + wire.blob(2, wire.blob(3, b"{}")))
@@ -219,6 +232,25 @@ class Rest(HttpCase):
         extensions = self.ask("GET", "/v2").json["extensions"]
         self.assertEqual(set(extensions), {"classification", "binary_tensor_data", "model_repository", "model_configuration",
                                            "statistics", "parameters"})
+
+    def test_versions_count_installs(self):
+        self.put("twice.mar", archive(model_entries()))
+        versions = []
+        for _ in range(2):
+            self.assertEqual(self.ask("POST", "/v2/repository/models/twice/load").status, 200)
+            versions += self.ask("GET", "/v2/models/twice").json["versions"]
+        old, new = versions
+        self.assertGreater(int(new), int(old))
+        good = json.dumps({"inputs": [self.tensor()]}).encode()
+        self.assertEqual(self.ask("POST", "/v2/models/twice/infer", good).json["model_version"], new)
+        for path, body in (("", None), ("/ready", None), ("/config", None), ("/stats", None), ("/infer", good)):
+            ask = lambda version: self.ask("POST" if body else "GET", "/v2/models/twice/versions/%s%s" % (version, path), body)
+            self.assertEqual(ask(new).status, 200, path)
+            reply = ask(old)
+            self.assertEqual((reply.status, reply.json["error"]),
+                             (404, "Request for unknown model: 'twice' version %s is not found, its version is %s" % (old, new)), path)
+        self.assertEqual(self.ask("GET", "/v2/models/twice/stats").json["model_stats"][0]["version"], new)
+        self.assertEqual(self.ask("POST", "/v2/repository/models/twice/unload").status, 200)
 
     def test_errors(self):
         good = json.dumps({"inputs": [self.tensor()]}).encode()

@@ -64,6 +64,7 @@ static void every_operation_comes_back(void **state)
                   .outputs = true,
                   .priority = 9}},
         {.op = NX_REQUEST_INFER, .time_left_ns = 2, .want = {.input = NX_INPUT_TENSORS}},
+        {.op = NX_REQUEST_INFER, .time_left_ns = 3, .version = 1ull << 40},
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         uint8_t bytes[NX_HEAD_BYTES_MAX + 3];

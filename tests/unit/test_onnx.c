@@ -492,6 +492,24 @@ static void integer_root(struct nx_onnx_file *f)
     nx_of_close(f, nx_of_node(f, "Pow", LIST("i", "half"), LIST("z")));
 }
 
+static void integer_pool(struct nx_onnx_file *f)
+{
+    integers(f);
+    nx_of_close(f, nx_of_node(f, "GlobalAveragePool", LIST("i"), LIST("z")));
+}
+
+static void integer_resize(struct nx_onnx_file *f)
+{
+    integers(f);
+    size_t node = nx_of_node(f, "Upsample", LIST("i"), LIST("z"));
+    size_t attribute = nx_of_open(f, 5);
+    nx_of_text(f, 1, "mode");
+    nx_of_text(f, 4, "linear");
+    nx_of_int(f, 20, 3);
+    nx_of_close(f, attribute);
+    nx_of_close(f, node);
+}
+
 static void index_too_large(struct nx_onnx_file *f)
 {
     integer_weight(f, "seven", 7);
@@ -522,6 +540,10 @@ static void what_integers_cannot_be_is_named(void **state)
     (void)state;
     assert_refused((struct change){.more = integer_mean, .head = "z"}, NX_UNSUPPORTED,
                    "an input of integers");
+    assert_refused((struct change){.more = integer_pool, .head = "z"}, NX_UNSUPPORTED,
+                   "an input of integers");
+    assert_refused((struct change){.more = integer_resize, .head = "z"}, NX_UNSUPPORTED,
+                   "an input of integers, which runtimes cut");
     assert_refused((struct change){.more = integer_root, .head = "z"}, NX_UNSUPPORTED,
                    "an integer to a power");
     assert_refused((struct change){.more = index_too_large, .head = "z"}, NX_INVALID,

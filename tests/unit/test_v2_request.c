@@ -192,9 +192,10 @@ static void a_reply_is_json_where_json_has_a_form(void **state)
     bool binary;
     assert_int_equal(nx_v2_reply_make(request, &result, &reply, &err), NX_OK);
     nx_text_init(&t, 1 << 16);
+    request->answered_by = 12;
     nx_v2_json_write(request, &reply, &t, &json_bytes, &binary);
     static const char want[] =
-        "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":["
+        "{\"model_name\":\"m\",\"model_version\":\"12\",\"outputs\":["
         "{\"name\":\"w\",\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[\"1:\",\"\\\"\"]},"
         "{\"name\":\"s\",\"datatype\":\"INT16\",\"shape\":[2,1],\"data\":[-2,300]},"
         "{\"name\":\"f\",\"datatype\":\"FP32\",\"shape\":[2],\"data\":[0.5,null]},"
@@ -330,6 +331,7 @@ int main(void)
         each(several_inputs_and_outputs_go_together),
         each(what_is_wrong_is_named),
         each(numbers_do_not_become_more_than_is_let_in),
+        each(versions_are_numbers_and_the_serving_one_counts),
         each(a_reply_is_json_where_json_has_a_form),
         each(an_output_that_a_photo_does_not_have_is_refused),
         each(typed_contents_are_as_raw_ones),

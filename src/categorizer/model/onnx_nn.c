@@ -199,6 +199,14 @@ static enum nx_status read_exponent(const struct nx_onnx_call *c, struct nx_attr
     return NX_OK;
 }
 
+/* A mean or a root of integers would be an integer again; a largest one is one. */
+static enum nx_status check_numbers(struct nx_onnx_call *c)
+{
+    if (c->detail != NX_POOL_MAX && nx_onnx_is_integer(c, 0))
+        return nx_onnx_refuse(c, "an input of integers");
+    return NX_OK;
+}
+
 enum nx_status nx_onnx_pool(struct nx_onnx_call *c)
 {
     struct nx_node node = {.op = NX_OP_POOL, .attr.pool.kind = (enum nx_pool)c->detail};
@@ -206,6 +214,7 @@ enum nx_status nx_onnx_pool(struct nx_onnx_call *c)
     bool ceil_mode = false;
     uint32_t x;
     NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(check_numbers(c));
     NX_TRY(read_image(c, &x));
     NX_TRY(read_pair(c, "kernel_shape", 1, a->window.kernel));
     if (a->window.kernel[0] == 0)
@@ -226,6 +235,7 @@ enum nx_status nx_onnx_global_pool(struct nx_onnx_call *c)
                            .attr.pool = {.kind = (enum nx_pool)c->detail, .global = true}};
     uint32_t x;
     NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(check_numbers(c));
     NX_TRY(read_exponent(c, &node.attr.pool));
     NX_TRY(read_image(c, &x));
     return nx_onnx_finish(c, &node, &x, 1);

@@ -302,6 +302,8 @@ enum nx_status nx_onnx_resize(struct nx_onnx_call *c)
     if (shape_of(c, x)->rank != 4)
         return nx_onnx_refuse(c, "other than (N, C, H, W)");
     NX_TRY(read_places(c, a));
+    if (a->kind == NX_RESIZE_LINEAR && nx_onnx_is_integer(c, 0))
+        return nx_onnx_refuse(c, "an input of integers, which runtimes cut in different ways");
     NX_TRY(nx_onnx_attr_ints(c, "axes", axes, NX_RANK_MAX, &n_axes));
     NX_TRY(nx_onnx_attr_floats(c, "scales", scales, NX_RANK_MAX, &n_scales));
     if (nx_onnx_has(c, 3)) {

@@ -19,7 +19,7 @@ _nexus() {
         mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --PERS/file_path | --CLIENTS/model_store | --CATEGORIZER/profiles)
         mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
-    --timeout | --interval | --batch | --batch-max | --threads | --repeats | --leader_ip | --leader_gms_port | \
+    --timeout | --interval | --size | --batch | --batch-max | --threads | --repeats | --leader_ip | --leader_gms_port | \
         --local_id | --local_ip | --gms_port | --first_view_nodes | --members_max | --contacts | --clock_skew_s | \
         --client_port | --join_timeout_s | --heartbeat_ms | --otlp | --otlp_per_million | --cpus | --RDMA/domain | \
         --SUBGROUP/FUNCTION_TIER/num_shards | --SUBGROUP/FUNCTION_TIER/min_nodes | \
@@ -64,9 +64,9 @@ _nexus() {
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
                 2.*) words="inspect run time" ;;
-                *.run) words="--input --output --threads --precision --backend" ;;
-                *.time) words="--batch --threads --precision --backend --rounds --top" ;;
-                *) words="--batch --precision --backend --json" ;;
+                *.run) words="--input --output --threads --precision --size --backend" ;;
+                *.time) words="--batch --threads --precision --size --backend --rounds --top" ;;
+                *) words="--batch --precision --size --backend --json" ;;
                 esac ;;
             esac
         fi ;;

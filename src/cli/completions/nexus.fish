@@ -58,6 +58,7 @@ complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder
 complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l backend -a "auto cpu_dnnl cpu_ref"
 complete -c nexus -n "__fish_seen_subcommand_from profile run time" -x -l threads -d "that compute"
 complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l precision -a "f32 bf16"
+complete -c nexus -n "__fish_seen_subcommand_from inspect run time" -x -l size -d "HxW, where any would do"
 complete -c nexus -n "__fish_seen_subcommand_from time" -x -l rounds -d "runs"
 complete -c nexus -n "__fish_seen_subcommand_from time" -x -l top -d "steps to tell"
 complete -c nexus -n "__fish_seen_subcommand_from profile" -x -l batch-max -d "the largest"

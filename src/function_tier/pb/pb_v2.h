@@ -89,6 +89,7 @@ struct nx_pb_v2_tensor {
 
 struct nx_pb_v2_result {
     const char *model, *id;
+    uint64_t version;
     bool raw;    /* raw_output_contents, or contents */
     bool stream; /* a ModelStreamInferResponse around it */
     uint32_t outputs_count;
@@ -102,6 +103,7 @@ enum nx_status nx_pb_v2_stream_error_encode(const char *message, const char *id,
 
 struct nx_pb_v2_model {
     const char *name, *platform, *backend, *state;
+    uint64_t version;
     uint32_t inputs_count, outputs_count;
     const struct nx_pb_v2_tensor *inputs, *outputs;
     uint32_t batch_max;
@@ -119,6 +121,7 @@ struct nx_pb_v2_memory {
 
 struct nx_pb_v2_statistics {
     const char *name;
+    uint64_t version;
     uint64_t last_ms, rows, execs; /* last: since 1970 */
     struct nx_pb_v2_duration success, failure, queue, input, infer, output;
     const struct nx_pb_v2_memory *memory;

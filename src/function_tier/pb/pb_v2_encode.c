@@ -5,13 +5,20 @@
 #include "function_tier/pb/pb_v2.h"
 #include "function_tier/pb/pb_v2_contents.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef Inference__ModelInferResponse__InferOutputTensor OutputTensor;
 typedef Inference__ModelMetadataResponse__TensorMetadata TensorMetadata;
 
-static char one[] = "1", *versions[] = {one};
+enum { VERSION_BYTES = 24 };
+
+static char *version_text(uint64_t version, char text[VERSION_BYTES])
+{
+    snprintf(text, VERSION_BYTES, "%llu", (unsigned long long)version);
+    return text;
+}
 
 static char *text(const char *t)
 {
@@ -65,6 +72,7 @@ enum nx_status nx_pb_v2_result_encode(const struct nx_pb_v2_result *r, uint8_t *
 {
     OutputTensor outputs[NX_PB_V2_TENSORS_MAX], *list[NX_PB_V2_TENSORS_MAX];
     ProtobufCBinaryData raw[NX_PB_V2_TENSORS_MAX];
+    char version[VERSION_BYTES];
     Inference__InferTensorContents contents[NX_PB_V2_TENSORS_MAX];
     void *owned[NX_PB_V2_TENSORS_MAX] = {0};
     enum nx_status status = is_text(r->model) && is_text(r->id) ? NX_OK : NX_INVALID;
@@ -83,7 +91,7 @@ enum nx_status nx_pb_v2_result_encode(const struct nx_pb_v2_result *r, uint8_t *
         Inference__ModelInferResponse message;
         inference__model_infer_response__init(&message);
         message.model_name = text(r->model);
-        message.model_version = one;
+        message.model_version = version_text(r->version, version);
         message.id = text(r->id);
         message.outputs = list;
         message.n_outputs = r->outputs_count;
@@ -152,12 +160,13 @@ enum nx_status nx_pb_v2_metadata_encode(const struct nx_pb_v2_model *model, uint
 {
     TensorMetadata messages[2][NX_PB_V2_TENSORS_MAX], *lists[2][NX_PB_V2_TENSORS_MAX];
     Inference__ModelMetadataResponse message;
+    char version[VERSION_BYTES], *number = version_text(model->version, version);
     fill_metadata(model->inputs, model->inputs_count, messages[0], lists[0]);
     fill_metadata(model->outputs, model->outputs_count, messages[1], lists[1]);
     inference__model_metadata_response__init(&message);
     message.name = text(model->name);
     message.platform = text(model->platform);
-    message.versions = versions;
+    message.versions = &number;
     message.n_versions = 1;
     message.inputs = lists[0];
     message.n_inputs = model->inputs_count;
@@ -208,6 +217,7 @@ struct statistics {
     Inference__InferStatistics infer;
     Inference__StatisticDuration success, fail, queue, input, compute, output, none;
     Inference__MemoryUsage *memory, **memory_list;
+    char version[VERSION_BYTES];
 };
 
 static Inference__StatisticDuration duration(const struct nx_pb_v2_duration *d)
@@ -261,7 +271,7 @@ static bool fill_statistics(const struct nx_pb_v2_statistics *m, struct statisti
     inference__model_statistics__init(&s->model);
     fill_durations(m, s);
     s->model.name = text(m->name);
-    s->model.version = one;
+    s->model.version = version_text(m->version, s->version);
     s->model.last_inference = m->last_ms;
     s->model.inference_count = m->rows;
     s->model.execution_count = m->execs;
@@ -301,14 +311,15 @@ enum nx_status nx_pb_v2_index_encode(const struct nx_pb_v2_model *models, size_t
 {
     Inference__RepositoryIndexResponse__ModelIndex *all = nx_calloc(count + 1, sizeof *all);
     Inference__RepositoryIndexResponse__ModelIndex **list = nx_calloc(count + 1, sizeof(void *));
+    char(*numbers)[VERSION_BYTES] = nx_calloc(count + 1, sizeof *numbers);
     enum nx_status status = NX_NO_MEMORY;
-    if (all && list) {
+    if (all && list && numbers) {
         Inference__RepositoryIndexResponse message;
         inference__repository_index_response__init(&message);
         for (size_t i = 0; i < count; i++) {
             inference__repository_index_response__model_index__init(&all[i]);
             all[i].name = text(models[i].name);
-            all[i].version = one;
+            all[i].version = version_text(models[i].version, numbers[i]);
             all[i].state = text(models[i].state);
             list[i] = &all[i];
         }
@@ -318,5 +329,6 @@ enum nx_status nx_pb_v2_index_encode(const struct nx_pb_v2_model *models, size_t
     }
     free(all);
     free(list);
+    free(numbers);
     return status;
 }
