@@ -177,7 +177,8 @@ static nx_ns least(nx_ns a, nx_ns b)
     return a < b ? a : b;
 }
 
-nx_ns nx_batcher_wait(const struct nx_batcher *b, const struct nx_lane *lane, nx_ns now, nx_ns turn)
+static nx_ns expected_wait(const struct nx_batcher *b, const struct nx_lane *lane, nx_ns now,
+                           nx_ns turn)
 {
     uint32_t size = lane->size_max, before = count_before(lane, turn);
     nx_ns own =
@@ -214,7 +215,7 @@ enum nx_status nx_batcher_admit(struct nx_batcher *b, struct nx_lane *lane,
     item->turn_ns = turn_of(item, now);
     bool alone = b->items == 0 && !b->running;
     if (item->deadline_ns != NX_NEVER && !alone) {
-        nx_ns wait = nx_batcher_wait(b, lane, now, item->turn_ns);
+        nx_ns wait = expected_wait(b, lane, now, item->turn_ns);
         if (wait > item->deadline_ns - now)
             return nx_err_set(err, NX_UNAVAILABLE,
                               "%u photos wait at this replica: an answer would take %lld ms, the "

@@ -107,8 +107,4 @@ bool nx_batcher_is_hopeless(const struct nx_batcher *batcher, const struct nx_ba
 void nx_batcher_next(struct nx_batcher *batcher, nx_ns now, struct nx_batch *batch);
 void nx_batcher_ran(struct nx_batcher *batcher, struct nx_lane *lane, uint32_t count, nx_ns took);
 
-/* How long a photo of this lane with that turn would take that came now, by estimate. */
-nx_ns nx_batcher_wait(const struct nx_batcher *batcher, const struct nx_lane *lane, nx_ns now,
-                      nx_ns turn);
-
 #endif

@@ -17,7 +17,7 @@ static void close_model(struct nx_held_model *m)
     free(m);
 }
 
-void nx_held_release(struct nx_held_model *m)
+static void release_held(struct nx_held_model *m)
 {
     if (--m->uses == 0 && m->removed)
         close_model(m);
@@ -167,7 +167,7 @@ void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
 
 void nx_photo_drop(struct nx_categorizer *c, struct nx_job_infer *j)
 {
-    nx_held_release(j->model);
+    release_held(j->model);
     free_infer(c, j);
 }
 

@@ -266,7 +266,6 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void)
     return &upcalls;
 }
 
-/* Moves one operation on if what it waits for has come. True when it is over. */
 /* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. */
 static bool is_settled(const struct nx_categorizer *c, nx_seq seq)
 {
@@ -274,6 +273,7 @@ static bool is_settled(const struct nx_categorizer *c, nx_seq seq)
            nx_group_durable(c->group, c->config.subgroup) >= seq;
 }
 
+/* Moves one operation on if what it waits for has come. True when it is over. */
 static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
 {
     if (in->state == NX_INCOMING_READING && in->body && in->head.op == NX_REQUEST_INSTALL)

@@ -114,7 +114,6 @@ void nx_photo_cancel(struct nx_categorizer *c, struct nx_incoming *in); /* nobod
 /* Answers with what this replica knows of its models. */
 void nx_describe(struct nx_categorizer *c, struct nx_incoming *in);
 
-void nx_held_release(struct nx_held_model *model);
 /* Takes the model out of a freed entry; it is closed when its last photo is done. */
 void nx_held_retire(struct nx_entry *entry);
 

@@ -36,7 +36,7 @@ static const struct {
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ANY},
 };
 
-unsigned nx_guard_scopes(const char *path)
+static unsigned scopes_of(const char *path)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].path, path) == 0)
@@ -71,7 +71,7 @@ static void admit(void *ctx, struct nx_call *call, nx_ns now)
 {
     const struct nx_guard *guard = ctx;
     struct nx_auth_caller caller;
-    unsigned scopes = nx_guard_scopes(nx_call_path(call));
+    unsigned scopes = scopes_of(nx_call_path(call));
     enum nx_auth_verdict verdict = ask(guard->auth, call, scopes, now, &caller);
     if (verdict == NX_AUTH_LET_IN && scopes == NX_MAY_MANAGE && !guard->manage_anywhere &&
         !nx_peer_is_here(nx_call_peer(call), guard->local_ip)) {
@@ -93,7 +93,7 @@ struct nx_grpc_guard nx_guard_upcall(struct nx_guard *guard)
 enum nx_status nx_guard_again(struct nx_auth *auth, struct nx_call *call, struct nx_err *err)
 {
     struct nx_auth_caller caller;
-    unsigned scopes = nx_guard_scopes(nx_call_path(call));
+    unsigned scopes = scopes_of(nx_call_path(call));
     switch (ask(auth, call, scopes, nx_clock_now(), &caller)) {
     case NX_AUTH_LET_IN: return NX_OK;
     case NX_AUTH_UNKNOWN:

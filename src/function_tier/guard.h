@@ -21,9 +21,6 @@ struct nx_guard {
 /* For nx_grpc_config; the guard outlives the server. */
 struct nx_grpc_guard nx_guard_upcall(struct nx_guard *guard);
 
-/* The scopes that a path takes, any of them; 0: none. */
-unsigned nx_guard_scopes(const char *path);
-
 /* One more request within a call, as of now: a stream is no way around a rate, nor around a token that was revoked.
  * NX_OK, or what the request is answered. */
 enum nx_status nx_guard_again(struct nx_auth *auth, struct nx_call *call, struct nx_err *err);

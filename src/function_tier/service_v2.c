@@ -128,7 +128,7 @@ static void reply_flag(struct nx_call *call, bool flag)
 
 /* --- what methods have in common -------------------------------------------------------------------- */
 
-bool nx_v2_call_name(struct nx_v2_call *v, const char *name, const char *version)
+static bool call_name(struct nx_v2_call *v, const char *name, const char *version)
 {
     struct nx_err err;
     if (!nx_model_name_ok(name))
@@ -153,7 +153,7 @@ bool nx_v2_call_read(struct nx_v2_call *v, enum nx_pb_v2_named which, const uint
     }
     if (which == NX_PB_V2_MODEL_STATISTICS && name.name[0] == 0)
         return true; /* all models */
-    return nx_v2_call_name(v, name.name, name.version);
+    return call_name(v, name.name, name.version);
 }
 
 static void asked_done(void *user, const struct nx_answer *answers, uint32_t answers_count)

@@ -50,8 +50,6 @@ void nx_v2_call_fail(struct nx_v2_call *v, const struct nx_err *err);
 void nx_v2_call_dismiss(struct nx_v2_call *v); /* an inference is over: its room is free */
 void nx_v2_call_finish(struct nx_v2_call *v);  /* well, without another reply */
 
-bool nx_v2_call_name(struct nx_v2_call *v, const char *name,
-                     const char *version); /* false: failed */
 void nx_v2_call_ask(struct nx_v2_call *v, enum nx_request op,
                     void (*told)(struct nx_v2_call *v, const struct nx_model_list *list));
 /* Name and version of a message that is no more than that; false: failed. */

@@ -10,13 +10,6 @@
 
 #include <string.h>
 
-/* Both sides sum in f32 or better, in another order. */
-#define ABSOLUTE 2e-5f
-#define RELATIVE 2e-5f
-
-/* At least so many of the goldens have a plan for a GPU. */
-#define PLANNED 202
-
 struct golden_tensor {
     struct nx_shape shape;
     float *values;
@@ -48,10 +41,7 @@ static bool next_golden(struct nx_reader *r, struct golden *g)
 {
     if (nx_reader_left(r) == 0)
         return false;
-    uint32_t len = nx_read_u32(r);
-    const uint8_t *name = nx_read_bytes(r, len);
-    assert_non_null(name);
-    snprintf(g->name, sizeof g->name, "%.*s", (int)len, (const char *)name);
+    nx_golden_name(r, g->name, sizeof g->name);
     g->len = nx_read_u32(r);
     const uint8_t *file = nx_read_bytes(r, g->len);
     assert_non_null(file);
@@ -89,79 +79,32 @@ static void run_golden(const struct nx_backend *backend, const struct golden *g,
                  nx_shape_text(&graph.tensors[graph.outputs[0]].shape, ours),
                  nx_shape_text(&g->y.shape, theirs));
     }
-    struct nx_golden_run run = {g->name,     how,      "ONNX Runtime", g->x.values,
-                                g->y.values, ABSOLUTE, RELATIVE,       largest};
+    struct nx_golden_run run = {g->name, how, "ONNX Runtime", g->x.values, g->y.values, largest};
     nx_golden_check(backend, &graph, &run);
     nx_arena_free(&arena);
 }
 
-static const struct {
-    const char *name;
-    int cases;
-} files[] = {{"onnx.golden", 173}, {"onnx_wide.golden", 101}, {"onnx_more.golden", 27}};
-
-static void run_file(const char *name, int wanted, const struct nx_backend *backend,
-                     unsigned passes)
+static bool next(struct nx_reader *r, const struct nx_backend *backend, unsigned passes,
+                 float *largest)
 {
-    struct nx_test_file file = nx_test_read("tests/parity/goldens", name);
-    struct nx_reader r;
     struct golden g;
-    int cases = 0;
-    float largest = 0;
-    nx_reader_init(&r, file.bytes, file.len);
-    assert_memory_equal(nx_read_bytes(&r, 8), "NXGOLD2", 8);
-    for (; next_golden(&r, &g); cases++) {
-        run_golden(backend, &g, passes, &largest);
-        free(g.file);
-        free(g.x.values);
-        free(g.y.values);
-    }
-    free(file.bytes);
-    print_message("# %s, %s%s: %d cases, off by %.1e (1 + |golden|) at most\n", name, backend->name,
-                  passes ? " with passes" : "", cases, (double)largest);
-    assert_int_equal(cases, wanted);
-}
-
-static void run_all(const struct nx_backend *backend, unsigned passes)
-{
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        run_file(files[i].name, files[i].cases, backend, passes);
-}
-
-static void cpu_ref_agrees_as_loaded(void **state)
-{
-    (void)state;
-    run_all(&nx_backend_cpu_ref, 0);
-}
-
-static void cpu_ref_agrees_after_all_passes(void **state)
-{
-    (void)state;
-    run_all(&nx_backend_cpu_ref, NX_PASS_ALL);
-}
-
-static void the_fastest_cpu_backend_agrees(void **state)
-{
-    (void)state;
-    run_all(nx_golden_fastest_cpu(), NX_PASS_ALL);
-}
-
-static void the_plan_for_a_gpu_agrees(void **state)
-{
-    (void)state;
-    run_all(&gpu_interpret_or_ref, NX_PASS_ALL);
-    print_message("# %u have a plan for a GPU, %u would run on the CPU\n", gpu_interpret_planned,
-                  gpu_interpret_refused);
-    assert_in_range(gpu_interpret_planned, PLANNED, UINT32_MAX);
+    if (!next_golden(r, &g))
+        return false;
+    run_golden(backend, &g, passes, largest);
+    free(g.file);
+    free(g.x.values);
+    free(g.y.values);
+    return true;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cpu_ref_agrees_as_loaded),
-        cmocka_unit_test(cpu_ref_agrees_after_all_passes),
-        cmocka_unit_test(the_fastest_cpu_backend_agrees),
-        cmocka_unit_test(the_plan_for_a_gpu_agrees),
+    static const struct nx_golden_set set = {
+        .name = "golden onnx",
+        .magic = "NXGOLD2",
+        .next = next,
+        .files = {{"onnx.golden", 173}, {"onnx_wide.golden", 101}, {"onnx_more.golden", 27}},
+        .planned = 202,
     };
-    return cmocka_run_group_tests_name("golden onnx", tests, NULL, NULL);
+    return nx_golden_main(&set);
 }

@@ -8,6 +8,7 @@
 #include "categorizer/cpu/dnnl_build.h"
 #include "categorizer/graph/shape.h"
 #include "common/nx_assert.h"
+#include "common/unconst.h"
 
 enum { VARIANTS_MAX = 14, ALIGN = 64 }; /* 1 … 4096, and batch_max itself */
 
@@ -153,15 +154,6 @@ static enum nx_status dnnl_load(const struct nx_graph *graph, const struct nx_lo
     return NX_OK;
 }
 
-static void *unconst(const float *p)
-{
-    union {
-        const float *read;
-        void *write;
-    } u = {.read = p};
-    return u.write;
-}
-
 /* How far the caller's array moves on with each photo: what has no batch stays. */
 static size_t row_floats(const struct nx_dnnl_variant *v, const struct nx_port *port,
                          uint32_t tensor)
@@ -185,7 +177,7 @@ static void bind_outside(struct nx_dnnl_variant *v, uint32_t done, const float *
         const struct nx_dnnl_buffer *buffer = &v->buffers[v->values[i].buffer];
         uint32_t k = buffer->index;
         if (buffer->place == NX_DNNL_IN_INPUT)
-            nx_dnnl_rebind(v->values[i].memory, unconst(input_at(v, k, done, inputs)));
+            nx_dnnl_rebind(v->values[i].memory, nx_unconst(input_at(v, k, done, inputs)));
         else if (buffer->place == NX_DNNL_IN_OUTPUT)
             nx_dnnl_rebind(v->values[i].memory,
                            outputs[k] +
@@ -196,7 +188,7 @@ static void bind_outside(struct nx_dnnl_variant *v, uint32_t done, const float *
             continue;
         const struct nx_dnnl_buffer *buffer = &v->buffers[v->values[v->rows_value[t]].buffer];
         if (buffer->place == NX_DNNL_IN_INPUT)
-            v->rows[t] = unconst(input_at(v, buffer->index, done, inputs));
+            v->rows[t] = nx_unconst(input_at(v, buffer->index, done, inputs));
     }
 }
 

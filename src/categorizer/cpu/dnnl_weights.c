@@ -1,7 +1,9 @@
 /* Weights in the layout that computes fastest: reordered once, when first wanted. */
-#include <string.h>
-
 #include "categorizer/cpu/dnnl_build.h"
+
+#include "common/unconst.h"
+
+#include <string.h>
 
 enum { ALIGN = 64 };
 
@@ -40,16 +42,6 @@ static enum nx_status add(struct nx_dnnl_build *b, struct nx_dnnl_weight **list,
     return NX_OK;
 }
 
-/* The graph's data is read only; oneDNN's addresses are not const. */
-static void *unconst(const void *p)
-{
-    union {
-        const void *read;
-        void *write;
-    } u = {.read = p};
-    return u.write;
-}
-
 static enum nx_status convert(struct nx_dnnl_build *b, const void *data,
                               const struct nx_dnnl_layout *rows, const struct nx_dnnl_weight *w)
 {
@@ -60,7 +52,7 @@ static enum nx_status convert(struct nx_dnnl_build *b, const void *data,
     NX_TRY(status);
     uint32_t args[3] = {NX_DNNL_SRC, NX_DNNL_DST, NX_DNNL_SCRATCH}, n = 2;
     struct nx_dnnl_memory *memories[3];
-    NX_TRY(nx_dnnl_bind(b->loader, rows, unconst(data), &memories[0], b->err));
+    NX_TRY(nx_dnnl_bind(b->loader, rows, nx_unconst(data), &memories[0], b->err));
     NX_TRY(nx_dnnl_bind(b->loader, w->layout, w->at, &memories[1], b->err));
     if (made.scratch) {
         void *scratch = alloc_aligned(b->arena2, nx_dnnl_bytes(made.scratch));

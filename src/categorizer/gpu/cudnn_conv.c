@@ -1,5 +1,7 @@
 #include "categorizer/gpu/cudnn_conv.h"
 
+#include "common/unconst.h"
+
 #include <float.h>
 
 /* Names of the tensors with memory behind them; virtual ones count on from VIRTUAL. */
@@ -287,16 +289,6 @@ void nx_cudnn_conv_free(struct nx_cudnn_conv *conv)
     conv->plan = NULL;
 }
 
-/* cuDNN takes pointers to what it writes and what it reads alike. */
-static void *unconst(const void *p)
-{
-    union {
-        const void *read;
-        void *write;
-    } u = {.read = p};
-    return u.write;
-}
-
 static cudnnStatus_t execute(cudnnHandle_t handle, const struct nx_cudnn_conv *conv,
                              const struct nx_gpu_pointers *at, void *workspace)
 {
@@ -308,7 +300,7 @@ static cudnnStatus_t execute(cudnnHandle_t handle, const struct nx_cudnn_conv *c
         if (!at->x[uid] || (uid >= UID_BIAS && !conv->is_fused))
             continue;
         uids[n] = uid;
-        pointers[n++] = unconst(at->x[uid]);
+        pointers[n++] = nx_unconst(at->x[uid]);
     }
     uids[n] = UID_Y;
     pointers[n++] = at->y;

@@ -52,7 +52,14 @@ static enum nx_status prepare(struct nx_gpu_device *device, struct nx_err *err)
     return NX_OK;
 }
 
-enum nx_status nx_gpu_device_open(struct nx_gpu_device **device, struct nx_err *err)
+static void close_device(struct nx_gpu_device *device)
+{
+    if (device->uploads)
+        cudaStreamDestroy(device->uploads);
+    free(device);
+}
+
+static enum nx_status open_device(struct nx_gpu_device **device, struct nx_err *err)
 {
     int n = 0;
     NX_TRY(nx_gpu_cuda(cudaGetDeviceCount(&n), "no device answers", err));
@@ -65,15 +72,8 @@ enum nx_status nx_gpu_device_open(struct nx_gpu_device **device, struct nx_err *
     if (status == NX_OK)
         *device = own;
     else
-        nx_gpu_device_close(own);
+        close_device(own);
     return status;
-}
-
-void nx_gpu_device_close(struct nx_gpu_device *device)
-{
-    if (device->uploads)
-        cudaStreamDestroy(device->uploads);
-    free(device);
 }
 
 static enum nx_status take(void *ctx, uint64_t bytes, void **at, struct nx_err *err)
@@ -99,7 +99,7 @@ static enum nx_status upload(void *ctx, void *to, const void *from, uint64_t byt
     return nx_gpu_cuda(cudaStreamSynchronize(device->uploads), "upload of weights", err);
 }
 
-void nx_gpu_device_memory(struct nx_gpu_device *device, struct nx_gpu_memory *memory)
+static void device_memory(struct nx_gpu_device *device, struct nx_gpu_memory *memory)
 {
     *memory = (struct nx_gpu_memory){device, take, give, upload};
 }
@@ -117,11 +117,11 @@ static uint64_t memory_bytes(const struct nx_gpu_device *device)
 extern const struct nx_gpu_module nx_gpu_module;
 __attribute__((visibility("default"))) const struct nx_gpu_module nx_gpu_module = {
     .layout = NX_GPU_MODULE_LAYOUT,
-    .open = nx_gpu_device_open,
-    .close = nx_gpu_device_close,
+    .open = open_device,
+    .close = close_device,
     .describe = describe,
     .memory_bytes = memory_bytes,
-    .memory = nx_gpu_device_memory,
+    .memory = device_memory,
     .load = nx_gpu_exec_load,
     .run = nx_gpu_exec_run,
     .time = nx_gpu_exec_time,

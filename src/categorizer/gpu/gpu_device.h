@@ -17,10 +17,6 @@ struct nx_gpu_device {
 /* NX_OK, or what CUDA says of `what`: NX_NO_MEMORY, NX_UNAVAILABLE where there is no device, NX_INTERNAL. */
 enum nx_status nx_gpu_cuda(cudaError_t error, const char *what, struct nx_err *err);
 
-enum nx_status nx_gpu_device_open(struct nx_gpu_device **device, struct nx_err *err);
-void nx_gpu_device_close(struct nx_gpu_device *device);
-void nx_gpu_device_memory(struct nx_gpu_device *device, struct nx_gpu_memory *memory);
-
 enum nx_status nx_gpu_exec_load(struct nx_gpu_device *device, const struct nx_gpu_plan *plan,
                                 struct nx_gpu_exec **exec, struct nx_err *err);
 enum nx_status nx_gpu_exec_run(struct nx_gpu_exec *exec, const void *image, uint32_t batch,

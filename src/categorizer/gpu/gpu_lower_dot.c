@@ -2,7 +2,7 @@
  * (N, 1, 1, H W C) once the weights are in that order. */
 #include "categorizer/gpu/gpu_build.h"
 
-bool nx_gpu_conv_takes(const struct nx_attr_unary *act)
+static bool conv_takes(const struct nx_attr_unary *act)
 {
     switch (act->fn) {
     case NX_UNARY_NONE:
@@ -31,7 +31,7 @@ static enum nx_status finish_dot(struct nx_gpu_build *b, struct nx_gpu_step *ste
 {
     const struct nx_node *node = b->node;
     uint32_t out = node->outputs[0], last = node->inputs[node->n_inputs - 1];
-    bool takes = nx_gpu_conv_takes(&node->post.act);
+    bool takes = conv_takes(&node->post.act);
     int64_t pitch = nx_gpu_shape(b, out)->rank == 4 ? step->out.c : 0;
     struct nx_gpu_value value;
     step->n_x = 4;

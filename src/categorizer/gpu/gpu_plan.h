@@ -70,7 +70,7 @@ struct nx_gpu_step {
     uint32_t n_x;
     struct nx_gpu_operand x[4]; /* CONV: image, filter, bias or none, residual or none */
     struct nx_gpu_operand y;
-    struct nx_attr_unary act; /* CONV: only what nx_gpu_conv_takes */
+    struct nx_attr_unary act; /* CONV: only what its epilogue can compute */
     uint32_t rank;            /* EACH, SOFTMAX: the index space, 1 … NX_RANK_MAX */
     int64_t dims[NX_RANK_MAX];
     enum nx_gpu_fn fn;
@@ -124,8 +124,5 @@ void nx_gpu_plan_free(struct nx_gpu_plan *plan);
 
 /* The smallest variant that holds `rows`, else the largest. */
 const struct nx_gpu_variant *nx_gpu_plan_variant(const struct nx_gpu_plan *plan, uint32_t rows);
-
-/* Can a convolution's epilogue compute it? What cannot be becomes an EACH step. */
-bool nx_gpu_conv_takes(const struct nx_attr_unary *act);
 
 #endif

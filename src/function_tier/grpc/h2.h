@@ -42,7 +42,7 @@ void nx_h2_part(struct nx_h2 *h2, const char *sentence);
 bool nx_h2_greeted(const struct nx_h2 *h2);   /* the client's SETTINGS have come */
 size_t nx_h2_backlog(const struct nx_h2 *h2); /* frames that wait to be pulled */
 
-/* The session's owner, for the list core->woken. */
+/* The session's owner, for whom nx_h2_next_woken gives. */
 void nx_h2_set_owner(struct nx_h2 *h2, void *owner);
 void *nx_h2_owner(const struct nx_h2 *h2);
 struct nx_h2 *nx_h2_next_woken(struct nx_grpc_core *core); /* pops one; NULL when none is left */

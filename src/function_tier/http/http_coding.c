@@ -81,7 +81,7 @@ static bool is_refused(const char *at, const char *end)
     return true;
 }
 
-bool nx_http_accepts_gzip(struct nx_http_span accept)
+static bool accepts_gzip(struct nx_http_span accept)
 {
     const char *at = accept.at, *end = at ? at + accept.len : at;
     while (at < end) {
@@ -109,6 +109,6 @@ bool nx_http_pack(const struct nx_http_head *head, const char *content_type, con
                   size_t len, struct nx_grpc_buffer *packed)
 {
     return len >= PACK_BYTES_MIN && len <= PACK_BYTES_MAX && is_text(content_type) &&
-           nx_http_accepts_gzip(nx_http_head_field(head, "accept-encoding")) &&
+           accepts_gzip(nx_http_head_field(head, "accept-encoding")) &&
            nx_grpc_deflate(body, len, packed) == NX_OK && nx_grpc_buffer_len(packed) < len;
 }

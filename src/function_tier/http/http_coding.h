@@ -26,9 +26,6 @@ enum nx_status nx_http_unpack_step(struct nx_http_unpack *unpack, struct nx_grpc
                                    int *http_status, struct nx_err *err);
 void nx_http_unpack_end(struct nx_http_unpack *unpack); /* at any time */
 
-/* Accept-Encoding names gzip, or *, with a weight that is not 0. */
-bool nx_http_accepts_gzip(struct nx_http_span accept_encoding);
-
 /* The packed body in `packed`, which is empty; false: send it as it is. */
 bool nx_http_pack(const struct nx_http_head *head, const char *content_type, const void *body,
                   size_t len, struct nx_grpc_buffer *packed);

@@ -40,7 +40,7 @@ static const struct {
     {507, "Insufficient Storage"},
 };
 
-const char *nx_http_reason(int status)
+static const char *reason_of(int status)
 {
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
@@ -277,7 +277,7 @@ static bool write_reply(struct nx_http_conn *conn, const struct reply *r)
                      "Cache-Control: no-cache, no-store, must-revalidate, private\r\n"
                      "Pragma: no-cache\r\nExpires: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
                      "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n%.*s\r\n",
-                     r->status, nx_http_reason(r->status), date_now(conn->http), r->id,
+                     r->status, reason_of(r->status), date_now(conn->http), r->id,
                      r->trace ? "traceresponse: " : "", trace, r->trace ? "\r\n" : "", r->type,
                      r->len, conn->close_after ? "close" : "keep-alive", (int)r->extra_bytes,
                      r->extra ? r->extra : "");

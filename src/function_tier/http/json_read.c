@@ -209,17 +209,6 @@ bool nx_json_string_bytes(struct nx_json *j, void *dst, size_t cap, size_t *len)
            nx_json_fail(j, "a string of %zu bytes, at most %zu are allowed", *len, cap);
 }
 
-size_t nx_json_string_room(struct nx_json *j)
-{
-    const char *at = j->at;
-    if (nx_json_peek(j) != '"')
-        return 0;
-    for (at = j->at + 1; at < j->end && *at != '"'; at++)
-        if (*at == '\\')
-            at++;
-    return at < j->end ? (size_t)(at - j->at) : 0;
-}
-
 bool nx_json_string(struct nx_json *j, char *dst, size_t cap)
 {
     size_t len;

@@ -46,8 +46,6 @@ bool nx_json_bool(struct nx_json *j, bool *value);
 bool nx_json_string(struct nx_json *j, char *dst, size_t cap);
 /* The decoded bytes, at most cap of them; *len. */
 bool nx_json_string_bytes(struct nx_json *j, void *dst, size_t cap, size_t *len);
-/* How many bytes the next string has at most, decoded. */
-size_t nx_json_string_room(struct nx_json *j);
 bool nx_json_skip(struct nx_json *j);
 /* Numbers in arrays nested in any way, in their order: exactly `count` of them, each given to `take`, which may refuse by
  * nx_json_fail. With `bools` true and false count as 1 and 0. */

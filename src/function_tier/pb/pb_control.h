@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 enum {
-    NX_PB_NAME_BYTES = 32, /* with its NUL */
     NX_PB_LIST_BYTES_MAX = 4 << 20,
 };
 

@@ -1,4 +1,5 @@
 /* pb_demo_encode.c — the structs of pb_demo.h → bytes. */
+#include "common/unconst.h"
 #include "common/utf8.h"
 #include "function_tier/pb/pb_demo.h"
 #include "function_tier/pb/pb_unpack.h"
@@ -7,22 +8,16 @@
 
 #include <string.h>
 
+/* protobuf-c's structs are not const-correct, hence nx_unconst, and neither are its __INIT macros, hence the __init
+ * functions; packing only reads. */
 static bool text_ok(const char *text)
 {
     return nx_utf8_ok(text, strlen(text));
 }
 
-/* protobuf-c's structs are not const-correct, and neither are its __INIT macros, hence the __init
- * functions; packing only reads. */
-static char *unconst(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
 static ProtobufCBinaryData request_id(bool has, const uint8_t *id)
 {
-    return (ProtobufCBinaryData){.len = has ? NX_PB_REQUEST_ID_BYTES : 0,
-                                 .data = (uint8_t *)(uintptr_t)id};
+    return (ProtobufCBinaryData){.len = has ? NX_PB_REQUEST_ID_BYTES : 0, .data = nx_unconst(id)};
 }
 
 enum nx_status nx_pb_photo_reply_encode(const struct nx_pb_photo_reply *reply, void *dst,
@@ -34,16 +29,16 @@ enum nx_status nx_pb_photo_reply_encode(const struct nx_pb_photo_reply *reply, v
     for (size_t i = 0; i < reply->count; i++) {
         if (!text_ok(reply->labels[i]))
             return NX_INVALID;
-        labels[i] = unconst(reply->labels[i]);
+        labels[i] = nx_unconst(reply->labels[i]);
     }
     if (!text_ok(reply->desc))
         return NX_INVALID;
     Sospdemo__WhatsthisReply message;
     sospdemo__whatsthis_reply__init(&message);
-    message.desc = unconst(reply->desc);
+    message.desc = nx_unconst(reply->desc);
     message.n_labels = message.n_probabilities = reply->count;
     message.labels = labels;
-    message.probabilities = (float *)(uintptr_t)reply->probabilities;
+    message.probabilities = nx_unconst(reply->probabilities);
     return nx_pb_pack(&message.base, dst, cap, len);
 }
 
@@ -55,7 +50,7 @@ enum nx_status nx_pb_model_reply_encode(int32_t error_code, const char *error_de
     Sospdemo__ModelReply message;
     sospdemo__model_reply__init(&message);
     message.error_code = error_code;
-    message.error_desc = unconst(error_desc);
+    message.error_desc = nx_unconst(error_desc);
     return nx_pb_pack(&message.base, dst, cap, len);
 }
 
@@ -86,8 +81,8 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
     metadata.symbol_size = model->symbol_bytes;
     metadata.params_size = model->params_bytes;
     metadata.request_id = request_id(model->has_request_id, model->request_id);
-    metadata.recipe = unconst(model->recipe);
-    metadata.format = unconst(model->format);
+    metadata.recipe = nx_unconst(model->recipe);
+    metadata.format = nx_unconst(model->format);
     metadata.replace = model->replace;
     Sospdemo__InstallModelRequest message;
     sospdemo__install_model_request__init(&message);

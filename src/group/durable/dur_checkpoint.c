@@ -38,7 +38,7 @@ static bool head_is_written(struct nx_durable *d)
     return d->head_at == d->head_bytes;
 }
 
-size_t nx_dur_write_checkpoint(struct nx_durable *d, const void *bytes, size_t len)
+static size_t write_checkpoint(struct nx_durable *d, const void *bytes, size_t len)
 {
     size_t taken = head_is_written(d) ? nx_plog_checkpoint_write(d->log, bytes, len) : 0;
     d->state_bytes += taken;
@@ -84,7 +84,7 @@ void nx_durable_checkpoint_begin(struct nx_durable *d)
 size_t nx_durable_checkpoint_write(struct nx_durable *d, const void *bytes, size_t len)
 {
     bool writes = d->reset == NX_RESET_WRITING || d->compact == NX_COMPACT_WRITING;
-    return writes && d->failed.status == NX_OK ? nx_dur_write_checkpoint(d, bytes, len) : 0;
+    return writes && d->failed.status == NX_OK ? write_checkpoint(d, bytes, len) : 0;
 }
 
 bool nx_durable_checkpoint_goes_on(const struct nx_durable *d)

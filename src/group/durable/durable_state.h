@@ -6,7 +6,7 @@
 #include "group/log/plog.h"
 #include "group/log/plog_note.h"
 
-enum { NX_DUR_PATH_BYTES = 512, NX_DUR_PIECE_BYTES = 64 * 1024 };
+enum { NX_DUR_PATH_BYTES = 512 };
 
 /* A bulk message's body on its way into the blob store. */
 struct nx_dur_body {
@@ -154,8 +154,6 @@ enum nx_status nx_dur_begin_empty(struct nx_durable *d, struct nx_err *err);
 void nx_dur_want_reset(struct nx_durable *d);
 bool nx_dur_reset_poll(struct nx_durable *d);
 void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self);
-/* Bytes of the checkpoint under way, its head first; taken of `bytes`. */
-size_t nx_dur_write_checkpoint(struct nx_durable *d, const void *bytes, size_t len);
 /* The head goes even if no byte follows; then the end. */
 void nx_dur_end_checkpoint(struct nx_durable *d);
 

@@ -32,10 +32,9 @@ enum nx_change_state {
 /* Seeded defects; the simulator's alone. */
 enum nx_change_mutant {
     NX_CHANGE_ANYBODY_PROPOSES = 1u << 0,
-    NX_CHANGE_DEAF_TO_SUSPICION = 1u << 1,
-    NX_CHANGE_BEFORE_WEDGE = 1u << 2,
-    NX_CHANGE_TRIM_MAX = 1u << 3,
-    NX_CHANGE_MINORITY = 1u << 4,
+    NX_CHANGE_BEFORE_WEDGE = 1u << 1,
+    NX_CHANGE_TRIM_MAX = 1u << 2,
+    NX_CHANGE_MINORITY = 1u << 3,
 };
 
 /* NX_COL_STANCE: {changed, suspected}. */
