@@ -272,6 +272,26 @@ static void judge_log(const struct nx_group *g, struct admit *a)
             sub->name, (unsigned long long)places);
 }
 
+/* Who comes with a log of its shard begins it anew, and for a while has none. It waits for the members whose state is on its way
+ * to their disks; what it proves of its former self counts all the same. */
+static enum nx_status spare_log(struct nx_group *g, const struct nx_boot_hello *hello,
+                                struct nx_err *err)
+{
+    const struct nx_dur_offer *offer = &hello->offer;
+    const struct nx_subgroup_spec *sub = &g->config.spec.subgroups[hello->subgroup];
+    if (!g->disk.durable || !sub->persistent || !offer->has_note || !offer->has_log ||
+        nx_durable_kept_without(g->disk.durable, hello->node, hello->subgroup, offer->shard))
+        return NX_OK;
+    struct nx_member member = nx_boot_member(hello);
+    struct admit nowhere = {.seat = NX_RANK_NONE, .vid = nx_core_view(g->core)->vid};
+    if (nx_core_change_state(g->core) == NX_CHANGE_BLOCKED)
+        (void)ask_core(g, nx_core_rank(g->core), &nowhere, &member);
+    return nx_err_set(err, NX_AGAIN,
+                      "node %u keeps the log of shard %u of %s, which is on no other member's disk "
+                      "yet",
+                      hello->node, offer->shard, sub->name);
+}
+
 static enum nx_status find_seat(struct nx_group *g, struct admit *a, struct nx_err *err)
 {
     nx_rankset taken = nx_view_ranks(nx_core_view(g->core));
@@ -293,6 +313,7 @@ static enum nx_status begin(struct nx_group *g, nx_ns now, const struct nx_boot_
     struct nx_admission *a = &g->admission;
     struct admit admit = {.vid = nx_core_view(g->core)->vid, .hello = *hello};
     NX_TRY(check_former_self(g, now, hello, err));
+    NX_TRY(spare_log(g, hello, err));
     judge_log(g, &admit);
     admit.hello.offer.has_note = admit.hello.offer.has_log = false; /* the leader's business */
     if (!nx_bootstrap_token(&admit.token))

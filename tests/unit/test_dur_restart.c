@@ -315,6 +315,52 @@ static void a_view_waits_for_a_disk_that_has_its_shard(void **state)
     assert_false(nx_dur_note_may_settle(&note));
     note.views[1].members[later.count - 1].node = 1;
     assert_true(nx_dur_note_may_settle(&note));
+    struct nx_dur_view between =
+        certain; /* in which it had died and come again, with another log */
+    between.vid = 6;
+    between.members[0].stateless = true;
+    between.members[1].stateless = false;
+    note.count = 1;
+    assert_true(nx_dur_note_add(&note, &between));
+    later.members[later.count - 1].node = 1;
+    assert_true(nx_dur_note_add(&note, &later));
+    assert_false(nx_dur_note_may_settle(&note));
+}
+
+/* It comes again with its log, and gets the state from nodes that may have it in memory alone. */
+static void a_log_is_spared_while_others_write_theirs(void **state)
+{
+    (void)state;
+    struct nx_dur_view certain = view_of(5, 0xe), next = view_of(6, 0xc);
+    certain.members[1].stateless = certain.members[2].stateless = true;
+    struct nx_dur_note note = offer_of(2, certain, 0).note;
+    assert_false(nx_dur_note_kept_without(&note, 1, 0, 0)); /* 1 died, 2 and 3 got it from 1 */
+    assert_true(nx_dur_note_kept_without(&note, 2, 0, 0));
+    assert_true(nx_dur_note_kept_without(&note, 1, 0, 1)); /* in which nobody is */
+    assert_true(nx_dur_note_add(&note, &next));
+    assert_false(nx_dur_note_kept_without(&note, 1, 0, 0));
+    nx_dur_note_settle(&note);
+    assert_true(nx_dur_note_kept_without(&note, 1, 0, 0));
+    note.away = true;
+    assert_false(nx_dur_note_kept_without(&note, 1, 0, 0));
+}
+
+/* Node 3 came after the certain view, and all who had the state in that have begun their logs anew since. */
+static void a_log_of_a_later_view_holds_all(void **state)
+{
+    (void)state;
+    struct nx_dur_view v = view_of(5, 0x6);
+    struct nx_dur_offer offers[] = {offer_of(1, v, 0), offer_of(2, v, 0), offer_of(3, v, 9)};
+    offers[0].has_log = offers[1].has_log = false;
+    offers[2].log_vid = nx_dur_stamp(0, 5);
+    assert_int_equal(decide(offers, 3).verdict, NX_DUR_WAIT);
+    offers[2].log_vid = nx_dur_stamp(0, 6);
+    struct nx_dur_restart r = decide(offers, 3);
+    assert_int_equal(r.verdict, NX_DUR_START);
+    assert_int_equal(r.base[0][0], 9);
+    assert_true(r.places[2].has_state && !r.places[0].has_state);
+    offers[2].log_vid = nx_dur_stamp(1, 6); /* of another incarnation */
+    assert_int_equal(decide(offers, 3).verdict, NX_DUR_WAIT);
 }
 
 static void a_note_does_not_grow_by_the_same_again(void **state)
@@ -420,6 +466,8 @@ int main(void)
         cmocka_unit_test(another_groups_log_is_named),
         cmocka_unit_test(a_view_needs_half_of_each_before_it),
         cmocka_unit_test(a_view_waits_for_a_disk_that_has_its_shard),
+        cmocka_unit_test(a_log_is_spared_while_others_write_theirs),
+        cmocka_unit_test(a_log_of_a_later_view_holds_all),
         cmocka_unit_test(a_note_does_not_grow_by_the_same_again),
         cmocka_unit_test(who_went_another_way_does_not_join),
         cmocka_unit_test(a_note_is_read_as_written_or_refused),

@@ -448,6 +448,14 @@ static void l1_a_leave_is_clean_and_quick(void **state)
     assert_rule("", QUARTET, "[1] n2 leave", "[2] n1 cut peer=2", "[4] n1 kill",
                 "[4] n0 down peer=1", "[4] n0 down peer=2", "[5] n3 leave",
                 "[5] n0 down peer=3 status=1", "[1900] n2 left", "[2000] n3 left");
+    /* … also if its patience ends before it learns that, when the leaver has been told of both */
+    assert_rule("", QUARTET, "[1] n1 cut peer=2", "[2] n2 leave", "[3] n1 kill",
+                "[4] n2 down peer=1", "[4] n3 down peer=1", "[4] n3 down peer=2 status=1",
+                "[4] n0 down peer=1", "[4] n0 down peer=2 status=1", "[5] n3 leave",
+                "[6] n0 down peer=3 status=1", "[2000] n3 left", "[2000] n2 left");
+    assert_rule("L1", QUARTET, "[1] n1 cut peer=2", "[2] n2 leave", "[3] n1 kill",
+                "[4] n2 down peer=1", "[4] n3 down peer=1", "[4] n0 down peer=1", "[5] n3 leave",
+                "[6] n0 down peer=3 status=1", "[2000] n3 left", "[2000] n2 left");
     assert_rule("L1", QUARTET, "[1] n2 leave", "[3] n2 left", "[4] n1 kill", "[5] n3 leave",
                 "[2000] n3 left");
 }

@@ -181,6 +181,31 @@ static void numbers_do_not_become_more_than_is_let_in(void **state)
     free(text);
 }
 
+static void versions_are_numbers_and_the_serving_one_counts(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"0", "01", "beta", "1.0", "-1", " 1", "1234567890123456789"};
+    uint64_t version = 9;
+    assert_int_equal(nx_v2_read_version("m", "", &version, &err), NX_OK);
+    assert_int_equal(version, 0);
+    assert_int_equal(nx_v2_read_version("m", "123456789012345678", &version, &err), NX_OK);
+    assert_true(version == 123456789012345678);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        assert_int_equal(nx_v2_read_version("m", none[i], &version, &err), NX_NOT_FOUND);
+        assert_non_null(strstr(err.text, "Request for unknown model: 'm' version '"));
+    }
+    assert_int_equal(nx_v2_check_version("m", 0, 5, &err), NX_OK);
+    assert_int_equal(nx_v2_check_version("m", 5, 5, &err), NX_OK);
+    assert_int_equal(nx_v2_check_version("m", 4, 5, &err), NX_NOT_FOUND);
+    assert_string_equal(err.text,
+                        "Request for unknown model: 'm' version 4 is not found, its version is 5");
+    struct nx_err told = {NX_NOT_FOUND, "version 4 is not found, its version is 5"}, said;
+    nx_v2_say_unknown("m", &told, &said);
+    assert_string_equal(said.text, err.text);
+    nx_v2_say_unknown("m", &(struct nx_err){NX_NOT_FOUND, "model m is not installed"}, &said);
+    assert_string_equal(said.text, "Request for unknown model: 'm' is not found");
+}
+
 static void a_reply_is_json_where_json_has_a_form(void **state)
 {
     (void)state;

@@ -90,6 +90,11 @@ bool nx_dur_note_join(struct nx_dur_note *note, const struct nx_dur_view *view);
  * disks had it: who had it in the certain view would be forgotten. */
 bool nx_dur_note_may_settle(const struct nx_dur_note *note);
 
+/* Whether the shard's state, as far as this note knows, is on the disk of another member of the newest view than the comer, so
+ * that the comer's log may be replaced; true if nobody there has the state. */
+bool nx_dur_note_kept_without(const struct nx_dur_note *note, nx_node comer, uint8_t subgroup,
+                              uint8_t shard);
+
 /* It is certain: the older views are forgotten. */
 void nx_dur_note_settle(struct nx_dur_note *note);
 

@@ -208,14 +208,15 @@ static nx_vid stood_with_state(const struct nx_dur_offer *offer)
 }
 
 /* The view of its log's newest record, if that is of the basis' incarnation and not older: then the log holds all that
- * was delivered before the basis. */
+ * was delivered before the basis, and if it is newer, in it. Whoever came after the basis got the state then. */
 static nx_vid logged(const struct scene *scene, const struct nx_dur_offer *offer)
 {
     const struct nx_dur_member *m = nx_dur_find(scene->basis, offer->node);
     bool stands = m && m->subgroup == offer->subgroup && m->shard == offer->shard;
     uint64_t oldest = nx_dur_stamp(scene->basis->incarnation, scene->basis->vid);
     bool same = offer->log_vid >> 32 == oldest >> 32;
-    return stands && same && offer->log_vid >= oldest ? (uint32_t)offer->log_vid : 0;
+    bool late = offer->log_vid > oldest || (stands && offer->log_vid == oldest);
+    return same && late ? (uint32_t)offer->log_vid : 0;
 }
 
 /* Whether its log holds all that was ever acknowledged in its shard. */

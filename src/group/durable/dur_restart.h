@@ -3,7 +3,7 @@
  *   H        = the newest certain view in any of their notes (dur_note.h)
  *   start    <=  for H and every later view in their notes, more than half of its members have come, each with its
  *                note, and for each persistent shard of H one that had the shard's state in H, or came into it in
- *                H and has a log whose newest record, or checkpoint, is of H or later
+ *                H or later and has a log whose newest record, or checkpoint, is of then or later
  *   truth(s) = among those, the longest log of those who stood with state in the newest view
  *   places(s)= of that log: everything that was ever acknowledged as durable is below (P1)
  *

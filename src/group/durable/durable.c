@@ -317,6 +317,14 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
     return NX_OK;
 }
 
+bool nx_durable_kept_without(const struct nx_durable *d, nx_node comer, uint32_t subgroup,
+                             uint32_t shard)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    return newest && newest->vid == d->vid &&
+           nx_dur_note_kept_without(&d->note, comer, (uint8_t)subgroup, (uint8_t)shard);
+}
+
 void nx_durable_hear_notes(struct nx_durable *d, bool written, bool certain)
 {
     d->heard_written = written;

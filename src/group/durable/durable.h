@@ -104,6 +104,11 @@ enum nx_status nx_durable_view(struct nx_durable *durable, const struct nx_view 
 /* What the members' words say of the view (nx_core_notes). */
 void nx_durable_hear_notes(struct nx_durable *durable, bool written, bool certain);
 
+/* Whether this node, which comes with a log of the shard, may get the state from the members and begin its log anew: no, as long as
+ * theirs may be in memory alone. */
+bool nx_durable_kept_without(const struct nx_durable *durable, nx_node comer, uint32_t subgroup,
+                             uint32_t shard);
+
 /* --- messages of our shard, if its subgroup is persistent; else nothing is kept ---------------------------------- */
 
 void nx_durable_deliver(struct nx_durable *durable, const struct nx_delivery *delivery);
