@@ -153,11 +153,11 @@ static nx_ns ask_again(struct held *held)
 static void print_node(unsigned connections, const struct footprint *first,
                        const struct footprint *full, const struct footprint *after, double held_s)
 {
-    printf("  the node       %.1f -> %.1f MiB resident, %.1f KiB per connection; %.2f %% CPU while "
-           "they are idle\n",
-           first->rss_kib / 1024, full->rss_kib / 1024,
-           (full->rss_kib - first->rss_kib) / (connections > 1 ? connections - 1 : 1),
-           100 * (after->cpu_s - full->cpu_s) / held_s);
+    unsigned more = connections > 1 ? connections - 1 : 1;
+    printf("  the node       %.1f -> %.1f MiB resident, %.1f KiB per connection once they are idle "
+           "(%.1f KiB when the last is answered); %.2f %% CPU meanwhile\n",
+           first->rss_kib / 1024, after->rss_kib / 1024, (after->rss_kib - first->rss_kib) / more,
+           (full->rss_kib - first->rss_kib) / more, 100 * (after->cpu_s - full->cpu_s) / held_s);
 }
 
 static int measure(struct held *held, int node_pid)

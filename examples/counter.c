@@ -46,8 +46,7 @@ static void view_installed(void *ctx, const struct nx_view *view, const struct n
 static void *state_snapshot(void *ctx, uint32_t subgroup, uint64_t *bytes)
 {
     struct counter *c = ctx;
-    (void)subgroup, *bytes = sizeof c->cut;
-    return memcpy(&c->cut, &c->total, sizeof c->cut);
+    return (void)subgroup, *bytes = sizeof c->cut, memcpy(&c->cut, &c->total, sizeof c->cut);
 }
 
 static size_t state_read(void *ctx, void *snapshot, uint64_t offset, void *buf, size_t cap)
@@ -70,8 +69,7 @@ static enum nx_status state_part(void *ctx, uint32_t subgroup, uint64_t total, u
 
 static void down(void *ctx, const struct nx_err *err)
 {
-    fprintf(stderr, "counter: %s\n", err->text);
-    ((struct counter *)ctx)->failed = true;
+    fprintf(stderr, "counter: %s\n", err->text), ((struct counter *)ctx)->failed = true;
 }
 
 static void read_input(struct counter *c)
@@ -135,6 +133,8 @@ int main(int argc, char **argv)
         .leader_ip = "127.0.0.1", .leader_gms_port = (uint16_t)port, .provider = "tcp",
         .first_view_nodes = (uint32_t)nodes, .members_max = (uint32_t)nodes + 1, /* one comes back */
         .join_timeout_ns = 60 * NX_SEC, .spec = {1, {{"COUNTER", 1, 1, NX_MEMBERS_MAX, false}}}};
+    for (int k = 0; k < nodes && k < NX_CONTACTS_MAX; k++, config.contacts_count++)
+        config.contacts[k] = (struct nx_contact){"127.0.0.1", (uint16_t)(port + k)};
     struct nx_group_upcalls up = {.view = view_installed, .deliver = deliver, .down = down,
         .state_snapshot = state_snapshot, .state_read = state_read, .state_part = state_part};
     /* clang-format on */

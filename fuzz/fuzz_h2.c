@@ -97,7 +97,7 @@ static void feed(struct nx_grpc_core *core, struct nx_h2 *h2, const uint8_t *byt
                  size_t piece)
 {
     for (size_t at = 0; at < len; at += piece) {
-        core->now += behaviour & SLOW_CLOCK ? 3 * NX_SEC : NX_MS;
+        nx_grpc_core_begin_turn(core, core->now + (behaviour & SLOW_CLOCK ? 3 * NX_SEC : NX_MS));
         size_t n = len - at < piece ? len - at : piece;
         if (nx_h2_recv(h2, bytes + at, n, core->now) != NX_OK)
             return;
@@ -105,6 +105,8 @@ static void feed(struct nx_grpc_core *core, struct nx_h2 *h2, const uint8_t *byt
         settle(h2, core->now);
         if (nx_h2_over(h2))
             return;
+        if (behaviour & SLOW_CLOCK)
+            nx_h2_fold(h2); /* if it is silent */
     }
 }
 

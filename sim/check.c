@@ -37,6 +37,7 @@ static void note_record(struct sim_facts *facts, const struct sim_record *r, siz
             break;
         facts->serves[r->node] = true;
         facts->late[r->node] = facts->vid[r->node] > facts->first_vid;
+        facts->lacked[r->node] = (r->id >> r->node & 1) != 0;
         facts->sub[r->node] = r->sub;
         facts->shard[r->node] = r->shard;
         facts->members[r->node] = r->mask;
@@ -90,11 +91,19 @@ uint64_t sim_alive_of(const struct sim_facts *facts, uint64_t mask, size_t at)
     return mask;
 }
 
+/* To the others a leaver is dead, too, that they lost before they could let it go, whether or not it was told. */
+static bool is_dead(const struct sim_facts *facts, unsigned node)
+{
+    size_t left = facts->left[node];
+    return facts->killed[node] < facts->trace->count || (facts->out >> node & 1) ||
+           (left < facts->trace->count && sim_given_up(facts, node, left));
+}
+
 static bool is_half_dead(const struct sim_facts *facts, uint64_t members)
 {
-    uint64_t killed = facts->out;
+    uint64_t killed = 0;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++)
-        killed |= facts->killed[n] < facts->trace->count ? UINT64_C(1) << n : 0;
+        killed |= is_dead(facts, n) ? UINT64_C(1) << n : 0;
     return 2 * __builtin_popcountll(members & killed) >= __builtin_popcountll(members);
 }
 

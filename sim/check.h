@@ -45,13 +45,14 @@
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
  *       cancelled; or waits at a member that lacks a majority, for one that died without a notice
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's
- *   T1  a member that gets the state of its shard gets that of those who have it, at the view's start
+ *   T1  a member that gets the state of its shard gets that of those who have it, at the view's start; and it gets
+ *       it, if its shard has it and takes sends at the end
  *   T2  no shard delivers with fewer members with state than it needs
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
  *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
  *       majority died: then nobody can let it go. Its own pauses do not count
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
- *       bulks of that member
+ *       bulks of that member. Not who began without the state: until it has it, it delivers nothing
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
  *       pair
  *   A1  what must be refused is refused
@@ -69,6 +70,7 @@ struct sim_limits {
     nx_ns leave_ns;       /* 0: no bound */
     uint64_t idle_writes; /* per ordered pair of nodes, between IDLE and END */
     nx_ns timeout_ns;     /* who is silent for so long may be put out; 0: nobody */
+    bool full_ends;       /* a full disk may end its node, whose tier refuses no bulk */
     bool
         one_incident; /* one thing went wrong without a notice, and nothing else: the group goes on */
 };
@@ -94,6 +96,7 @@ struct sim_facts {
     uint8_t sub[SIM_NODES_MAX], shard[SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of the node's shard, when it began to serve there */
     bool late[SIM_NODES_MAX];        /* it did so after the first view, or was given the state */
+    bool lacked[SIM_NODES_MAX];      /* it did so without the state */
     bool grew[SIM_SUBS_MAX]
              [SIM_SHARDS_MAX];       /* somebody came to the shard, who perhaps never knew */
     size_t came_back[SIM_NODES_MAX]; /* when another process of its node came: it is dead */

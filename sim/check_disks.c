@@ -12,6 +12,7 @@
 #include "sim_map.h"
 
 #include "common/nx_assert.h"
+#include "common/status.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -306,8 +307,11 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     case SIM_KILL:
     case SIM_LEAVE:
     case SIM_OUT:
-    case SIM_CUT:
-    case SIM_DISK: court->troubled = true; return true;
+    case SIM_CUT: court->troubled = true; return true;
+    case SIM_DISK:
+        court->troubled = true;
+        return r->status != NX_UNAVAILABLE || court->facts->limits->full_ends ||
+               sim_find(verdict, "P6", at, "n%u ends, for lack of room on its disk", r->node);
     case SIM_OUTAGE: end_life(court); return true;
     default: return true;
     }

@@ -18,9 +18,12 @@ struct court {
     size_t bulks_taken[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t writes[SIM_NODES_MAX][SIM_NODES_MAX]; /* after IDLE */
     uint64_t load[SIM_NODES_MAX][8];
+    nx_ns stated[SIM_SUBS_MAX][SIM_SHARDS_MAX]; /* when somebody of the shard got its state */
     bool idle;
 };
 
+/* Who waits for its shard's state holds the senders' windows, also while its disk takes the note that its old log is void: the
+ * promise is of a shard whose members have it. */
 static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *records = court->facts->trace->records, *r = &records[at];
@@ -32,7 +35,9 @@ static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
     if (!court->facts->limits->deliver_ns || court->facts->late[r->node] ||
         k >= court->sent_count[r->peer])
         return true;
-    nx_ns took = r->at - records[court->sent[r->peer][k]].at;
+    nx_ns from = records[court->sent[r->peer][k]].at;
+    nx_ns stated = court->stated[r->sub % SIM_SUBS_MAX][r->shard % SIM_SHARDS_MAX];
+    nx_ns took = r->at - (from > stated ? from : stated);
     return took <= court->facts->limits->deliver_ns ||
            sim_find(verdict, "D7", at, "n%u delivered message %zu of n%u after %" PRId64 " ns",
                     r->node, k, r->peer, took);
@@ -55,6 +60,9 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
             court->sent[r->node][court->sent_count[r->node]++] = at;
         return true;
     case SIM_DELIVER: return in_time(court, at, verdict);
+    case SIM_STATE:
+        court->stated[court->facts->sub[r->node]][court->facts->shard[r->node]] = r->at;
+        return true;
     case SIM_BULK_END:
         court->bulks_ended[r->node]++;
         *sim_map_at(&court->ended, r->node, r->id, &fresh) = 1;
@@ -122,7 +130,7 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
         if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
-            if ((facts->members[s] >> n & 1) && !facts->late[n] &&
+            if ((facts->members[s] >> n & 1) && !facts->late[n] && !facts->lacked[n] &&
                 (court->taken[n][s] != court->sent_count[s] ||
                  court->bulks_taken[n][s] != court->bulks_ended[s]))
                 return sim_find(

@@ -67,7 +67,20 @@ static nx_ns stood_still(const struct sim_facts *facts, unsigned node, nx_ns fro
     return sum;
 }
 
-static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_verdict *verdict)
+/* It knows that half of its view is dead, or was cut off and put out: without a majority nobody can let it go. */
+static bool knows_of_no_majority(const struct sim_facts *facts, const struct told *told,
+                                 unsigned node, size_t at)
+{
+    uint64_t gone = 0;
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (facts->killed[n] < at || sim_given_up(facts, n, at) || (facts->out >> n & 1))
+            gone |= UINT64_C(1) << n;
+    gone &= told[node].members & told[node].down;
+    return 2 * __builtin_popcountll(gone) >= __builtin_popcountll(told[node].members);
+}
+
+static bool left_in_time(const struct sim_facts *facts, const struct told *told, size_t at,
+                         struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
     nx_ns began = facts->trace->records[facts->leaving[r->node]].at;
@@ -75,8 +88,9 @@ static bool left_in_time(const struct sim_facts *facts, size_t at, struct sim_ve
     for (unsigned n = 0; n < facts->nodes; n++)
         if (facts->unlinked[n] && facts->given_up[n] < at)
             return true; /* it takes longer where somebody was silent before */
-    if (sim_majority_lost(facts) || sim_given_up(facts, r->node, at))
-        return true; /* without a majority nobody can let it go */
+    if (sim_majority_lost(facts) || sim_given_up(facts, r->node, at) ||
+        (told[r->node].members && knows_of_no_majority(facts, told, r->node, at)))
+        return true;
     if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)
         return true;
     return sim_find(verdict, "L1", at, "n%u took %" PRId64 " ns to leave", r->node, took);
@@ -90,7 +104,7 @@ static bool judge_record(const struct sim_facts *facts, struct told *told, size_
     case SIM_DOWN: return is_down(facts, told, at, verdict);
     case SIM_VIEW: told[r->node].members = r->mask; return true;
     case SIM_SEND: return r->status != 0 || may_send(facts, told, at, verdict);
-    case SIM_LEFT: return left_in_time(facts, at, verdict);
+    case SIM_LEFT: return left_in_time(facts, told, at, verdict);
     case SIM_OUT:
         told[r->node].out = true;
         return sim_given_up(facts, r->node, at) || facts->leaving[r->node] < at ||

@@ -342,15 +342,40 @@ static void dismiss(struct court *court)
     free(court);
 }
 
+static bool goes_on(const struct court *court, unsigned node)
+{
+    const struct sim_facts *facts = court->facts;
+    size_t end = facts->trace->count;
+    return facts->serves[node] && facts->leaving[node] == end && sim_alive(facts, node, end) &&
+           !sim_given_up(facts, node, end) && !(court->ended >> node & 1);
+}
+
+/* At the end its shard takes sends, so members of it have the state; all of those go on, so one of them has given it. */
+static bool must_have_state(const struct court *court, unsigned node)
+{
+    const struct sim_facts *facts = court->facts;
+    uint64_t donors = 0;
+    for (unsigned n = 0; n < facts->nodes; n++) {
+        if (!(court->members[node] >> n & 1) || !court->has_state[n])
+            continue;
+        if (!goes_on(court, n))
+            return false;
+        donors |= UINT64_C(1) << n;
+    }
+    return donors && !((facts->stopped | facts->blocked) >> node & 1);
+}
+
 /* Who came later, or lacked the state for a while, has at the end what the others have, and what it sent is delivered. */
 static bool all_have_all(struct court *court, struct sim_verdict *verdict)
 {
     const struct sim_facts *facts = court->facts;
     size_t end = facts->trace->count;
     for (unsigned n = 0; n < SIM_NODES_MAX; n++) {
-        if (!facts->serves[n] || (facts->stopped >> n & 1) || !facts->late[n] ||
-            !court->has_state[n] || facts->leaving[n] < end || !sim_alive(facts, n, end) ||
-            sim_given_up(facts, n, end) || (court->ended >> n & 1))
+        if (!goes_on(court, n))
+            continue;
+        if (!court->has_state[n] && must_have_state(court, n))
+            return sim_find(verdict, "T1", end, "n%u never got the state of its shard", n);
+        if ((facts->stopped >> n & 1) || !facts->late[n] || !court->has_state[n])
             continue;
         const struct shard *shard = shard_of(court, n);
         if (court->vid[n] == shard->newest || shard->newest == 0)

@@ -280,6 +280,15 @@ static void draw_change_deaths(struct sim_config *config)
     config->change_notice_ns = scaled(&prng, 2000, 500000);
 }
 
+static void draw_full_disks(struct sim_persist *persist, struct nx_prng *prng)
+{
+    persist->full = nx_prng_chance(prng, 1, 3) ? UINT64_MAX : nx_prng_u64(prng);
+    for (uint32_t life = 0; life < persist->lives; life++) {
+        persist->full_from[life] = nx_prng_between(prng, 0, scaled(prng, 50000, 20000000));
+        persist->full_for[life] = nx_prng_between(prng, 1000, scaled(prng, 50000, 500 * NX_MS));
+    }
+}
+
 /* Nobody comes but after an outage: all keep what they have. */
 static void draw_persistence(struct sim_config *config)
 {
@@ -304,6 +313,9 @@ static void draw_persistence(struct sim_config *config)
     persist->disk.tail_permille = nx_prng_chance(&prng, 1, 2) ? 50 : 0;
     persist->disk.enospc_permille = !config->calm && nx_prng_chance(&prng, 1, 5) ? 20 : 0;
     persist->disk.eio_permille = !config->calm && nx_prng_chance(&prng, 1, 5) ? 4 : 0;
+    config->limits.full_ends = persist->disk.enospc_permille > 0;
+    if (!config->calm && nx_prng_chance(&prng, 1, 3))
+        draw_full_disks(persist, &prng);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < config->faults_count; i++)
         if (config->faults[i].kind != SIM_FAULT_JOIN) {
@@ -400,6 +412,11 @@ static void print_persistence(const struct sim_persist *persist, FILE *out)
             persist->disk.latency_max_ns, persist->disk.tail_permille, persist->disk.tail_ns,
             persist->disk.enospc_permille, persist->disk.eio_permille,
             persist->rots ? ", bits flip" : "", persist->lives);
+    for (uint32_t life = 0; persist->full && life < persist->lives; life++)
+        fprintf(out,
+                "#   life %u: disks of nodes %" PRIx64 " are full at %" PRId64 " ns for %" PRId64
+                " ns\n",
+                life, persist->full, persist->full_from[life], persist->full_for[life]);
     for (uint32_t life = 0; life + 1 < persist->lives; life++)
         fprintf(out, "#   life %u: all die at %" PRId64 " ns%s\n", life, persist->outage_at[life],
                 persist->power[life] ? ", without power" : "");

@@ -56,6 +56,9 @@ struct sim_persist {
     bool rots;                 /* a bit of a disk flips in the outages */
     uint32_t compact_bodies;
     struct sim_disk_faults disk;
+    /* In each life the disks of these nodes are full for a while, all but that of bodies: the tier here refuses nothing. */
+    uint64_t full; /* set of nodes by id */
+    nx_ns full_from[SIM_LIVES_MAX], full_for[SIM_LIVES_MAX];
 };
 
 struct sim_config {

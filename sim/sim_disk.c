@@ -29,6 +29,7 @@ struct sim_disk {
     struct sim_disk_faults faults;
     uint64_t crash_in; /* requests; 0: no crash is planned */
     bool dead;
+    nx_ns full_from, full_until;
     nx_ns now, due; /* due: when the first waiting request ends */
     struct nx_disk_queue waiting, finished;
     size_t files_count;
@@ -175,10 +176,16 @@ static void answer(struct nx_disk_request *r, enum nx_status status, const char 
     snprintf(r->err.text, sizeof r->err.text, "disk:/%.95s: %s", r->name, why);
 }
 
+static bool is_filled(const struct sim_disk *d, nx_ns at)
+{
+    return at >= d->full_from && at < d->full_until;
+}
+
 static bool fails(struct sim_disk *d, struct nx_disk_request *r)
 {
     bool writes = r->kind == NX_DISK_WRITE || r->kind == NX_DISK_REPLACE;
-    bool full = d->faults.space_bytes && used_bytes(d) + r->len > d->faults.space_bytes;
+    bool full = is_filled(d, d->due) ||
+                (d->faults.space_bytes && used_bytes(d) + r->len > d->faults.space_bytes);
     if (writes && (full || nx_prng_chance(&d->prng, d->faults.enospc_permille, 1000)))
         return answer(r, NX_UNAVAILABLE, "No space left on device"), true;
     if ((writes || r->kind == NX_DISK_SYNC) &&
@@ -345,8 +352,8 @@ static const char *place(const struct nx_disk *disk)
 
 static uint64_t room(const struct nx_disk *disk)
 {
-    (void)disk;
-    return UINT64_MAX; /* writes fail by chance, not by count */
+    const struct sim_disk *d = (const struct sim_disk *)disk;
+    return is_filled(d, d->now) ? 0 : UINT64_MAX; /* else writes fail by chance, not by count */
 }
 
 static void close_handle(struct nx_disk *disk)
@@ -393,6 +400,12 @@ struct nx_disk *sim_disk_handle(struct sim_disk *d)
 void sim_disk_set_faults(struct sim_disk *d, const struct sim_disk_faults *faults)
 {
     d->faults = *faults;
+}
+
+void sim_disk_fill(struct sim_disk *d, nx_ns from, nx_ns until)
+{
+    d->full_from = from;
+    d->full_until = until;
 }
 
 nx_ns sim_disk_now(const struct sim_disk *d)

@@ -33,6 +33,9 @@ void sim_disk_free(struct sim_disk *disk);
 struct nx_disk *sim_disk_handle(struct sim_disk *disk);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_disk_faults *faults);
 
+/* Full from `from` to `until`, by its own clock: no write finds room, and it says so. The last call counts. */
+void sim_disk_fill(struct sim_disk *disk, nx_ns from, nx_ns until);
+
 nx_ns sim_disk_now(const struct sim_disk *disk);
 void sim_disk_advance(struct sim_disk *disk, nx_ns now); /* carries out what ends by then */
 nx_ns sim_disk_next(const struct sim_disk *disk);        /* when the next request ends; NX_NEVER */

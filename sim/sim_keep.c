@@ -136,10 +136,10 @@ static enum nx_status open_disk(void *ctx, const char *path, struct nx_disk **di
 {
     struct sim_keeper *k = ctx;
     (void)err;
-    unsigned which = strcmp(path, "node") == 0       ? 0
-                     : strstr(path, "blobs")         ? 1
-                     : path[strlen(path) - 1] == '0' ? 2
-                                                     : 3;
+    bool bodies = strstr(path, "/blobs") != NULL, second = strstr(path, ".1") != NULL;
+    unsigned which = strcmp(path, "node") == 0 ? 0
+                     : bodies                  ? (second ? SIM_BODIES_TOO : SIM_BODIES)
+                                               : 2 + second;
     *disk = sim_disk_handle(k->disks[which]);
     return NX_OK;
 }
@@ -179,6 +179,7 @@ bool sim_keeper_open(struct sim_keeper *k)
     for (unsigned i = 0; i < SIM_DISKS; i++) {
         sim_disk_crash_in(k->disks[i], 0); /* it has power again */
         sim_disk_set_faults(k->disks[i], &none);
+        sim_disk_fill(k->disks[i], 0, 0);
     }
     advance_to(k, disks_now(k));
     k->disk = (struct nx_group_disk){0};
@@ -209,11 +210,21 @@ void sim_keeper_give_up(struct sim_keeper *k, bool clean, enum nx_status status)
     k->broken = true;
 }
 
+static void fill(struct sim_keeper *k)
+{
+    const struct sim_persist *persist = &k->config->persist;
+    nx_ns from = k->base + persist->full_from[k->life];
+    for (unsigned i = 0; i < SIM_DISKS && (persist->full >> (k->id & 63) & 1); i++)
+        if (i != SIM_BODIES && i != SIM_BODIES_TOO)
+            sim_disk_fill(k->disks[i], from, from + persist->full_for[k->life]);
+}
+
 void sim_keeper_begin(struct sim_keeper *k)
 {
     for (unsigned i = 0; i < SIM_DISKS; i++)
         sim_disk_set_faults(k->disks[i], &k->config->persist.disk);
     k->base = disks_now(k);
+    fill(k);
 }
 
 void sim_shelf_open(struct sim_shelf *shelf, const struct sim_config *config,
@@ -229,7 +240,7 @@ void sim_shelf_open(struct sim_shelf *shelf, const struct sim_config *config,
         *k = (struct sim_keeper){
             .config = config, .trace = trace, .id = member->node, .subgroup = member->subgroup};
         for (unsigned i = 0; i < SIM_DISKS; i++)
-            k->disks[i] = sim_disk_new((config->seed * SIM_NODES_MAX + n) * SIM_DISKS + i, &none);
+            k->disks[i] = sim_disk_new((config->seed * SIM_NODES_MAX + n) * 4 + i, &none);
     }
 }
 

@@ -13,7 +13,8 @@
 #include "sim_disk.h"
 #include "sim_node.h"
 
-enum { SIM_DISKS = 4 }; /* the folder, the bodies, the log of either shard that it may be in */
+/* Of a node: the folder, bodies, the log of either shard that it may be in, bodies of the second. */
+enum { SIM_BODIES = 1, SIM_BODIES_TOO = 4, SIM_DISKS };
 
 struct sim_keeper {
     const struct sim_config *config; /* the run's */
@@ -22,6 +23,7 @@ struct sim_keeper {
     uint32_t subgroup;
     struct sim_disk *disks[SIM_DISKS];
     nx_ns base;
+    uint32_t life;   /* of the group */
     bool up, broken; /* broken: it cannot be read */
     struct nx_group_disk disk;
     /* what its log hands up */

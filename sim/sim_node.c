@@ -88,7 +88,7 @@ static void die(struct sim_node *node, enum sim_kind kind)
     node->core = NULL;
     node->life = SIM_DEAD;
     node->turn++;
-    sim_world_bury(node->world, node->rank);
+    sim_world_bury(node->world, node->rank, kind == SIM_LEFT);
     sim_join_bereaved(node->world, node->rank);
     if (node->comes_back_ns)
         sim_events_add(&node->world->events, node->world->now + node->comes_back_ns, SIM_EVENT_COME,

@@ -113,6 +113,7 @@ static void seat(struct meeting *m)
         struct sim_record record = {
             .kind = SIM_COMES, .node = (uint8_t)i, .peer = (uint8_t)i, .id = m->here[i]->id};
         sim_trace_add(m->here[i]->trace, &record);
+        m->here[i]->life = m->shelf->life;
         sim_keeper_begin(m->here[i]);
     }
     for (unsigned n = 0; n < m->shelf->count; n++)

@@ -25,7 +25,7 @@ void sim_note(struct sim_world *world, unsigned node, enum sim_kind kind, struct
     sim_trace_add(world->trace, &record);
 }
 
-void sim_world_bury(struct sim_world *world, unsigned node)
+void sim_world_bury(struct sim_world *world, unsigned node, bool clean)
 {
     static const struct sim_fault of_itself = {.notice_ns = NX_MS}; /* the core gave up */
     const struct sim_fault *death = world->death ? world->death : &of_itself;
@@ -35,7 +35,7 @@ void sim_world_bury(struct sim_world *world, unsigned node)
         if (peer != node && sim_fabric_linked(&world->fabric, node, peer))
             connected |= UINT64_C(1) << peer;
     sim_fabric_cut(&world->fabric, node);
-    if (death->unnoticed)
+    if (death->unnoticed && !clean) /* who has left closes its connections */
         return;
     for (unsigned peer = 0; peer < world->count; peer++) {
         if (!(connected >> peer & 1) || world->nodes[peer]->life == SIM_DEAD)

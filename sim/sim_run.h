@@ -38,7 +38,7 @@ enum nx_status sim_run(const struct sim_config *config, struct sim_trace *trace,
                        struct nx_err *err);
 
 /* A node has died or left: its lanes are cut, the others learn of it one by one. */
-void sim_world_bury(struct sim_world *world, unsigned node);
+void sim_world_bury(struct sim_world *world, unsigned node, bool clean);
 
 /* The connection of two live nodes fails. */
 void sim_world_cut(struct sim_world *world, const struct sim_fault *fault);

@@ -34,7 +34,8 @@ enum nx_status load_tls_open(const struct load_tls_files *files, bool h2, struct
         free(t);
         return nx_err_set(err, NX_NO_MEMORY, "no memory for TLS");
     }
-    SSL_CTX_set_mode(t->context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+    /* What is sent as our certificate is what the file holds, its chain only if that is in it. */
+    SSL_CTX_set_mode(t->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN |
                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                      SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_alpn_protos(t->context, offers[h2], h2 ? 3 : 9);

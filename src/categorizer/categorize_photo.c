@@ -229,6 +229,8 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
         j->model->execs += j->job.leads;
         j->model->queue_ns += (uint64_t)(j->job.begun_ns - j->job.ready_ns);
         j->model->run_ns += (uint64_t)(j->job.ended_ns - j->job.begun_ns);
+        j->model->input_ns += (uint64_t)(j->job.ready_ns - j->job.item.arrived_ns);
+        j->model->output_ns += (uint64_t)(nx_clock_now() - j->job.ended_ns);
     }
     nx_log_traced(NX_LOG_DEBUG, &j->trace, "tag %u: a photo of %llu bytes: %s%.*s", j->tag,
                   (unsigned long long)j->photo_bytes, j->answer.err.text,

@@ -78,6 +78,7 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
     if (view->incarnation != c->incarnation)
         nx_store_await_all(c->store, s->set); /* ranks are given anew */
     c->incarnation = view->incarnation;
+    c->delivered_seq = NX_SEQ_NONE; /* a view counts its messages anew */
     nx_change_view(c, s->set, s->stateless);
     nx_arrival_view(c, s->stateless & NX_RANK_BIT(nx_group_rank(c->group)));
 }
@@ -113,7 +114,9 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 
 static void on_deliver(void *ctx, const struct nx_delivery *delivery)
 {
-    nx_change_deliver(ctx, delivery);
+    struct nx_categorizer *c = ctx;
+    c->delivered_seq = delivery->seq;
+    nx_change_deliver(c, delivery);
 }
 
 static void on_bulk_part(void *ctx, uint32_t subgroup, const struct nx_part *part,
@@ -267,11 +270,14 @@ const struct nx_group_upcalls *nx_categorizer_upcalls(void)
     return &upcalls;
 }
 
-/* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. */
-static bool is_settled(const struct nx_categorizer *c, nx_seq seq)
+/* All replicas have applied it, who is still getting its state, too; and it outlives them where that is promised. Who has no
+ * room for it (NX_UNAVAILABLE) promises nothing, and could not for as long as a disk is full. */
+static bool is_settled(const struct nx_categorizer *c, const struct nx_incoming *in)
 {
+    nx_seq seq = in->settle_seq;
     return nx_group_settled(c->group, c->config.subgroup) >= seq &&
-           nx_group_durable(c->group, c->config.subgroup) >= seq;
+           (in->answer.err.status == NX_UNAVAILABLE ||
+            nx_group_durable(c->group, c->config.subgroup) >= seq);
 }
 
 /* Moves one operation on if what it waits for has come. True when it is over. */
@@ -283,7 +289,7 @@ static bool advance(struct nx_categorizer *c, struct nx_incoming *in)
         nx_photo_start(c, in);
     if (in->state == NX_INCOMING_ORDERING)
         nx_change_order(c, in);
-    if (in->state == NX_INCOMING_SETTLING && is_settled(c, in->settle_seq))
+    if (in->state == NX_INCOMING_SETTLING && is_settled(c, in))
         nx_categorizer_answer(c, in);
     if (in->state == NX_INCOMING_REPLYING && send_reply(c, in))
         return true;

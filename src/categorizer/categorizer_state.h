@@ -17,8 +17,8 @@
 #include "categorizer/ordered.h"
 #include "categorizer/served.h"
 #include "categorizer/store.h"
-#include "categorizer/worker.h"
 #include "common/clock.h"
+#include "common/worker.h"
 
 enum { NX_PHOTOS_MAX = 1024, NX_VOTES_MAX = NX_STORE_MODELS };
 #define NX_PHOTOS_BYTES_MAX (UINT64_C(512) << 20) /* photos and their tensors */
@@ -29,8 +29,8 @@ struct nx_held_model {
     struct nx_lane photos, tensors; /* the device's, while there are uses */
     uint32_t uses;
     bool removed;
-    uint64_t queries;                 /* answered with a category */
-    uint64_t execs, queue_ns, run_ns; /* as of struct nx_model_facts_wire */
+    uint64_t queries;                                      /* answered with a category */
+    uint64_t execs, queue_ns, run_ns, input_ns, output_ns; /* as of struct nx_model_facts_wire */
 };
 
 struct nx_job_infer {
@@ -91,6 +91,7 @@ struct nx_categorizer {
     struct nx_arrival arrival;
     atomic_uint_fast64_t wanted_arrival; /* its number, for the loader to see */
     uint32_t incarnation;                /* of the last view */
+    nx_seq delivered_seq;                /* the last message, of its view */
     bool mark_wanted; /* a decision made at a view waits until all are in that view */
     struct nx_ordered_vote votes[NX_VOTES_MAX]; /* of ours, not sent yet */
     uint32_t votes_count;

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-    NX_WIRE_VERSION = 3,
+    NX_WIRE_VERSION = 4,
     NX_REQUEST_ID_BYTES = 16,
     NX_RECIPE_BYTES_MAX = 4096,
     NX_MODEL_NAME_BYTES = 128, /* the NUL included */
@@ -185,7 +185,9 @@ struct nx_model_facts_wire {
     uint64_t queries;                  /* answered by this replica */
     uint64_t execs;                    /* batches of it that ran here */
     uint64_t queue_ns, run_ns;         /* summed over photos: waits for a batch, and batches */
-    uint32_t batch;                    /* the best size here, and what one of it takes */
+    uint64_t input_ns,
+        output_ns;  /* likewise: until it was prepared, and from its batch to its answer */
+    uint32_t batch; /* the best size here, and what one of it takes */
     uint64_t batch_ns;
     uint32_t inputs_count, outputs_count;
     struct nx_tensor_facts inputs[NX_MODEL_TENSORS_MAX], outputs[NX_MODEL_TENSORS_MAX];
@@ -204,12 +206,14 @@ struct nx_work {
     uint64_t waits
         [NX_WAIT_STEPS]; /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
     uint64_t spans_exported, spans_dropped;
+    /* Now: of the messages that this replica has delivered, those that are not yet delivered, or kept on the disks, by all */
+    uint64_t unsettled, undurable;
 };
 extern const uint32_t nx_wait_bounds_us[NX_WAIT_STEPS - 1];
 
 enum {
     NX_MODELS_HEAD_BYTES = 20 + sizeof(struct nx_work),
-    NX_MODEL_FACTS_BYTES_MAX = 352 + NX_MODEL_DIGEST_BYTES + NX_MODEL_NAME_BYTES +
+    NX_MODEL_FACTS_BYTES_MAX = 368 + NX_MODEL_DIGEST_BYTES + NX_MODEL_NAME_BYTES +
                                2 * NX_MODEL_TENSORS_MAX * (NX_TENSOR_NAME_BYTES + 64)
 };
 

@@ -24,6 +24,8 @@ static void describe_entry(struct nx_categorizer *c, const struct nx_entry *e,
     facts->execs = held->execs;
     facts->queue_ns = held->queue_ns;
     facts->run_ns = held->run_ns;
+    facts->input_ns = held->input_ns;
+    facts->output_ns = held->output_ns;
     facts->batch = held->photos.best;
     facts->batch_ns = (uint64_t)((double)nx_profile_mean(&held->photos.profile, facts->batch) *
                                  nx_device_pace(c->device, &held->photos));
@@ -34,6 +36,12 @@ static bool is_asked_for(const struct nx_request_head *head, const struct nx_ent
     if (e->state == NX_ENTRY_FREE)
         return false;
     return head->op == NX_REQUEST_LIST || (e->tag == head->tag && nx_store_is_named(e, head->name));
+}
+
+/* How far a frontier is behind what was delivered here; a frontier of the next view is never ahead of it. */
+static uint64_t lag(const struct nx_categorizer *c, nx_seq frontier)
+{
+    return c->delivered_seq > frontier ? (uint64_t)(c->delivered_seq - frontier) : 0;
 }
 
 /* A model that is not there is told as such; a shard without models is an empty list. */
@@ -64,6 +72,8 @@ void nx_describe(struct nx_categorizer *c, struct nx_incoming *in)
         struct nx_spans_figures spans = nx_spans_figures(c->config.spans);
         work.spans_exported = spans.exported;
         work.spans_dropped = spans.dropped;
+        work.unsettled = lag(c, nx_group_settled(c->group, c->config.subgroup));
+        work.undurable = lag(c, nx_group_durable(c->group, c->config.subgroup));
         nx_models_set_work(payload, &work);
         nx_models_set_memory(
             payload, &(struct nx_models_memory){c->budget.used_bytes, c->budget.limit_bytes});

@@ -110,6 +110,8 @@ size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count
         nx_write_u64(&w, m->execs);
         nx_write_u64(&w, m->queue_ns);
         nx_write_u64(&w, m->run_ns);
+        nx_write_u64(&w, m->input_ns);
+        nx_write_u64(&w, m->output_ns);
         nx_write_u32(&w, m->batch);
         nx_write_u64(&w, m->batch_ns);
         write_tensors(&w, m->inputs, m->inputs_count);
@@ -196,6 +198,8 @@ static void read_model(struct nx_reader *r, struct nx_model_facts_wire *m)
     m->execs = nx_read_u64(r);
     m->queue_ns = nx_read_u64(r);
     m->run_ns = nx_read_u64(r);
+    m->input_ns = nx_read_u64(r);
+    m->output_ns = nx_read_u64(r);
     m->batch = nx_read_u32(r);
     m->batch_ns = nx_read_u64(r);
     read_tensors(r, m->inputs, &m->inputs_count);

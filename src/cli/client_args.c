@@ -55,7 +55,8 @@ static enum nx_status parse_tags(const char *list, struct nx_client_args *args, 
         memcpy(one, at, len < sizeof one ? len : 0); /* too long for a number: left empty */
         if (!nx_client_parse_u32(one, &args->tags[args->tag_count]))
             return nx_err_set(err, NX_INVALID,
-                              "\"%.*s\" in tags \"%.60s\" is not a number from 0 to %u",
+                              "\"%.*s\" in tags \"%.60s\" is not a number from 0 to %u; a model "
+                              "with a name is asked by HTTP, at /predictions/NAME",
                               len < 60 ? (int)len : 60, at, list, UINT32_MAX);
         args->tag_count++;
         at += len;

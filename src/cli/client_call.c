@@ -16,7 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_TIMEOUT_MS = 5000, SLICE_MS = 50, REPLY_BYTES_MAX = 1 << 20 };
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    RECONNECT_MS = 200, /* a node that starts, or was too busy, is asked again so soon */
+    SLICE_MS = 50,
+    REPLY_BYTES_MAX = 1 << 20,
+};
 
 /* What is in the library's hands; each bit is also the completion queue's tag for it. */
 enum pending { PENDING_WATCH = 1, PENDING_STATUS = 2, PENDING_REPLY = 4, PENDING_SEND = 8 };
@@ -88,30 +93,52 @@ static enum nx_status interrupted(struct nx_err *err)
     return nx_err_set(err, NX_CANCELLED, "interrupted");
 }
 
-/* Waits until the channel is ready. A state change is awaited in short watches, because a watch
- * cannot be taken back and an interrupt must not wait for it. */
+static void watch(struct nx_client_call *call, grpc_connectivity_state state, gpr_timespec limit)
+{
+    call->pending |= PENDING_WATCH;
+    grpc_channel_watch_connectivity_state(call->channel, state, earlier(in_ms(SLICE_MS), limit),
+                                          call->queue, (void *)(uintptr_t)PENDING_WATCH);
+    while (call->pending & PENDING_WATCH)
+        run_queue(call);
+}
+
+/* Why it took too long: what the last attempt came to, or that nothing was heard at all. */
+static enum nx_status say_late(const struct nx_client_call *call, bool failed, gpr_timespec limit,
+                               struct nx_err *err)
+{
+    uint32_t patience_ms;
+    if (failed)
+        return nx_client_dial_why(call->node, call->is_tls, &patience_ms, err);
+    return nx_err_set(err, NX_UNAVAILABLE,
+                      "no function tier node answers at %s: no answer within %u ms", call->node,
+                      gpr_time_cmp(limit, call->deadline) < 0 ? (unsigned)CONNECT_TIMEOUT_MS
+                                                              : call->timeout_s * 1000);
+}
+
+/* Waits until the channel is ready; the library tries again and again. What the first failure was decides whether there is
+ * any use in that. A state change is awaited in short watches, because a watch cannot be taken back and an interrupt must not
+ * wait for it. */
 static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *err)
 {
     gpr_timespec limit = earlier(in_ms(CONNECT_TIMEOUT_MS), call->deadline);
+    bool failed = false;
+    uint32_t patience_ms = CONNECT_TIMEOUT_MS;
     for (;;) {
         grpc_connectivity_state state = grpc_channel_check_connectivity_state(call->channel, 1);
         if (state == GRPC_CHANNEL_READY)
             return NX_OK;
-        if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN)
-            return nx_client_dial_why(call->node, call->is_tls, err);
+        if (state == GRPC_CHANNEL_TRANSIENT_FAILURE && !failed) {
+            failed = true;
+            nx_client_dial_why(call->node, call->is_tls, &patience_ms, err);
+            limit = earlier(limit, in_ms(patience_ms));
+        }
         if (*call->interrupted)
             return interrupted(err);
+        if (patience_ms == 0)
+            return NX_UNAVAILABLE;
         if (gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), limit) >= 0)
-            return nx_err_set(err, NX_UNAVAILABLE,
-                              "no function tier node answers at %s: no answer within %u ms",
-                              call->node,
-                              gpr_time_cmp(limit, call->deadline) < 0 ? (unsigned)CONNECT_TIMEOUT_MS
-                                                                      : call->timeout_s * 1000);
-        call->pending |= PENDING_WATCH;
-        grpc_channel_watch_connectivity_state(call->channel, state, earlier(in_ms(SLICE_MS), limit),
-                                              call->queue, (void *)(uintptr_t)PENDING_WATCH);
-        while (call->pending & PENDING_WATCH)
-            run_queue(call);
+            return say_late(call, failed, limit, err);
+        watch(call, state, limit);
     }
 }
 
@@ -136,6 +163,15 @@ static grpc_channel *make_channel(const char *node, const struct nx_client_ident
         {.type = GRPC_ARG_INTEGER,
          .key = (char[]){GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH},
          .value.integer = REPLY_BYTES_MAX},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char[]){GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS},
+         .value.integer = RECONNECT_MS},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char[]){GRPC_ARG_MIN_RECONNECT_BACKOFF_MS},
+         .value.integer = RECONNECT_MS},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char[]){GRPC_ARG_MAX_RECONNECT_BACKOFF_MS},
+         .value.integer = 5 * RECONNECT_MS},
     };
     grpc_channel_args list = {.num_args = sizeof args / sizeof args[0], .args = args};
     grpc_channel_credentials *credentials = make_credentials(identity);

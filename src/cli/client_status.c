@@ -147,6 +147,15 @@ static struct word uptime(uint64_t ms)
     return word;
 }
 
+static void add_waits_for(const struct nx_pb_status *s, struct nx_text *t)
+{
+    char why[NX_ERR_TEXT_BYTES];
+    snprintf(why, sizeof why, "%s", s->waits_for);
+    nx_client_text_make_printable(why);
+    if (why[0])
+        nx_text_printf(t, "waits: %s\n", why);
+}
+
 void nx_client_status_table(const struct nx_pb_status *s, struct nx_text *t)
 {
     nx_text_printf(t, "node %" PRIu32 "  nexus %s  %s  view %" PRIu64 "  %zu members  up %s\n",
@@ -155,6 +164,7 @@ void nx_client_status_table(const struct nx_pb_status *s, struct nx_text *t)
                    : s->vid ? "takes no requests"
                             : "the group is forming",
                    s->vid, s->members_count, uptime(s->uptime_ms).at);
+    add_waits_for(s, t);
     add_members(s, t);
     add_shards(s, t);
     add_models(s, t);

@@ -125,6 +125,7 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                                 .key = s->config.tls_key,
                                                 .client_ca = s->config.tls_client_ca},
                                         .spans = s->spans,
+                                        .spans_per_million = s->config.otlp_per_million,
                                         .log_requests = strcmp(s->config.log_requests, "yes") == 0,
                                         .tokens = s->config.tokens,
                                         .connections_max = s->config.connections_max,
@@ -283,7 +284,12 @@ static void tell_waiting(struct server *s, nx_ns now)
     if (s->told_waiting || now < s->started + PATIENCE_NS)
         return;
     s->told_waiting = true;
-    nx_warn("still waiting for the %u nodes of the first view to meet at %s:%u, for %u s at most",
+    const char *why = nx_group_waits_for(s->group);
+    if (why[0])
+        nx_warn("still waiting, for %u s at most: %s", s->config.join_timeout_s, why);
+    else
+        nx_warn(
+            "still waiting for the %u nodes of the first view to meet at %s:%u, for %u s at most",
             s->config.first_view_nodes, s->config.leader_ip, s->config.leader_gms_port,
             s->config.join_timeout_s);
 }

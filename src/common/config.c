@@ -63,6 +63,7 @@ static const struct key keys[] = {
     NUM("NEXUS", "heartbeat_ms", heartbeat_ms, 0, 600000, "500"),
     STR("NEXUS", "log_level", log_level, "warn", " error warn info debug trace "),
     FILE_NAME("NEXUS", "otlp", otlp, ""),
+    NUM("NEXUS", "otlp_per_million", otlp_per_million, 0, 1000000, "1000000"),
     STR("NEXUS", "log_format", log_format, "plain", " plain json "),
     FILE_NAME("NEXUS", "cpus", cpus, ""),
     FILE_NAME("NEXUS", "secret_file", secret_file, ""),

@@ -49,6 +49,7 @@ struct nx_config {
     uint32_t heartbeat_ms; /* who is silent for three of it is taken for failed; 0: never */
     char log_level[NX_CONFIG_TEXT_BYTES];
     char otlp[NX_CONFIG_PATH_BYTES];       /* where spans go; empty: nowhere */
+    uint32_t otlp_per_million;             /* of traces that begin here, so many are told */
     char log_format[NX_CONFIG_TEXT_BYTES]; /* "plain" or "json" */
     char cpus[NX_CONFIG_PATH_BYTES]; /* a list for cpus.h; empty: as the process was started */
     char secret_file[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: no authentication */

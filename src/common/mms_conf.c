@@ -35,8 +35,12 @@ static enum nx_status take_model(struct conf *c, const char *pair, char *list, s
             c->r, err, "--models: this node fetches nothing: download %.100s and give its path",
             path + 1);
     path++;
+    int folder_len = slash > path ? (int)(slash - path) : 1;
+    if (slash && slash >= path && folder_len >= (int)sizeof folder)
+        return nx_mms_refuse(c->r, err, "--models: a folder of %d bytes, at most %zu are allowed",
+                             folder_len, sizeof folder - 1);
     if (slash && slash >= path)
-        snprintf(folder, sizeof folder, "%.*s", slash > path ? (int)(slash - path) : 1, path);
+        snprintf(folder, sizeof folder, "%.*s", folder_len, path);
     if (store && strcmp(store, folder) != 0)
         return nx_mms_refuse(
             c->r, err, "--models: all models lie in one folder, but there are %.60s and %.60s",

@@ -114,6 +114,13 @@ static bool parse(const char *text, size_t len, struct nx_trace_ids *above)
            !is_zero(above->span_id, NX_SPAN_ID_BYTES);
 }
 
+uint8_t nx_trace_draw(struct nx_prng *prng, uint32_t per_million)
+{
+    if (per_million == 0 || per_million >= NX_TRACE_ALWAYS)
+        return per_million ? NX_TRACE_SAMPLED : 0;
+    return nx_prng_u64(prng) % NX_TRACE_ALWAYS < per_million ? NX_TRACE_SAMPLED : 0;
+}
+
 void nx_trace_child(struct nx_prng *prng, const struct nx_trace_ids *above,
                     struct nx_trace_ids *trace)
 {

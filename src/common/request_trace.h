@@ -36,6 +36,10 @@ void nx_request_name(struct nx_prng *prng, const char *given, size_t len,
  * header, or more than one. */
 void nx_trace_join(struct nx_prng *prng, const char *given, size_t len, uint8_t flags,
                    struct nx_trace_ids *trace);
+/* The flags of a trace that begins here: sampled, so many times in a million. */
+enum { NX_TRACE_ALWAYS = 1000000 };
+uint8_t nx_trace_draw(struct nx_prng *prng, uint32_t per_million);
+
 /* A fresh span below `above`. */
 void nx_trace_child(struct nx_prng *prng, const struct nx_trace_ids *above,
                     struct nx_trace_ids *trace);

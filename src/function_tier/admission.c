@@ -27,23 +27,60 @@ static enum nx_status check_requests(const struct nx_admission *a, struct nx_err
                       a->requests);
 }
 
-/* For `bytes` more of `asker`, or of nobody who arrives. */
-static enum nx_status make_room(struct nx_admission *a, uint64_t bytes,
+static uint64_t if_large(uint64_t body)
+{
+    return body > NX_LARGE_BODY_BYTES ? body : 0;
+}
+
+/* A body has grown or shrunk. */
+static void count(struct nx_admission *a, uint64_t was, uint64_t is)
+{
+    a->bytes += is - was;
+    a->large += if_large(is) - if_large(was);
+}
+
+/* No room for a body that is `own` and gets `more`; one that is large has the small ones' share only if it is the only one. */
+static bool is_full(const struct nx_admission *a, uint64_t own, uint64_t more)
+{
+    uint64_t others = a->large - if_large(own),
+             most = a->bytes_max - a->bytes_max / NX_LARGE_BODIES_SHARE;
+    if (more > a->bytes_max - a->bytes)
+        return true;
+    return if_large(own + more) && others > 0 && (others > most || own + more > most - others);
+}
+
+/* Who arrives for over SAFE_NS, the first begun; a small one would make no room for a large one. */
+static struct nx_arrival *who_gives_up(const struct nx_admission *a, bool for_large, nx_ns now)
+{
+    struct nx_arrival *arrival;
+    TAILQ_FOREACH(arrival, &a->arrivals, in_order)
+    {
+        if (now - arrival->begun < SAFE_NS)
+            return NULL;
+        if (!for_large || if_large(arrival->bytes))
+            return arrival;
+    }
+    return NULL;
+}
+
+/* For `more` bytes of `asker`, or of a body that nobody has begun. */
+static enum nx_status make_room(struct nx_admission *a, uint64_t more,
                                 const struct nx_arrival *asker, nx_ns now, struct nx_err *err)
 {
     uint64_t own = asker ? asker->bytes : 0;
-    if (bytes > a->bytes_max - (a->bytes - a->arriving + own))
+    if (more > a->bytes_max - (a->bytes - a->arriving + own))
         return refuse_bytes(a, err);
-    while (bytes > a->bytes_max - a->bytes) {
-        struct nx_arrival *first = TAILQ_FIRST(&a->arrivals);
+    while (is_full(a, own, more)) {
+        bool for_large = more <= a->bytes_max - a->bytes;
+        struct nx_arrival *first = who_gives_up(a, for_large, now);
         struct nx_err lost;
-        if (!first || first == asker || now - first->begun < SAFE_NS)
+        if (!first || first == asker)
             return refuse_bytes(a, err);
         nx_err_set(&lost, NX_AGAIN,
                    "this node is at its bounds, and the body came more slowly than others; try "
                    "again");
         first->lose(first, &lost);
-        nx_assert(TAILQ_FIRST(&a->arrivals) != first);
+        nx_assert(who_gives_up(a, for_large, now) != first);
     }
     return NX_OK;
 }
@@ -54,7 +91,7 @@ enum nx_status nx_admission_take(struct nx_admission *a, uint64_t bytes, nx_ns n
     NX_TRY(check_requests(a, err));
     NX_TRY(make_room(a, bytes, NULL, now, err));
     a->requests++;
-    a->bytes += bytes;
+    count(a, 0, bytes);
     return NX_OK;
 }
 
@@ -77,7 +114,7 @@ enum nx_status nx_admission_arrive(struct nx_admission *a, struct nx_arrival *ar
     nx_assert(!arrival->whole);
     if (bytes > arrival->bytes)
         NX_TRY(make_room(a, bytes - arrival->bytes, arrival, now, err));
-    a->bytes += bytes - arrival->bytes;
+    count(a, arrival->bytes, bytes);
     a->arriving += bytes - arrival->bytes;
     arrival->bytes = bytes;
     return NX_OK;
@@ -107,14 +144,14 @@ void nx_admission_leave(struct nx_admission *a, struct nx_arrival *arrival)
         return;
     }
     end_arriving(a, arrival);
-    a->bytes -= arrival->bytes;
+    count(a, arrival->bytes, 0);
 }
 
 void nx_admission_give(struct nx_admission *a, uint64_t bytes)
 {
     nx_assert(a->requests > 0 && a->bytes >= bytes);
     a->requests--;
-    a->bytes -= bytes;
+    count(a, bytes, 0);
 }
 
 enum nx_status nx_priority_read(const char *text, size_t len, uint32_t *priority,

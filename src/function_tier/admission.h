@@ -9,7 +9,8 @@
  *
  * A body counts as far as it has arrived, not as long as its sender says that it will be; a request counts once it is whole.
  * When there is no room, the one that has been arriving for longest gives up its own, if that is over five seconds: who
- * sends slowly keeps nobody out.
+ * sends slowly keeps nobody out. Bodies over a mebibyte leave an eighth of the bytes to the others, unless there is one of them
+ * alone: a handful of senders of much keeps no photo out.
  * Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_ADMISSION_H
 #define NX_FUNCTION_TIER_ADMISSION_H
@@ -18,10 +19,13 @@
 
 #include <sys/queue.h>
 
+enum { NX_LARGE_BODY_BYTES = 1 << 20, NX_LARGE_BODIES_SHARE = 8 };
+
 struct nx_admission {
     uint32_t requests_max, requests;
     uint64_t bytes_max, bytes;
     uint64_t arriving;                 /* of the bytes, those of requests that are not whole */
+    uint64_t large;                    /* of the bytes, those of bodies over NX_LARGE_BODY_BYTES */
     TAILQ_HEAD(, nx_arrival) arrivals; /* the first begun first */
 };
 

@@ -1,6 +1,7 @@
 #include "function_tier/archive.h"
 
 #include "common/arena.h"
+#include "common/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -299,8 +300,7 @@ enum nx_status nx_archive_find(const char *store, const char *name, struct nx_ar
 static bool may_be_model(int store_fd, const char *name)
 {
     struct stat s;
-    if (name[0] == '.' || strlen(name) >= NX_ARCHIVE_URL_BYTES_MAX ||
-        fstatat(store_fd, name, &s, AT_SYMLINK_NOFOLLOW) != 0)
+    if (name[0] == '.' || fstatat(store_fd, name, &s, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     return S_ISDIR(s.st_mode) ||
            (S_ISREG(s.st_mode) && (ends_with(name, ".mar") || ends_with(name, ".model")));
@@ -322,6 +322,12 @@ enum nx_status nx_archive_list(const char *store, struct nx_archive_list *list, 
     while (status == NX_OK && (entry = readdir(dir))) {
         if (!may_be_model(dirfd(dir), entry->d_name))
             continue;
+        if (strlen(entry->d_name) >= NX_ARCHIVE_URL_BYTES_MAX) {
+            nx_warn(
+                "model_store: %.60s… is left out: its name has %zu bytes, at most %d are allowed",
+                entry->d_name, strlen(entry->d_name), NX_ARCHIVE_URL_BYTES_MAX - 1);
+            continue;
+        }
         if (list->count == NX_ARCHIVE_LIST_MAX)
             status = nx_err_set(err, NX_TOO_LARGE, "model_store %s holds more than %d models",
                                 store, NX_ARCHIVE_LIST_MAX);

@@ -36,7 +36,7 @@ enum nx_status nx_archive_find(const char *store, const char *name, struct nx_ar
 enum nx_status nx_archive_check_url(const char *url, struct nx_err *err);
 
 /* The file or folder names in the store that may hold models: *.mar, *.model, folders; hidden ones left out. At most
- * NX_ARCHIVE_LIST_MAX, sorted. */
+ * NX_ARCHIVE_LIST_MAX, sorted; one with a longer name than NX_ARCHIVE_URL_BYTES_MAX is left out, and the log says so. */
 enum { NX_ARCHIVE_LIST_MAX = 256 };
 struct nx_archive_list {
     uint32_t count;

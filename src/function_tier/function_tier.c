@@ -111,6 +111,7 @@ static enum nx_status open_rest(struct nx_function_tier *t, uint32_t local_id,
         return nx_err_set(err, NX_NO_MEMORY, "no memory for metrics");
     NX_TRY(nx_group_status_open(local_id, t->route, t->metrics, &t->status, err));
     NX_TRY(nx_rest_open(config, t->route, t->metrics, t->status, &t->rest, err));
+    NX_TRY(watch(t, nx_rest_fd(t->rest), err));
     return watch(t, nx_http_fd(nx_rest_http(t->rest)), err);
 }
 
@@ -141,8 +142,9 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     rest.auth = t->auth;
     nx_admission_init(&t->admission, config->requests_max, config->requests_bytes_max);
     rest.admission = &t->admission;
-    t->observer =
-        (struct nx_observer){.log_requests = config->log_requests, .spans = config->spans};
+    t->observer = (struct nx_observer){.log_requests = config->log_requests,
+                                       .spans = config->spans,
+                                       .samples = config->spans ? config->spans_per_million : 0};
     rest.observer = &t->observer;
     grpc.witness = nx_observe_grpc(&t->observer);
     grpc.seed = ~config->seed; /* other ids than the other wire's */
@@ -160,7 +162,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->admission, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
-    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, &t->v2, err));
+    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, t->status, &t->v2, err));
     memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
            NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);

@@ -27,6 +27,7 @@ struct nx_function_tier_config {
     uint64_t seed;               /* of the replica choice */
     struct nx_tls_files tls;     /* paths; no certificate: plain */
     struct nx_spans *spans;      /* outlives the tier; NULL: none are exported */
+    uint32_t spans_per_million;  /* of traces that begin here */
     bool log_requests;           /* a line for each, whatever the level */
     uint32_t connections_max;    /* of clients, both wires together */
     uint32_t requests_max;       /* inferences under way, by whichever API … */

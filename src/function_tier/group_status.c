@@ -58,14 +58,13 @@ static const char *tier_of(const struct nx_route *route, uint32_t subgroup)
     return subgroup == nx_route_subgroup(route) ? "categorizer" : "function";
 }
 
-static const char *state_of(struct nx_group *group, const struct nx_view *view, nx_rank rank,
-                            bool categorizer)
+static const char *state_of(struct nx_group *group, nx_rank rank, bool categorizer)
 {
     if (!(nx_group_alive(group) & NX_RANK_BIT(rank)))
         return "suspected";
     if (categorizer && nx_group_load(group, rank, NX_LOAD_LEAVING))
         return "leaving";
-    return view->stateless & NX_RANK_BIT(rank) ? "stateless" : "alive";
+    return nx_group_with_state(group) & NX_RANK_BIT(rank) ? "alive" : "stateless";
 }
 
 static void tell_members(struct nx_status_ask *ask, const struct nx_view *view)
@@ -83,7 +82,7 @@ static void tell_members(struct nx_status_ask *ask, const struct nx_view *view)
             .shard = m->shard,
             .spare = m->shard == NX_SHARD_NONE,
             .since = m->since,
-            .state = state_of(group, view, rank, categorizer),
+            .state = state_of(group, rank, categorizer),
             .queued = categorizer ? nx_group_load(group, rank, NX_LOAD_QUEUED) : 0,
         };
     }
@@ -134,6 +133,7 @@ static void tell(struct nx_status_ask *ask)
         .version = NX_VERSION,
         .ready = s->ready,
         .vid = view ? view->vid : 0,
+        .waits_for = nx_route_group(s->route) ? nx_group_waits_for(nx_route_group(s->route)) : "",
         .uptime_ms = (uint64_t)((nx_clock_now() - s->opened) / NX_MS),
         .replicas = ask->list.replicas,
         .replicas_count = ask->list.count,

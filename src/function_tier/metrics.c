@@ -91,6 +91,7 @@ void nx_metrics_inference(struct nx_metrics *m, const char *model, bool ok, uint
     entry->counts.success += ok;
     entry->counts.failure += !ok;
     entry->counts.rows += ok ? rows : 0;
+    entry->counts.last_ms = nx_clock_wall() / NX_MS;
     *(ok ? &entry->counts.success_ns : &entry->counts.failure_ns) += (uint64_t)took;
     observe(&entry->took, took);
 }
@@ -364,8 +365,18 @@ void nx_metrics_write(const struct nx_metrics *m, const struct nx_metrics_source
     write_models(m, t);
 }
 
-void nx_metrics_write_triton(const struct nx_metrics *m, const struct nx_pb_status *status,
-                             struct nx_text *t)
+static void write_pending(const struct nx_metrics *m, const struct nx_route *route,
+                          struct nx_text *t)
+{
+    static const char name[] = "nv_inference_pending_request_count";
+    nx_metrics_head(t, name, "gauge", "Photos and tensors of this node that wait for an answer.");
+    for (uint32_t i = 0; i < m->models_count; i++)
+        nx_text_printf(t, "%s{model=\"%s\",version=\"1\"} %u\n", name, m->models[i].name,
+                       nx_route_pending(route, m->models[i].name));
+}
+
+void nx_metrics_write_triton(const struct nx_metrics *m, const struct nx_route *route,
+                             const struct nx_pb_status *status, struct nx_text *t)
 {
     static const struct {
         const char *name, *help;
@@ -376,18 +387,27 @@ void nx_metrics_write_triton(const struct nx_metrics *m, const struct nx_pb_stat
         {"nv_inference_request_duration_us", "Cumulative request time."},
         {"nv_inference_exec_count", "Model executions performed, by all replicas."},
         {"nv_inference_queue_duration_us", "Cumulative wait for a batch, at all replicas."},
-        {"nv_inference_compute_infer_duration_us", "Cumulative time in a batch, at all replicas."}};
+        {"nv_inference_compute_input_duration_us", "Cumulative time to prepare, at all replicas."},
+        {"nv_inference_compute_infer_duration_us", "Cumulative time in a batch, at all replicas."},
+        {"nv_inference_compute_output_duration_us",
+         "Cumulative time from a batch to its answers."}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         nx_metrics_head(t, rows[k].name, "counter", rows[k].help);
         for (uint32_t i = 0; i < m->models_count; i++) {
             const struct nx_model_counts *c = &m->models[i].counts;
             struct nx_model_work work = nx_metrics_model_work(status, m->models[i].name);
-            const uint64_t values[] = {c->success,        c->failure,
-                                       c->rows,           (c->success_ns + c->failure_ns) / 1000,
-                                       work.execs,        work.queue_ns / 1000,
-                                       work.run_ns / 1000};
+            const uint64_t values[] = {c->success,
+                                       c->failure,
+                                       c->rows,
+                                       (c->success_ns + c->failure_ns) / 1000,
+                                       work.execs,
+                                       work.queue_ns / 1000,
+                                       work.input_ns / 1000,
+                                       work.run_ns / 1000,
+                                       work.output_ns / 1000};
             nx_text_printf(t, "%s{model=\"%s\",version=\"1\"} %llu\n", rows[k].name,
                            m->models[i].name, (unsigned long long)values[k]);
         }
     }
+    write_pending(m, route, t);
 }

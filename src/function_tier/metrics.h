@@ -45,6 +45,7 @@ void nx_metrics_inference(struct nx_metrics *metrics, const char *model, bool ok
 struct nx_model_counts {
     uint64_t success, failure, rows;
     uint64_t success_ns, failure_ns; /* sums */
+    int64_t last_ms;                 /* when the last one was answered, since 1970; 0: none */
 };
 /* Of a model that was asked since the start; zeros for others. */
 struct nx_model_counts nx_metrics_model(const struct nx_metrics *metrics, const char *model);
@@ -65,7 +66,7 @@ void nx_metrics_write(const struct nx_metrics *metrics, const struct nx_metrics_
                       struct nx_text *text);
 /* Triton's names for the same: nv_inference_*. Its units are not Prometheus' (promtool says so), hence apart. Requests are this
  * node's; executions and queues those of all replicas, the same at each node. */
-void nx_metrics_write_triton(const struct nx_metrics *metrics, const struct nx_pb_status *status,
-                             struct nx_text *text);
+void nx_metrics_write_triton(const struct nx_metrics *metrics, const struct nx_route *route,
+                             const struct nx_pb_status *status, struct nx_text *text);
 
 #endif

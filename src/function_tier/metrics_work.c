@@ -15,25 +15,33 @@ static void write_counters(const struct nx_pb_status *status, struct nx_text *t)
         const char *name, *help;
         size_t at;
         bool is_time; /* nanoseconds, told in seconds */
+        bool is_gauge;
     } rows[] = {
-        {"nexus_batches_total", "Batches that ran.", offsetof(struct nx_pb_work, batches), false},
+        {"nexus_batches_total", "Batches that ran.", offsetof(struct nx_pb_work, batches), false,
+         false},
         {"nexus_batch_photos_total", "Photos and tensors that ran in batches.",
-         offsetof(struct nx_pb_work, photos), false},
+         offsetof(struct nx_pb_work, photos), false, false},
         {"nexus_batch_busy_seconds_total", "Time that batches ran.",
-         offsetof(struct nx_pb_work, busy_ns), true},
+         offsetof(struct nx_pb_work, busy_ns), true, false},
         {"nexus_photos_refused_total", "Photos refused at once: no room, or answered too late.",
-         offsetof(struct nx_pb_work, refused), false},
+         offsetof(struct nx_pb_work, refused), false, false},
         {"nexus_photos_expired_total", "Photos given up in the queue: their deadline came.",
-         offsetof(struct nx_pb_work, late), false},
+         offsetof(struct nx_pb_work, late), false, false},
         {"nexus_photos_cancelled_total", "Photos for which nobody waited any more.",
-         offsetof(struct nx_pb_work, cancelled), false},
+         offsetof(struct nx_pb_work, cancelled), false, false},
         {"nexus_replica_trace_spans_exported_total", "Spans that the collector took.",
-         offsetof(struct nx_pb_work, spans_exported), false},
+         offsetof(struct nx_pb_work, spans_exported), false, false},
         {"nexus_replica_trace_spans_dropped_total", "Spans that were dropped.",
-         offsetof(struct nx_pb_work, spans_dropped), false},
+         offsetof(struct nx_pb_work, spans_dropped), false, false},
+        {"nexus_replica_stability_lag_messages",
+         "Ordered messages that a replica delivered and not all of its shard have.",
+         offsetof(struct nx_pb_work, unsettled), false, true},
+        {"nexus_replica_persistence_lag_messages",
+         "Ordered messages that a replica delivered and not all of its shard keep on disk.",
+         offsetof(struct nx_pb_work, undurable), false, true},
     };
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
-        nx_metrics_head(t, rows[k].name, "counter", rows[k].help);
+        nx_metrics_head(t, rows[k].name, rows[k].is_gauge ? "gauge" : "counter", rows[k].help);
         for (size_t i = 0; i < status->replicas_count; i++) {
             const struct nx_pb_replica *r = &status->replicas[i];
             uint64_t value;
@@ -114,7 +122,7 @@ void nx_metrics_write_work(const struct nx_pb_status *status, struct nx_text *t)
             write_waits(&status->replicas[i], t);
 }
 
-static bool is_called(const struct nx_pb_model_row *m, const char *model)
+bool nx_metrics_is_called(const struct nx_pb_model_row *m, const char *model)
 {
     char tag[16];
     snprintf(tag, sizeof tag, "%u", m->tag);
@@ -127,11 +135,14 @@ struct nx_model_work nx_metrics_model_work(const struct nx_pb_status *status, co
     for (size_t i = 0; i < status->replicas_count; i++)
         for (size_t k = 0; k < status->replicas[i].models_count; k++) {
             const struct nx_pb_model_row *m = &status->replicas[i].models[k];
-            if (!is_called(m, model))
+            if (!nx_metrics_is_called(m, model))
                 continue;
             sum.execs += m->execs;
             sum.queue_ns += m->queue_ns;
             sum.run_ns += m->run_ns;
+            sum.input_ns += m->input_ns;
+            sum.output_ns += m->output_ns;
+            sum.photos += m->queries;
         }
     return sum;
 }

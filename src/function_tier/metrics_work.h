@@ -10,8 +10,10 @@ void nx_metrics_write_work(const struct nx_pb_status *status, struct nx_text *te
 
 /* Of one model, summed over all replicas. */
 struct nx_model_work {
-    uint64_t execs, queue_ns, run_ns;
+    uint64_t execs, photos; /* batches; photos and tensors answered */
+    uint64_t input_ns, queue_ns, run_ns, output_ns;
 };
+bool nx_metrics_is_called(const struct nx_pb_model_row *row, const char *model);
 struct nx_model_work nx_metrics_model_work(const struct nx_pb_status *status, const char *model);
 
 /* "# HELP", "# TYPE". */

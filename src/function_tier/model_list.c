@@ -13,7 +13,7 @@ enum nx_status nx_model_ask(struct nx_route *route, enum nx_request op, const ch
     const struct nx_layout *layout =
         nx_route_ready(route) ? nx_group_layout(nx_route_group(route)) : NULL;
     if (!layout)
-        return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming");
+        return nx_route_say_forming(route, err);
     if (op == NX_REQUEST_DESCRIBE)
         nx_head_set_name(&head, name);
     tags[0] = head.tag;

@@ -135,5 +135,5 @@ static void call_ended(void *ctx, const struct nx_call *call, enum nx_grpc_code 
 struct nx_grpc_witness nx_observe_grpc(struct nx_observer *observer)
 {
     return (struct nx_grpc_witness){
-        .ctx = observer, .ended = call_ended, .samples = observer->spans != NULL};
+        .ctx = observer, .ended = call_ended, .samples = observer->samples};
 }

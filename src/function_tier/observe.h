@@ -14,6 +14,7 @@
 struct nx_observer {
     bool log_requests;
     struct nx_spans *spans; /* NULL: none are exported */
+    uint32_t samples; /* of a million traces that begin here, so many are told; 0 without spans */
 };
 
 /* As nx_http_service's on_reply. */

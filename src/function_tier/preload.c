@@ -48,9 +48,13 @@ static enum nx_status add(struct nx_preload *p, const char *name, const char *ur
     if (p->count == NX_ARCHIVE_LIST_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "load_models: more than %d models",
                           NX_ARCHIVE_LIST_MAX);
-    if (strlen(url) >= sizeof item->url || !url[0])
-        return nx_err_set(err, NX_INVALID, "load_models: \"%.60s\" is no file of the model store",
-                          url);
+    if (!url[0])
+        return nx_err_set(err, NX_INVALID, "load_models: \"%.60s=\" names no file",
+                          name ? name : "");
+    if (strlen(url) >= sizeof item->url)
+        return nx_err_set(err, NX_INVALID,
+                          "load_models: \"%.60s…\" has %zu bytes, a file's name at most %zu", url,
+                          strlen(url), sizeof item->url - 1);
     snprintf(item->url, sizeof item->url, "%s", url);
     if (name)
         snprintf(item->name, sizeof item->name, "%.*s", NX_MODEL_NAME_BYTES - 1, name);

@@ -35,6 +35,8 @@ static void add_row(struct nx_replica_list *list)
         .execs = m->execs,
         .queue_ns = m->queue_ns,
         .run_ns = m->run_ns,
+        .input_ns = m->input_ns,
+        .output_ns = m->output_ns,
     };
 }
 
@@ -55,7 +57,9 @@ static enum nx_status read_work(const struct nx_answer *answer, struct nx_work *
                                 .waits_count = NX_WAIT_STEPS,
                                 .waits_bounds_us = nx_wait_bounds_us,
                                 .spans_exported = work->spans_exported,
-                                .spans_dropped = work->spans_dropped};
+                                .spans_dropped = work->spans_dropped,
+                                .unsettled = work->unsettled,
+                                .undurable = work->undurable};
     return NX_OK;
 }
 

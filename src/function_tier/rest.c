@@ -12,7 +12,7 @@
 
 enum { REPLY_TEXT_MAX = 64 << 20, SMALL_BODY_BYTES = 1 << 20 };
 
-/* What a packed body of JSON alone may unpack to: it is read in one go, and packed it costs its sender next to nothing. */
+/* What a packed body of JSON alone may unpack to: it is read aside, in its turn, and packed it costs its sender next to nothing. */
 enum { PACKED_JSON_BYTES = 16 << 20 };
 
 static const char json_type[] = "application/json";
@@ -145,7 +145,10 @@ static void leave(struct nx_rest_call *call)
         call->next->link = call->link;
     if (call->admitted)
         nx_admission_leave(r->config.admission, &call->arrival);
-    nx_v2_free(call->v2);
+    if (call->reading)
+        nx_v2_reading_end(call->reading);
+    else
+        nx_v2_free(call->v2);
     free(call);
 }
 
@@ -607,11 +610,14 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
     limits.connections_max = config->connections_max;
     limits.body_bytes_max = r->config.body_bytes_max;
     limits.handling_timeout_ns = config->response_timeout_ns;
-    struct nx_http_service service = {
-        r,       on_head,  on_request, on_cancel,
-        refusal, on_reply, on_body,    config->observer->spans != NULL};
-    enum nx_status status = nx_http_open(&limits, &service, config->seed, &r->http, err);
+    struct nx_http_service service = {r,       on_head,  on_request, on_cancel,
+                                      refusal, on_reply, on_body,    config->observer->samples};
+    enum nx_status status = nx_v2_reader_open(&r->reader, err);
+    if (status == NX_OK)
+        status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
+        if (r->reader)
+            nx_v2_reader_close(r->reader);
         free(r);
         return status;
     }
@@ -621,14 +627,21 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
 
 void nx_rest_close(struct nx_rest *r)
 {
+    nx_v2_reader_stop(r->reader); /* what it holds draws on the server's budget */
     nx_http_close(r->http);
     nx_assert(!r->calls); /* the server has cancelled them */
+    nx_v2_reader_close(r->reader);
     free(r);
 }
 
 struct nx_http *nx_rest_http(struct nx_rest *rest)
 {
     return rest->http;
+}
+
+int nx_rest_fd(const struct nx_rest *rest)
+{
+    return nx_v2_reader_fd(rest->reader);
 }
 
 void nx_rest_set_ready(struct nx_rest *rest, bool ready)
@@ -644,7 +657,7 @@ void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)
 
 bool nx_rest_resume(struct nx_rest *r)
 {
-    bool any = false, installs = r->installs;
+    bool any = nx_v2_reader_poll(r->reader), installs = r->installs;
     r->installs = false;
     for (struct nx_rest_call *call = installs ? r->calls : NULL, *next; call; call = next) {
         next = call->next; /* an install that fails ends its call */

@@ -56,8 +56,7 @@ static void status_told(void *user, const struct nx_pb_status *status)
     nx_rest_reply_text(call, 200, &t);
 }
 
-/* The call may be over when this returns. */
-static void ask_status(struct nx_rest_call *call, nx_status_done *done)
+void nx_rest_ask_status(struct nx_rest_call *call, nx_status_done *done)
 {
     struct nx_err err;
     struct nx_status_ask *under_way;
@@ -71,13 +70,13 @@ static void ask_status(struct nx_rest_call *call, nx_status_done *done)
 void nx_rest_metrics(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    ask_status(call, metrics_told);
+    nx_rest_ask_status(call, metrics_told);
 }
 
 void nx_rest_status(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    ask_status(call, status_told);
+    nx_rest_ask_status(call, status_told);
 }
 
 static void triton_told(void *user, const struct nx_pb_status *status)
@@ -86,12 +85,12 @@ static void triton_told(void *user, const struct nx_pb_status *status)
     struct nx_text t;
     call->status = NULL;
     nx_text_init(&t, METRICS_TEXT_MAX);
-    nx_metrics_write_triton(call->rest->metrics, status, &t);
+    nx_metrics_write_triton(call->rest->metrics, call->rest->route, status, &t);
     reply_metrics(call, &t);
 }
 
 void nx_rest_metrics_triton(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    ask_status(call, triton_told);
+    nx_rest_ask_status(call, triton_told);
 }

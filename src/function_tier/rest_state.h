@@ -17,7 +17,7 @@
 #include "function_tier/install.h"
 #include "function_tier/model_list.h"
 #include "function_tier/rest.h"
-#include "function_tier/v2_request.h"
+#include "function_tier/v2_reader.h"
 
 enum nx_family { NX_FAMILY_MMS, NX_FAMILY_V2 };
 
@@ -56,11 +56,12 @@ struct nx_rest_call {
     struct nx_infer *infer;
     struct nx_install *install;
     struct nx_status_ask *status;
-    struct nx_v2_request *v2; /* of an inference */
-    bool over_rate;           /* Retry-After is set */
-    bool audited;             /* a refusal that the audit was told, or need not be */
-    bool nested_reply;        /* Model Server 0.4 */
-    uint64_t version;         /* of the model that v2 asks for; 0: whichever serves */
+    struct nx_v2_request *v2;      /* of an inference; … */
+    struct nx_v2_reading *reading; /* … NULL, or the owner of that and of the body */
+    bool over_rate;                /* Retry-After is set */
+    bool audited;                  /* a refusal that the audit was told, or need not be */
+    bool nested_reply;             /* Model Server 0.4 */
+    uint64_t version;              /* of the model that v2 asks for; 0: whichever serves */
     bool wants_workers, synchronous, replaces; /* of a registration */
     void (*told)(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count);
 };
@@ -74,6 +75,7 @@ struct nx_rest {
     struct nx_group_status *status;
     const struct nx_grpc *grpc;
     struct nx_http *http;
+    struct nx_v2_reader *reader;
     struct nx_rest_call *calls;
     bool ready;    /* what probes are told */
     bool takes;    /* once ready, for ever: who was told to stop still serves those who come */
@@ -100,6 +102,8 @@ bool nx_rest_name_model(struct nx_rest_call *call, const char *name);
 void nx_rest_ask(struct nx_rest_call *call, enum nx_request op,
                  void (*told)(struct nx_rest_call *call, const struct nx_answer *answers,
                               uint32_t count));
+/* How the group is. The call may be over when this returns. */
+void nx_rest_ask_status(struct nx_rest_call *call, nx_status_done *done);
 /* The models that `answers` tell of. False: refused. */
 bool nx_rest_gather(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count,
                     struct nx_model_list *list);

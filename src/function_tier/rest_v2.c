@@ -2,6 +2,7 @@
 
 #include "function_tier/http/http_multipart.h"
 #include "function_tier/http/json_read.h"
+#include "function_tier/model_stats.h"
 #include "function_tier/v2_json.h"
 
 #include <stdio.h>
@@ -195,61 +196,91 @@ void nx_rest_v2_model_ready(struct nx_rest_call *call, nx_ns now)
         nx_rest_ask(call, NX_REQUEST_DESCRIBE, ready_told);
 }
 
-/* --- statistics: as this node has seen it ---------------------------------------------------------- */
+/* --- statistics ------------------------------------------------------------------------------------- */
 
-static void write_stats(struct nx_text *t, const struct nx_rest *r, const char *name,
-                        uint64_t version)
+static void write_duration(struct nx_text *t, const char *key, uint64_t count, uint64_t ns)
 {
-    struct nx_model_counts c = nx_metrics_model(r->metrics, name);
-    nx_text_add(t, "{\"name\":");
-    nx_text_json(t, name, strlen(name));
-    nx_text_printf(
-        t,
-        ",\"version\":\"%llu\",\"last_inference\":0,\"inference_count\":%llu,\"execution_count\":%"
-        "llu,"
-        "\"inference_stats\":{\"success\":{\"count\":%llu,\"ns\":%llu},\"fail\":{\"count\":%llu,"
-        "\"ns\":%llu},\"queue\":{\"count\":%llu,\"ns\":0},\"compute_input\":{\"count\":%llu,\"ns\":"
-        "0},"
-        "\"compute_infer\":{\"count\":%llu,\"ns\":%llu},\"compute_output\":{\"count\":%llu,\"ns\":"
-        "0}},"
-        "\"batch_stats\":[]}",
-        (unsigned long long)version, (unsigned long long)c.rows, (unsigned long long)c.rows,
-        (unsigned long long)c.success, (unsigned long long)c.success_ns,
-        (unsigned long long)c.failure, (unsigned long long)c.failure_ns,
-        (unsigned long long)c.success, (unsigned long long)c.success, (unsigned long long)c.success,
-        (unsigned long long)c.success_ns, (unsigned long long)c.success);
+    nx_text_printf(t, "\"%s\":{\"count\":%llu,\"ns\":%llu}", key, (unsigned long long)count,
+                   (unsigned long long)ns);
 }
 
-static void stats_told(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
+static void write_durations(struct nx_text *t, const struct nx_model_stats *m)
 {
-    struct nx_model_list list;
+    const struct {
+        const char *key;
+        uint64_t count, ns;
+    } rows[] = {{"success", m->counts.success, m->counts.success_ns},
+                {"fail", m->counts.failure, m->counts.failure_ns},
+                {"queue", m->work.photos, m->work.queue_ns},
+                {"compute_input", m->work.photos, m->work.input_ns},
+                {"compute_infer", m->work.photos, m->work.run_ns},
+                {"compute_output", m->work.photos, m->work.output_ns},
+                {"cache_hit", 0, 0},
+                {"cache_miss", 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        nx_text_add(t, i ? "," : "");
+        write_duration(t, rows[i].key, rows[i].count, rows[i].ns);
+    }
+}
+
+static void write_stats(struct nx_text *t, const struct nx_model_stats *m)
+{
+    nx_text_add(t, "{\"name\":");
+    nx_text_json(t, m->name, strlen(m->name));
+    nx_text_printf(t,
+                   ",\"version\":\"%llu\",\"last_inference\":%lld,\"inference_count\":%llu,"
+                   "\"execution_count\":%llu,\"inference_stats\":{",
+                   (unsigned long long)m->version, (long long)m->counts.last_ms,
+                   (unsigned long long)m->counts.rows, (unsigned long long)m->work.execs);
+    write_durations(t, m);
+    nx_text_add(t, "},\"batch_stats\":[],\"memory_usage\":[");
+    for (uint32_t i = 0; i < m->memory_count; i++)
+        nx_text_printf(t, "%s{\"type\":\"%s\",\"id\":%u,\"byte_size\":%llu}", i ? "," : "",
+                       m->memory[i].gpu ? "GPU" : "CPU", m->memory[i].node,
+                       (unsigned long long)m->memory[i].bytes);
+    nx_text_add(t, "]}");
+}
+
+static void stats_told(void *user, const struct nx_pb_status *status)
+{
+    struct nx_rest_call *call = user;
+    struct nx_model_stats_list list;
     struct nx_text t;
-    if (!nx_rest_gather(call, answers, count, &list))
-        return;
-    if (!serves_version(call, &list)) {
-        nx_model_list_free(&list);
+    call->status = NULL;
+    struct nx_err err;
+    nx_text_init(&t, INFER_TEXT_MAX);
+    if (nx_model_stats_gather(call->rest->metrics, status, call->model, &list) != NX_OK)
+        t.bad = true;
+    else if (call->version && nx_v2_check_version(call->model, call->version,
+                                                  list.models[0].version, &err) != NX_OK) {
+        nx_model_stats_free(&list);
+        nx_rest_refuse(call, 404, NULL, "%s", err.text);
         return;
     }
-    nx_text_init(&t, INFER_TEXT_MAX);
     nx_text_add(&t, "{\"model_stats\":[");
     for (uint32_t i = 0; i < list.count; i++) {
-        if (i)
-            nx_text_add(&t, ",");
-        write_stats(&t, call->rest, call->model[0] ? call->model : list.models[i].name,
-                    list.models[i].version);
+        nx_text_add(&t, i ? "," : "");
+        write_stats(&t, &list.models[i]);
     }
     nx_text_add(&t, "]}\n");
-    nx_model_list_free(&list);
+    nx_model_stats_free(&list);
     nx_rest_reply_text(call, 200, &t);
+}
+
+/* The model is there, so that there is something to tell of it. */
+static void model_found(struct nx_rest_call *call, const struct nx_answer *answers, uint32_t count)
+{
+    (void)answers, (void)count;
+    nx_rest_ask_status(call, stats_told);
 }
 
 void nx_rest_v2_stats(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
     if (!call->words[0])
-        nx_rest_ask(call, NX_REQUEST_LIST, stats_told);
+        nx_rest_ask(call, NX_REQUEST_LIST, model_found);
     else if (name_model(call))
-        nx_rest_ask(call, NX_REQUEST_DESCRIBE, stats_told);
+        nx_rest_ask(call, NX_REQUEST_DESCRIBE, model_found);
 }
 
 /* --- inference ------------------------------------------------------------------------------------- */
@@ -302,34 +333,61 @@ static enum nx_status json_length(const struct nx_http_ask *ask, bool *given, si
                      : nx_err_set(err, NX_INVALID, "Inference-Header-Content-Length is empty");
 }
 
-static enum nx_status read_infer(struct nx_rest_call *call, struct nx_infer_ask *ask,
-                                 struct nx_err *err)
+/* The request is whole, or `err` says what is wrong with it. */
+static void read_done(void *user, const struct nx_err *err)
+{
+    struct nx_rest_call *call = user;
+    struct nx_infer_ask ask;
+    struct nx_err wrong = *err;
+    if (wrong.status == NX_OK && nx_v2_to_ask(call->v2, &ask, &wrong) == NX_OK)
+        nx_rest_infer(call, &ask, inferred);
+    else
+        nx_rest_refuse(call, nx_rest_status_of(wrong.status), NULL, "%s", wrong.text);
+}
+
+static void read_aside(struct nx_rest_call *call, size_t json_bytes)
+{
+    struct nx_grpc_buffer body;
+    struct nx_err err;
+    nx_http_take_body(call->x, &body);
+    if (nx_v2_reader_submit(call->rest->reader, &body, json_bytes, call->v2, read_done, call,
+                            &call->reading, &err) == NX_OK)
+        return;
+    nx_grpc_buffer_free(&body);
+    nx_rest_fail(call, &err);
+}
+
+static void read_infer(struct nx_rest_call *call)
 {
     const struct nx_http_ask *http = nx_http_ask(call->x);
     struct nx_v2_request *q = call->v2;
+    struct nx_err err = {0};
     size_t bytes;
     bool given;
     memcpy(q->model, call->model, sizeof q->model);
     if (call->words[1])
         snprintf(q->version, sizeof q->version, "%s", call->words[1]);
-    NX_TRY(json_length(http, &given, &bytes, err));
-    NX_TRY(given && bytes == 0 ? nx_v2_raw_read(http->body, http->body_bytes, q, err)
-                               : nx_v2_json_read(http->body, http->body_bytes, bytes, q, err));
-    return nx_v2_to_ask(q, ask, err);
+    enum nx_status status = json_length(http, &given, &bytes, &err);
+    if (status == NX_OK && bytes > NX_V2_READER_INLINE_BYTES) {
+        read_aside(call, bytes);
+        return;
+    }
+    if (status == NX_OK)
+        status = given && bytes == 0
+                     ? nx_v2_raw_read(http->body, http->body_bytes, q, &err)
+                     : nx_v2_json_read(http->body, http->body_bytes, bytes, q, &err);
+    err.status = status;
+    read_done(call, &err);
 }
 
 void nx_rest_v2_infer(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    struct nx_infer_ask ask;
-    struct nx_err err;
     if (!name_model(call))
         return;
     call->v2 = nx_v2_new();
     if (!call->v2)
         nx_rest_refuse(call, 503, NULL, "no memory for a request");
-    else if (read_infer(call, &ask, &err) != NX_OK)
-        nx_rest_refuse(call, nx_rest_status_of(err.status), NULL, "%s", err.text);
     else
-        nx_rest_infer(call, &ask, inferred);
+        read_infer(call);
 }

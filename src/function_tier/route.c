@@ -378,9 +378,28 @@ void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t
     *bytes = route->bytes;
 }
 
+uint32_t nx_route_pending(const struct nx_route *route, const char *model)
+{
+    struct nx_request_head wanted = {0};
+    uint32_t pending = 0;
+    nx_head_set_name(&wanted, model);
+    for (const struct nx_route_request *q = route->requests; q; q = q->next)
+        for (uint32_t i = 0; q->head.op == NX_REQUEST_INFER && i < q->legs_count; i++)
+            pending += !q->legs[i].done && q->legs[i].tag == wanted.tag &&
+                       strcmp(q->head.name, wanted.name) == 0;
+    return pending;
+}
+
 bool nx_route_ready(const struct nx_route *route)
 {
     return route->group && nx_group_view(route->group) != NULL;
+}
+
+enum nx_status nx_route_say_forming(const struct nx_route *route, struct nx_err *err)
+{
+    const char *why = route->group ? nx_group_waits_for(route->group) : "";
+    return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming%s%s", why[0] ? ": " : "",
+                      why);
 }
 
 const struct nx_err *nx_route_down(const struct nx_route *route)

@@ -83,6 +83,8 @@ void nx_route_cancel(struct nx_route_request *request);
 bool nx_route_poll(struct nx_route *route);
 
 bool nx_route_ready(const struct nx_route *route); /* there is a view */
+/* NX_UNAVAILABLE, while there is none: what the group waits for. */
+enum nx_status nx_route_say_forming(const struct nx_route *route, struct nx_err *err);
 
 /* For whoever tells about the group: the group itself (NULL before attach), the categorizers' subgroup in it, its latest
  * views, and what is under way here. */
@@ -90,6 +92,8 @@ struct nx_group *nx_route_group(const struct nx_route *route);
 uint32_t nx_route_subgroup(const struct nx_route *route);
 const struct nx_view_history *nx_route_history(const struct nx_route *route);
 void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t *bytes);
+/* Of these, photos and tensors for the model of that name, or of that tag in digits. */
+uint32_t nx_route_pending(const struct nx_route *route, const char *model);
 
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_route_down(const struct nx_route *route);

@@ -21,7 +21,7 @@ enum nx_status nx_route_find_shard(const struct nx_route *r, uint32_t tag, uint3
 {
     const struct nx_layout *layout = r->group ? nx_group_layout(r->group) : NULL;
     if (!layout)
-        return nx_err_set(err, NX_UNAVAILABLE, "the group is still forming");
+        return nx_route_say_forming(r, err);
     *shard = tag % layout->shards_count[r->subgroup];
     return NX_OK;
 }

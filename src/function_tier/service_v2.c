@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/nx_assert.h"
+#include "function_tier/model_stats.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -52,6 +53,8 @@ static void leave(struct nx_v2_call *v)
         nx_infer_cancel(v->infer);
     if (v->install)
         nx_install_cancel(v->install);
+    if (v->status)
+        nx_status_cancel(v->status);
     nx_v2_call_dismiss(v);
     nx_v2_free(v->request);
     free(v->unsent);
@@ -322,26 +325,81 @@ static enum nx_call_take take_config(struct nx_call *call, const uint8_t *bytes,
     return NX_CALL_TAKEN;
 }
 
-static void statistics_told(struct nx_v2_call *v, const struct nx_model_list *list)
+/* *memory: room for that of all its replicas. */
+static struct nx_pb_v2_statistics statistics_of(const struct nx_model_stats *m,
+                                                struct nx_pb_v2_memory *memory)
 {
-    struct nx_pb_v2_model *models = nx_calloc(list->count + 1, sizeof *models);
+    const struct nx_model_work *w = &m->work;
+    for (uint32_t i = 0; i < m->memory_count; i++)
+        memory[i] =
+            (struct nx_pb_v2_memory){m->memory[i].gpu, m->memory[i].node, m->memory[i].bytes};
+    return (struct nx_pb_v2_statistics){.name = m->name,
+                                        .version = m->version,
+                                        .last_ms = (uint64_t)m->counts.last_ms,
+                                        .rows = m->counts.rows,
+                                        .execs = w->execs,
+                                        .success = {m->counts.success, m->counts.success_ns},
+                                        .failure = {m->counts.failure, m->counts.failure_ns},
+                                        .queue = {w->photos, w->queue_ns},
+                                        .input = {w->photos, w->input_ns},
+                                        .infer = {w->photos, w->run_ns},
+                                        .output = {w->photos, w->output_ns},
+                                        .memory = memory,
+                                        .memory_count = m->memory_count};
+}
+
+static enum nx_status encode_statistics(const struct nx_model_stats_list *list, uint8_t **bytes,
+                                        size_t *len)
+{
+    uint32_t memory_count = 0, used = 0;
+    for (uint32_t i = 0; i < list->count; i++)
+        memory_count += list->models[i].memory_count;
+    struct nx_pb_v2_statistics *models = nx_calloc(list->count + 1, sizeof *models);
+    struct nx_pb_v2_memory *memory = nx_calloc(memory_count + 1, sizeof *memory);
+    enum nx_status status = NX_NO_MEMORY;
+    for (uint32_t i = 0; models && memory && i < list->count; i++) {
+        models[i] = statistics_of(&list->models[i], memory + used);
+        used += list->models[i].memory_count;
+    }
+    if (models && memory)
+        status = nx_pb_v2_statistics_encode(models, list->count, bytes, len);
+    free(models);
+    free(memory);
+    return status;
+}
+
+static void statistics_told(void *user, const struct nx_pb_status *facts)
+{
+    struct nx_v2_call *v = user;
+    struct nx_model_stats_list list;
     uint8_t *bytes = NULL;
     size_t len = 0;
-    for (uint32_t i = 0; models && i < list->count; i++) {
-        const char *name = v->model[0] ? v->model : list->models[i].name;
-        struct nx_model_counts c = nx_metrics_model(v->service->metrics, name);
-        models[i] = (struct nx_pb_v2_model){.name = name,
-                                            .version = list->models[i].version,
-                                            .rows = c.rows,
-                                            .success = c.success,
-                                            .success_ns = c.success_ns,
-                                            .failure = c.failure,
-                                            .failure_ns = c.failure_ns};
+    v->status = NULL;
+    enum nx_status status = nx_model_stats_gather(v->service->metrics, facts, v->model, &list);
+    struct nx_err err;
+    if (status == NX_OK && v->version &&
+        nx_v2_check_version(v->model, v->version, list.models[0].version, &err) != NX_OK) {
+        nx_model_stats_free(&list);
+        nx_v2_call_fail(v, &err);
+        return;
     }
-    enum nx_status status =
-        models ? nx_pb_v2_statistics_encode(models, list->count, &bytes, &len) : NX_NO_MEMORY;
-    free(models);
+    if (status == NX_OK)
+        status = encode_statistics(&list, &bytes, &len);
+    nx_model_stats_free(&list);
     nx_v2_call_reply(v, status, bytes, len);
+}
+
+/* The model is there, so that there is something to tell of it. The call may be over when this returns. */
+static void ask_statistics(struct nx_v2_call *v, const struct nx_model_list *list)
+{
+    struct nx_err err;
+    struct nx_status_ask *under_way;
+    (void)list;
+    if (nx_status_ask(v->service->status, nx_call_deadline(v->call), statistics_told, v, &under_way,
+                      &err) != NX_OK)
+        nx_v2_call_fail(v, &err);
+    else if (under_way)
+        v->status = under_way;
 }
 
 static enum nx_call_take take_statistics(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -350,15 +408,15 @@ static enum nx_call_take take_statistics(struct nx_call *call, const uint8_t *by
     (void)now;
     struct nx_v2_call *v = nx_call_user(call);
     if (nx_v2_call_read(v, NX_PB_V2_MODEL_STATISTICS, bytes, len))
-        nx_v2_call_ask(v, v->model[0] ? NX_REQUEST_DESCRIBE : NX_REQUEST_LIST, statistics_told);
+        nx_v2_call_ask(v, v->model[0] ? NX_REQUEST_DESCRIBE : NX_REQUEST_LIST, ask_statistics);
     return NX_CALL_TAKEN;
 }
 
 /* --- the service ------------------------------------------------------------------------------------ */
 
 enum nx_status nx_service_v2_open(const struct nx_rest_config *config, struct nx_route *route,
-                                  struct nx_metrics *metrics, struct nx_service_v2 **service,
-                                  struct nx_err *err)
+                                  struct nx_metrics *metrics, struct nx_group_status *group_status,
+                                  struct nx_service_v2 **service, struct nx_err *err)
 {
 #define PATH(name) "/inference.GRPCInferenceService/" name
     static const struct nx_grpc_method unary[] = {
@@ -388,6 +446,7 @@ enum nx_status nx_service_v2_open(const struct nx_rest_config *config, struct nx
     s->config = *config;
     s->route = route;
     s->metrics = metrics;
+    s->status = group_status;
     memcpy(s->methods, unary, sizeof unary);
     s->methods[NX_SERVICE_V2_METHODS - 1] = stream;
     for (int i = 0; i < NX_SERVICE_V2_METHODS; i++) {

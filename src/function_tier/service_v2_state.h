@@ -6,6 +6,7 @@
 #ifndef NX_FUNCTION_TIER_SERVICE_V2_STATE_H
 #define NX_FUNCTION_TIER_SERVICE_V2_STATE_H
 
+#include "function_tier/group_status.h"
 #include "function_tier/infer.h"
 #include "function_tier/install.h"
 #include "function_tier/model_list.h"
@@ -24,6 +25,7 @@ struct nx_v2_call {
     struct nx_route_request *asked;
     struct nx_infer *infer;
     struct nx_install *install;
+    struct nx_status_ask *status;
     struct nx_v2_request *request; /* of an inference */
     bool raw;
     bool admitted;
@@ -39,6 +41,7 @@ struct nx_service_v2 {
     struct nx_rest_config config;
     struct nx_route *route;
     struct nx_metrics *metrics;
+    struct nx_group_status *status;
     struct nx_grpc_method methods[NX_SERVICE_V2_METHODS];
     struct nx_v2_call *calls;
     bool ready, takes; /* as nx_rest's */

@@ -13,6 +13,8 @@ struct reading {
     struct nx_v2_request *request;
     const uint8_t *binary; /* what is left behind the JSON */
     size_t binary_bytes;
+    size_t tensor_bytes; /* of what the JSON's numbers became, so far */
+    bool over;           /* … or would have: more than any model is asked with */
 };
 
 struct parameters {
@@ -89,10 +91,21 @@ static bool take_number(struct nx_json *j, void *user, size_t i, double value)
                         (in->type == NX_TYPE_INT64 || in->type == NX_TYPE_UINT64 ? value < most
                                                                                  : value <= most);
         if (!in_range || value != trunc(value))
-            return nx_json_fail(j, "%g in input '%s', which is %s", value, in->name,
-                                nx_tensor_type_name(in->type));
+            return nx_json_fail(j, "expected a value of %s in input '%s', got %.17g",
+                                nx_tensor_type_name(in->type), in->name, value);
         put_integer(in->type, value, dst);
     }
+    return true;
+}
+
+/* "0," is two bytes, and eight as a double: a body of the size that is let in could become four times that. */
+static bool may_take(struct reading *r, uint64_t bytes)
+{
+    if (bytes > NX_PHOTO_BYTES_MAX - r->tensor_bytes) {
+        r->over = true;
+        return nx_json_fail(&r->j, "too large");
+    }
+    r->tensor_bytes += (size_t)bytes;
     return true;
 }
 
@@ -101,7 +114,8 @@ static void read_numbers(struct reading *r, struct nx_v2_input *in, uint64_t ele
     /* As many bytes as elements must stand in the JSON: nothing is allocated for a shape that only claims. */
     if (elements > (uint64_t)(r->j.end - r->j.at))
         nx_json_fail(&r->j, "fewer elements than the shape's %llu", (unsigned long long)elements);
-    else if (take_room(r, in, (size_t)elements * nx_tensor_type_bytes(in->type)))
+    else if (may_take(r, elements * nx_tensor_type_bytes(in->type)) &&
+             take_room(r, in, (size_t)elements * nx_tensor_type_bytes(in->type)))
         nx_json_numbers(&r->j, (size_t)elements, in->type == NX_TYPE_BOOL, take_number, in);
 }
 
@@ -134,6 +148,9 @@ static void read_strings(struct reading *r, struct nx_v2_input *in, uint64_t ele
         nx_json_fail(&r->j, "%llu elements, the tensor's shape has %llu", (unsigned long long)n,
                      (unsigned long long)elements);
     in->data_bytes = nx_writer_used(&w);
+    uint8_t *less = realloc(in->owned, in->data_bytes ? in->data_bytes : 1);
+    if (less) /* the room was for all that stood behind */
+        in->data = in->owned = less;
 }
 
 /* The data may stand before shape and datatype: its place is kept, and read when those are known. */
@@ -174,11 +191,26 @@ static void read_binary(struct reading *r, struct nx_v2_input *in, const struct 
     r->binary_bytes -= (size_t)p->binary_size;
 }
 
+/* Names the first that is missing; `type` as it came. */
+static bool has_description(struct nx_json *j, const struct nx_v2_input *in, bool shaped,
+                            const char *type)
+{
+    if (in->name[0] == 0)
+        return nx_json_fail(j, "expected an input with a name, got none");
+    if (!shaped)
+        return nx_json_fail(j, "expected a shape of input '%s', got none", in->name);
+    if (!type[0])
+        return nx_json_fail(j, "expected a datatype of input '%s', got none", in->name);
+    return in->type != NX_TYPE_NONE ||
+           nx_json_fail(j, "expected a datatype of input '%s' such as FP32 or BYTES, got %s",
+                        in->name, type);
+}
+
 static void read_input(struct reading *r, struct nx_v2_input *in)
 {
     struct nx_json *j = &r->j, place = {0};
     struct parameters p = {0};
-    char key[16], type[16];
+    char key[16], type[16] = "";
     bool shaped = false;
     for (nx_json_enter(j, '{'); nx_json_key(j, key, sizeof key);) {
         if (strcmp(key, "name") == 0)
@@ -198,9 +230,9 @@ static void read_input(struct reading *r, struct nx_v2_input *in)
     }
     if (j->bad)
         return;
-    if (in->name[0] == 0 || !shaped || in->type == NX_TYPE_NONE)
-        nx_json_fail(j, "an input without name, shape, or a datatype that is known");
-    else if (p.has_binary_size && place.at)
+    if (!has_description(j, in, shaped, type))
+        return;
+    if (p.has_binary_size && place.at)
         nx_json_fail(j, "input '%s' has both data and binary_data_size", in->name);
     else if (p.has_binary_size)
         read_binary(r, in, &p);
@@ -224,7 +256,7 @@ static void read_output(struct reading *r, struct nx_v2_output *out)
     out->classification = (uint32_t)p.classification;
     out->binary = p.has_binary_data ? p.binary_data : r->request->binary_outputs;
     if (!j->bad && out->name[0] == 0)
-        nx_json_fail(j, "an output without a name");
+        nx_json_fail(j, "expected an output with a name, got none");
 }
 
 static void read_inputs(struct reading *r)
@@ -282,7 +314,7 @@ static void read_request(struct reading *r)
             nx_json_skip(j);
     }
     if (!j->bad && !inputs)
-        nx_json_fail(j, "a request without inputs");
+        nx_json_fail(j, "expected a request with inputs, got none");
     after = *j;
     if (j->bad || !outputs.at)
         return;
@@ -303,6 +335,8 @@ enum nx_status nx_v2_json_read(const uint8_t *body, size_t len, size_t json_byte
         .request = request, .binary = body + json_bytes, .binary_bytes = len - json_bytes};
     nx_json_init(&r.j, body, json_bytes, err);
     read_request(&r);
+    if (r.over)
+        return nx_err_set(err, NX_TOO_LARGE, "tensors of more than %d bytes", NX_PHOTO_BYTES_MAX);
     NX_TRY(nx_json_end(&r.j));
     if (r.binary_bytes > 0)
         return nx_err_set(err, NX_INVALID,

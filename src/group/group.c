@@ -390,10 +390,12 @@ static bool core_turn(struct nx_group *g, nx_ns now)
 bool nx_group_poll(struct nx_group *g)
 {
     nx_assert(!g->in_upcall);
+    if (g->gave_up)
+        return false;
     nx_ns now = nx_clock_now();
     bool moved = fabric_turn(g, now);                                                /* 1 */
     moved |= g->installed ? nx_group_port_turn(g, now) : nx_group_form_turn(g, now); /* 2 */
-    if (g->installed)
+    if (g->installed && !g->gave_up)
         moved |= core_turn(g, now); /* 3, 4 */
     moved |= nx_group_keep_turn(g, now);
     nx_fabric_flush(g->fabric); /* 5 */
@@ -419,6 +421,9 @@ static nx_ns earlier(nx_ns a, nx_ns b)
 enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
 {
     nx_assert(!g->in_upcall);
+    *wake_at = NX_NEVER;
+    if (g->gave_up)
+        return NX_OK;
     nx_ns at = nx_bootstrap_wake_at(g->boot);
     if (g->disk.durable)
         at = earlier(at, nx_durable_wake_at(g->disk.durable));
@@ -447,7 +452,7 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
 
 enum nx_status nx_group_request(struct nx_group *g, const struct nx_event *event)
 {
-    if (!g->installed)
+    if (!g->installed || g->gave_up)
         return NX_UNAVAILABLE;
     nx_core_step(g->core, nx_clock_now(), event, &g->request);
     g->requested |= g->request.busy;

@@ -124,7 +124,7 @@ struct nx_group_upcalls {
     enum nx_status (*state_part)(void *ctx, uint32_t subgroup, uint64_t total, uint64_t offset,
                                  const void *bytes, size_t len, struct nx_err *err);
     /* This node cannot go on in the group (no view in time, refused by the leader; NX_FENCED: the others
-     * go on without it; it may close the group and open it again). */
+     * go on without it, or begin again; it may close the group and open it again). */
     void (*down)(void *ctx, const struct nx_err *err);
 };
 
@@ -148,6 +148,10 @@ nx_rankset nx_group_alive(const struct nx_group *group);               /* member
 /* Members that are known to have the state of their shard by now; the others came without it and are still given it. */
 nx_rankset nx_group_with_state(const struct nx_group *group);
 
+/* Why there is no view yet, or why the group cannot go on from this one, in a sentence that says for whom it waits or what to
+ * do; "": nothing of the kind is known. Good until the next poll. */
+const char *nx_group_waits_for(const struct nx_group *group);
+
 /* Why ordered sends into a shard are refused now: NX_OK (they are not, or only until the view
  * has changed), NX_UNAVAILABLE (inadequate), NX_WEDGED (no primary partition). */
 enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subgroup,
@@ -168,7 +172,8 @@ enum nx_status nx_bulk_open(struct nx_group *group, uint32_t subgroup, uint64_t 
 enum nx_status nx_bulk_write(struct nx_group *group, nx_stream stream, const void *bytes,
                              size_t len, size_t *taken);
 void nx_bulk_abort(struct nx_group *group, nx_stream stream);
-/* In the deliver upcall of a bulk message of a persistent subgroup: whether this member's disk has room for its bytes.
+/* In the deliver upcall of a bulk message of a persistent subgroup: whether this member's disk has room for its bytes, and no
+ * member's disk has kept all from having anything durable for 10 s.
  * NX_UNAVAILABLE: no, with the reason; the message is then kept without them, so the tier must refuse what it asks, at every
  * member alike (by a message of its own, say). A tier that does not ask leaves the group when the disk is full. */
 enum nx_status nx_bulk_room(struct nx_group *group, nx_stream stream, struct nx_err *err);

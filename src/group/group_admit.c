@@ -3,6 +3,7 @@
  *
  * Whatever goes wrong, the joiner is put off and calls again: another view, a death, a no, silence. Nothing of an
  * admission outlives the view in which it was made. */
+#include "group/group_judge.h"
 #include "group/group_state.h"
 
 #include "common/codec.h"
@@ -224,7 +225,8 @@ static enum nx_status check_former_self(struct nx_group *g, nx_ns now,
         return NX_OK;
     const struct nx_member *m = &view->members[rank];
     bool lives = (nx_core_alive(g->core) & NX_RANK_BIT(rank)) != 0;
-    if (rank == nx_core_rank(g->core) || (lives && is_live_twin(g, now, hello, m)))
+    bool blocked = nx_core_change_state(g->core) == NX_CHANGE_BLOCKED; /* then we may be stale */
+    if (rank == nx_core_rank(g->core) || (lives && is_live_twin(g, now, hello, m) && !blocked))
         return nx_err_set(err, NX_EXISTS, "node id %u is taken by the member at %s:%u", hello->node,
                           m->host, m->gms_port);
     if (lives)
@@ -233,7 +235,7 @@ static enum nx_status check_former_self(struct nx_group *g, nx_ns now,
             "node %u is a member of the group, at %s:%u: your former self, or another "
             "node with this id, is still there",
             hello->node, m->host, m->gms_port);
-    if (nx_core_change_state(g->core) != NX_CHANGE_BLOCKED)
+    if (!blocked)
         return nx_err_set(err, NX_AGAIN, "the former self of node %u is being removed",
                           hello->node);
     if (strcmp(m->host, hello->host) != 0 || m->gms_port != hello->gms_port)
@@ -245,56 +247,49 @@ static enum nx_status check_former_self(struct nx_group *g, nx_ns now,
     return NX_OK;
 }
 
-/* What the newcomer keeps on its disk is of our group, and not of a part of it that went on apart from us. */
+/* Who shows us that we were left behind is believed once we miss our majority as well. */
 static enum nx_status check_disk(struct nx_group *g, const struct nx_boot_hello *hello,
                                  struct nx_err *err)
 {
-    const struct nx_view *view = nx_core_view(g->core);
-    struct nx_err why = {0};
-    struct nx_dur_offer ours = {.node = g->config.local_id, .has_note = true};
-    if (!hello->offer.has_note || !g->disk.durable)
+    bool blocked = nx_core_change_state(g->core) == NX_CHANGE_BLOCKED;
+    if (!g->disk.durable)
         return NX_OK;
-    memcpy(ours.group_id, view->group_id, sizeof ours.group_id);
-    NX_TRY(nx_dur_same_group(&ours, &hello->offer, err));
-    struct nx_dur_view next = {
-        .vid = view->vid + 1, .incarnation = view->incarnation, .since = view->begun};
-    if (nx_dur_may_join(&hello->offer.note, &next, &why) != NX_OK)
-        return nx_err_set(err, NX_DENIED, "node %u may not join: %s", hello->node, why.text);
-    return NX_OK;
+    enum nx_disk_verdict verdict =
+        nx_judge_disk(nx_core_view(g->core), g->config.local_id, blocked, hello, err);
+    if (verdict == NX_DISK_LEFT_BEHIND && blocked)
+        nx_group_give_up(g, err->text);
+    return verdict == NX_DISK_OPEN ? NX_OK : err->status;
 }
 
-/* As a keeper of the next view: it is one now; or it is a member of this view that died, and may turn out to be one. */
-static bool find_keeper(const struct nx_view *view, nx_node node, uint32_t subgroup, uint32_t shard,
-                        struct nx_keeper *keeper)
-{
-    const struct nx_keeper *k = nx_view_keeper(view, node, subgroup, shard);
-    nx_rank former = nx_view_rank_of(view, node);
-    if (k)
-        *keeper = *k;
-    if (k || former == NX_RANK_NONE)
-        return k != NULL;
-    *keeper = (struct nx_keeper){.vid = view->vid, .late = view->stateless >> former & 1};
-    return view->members[former].subgroup == subgroup && view->members[former].shard == shard;
-}
-
-/* "A keeper whose log stands brings the state with it": all that was acknowledged in its shard is in that log. The next view
- * decides whether it is needed. */
 static void judge_log(const struct nx_group *g, struct admit *a)
 {
-    const struct nx_dur_offer *offer = &a->hello.offer;
-    const struct nx_view *view = nx_core_view(g->core);
     const struct nx_subgroup_spec *sub = &g->config.spec.subgroups[a->hello.subgroup];
-    struct nx_keeper keeper;
-    if (!sub->persistent || !offer->has_note || !offer->has_log || offer->shard >= NX_SHARDS_MAX ||
-        offer->places >= INT64_MAX >> 16 ||
-        !find_keeper(view, a->hello.node, a->hello.subgroup, offer->shard, &keeper))
+    uint64_t places;
+    if (!nx_judge_log(nx_core_view(g->core), sub->persistent, &a->hello, &a->shard, &places))
         return;
-    if (keeper.late && offer->log_vid != nx_dur_stamp(view->incarnation, keeper.vid))
-        return;
-    a->shard = offer->shard;
-    a->keeps = offer->places + 1;
+    a->keeps = places + 1;
     nx_info("node %u keeps shard %u of %s: its log has %llu places", a->hello.node, a->shard,
-            sub->name, (unsigned long long)offer->places);
+            sub->name, (unsigned long long)places);
+}
+
+/* Who comes with a log of its shard begins it anew, and for a while has none. It waits for the members whose state is on its way
+ * to their disks; what it proves of its former self counts all the same. */
+static enum nx_status spare_log(struct nx_group *g, const struct nx_boot_hello *hello,
+                                struct nx_err *err)
+{
+    const struct nx_dur_offer *offer = &hello->offer;
+    const struct nx_subgroup_spec *sub = &g->config.spec.subgroups[hello->subgroup];
+    if (!g->disk.durable || !sub->persistent || !offer->has_note || !offer->has_log ||
+        nx_durable_kept_without(g->disk.durable, hello->node, hello->subgroup, offer->shard))
+        return NX_OK;
+    struct nx_member member = nx_boot_member(hello);
+    struct admit nowhere = {.seat = NX_RANK_NONE, .vid = nx_core_view(g->core)->vid};
+    if (nx_core_change_state(g->core) == NX_CHANGE_BLOCKED)
+        (void)ask_core(g, nx_core_rank(g->core), &nowhere, &member);
+    return nx_err_set(err, NX_AGAIN,
+                      "node %u keeps the log of shard %u of %s, which is on no other member's disk "
+                      "yet",
+                      hello->node, offer->shard, sub->name);
 }
 
 static enum nx_status find_seat(struct nx_group *g, struct admit *a, struct nx_err *err)
@@ -318,7 +313,7 @@ static enum nx_status begin(struct nx_group *g, nx_ns now, const struct nx_boot_
     struct nx_admission *a = &g->admission;
     struct admit admit = {.vid = nx_core_view(g->core)->vid, .hello = *hello};
     NX_TRY(check_former_self(g, now, hello, err));
-    NX_TRY(check_disk(g, hello, err));
+    NX_TRY(spare_log(g, hello, err));
     judge_log(g, &admit);
     admit.hello.offer.has_note = admit.hello.offer.has_log = false; /* the leader's business */
     if (!nx_bootstrap_token(&admit.token))
@@ -343,7 +338,13 @@ static bool take_applicant(struct nx_group *g, nx_ns now)
     if (!hello)
         return false;
     g->admission.applicant = applicant;
-    enum nx_status status = begin(g, now, hello, &err);
+    enum nx_status status = check_disk(g, hello, &err);
+    if (status == NX_OK && nx_group_is_stuck(g))
+        status = nx_group_keep_waiting(g, now, &err);
+    else if (status == NX_OK)
+        status = begin(g, now, hello, &err);
+    if (status == NX_WEDGED)
+        return false; /* it stays */
     if (status == NX_AGAIN)
         nx_bootstrap_put_off(g->boot, applicant, now, err.text);
     else if (status != NX_OK)

@@ -1,5 +1,9 @@
 #include "group/group_disk.h"
 
+#include "common/log.h"
+
+#include <stdio.h>
+
 enum { REPLAYED_PER_TURN = 64, STATE_PIECE_BYTES = 64 * 1024 };
 
 enum nx_status nx_group_disk_open(struct nx_group_disk *disk,
@@ -161,7 +165,7 @@ void nx_group_disk_cut(struct nx_group_disk *disk, const struct nx_group_upcalls
             return;
         }
     }
-    disk->reads = true;
+    disk->reads = disk->cuts = true;
     nx_durable_checkpoint_begin(disk->durable);
 }
 
@@ -187,9 +191,25 @@ static bool read_state(struct nx_group_disk *disk, const struct nx_group_upcalls
         return false;
     disk->reads = false;
     nx_durable_checkpoint_end(disk->durable);
+    return true;
+}
+
+/* The state is kept until it is on the disk: a full one wants it once more. */
+static bool give_state(struct nx_group_disk *disk, const struct nx_group_upcalls *up, void *ctx)
+{
+    if (!disk->cuts)
+        return false;
+    if (nx_durable_checkpoint_rewound(disk->durable)) {
+        disk->snapshot_at = 0;
+        disk->reads = true;
+    }
+    bool moved = read_state(disk, up, ctx);
+    if (disk->reads || nx_durable_checkpoint_goes_on(disk->durable))
+        return moved;
     if (disk->snapshot)
         up->state_release(ctx, disk->snapshot);
     disk->snapshot = NULL;
+    disk->cuts = false;
     return true;
 }
 
@@ -214,6 +234,57 @@ static void tell_core(struct nx_group_disk *disk, struct nx_core *core, nx_ns no
     disk->told_places = event.places;
 }
 
+/* "nodes 1, 4" */
+static void say_late(const struct nx_group_disk *disk, const struct nx_view *view, char *text,
+                     size_t cap)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (nx_rankset left = disk->late & nx_view_ranks(view); left; left &= left - 1) {
+        int n = snprintf(text + used, cap - used, "%s%u", used ? ", " : "nodes ",
+                         view->members[__builtin_ctzll(left)].node);
+        used += n > 0 && used + (size_t)n < cap ? (size_t)n : 0;
+    }
+}
+
+enum nx_status nx_group_disk_room(struct nx_group_disk *disk, const struct nx_core *core,
+                                  nx_stream stream, struct nx_err *err)
+{
+    char nodes[NX_ERR_TEXT_BYTES / 2];
+    if (!disk->durable)
+        return NX_OK;
+    NX_TRY(nx_durable_bulk_room(disk->durable, stream, err));
+    if (disk->late == 0)
+        return NX_OK;
+    say_late(disk, nx_core_view(core), nodes, sizeof nodes);
+    return nx_err_set(err, NX_UNAVAILABLE,
+                      "nothing can be kept now: the disks of %s have not taken view %llu yet",
+                      nodes, (unsigned long long)disk->late_vid);
+}
+
+static void look_for_late(struct nx_group_disk *disk, const struct nx_core *core, nx_ns now)
+{
+    const struct nx_view *view = nx_core_view(core);
+    char nodes[NX_ERR_TEXT_BYTES / 2];
+    nx_rankset late = nx_core_without_note(core);
+    if (view->vid != disk->late_vid || late == 0) {
+        disk->late_vid = view->vid;
+        disk->late_since = now;
+        disk->late = 0;
+        return;
+    }
+    bool told = disk->late != 0;
+    if (!told && now - disk->late_since < NX_GROUP_DISK_LATE_NS)
+        return;
+    disk->late = late;
+    if (told)
+        return;
+    say_late(disk, view, nodes, sizeof nodes);
+    nx_warn("the disks of %s have not taken view %llu yet: no change is answered, and installs are "
+            "refused, until they have",
+            nodes, (unsigned long long)view->vid);
+}
+
 bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
                         const struct nx_group_upcalls *up, void *ctx, nx_ns now,
                         struct nx_update *update, bool *busy)
@@ -222,13 +293,14 @@ bool nx_group_disk_turn(struct nx_group_disk *disk, struct nx_core *core,
     if (!disk->durable)
         return false;
     bool moved = nx_durable_poll(disk->durable, now);
-    moved |= read_state(disk, up, ctx);
+    moved |= give_state(disk, up, ctx);
     if (!nx_core_view(core))
         return moved;
     if (up->state_snapshot && !disk->reads)
         nx_group_disk_cut(disk, up, ctx, disk->subgroup, false);
     nx_core_notes(core, &written, &certain);
     nx_durable_hear_notes(disk->durable, written, certain);
+    look_for_late(disk, core, now);
     if (nx_durable_status(disk->durable, NULL) == NX_OK)
         tell_core(disk, core, now, update, busy);
     return moved;

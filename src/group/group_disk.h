@@ -15,6 +15,9 @@
 #include "group/durable/dur_restart.h"
 #include "group/durable/durable.h"
 
+/* A disk is slow for so long, then its member is named, and installs are refused. */
+#define NX_GROUP_DISK_LATE_NS (10 * NX_SEC)
+
 struct nx_group_disk {
     struct nx_durable *durable; /* NULL: nothing is kept */
     struct nx_group_spec spec;
@@ -27,13 +30,18 @@ struct nx_group_disk {
     struct nx_view view;
     struct nx_layout layout;
     /* our log begins anew with our tier's state */
-    bool reads;
+    bool cuts;  /* a checkpoint is under way … */
+    bool reads; /* … and not all of the state was given */
     void *snapshot;
     uint64_t snapshot_bytes, snapshot_at;
     /* as the core was told last */
     nx_vid told_vid;
     enum nx_note_state told_note;
     uint64_t told_places;
+    /* who keeps all from having anything durable: members that have not noted the view */
+    nx_vid late_vid;
+    nx_ns late_since;
+    nx_rankset late; /* for NX_GROUP_DISK_LATE_NS; it is told */
 };
 
 enum nx_status nx_group_disk_open(struct nx_group_disk *disk,
@@ -43,6 +51,10 @@ void nx_group_disk_close(struct nx_group_disk *disk, const struct nx_group_upcal
 /* Some upcalls from the log. NX_AGAIN: there may be more; NX_OK: that was all. */
 enum nx_status nx_group_disk_replay(struct nx_group_disk *disk, const struct nx_group_upcalls *up,
                                     void *ctx, struct nx_err *err);
+
+/* As nx_bulk_room of group.h: also where another member's disk is what has no room. */
+enum nx_status nx_group_disk_room(struct nx_group_disk *disk, const struct nx_core *core,
+                                  nx_stream stream, struct nx_err *err);
 
 /* The tier's state is as of the last upcall: takes it, if our log is to begin with it. `came`: it came from another member
  * just now. */

@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PORT_EVERY_NS  (20 * NX_MS) /* how often the port is looked at while we are busy */
-#define PROBE_EVERY_NS NX_SEC
+#define PORT_EVERY_NS (20 * NX_MS) /* how often the port is looked at while we are busy */
 #define SEAT_PATIENCE_NS \
     (15 * NX_SEC) /* a seat whose owner was admitted is kept so long without a view */
 
@@ -72,55 +71,6 @@ static void point(struct nx_group *g, nx_ns now)
     g->leader = leader;
 }
 
-/* A member that lost the majority looks for it at the members that it lost, one after the other: whether they are dead
- * or went on without us, nobody else can tell. */
-static void seek_majority(struct nx_group *g, nx_ns now)
-{
-    if (nx_core_change_state(g->core) != NX_CHANGE_BLOCKED || nx_core_left(g->core) ||
-        now < g->probe_at)
-        return;
-    const struct nx_view *view = nx_core_view(g->core);
-    nx_rankset lost = nx_view_ranks(view) & ~nx_core_alive(g->core);
-    nx_rankset later = lost & ~(NX_RANK_BIT(g->probed + 1) - 1);
-    if (!lost)
-        return;
-    g->probe_at = now + PROBE_EVERY_NS;
-    g->probed = (nx_rank)__builtin_ctzll(later ? later : lost);
-    struct nx_boot_address at = {.port = view->members[g->probed].gms_port};
-    memcpy(at.host, view->members[g->probed].host, sizeof at.host);
-    nx_bootstrap_probe(g->boot, &at, now);
-}
-
-/* Two sides of one view, neither a majority, that reach each other again: one of them gives its membership up, so that the
- * other can let its nodes in as reborn. That other side must be half of the view; of two halves the one with the lowest rank
- * stays. */
-static bool gives_way(const struct nx_group *g)
-{
-    nx_rankset members = nx_view_ranks(nx_core_view(g->core));
-    nx_rankset there = nx_bootstrap_other_side(g->boot), here = nx_core_alive(g->core) & members;
-    int count = __builtin_popcountll(members);
-    if (nx_core_change_state(g->core) != NX_CHANGE_BLOCKED || (there & here) ||
-        2 * __builtin_popcountll(there) < count)
-        return false;
-    return 2 * __builtin_popcountll(here) < count || (there & -there) < (here & -here);
-}
-
-static void note_left_behind(struct nx_group *g)
-{
-    nx_vid vid = nx_bootstrap_left_behind(g->boot);
-    struct nx_err err = {0};
-    if (vid > nx_core_view(g->core)->vid)
-        nx_err_set(&err, NX_FENCED, "the group went on without this node: it is in view %llu",
-                   (unsigned long long)vid);
-    else if (gives_way(g))
-        nx_err_set(&err, NX_FENCED,
-                   "half of view %llu lost the other half, and this node gives way",
-                   (unsigned long long)nx_core_view(g->core)->vid);
-    else
-        return;
-    nx_group_tell_down(g, &err);
-}
-
 static void send_answers(struct nx_group *g);
 
 bool nx_group_port_turn(struct nx_group *g, nx_ns now)
@@ -132,11 +82,7 @@ bool nx_group_port_turn(struct nx_group *g, nx_ns now)
         g->port_at = now + PORT_EVERY_NS;
         point(g, now);
         moved |= nx_bootstrap_poll(g->boot, now);
-        nx_bootstrap_note_blocked(g->boot, nx_core_change_state(g->core) == NX_CHANGE_BLOCKED
-                                               ? nx_core_alive(g->core)
-                                               : 0);
-        seek_majority(g, now);
-        note_left_behind(g);
+        nx_group_seek_turn(g, now);
     }
     if (g->admitted && g->admission.state == NX_ADMIT_IDLE &&
         now >= g->admitted_at + SEAT_PATIENCE_NS)
@@ -148,7 +94,7 @@ nx_ns nx_group_port_wake_at(const struct nx_group *g)
 {
     nx_ns at = nx_group_admit_wake_at(g);
     if (nx_core_change_state(g->core) == NX_CHANGE_BLOCKED && g->probe_at < at)
-        at = g->probe_at;
+        at = g->probe_at; /* group_seek.c */
     for (nx_rank r = 0; r < NX_MEMBERS_MAX; r++)
         if (g->answers[r].query)
             return g->port_at; /* its window was full */

@@ -63,7 +63,7 @@ void nx_bulk_abort(struct nx_group *g, nx_stream stream)
 
 enum nx_status nx_bulk_room(struct nx_group *g, nx_stream stream, struct nx_err *err)
 {
-    return g->disk.durable ? nx_durable_bulk_room(g->disk.durable, stream, err) : NX_OK;
+    return nx_group_disk_room(&g->disk, g->core, stream, err);
 }
 
 enum nx_status nx_query_open(struct nx_group *g, nx_rank peer, uint64_t total, void *cookie,
@@ -111,7 +111,7 @@ void nx_group_state_ready(struct nx_group *g)
 
 bool nx_group_leave(struct nx_group *g)
 {
-    if (!g->installed)
+    if (!g->installed || g->gave_up)
         return true;
     nx_ns now = nx_clock_now();
     if (!g->leaving) {
@@ -120,6 +120,11 @@ bool nx_group_leave(struct nx_group *g)
         (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_LEAVE});
     }
     return nx_core_left(g->core) || now >= g->leave_until;
+}
+
+const char *nx_group_waits_for(const struct nx_group *g)
+{
+    return g->installed ? g->waits_for : nx_bootstrap_waits_for(g->boot);
 }
 
 /* --- facts ------------------------------------------------------------------------------------ */

@@ -3,7 +3,8 @@
  *   group.c          open and close, the turn, upcalls, sleeping
  *   group_form.c     until the first view: the bootstrap, the fabric, a fresh start after an attempt that failed
  *   group_port.c     afterwards: what the port is told, seats and their connections, system queries and their replies
- *   group_admit.c    the leader's admission of a joiner; the members' part in it
+ *   group_admit.c    the leader's admission of a joiner; the members' part in it; group_judge.c: its verdicts
+ *   group_seek.c     a member that lost the majority
  *   group_transfer.c between the state transfer and the core and tier
  *   group_disk.c     between the core and the member's disk; group_keep.c: its part in the turns
  *   group_request.c  what the tier asks */
@@ -98,6 +99,7 @@ struct nx_group {
     int epoll_fd;        /* over the fabric and the bootstrap */
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */
     bool installed, told_down, in_upcall, requested, leaving;
+    bool gave_up; /* the view is not ours any more: nothing moves until the owner closes */
     enum nx_change_state change; /* as last noted */
     nx_ns port_at;               /* when the bootstrap is due after the first view */
     nx_ns wake_at;               /* the core's */
@@ -111,6 +113,11 @@ struct nx_group {
     bool pointed;   /* it was told */
     nx_ns probe_at; /* while BLOCKED: when the next lost member is asked for a later view */
     nx_rank probed; /* the last that was */
+    nx_ns
+        count_at; /* while the view cannot go on: when it is seen next whether enough disks are here, … */
+    char stuck_why[NX_ERR_TEXT_BYTES];           /* … and why not */
+    nx_vid told_stuck;                           /* of which view that was said */
+    char waits_for[NX_ERR_TEXT_BYTES];           /* nx_group_waits_for */
     struct nx_fabric_card cards[NX_MEMBERS_MAX]; /* of members, and of those that are admitted */
     nx_rankset admitted; /* seats that the fabric awaits or has, not in the view yet */
     nx_ns admitted_at;   /* the last of them */
@@ -161,6 +168,13 @@ enum nx_status nx_group_ask(struct nx_group *g, struct nx_ask *ask, const void *
 void nx_group_unask(struct nx_group *g, struct nx_ask *ask);
 void nx_group_answer(struct nx_group *g, const struct nx_part *query, enum nx_status status,
                      const char *why);
+
+/* group_seek.c */
+void nx_group_seek_turn(struct nx_group *g, nx_ns now);
+void nx_group_give_up(struct nx_group *g, const char *why);
+bool nx_group_is_stuck(const struct nx_group *g); /* blocked, and nothing can change that */
+/* While we are stuck, of the applicant: NX_WEDGED: it stays; NX_AGAIN: it goes, with the reason. */
+enum nx_status nx_group_keep_waiting(struct nx_group *g, nx_ns now, struct nx_err *err);
 
 /* group_admit.c */
 bool nx_group_admit_turn(struct nx_group *g, nx_ns now);

@@ -5,6 +5,7 @@ Usage: test_client.py NEXUS [--sanitized] [unittest arguments]. Exit status 77: 
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import pty
@@ -31,6 +32,18 @@ import sosp_wire as wire
 NEXUS = None
 SANITIZED = False
 MIB = 1 << 20
+# Of an authority that has signed nothing.
+CERTIFICATE = b"""-----BEGIN CERTIFICATE-----
+MIIBeDCCAR+gAwIBAgIUNZleeFJ9zGZ0vveJKzxTpH9J2dEwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyMTA5MjI1NloYDzIxMjYxMDI4MDky
+MjU2WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AARA+43erbuxxH6lcQBptaMMkaE6wmb7G29Fd+3C8T6rxHiOhVCrpmWDShEYU4X8
+aytVIsWDFuwXS9w5FhFLPvlNo1MwUTAdBgNVHQ4EFgQU2NiBPP1NBmkND1HGquvM
+tSLsOEYwHwYDVR0jBBgwFoAU2NiBPP1NBmkND1HGquvMtSLsOEYwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiAFSpZc1csTo9dlqWxbt0EEp7bB/UCw
+TLGlkJ12JGJcwgIgP6GLeq9GlqNsh1bikwg9MC0w3P4axvHsj6c+kMANNAs=
+-----END CERTIFICATE-----
+"""
 WAIT_S = 60  # a bound for a test that went wrong, never a pause
 
 
@@ -56,6 +69,13 @@ def nexus(*args, **kwargs):
 def start(*args, **kwargs):
     return subprocess.Popen([NEXUS, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def relay(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def finish(process):
@@ -284,6 +304,7 @@ class BadArguments(ClientCase):
                      ",".join(["1"] * 65)):
             with self.subTest(tags=tags):
                 self.assert_refused(self.client("inference", tags, photo), "tags", out="")
+        self.assert_refused(self.client("inference", "rose", photo), '"rose" in tags', "/predictions/NAME", out="")
 
     def test_node(self):
         for node in ("127.0.0.1", "127.0.0.1:", ":28000", "127.0.0.1:0", "127.0.0.1:65536",
@@ -374,20 +395,60 @@ class BadNodes(ClientCase):
         self.assert_refused(run, "no function tier node answers at %s" % address)
         self.assertLess(time.monotonic() - begun, 20)
 
-    def test_not_grpc(self):
+    def answers(self, says):
+        """Something that says this to whoever comes, and hangs up."""
         taker, address = self.listener()
 
         def talk():
             while True:
                 try:
                     peer, _ = taker.accept()
-                    peer.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-                    peer.close()
+                    peer.sendall(says)
+                    peer.shutdown(socket.SHUT_WR)
+                    with peer:
+                        while peer.recv(4096):
+                            pass
                 except OSError:
                     return
         threading.Thread(target=talk, daemon=True).start()
+        return address
+
+    def test_not_grpc(self):
+        """What no further attempt would change is told at once, and by its cause."""
+        settings = bytes(3) + b"\4" + bytes(5)
+        ca = self.file("ca.pem", CERTIFICATE)
+        for says, flags, words in (
+                (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", (), "does not speak gRPC"),
+                (b"\x15\x03\x03\x00\x02\x02\x46", (), "wants TLS (--ca)"),
+                (settings, ("--ca", ca), "speaks gRPC without TLS"),
+                (b"\x15\x03\x03\x00\x02\x02\x46", ("--ca", ca), "no TLS connection could be agreed on")):
+            with self.subTest(words=words):
+                address = self.answers(says)
+                run = nexus("client", address, "removemodel", "1", *flags)
+                self.assert_refused(run, "no function tier node answers at %s: " % address, words)
+
+    def test_one_that_hangs_up(self):
+        address = self.answers(b"")
+        run = nexus("client", address, "removemodel", "1", "--timeout", "1")
+        self.assert_refused(run, "no function tier node answers at %s: " % address, "hangs up")
+
+    def test_a_node_that_is_found_later(self):
+        """The first connections are hung up, as by a node that starts, or makes room: the client comes again."""
+        self.reply(wire.outcome_reply(0, "ok"))
+        taker, address = self.listener()
+        host, port = self.tier.address.rsplit(":", 1)
+
+        def serve():
+            for _ in range(3):
+                taker.accept()[0].close()
+            while True:
+                peer, _ = taker.accept()
+                tier = socket.create_connection((host, int(port)))
+                for pair in ((peer, tier), (tier, peer)):
+                    threading.Thread(target=relay, args=pair, daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
         run = nexus("client", address, "removemodel", "1")
-        self.assert_refused(run, "no function tier node answers at %s" % address)
+        self.assertEqual((run.code, run.err), (0, ""), run.out)
 
     def test_proxy_of_the_environment_is_not_asked(self):
         self.reply(wire.outcome_reply(0, "ok"))

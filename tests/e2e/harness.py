@@ -173,6 +173,17 @@ class Process:
             values = stat.read().rpartition(")")[2].split()
         return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
 
+    def thread_cpu_s(self, name):
+        """Of the threads of that name, together."""
+        seconds, tasks = 0, "/proc/%d/task" % self.pid
+        for task in os.listdir(tasks):
+            with open("%s/%s/stat" % (tasks, task)) as stat:
+                head, _, rest = stat.read().rpartition(")")
+            if head.partition("(")[2] == name:
+                values = rest.split()
+                seconds += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+        return seconds
+
     def own_bytes(self):
         """Of its memory that is resident, what is no file's: heaps, mappings, stacks."""
         with open("/proc/%d/status" % self.pid) as status:

@@ -251,6 +251,9 @@ class Operations(HttpCase):
         self.assertGreaterEqual(int(triton["nv_inference_exec_count" + model]), 4)
         self.assertGreater(int(triton["nv_inference_compute_infer_duration_us" + model]), 0)
         self.assertGreaterEqual(int(triton["nv_inference_queue_duration_us" + model]), 0)
+        self.assertGreater(int(triton["nv_inference_compute_input_duration_us" + model]), 0)
+        self.assertGreaterEqual(int(triton["nv_inference_compute_output_duration_us" + model]), 0)
+        self.assertEqual(int(triton["nv_inference_pending_request_count" + model]), 0)
 
     def test_metrics_as_promtool_sees_them(self):
         self.ask("POST", "/predictions/1", self.red)
@@ -514,6 +517,49 @@ class Management(HttpCase):
         self.assertEqual(self.ask("DELETE", "/models/race").status, 200)
 
 
+class Contended(HttpCase):
+    """Several manage the same names at once, at two nodes: each is told what came of it, and the replicas agree."""
+
+    NODES = 4
+
+    def replicas(self):
+        status = self.ask("GET", "/nexus/status").json
+        return [sorted((m["name"], m["version"], m["state"]) for m in r["models"]) for r in status["replicas"]]
+
+    def test_replicas_agree(self):
+        self.put("tiny.mar", archive(model_entries()))
+        answers = []
+
+        def manage(seed):
+            for i in range(12):
+                name, what = "ab"[(seed + i) % 2], (seed * 5 + i * 3) % 7
+                if what < 3:
+                    method, path, node = "POST", "/models?url=tiny.mar&model_name=" + name, 0
+                elif what < 5:
+                    method, path, node = "POST", "/models?url=tiny.mar&replace=true&model_name=" + name, 0
+                else:
+                    method, path, node = "DELETE", "/models/" + name, seed % 2
+                host, port = self.group.address(node).split(":")
+                connection = http.client.HTTPConnection(host, int(port), timeout=harness.WAIT_S)
+                connection.request(method, path)
+                answers.append((method, Reply(connection.getresponse()).status))
+                connection.close()
+        threads = [threading.Thread(target=manage, args=(seed,)) for seed in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(answers), 6 * 12)
+        self.assertEqual({status for _, status in answers} - {200, 404, 409}, set())
+        self.assertIn(("POST", 200), answers)
+        harness.wait_until(lambda: all(state == "ready" for r in self.replicas() for _, _, state in r), "a model does not get ready")
+        first, second = self.replicas()
+        self.assertEqual(first, second)
+        for name, _, _ in first:
+            if name in ("a", "b"):
+                self.assertEqual(self.ask("POST", "/predictions/" + name, self.red).status, 200)
+
+
 class Bounds(HttpCase):
     """A node that may do little at once says so."""
 
@@ -554,6 +600,36 @@ class Bounds(HttpCase):
 
     def test_no_store(self):
         self.assertIn("model_store", self.ask("POST", "/models?url=x.mar").json["message"])
+
+
+class LargeBodies(HttpCase):
+    """Those who send much leave room for those who send a photo."""
+
+    OPTIONS = ("--CLIENTS/requests_mb", "16")
+
+    def buffered(self):
+        metrics = self.ask("GET", "/metrics").body.decode()
+        return int(re.search(r"(?m)^nexus_http_buffered_bytes (\d+)$", metrics).group(1))
+
+    def send(self, *sizes):
+        """A body of no announced length that never ends."""
+        host, port = self.group.address().split(":")
+        s = socket.create_connection((host, int(port)), timeout=harness.WAIT_S)
+        self.addCleanup(s.close)
+        s.sendall(b"POST /predictions/1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for size in sizes:
+                s.sendall(b"%x\r\n" % size + bytes(size) + b"\r\n")
+        except OSError:  # refused
+            pass
+        return s
+
+    def test_photos_pass_them(self):
+        self.send(*[1 << 20] * 10)
+        harness.wait_until(lambda: self.buffered() >= 10 << 20, "nothing arrives")
+        self.send(*[1 << 20] * 5, (1 << 20) - 50)  # and there would be room for 50 bytes
+        for _ in range(50):  # meanwhile it arrives
+            self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
 
 
 class Hostile(HttpCase):

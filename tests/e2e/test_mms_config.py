@@ -58,7 +58,8 @@ class Properties(MmsCase):
         options = self.give(group, 0, "config.properties",
                             "inference_address=http://127.0.0.1:%d\nmanagement_address=http://127.0.0.1:%d\n"
                             "model_store=store\nload_models=ALL\nnumber_of_netty_threads=32\nunheard_of=1\n" %
-                            (inference, management), {"a.mar": model_entries(), "b.model": other_entries(), "c.mar": [("x", b"y")]})
+                            (inference, management), {"a.mar": model_entries(), "b.model": other_entries(), "c.mar": [("x", b"y")],
+                                                          "l" * 130 + ".mar": model_entries()})
         node = group.start_node(0, *options)
         group.start_node(1)
         group.wait_ready()
@@ -70,6 +71,7 @@ class Properties(MmsCase):
         red = tiny_model.png(tiny_model.RED)
         self.assertEqual(ask(inference, "POST", "/predictions/a", red)[1][0]["class"], "red")
         self.assertEqual(ask(inference, "POST", "/predictions/b", red)[1][0]["class"], "rot")
+        self.wait_said(node, "llll… is left out: its name has 134 bytes, at most 127 are allowed")
         self.wait_said(node, "config.properties:5: number_of_netty_threads is not supported")
         self.wait_said(node, "config.properties:6: unheard_of is no key")
         self.wait_said(node, "c of c.mar is not registered", "synset.txt")

@@ -128,6 +128,19 @@ class Image(unittest.TestCase):
         self.assertIn("cmake --build /build --target nexus", text)
         self.assertIn("COPY --from=build /build/bin/nexus ", text)
 
+    def test_each_node_has_the_volume_of_its_log(self):
+        path = re.search(r"(?m)^file_path = (\S+)$", read("nexus.cfg")).group(1)
+        self.assertIn("\nVOLUME %s\n" % path, read("Dockerfile"))
+        for name in ("compose.yaml", "stack.yaml"):
+            file, = yaml(name)
+            for node, service in file["services"].items():
+                self.assertIn("%s:%s" % (node, path), service["volumes"], name)
+                self.assertIn(node, file["volumes"], name)
+        for thing in yaml("kubernetes.yaml"):
+            if thing["kind"] == "StatefulSet":
+                container, = thing["spec"]["template"]["spec"]["containers"]
+                self.assertIn(path, [mount["mountPath"] for mount in container["volumeMounts"]])
+
     def test_its_libraries_are_those_that_the_binary_needs(self):
         """Where the binary was built on the distribution that the image has."""
         with open("/etc/os-release", encoding="utf-8") as file:
@@ -249,6 +262,15 @@ class Deployed(unittest.TestCase):
             self.assertTrue(os.path.exists(os.path.join(FOLDER, service["build"]["context"], service["build"]["dockerfile"])))
             self.start(["nexus", *shlex.split(service["command"].replace("172.28.0.", self.net))])
         self.wait_for(lambda: self.get(self.net + "11", "/v2/health/ready") == 200)
+        for name, service in services.items():
+            kind, *test = service["healthcheck"]["test"]
+            command = test if kind == "CMD" else ["/bin/sh", "-c", *test]
+            command = [word.replace("172.28.0.", self.net) for word in command]
+            env = {**os.environ, "PATH": self.path()}
+            done = subprocess.run(command, env=env, stdout=subprocess.DEVNULL, timeout=60)
+            self.assertEqual(done.returncode, 0, name)
+        wrong = [word.replace('"node": 10', '"node": 20') for word in command]  # whom the group does not have
+        self.assertNotEqual(subprocess.run(wrong, env=env, timeout=60).returncode, 0)
         self.end()
 
     def test_kubernetes(self):

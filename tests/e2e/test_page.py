@@ -138,6 +138,18 @@ class Page(PageCase):
         headings = [n["name"]["value"] for n in tree if n.get("role", {}).get("value") == "heading"]
         self.assertEqual(len(headings), 9, headings)
 
+    def test_rows_have_headers_and_plots_round_steps(self):
+        self.open()
+        for table in ("members", "shards", "models", "views"):
+            row = "document.querySelector('#%s tbody tr')" % table
+            self.page.wait(row + " !== null")
+            self.assertEqual(self.page.run(row + ".cells[0].tagName + ' ' + " + row + ".cells[0].scope"), "TH row", table)
+        self.assertEqual(self.page.run("[1, 1.9, 2.5, 35, 43, 99, 101, 5000].map(round).join()"), "1,2,4,40,100,100,200,10000")
+        self.page.run("points.push({rate: 1, failures: 0, p50: 5, p99: 9, vid: 1}, {rate: 2, failures: 0, p50: 5, p99: 9, vid: 2}), "
+                      "plot('rate-plot', ['rate'], String, 2)")
+        self.assertIn("view 2", self.page.run("document.querySelector('#rate-plot').textContent"))
+        self.assertIn("ready", self.page.run("document.title"))
+
     def test_light_and_dark_can_be_read(self):
         """WCAG's contrast of each text against what is behind it, at least 4.5."""
         script = """(() => {
@@ -304,7 +316,7 @@ def take_screenshots(folder):
                 i += 1
 
         clients = [threading.Thread(target=load, args=(i,), daemon=True) for i in range(2)]
-        page = browser.Browser(harness.WAIT_S, 1280, 1000)
+        page = browser.Browser(harness.WAIT_S, 1280, 1064)
         page.colours("light")
         page.open("http://%s/" % group.address())
         for client in clients:

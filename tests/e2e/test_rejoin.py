@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Nodes that come back: started again in their own folder, whoever they are, and the group serves."""
 
+import json
 import os
 import shutil
+import signal
+import subprocess
 import time
 import unittest
 
 import harness
 import tiny_model
-from harness import Group
+from harness import Group, wait_until
 
 
 class RejoinCase(unittest.TestCase):
@@ -54,6 +57,45 @@ class RejoinCase(unittest.TestCase):
         self.restart(0)
         for node in self.group.function_tier:
             self.await_red(node)
+
+    def states(self):
+        told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True, check=True)
+        return sorted((member["node"], member["state"]) for member in json.loads(told.stdout)["members"])
+
+    def test_the_status_says_when_the_state_is_there(self):
+        """In the view in which it comes, not only in the next one."""
+        self.serve(4)
+        self.group.nodes[3].kill()
+        wait_until(lambda: len(self.states()) == 3, "node 3 is still there")
+        self.group.start_node(3).wait_line(harness.READY)
+        wait_until(lambda: self.states() == [(k, "alive") for k in range(4)], self.states())
+
+    def status(self, node):
+        told = subprocess.run([harness.nexus(), "status", self.group.address(node)], capture_output=True, text=True)
+        return told.stdout
+
+    def test_a_majority_is_lost_with_what_it_held(self):
+        """Nobody forms a second group beside the member that is left; both sides say what is to be done, and that helps."""
+        self.serve(4)
+        dead = (1, 2, 3)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for k in dead:
+                self.group.nodes[k].signal(number)
+        for k in dead:
+            self.group.nodes[k].wait()
+        wait_until(lambda: "cannot go on with node 0 alone" in self.status(0), self.status(0))
+        for k in dead:
+            self.group.start_node(k)
+        advice = "waits: view 1 cannot go on with node 0 alone, of 4; unless the others went on elsewhere, what they held is lost: to begin anew, stop node 0 as well, then start all nodes"
+        for node in (0, 1):
+            wait_until(lambda: advice in self.status(node), self.status(node))
+        self.assertIn(advice[len("waits: "):], self.group.client("removemodel", "1", node=1).story)
+        self.group.nodes[0].kill()
+        for k in range(4):
+            if k == 0:
+                self.group.start_node(0)
+            self.group.nodes[k].wait_line(harness.READY)
+        self.assertNotIn("waits: ", self.status(0))
 
     def test_who_stays_out(self):
         """Another node with the id of one that lives is refused, with the reason on both sides."""

@@ -266,6 +266,62 @@ class LostShard(RestartCase):
         self.assert_back(1)
 
 
+class BlockedSurvivors(RestartCase):
+    """Most nodes die at one moment; those that are left can never go on, and take part with their disks when the others are
+    back."""
+
+    def kill_but(self, *survivors):
+        dead = [k for k in range(self.group.count) if k not in survivors]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for k in dead:
+                self.group.nodes[k].signal(number)
+        for k in dead:
+            self.group.nodes[k].wait()
+        for k in survivors:
+            self.await_lines(self.group.nodes[k], "cannot go on with node")
+        return dead
+
+    def all_are_members(self):
+        told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True)
+        states = {m["node"]: m["state"] for m in json.loads(told.stdout)["members"]} if told.returncode == 0 else {}
+        return states == {k: "alive" for k in range(self.group.count)}
+
+    def lose_majority(self, count, survivors, order):
+        self.serve_kept(count=count)
+        dead = self.kill_but(*survivors)
+        self.assertEqual(sorted(dead), sorted(order))
+        for k in order:
+            self.group.start_node(k)
+        wait_until(self.all_are_members, "the group has not begun again: " +
+                   "".join(node.story() for node in self.group.nodes))
+        for k in survivors:
+            self.await_lines(self.group.nodes[k], "the group begins again from its disks", "is a member of its group again")
+        wait_until(lambda: self.answers(1), "model 1 is not back")
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.assert_red(self.ask(2))
+
+    def test_one_replica(self):
+        self.lose_majority(4, (3,), (0, 1, 2))
+
+    def test_the_configured_leader(self):
+        self.lose_majority(4, (0,), (3, 2, 1))
+
+    def test_two_of_six(self):
+        self.lose_majority(6, (4, 5), (0, 1, 2, 3))
+
+    def test_it_takes_a_majority(self):
+        """One of four survives, one comes back: both wait; with the next one they begin."""
+        self.serve_kept()
+        self.kill_but(3)
+        self.group.start_node(2)
+        self.assertRaises(AssertionError, self.group.nodes[2].wait_line, harness.READY, 3)
+        self.assertFalse(any("joins again" in line for line in self.group.nodes[3].errors))
+        self.group.start_node(0)
+        wait_until(lambda: any("the group begins again with view 2 of 3 nodes" in line for line in self.group.nodes[0].errors) or
+                   self.answers(1), "the group has not begun again")
+        wait_until(lambda: self.answers(1), "model 1 is not back")
+
+
 class FullDisk(RestartCase):
     def mount(self, k):
         """A small file system for the node's log; skips where that is not permitted."""
@@ -283,6 +339,66 @@ class FullDisk(RestartCase):
         with open(os.path.join(place, "filler"), "wb") as filler:
             left = os.statvfs(place)
             filler.write(bytes(left.f_bavail * left.f_frsize - (256 << 10)))
+
+    def fill_up(self, place):
+        """To the last byte; what is written once more grows by less than a page."""
+        with open(os.path.join(place, "filler"), "wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(4096))
+            except OSError:
+                pass
+
+    def test_a_view_changes(self):
+        """It cannot be noted: nobody ends, photos are answered, installs are refused; with room again they go on by themselves."""
+        self.serve_kept()
+        self.kill_all()
+        for k in range(4):
+            shutil.rmtree(os.path.join(self.group.folder(k), ".plog"))
+        places = {k: self.mount(k) for k in (2, 3)}
+        nodes = self.start_in(range(4))
+        self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        for place in places.values():
+            self.fill_up(place)
+        nodes[1].kill()
+        for k in (2, 3):
+            self.await_lines(nodes[k], "the disk is full: cannot replace small/.plog/view.note: No space left on device")
+        self.assert_red(self.ask(1))
+        answer = self.group.client("installmodel", "2", *self.paths)
+        self.assertNotEqual(answer.code, 0, answer.story)
+        self.assertIn("(small/.plog) has no room: ", answer.story)
+        self.assertEqual([nodes[k].running for k in (0, 2, 3)], [True] * 3)
+        for place in places.values():
+            os.remove(os.path.join(place, "filler"))
+        for k in (2, 3):
+            self.await_lines(nodes[k], "the disk of small/.plog has room again")
+        self.assertEqual(self.group.client("installmodel", "2", *self.paths).code, 0)
+        self.kill_all()
+        self.start_in((3, 2, 0))
+        for tag in (1, 2):
+            self.assert_red(self.ask(tag))
+
+    def test_another_nodes_disk(self):
+        """No replica's: the view is not certain, so nothing can be acknowledged. All say whose disk it is."""
+        self.serve_kept()
+        self.kill_all()
+        for k in range(4):
+            shutil.rmtree(os.path.join(self.group.folder(k), ".plog"))
+        place = self.mount(1)
+        nodes = self.start_in(range(4))
+        self.assertEqual(self.group.client("installmodel", "1", *self.paths).code, 0)
+        self.fill_up(place)
+        nodes[3].kill()
+        for k in (0, 2):
+            self.await_lines(nodes[k], "the disks of nodes 1 have not taken view 2 yet: no change is answered")
+        answer = self.group.client("installmodel", "2", *self.paths)
+        self.assertNotEqual(answer.code, 0, answer.story)
+        self.assertIn("nothing can be kept now: the disks of nodes 1 have not taken view 2 yet", answer.story)
+        self.assert_red(self.ask(1))
+        os.remove(os.path.join(place, "filler"))
+        self.await_lines(nodes[1], "the disk of small/.plog has room again")
+        wait_until(lambda: self.group.client("installmodel", "2", *self.paths).code == 0, "the group takes no installs")
+        self.assert_red(self.ask(2))
 
     def padded(self, size):
         """The model's files, the network's with blanks behind: larger than what fill leaves, and another blob."""
@@ -324,7 +440,7 @@ class Compaction(RestartCase):
                     if os.path.isfile(path)) for k in (2, 3)]
 
     def blobs(self):
-        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "blobs", "*.blob"))) for k in (2, 3)]
+        return [len(glob.glob(os.path.join(self.group.folder(k), ".plog", "*", "blobs", "*.blob"))) for k in (2, 3)]
 
     def change(self, calls, count):
         """Each install brings bytes of its own, so each has a blob."""

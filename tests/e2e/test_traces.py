@@ -90,14 +90,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Traces(HttpCase):
+class TraceCase(HttpCase):
+    MORE = ()
+
     @classmethod
     def setUpClass(cls):
         cls.collector = Collector()
         cls.addClassCleanup(cls.collector.close)
         start_node = harness.Group.start_node
         harness.Group.start_node = lambda group, k, *args, **kwargs: start_node(
-            group, k, "--otlp", cls.collector.url, *args, **kwargs)
+            group, k, "--otlp", cls.collector.url, *cls.MORE, *args, **kwargs)
         try:
             super().setUpClass()
         finally:
@@ -119,6 +121,8 @@ class Traces(HttpCase):
     def metric(self, name):
         return int(re.search(r"(?m)^%s (\d+)$" % name, self.ask("GET", "/metrics").body.decode()).group(1))
 
+
+class Traces(TraceCase):
     def test_a_photo_by_http(self):
         trace = os.urandom(16).hex()
         reply = self.ask("POST", "/predictions/1", self.red, traceparent="00-%s-%s-01" % (trace, ABOVE), x_request_id="r-1")
@@ -193,6 +197,20 @@ class Traces(HttpCase):
             type(self).collector = Collector(port)
             self.addClassCleanup(self.collector.close)
         harness.wait_until(lambda: self.ask("GET", "/ping") and self.collector.exports, "nothing comes to the new collector")
+
+
+class Fewer(TraceCase):
+    """Half of the traces that begin here are told, and all that a client has flagged."""
+
+    MORE = ("--otlp_per_million", "500000")
+
+    def test_half_of_them(self):
+        flags = [self.ask("GET", "/ping").headers["traceresponse"][-2:] for _ in range(200)]
+        self.assertEqual(set(flags), {"00", "01"})
+        self.assertIn(flags.count("01"), range(50, 150))  # seven standard deviations
+        trace = os.urandom(16).hex()
+        self.ask("GET", "/ping", traceparent="00-%s-%s-01" % (trace, ABOVE))
+        self.wait_spans(trace, "GET /ping")
 
 
 class Wrong(harness.unittest.TestCase):

@@ -14,6 +14,9 @@ Not served, and said so here: shared memory, trace and log settings (UNIMPLEMENT
 """
 
 import json
+import re
+import socket
+import time
 
 import harness
 import sosp_wire as wire
@@ -73,6 +76,35 @@ class Grpc(HttpCase):
         stats = wire.field(self.good("ModelStatistics", named), 1)
         self.assertEqual((wire.field(stats, 1), wire.field(stats, 2)), (b"1", b"1"))
         self.assertEqual(len(wire.fields(self.good("ModelStatistics"))), 1)
+
+    def test_statistics(self):
+        """Both wires tell the same; requests are this node's, the work behind them all replicas'."""
+        before = time.time()
+        for _ in range(2):
+            self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
+        stats = self.ask("GET", "/v2/models/1/stats").json["model_stats"]
+        self.assertEqual(stats, self.ask("GET", "/v2/models/stats").json["model_stats"])
+        self.assertEqual([(s["name"], s["version"]) for s in stats], [("1", "1")])
+        one, durations = stats[0], stats[0]["inference_stats"]
+        self.assertLess(abs(one["last_inference"] / 1000 - before), 60)
+        self.assertGreaterEqual(one["inference_count"], 2)
+        self.assertGreaterEqual(one["execution_count"], 2)
+        self.assertGreaterEqual(durations["success"]["count"], 2)
+        for key in ("queue", "compute_input", "compute_infer", "compute_output"):
+            self.assertGreaterEqual(durations[key]["count"], 2, key)
+        for key in ("success", "compute_input", "compute_infer"):
+            self.assertGreater(durations[key]["ns"], 0, key)
+        self.assertEqual((durations["cache_hit"], durations["cache_miss"]), ({"count": 0, "ns": 0}, {"count": 0, "ns": 0}))
+        self.assertEqual([(m["type"], m["id"]) for m in one["memory_usage"]], [("CPU", 1)])
+        self.assertGreater(one["memory_usage"][0]["byte_size"], 0)
+        told = wire.field(self.good("ModelStatistics", wire.blob(1, b"1")), 1)
+        self.assertEqual([wire.field(told, k) for k in (3, 4, 5)],
+                         [one[k] for k in ("last_inference", "inference_count", "execution_count")])
+        inner = wire.field(told, 6)
+        for number, key in enumerate(("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"), 1):
+            pair = wire.field(inner, number)
+            self.assertEqual([wire.field(pair, k) or 0 for k in (1, 2)], [durations[key][k] for k in ("count", "ns")], key)
+        self.assertEqual(wire.field(wire.field(told, 8), 3), one["memory_usage"][0]["byte_size"])
 
     def test_a_model_that_is_not_there(self):
         for method in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics"):
@@ -267,6 +299,37 @@ class Rest(HttpCase):
                 self.assertTrue(reply.json["error"])
                 for word in words:
                     self.assertIn(word, reply.json["error"])
+
+    def buffered_bytes(self):
+        metrics = self.ask("GET", "/metrics").body.decode()
+        return int(re.search(r"(?m)^nexus_http_buffered_bytes (\d+)$", metrics).group(1))
+
+    def test_large_json_is_read_aside(self):
+        good = json.dumps({"inputs": [self.tensor()]}).encode()
+        want = self.ask("POST", "/v2/models/1/infer", good).json["outputs"]
+        for padding in (64 << 10, 4 << 20):  # one worker reads the one, another the other
+            reply = self.ask("POST", "/v2/models/1/infer", good[:-1] + b" " * padding + b"}")
+            self.assertEqual((reply.status, reply.json["outputs"]), (200, want))
+            reply = self.ask("POST", "/v2/models/1/infer", good[:-1] + b" " * padding + b"]")
+            self.assertEqual(reply.status, 400)
+            self.assertIn("expected ',' or '}', at byte %d of the JSON" % (len(good) - 1 + padding), reply.json["error"])
+        head = b'{"inputs":[{"name":"data","datatype":"FP32","shape":[4000000],"data":['
+        long = head + b"1.5e-45," * 3999999 + b"0]}]}"  # half a second of computing and more
+        self.assertEqual(self.ask("POST", "/v2/models/1/infer", long).status, 400)
+        node = self.group.nodes[0]
+        self.assertGreater(node.thread_cpu_s("nexus-json-long"), 0.05)
+        wide = head.replace(b"FP32", b"FP64").replace(b"4000000", b"4194305") + b"0," * 4194304 + b"0]}]}"
+        reply = self.ask("POST", "/v2/models/1/infer", wide)
+        self.assertEqual((reply.status, reply.json["error"]), (413, "tensors of more than 33554432 bytes"))
+
+    def test_who_leaves_while_json_is_read_leaves_nothing(self):
+        body = b'{"inputs":[{"name":"data","datatype":"FP32","shape":[4000000],"data":[' + b"1.5e-45," * 3999999 + b"0]}]}"
+        host, port = self.group.address().split(":")
+        for _ in range(3):
+            with socket.create_connection((host, int(port)), timeout=harness.WAIT_S) as s:
+                s.sendall(b"POST /v2/models/1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        harness.wait_until(lambda: self.buffered_bytes() < 1 << 20, "the bodies are still there")
+        self.assert_serving()
 
     def test_kserve_v1_is_not_offered(self):
         self.assertEqual(self.ask("POST", "/v1/models/1:predict", b"{}").status, 404)

@@ -133,8 +133,8 @@ def test_last_word(lib, program):
             n.reader.join()
 
 
-def test_comeback(lib, program):
-    """a node that died comes back with the total, and goes on with the others"""
+def comes_back(lib, program, who):
+    others = [node for node in range(NODES) if node != who]
     port = installed.free_port()
     nodes = []
     try:
@@ -142,21 +142,31 @@ def test_comeback(lib, program):
             nodes.append(Node(lib, program, node, port))
         for n in nodes:
             n.wait_for("3 nodes are here")
-        nodes[1].type("40\n")
-        nodes[0].wait_for("message .* total 40$")
-        nodes[2].process.kill()
-        nodes[0].wait_for("2 nodes are here")
-        nodes[0].type("2\n")
-        nodes[1].wait_for("message .* total 42$")
-        nodes.append(Node(lib, program, 2, port))
-        nodes[3].wait_for("joined, total 42$")
-        nodes[3].type("100\n")
-        for n in (nodes[0], nodes[1], nodes[3]):
-            n.wait_for("message .* total 142$")
+        nodes[others[1]].type("40\n")
+        nodes[others[0]].wait_for("message .* total 40$")
+        nodes[who].process.kill()
+        nodes[others[0]].wait_for("2 nodes are here")
+        nodes[others[0]].type("2\n")
+        nodes[others[1]].wait_for("message .* total 42$")
+        nodes.append(Node(lib, program, who, port))
+        nodes[NODES].wait_for("joined, total 42$")
+        nodes[NODES].type("100\n")
+        for node in (*others, NODES):
+            nodes[node].wait_for("message .* total 142$")
     finally:
         for n in nodes:
             n.process.kill()
             n.reader.join()
+
+
+def test_comeback(lib, program):
+    """a node that died comes back with the total, and goes on with the others"""
+    comes_back(lib, program, 2)
+
+
+def test_comeback_of_node_0(lib, program):
+    """so does the one where they met"""
+    comes_back(lib, program, 0)
 
 
 def test_usage(lib, program):
@@ -179,7 +189,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         program = os.path.join(folder, "counter")
         lib.build(os.path.join(installed.SOURCES, "examples/counter.c"), program)
-        return installed.run([test_usage, test_counters, test_last_word, test_comeback, test_length], lib, program)
+        return installed.run([test_usage, test_counters, test_last_word, test_comeback, test_comeback_of_node_0,
+                              test_length], lib, program)
 
 
 if __name__ == "__main__":

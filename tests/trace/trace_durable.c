@@ -97,6 +97,40 @@ static void a_new_view_begins_without_a_word(void **state)
     wire_close(wire);
 }
 
+static void let_in(struct wire *wire, unsigned seat, nx_node node)
+{
+    wire_come(wire, seat, node);
+    for (unsigned n = 0; n < seat; n++)
+        assert_int_equal(wire_admit(wire, n, 0, seat), NX_OK);
+    assert_int_equal(wire_join(wire, 0, NX_RANK_BIT(seat)), NX_OK);
+    wire_run(wire);
+    wire_welcome(wire, 0, seat);
+    wire_run(wire);
+}
+
+/* The one that had the state dies with a message that the others skip: no log holds it. */
+static void who_lack_the_state_acknowledge_nothing(void **state)
+{
+    (void)state;
+    struct nx_core_config config = kept();
+    struct wire *wire = wire_open(&config, NULL, 1);
+    let_in(wire, 1, 77);
+    let_in(wire, 2, 78);
+    assert_int_equal(wire_send(wire, 0, "a"), NX_OK);
+    wire_run(wire);
+    wire_kill(wire, 0);
+    wire_run(wire);
+    const struct nx_view *view = nx_core_view(wire->cores[1]);
+    assert_int_equal(view->stateless, 6);
+    assert_true(view->base[0][0] > 0);
+    for (unsigned n = 1; n < 3; n++)
+        say(wire, n, view->vid, NX_NOTE_CERTAIN, 0);
+    wire_run(wire);
+    for (unsigned n = 1; n < 3; n++)
+        assert_int_equal(nx_core_durable(wire->cores[n], 0), NX_SEQ_NONE);
+    wire_close(wire);
+}
+
 static void a_subgroup_without_logs_says_nothing(void **state)
 {
     (void)state;
@@ -126,6 +160,7 @@ int main(void)
         cmocka_unit_test(durable_is_what_all_keep),
         cmocka_unit_test(nothing_counts_before_the_view_is_certain),
         cmocka_unit_test(a_new_view_begins_without_a_word),
+        cmocka_unit_test(who_lack_the_state_acknowledge_nothing),
         cmocka_unit_test(a_subgroup_without_logs_says_nothing),
         cmocka_unit_test(who_keeps_what_was_not_sent_is_not_believed),
     };

@@ -104,6 +104,25 @@ static void who_lacks_the_state_skips_the_end_of_the_view(void **state)
     wire_close(wire);
 }
 
+/* It will not get the state any more, and has sent nothing but nulls: nobody waits for it, nor it for itself (L1). */
+static void who_leaves_without_the_state_leaves_at_once(void **state)
+{
+    (void)state;
+    struct wire *wire = group_of(2);
+    wire_come(wire, 2, 77);
+    let_in(wire, 0, 2);
+    wire_send(wire, 0, "m");
+    wire_run(wire);
+    assert_false(nx_core_has_state(wire->cores[2]));
+    nx_ns began = wire->now;
+    wire_ask(wire, 2, (struct nx_event){.type = NX_EV_LEAVE});
+    wire_run(wire);
+    assert_true(nx_core_left(wire->cores[2]));
+    assert_true(wire->now - began < WIRE_PATIENCE_NS);
+    assert_int_equal(nx_view_ranks(nx_core_view(wire->cores[0])), 3);
+    wire_close(wire);
+}
+
 static void send_bulk(struct wire *wire, unsigned node, const char *bytes, uint64_t total,
                       nx_stream *stream)
 {
@@ -478,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_comes_is_in_the_next_view_and_delivers_once_it_has_the_state),
         cmocka_unit_test(who_lacks_the_state_skips_the_end_of_the_view),
+        cmocka_unit_test(who_leaves_without_the_state_leaves_at_once),
         cmocka_unit_test(a_join_ends_the_streams_under_way),
         cmocka_unit_test(a_join_ends_a_committed_stream_that_is_not_delivered),
         cmocka_unit_test(a_seat_has_a_new_owner),

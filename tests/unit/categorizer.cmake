@@ -3,7 +3,7 @@ nexus_test(test_manifest SOURCES test_manifest.c DEPS nexus_store)
 nexus_test(test_categorizer_wire SOURCES test_categorizer_wire.c DEPS nexus_categorizer_wire)
 nexus_test(test_ordered SOURCES test_ordered.c DEPS nexus_categorizer)
 nexus_test(test_incoming SOURCES test_incoming.c DEPS nexus_categorizer)
-nexus_test(test_worker SOURCES test_worker.c DEPS nexus_categorizer)
+
 nexus_test(test_profile SOURCES test_profile.c DEPS nexus_batcher)
 nexus_test(test_batcher SOURCES test_batcher.c DEPS nexus_batcher m)
 nexus_test(test_device SOURCES test_device.c DEPS nexus_categorizer)

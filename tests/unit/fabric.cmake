@@ -7,4 +7,5 @@ nexus_test(test_boot_secret SOURCES test_boot_secret.c boot_nodes.c DEPS nexus_f
 if(TARGET nexus_group)
     nexus_test(test_group_spin SOURCES test_group_spin.c DEPS nexus_group)
     nexus_test(test_group SOURCES test_group.c DEPS nexus_group)
+    nexus_test(test_group_judge SOURCES test_group_judge.c DEPS nexus_group)
 endif()

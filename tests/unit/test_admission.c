@@ -74,12 +74,58 @@ static void the_slow_lose_to_the_new_and_the_whole_do_not(void **state)
     assert_int_equal(a.bytes + a.requests, 0);
 }
 
+enum { MIB = 1 << 20 };
+
+static void arrive(struct nx_arrival *arrival, uint64_t bytes, nx_ns now, enum nx_status want)
+{
+    if (!arrival->bytes) {
+        *arrival = (struct nx_arrival){.lose = lose};
+        assert_int_equal(nx_admission_expect(&a, arrival, bytes, now, &err), NX_OK);
+    }
+    assert_int_equal(nx_admission_arrive(&a, arrival, bytes, now, &err), want);
+}
+
+static void large_bodies_leave_room_for_small_ones(void **state)
+{
+    (void)state;
+    struct nx_arrival small[8] = {{0}}, late = {0};
+    nx_admission_init(&a, 100, 64 * MIB);
+    arrive(&x, 64 * MIB, 0, NX_OK); /* alone it may have all */
+    nx_admission_leave(&a, &x);
+    x.bytes = 0;
+    arrive(&x, 30 * MIB, 0, NX_OK);
+    arrive(&y, 26 * MIB, 0, NX_OK);
+    arrive(&y, 26 * MIB + 1, 0, NX_AGAIN); /* seven eighths */
+    for (int i = 0; i < 8; i++)
+        arrive(&small[i], MIB, 0, NX_OK);
+    arrive(&late, 1, 0, NX_AGAIN); /* that was all */
+    assert_int_equal(lost, 0);
+    nx_admission_leave(&a, &small[0]);
+    arrive(&late, 1, 0, NX_OK);
+    arrive(&late, MIB + 1, 4 * NX_SEC, NX_AGAIN); /* as a large one it has no room */
+    arrive(&late, MIB, 4 * NX_SEC, NX_OK);
+    arrive(&late, MIB + 1, 5 * NX_SEC,
+           NX_OK); /* the first begun of the large loses, the small ones do not */
+    assert_int_equal(lost, 1);
+    assert_int_equal(a.large, 27 * MIB + 1);
+    assert_int_equal(nx_admission_whole(&a, &y, &err), NX_OK);
+    nx_admission_leave(&a, &y);
+    nx_admission_leave(&a, &late);
+    for (int i = 1; i < 8; i++)
+        nx_admission_leave(&a, &small[i]);
+    assert_int_equal(nx_admission_take(&a, 2 * MIB, 9 * NX_SEC, &err), NX_OK);
+    assert_int_equal(a.large, 2 * MIB);
+    nx_admission_give(&a, 2 * MIB);
+    assert_int_equal(a.bytes + a.requests + a.large + a.arriving, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_is_announced_holds_nothing, set_up),
         cmocka_unit_test_setup(what_has_arrived_counts, set_up),
         cmocka_unit_test_setup(the_slow_lose_to_the_new_and_the_whole_do_not, set_up),
+        cmocka_unit_test_setup(large_bodies_leave_room_for_small_ones, set_up),
     };
     return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
 }

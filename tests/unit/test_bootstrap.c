@@ -202,6 +202,99 @@ static void who_is_put_off_tries_again(void **state)
     expect_refusal(f, BOOT_NODES, "the group is full");
 }
 
+/* Who is in no primary view puts nobody off without the others being asked, too. */
+static void who_is_put_off_by_the_blocked_asks_others(void **state)
+{
+    struct boot_nodes *f = *state;
+    install_all(f);
+    nx_bootstrap_note_blocked(f->boots[0], 1);
+    nx_bootstrap_point_to(f->boots[1], NULL, nx_clock_now()); /* so each of them leads a side */
+    set_contact(f, BOOT_NODES, 1);
+    boot_nodes_open(f, BOOT_NODES);
+    for (int i = 0; i < 3; i++) {
+        nx_bootstrap_put_off(f->boots[0], await_applicant(f, 0), nx_clock_now(), "we are blocked");
+        nx_applicant a = await_applicant(f, 1);
+        assert_string_equal(nx_bootstrap_waits_for(f->boots[BOOT_NODES]), "we are blocked");
+        nx_bootstrap_note_blocked(f->boots[1], 1);
+        nx_bootstrap_put_off(f->boots[1], a, nx_clock_now(), "we are blocked");
+        nx_bootstrap_note_blocked(f->boots[1], 0);
+    }
+    assert_int_equal(boot_nodes_phase(f, BOOT_NODES), NX_BOOT_GATHERING);
+}
+
+static struct nx_dur_offer offer_of(const struct boot_nodes *f, int i, const struct nx_view *view)
+{
+    struct nx_dur_offer offer = {
+        .node = f->configs[i].local_id, .shard = NX_DUR_NO_SHARD, .has_note = true};
+    struct nx_dur_view *noted = &offer.note.views[offer.note.count++];
+    memcpy(offer.group_id, view->group_id, sizeof offer.group_id);
+    offer.note.certain = true;
+    *noted = (struct nx_dur_view){.vid = view->vid, .count = view->members_count};
+    for (nx_rank r = 0; r < view->members_count; r++)
+        noted->members[r] = (struct nx_dur_member){.node = view->members[r].node};
+    return offer;
+}
+
+/* The leader was started again and gathers disks: whoever is left of its group and asks is told, but no other group. */
+static void a_leader_that_gathers_disks_says_so(void **state)
+{
+    struct boot_nodes *f = *state;
+    install_all(f);
+    struct nx_view view = nx_bootstrap_view(f->boots[2])->view;
+    struct nx_dur_offer offer = offer_of(f, 0, &view);
+    struct nx_boot_address at = {"127.0.0.1", f->port};
+    nx_bootstrap_note_view(f->boots[2], &view);
+    boot_nodes_close(f, 0);
+    boot_nodes_open(f, 0);
+    for (int round = 0; round < 3; round++) {
+        if (round == 1)
+            offer.group_id[0] ^= 1; /* another group's */
+        else if (round == 2)
+            offer.group_id[0] ^= 1;
+        if (round > 0)
+            nx_bootstrap_offer(f->boots[0], &offer);
+        nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
+        nx_ns until = nx_clock_now() + 300 * NX_MS;
+        while (round < 2 && nx_clock_now() < until)
+            boot_nodes_turn(f);
+        assert_false(round < 2 && nx_bootstrap_restarts(f->boots[2]));
+    }
+    BOOT_POLL_UNTIL(f, nx_bootstrap_restarts(f->boots[2]));
+    assert_int_equal(nx_bootstrap_left_behind(f->boots[2]), 0);
+    nx_bootstrap_note_view(f->boots[2], &view);
+    assert_false(nx_bootstrap_restarts(f->boots[2]));
+}
+
+/* Of three, the one that is left and one that was started again are enough; not at once, a third may be about to come. */
+static void the_blocked_count_disks(void **state)
+{
+    struct boot_nodes *f = *state;
+    struct nx_err err = {0};
+    install_all(f);
+    struct nx_view view = nx_bootstrap_view(f->boots[0])->view;
+    struct nx_dur_offer mine = offer_of(f, 0, &view), theirs = offer_of(f, 1, &view);
+    nx_bootstrap_note_view(f->boots[0], &view);
+    nx_bootstrap_note_blocked(f->boots[0], 1);
+    nx_bootstrap_offer(f->boots[0], &mine);
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 1, &err), NX_AGAIN);
+    assert_string_equal(err.text, "waiting for nodes 8, 9 of view 1: 1 of its 3 members are here, "
+                                  "2 are needed");
+    nx_bootstrap_note_blocked(f->boots[0], 1 | 2); /* another one is left: its disk is like ours */
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 2, &err), NX_AGAIN);
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 2 + 2 * NX_SEC, &err), NX_OK);
+    nx_bootstrap_note_blocked(f->boots[0], 1);
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 3, &err), NX_AGAIN);
+    boot_nodes_close(f, 1);
+    boot_nodes_open(f, 1);
+    nx_bootstrap_offer(f->boots[1], &theirs);
+    (void)await_applicant(f, 0);
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 4, &err), NX_AGAIN);
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 4 + 2 * NX_SEC, &err), NX_OK);
+    mine.has_note = false; /* our own disk counts for nothing */
+    nx_bootstrap_offer(f->boots[0], &mine);
+    assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 5 + 4 * NX_SEC, &err), NX_AGAIN);
+}
+
 static void a_lost_leader_is_sought_again(void **state)
 {
     struct boot_nodes *f = *state;
@@ -478,6 +571,9 @@ int main(void)
         WITH(another_configuration_is_refused),
         WITH(a_late_comer_gets_a_seat),
         WITH(who_is_put_off_tries_again),
+        WITH(who_is_put_off_by_the_blocked_asks_others),
+        WITH(a_leader_that_gathers_disks_says_so),
+        WITH(the_blocked_count_disks),
         WITH(a_lost_leader_is_sought_again),
         WITH(a_leader_that_comes_back_finds_its_group),
         WITH(a_leader_whose_contacts_know_of_no_group_forms_one),

@@ -63,6 +63,7 @@ static void no_text_moves_the_cursor(void **state)
     const struct nx_pb_replica replicas[] = {{1, 0, "", 0, 0, &model, 1, NULL},
                                              {2, 0, evil, 0, 0, NULL, 0, NULL}};
     const struct nx_pb_status status = {.version = evil,
+                                        .waits_for = evil,
                                         .members = &member,
                                         .members_count = 1,
                                         .shards = &shard,
@@ -78,6 +79,7 @@ static void no_text_moves_the_cursor(void **state)
     for (const char *p = t.at; *p; p++)
         assert_true(*p == '\n' || ((unsigned char)*p >= ' ' && (unsigned char)*p < 0x7f));
     assert_non_null(strstr(t.at, "the group is forming"));
+    assert_non_null(strstr(t.at, "\nwaits: ?[2Jevil"));
     assert_non_null(strstr(t.at, "no: fewer than min_nodes"));
     assert_non_null(strstr(t.at, "node 2 of shard 0 gave no list: ?[2Jevil"));
     nx_text_free(&t);

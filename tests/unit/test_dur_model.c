@@ -2,6 +2,7 @@
  * a group that orders records, changes its views, crashes and restarts, drawn at random, and one judge:
  *
  *   what was once acknowledged as durable is a prefix of every later history
+ *   when all nodes have come, the group begins
  *
  * A group that anybody may restart shows that the judge sees. */
 #include "common/prng.h"
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MUTANT_NOTED_BEFORE_KEPT = NX_DUR_MUTANT_MINORITY << 1 };
 enum { NODES = 5, RECORDS = 400, VIEWS = 200, STEPS = 800, NOBODY = -1 };
 
 struct view {
@@ -33,6 +35,10 @@ struct node {
     uint64_t kept_stamp;           /* and of the newest one or checkpoint that is durable */
     struct nx_dur_note note, disk; /* in memory; on the disk */
     bool has_disk, has_log;
+    bool is_void,
+        writes; /* its log counts for nothing; a checkpoint of the state that it got is on its way there */
+    uint32_t cut;       /* of the checkpoint: places, … */
+    uint64_t cut_stamp; /* … and the view in which it was made */
 };
 
 struct world {
@@ -100,7 +106,13 @@ static void deliver(struct world *w, struct node *n, uint32_t self)
 
 static void flush(struct world *w, struct node *n)
 {
-    if (n->delivered > n->durable) {
+    if (n->writes && draw(w, 8)) {
+        return; /* a state is larger than a record */
+    } else if (n->writes) {
+        n->durable = n->cut;
+        n->kept_stamp = n->cut_stamp;
+        n->writes = n->is_void = false;
+    } else if (n->delivered > n->durable) {
         n->durable += 1 + draw(w, n->delivered - n->durable);
         n->has_log = true;
         n->kept_stamp = n->stamps[n->durable - 1];
@@ -112,13 +124,16 @@ static void write_note(struct world *w, struct node *n, uint32_t self)
     struct view *v = &w->views[n->view];
     const struct nx_dur_view *newest = nx_dur_newest(&n->note);
     bool keeps = w->shard >> self & 1; /* else there is no log to wait for */
-    bool behind = keeps && !(v->stateless >> self & 1) && n->durable < v->base;
+    bool stateless = v->stateless >> self & 1;
+    bool behind = keeps && !stateless && !n->writes && n->durable < v->base;
     if (!newest || newest->vid != v->vid || behind)
         return;
     n->disk = n->note;
     n->has_disk = true;
     n->has_log = w->shard >> self & 1;
-    v->noted |= 1u << self;
+    n->is_void |= keeps && !(v->has_state >> self & 1) && (v->members & ~v->stateless & w->shard);
+    if (stateless || !n->writes || (w->mutants & MUTANT_NOTED_BEFORE_KEPT))
+        v->noted |= 1u << self;
 }
 
 static void settle(struct world *w, struct node *n, uint32_t self)
@@ -158,9 +173,10 @@ static void get_state(struct world *w, struct node *n, uint32_t self)
     if (v->has_state == 0 || !((v->stateless & ~v->has_state) >> self & 1))
         return;
     memcpy(n->log, v->history, v->base * sizeof *n->log);
-    n->delivered = n->durable = v->base;
-    n->kept_stamp = nx_dur_stamp(v->incarnation, v->vid);
-    n->has_log = true;
+    n->delivered = n->cut = v->base;
+    n->cut_stamp = nx_dur_stamp(v->incarnation, v->vid);
+    n->durable = 0;
+    n->has_log = n->is_void = n->writes = true;
     v->has_state |= 1u << self;
 }
 
@@ -168,7 +184,7 @@ static void die(struct world *w, uint32_t n)
 {
     w->nodes[n].up = false;
     w->nodes[n].view = NOBODY;
-    (void)w;
+    w->nodes[n].writes = false;
 }
 
 static uint32_t weight(uint32_t set)
@@ -184,9 +200,14 @@ static void enter(struct world *w, int index, uint32_t n, bool joins)
     note_view(w, node, &w->views[index], joins);
 }
 
-static bool may_join(const struct world *w, const struct view *v, uint32_t n)
+/* Of those who are there, the leader knows which logs others can spare. */
+static bool may_join(const struct world *w, const struct view *v, uint32_t leader, uint32_t n)
 {
     struct nx_dur_view s = shape(w, v);
+    const struct nx_dur_note *note = &w->nodes[leader].note;
+    bool has_log = (w->shard >> n & 1) && w->nodes[n].has_log && !w->nodes[n].is_void;
+    if (has_log && (nx_dur_newest(note)->vid != v->vid || !nx_dur_note_kept_without(note, n, 0, 0)))
+        return false;
     s.vid++;
     return !w->nodes[n].has_disk || nx_dur_may_join(&w->nodes[n].disk, &s, NULL) == NX_OK;
 }
@@ -198,12 +219,13 @@ static void change(struct world *w, int index)
     uint32_t going = 0, coming = 0;
     if (v->closed || w->views_count == VIEWS)
         return;
-    for (uint32_t n = 0; n < NODES; n++) {
+    for (uint32_t n = 0; n < NODES; n++)
         if (w->nodes[n].up && w->nodes[n].view == index && draw(w, 8))
             going |= 1u << n;
-        else if (w->nodes[n].view != index && draw(w, 3) == 0 && may_join(w, v, n))
+    for (uint32_t n = 0; going && n < NODES; n++)
+        if (w->nodes[n].view != index && draw(w, 3) == 0 && !(coming & w->shard) &&
+            may_join(w, v, (uint32_t)__builtin_ctz(going), n))
             coming |= 1u << n;
-    }
     if (2 * weight(going) < weight(v->members) ||
         2 * weight((going | coming) & v->members) <= weight(v->members))
         return;
@@ -233,17 +255,17 @@ static void change(struct world *w, int index)
     w->views_count++;
 }
 
-static uint32_t offer_all(struct world *w, struct nx_dur_offer *offers)
+static uint32_t offer_some(struct world *w, bool all, struct nx_dur_offer *offers)
 {
     uint32_t count = 0;
     for (uint32_t n = 0; n < NODES; n++) {
         const struct node *node = &w->nodes[n];
-        if (node->view != NOBODY || draw(w, 3) == 0)
+        if (node->view != NOBODY || (!all && draw(w, 3) == 0))
             continue;
         offers[count] = (struct nx_dur_offer){.node = n, .has_note = node->has_disk};
         offers[count].subgroup = !(w->shard >> n & 1);
         offers[count].note = node->disk;
-        offers[count].has_log = node->has_log;
+        offers[count].has_log = node->has_log && !node->is_void;
         offers[count].log_vid = node->kept_stamp;
         offers[count].places = node->durable;
         count++;
@@ -279,6 +301,10 @@ static void begin_again(struct world *w, const struct nx_dur_offer *offers, uint
         struct node *node = &w->nodes[offers[i].node];
         if (fails && draw(w, 2))
             continue;
+        if (node->is_void && restart->places[i].has_state) {
+            node->durable = 0; /* an empty log */
+            node->is_void = false;
+        }
         node->delivered = node->durable;
         enter(w, w->views_count, offers[i].node, false);
         write_note(w, node, offers[i].node);
@@ -300,12 +326,27 @@ static void restart(struct world *w)
 {
     static struct nx_dur_offer offers[NODES];
     static struct nx_dur_restart restart;
-    uint32_t count = offer_all(w, offers);
+    uint32_t count = offer_some(w, false, offers);
     if (count == 0 || w->views_count == VIEWS)
         return;
     nx_dur_restart_decide(offers, count, 1, w->mutants & NX_DUR_MUTANT_MINORITY, &restart);
     if (restart.verdict == NX_DUR_START)
         begin_again(w, offers, count, &restart);
+}
+
+static void all_come(struct world *w)
+{
+    static struct nx_dur_offer offers[NODES];
+    static struct nx_dur_restart restart;
+    for (uint32_t n = 0; n < NODES; n++)
+        die(w, n);
+    uint32_t count = offer_some(w, true, offers);
+    nx_dur_restart_decide(offers, count, 1, 0, &restart);
+    bool began = false; /* some view was certain */
+    for (uint32_t i = 0; i < count; i++)
+        began |= offers[i].note.certain;
+    if (began && restart.verdict != NX_DUR_START)
+        w->broken = "all nodes have come, and the group does not begin";
 }
 
 static void step(struct world *w)
@@ -374,6 +415,8 @@ static struct tally run(uint64_t first, uint64_t last, unsigned mutants)
         begin(w, seed, mutants);
         for (uint32_t s = 0; s < STEPS && !w->broken; s++)
             step(w);
+        if (!w->broken)
+            all_come(w);
         if (w->broken && mutants == 0)
             fail_msg("seed %u: %s", (unsigned)seed, w->broken);
         if (w->broken)
@@ -401,11 +444,19 @@ static void a_minority_that_restarts_is_seen(void **state)
     assert_true(run(1, 2000, NX_DUR_MUTANT_MINORITY).broken > 0);
 }
 
+/* A view is said to be in a note while the state that the node got is on its way to its disk. */
+static void a_log_that_is_forgotten_is_seen(void **state)
+{
+    (void)state;
+    assert_true(run(1, 20000, MUTANT_NOTED_BEFORE_KEPT).broken > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_acknowledged_stays),
         cmocka_unit_test(a_minority_that_restarts_is_seen),
+        cmocka_unit_test(a_log_that_is_forgotten_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,6 +195,33 @@ static void somebody_must_bring_each_shard(void **state)
     assert_int_equal(r.base[0][0], 5);
 }
 
+/* The certain view was without node 3, whose shard nothing was acknowledged in; its tier has replayed what its log has. */
+static void a_shard_that_nobody_stood_in_goes_on_with_a_log(void **state)
+{
+    (void)state;
+    struct nx_dur_view v = view_of(3, 0x6), old = view_of(2, 0xe);
+    struct nx_dur_offer offers[] = {offer_of(1, v, 0), offer_of(2, v, 0), offer_of(3, old, 18),
+                                    offer_of(4, old, 12)};
+    offers[0].subgroup = offers[1].subgroup = TIER;
+    v.members[0].subgroup = v.members[1].subgroup = TIER;
+    offers[0].note.views[0] = offers[1].note.views[0] = v;
+    offers[2].note.certain = offers[3].note.certain = false;
+    offers[3].note.away = true;
+    struct nx_dur_restart r = decide(offers, 4);
+    assert_int_equal(r.verdict, NX_DUR_START);
+    assert_int_equal(r.base[0][0], 18);
+    assert_true(r.places[2].has_state);
+    assert_false(r.places[3].has_state);
+    offers[2].has_log = false; /* void: what it replayed is none of ours */
+    r = decide(offers, 4);
+    assert_int_equal(r.base[0][0], 12);
+    assert_false(r.places[2].has_state);
+    offers[3].has_log = false;
+    r = decide(offers, 4);
+    assert_int_equal(r.base[0][0], 0);
+    assert_true(r.places[2].has_state && r.places[3].has_state);
+}
+
 static void keepers_keep_a_shard_that_lost_its_members(void **state)
 {
     (void)state;
@@ -213,6 +240,29 @@ static void keepers_keep_a_shard_that_lost_its_members(void **state)
     assert_int_equal(r.verdict, NX_DUR_START);
     assert_int_equal(r.base[0][0], 6);
     assert_true(r.places[2].has_state);
+}
+
+/* Of three with a log of shard 0, two have room; the third is a spare. One whose shard there is no more is one, too. */
+static void a_shard_takes_no_more_than_its_most(void **state)
+{
+    (void)state;
+    const struct nx_group_spec spec = {1, {{"KEPT", 1, 1, 2, true}}};
+    struct nx_dur_view v = view_of(17, 0x1e);
+    struct nx_dur_offer offers[] = {offer_of(1, v, 8), offer_of(2, v, 9), offer_of(3, v, 9),
+                                    offer_of(4, v, 9)};
+    offers[3].shard = 1;
+    struct nx_dur_restart r = decide(offers, 4);
+    assert_int_equal(r.verdict, NX_DUR_START);
+    struct nx_view view = {.members_count = 4};
+    for (nx_rank rank = 0; rank < 4; rank++)
+        view.members[rank].node = offers[rank].node;
+    nx_dur_restart_view(&r, &spec, 7, &view);
+    assert_int_equal(view.vid, 18);
+    assert_int_equal(view.members[0].shard, NX_SHARD_NONE); /* its log is shorter */
+    assert_int_equal(view.members[1].shard, 0);
+    assert_int_equal(view.members[2].shard, 0);
+    assert_int_equal(view.members[3].shard, NX_SHARD_NONE);
+    assert_int_equal(view.stateless, 0);
 }
 
 static void another_groups_log_is_named(void **state)
@@ -246,6 +296,71 @@ static void a_view_needs_half_of_each_before_it(void **state)
     assert_false(nx_dur_note_may_settle(&note));
     nx_dur_note_settle(&note);
     assert_true(note.certain && !note.away && note.count == 1 && note.views[0].vid == 8);
+}
+
+/* Node 2 got the shard's state after the certain view and died with it: as long as its disk is all that a later view would
+ * name, node 1's counts. Node 1, which had the state there, is as good as certain. */
+static void a_view_waits_for_a_disk_that_has_its_shard(void **state)
+{
+    (void)state;
+    struct nx_dur_view certain = view_of(5, 0x3e), later = view_of(7, 0x38);
+    certain.members[1].stateless = true;
+    for (uint32_t i = 2; i < certain.count; i++)
+        certain.members[i].subgroup = TIER;
+    for (uint32_t i = 0; i < later.count; i++)
+        later.members[i].subgroup = TIER;
+    later.members[later.count++] = (struct nx_dur_member){.node = 2, .keeper = true};
+    struct nx_dur_note note = offer_of(3, certain, 0).note;
+    assert_true(nx_dur_note_add(&note, &later));
+    assert_false(nx_dur_note_may_settle(&note));
+    note.views[1].members[later.count - 1].node = 1;
+    assert_true(nx_dur_note_may_settle(&note));
+    struct nx_dur_view between =
+        certain; /* in which it had died and come again, with another log */
+    between.vid = 6;
+    between.members[0].stateless = true;
+    between.members[1].stateless = false;
+    note.count = 1;
+    assert_true(nx_dur_note_add(&note, &between));
+    later.members[later.count - 1].node = 1;
+    assert_true(nx_dur_note_add(&note, &later));
+    assert_false(nx_dur_note_may_settle(&note));
+}
+
+/* It comes again with its log, and gets the state from nodes that may have it in memory alone. */
+static void a_log_is_spared_while_others_write_theirs(void **state)
+{
+    (void)state;
+    struct nx_dur_view certain = view_of(5, 0xe), next = view_of(6, 0xc);
+    certain.members[1].stateless = certain.members[2].stateless = true;
+    struct nx_dur_note note = offer_of(2, certain, 0).note;
+    assert_false(nx_dur_note_kept_without(&note, 1, 0, 0)); /* 1 died, 2 and 3 got it from 1 */
+    assert_true(nx_dur_note_kept_without(&note, 2, 0, 0));
+    assert_true(nx_dur_note_kept_without(&note, 1, 0, 1)); /* in which nobody is */
+    assert_true(nx_dur_note_add(&note, &next));
+    assert_false(nx_dur_note_kept_without(&note, 1, 0, 0));
+    nx_dur_note_settle(&note);
+    assert_true(nx_dur_note_kept_without(&note, 1, 0, 0));
+    note.away = true;
+    assert_false(nx_dur_note_kept_without(&note, 1, 0, 0));
+}
+
+/* Node 3 came after the certain view, and all who had the state in that have begun their logs anew since. */
+static void a_log_of_a_later_view_holds_all(void **state)
+{
+    (void)state;
+    struct nx_dur_view v = view_of(5, 0x6);
+    struct nx_dur_offer offers[] = {offer_of(1, v, 0), offer_of(2, v, 0), offer_of(3, v, 9)};
+    offers[0].has_log = offers[1].has_log = false;
+    offers[2].log_vid = nx_dur_stamp(0, 5);
+    assert_int_equal(decide(offers, 3).verdict, NX_DUR_WAIT);
+    offers[2].log_vid = nx_dur_stamp(0, 6);
+    struct nx_dur_restart r = decide(offers, 3);
+    assert_int_equal(r.verdict, NX_DUR_START);
+    assert_int_equal(r.base[0][0], 9);
+    assert_true(r.places[2].has_state && !r.places[0].has_state);
+    offers[2].log_vid = nx_dur_stamp(1, 6); /* of another incarnation */
+    assert_int_equal(decide(offers, 3).verdict, NX_DUR_WAIT);
 }
 
 static void a_note_does_not_grow_by_the_same_again(void **state)
@@ -345,9 +460,14 @@ int main(void)
         cmocka_unit_test(a_first_view_that_failed_may_begin_anew),
         cmocka_unit_test(joiners_alone_wait_for_who_was_there),
         cmocka_unit_test(somebody_must_bring_each_shard),
+        cmocka_unit_test(a_shard_that_nobody_stood_in_goes_on_with_a_log),
         cmocka_unit_test(keepers_keep_a_shard_that_lost_its_members),
+        cmocka_unit_test(a_shard_takes_no_more_than_its_most),
         cmocka_unit_test(another_groups_log_is_named),
         cmocka_unit_test(a_view_needs_half_of_each_before_it),
+        cmocka_unit_test(a_view_waits_for_a_disk_that_has_its_shard),
+        cmocka_unit_test(a_log_is_spared_while_others_write_theirs),
+        cmocka_unit_test(a_log_of_a_later_view_holds_all),
         cmocka_unit_test(a_note_does_not_grow_by_the_same_again),
         cmocka_unit_test(who_went_another_way_does_not_join),
         cmocka_unit_test(a_note_is_read_as_written_or_refused),

@@ -205,6 +205,93 @@ static enum nx_status collect(void *ctx, const uint8_t *bytes, size_t len)
     return NX_OK;
 }
 
+static bool has_noted_3(struct nx_durable *d)
+{
+    bool certain;
+    return nx_durable_noted(d, 3, &certain);
+}
+
+static bool is_void(struct nx_durable *d)
+{
+    return nx_durable_log_is_void(d);
+}
+
+/* Its donor is gone before the state is on its disk: a restart would not find that in the view without the donor, which the
+ * note must not be said to hold before. */
+static void a_view_is_noted_once_the_state_is_on_the_disk(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES];
+    struct nx_err err;
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    begin(d);
+    nx_durable_close(d);
+    d = open_node(folder);
+    struct nx_view two = view_of(2, 2, 8), alone = view_of(3, 1, 8);
+    two.stateless = 1;
+    assert_int_equal(nx_durable_view(d, &two, 0, true, &err), NX_OK);
+    poll_until(d, is_noted_2); /* it is said to lack the state there */
+    poll_until(d, is_void);
+    nx_durable_has_state(d);
+    nx_durable_checkpoint_begin(d);
+    assert_int_equal(nx_durable_view(d, &alone, 0, false, &err), NX_OK);
+    for (int i = 0; i < 10000 && nx_durable_checkpoint_write(d, "state", 5) == 0; i++) {
+        struct pollfd p = {.fd = nx_durable_fd(d), .events = POLLIN};
+        if (!nx_durable_poll(d, nx_clock_now()))
+            poll(&p, 1, 10);
+    }
+    for (int i = 0; i < 20; i++) {
+        struct pollfd p = {.fd = nx_durable_fd(d), .events = POLLIN};
+        if (!nx_durable_poll(d, nx_clock_now()))
+            poll(&p, 1, 1);
+    }
+    assert_false(has_noted_3(d));
+    nx_durable_checkpoint_end(d);
+    poll_until(d, has_noted_3);
+    assert_int_equal(nx_durable_places(d), 8);
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
+static bool is_noted_as_void(struct nx_durable *d)
+{
+    return nx_durable_log_is_void(d) && is_noted_2(d);
+}
+
+/* It died while its log was void, and the shard begins anew, with the empty state: so do its tier and its log. */
+static void a_void_log_may_begin_empty(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES], text[64];
+    struct nx_err err;
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    begin(d);
+    say(d, 0, "old", 0);
+    nx_durable_close(d);
+    d = open_node(folder);
+    struct nx_view two = view_of(2, 2, 1), three = view_of(3, 2, 0);
+    two.stateless = 1;
+    assert_int_equal(nx_durable_view(d, &two, 0, true, &err), NX_OK);
+    poll_until(d, is_noted_as_void);
+    nx_durable_close(d);
+
+    d = open_node(folder);
+    assert_false(nx_durable_offer(d)->has_log);
+    replay_text(d, text, sizeof text);
+    assert_string_equal(text, "");
+    assert_int_equal(nx_durable_prepare(d, &three, &err), NX_OK);
+    poll_until(d, is_prepared);
+    nx_durable_close(d);
+
+    d = open_node(folder);
+    assert_true(nx_durable_offer(d)->has_log);
+    assert_int_equal(nx_durable_offer(d)->places, 0);
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
 /* It was away, and its old log has a tail that the others do not know. */
 static void a_member_that_comes_again_begins_its_log_anew(void **state)
 {
@@ -365,6 +452,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_handed_over_comes_back),
+        cmocka_unit_test(a_view_is_noted_once_the_state_is_on_the_disk),
+        cmocka_unit_test(a_void_log_may_begin_empty),
         cmocka_unit_test(a_member_that_comes_again_begins_its_log_anew),
         cmocka_unit_test(a_prepared_view_is_offered),
         cmocka_unit_test(a_joiner_has_not_begun_the_group),

@@ -4,6 +4,7 @@
  *   test_fabric_ofi IP PROVIDER    over any provider, as scripts/test-verbs does */
 #include "common/clock.h"
 #include "group/fabric/fabric.h"
+#include "group/fabric/fabric_ofi.h"
 #include "nx_test.h"
 
 #include <netinet/in.h>
@@ -614,6 +615,39 @@ static void a_word_is_watched_while_it_lands(void **state)
            (unsigned long long)w.torn);
 }
 
+static void a_provider_is_known_by_its_protocol(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t protocol;
+        bool stream;
+    } providers[] = {
+        {"tcp", FI_PROTO_SOCK_TCP, true},       {"another", FI_PROTO_SOCK_TCP, true},
+        {"tcp", FI_PROTO_RDMA_CM_IB_RC, false}, {"verbs", FI_PROTO_RDMA_CM_IB_RC, false},
+        {"verbs", FI_PROTO_IWARP, false},       {"tcp;ofi_rxm", FI_PROTO_RXM, false},
+    };
+    for (size_t i = 0; i < sizeof providers / sizeof *providers; i++) {
+        struct fi_info *info = fi_allocinfo();
+        assert_non_null(info);
+        info->fabric_attr->prov_name = strdup(providers[i].name);
+        info->ep_attr->protocol = providers[i].protocol;
+        assert_int_equal(nx_ofi_is_stream(info), providers[i].stream);
+        fi_freeinfo(info);
+    }
+}
+
+/* The one under test is the one that its test was asked for. */
+static void a_provider_says_what_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct nx_fabric_caps caps;
+    bool stream = strcmp(provider, "tcp") == 0;
+    nx_fabric_get_caps(f->nodes[0].fabric, &caps);
+    assert_int_equal(caps.wakes_on_plain_write, stream);
+    assert_int_equal(caps.needs_target_progress, stream);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -638,6 +672,8 @@ int main(int argc, char **argv)
         WITH_NODES(its_descriptor_fits_into_a_loop),
         cmocka_unit_test_setup_teardown(a_plain_fabric_rings, open_plain_nodes, close_nodes),
         cmocka_unit_test(an_unknown_provider_or_address_is_one_sentence),
+        cmocka_unit_test(a_provider_is_known_by_its_protocol),
+        WITH_NODES(a_provider_says_what_it_is),
     };
     const struct CMUnitTest watched[] = {WITH_NODES(a_word_is_watched_while_it_lands)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,6 +275,46 @@ static void resets_without_end_are_a_flood(void **state)
     assert_int_equal(frames_out(H2_GOAWAY, 0, NULL, NULL), 1);
 }
 
+/* A header that the client put into the table before the session was folded is known afterwards, and so is what has been
+ * counted: windows, streams. */
+static void a_folded_session_goes_on(void **state)
+{
+    (void)state;
+    static struct h2_out block;
+    h2_greet(&in);
+    assert_int_equal(send_in(65536, 0), NX_OK);
+    for (uint32_t stream = 1; stream < 9; stream += 2) {
+        block.len = 0;
+        h2_literal(&block, ":method", "POST");
+        h2_literal(&block, ":scheme", "http");
+        h2_literal(&block, ":authority", "x");
+        if (stream == 1)
+            h2_put(&block, "\x44\x0a/t.T/Unary", 12); /* :path, to be indexed */
+        else
+            h2_put(&block, "\xbe", 1); /* the youngest of the table */
+        h2_literal(&block, "content-type", "application/grpc");
+        h2_literal(&block, "te", "trailers");
+        h2_frame(&in, H2_HEADERS, H2_END_HEADERS, stream, block.bytes, block.len);
+        assert_int_equal(send_in(65536, 0), NX_OK);
+        assert_false(nx_h2_fold(h2)); /* the call is not over */
+        h2_message(&in, stream, H2_END_STREAM, "echo", 4);
+        assert_int_equal(send_in(65536, 0), NX_OK);
+        assert_int_equal(nx_h2_calls(h2), 0);
+        assert_true(nx_h2_fold(h2));
+        assert_true(nx_h2_folded(h2));
+        assert_false(nx_h2_over(h2));
+        assert_int_equal(nx_h2_backlog(h2), 0);
+        pull_all(0); /* nothing, and it stays folded */
+        assert_true(nx_h2_folded(h2));
+    }
+    assert_string_equal(told, "start message(echo) start message(echo) start message(echo) "
+                              "start message(echo) ");
+    out.len = 0;
+    nx_h2_drain(h2);
+    pull_all(0);
+    assert_int_equal(frames_out(H2_GOAWAY, 0, NULL, NULL), 1);
+}
+
 static void slow_resets_are_none(void **state)
 {
     (void)state;
@@ -337,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_silent_uploader_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reset_reaches_the_service, setup, teardown),
         cmocka_unit_test_setup_teardown(resets_without_end_are_a_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folded_session_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(slow_resets_are_none, setup, teardown),
         cmocka_unit_test_setup_teardown(calls_over_the_share_are_refused_unseen, setup, teardown),
         cmocka_unit_test_setup_teardown(any_allocation_may_fail, setup, teardown),

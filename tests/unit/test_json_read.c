@@ -151,6 +151,31 @@ static void what_is_no_json_is_refused(void **state)
     }
 }
 
+/* What was expected, and what came. */
+static void a_refusal_names_what_came(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } rows[] = {{"[NaN]", "expected a number, got NaN, which JSON does not have"},
+                {"[-Infinity]", "expected a number, got -Infinity, which JSON does not have"},
+                {"[\"1\"]", "expected a number, got a string"},
+                {"[null]", "expected a number, got null"},
+                {"[{}]", "expected a number, got an object"},
+                {"[1 2]", "expected ',' or ']', got 2"},
+                {"[1", "expected ',' or ']', got the end"},
+                {"[,]", "expected a number, got ','"},
+                {"[\x01]", "expected a number, got byte 0x01"},
+                {"7", "expected an array, got 7"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        float values[4];
+        init(rows[i].text);
+        assert_false(nx_json_floats(&j, values, 1));
+        if (!strstr(err.text, rows[i].words))
+            fail_msg("%s: %s", rows[i].text, err.text);
+    }
+}
+
 static void depth_has_a_bound(void **state)
 {
     (void)state;
@@ -190,6 +215,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_have_bounds),
         cmocka_unit_test(nested_arrays_are_flattened),
         cmocka_unit_test(what_is_no_json_is_refused),
+        cmocka_unit_test(a_refusal_names_what_came),
         cmocka_unit_test(depth_has_a_bound),
         cmocka_unit_test(strings_have_bounds),
     };

@@ -238,6 +238,16 @@ static void mistakes_of_0_4(void **state)
     }
 }
 
+static void a_folder_that_is_too_long_is_not_cut_off(void **state)
+{
+    (void)state;
+    static char text[2 * NX_CONFIG_PATH_BYTES + 64] = "[MMS Arguments]\n--models\na=/";
+    memset(text + strlen(text), 'f', 2 * NX_CONFIG_PATH_BYTES);
+    strcat(text, "/b\n");
+    assert_int_equal(parse(text), NX_INVALID);
+    assert_non_null(strstr(err.text, "--models: a folder of "));
+}
+
 static const char node[] = "[NEXUS]\nleader_ip = 127.0.0.1\nlocal_id = 3\nlocal_ip = 127.0.0.1\n"
                            "tier = function\nfirst_view_nodes = 2\n[CLIENTS]\nrequests_max = 9\n";
 
@@ -272,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_file_of_0_4),
         cmocka_unit_test(a_file_of_0_4_without_nginx),
         cmocka_unit_test(mistakes_of_0_4),
+        cmocka_unit_test(a_folder_that_is_too_long_is_not_cut_off),
         cmocka_unit_test(it_yields_to_the_nodes_own_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

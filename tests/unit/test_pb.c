@@ -340,8 +340,8 @@ static void both_sides_agree_on_lists(void **state)
     (void)state;
     static const struct nx_pb_model_row models[2] = {
         {0, 1ull << 40, "a-name", "ready", "mxnet", "imagenet", "cpu_dnnl", "bf16", 1, 2, 3, 4, 5,
-         6, 0, 0, 0},
-        {1, 7, "", "loading", "", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0}};
+         6, 0, 0, 0, 0, 0},
+        {1, 7, "", "loading", "", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
     struct nx_pb_replica replicas[2] = {{0, 3, "", 10, 20, models, 2, NULL},
                                         {1, 4, "gone", 0, 0, NULL, 0, NULL}};
     uint8_t *bytes;

@@ -18,7 +18,7 @@ static const struct nx_pb_change changes[] = {{1, 1700000000123, 0, 3, "the grou
                                               {2, 1700000009999, 812, 2, "node 9 \"failed\""}};
 static const struct nx_pb_model_row models[] = {{7, 1ull << 40, "a-name", "ready", "mxnet",
                                                  "imagenet", "cpu_dnnl", "f32", 1, 2, 3, 4, 5, 6, 0,
-                                                 0, 0}};
+                                                 0, 0, 0, 0}};
 static const struct nx_pb_replica replicas[] = {{2, 3, "", 10, 20, models, 1, NULL},
                                                 {4, 3, "no answer in time", 0, 0, NULL, 0, NULL}};
 
@@ -27,6 +27,7 @@ static const struct nx_pb_status sample = {.node = 5,
                                            .ready = true,
                                            .vid = 2,
                                            .uptime_ms = 99,
+                                           .waits_for = "node 4",
                                            .members = members,
                                            .members_count = 3,
                                            .shards = shards,
@@ -67,15 +68,15 @@ static void both_sides_agree(void **state)
 static void json_has_what_scripts_ask_for(void **state)
 {
     (void)state;
-    static const char *const parts[] = {
-        "{\"node\": 5, \"version\": \"1.2\", \"ready\": true, \"vid\": 2, \"uptime_ms\": 99,",
-        "\"shard\": null",
-        "\"state\": \"leaving\", \"queued\": 41}",
-        "\"adequate\": false}",
-        "\"cause\": \"node 9 \\\"failed\\\"\"}",
-        "\"error\": \"no answer in time\"",
-        "\"version\": 1099511627776",
-        "\"bounds_us\": [10,20], \"counts\": [5,6,7]}}\n"};
+    static const char *const parts[] = {"{\"node\": 5, \"version\": \"1.2\", \"ready\": true, ",
+                                        "\"vid\": 2, \"uptime_ms\": 99, \"waits_for\": \"node 4\",",
+                                        "\"shard\": null",
+                                        "\"state\": \"leaving\", \"queued\": 41}",
+                                        "\"adequate\": false}",
+                                        "\"cause\": \"node 9 \\\"failed\\\"\"}",
+                                        "\"error\": \"no answer in time\"",
+                                        "\"version\": 1099511627776",
+                                        "\"bounds_us\": [10,20], \"counts\": [5,6,7]}}\n"};
     char *json = json_of(&sample);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(json, parts[i]))

@@ -124,6 +124,20 @@ static void names_pass_if_they_are_harmless(void **state)
     assert_false(is_kept("\xff", 1));
 }
 
+static void so_many_of_a_million_are_sampled(void **state)
+{
+    (void)state;
+    struct nx_prng prng;
+    unsigned sampled = 0;
+    nx_prng_init(&prng, 7);
+    for (int i = 0; i < 100000; i++) {
+        assert_int_equal(nx_trace_draw(&prng, 0), 0);
+        assert_int_equal(nx_trace_draw(&prng, NX_TRACE_ALWAYS), NX_TRACE_SAMPLED);
+        sampled += nx_trace_draw(&prng, 100000);
+    }
+    assert_in_range(sampled, 9500, 10500); /* of 10,000 expected: five standard deviations */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +147,7 @@ int main(void)
         cmocka_unit_test(what_is_malformed_begins_a_trace),
         cmocka_unit_test(no_trace_is_not_sampled),
         cmocka_unit_test(names_pass_if_they_are_harmless),
+        cmocka_unit_test(so_many_of_a_million_are_sampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ struct nx_group {
     enum nx_status shard_status[2];
     uint32_t load[8];
     nx_rankset leaving, with_state;
+    const char *waits_for;
     bool refuse_opens;
     struct {
         nx_rank peer;
@@ -51,6 +52,11 @@ enum nx_status nx_group_shard_status(const struct nx_group *g, uint32_t subgroup
 {
     assert_int_equal(subgroup, TIER);
     return g->shard_status[shard];
+}
+
+const char *nx_group_waits_for(const struct nx_group *g)
+{
+    return g->waits_for ? g->waits_for : "";
 }
 
 nx_rankset nx_group_with_state(const struct nx_group *g)
@@ -425,6 +431,10 @@ static void an_unavailable_shard_is_named(void **state)
     assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
     assert_string_equal(err.text, "the group is still forming");
+    group.waits_for = "waiting for nodes 4 of view 1";
+    assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
+                     NX_UNAVAILABLE);
+    assert_string_equal(err.text, "the group is still forming: waiting for nodes 4 of view 1");
     assert_int_equal(group.streams_count, 0);
     nx_route_unreserve(route, 10); /* still ours */
     free(p);

@@ -1,5 +1,7 @@
 /* Streams over socket pairs: plain, and through TLS with a client of the same library at the other end. */
+#include "common/arena.h"
 #include "function_tier/tls/tls.h"
+#include "function_tier/tls/tls_memory.h"
 #include "nx_test.h"
 
 #include <openssl/err.h>
@@ -49,6 +51,7 @@ static int make_files(void **state)
 {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
+    nx_tls_memory_init(); /* before the first use of OpenSSL, as a server does */
     assert_non_null(mkdtemp(folder));
     snprintf(cert, sizeof cert, "%s/cert.pem", folder);
     snprintf(key, sizeof key, "%s/key.pem", folder);
@@ -156,6 +159,69 @@ static void an_end_is_told_after_the_bytes_before_it(void **state)
     assert_int_equal(SSL_shutdown(client), 1); /* its close_notify has come */
 }
 
+/* An idle one is folded again and again; whichever call comes next finds it as it was. */
+static void a_folded_stream_goes_on(void **state)
+{
+    (void)state;
+    uint8_t heard[16];
+    size_t n;
+    assert_non_null(server.room);
+    nx_stream_fold(&server); /* in the handshake: not yet */
+    assert_false(nx_room_folded(server.room));
+    shake_hands();
+    for (int i = 0; i < 3; i++) {
+        nx_stream_fold(&server);
+        nx_stream_fold(&server);
+        assert_true(nx_room_folded(server.room));
+        assert_int_equal(SSL_write_ex(client, "question", 8, &n), 1);
+        assert_int_equal(nx_stream_recv(&server, got, sizeof got), 8);
+        assert_false(nx_room_folded(server.room));
+        nx_stream_fold(&server);
+        assert_int_equal(nx_stream_send(&server, "answer", 6), 6);
+        assert_int_equal(SSL_read_ex(client, heard, sizeof heard, &n), 1);
+        assert_int_equal(n, 6);
+    }
+    nx_stream_fold(&server);
+    nx_stream_shut(&server);
+    assert_int_equal(SSL_read_ex(client, heard, sizeof heard, &n), 0);
+    assert_int_equal(SSL_get_error(client, 0), SSL_ERROR_ZERO_RETURN);
+    nx_stream_fold(&server); /* and closed while folded */
+}
+
+static void without_memory_a_stream_stays_unfolded(void **state)
+{
+    (void)state;
+    shake_hands();
+    nx_alloc_fail_at(1);
+    nx_stream_fold(&server);
+    nx_alloc_fail_at(0);
+    assert_false(nx_room_folded(server.room));
+}
+
+/* Wherever memory ends, the socket stays the caller's, or there is a stream. */
+static void accepting_survives_the_lack_of_memory(void **state)
+{
+    (void)state;
+    unsigned refused = 0;
+    bool accepted = false;
+    for (unsigned nth = 1; !accepted || nth < 4; nth++) {
+        struct nx_stream stream;
+        int other[2];
+        assert_true(nth < 200);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, other), 0);
+        nx_alloc_fail_at(nth);
+        accepted = nx_tls_accept(tls, other[0], &stream);
+        nx_alloc_fail_at(0);
+        refused += !accepted;
+        if (accepted)
+            nx_stream_close(&stream);
+        else
+            close(other[0]);
+        close(other[1]);
+    }
+    assert_true(refused > 0);
+}
+
 static void what_is_no_tls_ends_it(void **state)
 {
     (void)state;
@@ -216,6 +282,9 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_is_told_after_the_bytes_before_it, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_folded_stream_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_memory_a_stream_stays_unfolded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(accepting_survives_the_lack_of_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_tls_ends_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_that_was_changed_ends_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reload_counts_for_the_next_and_a_bad_one_not_at_all,

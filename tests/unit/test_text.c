@@ -64,13 +64,71 @@ static void floats_read_back(void **state)
     nx_text_free(&t);
 }
 
+static void assert_float_is(float value, const char *want)
+{
+    struct nx_text t;
+    nx_text_init(&t, 1000);
+    nx_text_float(&t, value);
+    assert_string_equal(t.at, want);
+    nx_text_free(&t);
+}
+
+static void floats_are_short(void **state)
+{
+    (void)state;
+    assert_float_is(0.1f, "0.1");
+    assert_float_is(-0.1f, "-0.1");
+    assert_float_is(1, "1");
+    assert_float_is(0, "0");
+    assert_float_is(100, "100");
+    assert_float_is(0.0001f, "0.0001");
+    assert_float_is(999999.5f, "999999.5");
+    assert_float_is(0.99999994f, "0.99999994");
+    assert_float_is(123456792, "123456792");
+    assert_float_is(999999936, "999999936");
+    assert_float_is(1e20f, "1e+20");
+    assert_float_is(0.33333334f, "0.33333334");
+    assert_float_is(16777217.0f, "16777216");
+}
+
+/* Every pattern of bits that is a number, in steps that meet all exponents; and what is around powers of ten. */
+static void every_float_reads_back(void **state)
+{
+    (void)state;
+    for (uint64_t bits = 0; bits < UINT64_C(1) << 32; bits += 99991) {
+        uint32_t pattern = (uint32_t)bits;
+        float value;
+        struct nx_text t;
+        memcpy(&value, &pattern, sizeof value);
+        if (!isfinite(value))
+            continue;
+        nx_text_init(&t, 100);
+        nx_text_float(&t, value);
+        if (strtof(t.at, NULL) != value)
+            fail_msg("%s is not %.9g", t.at, (double)value);
+        nx_text_free(&t);
+    }
+    for (float power = 1e-6f; power < 1e11f; power *= 10) {
+        float value = power;
+        for (int i = 0; i < 64; i++)
+            value = nextafterf(value, 0);
+        for (int i = 0; i < 128; i++, value = nextafterf(value, INFINITY)) {
+            struct nx_text t;
+            nx_text_init(&t, 100);
+            nx_text_float(&t, value);
+            if (strtof(t.at, NULL) != value)
+                fail_msg("%s is not %.9g", t.at, (double)value);
+            nx_text_free(&t);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_grows),
-        cmocka_unit_test(the_bound_holds),
-        cmocka_unit_test(strings_are_json),
-        cmocka_unit_test(floats_read_back),
+        cmocka_unit_test(text_grows),       cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(strings_are_json), cmocka_unit_test(floats_read_back),
+        cmocka_unit_test(floats_are_short), cmocka_unit_test(every_float_reads_back),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

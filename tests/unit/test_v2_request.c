@@ -5,6 +5,7 @@
 #include "nx_test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,12 +113,12 @@ static void several_inputs_and_outputs_go_together(void **state)
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
-    assert_refused(ONE("INT8", "[1]", "[128]"), "128 in input 'x', which is INT8");
-    assert_refused(ONE("UINT8", "[1]", "[-1]"), "-1 in input 'x'");
-    assert_refused(ONE("INT32", "[1]", "[1.5]"), "1.5 in input 'x'");
-    assert_refused(ONE("INT64", "[1]", "[9223372036854775808]"), "which is INT64");
-    assert_refused(ONE("UINT64", "[1]", "[18446744073709551616]"), "which is UINT64");
-    assert_refused(ONE("BOOL", "[1]", "[2]"), "which is BOOL");
+    assert_refused(ONE("INT8", "[1]", "[128]"), "expected a value of INT8 in input 'x', got 128");
+    assert_refused(ONE("UINT8", "[1]", "[-1]"), "in input 'x', got -1");
+    assert_refused(ONE("INT32", "[1]", "[1.5]"), "in input 'x', got 1.5");
+    assert_refused(ONE("INT64", "[1]", "[9223372036854775808]"), "expected a value of INT64");
+    assert_refused(ONE("UINT64", "[1]", "[18446744073709551616]"), "expected a value of UINT64");
+    assert_refused(ONE("BOOL", "[1]", "[2]"), "expected a value of BOOL");
     assert_refused(ONE("INT8", "[1]", "[true]"), "number");
     assert_refused(ONE("FP16", "[1]", "[1]"), "as binary data only");
     assert_refused(ONE("FP32", "[2]", "[1]"), "1 elements, the tensor's shape has 2");
@@ -147,6 +148,37 @@ static struct nx_tensors tensors_of_all(void)
                   {"b", NX_TYPE_BOOL, 1, {2}, flags, sizeof flags},
                   {"u", NX_TYPE_UINT64, 0, {0}, (const uint8_t *)wide, sizeof wide},
                   {"h", NX_TYPE_FP16, 1, {1}, (const uint8_t *)halves, sizeof halves}}};
+}
+
+/* Two bytes of JSON are eight as a double: what no model can be asked with is refused before it is allocated. */
+static void numbers_do_not_become_more_than_is_let_in(void **state)
+{
+    (void)state;
+    static const char tensor[] =
+        "%s{\"name\":\"%d\",\"datatype\":\"FP64\",\"shape\":[%zu],\"data\":[0";
+    size_t half = NX_PHOTO_BYTES_MAX / sizeof(double) / 2, room = 8 * half + 400;
+    char *text = malloc(room);
+    assert_non_null(text);
+    for (size_t more = 0; more <= 1; more++) {
+        size_t len = (size_t)snprintf(text, room, "{\"inputs\":[");
+        for (int i = 0; i < 2; i++) {
+            len += (size_t)snprintf(text + len, room - len, tensor, i ? "," : "", i, half + more);
+            for (size_t k = 1; k < half + more; k++) {
+                memcpy(text + len, ",0", 2);
+                len += 2;
+            }
+            len += (size_t)snprintf(text + len, room - len, "]}");
+        }
+        len += (size_t)snprintf(text + len, room - len, "]}");
+        enum nx_status status = nx_v2_json_read((const uint8_t *)text, len, len, request, &err);
+        assert_int_equal(status, more ? NX_TOO_LARGE : NX_OK);
+        if (more) {
+            assert_string_equal(err.text, "tensors of more than 33554432 bytes");
+            assert_null(request->inputs[1].owned);
+        }
+        anew();
+    }
+    free(text);
 }
 
 static void versions_are_numbers_and_the_serving_one_counts(void **state)
@@ -323,6 +355,7 @@ int main(void)
         each(json_of_every_type_becomes_bytes),
         each(several_inputs_and_outputs_go_together),
         each(what_is_wrong_is_named),
+        each(numbers_do_not_become_more_than_is_let_in),
         each(versions_are_numbers_and_the_serving_one_counts),
         each(a_reply_is_json_where_json_has_a_form),
         each(an_output_that_a_photo_does_not_have_is_refused),

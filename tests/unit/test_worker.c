@@ -1,4 +1,4 @@
-#include "categorizer/worker.h"
+#include "common/worker.h"
 #include "nx_test.h"
 
 #include <poll.h>

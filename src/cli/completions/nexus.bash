@@ -1,6 +1,6 @@
 # bash completion for nexus
 _nexus_keys="--leader_ip --leader_gms_port --local_id --local_ip --gms_port --tier --first_view_nodes --members_max
-    --contacts --clock_skew_s --rejoin --client_port --join_timeout_s --heartbeat_ms --log_level --otlp --log_format
+    --contacts --clock_skew_s --rejoin --client_port --join_timeout_s --heartbeat_ms --log_level --otlp --otlp_per_million --log_format
     --cpus --secret_file --RDMA/provider --RDMA/domain --SUBGROUP/FUNCTION_TIER/num_shards
     --SUBGROUP/FUNCTION_TIER/min_nodes --SUBGROUP/FUNCTION_TIER/max_nodes --SUBGROUP/CATEGORIZER_TIER/num_shards
     --SUBGROUP/CATEGORIZER_TIER/min_nodes --SUBGROUP/CATEGORIZER_TIER/max_nodes --SUBGROUP/CATEGORIZER_TIER/persist
@@ -22,7 +22,7 @@ _nexus() {
     --timeout | --interval | --percentile | --size | --batch | --batch-max | --threads | --repeats | --leader_ip | \
         --leader_gms_port | \
         --local_id | --local_ip | --gms_port | --first_view_nodes | --members_max | --contacts | --clock_skew_s | \
-        --client_port | --join_timeout_s | --heartbeat_ms | --otlp | --cpus | --RDMA/domain | \
+        --client_port | --join_timeout_s | --heartbeat_ms | --otlp | --otlp_per_million | --cpus | --RDMA/domain | \
         --SUBGROUP/FUNCTION_TIER/num_shards | --SUBGROUP/FUNCTION_TIER/min_nodes | \
         --SUBGROUP/FUNCTION_TIER/max_nodes | --SUBGROUP/CATEGORIZER_TIER/num_shards | \
         --SUBGROUP/CATEGORIZER_TIER/min_nodes | --SUBGROUP/CATEGORIZER_TIER/max_nodes | --CLIENTS/connections_max | \

@@ -13,7 +13,7 @@ complete -c nexus -f -n "not __fish_seen_subcommand_from $commands" -a "--versio
 set -l files secret_file PERS/file_path CLIENTS/model_store CLIENTS/mms_config CLIENTS/tls_cert CLIENTS/tls_key \
     CLIENTS/tls_client_ca CLIENTS/tokens CATEGORIZER/profiles
 set -l values leader_ip leader_gms_port local_id local_ip gms_port first_view_nodes members_max contacts \
-    clock_skew_s client_port join_timeout_s heartbeat_ms otlp cpus RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
+    clock_skew_s client_port join_timeout_s heartbeat_ms otlp otlp_per_million cpus RDMA/domain SUBGROUP/FUNCTION_TIER/num_shards \
     SUBGROUP/FUNCTION_TIER/min_nodes SUBGROUP/FUNCTION_TIER/max_nodes SUBGROUP/CATEGORIZER_TIER/num_shards \
     SUBGROUP/CATEGORIZER_TIER/min_nodes SUBGROUP/CATEGORIZER_TIER/max_nodes CLIENTS/connections_max \
     CLIENTS/requests_max CLIENTS/requests_mb CLIENTS/request_max_mb CLIENTS/response_timeout_s CLIENTS/drain_s \

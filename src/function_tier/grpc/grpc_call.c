@@ -23,10 +23,16 @@ static bool one_message_in(const struct nx_call *call)
     return call->method->kind == NX_CALL_UNARY || call->method->kind == NX_CALL_SERVER_STREAM;
 }
 
+/* The message in front is being inflated, or waits to be. */
+static bool inflates(const struct nx_call *call)
+{
+    return call->inflater || call->in_line || call->core->inflate_turn == call;
+}
+
 /* Until when a client that keeps its side open is waited for: who drips is not waited for as long as it likes. */
 static nx_ns upload_due(const struct nx_call *call)
 {
-    if (!service_knows(call) || call->half_closed || call->held || call->inflater ||
+    if (!service_knows(call) || call->half_closed || call->held || inflates(call) ||
         !(call->paced || one_message_in(call)))
         return NX_NEVER;
     return call->begun + UPLOAD_GRACE + (nx_ns)(call->received / UPLOAD_BYTES_PER_S) * NX_SEC;
@@ -118,6 +124,17 @@ static void tell_cancelled(struct nx_call *call, enum nx_call_gone why)
     call->core->upcalls--;
 }
 
+static void end_inflating(struct nx_call *call)
+{
+    nx_inflater_close(call->inflater);
+    call->inflater = NULL;
+    if (call->in_line)
+        TAILQ_REMOVE(&call->core->inflating, call, in_inflating);
+    call->in_line = false;
+    if (call->core->inflate_turn == call)
+        call->core->inflate_turn = NULL;
+}
+
 void nx_call_fini(struct nx_call *call, enum nx_call_gone why)
 {
     if (service_knows(call))
@@ -126,7 +143,7 @@ void nx_call_fini(struct nx_call *call, enum nx_call_gone why)
     nx_timer_disarm(&call->core->timers, &call->timer);
     nx_grpc_buffer_free(&call->metadata);
     nx_grpc_buffer_free(&call->in);
-    nx_inflater_close(call->inflater);
+    end_inflating(call);
     nx_grpc_buffer_free(&call->inflated);
     nx_grpc_buffer_free(&call->out);
     free(call->ending.message);
@@ -227,7 +244,7 @@ static void name_call(struct nx_call *call, nx_ns now)
     struct nx_grpc_core *core = call->core;
     nx_request_name(&core->prng, id, id ? strlen(id) : 0, call->request_id);
     nx_trace_join(&core->prng, parent, parent ? strlen(parent) : 0,
-                  core->witness.samples ? NX_TRACE_SAMPLED : 0, &call->trace);
+                  nx_trace_draw(&core->prng, core->witness.samples), &call->trace);
     call->begun = now;
 }
 
@@ -277,6 +294,13 @@ static void refuse_inflating(struct nx_call *call, enum nx_status status, uint32
                             call->core->limits.message_bytes_max);
 }
 
+static bool has_turn(const struct nx_call *call)
+{
+    const struct nx_grpc_core *core = call->core;
+    bool nobody_waits = !core->inflate_turn && TAILQ_EMPTY(&core->inflating);
+    return core->inflate_left > 0 && (core->inflate_turn == call || nobody_waits);
+}
+
 /* What this turn has left for it. A message that was held is inflated already. */
 static enum nx_status inflate_more(struct nx_call *call, const struct nx_grpc_frame *frame)
 {
@@ -288,10 +312,12 @@ static enum nx_status inflate_more(struct nx_call *call, const struct nx_grpc_fr
             return NX_INVALID;
         if (frame->message_bytes == 0)
             return NX_CORRUPT;
+        if (!has_turn(call))
+            return NX_AGAIN; /* an inflater is some 40 KB */
         NX_TRY(nx_inflater_open(NX_INFLATE_GZIP, frame->message, frame->message_bytes,
                                 call->core->limits.message_bytes_max, &call->inflater));
     }
-    if (*left == 0)
+    if (!has_turn(call))
         return NX_AGAIN;
     enum nx_status status = nx_inflater_step(call->inflater, frame->message, frame->message_bytes,
                                              *left, &call->inflated);
@@ -301,10 +327,25 @@ static enum nx_status inflate_more(struct nx_call *call, const struct nx_grpc_fr
     return status;
 }
 
-static void end_inflating(struct nx_call *call)
+/* Each in its turn: who comes while others wait goes to the end of the line, and so does who is not done. */
+static void stand_in_line(struct nx_call *call)
 {
-    nx_inflater_close(call->inflater);
-    call->inflater = NULL;
+    if (call->core->inflate_turn == call)
+        call->core->inflate_turn = NULL;
+    if (!call->in_line)
+        TAILQ_INSERT_TAIL(&call->core->inflating, call, in_inflating);
+    call->in_line = true;
+}
+
+void nx_call_inflate_next(struct nx_grpc_core *core)
+{
+    struct nx_call *call = TAILQ_FIRST(&core->inflating);
+    if (core->inflate_turn || !call)
+        return;
+    TAILQ_REMOVE(&core->inflating, call, in_inflating);
+    call->in_line = false;
+    core->inflate_turn = call;
+    nx_h2_wake(call->h2, call);
 }
 
 /* True if the message is there in full. It goes on in the next turn, or the call is over. */
@@ -312,7 +353,7 @@ static bool inflate(struct nx_call *call, const struct nx_grpc_frame *frame)
 {
     enum nx_status status = inflate_more(call, frame);
     if (status == NX_AGAIN) {
-        nx_h2_wake(call->h2, call);
+        stand_in_line(call);
         return false;
     }
     end_inflating(call);
@@ -417,7 +458,7 @@ static void drop_input(struct nx_call *call)
 
 static void end_input(struct nx_call *call, nx_ns now)
 {
-    if (!call->half_closed || call->held || call->inflater || !service_knows(call))
+    if (!call->half_closed || call->held || inflates(call) || !service_knows(call))
         return;
     size_t left = nx_grpc_buffer_len(&call->in);
     if (left > 0) {
@@ -502,7 +543,7 @@ void nx_call_resume(struct nx_call *call)
 
 size_t nx_call_take_credit(struct nx_call *call)
 {
-    if (call->held || call->inflater)
+    if (call->held || inflates(call))
         return 0;
     uint64_t credit = call->received - call->credited;
     call->credited = call->received;

@@ -65,8 +65,10 @@ struct nx_call {
 
     struct nx_grpc_buffer in, inflated;
     struct nx_inflater *inflater; /* of the message in front, which is inflated in part */
-    uint64_t received, credited;  /* DATA bytes; credited <= received */
-    bool waits;                   /* for news only */
+    bool in_line;                 /* … or waits for its turn to be */
+    TAILQ_ENTRY(nx_call) in_inflating;
+    uint64_t received, credited; /* DATA bytes; credited <= received */
+    bool waits;                  /* for news only */
     bool held, paced, half_closed, single_told, told_ended;
 
     struct nx_grpc_buffer out;
@@ -83,6 +85,9 @@ struct nx_call {
 /* A call on a stream whose headers begin. */
 void nx_call_init(struct nx_call *call, struct nx_grpc_core *core, struct nx_h2 *h2,
                   struct nx_grpc_budget *budget, int32_t stream_id, const char *peer, nx_ns now);
+
+/* Whose message is to be inflated on in this turn: of those that wait, each in its turn; it is woken. */
+void nx_call_inflate_next(struct nx_grpc_core *core);
 
 /* Releases what the call holds. If a service still knows it, on_cancel(why) first. */
 void nx_call_fini(struct nx_call *call, enum nx_call_gone why);

@@ -24,16 +24,48 @@ static void drop(struct nx_grpc_conn *conn)
     conn->dead = true;
 }
 
-/* One that only may grow too old is left asleep until then: there may be many. */
+/* So long after the last byte a session is folded; that costs some microseconds, and as many at the next byte. */
+#define FOLD_AFTER NX_SEC
+
+static nx_ns sooner(nx_ns a, nx_ns b)
+{
+    return a < b ? a : b;
+}
+
+/* It only may grow too old. */
+static bool is_quiet(const struct nx_grpc_conn *conn)
+{
+    bool hurried = conn->draining || conn->goaway_sent || conn->events & EPOLLOUT;
+    return !hurried && nx_grpc_conn_greeted(conn) && nx_grpc_conn_idle(conn);
+}
+
+static nx_ns fold_at(const struct nx_grpc_conn *conn)
+{
+    return (conn->heard > conn->active ? conn->heard : conn->active) + FOLD_AFTER;
+}
+
+/* A quiet one is folded and then left asleep until it is too old: there may be many. */
 static nx_ns next_look(const struct nx_grpc_conn *conn, nx_ns now)
 {
     const struct nx_grpc_limits *limits = &conn->core->limits;
-    bool hurried = conn->draining || conn->goaway_sent || conn->events & EPOLLOUT;
-    if (!hurried && nx_grpc_conn_greeted(conn) && nx_grpc_conn_idle(conn))
-        return conn->active + limits->idle_timeout_ns;
-    nx_ns wait = limits->stall_timeout_ns < limits->idle_timeout_ns ? limits->stall_timeout_ns
-                                                                    : limits->idle_timeout_ns;
+    nx_ns too_old = conn->active + limits->idle_timeout_ns;
+    if (is_quiet(conn))
+        return now < fold_at(conn) ? sooner(fold_at(conn), too_old) : too_old;
+    nx_ns wait = sooner(limits->stall_timeout_ns, limits->idle_timeout_ns);
     return now + (conn->draining && wait > DRAIN_NOTICE ? DRAIN_NOTICE : wait);
+}
+
+static void fold_if_quiet(struct nx_grpc_conn *conn, nx_ns now)
+{
+    if (is_quiet(conn) && !nx_h2_folded(conn->h2) && now >= fold_at(conn) && nx_h2_fold(conn->h2))
+        nx_stream_fold(&conn->stream);
+}
+
+/* It may just have become quiet. */
+static void see_to_folding(struct nx_grpc_conn *conn, nx_ns now)
+{
+    if (is_quiet(conn) && !nx_h2_folded(conn->h2) && conn->timer.at > fold_at(conn))
+        nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));
 }
 
 static void say_goodbye(struct nx_grpc_conn *conn, nx_ns now)
@@ -73,6 +105,7 @@ static void look_at_time(struct nx_timer *timer, nx_ns now)
     if (conn->draining ||
         (nx_grpc_conn_idle(conn) && now >= conn->active + conn->core->limits.idle_timeout_ns))
         say_goodbye(conn, now);
+    fold_if_quiet(conn, now);
     nx_timer_arm(&conn->core->timers, &conn->timer, next_look(conn, now));
 }
 
@@ -212,6 +245,8 @@ void nx_grpc_conn_flush(struct nx_grpc_conn *conn, nx_ns now)
         drop(conn);
     if (!conn->dead)
         watch_what_matters(conn, sent >= FLUSH_BYTES, now);
+    if (!conn->dead)
+        see_to_folding(conn, now);
 }
 
 static void hand_over(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t len, nx_ns now)
@@ -255,6 +290,7 @@ static void receive(struct nx_grpc_conn *conn, nx_ns now)
     }
     n += (ssize_t)kept;
     conn->first_bytes = 0;
+    conn->heard = now;
     if (!conn->h2 && !is_ours(conn, in, (size_t)n, now))
         return;
     if (nx_h2_recv(conn->h2, in, (size_t)n, now) == NX_OK)

@@ -7,6 +7,7 @@
  *                                                          └─► pending, only if the peer is slow
  *
  * An unread backlog stops the reading: a peer that asks and never listens makes itself wait.
+ * A session that has been silent for a second is folded (h2.h).
  * With TLS the handshake comes before the first bytes, and under the same clock: a peer that does not finish it never greets.
  * Owner   grpc_server.c, which frees dead connections at the end of a turn. Thread  one. */
 #ifndef NX_GRPC_CONN_H
@@ -36,11 +37,12 @@ struct nx_grpc_conn {
     char peer[64];
     struct nx_peer *from; /* its address; the server's, NULL if nobody counts */
     nx_ns active;         /* when a call last began or ended */
+    nx_ns heard;          /* when bytes last came */
     nx_ns progress;       /* when the peer last took bytes, while it is owed some */
     bool dead;            /* to be freed at the end of the turn */
     bool draining, goaway_sent;
     bool known;            /* the server's: greeted, and so no stranger any more */
-    struct nx_timer timer; /* idle, stalled, drain; looked at lazily */
+    struct nx_timer timer; /* silent, idle, stalled, drain; looked at lazily */
     TAILQ_ENTRY(nx_grpc_conn) in_order;
     SLIST_ENTRY(nx_grpc_conn) in_dead;
 };

@@ -1,6 +1,7 @@
 #include "function_tier/grpc/grpc_core.h"
 
 #include "common/nx_assert.h"
+#include "function_tier/grpc/grpc_call.h"
 #include "function_tier/grpc/grpc_inflate.h"
 
 #include <string.h>
@@ -40,6 +41,7 @@ enum nx_status nx_grpc_core_init(struct nx_grpc_core *core, const struct nx_grpc
         .inflate_left = NX_INFLATE_PIECE_BYTES,
     };
     TAILQ_INIT(&core->woken);
+    TAILQ_INIT(&core->inflating);
     SLIST_INIT(&core->dead);
     /* One timer for each call, each connection and the listener. */
     return nx_timers_init(&core->timers, limits->calls_max + limits->connections_max + 1);
@@ -56,6 +58,7 @@ void nx_grpc_core_begin_turn(struct nx_grpc_core *core, nx_ns now)
 {
     core->now = now;
     core->inflate_left = NX_INFLATE_PIECE_BYTES;
+    nx_call_inflate_next(core);
 }
 
 const struct nx_grpc_method *nx_grpc_core_method(const struct nx_grpc_core *core, const char *path,

@@ -23,10 +23,13 @@ struct nx_grpc_core {
     const struct nx_grpc_method *methods;
     size_t method_count;
     struct nx_timers timers;
-    struct nx_grpc_budget memory;    /* limit: server_buffer_bytes */
-    TAILQ_HEAD(, nx_h2) woken;       /* sessions whose calls changed outside their own receive */
-    uint32_t calls;                  /* objects, those still flushing included; <= calls_max */
-    size_t inflate_left;             /* of this turn, for all calls */
+    struct nx_grpc_budget memory; /* limit: server_buffer_bytes */
+    TAILQ_HEAD(, nx_h2) woken;    /* sessions whose calls changed outside their own receive */
+    uint32_t calls;               /* objects, those still flushing included; <= calls_max */
+    size_t inflate_left;          /* of this turn: NX_INFLATE_PIECE_BYTES, for all calls */
+    TAILQ_HEAD(, nx_call)
+    inflating; /* who waits for a turn at it; one that is not done goes to the end */
+    struct nx_call *inflate_turn;    /* NULL, or whose turn it is: woken, and no longer in line */
     uint32_t upcalls;                /* depth; the server must not be closed while > 0 */
     nx_ns now;                       /* of the current or last turn */
     SLIST_HEAD(, nx_grpc_conn) dead; /* marked, and freed at the end of the turn */

@@ -430,12 +430,15 @@ bool nx_grpc_poll(struct nx_grpc *server, nx_ns now)
          turns < server->core.stats.connections && (h2 = nx_h2_next_woken(&server->core)); turns++)
         nx_grpc_conn_flush(nx_h2_owner(h2), now);
     sweep(server);
-    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&server->core.woken);
+    return more || n == EVENTS_PER_TURN || !TAILQ_EMPTY(&server->core.woken) ||
+           !TAILQ_EMPTY(&server->core.inflating);
 }
 
 nx_ns nx_grpc_next_timer(const struct nx_grpc *server)
 {
-    return TAILQ_EMPTY(&server->core.woken) ? nx_timers_next(&server->core.timers) : 0;
+    return TAILQ_EMPTY(&server->core.woken) && TAILQ_EMPTY(&server->core.inflating)
+               ? nx_timers_next(&server->core.timers)
+               : 0;
 }
 
 void nx_grpc_drain(struct nx_grpc *server, nx_ns now)

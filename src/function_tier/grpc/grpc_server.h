@@ -131,7 +131,7 @@ struct nx_grpc_witness {
     void *ctx;
     void (*ended)(void *ctx, const struct nx_call *call, enum nx_grpc_code code,
                   nx_ns now); /* NULL: nobody looks */
-    bool samples;             /* traces that begin here are flagged as sampled */
+    uint32_t samples; /* of a million traces that begin here, so many are flagged as sampled */
 };
 
 enum { NX_GRPC_ALSO_MAX = 4 };

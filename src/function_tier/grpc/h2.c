@@ -18,7 +18,8 @@ enum {
 };
 
 struct nx_h2 {
-    nghttp2_session *session;
+    nghttp2_session *session; /* not to be touched while the room is folded */
+    struct nx_room room;
     struct nx_grpc_core *core;
     const char *peer;
     void *owner;
@@ -459,9 +460,9 @@ static bool session_open(struct nx_h2 *h2)
 {
     nghttp2_session_callbacks *cb = callbacks_new();
     nghttp2_option *option = options_new(&h2->core->limits);
-    nghttp2_mem memory = {NULL, nx_h2_malloc, nx_h2_free, nx_h2_calloc, nx_h2_realloc};
-    bool ok =
-        cb && option && nghttp2_session_server_new3(&h2->session, cb, h2, option, &memory) == 0;
+    nghttp2_mem memory = {&h2->room, nx_h2_malloc, nx_h2_free, nx_h2_calloc, nx_h2_realloc};
+    bool ok = cb && option && nx_room_open(&h2->room, NX_H2_ROOM_BYTES) &&
+              nghttp2_session_server_new3(&h2->session, cb, h2, option, &memory) == 0;
     if (cb)
         nghttp2_session_callbacks_del(cb);
     if (option)
@@ -484,23 +485,41 @@ struct nx_h2 *nx_h2_open(struct nx_grpc_core *core, const char *peer, nx_ns now)
     if (session_open(h2))
         return h2;
     nghttp2_session_del(h2->session);
+    nx_room_close(&h2->room);
     free(h2);
     return NULL;
 }
 
+bool nx_h2_fold(struct nx_h2 *h2)
+{
+    if (nx_h2_folded(h2))
+        return true;
+    bool silent = h2->call_count == 0 && !nghttp2_session_want_write(h2->session) &&
+                  nghttp2_session_want_read(h2->session);
+    return silent && nx_room_fold(&h2->room);
+}
+
+bool nx_h2_folded(const struct nx_h2 *h2)
+{
+    return nx_room_folded(&h2->room);
+}
+
 void nx_h2_close(struct nx_h2 *h2, enum nx_call_gone why)
 {
+    nx_room_unfold(&h2->room);
     while (!LIST_EMPTY(&h2->calls))
         remove_call(h2, LIST_FIRST(&h2->calls), why);
     unwake(h2);
     nx_assert(h2->budget.used == 0);
     nghttp2_session_del(h2->session);
+    nx_room_close(&h2->room);
     free(h2);
 }
 
 enum nx_status nx_h2_recv(struct nx_h2 *h2, const uint8_t *bytes, size_t len, nx_ns now)
 {
     h2->now = now;
+    nx_room_unfold(&h2->room);
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes, len);
     if (taken == (ssize_t)len)
         return NX_OK;
@@ -515,6 +534,8 @@ size_t nx_h2_pull(struct nx_h2 *h2, uint8_t *dst, size_t cap, nx_ns now)
 {
     size_t used = 0;
     h2->now = now;
+    if (nx_h2_folded(h2)) /* it had nothing to send */
+        return 0;
     while (cap - used >= NX_H2_PULL_BYTES) {
         const uint8_t *frame;
         ssize_t n = nghttp2_session_mem_send(h2->session, &frame);
@@ -529,11 +550,13 @@ size_t nx_h2_pull(struct nx_h2 *h2, uint8_t *dst, size_t cap, nx_ns now)
 
 void nx_h2_announce_drain(struct nx_h2 *h2)
 {
+    nx_room_unfold(&h2->room);
     nghttp2_submit_shutdown_notice(h2->session);
 }
 
 void nx_h2_drain(struct nx_h2 *h2)
 {
+    nx_room_unfold(&h2->room);
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR,
                           NULL, 0);
@@ -541,7 +564,8 @@ void nx_h2_drain(struct nx_h2 *h2)
 
 bool nx_h2_over(const struct nx_h2 *h2)
 {
-    return !nghttp2_session_want_read(h2->session) && !nghttp2_session_want_write(h2->session);
+    return !nx_h2_folded(h2) && !nghttp2_session_want_read(h2->session) &&
+           !nghttp2_session_want_write(h2->session);
 }
 
 unsigned nx_h2_calls(const struct nx_h2 *h2)
@@ -573,7 +597,7 @@ bool nx_h2_greeted(const struct nx_h2 *h2)
 
 size_t nx_h2_backlog(const struct nx_h2 *h2)
 {
-    return nghttp2_session_get_outbound_queue_size(h2->session);
+    return nx_h2_folded(h2) ? 0 : nghttp2_session_get_outbound_queue_size(h2->session);
 }
 
 void nx_h2_set_owner(struct nx_h2 *h2, void *owner)

@@ -22,6 +22,11 @@ void nx_h2_close(struct nx_h2 *h2, enum nx_call_gone why);
  * (a GOAWAY) and close. */
 enum nx_status nx_h2_recv(struct nx_h2 *h2, const uint8_t *bytes, size_t len, nx_ns now);
 
+/* Gives the memory of a session back that has no call and nothing to send, but for what it must know to go on; the
+ * next bytes, or a drain, take it again. False: it is not that silent, or there is no memory. */
+bool nx_h2_fold(struct nx_h2 *h2);
+bool nx_h2_folded(const struct nx_h2 *h2);
+
 /* Carries out what services asked for since the last time. */
 void nx_h2_settle(struct nx_h2 *h2, nx_ns now);
 

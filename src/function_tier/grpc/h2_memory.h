@@ -1,17 +1,19 @@
-/* h2_memory.h — where sessions of HTTP/2 get their memory. Internal to the wire.
+/* h2_memory.h — where a session of HTTP/2 gets its memory. Internal to the wire.
  *
- * A session keeps room for one frame, 16 KiB, of which a connection that has had small frames only touches the first page.
- * On the heap that room lands on pages that others have used, and all of it is resident; mapped for itself it costs
- * what is touched.
- * Thread  any; blocks are given back by whoever owns them. Failure  NULL: no memory. */
+ *     as long as there is room ─► its room, which folds while it idles (room.h)
+ *     then                     ─► the heap
+ *
+ * nghttp2 takes tables and room for a frame, 26 KB, when a session begins and keeps them to its end. The entries of its header
+ * tables, most of which come with the first calls and stay, find room behind these.
+ * Thread  one. Failure  NULL: no memory. */
 #ifndef NX_GRPC_H2_MEMORY_H
 #define NX_GRPC_H2_MEMORY_H
 
-#include <stddef.h>
+#include "common/room.h"
 
-enum { NX_H2_MAPPED_BYTES = 16 << 10 }; /* from this size on a block is mapped */
+enum { NX_H2_ROOM_BYTES = 32 << 10 };
 
-/* As malloc, calloc, realloc and free; `user` is not looked at. */
+/* As malloc, calloc, realloc and free; `user` is the session's room. */
 void *nx_h2_malloc(size_t bytes, void *user);
 void *nx_h2_calloc(size_t count, size_t bytes, void *user);
 void *nx_h2_realloc(void *block, size_t bytes, void *user);

@@ -38,6 +38,14 @@ static void unwake(struct nx_http_conn *conn)
 
 /* --- time ----------------------------------------------------------------------------------------- */
 
+/* So long without a request the state of TLS is folded. */
+#define FOLD_AFTER NX_SEC
+
+static bool is_idle(const struct nx_http_conn *conn)
+{
+    return conn->state == NX_HTTP_AWAIT_HEAD && !conn->head_begun;
+}
+
 /* When the peer's time for what is awaited ends. */
 static nx_ns due(const struct nx_http_conn *conn)
 {
@@ -59,6 +67,12 @@ static nx_ns due(const struct nx_http_conn *conn)
     return NX_NEVER;
 }
 
+static nx_ns next_look(const struct nx_http_conn *conn, nx_ns now)
+{
+    nx_ns fold_at = conn->since + FOLD_AFTER, end = due(conn);
+    return conn->stream.tls && is_idle(conn) && now < fold_at && fold_at < end ? fold_at : end;
+}
+
 static void look_at_time(struct nx_timer *timer, nx_ns now)
 {
     struct nx_http_conn *conn =
@@ -66,11 +80,12 @@ static void look_at_time(struct nx_timer *timer, nx_ns now)
     if (conn->dead)
         return;
     if (now < due(conn)) {
-        nx_timer_arm(&conn->http->timers, &conn->timer, due(conn));
+        if (is_idle(conn) && now >= conn->since + FOLD_AFTER)
+            nx_stream_fold(&conn->stream);
+        nx_timer_arm(&conn->http->timers, &conn->timer, next_look(conn, now));
         return;
     }
-    bool idle = conn->state == NX_HTTP_AWAIT_HEAD && !conn->head_begun;
-    conn->http->stats.timed_out += !idle;
+    conn->http->stats.timed_out += !is_idle(conn);
     if (conn->state == NX_HTTP_AWAIT_BODY)
         nx_http_conn_refuse(conn, 408, "the request's body did not come in time");
     else if (conn->state == NX_HTTP_AWAIT_HEAD && conn->head_begun)
@@ -95,7 +110,7 @@ void nx_http_conn_enter(struct nx_http_conn *conn, enum nx_http_state state)
     conn->state = state;
     conn->since = conn->progress = conn->http->now;
     conn->head_begun = false;
-    nx_timer_arm(&conn->http->timers, &conn->timer, due(conn));
+    nx_timer_arm(&conn->http->timers, &conn->timer, next_look(conn, conn->since));
 }
 
 /* --- the socket ----------------------------------------------------------------------------------- */

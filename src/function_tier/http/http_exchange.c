@@ -80,8 +80,8 @@ static void name_request(struct nx_http *http, struct nx_http_exchange *x)
     struct nx_http_span id = nx_http_head_field(&x->head, "x-request-id");
     struct nx_http_span parent = traceparent(&x->head);
     nx_request_name(&http->prng, id.at, id.len, x->ask.id);
-    nx_trace_join(&http->prng, parent.at, parent.len, http->service.samples ? NX_TRACE_SAMPLED : 0,
-                  &x->ask.trace);
+    nx_trace_join(&http->prng, parent.at, parent.len,
+                  nx_trace_draw(&http->prng, http->service.samples), &x->ask.trace);
 }
 
 /* "/v2/models/a%2Fb" → "v2", "models", "a/b". A segment that does not decode makes the path one that nobody has. */
@@ -176,6 +176,12 @@ void nx_http_set_user(struct nx_http_exchange *x, void *user)
 void *nx_http_user(const struct nx_http_exchange *x)
 {
     return x->user;
+}
+
+void nx_http_take_body(struct nx_http_exchange *x, struct nx_grpc_buffer *body)
+{
+    *body = x->body;
+    nx_grpc_buffer_init(&x->body, &x->conn->http->memory);
 }
 
 void nx_http_set_about(struct nx_http_exchange *x, const char *about)

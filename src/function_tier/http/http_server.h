@@ -24,6 +24,7 @@
 
 #include "common/clock.h"
 #include "common/request_trace.h"
+#include "function_tier/grpc/grpc_buffer.h"
 #include "function_tier/grpc/grpc_peers.h"
 #include "function_tier/http/http_head.h"
 #include "function_tier/tls/stream.h"
@@ -68,7 +69,7 @@ struct nx_http_service {
                      nx_ns now);
     /* NULL, or told how many bytes the body holds each time there are more, or fewer; unpacking counts. May reply: refused. */
     void (*on_body)(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now);
-    bool samples; /* traces that begin here are flagged as sampled */
+    uint32_t samples; /* of a million traces that begin here, so many are flagged as sampled */
 };
 
 struct nx_http_limits {
@@ -131,6 +132,10 @@ void nx_http_set_plain_max(struct nx_http_exchange *x, uint64_t bytes);
 void nx_http_set_about(struct nx_http_exchange *x, const char *about);
 void nx_http_set_route(struct nx_http_exchange *x, const char *route);
 void nx_http_name_caller(struct nx_http_exchange *x, const char *name);
+
+/* From on_request on: the body is the caller's, who frees it before the server closes; *body is unused before. ask->body stays
+ * what it is until then. */
+void nx_http_take_body(struct nx_http_exchange *x, struct nx_grpc_buffer *body);
 
 /* A header beside those that every reply has. Both are copied; too many are dropped. No control bytes. */
 void nx_http_header(struct nx_http_exchange *x, const char *name, const char *value);

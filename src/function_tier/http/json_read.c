@@ -2,6 +2,7 @@
 
 #include "common/utf8.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,10 +46,43 @@ char nx_json_peek(struct nx_json *j)
     return c == '-' || (c >= '0' && c <= '9') ? '0' : c;
 }
 
+/* A word of letters and digits as it stands there; otherwise a byte as a number, as it may be anything. */
+static void name_word(const struct nx_json *j, char *text, size_t cap)
+{
+    size_t len = 0;
+    while (j->at + len < j->end && len < cap - 1 &&
+           (isalnum((unsigned char)j->at[len]) || strchr("+-_.", j->at[len])) && j->at[len])
+        len++;
+    if (len == 0)
+        snprintf(text, cap, "byte 0x%02x", (unsigned char)*j->at);
+    else
+        snprintf(text, cap, "%.*s", (int)len, j->at);
+}
+
+bool nx_json_fail_expected(struct nx_json *j, const char *what)
+{
+    char word[32];
+    const char *came = word;
+    switch (nx_json_peek(j)) {
+    case 0: came = "the end"; break;
+    case '"': came = "a string"; break;
+    case '{': came = "an object"; break;
+    case '[': came = "an array"; break;
+    case ']':
+    case '}':
+    case ',':
+    case ':': snprintf(word, sizeof word, "'%c'", *j->at); break;
+    default: name_word(j, word, sizeof word);
+    }
+    bool is_no_number = strcmp(came, "NaN") == 0 || strstr(came, "Infinity") != NULL;
+    return nx_json_fail(j, "expected %s, got %s%s", what, came,
+                        is_no_number ? ", which JSON does not have (binary data does)" : "");
+}
+
 void nx_json_enter(struct nx_json *j, char opener)
 {
     if (nx_json_peek(j) != opener)
-        nx_json_fail(j, "expected %s", opener == '{' ? "an object" : "an array");
+        nx_json_fail_expected(j, opener == '{' ? "an object" : "an array");
     else if (j->depth == NX_JSON_DEPTH_MAX)
         nx_json_fail(j, "nested deeper than %d", NX_JSON_DEPTH_MAX);
     if (j->bad)
@@ -72,7 +106,8 @@ static bool next_element(struct nx_json *j)
     }
     if (!j->fresh) {
         if (c != ',')
-            return nx_json_fail(j, "expected ',' or '%c'", j->closers[j->depth - 1]);
+            return nx_json_fail_expected(j, j->closers[j->depth - 1] == '}' ? "',' or '}'"
+                                                                            : "',' or ']'");
         j->at++;
         skip_space(j);
     }
@@ -183,7 +218,7 @@ static bool read_char(struct nx_json *j, uint8_t out[4], size_t *n)
 static bool read_string(struct nx_json *j, uint8_t *dst, size_t cap, size_t *len)
 {
     if (nx_json_peek(j) != '"')
-        return nx_json_fail(j, "expected a string");
+        return nx_json_fail_expected(j, "a string");
     size_t used = 0;
     for (j->at++; j->at < j->end && *j->at != '"';) {
         uint8_t bytes[4];
@@ -225,7 +260,7 @@ bool nx_json_key(struct nx_json *j, char *key, size_t cap)
         return false;
     key[len < cap ? len : 0] = 0; /* longer than any that is known: unknown */
     if (nx_json_peek(j) != ':')
-        return nx_json_fail(j, "expected ':'");
+        return nx_json_fail_expected(j, "':'");
     j->at++;
     return true;
 }
@@ -322,7 +357,7 @@ static bool read_number(struct nx_json *j, double *value)
     struct decimal d;
     const char *end = read_decimal(j->at, j->end, &d);
     if (!end)
-        return nx_json_fail(j, "expected a number");
+        return nx_json_fail_expected(j, "a number");
     *value = decimal_value(&d, j->at, end);
     j->at = end;
     return true;
@@ -331,7 +366,7 @@ static bool read_number(struct nx_json *j, double *value)
 bool nx_json_number(struct nx_json *j, double *value)
 {
     if (nx_json_peek(j) != '0')
-        return nx_json_fail(j, "expected a number");
+        return nx_json_fail_expected(j, "a number");
     return read_number(j, value);
 }
 
@@ -344,7 +379,8 @@ bool nx_json_uint(struct nx_json *j, uint64_t max, uint64_t *value)
     if (number < 0 || number != floor(number) || number > 9007199254740992.0 ||
         (uint64_t)number > max) {
         j->at = from;
-        return nx_json_fail(j, "expected a whole number from 0 to %llu", (unsigned long long)max);
+        return nx_json_fail(j, "expected a whole number from 0 to %llu, got %.17g",
+                            (unsigned long long)max, number);
     }
     *value = (uint64_t)number;
     return true;
@@ -366,7 +402,7 @@ bool nx_json_bool(struct nx_json *j, bool *value)
     else if (read_word(j, "false"))
         *value = false;
     else
-        return nx_json_fail(j, "expected true or false");
+        return nx_json_fail_expected(j, "true or false");
     return true;
 }
 
@@ -380,7 +416,7 @@ static bool skip_scalar(struct nx_json *j)
     switch (nx_json_peek(j)) {
     case '"': return read_string(j, NULL, 0, &len);
     case '0': return read_number(j, &number);
-    case 'n': return read_word(j, "null") || nx_json_fail(j, "expected null");
+    case 'n': return read_word(j, "null") || nx_json_fail_expected(j, "null");
     default: return nx_json_bool(j, &flag);
     }
 }

@@ -57,6 +57,8 @@ bool nx_json_floats(struct nx_json *j, float *dst, size_t count);
 /* Nothing but white space is left. NX_OK, or the error. */
 enum nx_status nx_json_end(struct nx_json *j);
 /* An error of the caller's, at this place: "…, at byte 17 of the JSON". */
+/* "expected WHAT, got …": what stands here. */
+bool nx_json_fail_expected(struct nx_json *j, const char *what);
 __attribute__((format(printf, 2, 3))) bool nx_json_fail(struct nx_json *j, const char *format, ...);
 
 #endif

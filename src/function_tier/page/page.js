@@ -4,7 +4,7 @@
 const PERIOD_MS = 1000, HIDDEN_MS = 10000, POINTS = 120;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
-const points = []; // {rate, failures, p50, p99}; the newest last
+const points = []; // {rate, failures, p50, p99, vid}; the newest last
 let before = null; // the status before
 const TOKEN = "nexus-token"; // in the tab's own storage, gone when it is closed
 let paused = false, locked = false, timer = 0, failures = 0;
@@ -19,6 +19,11 @@ function duration(us) {
   if (us === Infinity) return "> 10 s";
   if (us < 1000) return us + " µs";
   return us < 1e6 ? +(us / 1000).toPrecision(3) + " ms" : +(us / 1e6).toPrecision(3) + " s";
+}
+
+// Of what is counted in steps.
+function bound(us) {
+  return us === null || us === Infinity ? duration(us) : "≤ " + duration(us);
 }
 
 function mib(bytes) {
@@ -47,6 +52,7 @@ function point(status) {
     failures: (now.failure - last.traffic.failure) / seconds,
     p50: quantile(counts, now.bounds_us, 0.5),
     p99: quantile(counts, now.bounds_us, 0.99),
+    vid: status.vid,
   };
 }
 
@@ -65,6 +71,10 @@ function fill(id, rows) {
   body.replaceChildren(...rows.map(cells => {
     const tr = document.createElement("tr");
     tr.append(...cells.map(c => Array.isArray(c) ? cell(c[0], c[1]) : cell(c)));
+    const first = document.createElement("th"); // what a reader says before each cell of the row
+    first.scope = "row";
+    first.append(...tr.firstChild.childNodes);
+    tr.firstChild.replaceWith(first);
     return tr;
   }));
 }
@@ -79,12 +89,13 @@ function showTables(status) {
     const r = held.get(m.node);
     const memory = r && !r.error ? mib(r.memory_used_bytes) + " of " + mib(r.memory_limit_bytes) : "–";
     return [String(m.node), m.tier, m.shard === null ? "spare" : String(m.shard), mark(m.state === "alive", m.state),
-            String(m.queued), memory, m.host];
+            [String(m.queued), "number"], [memory, "number"], m.host];
   }));
   fill("shards", status.shards.map(s => [String(s.shard), s.tier, s.alive + " of " + s.members,
                                          mark(s.adequate, s.adequate ? "yes" : "fewer than min_nodes")]));
   fill("views", status.changes.slice().reverse().map(c => [
-    String(c.vid), new Date(c.at_ms).toLocaleTimeString(), String(c.members), c.took_us ? duration(c.took_us) : "–",
+    String(c.vid), new Date(c.at_ms).toLocaleTimeString(), [String(c.members), "number"],
+    [c.took_us ? duration(c.took_us) : "–", "number"],
     [c.cause, "words"]]));
   const silent = status.replicas.filter(r => r.error).map(r => "node " + r.node + " gave no list: " + r.error);
   $("silent").textContent = silent.join("; ");
@@ -108,8 +119,9 @@ function modelsOf(status) {
 
 function showModels(status) {
   const models = modelsOf(status), select = $("model"), names = models.map(m => m.name);
-  fill("models", models.map(m => [m.name, String(m.version), String(m.shard), "nodes " + m.nodes.sort((a, b) => a - b).join(", "),
-                                  mark(m.ready, m.ready ? "ready" : "loading"), m.device, mib(m.memory_bytes), String(m.queries)]));
+  fill("models", models.map(m => [m.name, String(m.version), String(m.shard), (m.nodes.length > 1 ? "nodes " : "node ") + m.nodes.sort((a, b) => a - b).join(", "),
+                                  mark(m.ready, m.ready ? "ready" : "loading"), m.device, [mib(m.memory_bytes), "number"],
+                                  [m.queries.toLocaleString(), "number"]]));
   if (select.dataset.names === names.join("\n")) return;
   const chosen = select.value;
   select.dataset.names = names.join("\n");
@@ -124,16 +136,30 @@ function svg(name, attributes, text) {
   return element;
 }
 
-// One line for each of `keys`; null is a gap, Infinity the top.
-function plot(id, keys, words) {
+// The least of 2, 4, 10, 20, 40, 100 … that is not below: its half is as round.
+function round(value) {
+  const ten = 10 ** Math.floor(Math.log10(value));
+  return ten * [1, 2, 4, 10].find(step => step * ten >= value * 0.999);
+}
+
+// One line for each of `keys`; null is a gap, Infinity the top. A line upright where the view changed. The top is at
+// `least` or above.
+function plot(id, keys, words, least) {
   const values = points.flatMap(p => keys.map(k => p[k])).filter(v => v !== null && v !== Infinity);
-  const top = Math.max(...values, 1) * 1.1, parts = [];
+  const top = round(Math.max(...values, least)), parts = [];
   const x = i => 60 + (540 * (POINTS - points.length + i)) / (POINTS - 1);
   const y = v => 140 - 130 * Math.min(v / top, 1);
   for (const part of [0, 0.5, 1]) {
     parts.push(svg("line", {x1: 60, x2: 600, y1: y(part * top), y2: y(part * top)}));
-    parts.push(svg("text", {x: 52, y: y(part * top) + 4, "text-anchor": "end"}, words(part * top)));
+    parts.push(svg("text", {x: 52, y: y(part * top) + 4, "text-anchor": "end"}, part ? words(part * top) : "0"));
   }
+  for (const [i, text, anchor] of [[0, "2 min ago", "start"], [POINTS / 2, "1 min", "middle"], [POINTS - 1, "now", "end"]])
+    parts.push(svg("text", {x: 60 + (540 * i) / (POINTS - 1), y: 158, "text-anchor": anchor}, text));
+  points.forEach((p, i) => {
+    if (!i || p.vid === points[i - 1].vid) return;
+    parts.push(svg("line", {x1: x(i), x2: x(i), y1: 10, y2: 140, "class": "change"}));
+    parts.push(svg("text", {x: x(i) - 4, y: 20, "text-anchor": "end"}, "view " + p.vid));
+  });
   for (const key of keys) {
     let d = "", pen = "M";
     points.forEach((p, i) => {
@@ -158,18 +184,20 @@ function showFigures(status) {
   if (points.length > POINTS) points.shift();
   $("rate").textContent = p.rate.toFixed(1);
   $("failures").textContent = p.failures.toFixed(1);
-  $("p50").textContent = duration(p.p50);
-  $("p99").textContent = duration(p.p99);
-  plot("rate-plot", ["rate"], v => v < 10 ? v.toFixed(1) : v.toFixed(0));
-  plot("latency-plot", ["p50", "p99"], v => duration(Math.round(v)));
+  $("failures").className = p.failures > 0 ? "bad" : "";
+  $("p50").textContent = bound(p.p50);
+  $("p99").textContent = bound(p.p99);
+  plot("rate-plot", ["rate"], v => v < 10 ? v.toFixed(1) : v.toFixed(0), 2);
+  plot("latency-plot", ["p50", "p99"], v => duration(Math.round(v)), 1000);
   $("rate-plot").setAttribute("aria-label", "now " + p.rate.toFixed(1) + " photos per second");
-  $("latency-plot").setAttribute("aria-label", "now p50 " + duration(p.p50) + ", p99 " + duration(p.p99));
+  $("latency-plot").setAttribute("aria-label", "now p50 " + bound(p.p50) + ", p99 " + bound(p.p99));
 }
 
 function show(status) {
   $("who").textContent = "node " + status.node + ", " + status.version;
   const ready = $("ready"), words = status.ready ? "ready" : status.vid ? "takes no requests" : "the group forms";
   if (ready.textContent !== words) ready.textContent = words;
+  document.title = "nexus node " + status.node + ": " + words;
   ready.className = "pill " + (status.ready ? "good" : "bad");
   if (before && before.vid !== status.vid && status.changes.length) {
     const change = status.changes[status.changes.length - 1];

@@ -20,7 +20,8 @@ struct nx_pb_model_row {
     uint64_t weights_bytes, arena_bytes, memory_bytes, queries;
     uint32_t batch;
     uint64_t batch_us;
-    uint64_t execs, queue_ns, run_ns; /* for this node's metrics; they stand in no message */
+    uint64_t execs, queue_ns, run_ns, input_ns,
+        output_ns; /* for this node's metrics; they stand in no message */
 };
 
 /* What a replica's batches came to; for this node's metrics, it stands in no message. */
@@ -29,7 +30,7 @@ struct nx_pb_work {
     const uint64_t *sizes, *waits; /* not cumulative; the last one is over all bounds */
     size_t sizes_count, waits_count;
     const uint32_t *waits_bounds_us; /* waits_count - 1 */
-    uint64_t spans_exported, spans_dropped;
+    uint64_t spans_exported, spans_dropped, unsettled, undurable;
 };
 
 struct nx_pb_replica {

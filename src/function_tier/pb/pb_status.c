@@ -115,6 +115,7 @@ static enum nx_status fill(const struct nx_pb_status *from, struct nx_arena *are
     to->ready = from->ready;
     to->vid = from->vid;
     to->uptime_ms = from->uptime_ms;
+    to->waits_for = nx_pb_text_of(from->waits_for);
     to->traffic = nx_arena_alloc(arena, sizeof *to->traffic);
     if (!to->traffic)
         return NX_NO_MEMORY;
@@ -276,6 +277,7 @@ static enum nx_status take(const Nexus__StatusReply *from, struct nx_arena *aren
     to->ready = from->ready;
     to->vid = from->vid;
     to->uptime_ms = from->uptime_ms;
+    to->waits_for = keep(arena, from->waits_for);
     if (from->traffic)
         take_traffic(from->traffic, &to->traffic);
     NX_TRY(take_members(from, arena, to));

@@ -52,6 +52,7 @@ struct nx_pb_status {
     const char *version;
     bool ready;
     uint64_t vid, uptime_ms;
+    const char *waits_for; /* why the group does not go on; "": it does */
     const struct nx_pb_member *members;
     size_t members_count;
     const struct nx_pb_shard *shards;

@@ -128,6 +128,7 @@ void nx_pb_status_json(const struct nx_pb_status *s, struct nx_text *t)
     nx_text_printf(t, ", \"ready\": %s", word(s->ready));
     add_number(t, "vid", s->vid);
     add_number(t, "uptime_ms", s->uptime_ms);
+    add_key(t, "waits_for", s->waits_for);
     ADD_LIST(t, "members", s->members, s->members_count, add_member);
     ADD_LIST(t, "shards", s->shards, s->shards_count, add_shard);
     ADD_LIST(t, "changes", s->changes, s->changes_count, add_change);

@@ -107,7 +107,25 @@ struct nx_pb_v2_model {
     uint32_t inputs_count, outputs_count;
     const struct nx_pb_v2_tensor *inputs, *outputs;
     uint32_t batch_max;
-    uint64_t rows, success, success_ns, failure, failure_ns;
+};
+
+struct nx_pb_v2_duration {
+    uint64_t count, ns;
+};
+
+struct nx_pb_v2_memory {
+    bool gpu;
+    uint32_t node;
+    uint64_t bytes;
+};
+
+struct nx_pb_v2_statistics {
+    const char *name;
+    uint64_t version;
+    uint64_t last_ms, rows, execs; /* last: since 1970 */
+    struct nx_pb_v2_duration success, failure, queue, input, infer, output;
+    const struct nx_pb_v2_memory *memory;
+    uint32_t memory_count;
 };
 
 size_t nx_pb_v2_flag_encode(bool flag, uint8_t dst[4]); /* of the three replies that are one */
@@ -117,7 +135,7 @@ enum nx_status nx_pb_v2_metadata_encode(const struct nx_pb_v2_model *model, uint
                                         size_t *len);
 enum nx_status nx_pb_v2_config_encode(const struct nx_pb_v2_model *model, uint8_t **bytes,
                                       size_t *len);
-enum nx_status nx_pb_v2_statistics_encode(const struct nx_pb_v2_model *models, size_t count,
+enum nx_status nx_pb_v2_statistics_encode(const struct nx_pb_v2_statistics *models, size_t count,
                                           uint8_t **bytes, size_t *len);
 enum nx_status nx_pb_v2_index_encode(const struct nx_pb_v2_model *models, size_t count,
                                      uint8_t **bytes, size_t *len);

@@ -215,46 +215,91 @@ enum nx_status nx_pb_v2_config_encode(const struct nx_pb_v2_model *model, uint8_
 struct statistics {
     Inference__ModelStatistics model;
     Inference__InferStatistics infer;
-    Inference__StatisticDuration success, fail, idle;
+    Inference__StatisticDuration success, fail, queue, input, compute, output, none;
+    Inference__MemoryUsage *memory, **memory_list;
     char version[VERSION_BYTES];
 };
 
-static void fill_statistics(const struct nx_pb_v2_model *m, struct statistics *s)
+static Inference__StatisticDuration duration(const struct nx_pb_v2_duration *d)
 {
-    inference__model_statistics__init(&s->model);
-    inference__infer_statistics__init(&s->infer);
-    inference__statistic_duration__init(&s->success);
-    inference__statistic_duration__init(&s->fail);
-    inference__statistic_duration__init(&s->idle);
-    s->success.count = s->idle.count = m->success;
-    s->success.ns = m->success_ns;
-    s->fail.count = m->failure;
-    s->fail.ns = m->failure_ns;
-    s->infer.success = s->infer.compute_infer = &s->success;
-    s->infer.fail = &s->fail;
-    s->infer.queue = s->infer.compute_input = s->infer.compute_output = &s->idle;
-    s->model.name = text(m->name);
-    s->model.version = version_text(m->version, s->version);
-    s->model.inference_count = s->model.execution_count = m->rows;
-    s->model.inference_stats = &s->infer;
+    Inference__StatisticDuration message;
+    inference__statistic_duration__init(&message);
+    message.count = d->count;
+    message.ns = d->ns;
+    return message;
 }
 
-enum nx_status nx_pb_v2_statistics_encode(const struct nx_pb_v2_model *models, size_t count,
+static void fill_durations(const struct nx_pb_v2_statistics *m, struct statistics *s)
+{
+    s->success = duration(&m->success);
+    s->fail = duration(&m->failure);
+    s->queue = duration(&m->queue);
+    s->input = duration(&m->input);
+    s->compute = duration(&m->infer);
+    s->output = duration(&m->output);
+    inference__statistic_duration__init(&s->none);
+    inference__infer_statistics__init(&s->infer);
+    s->infer.success = &s->success;
+    s->infer.fail = &s->fail;
+    s->infer.queue = &s->queue;
+    s->infer.compute_input = &s->input;
+    s->infer.compute_infer = &s->compute;
+    s->infer.compute_output = &s->output;
+    s->infer.cache_hit = s->infer.cache_miss = &s->none;
+}
+
+static bool fill_memory(const struct nx_pb_v2_statistics *m, struct statistics *s)
+{
+    s->memory = nx_calloc(m->memory_count + 1, sizeof *s->memory);
+    s->memory_list = nx_calloc(m->memory_count + 1, sizeof(void *));
+    if (!s->memory || !s->memory_list)
+        return false;
+    for (uint32_t i = 0; i < m->memory_count; i++) {
+        inference__memory_usage__init(&s->memory[i]);
+        s->memory[i].type = text(m->memory[i].gpu ? "GPU" : "CPU");
+        s->memory[i].id = m->memory[i].node;
+        s->memory[i].byte_size = m->memory[i].bytes;
+        s->memory_list[i] = &s->memory[i];
+    }
+    s->model.n_memory_usage = m->memory_count;
+    s->model.memory_usage = s->memory_list;
+    return true;
+}
+
+static bool fill_statistics(const struct nx_pb_v2_statistics *m, struct statistics *s)
+{
+    inference__model_statistics__init(&s->model);
+    fill_durations(m, s);
+    s->model.name = text(m->name);
+    s->model.version = version_text(m->version, s->version);
+    s->model.last_inference = m->last_ms;
+    s->model.inference_count = m->rows;
+    s->model.execution_count = m->execs;
+    s->model.inference_stats = &s->infer;
+    return fill_memory(m, s);
+}
+
+enum nx_status nx_pb_v2_statistics_encode(const struct nx_pb_v2_statistics *models, size_t count,
                                           uint8_t **bytes, size_t *len)
 {
     struct statistics *all = nx_calloc(count + 1, sizeof *all);
     Inference__ModelStatistics **list = nx_calloc(count + 1, sizeof(void *));
     enum nx_status status = NX_NO_MEMORY;
-    if (all && list) {
+    bool ok = all && list;
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = fill_statistics(&models[i], &all[i]);
+        list[i] = &all[i].model;
+    }
+    if (ok) {
         Inference__ModelStatisticsResponse message;
         inference__model_statistics_response__init(&message);
-        for (size_t i = 0; i < count; i++) {
-            fill_statistics(&models[i], &all[i]);
-            list[i] = &all[i].model;
-        }
         message.model_stats = list;
         message.n_model_stats = count;
         status = pack(&message.base, bytes, len);
+    }
+    for (size_t i = 0; all && i < count; i++) {
+        free(all[i].memory);
+        free(all[i].memory_list);
     }
     free(all);
     free(list);

@@ -2,12 +2,14 @@
 
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "function_tier/tls/tls_memory.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +35,13 @@ static ssize_t send_plain(int fd, const void *bytes, size_t len)
 }
 
 /* --- TLS -------------------------------------------------------------------------------------------- */
+
+/* Before OpenSSL sees it again. */
+static void unfold(struct nx_stream *stream)
+{
+    if (stream->room)
+        nx_room_unfold(stream->room);
+}
 
 /* One line for whoever wonders why a client cannot connect; -1. */
 static ssize_t tell_broken(const struct nx_stream *stream, int why)
@@ -97,31 +106,51 @@ static ssize_t send_tls(struct nx_stream *stream, const uint8_t *bytes, size_t l
 
 ssize_t nx_stream_recv(struct nx_stream *stream, void *dst, size_t cap)
 {
+    unfold(stream);
     nx_assert(cap >= NX_STREAM_ROOM);
     return stream->tls ? recv_tls(stream, dst, cap) : recv_plain(stream->fd, dst, cap);
 }
 
 ssize_t nx_stream_send(struct nx_stream *stream, const void *bytes, size_t len)
 {
+    unfold(stream);
     return stream->tls ? send_tls(stream, bytes, len) : send_plain(stream->fd, bytes, len);
+}
+
+void nx_stream_fold(struct nx_stream *stream)
+{
+    if (stream->room && !nx_room_folded(stream->room) && SSL_is_init_finished(stream->tls))
+        nx_room_fold(stream->room);
 }
 
 void nx_stream_shut(struct nx_stream *stream)
 {
+    unfold(stream);
     if (stream->tls && SSL_is_init_finished(stream->tls))
         SSL_shutdown(stream->tls);
     ERR_clear_error();
     shutdown(stream->fd, SHUT_WR);
 }
 
+static void free_tls(struct nx_stream *stream)
+{
+    nx_tls_memory_begin(stream->room);
+    SSL_free(stream->tls);
+    nx_tls_memory_end();
+    if (stream->room)
+        nx_room_close(stream->room);
+    free(stream->room);
+}
+
 void nx_stream_close(struct nx_stream *stream)
 {
     if (stream->fd < 0)
         return;
+    unfold(stream);
     if (stream->tls) {
         if (SSL_is_init_finished(stream->tls))
             SSL_shutdown(stream->tls);
-        SSL_free(stream->tls);
+        free_tls(stream);
         ERR_clear_error();
     }
     close(stream->fd);

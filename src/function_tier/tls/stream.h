@@ -19,12 +19,14 @@
 #include <sys/types.h>
 
 struct ssl_st;
+struct nx_room;
 
 enum { NX_STREAM_ROOM = 16 << 10 }; /* one TLS record's text at most */
 
 struct nx_stream {
-    int fd;             /* non-blocking; -1: none */
-    struct ssl_st *tls; /* NULL: plain */
+    int fd;               /* non-blocking; -1: none */
+    struct ssl_st *tls;   /* NULL: plain */
+    struct nx_room *room; /* where the state of TLS lies, if it can be folded; owned */
     bool
         recv_blocked; /* a recv waits until the socket can be written: watch EPOLLOUT, not EPOLLIN, then recv */
 };
@@ -40,6 +42,10 @@ ssize_t nx_stream_recv(struct nx_stream *stream, void *dst, size_t cap);
 /* How many bytes were taken, maybe 0. What was not taken must be sent next, from its first byte, with nothing cut off
  * its end: TLS may have sealed it already. */
 ssize_t nx_stream_send(struct nx_stream *stream, const void *bytes, size_t len);
+
+/* Gives the memory of an idle stream's TLS back, but for what it must know to go on; the next call of the others takes it
+ * again. Does nothing to a plain one, during a handshake, or without memory. */
+void nx_stream_fold(struct nx_stream *stream);
 
 /* Says that nothing more will be sent; what comes can still be read. Never blocks. */
 void nx_stream_shut(struct nx_stream *stream);

@@ -2,6 +2,8 @@
 
 #include "common/arena.h"
 #include "common/log.h"
+#include "common/nx_assert.h"
+#include "function_tier/tls/tls_memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -167,6 +169,7 @@ enum nx_status nx_tls_open(const struct nx_tls_files *files, struct nx_tls **tls
     *tls = NULL;
     if (!is_given(files->cert))
         return NX_OK;
+    nx_tls_memory_init();
     struct nx_tls *t = nx_calloc(1, sizeof *t);
     if (!t)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for TLS");
@@ -189,15 +192,52 @@ void nx_tls_close(struct nx_tls *tls)
     free(tls);
 }
 
+/* NULL: none, so the state will lie on the heap. */
+static struct nx_room *room_new(void)
+{
+    struct nx_room *room = nx_calloc(1, sizeof *room);
+    if (room && nx_room_open(room, NX_TLS_ROOM_BYTES))
+        return room;
+    free(room);
+    return NULL;
+}
+
+static void room_free(struct nx_room *room)
+{
+    if (room)
+        nx_room_close(room);
+    free(room);
+}
+
+/* Its room, if that is where it lies, is in *room; otherwise NULL is. */
+static SSL *state_new(SSL_CTX *context, struct nx_room **room)
+{
+    *room = room_new();
+    nx_tls_memory_begin(*room);
+    SSL *ssl = SSL_new(context);
+    nx_tls_memory_end();
+    if (ssl && *room && nx_room_holds(*room, ssl))
+        return ssl;
+    /* The first large block of SSL_new is what it returns; it frees that block if it fails. */
+    nx_assert(!ssl || !*room || (*room)->used == 0);
+    room_free(*room);
+    *room = NULL;
+    return ssl;
+}
+
 bool nx_tls_accept(struct nx_tls *tls, int fd, struct nx_stream *stream)
 {
-    SSL *ssl = SSL_new(tls->context);
+    struct nx_room *room;
+    SSL *ssl = state_new(tls->context, &room);
     if (!ssl || SSL_set_fd(ssl, fd) != 1) {
+        nx_tls_memory_begin(room);
         SSL_free(ssl);
+        nx_tls_memory_end();
+        room_free(room);
         ERR_clear_error();
         return false;
     }
     SSL_set_accept_state(ssl);
-    *stream = (struct nx_stream){.fd = fd, .tls = ssl};
+    *stream = (struct nx_stream){.fd = fd, .tls = ssl, .room = room};
     return true;
 }

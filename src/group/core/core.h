@@ -216,6 +216,8 @@ enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgrou
 nx_seq nx_core_durable(const struct nx_core *core, uint32_t subgroup);
 /* Whether all members, we too, have our view in their notes, and whether one calls it certain. */
 void nx_core_notes(const struct nx_core *core, bool *written, bool *certain);
+/* Members that do not say yet that they have noted our view: nothing is durable in it until they do. */
+nx_rankset nx_core_without_note(const struct nx_core *core);
 nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup);
 size_t nx_core_send_max(const struct nx_core *core);
 uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word);

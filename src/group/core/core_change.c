@@ -41,6 +41,13 @@ static void hear_wedged(struct nx_core *core, nx_rank peer)
         nx_change_hear_wedged(&core->change, peer, word);
 }
 
+/* Who asked one member for a seat may die before it asks the next: what it proves holds for all. */
+static void hear_reborn(struct nx_core *core, nx_rank peer)
+{
+    nx_rankset ranks = nx_table_seen(&core->table, peer, NX_COL_REBORN);
+    core->reborn |= ranks & nx_view_ranks(&core->view) & ~NX_RANK_BIT(core->self);
+}
+
 void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
 {
     if (changed & 1u << NX_COL_STANCE)
@@ -51,6 +58,8 @@ void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
         nx_suspect_hear_leave(&core->suspect, peer);
     if (changed & 1u << NX_COL_INSTALLED)
         hear_installed(core, peer);
+    if (changed & 1u << NX_COL_REBORN)
+        hear_reborn(core, peer);
     if (changed & 1u << NX_COL_HAS_STATE)
         core->with_state |= NX_RANK_BIT(peer);
 }
@@ -234,14 +243,19 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
 
 /* --- telling --- */
 
+/* Who lacks the state has ordered nothing but nulls, and as it asks for nothing any more it will not get it, nor deliver. */
+static bool owes_order(const struct nx_core *core)
+{
+    return core->has_state && !core->mc.wedged &&
+           (core->mc.out.freed != core->mc.out.head || nx_bulk_owes(&core->bulk));
+}
+
 /* All that we sent is consumed, so whoever hears of our leave has everything before it. What waits for a view change is
  * sent after it. */
 static bool is_drained(const struct nx_core *core)
 {
     bool blocked = core->change.state == NX_CHANGE_BLOCKED;
-    if (core->change.state != NX_CHANGE_STEADY && !blocked)
-        return false;
-    if (!core->mc.wedged && (core->mc.out.freed != core->mc.out.head || nx_bulk_owes(&core->bulk)))
+    if ((core->change.state != NX_CHANGE_STEADY && !blocked) || owes_order(core))
         return false;
     for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
         const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];
@@ -288,6 +302,7 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now)
                           nx_stance_word(nx_change_stance(change)));
         nx_table_tell_all(&core->table, others, NX_COL_WEDGED,
                           nx_wedged_word(change->count, change->stateful >> core->self & 1));
+        nx_table_tell_all(&core->table, others, NX_COL_REBORN, core->reborn);
     }
     if (change->decided)
         nx_table_tell_all(&core->table, others, NX_COL_COMMITTED,

@@ -19,10 +19,11 @@ static uint64_t word_of(const struct nx_core *core, enum nx_note_state note, uin
 }
 
 /* "An acknowledgement: every member calls the view certain, and every member of the shard has the place on its disk", also
- * one whose state is still on its way: so its log is as good as any other's once it has begun. */
+ * one whose state is still on its way: so its log is as good as any other's once it has begun. Where the state is on nobody's
+ * way nothing is acknowledged, not even what came before the view: those who are here skipped it, and the keepers may lack it. */
 static void settle_durable(struct nx_core *core)
 {
-    if (!is_kept(core))
+    if (!is_kept(core) || !(core->mc.set & ~core->view.stateless))
         return;
     bool alone = (core->config.mutants & NX_MUTANT_DURABLE_ALONE) != 0;
     bool uncertain = (core->config.mutants & NX_MUTANT_DURABLE_UNCERTAIN) != 0;
@@ -88,6 +89,15 @@ void nx_core_notes(const struct nx_core *core, bool *written, bool *certain)
         *written &= word >= NOTED;
         *certain |= word >= CERTAIN;
     }
+}
+
+nx_rankset nx_core_without_note(const struct nx_core *core)
+{
+    nx_rankset without = 0;
+    for (nx_rankset left = core->has_view ? nx_view_ranks(&core->view) : 0; left; left &= left - 1)
+        if (core->durable_words[__builtin_ctzll(left)] < NOTED)
+            without |= left & -left;
+    return without;
 }
 
 nx_seq nx_core_durable(const struct nx_core *core, uint32_t subgroup)

@@ -11,22 +11,41 @@ uint32_t nx_dur_persistent(const struct nx_group_spec *spec)
     return set;
 }
 
-/* Who had a shard goes on there: for the assignment, as if there had been a view before. */
+/* Who had a shard goes on there as far as it has room, those with its state first: a node may come back to a shard that others
+ * were given meanwhile. */
+static nx_rankset find_places(const struct nx_dur_restart *restart,
+                              const struct nx_group_spec *spec, const struct nx_view *view)
+{
+    uint32_t taken[NX_SUBGROUPS_MAX][NX_SHARDS_MAX] = {{0}};
+    nx_rankset placed = 0;
+    for (int with_state = 1; with_state >= 0; with_state--)
+        for (nx_rank r = 0; r < view->members_count; r++) {
+            const struct nx_dur_place *place = &restart->places[r];
+            uint32_t g = view->members[r].subgroup, s = place->shard;
+            if (place->has_state != with_state || s >= spec->subgroups[g].num_shards ||
+                taken[g][s] >= spec->subgroups[g].max_nodes)
+                continue;
+            taken[g][s]++;
+            placed |= NX_RANK_BIT(r);
+        }
+    return placed;
+}
+
+/* For the assignment, as if there had been a view before. */
 static void place_members(const struct nx_dur_restart *restart, const struct nx_group_spec *spec,
                           struct nx_view *view)
 {
     struct nx_view before;
+    nx_rankset placed = find_places(restart, spec, view);
     for (nx_rank r = 0; r < view->members_count; r++) {
-        const struct nx_dur_place *place = &restart->places[r];
+        bool has_place = placed >> r & 1;
         view->members[r].since = view->vid;
-        view->members[r].shard = place->shard == NX_DUR_NO_SHARD ? NX_SHARD_NONE : place->shard;
-        if (place->shard != NX_DUR_NO_SHARD && !place->has_state)
+        view->members[r].shard = has_place ? restart->places[r].shard : NX_SHARD_NONE;
+        if (has_place && !restart->places[r].has_state)
             view->stateless |= NX_RANK_BIT(r);
     }
     before = *view;
-    for (nx_rank r = 0; r < view->members_count; r++)
-        if (view->members[r].shard == NX_SHARD_NONE)
-            before.vacant |= NX_RANK_BIT(r);
+    before.vacant |= nx_view_ranks(view) & ~placed;
     (void)nx_view_assign(&before, spec, view);
 }
 

@@ -3,7 +3,7 @@
  *   WANTED ─ begin ─▶ VOIDING ─ the note says void ─▶ WRITING ─ the checkpoint is durable ─▶ CLEARING ─ the note ─▶ NONE
  *
  * Between VOIDING and NONE the note says that this log counts for nothing, so a restart looks elsewhere. What is delivered
- * meanwhile waits in the queue. */
+ * meanwhile waits in the queue. A full disk leads from WRITING back to VOIDING: the same state is given once more. */
 #include "group/durable/durable_state.h"
 
 #include "common/arena.h"
@@ -17,8 +17,16 @@
 void nx_dur_want_reset(struct nx_durable *d)
 {
     nx_dur_compact_stop(d);
+    nx_dur_stop_reset(d);
     d->reset = NX_RESET_WANTED;
     d->records = d->continuous = false;
+}
+
+void nx_dur_stop_reset(struct nx_durable *d)
+{
+    d->reset = NX_RESET_NONE;
+    d->rewound = false;
+    nx_dur_has_room(d, NX_DUR_STATE);
 }
 
 void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self)
@@ -64,7 +72,7 @@ bool nx_durable_wants_checkpoint(const struct nx_durable *d)
 
 void nx_durable_checkpoint_begin(struct nx_durable *d)
 {
-    d->state_ended = false;
+    d->state_ended = d->rewound = false;
     memcpy(d->head, d->view_head, d->view_head_bytes);
     d->head_bytes = d->view_head_bytes;
     d->head_at = d->state_bytes = 0;
@@ -107,7 +115,7 @@ static int removal_order(const void *a, const void *b)
 }
 
 /* In an order that leaves a log that can be opened, wherever a crash cuts it short. */
-static enum nx_status remove_files(struct nx_durable *d, struct nx_err *err)
+enum nx_status nx_dur_remove_files(struct nx_durable *d, struct nx_err *err)
 {
     struct nx_disk_entry *entries = nx_calloc(NX_PLOG_FILES_MAX, sizeof *entries);
     if (!entries)
@@ -133,9 +141,18 @@ static enum nx_status wipe(struct nx_durable *d, struct nx_err *err)
     d->log = NULL;
     nx_dur_drop_references(d, INT64_MAX);
     d->grown = d->grown_bodies = 0;
-    NX_TRY(remove_files(d, err));
-    NX_TRY(nx_dur_open_log(d, err));
-    NX_TRY(nx_plog_checkpoint_begin(d->log, d->reset_to, d->stamp, err));
+    NX_TRY(nx_dur_remove_files(d, err));
+    return nx_dur_open_log(d, err);
+}
+
+enum nx_status nx_dur_begin_empty(struct nx_durable *d, struct nx_err *err)
+{
+    enum nx_status status = wipe(d, err);
+    if (status != NX_OK) {
+        nx_durable_fail(d, err);
+        return status;
+    }
+    d->note.void_log = false; /* the note is written for the view that begins */
     return NX_OK;
 }
 
@@ -143,10 +160,30 @@ static void begin_writing(struct nx_durable *d)
 {
     struct nx_err err = {0};
     nx_seq newest = d->newest;
-    if (wipe(d, &err) != NX_OK)
+    enum nx_status status = wipe(d, &err);
+    if (status == NX_OK)
+        status = nx_plog_checkpoint_begin(d->log, d->reset_to, d->stamp, &err);
+    if (status != NX_OK)
         nx_durable_fail(d, &err);
     d->newest = newest;
     d->reset = NX_RESET_WRITING;
+}
+
+/* The disk is full: from the beginning, after a while. The note says void already. */
+static void rewind_writing(struct nx_durable *d, const struct nx_err *err)
+{
+    nx_dur_is_full(d, NX_DUR_STATE, err);
+    d->reset = NX_RESET_VOIDING;
+    d->rewound = true;
+    d->state_ended = false;
+    d->head_at = d->state_bytes = 0;
+}
+
+bool nx_durable_checkpoint_rewound(struct nx_durable *d)
+{
+    bool rewound = d->rewound;
+    d->rewound = false;
+    return rewound;
 }
 
 static bool finish_writing(struct nx_durable *d)
@@ -157,10 +194,15 @@ static bool finish_writing(struct nx_durable *d)
     enum nx_status status = nx_plog_checkpoint_status(d->log, &err);
     if (status == NX_AGAIN)
         return false;
+    if (status == NX_UNAVAILABLE) {
+        rewind_writing(d, &err);
+        return true;
+    }
     if (status != NX_OK) {
         nx_durable_fail(d, &err);
         return true;
     }
+    nx_dur_has_room(d, NX_DUR_STATE);
     d->reset = NX_RESET_CLEARING;
     d->note.void_log = false;
     d->note_dirty = true;
@@ -176,9 +218,10 @@ bool nx_dur_reset_poll(struct nx_durable *d)
     case NX_RESET_NONE:
     case NX_RESET_WANTED: return false;
     case NX_RESET_VOIDING:
-        if (note_done)
-            begin_writing(d);
-        return note_done;
+        if (!note_done || !nx_dur_may_try(d, NX_DUR_STATE))
+            return false;
+        begin_writing(d);
+        return true;
     case NX_RESET_WRITING: return finish_writing(d);
     case NX_RESET_CLEARING:
         if (note_done) {

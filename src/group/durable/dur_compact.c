@@ -89,7 +89,9 @@ void nx_dur_compact_stop(struct nx_durable *d)
 
 static void failed(struct nx_durable *d, nx_ns now, const struct nx_err *why)
 {
-    nx_warn("the log is not made shorter, it is tried again: %s", why->text);
+    if (!d->compact_failed)
+        nx_warn("the log is not made shorter, it is tried again every second: %s", why->text);
+    d->compact_failed = true;
     nx_dur_compact_stop(d);
     d->compact_after = now + RETRY_NS;
 }
@@ -116,6 +118,7 @@ static bool finish_writing(struct nx_durable *d, nx_ns now)
         return true;
     }
     d->compact = NX_COMPACT_NONE;
+    d->compact_failed = false;
     d->grown -= d->counted;
     d->grown_bodies -= d->counted_bodies;
     nx_dur_drop_references(d, d->compact_to);

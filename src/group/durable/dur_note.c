@@ -117,10 +117,62 @@ static uint32_t common(const struct nx_dur_view *a, const struct nx_dur_view *b)
     return count;
 }
 
+/* It came again, and its log is another. */
+static bool lacked_state(const struct nx_dur_note *note, nx_node node)
+{
+    for (uint32_t v = 0; v < note->count; v++) {
+        const struct nx_dur_member *m = nx_dur_find(&note->views[v], node);
+        if (m && m->stateless)
+            return true;
+    }
+    return false;
+}
+
+/* Somebody who keeps the shard in the newest view had its state in the certain one, and ever since. */
+static bool is_kept(const struct nx_dur_note *note, uint8_t subgroup, uint8_t shard)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(note);
+    for (uint32_t i = 0; i < newest->count; i++) {
+        const struct nx_dur_member *m = &newest->members[i];
+        if (m->keeper && m->subgroup == subgroup && m->shard == shard &&
+            nx_dur_keeps(&note->views[0], m->node, subgroup, shard) && !lacked_state(note, m->node))
+            return true;
+    }
+    return false;
+}
+
+bool nx_dur_note_kept_without(const struct nx_dur_note *note, nx_node comer, uint8_t subgroup,
+                              uint8_t shard)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(note);
+    bool somebody = false;
+    for (uint32_t i = 0; newest && i < newest->count; i++) {
+        const struct nx_dur_member *m = &newest->members[i];
+        if (m->keeper || m->stateless || m->subgroup != subgroup || m->shard != shard)
+            continue;
+        somebody = true;
+        if (m->node != comer && note->certain && !note->away &&
+            nx_dur_keeps(&note->views[0], m->node, subgroup, shard) && !lacked_state(note, m->node))
+            return true;
+    }
+    return !somebody;
+}
+
+static bool shards_are_kept(const struct nx_dur_note *note)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(note);
+    for (uint32_t i = 0; i < newest->count; i++) {
+        const struct nx_dur_member *m = &newest->members[i];
+        if (m->keeper && !is_kept(note, m->subgroup, m->shard))
+            return false;
+    }
+    return true;
+}
+
 bool nx_dur_note_may_settle(const struct nx_dur_note *note)
 {
     const struct nx_dur_view *newest = nx_dur_newest(note);
-    if (!newest || note->away || !note->certain)
+    if (!newest || note->away || !note->certain || !shards_are_kept(note))
         return false;
     for (uint32_t i = 0; i + 1 < note->count; i++)
         if (2 * common(&note->views[i], newest) < nx_dur_members(&note->views[i]))

@@ -33,8 +33,8 @@ enum nx_status nx_dur_take_references(struct nx_durable *d, struct nx_err *err)
             status = nx_err_set(err, NX_NO_MEMORY, "no memory for the log");
         if (status == NX_OK && entry.kind == NX_DUR_BULK &&
             nx_blob_ref(d->blobs, entry.blob) != NX_OK)
-            status = nx_err_set(err, NX_CORRUPT, "%s/blobs/%s.blob is missing; the log names it",
-                                d->folder, entry.blob);
+            status = nx_err_set(err, NX_CORRUPT, "%s/%s.blob is missing; the log names it",
+                                d->blob_disk->ops->place(d->blob_disk), entry.blob);
         if (status != NX_OK)
             break;
     }

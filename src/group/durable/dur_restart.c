@@ -208,14 +208,15 @@ static nx_vid stood_with_state(const struct nx_dur_offer *offer)
 }
 
 /* The view of its log's newest record, if that is of the basis' incarnation and not older: then the log holds all that
- * was delivered before the basis. */
+ * was delivered before the basis, and if it is newer, in it. Whoever came after the basis got the state then. */
 static nx_vid logged(const struct scene *scene, const struct nx_dur_offer *offer)
 {
     const struct nx_dur_member *m = nx_dur_find(scene->basis, offer->node);
     bool stands = m && m->subgroup == offer->subgroup && m->shard == offer->shard;
     uint64_t oldest = nx_dur_stamp(scene->basis->incarnation, scene->basis->vid);
     bool same = offer->log_vid >> 32 == oldest >> 32;
-    return stands && same && offer->log_vid >= oldest ? (uint32_t)offer->log_vid : 0;
+    bool late = offer->log_vid > oldest || (stands && offer->log_vid == oldest);
+    return same && late ? (uint32_t)offer->log_vid : 0;
 }
 
 /* Whether its log holds all that was ever acknowledged in its shard. */
@@ -254,23 +255,43 @@ static bool is_kept(const struct scene *scene, uint8_t subgroup, uint8_t shard)
     return false;
 }
 
-static void choose_truth(const struct scene *scene, uint8_t subgroup, uint8_t shard,
-                         struct nx_dur_restart *restart)
+static bool has_log(const struct scene *scene, const struct nx_dur_offer *offer)
+{
+    (void)scene;
+    return offer->has_note && offer->has_log;
+}
+
+typedef bool may_be_truth(const struct scene *scene, const struct nx_dur_offer *offer);
+
+static const struct nx_dur_offer *best_log(const struct scene *scene, uint8_t subgroup,
+                                           uint8_t shard, may_be_truth *may)
 {
     const struct nx_dur_offer *best = NULL;
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
-        if (offer->subgroup == subgroup && offer->shard == shard && holds_all(scene, offer) &&
+        if (offer->subgroup == subgroup && offer->shard == shard && may(scene, offer) &&
             is_better(scene, offer, best))
             best = offer;
     }
+    return best;
+}
+
+/* A shard that nobody stood in has acknowledged nothing: any log of it will do, which its node has replayed. Who has none
+ * begins with the empty state. */
+static void choose_truth(const struct scene *scene, uint8_t subgroup, uint8_t shard,
+                         struct nx_dur_restart *restart)
+{
+    may_be_truth *may = holds_all;
+    const struct nx_dur_offer *best = best_log(scene, subgroup, shard, may);
+    bool is_free = !best && !is_kept(scene, subgroup, shard);
+    if (is_free)
+        best = best_log(scene, subgroup, shard, may = has_log);
     restart->base[subgroup][shard] = best ? best->places : 0;
-    bool begins_empty = !best && !is_kept(scene, subgroup, shard);
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
         if (offer->subgroup == subgroup && offer->shard == shard)
             restart->places[i].has_state =
-                best ? holds_all(scene, offer) && is_same_log(offer, best) : begins_empty;
+                best ? may(scene, offer) && is_same_log(offer, best) : is_free;
     }
 }
 

@@ -3,16 +3,18 @@
  *   H        = the newest certain view in any of their notes (dur_note.h)
  *   start    <=  for H and every later view in their notes, more than half of its members have come, each with its
  *                note, and for each persistent shard of H one that had the shard's state in H, or came into it in
- *                H and has a log whose newest record, or checkpoint, is of H or later
+ *                H or later and has a log whose newest record, or checkpoint, is of then or later
  *   truth(s) = among those, the longest log of those who stood with state in the newest view
  *   places(s)= of that log: everything that was ever acknowledged as durable is below (P1)
  *
  * Why. Acknowledged in view V: every member of the shard with state in V has it on its disk, and V is certain, so H is
- * V or later. In H whoever had state at its beginning has on its disk all that was delivered before H: a member puts H
- * into its note only after that. So any log of a member with state in H holds what was acknowledged. Every
+ * V or later. In H whoever had state at its beginning has on its disk all that was delivered before H: a member says
+ * that H is in its note only after that. So any log of a member with state in H holds what was acknowledged. Every
  * acknowledgement in H waits for who came in H without state, too, and its log begins with the state as of H.
  * Two logs whose newest record is the same (view and place) are the same log (P2). A member whose log is not the
  * truth's equal gets the state from one whose log is.
+ * In a shard of which nobody had the state in H nothing was ever acknowledged: the longest log that has come is the truth; if
+ * all are void, or there is none, the shard begins empty.
  * A node whose disk is empty does not count: it cannot say what it has seen. Only a first view that was never
  * certain, all of whose members are here, may begin anew.
  *

@@ -16,19 +16,27 @@ enum { BLOBS_KEPT = NX_BLOBS_MAX - 64 }; /* the rest: puts that are under way */
 
 /* --- open and close ----------------------------------------------------------------------------------------------- */
 
-static enum nx_status open_disk(struct nx_durable *d, const char *name, struct nx_disk **disk,
-                                struct nx_err *err)
+static void name_of(const struct nx_durable *d, char name[NX_SHARD_NAME_BYTES])
 {
-    char path[NX_DUR_PATH_BYTES + NX_SHARD_NAME_BYTES];
+    snprintf(name, NX_SHARD_NAME_BYTES, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name,
+             d->shard);
+}
+
+/* Bodies stand under the log that names them: another shard's log, which we left and may come back to, names others. */
+static enum nx_status open_disks(struct nx_durable *d, struct nx_err *err)
+{
+    char name[NX_SHARD_NAME_BYTES], path[NX_DUR_PATH_BYTES + NX_SHARD_NAME_BYTES + 8];
+    name_of(d, name);
     snprintf(path, sizeof path, "%s/%s", d->folder, name);
-    return nx_dur_open_disk(d, path, disk, err);
+    NX_TRY(nx_dur_open_disk(d, path, &d->log_disk, err));
+    snprintf(path, sizeof path, "%s/%s/blobs", d->folder, name);
+    return nx_dur_open_disk(d, path, &d->blob_disk, err);
 }
 
 enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
 {
     char name[NX_SHARD_NAME_BYTES];
-    snprintf(name, sizeof name, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name,
-             d->shard);
+    name_of(d, name);
     struct nx_plog_config config = {.owner = d->owner, .mutants = d->config.log_mutants};
     struct nx_plog_image *image = nx_calloc(1, sizeof *image);
     if (!image)
@@ -48,22 +56,34 @@ enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err)
     return status;
 }
 
-enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err)
+static enum nx_status open_files(struct nx_durable *d, struct nx_err *err)
 {
-    char name[NX_SHARD_NAME_BYTES];
-    nx_dur_end_replay(d);
-    nx_dur_close_shard(d);
-    snprintf(name, sizeof name, "%s.%u", d->config.spec.subgroups[d->config.subgroup].name, shard);
-    d->shard = shard;
-    NX_TRY(open_disk(d, name, &d->log_disk, err));
-    NX_TRY(open_disk(d, "blobs", &d->blob_disk, err));
     NX_TRY(nx_dur_open_log(d, err));
     NX_TRY(nx_blob_store_open(d->blob_disk, &d->blobs, err));
-    d->replayed = d->newest == NX_SEQ_NONE;
+    d->replayed = d->newest == NX_SEQ_NONE || d->note.void_log; /* else its tier began with that */
     NX_TRY(nx_dur_find_checkpoint(d, err));
     d->grown = d->grown_bodies = 0;
     d->compact_after = 0;
     return nx_dur_take_references(d, err);
+}
+
+enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err)
+{
+    nx_dur_end_replay(d);
+    nx_dur_close_shard(d);
+    d->shard = shard;
+    NX_TRY(open_disks(d, err));
+    return open_files(d, err);
+}
+
+/* After nx_dur_open_shard found a log that is of no use: an empty one in its place, and none of its bodies. */
+enum nx_status nx_dur_open_anew(struct nx_durable *d, uint8_t shard, struct nx_err *err)
+{
+    nx_dur_close_shard(d);
+    d->shard = shard;
+    NX_TRY(open_disks(d, err));
+    NX_TRY(nx_dur_remove_files(d, err));
+    return open_files(d, err);
 }
 
 static void free_pieces(struct nx_dur_body *body)
@@ -114,7 +134,8 @@ static void drain(struct nx_durable *d)
         bool flushes = nx_plog_durable(d->log) < nx_plog_last(d->log);
         if (flushes && nx_plog_wake_at(d->log) != NX_NEVER)
             return; /* the disk is full: nothing is under way */
-        if (!flushes && !(d->first->body && d->first->body->put))
+        const struct nx_blob_put *put = d->first->body ? d->first->body->put : NULL;
+        if (!flushes && (!put || nx_blob_put_is_full(put, NULL)))
             return;
         struct nx_disk *disk = flushes ? d->log_disk : d->blob_disk;
         disk->ops->wait(disk);
@@ -151,7 +172,8 @@ void nx_dur_close_shard(struct nx_durable *d)
     d->log = NULL;
     d->log_disk = d->blob_disk = NULL;
     d->records = d->continuous = false;
-    d->reset = NX_RESET_NONE;
+    nx_dur_stop_reset(d);
+    d->full &= NX_DUR_NOTE; /* what else waited is gone */
     d->newest = NX_SEQ_NONE;
     d->shard = NX_DUR_NO_SHARD;
 }
@@ -213,6 +235,14 @@ static struct nx_dur_body *find_body(struct nx_durable *d, nx_stream stream)
     return NULL;
 }
 
+/* From here on a full disk is waited for: nobody else has these bytes for us any more. */
+static void claim(struct nx_dur_body *body)
+{
+    body->claimed = true;
+    if (body->put)
+        nx_blob_put_wait_for_room(body->put);
+}
+
 void nx_durable_deliver(struct nx_durable *d, const struct nx_delivery *delivery)
 {
     if (!d->records || delivery->subgroup != d->config.subgroup || d->failed.status != NX_OK)
@@ -227,7 +257,7 @@ void nx_durable_deliver(struct nx_durable *d, const struct nx_delivery *delivery
         return;
     }
     if (body)
-        body->claimed = true;
+        claim(body);
     queue(d, body ? NX_DUR_BULK : NX_DUR_MESSAGE, version, delivery->sender, body, delivery->bytes,
           delivery->len);
 }
@@ -292,10 +322,13 @@ enum nx_status nx_durable_bulk_room(struct nx_durable *d, nx_stream stream, stru
         return NX_OK;
     uint64_t needs = bytes_to_come(d) + ROOM_LEFT_BYTES;
     uint64_t has = d->blob_disk->ops->room(d->blob_disk);
-    if (!body->no_room && has >= needs)
+    if (!body->no_room && has >= needs && d->full == 0)
         return NX_OK;
     body->given_up = body->no_room = true;
     drop_pieces(d, body);
+    if (d->full != 0)
+        return nx_err_set(err, NX_UNAVAILABLE, "the disk of node %u (%s) has no room: %s",
+                          d->config.node, d->folder, d->full_why.text);
     return nx_err_set(
         err, NX_UNAVAILABLE, "the disk of node %u (%s) has no room: %llu bytes came, %llu are free",
         d->config.node, d->folder, (unsigned long long)body->total, (unsigned long long)has);
@@ -344,6 +377,23 @@ static bool has_no_room(const struct nx_durable *d)
     return d->compacts && nx_blob_count(d->blobs) + puts >= BLOBS_KEPT;
 }
 
+/* Of a body whose message is delivered, and whose tier agreed to keep it: its bytes must come. */
+static bool try_again(struct nx_durable *d, struct nx_dur_body *body)
+{
+    struct nx_err err = {0};
+    if (!nx_blob_put_is_full(body->put, &err) || nx_blob_put_is_busy(body->put))
+        return false;
+    if (!body->told_full || !nx_dur_may_try(d, NX_DUR_BODY)) {
+        if (!body->told_full)
+            nx_dur_is_full(d, NX_DUR_BODY, &err);
+        body->told_full = true;
+        return false;
+    }
+    body->told_full = false;
+    nx_blob_put_retry(body->put);
+    return true;
+}
+
 static bool move_body(struct nx_durable *d, struct nx_dur_body *body)
 {
     struct nx_err err = {0};
@@ -355,8 +405,11 @@ static bool move_body(struct nx_durable *d, struct nx_dur_body *body)
         nx_durable_fail(d, &err);
         return false;
     }
+    if (body->claimed)
+        nx_blob_put_wait_for_room(body->put);
     bool moved = feed_put(d, body);
     moved |= nx_blob_put_poll(body->put);
+    moved |= try_again(d, body);
     enum nx_status status = nx_blob_put_status(body->put, body->name, &err);
     if (status == NX_OK)
         return true;
@@ -368,6 +421,14 @@ static bool move_body(struct nx_durable *d, struct nx_dur_body *body)
         nx_durable_fail(d, &err);
     }
     return moved;
+}
+
+static void look_for_full_bodies(struct nx_durable *d)
+{
+    for (const struct nx_dur_body *body = d->bodies; body; body = body->next)
+        if (body->put && nx_blob_put_is_full(body->put, NULL))
+            return;
+    nx_dur_has_room(d, NX_DUR_BODY);
 }
 
 static bool move_bodies(struct nx_durable *d)
@@ -384,6 +445,7 @@ static bool move_bodies(struct nx_durable *d)
             moved |= move_body(d, body);
         }
     }
+    look_for_full_bodies(d);
     return moved;
 }
 
@@ -464,6 +526,10 @@ bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now)
     while (d->failed.status == NX_OK && append_next(d))
         moved = true;
     moved |= nx_plog_poll(d->log, now);
+    if (nx_plog_is_full(d->log, &err))
+        nx_dur_is_full(d, NX_DUR_LOG, &err);
+    else
+        nx_dur_has_room(d, NX_DUR_LOG);
     moved |= nx_dur_compact_poll(d, now);
     if (nx_plog_status(d->log, &err) != NX_OK)
         nx_durable_fail(d, &err);

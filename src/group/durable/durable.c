@@ -87,6 +87,7 @@ static void write_note(struct nx_durable *d)
 static bool note_may_be_written(const struct nx_durable *d)
 {
     return d->note_dirty && !d->note_busy && d->failed.status == NX_OK &&
+           nx_dur_may_try(d, NX_DUR_NOTE) &&
            (!d->log || !d->records || d->reset != NX_RESET_NONE ||
             nx_plog_durable(d->log) >= d->note_after);
 }
@@ -100,6 +101,17 @@ static bool note_may_settle(const struct nx_durable *d)
            (d->heard_certain || nx_dur_note_may_settle(&d->note));
 }
 
+/* What is on the disk is the note before, whole. */
+static void note_failed(struct nx_durable *d, const struct nx_err *err)
+{
+    if (err->status != NX_UNAVAILABLE) {
+        nx_durable_fail(d, err);
+        return;
+    }
+    d->note_dirty = true;
+    nx_dur_is_full(d, NX_DUR_NOTE, err);
+}
+
 static bool note_poll(struct nx_durable *d)
 {
     bool moved = nx_disk_poll(d->root);
@@ -107,9 +119,10 @@ static bool note_poll(struct nx_durable *d)
         d->note_busy = false;
         moved = true;
         if (d->note_request.err.status != NX_OK) {
-            nx_durable_fail(d, &d->note_request.err);
+            note_failed(d, &d->note_request.err);
             return true;
         }
+        nx_dur_has_room(d, NX_DUR_NOTE);
         d->written = d->writing;
         d->written_certain = d->writing_certain;
         d->written_void = d->writing_void;
@@ -177,14 +190,33 @@ static nx_rank rank_here(const struct nx_durable *d, const struct nx_view *view)
     return nx_view_rank_of(view, d->config.node);
 }
 
-/* Opens the log of the shard that the view puts us in. */
+/* Somebody in our shard has the state, that is, we get it from there if we lack it. */
+static bool has_donor(const struct nx_view *view, nx_rank self)
+{
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
+        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+        if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
+            return true;
+    }
+    return false;
+}
+
+/* Opens the log of the shard that the view puts us in. One that we left when we were given another shard may have rotted since:
+ * where another member gives us the state, it is of no use anyhow. The log that our note names was opened at the start. */
 static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *view, nx_rank self,
                                  struct nx_err *err)
 {
     uint32_t shard = view->members[self].shard;
     if (!d->keeps_log || shard == NX_SHARD_NONE || (d->log && d->shard == shard))
         return NX_OK;
-    return nx_dur_open_shard(d, (uint8_t)shard, err);
+    bool useless = (view->stateless & NX_RANK_BIT(self)) != 0 && has_donor(view, self);
+    enum nx_status status = nx_dur_open_shard(d, (uint8_t)shard, err);
+    if (status != NX_CORRUPT || !useless)
+        return status;
+    nx_warn("%s: the log of a shard that this node had left; it begins anew with the state that "
+            "the shard's other replicas have",
+            err->text);
+    return nx_dur_open_anew(d, (uint8_t)shard, err);
 }
 
 /* An earlier view that we prepared for stays in the note: others may have begun in it without us. */
@@ -212,10 +244,11 @@ enum nx_status nx_durable_prepare(struct nx_durable *d, const struct nx_view *vi
     nx_assert(self != NX_RANK_NONE);
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
+    if (d->log && d->note.void_log && !(view->stateless & NX_RANK_BIT(self)))
+        NX_TRY(nx_dur_begin_empty(d, err));
     d->preparing = true;
     d->note_after = NX_SEQ_NONE;
     NX_TRY(note_beginning(d, view, err));
-    make_offer(d);
     return d->failed.status == NX_OK ? NX_OK
                                      : nx_err_set(err, d->failed.status, "%s", d->failed.text);
 }
@@ -225,17 +258,6 @@ bool nx_durable_prepared(const struct nx_durable *d)
     const struct nx_dur_view *newest = nx_dur_newest(&d->note);
     return d->preparing && newest && !d->note_dirty && !d->note_busy &&
            d->written.vid == newest->vid && d->written.incarnation == newest->incarnation;
-}
-
-/* Somebody in our shard has the state, that is, we get it from there if we lack it. */
-static bool has_donor(const struct nx_view *view, nx_rank self)
-{
-    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
-        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
-        if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
-            return true;
-    }
-    return false;
 }
 
 /* Before others believe that we have the state, nobody may take the log that we have without it for the shard's. */
@@ -254,19 +276,21 @@ static void take_state(struct nx_durable *d, const struct nx_view *view, nx_rank
         d->log && view->members[self].shard == d->shard && !(view->stateless & NX_RANK_BIT(self));
     if (d->begun_here || joined)
         d->continuous = !d->note.void_log && d->base >= nx_dur_places(d->newest);
+    d->holds = has_state;
     d->continuous &= has_state;
     d->records = d->continuous;
     if (has_state && !d->continuous)
         nx_dur_want_reset(d);
     else if (!has_state)
-        d->reset = NX_RESET_NONE;
+        nx_dur_stop_reset(d);
     if (d->log && !has_state && has_donor(view, self))
         void_log(d);
 }
 
 bool nx_durable_log_is_void(const struct nx_durable *d)
 {
-    return !d->log || d->records || d->failed.status != NX_OK || d->written_void;
+    bool ours = d->records && d->reset != NX_RESET_VOIDING;
+    return !d->log || ours || d->failed.status != NX_OK || d->written_void;
 }
 
 enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
@@ -293,17 +317,27 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
     return NX_OK;
 }
 
+bool nx_durable_kept_without(const struct nx_durable *d, nx_node comer, uint32_t subgroup,
+                             uint32_t shard)
+{
+    const struct nx_dur_view *newest = nx_dur_newest(&d->note);
+    return newest && newest->vid == d->vid &&
+           nx_dur_note_kept_without(&d->note, comer, (uint8_t)subgroup, (uint8_t)shard);
+}
+
 void nx_durable_hear_notes(struct nx_durable *d, bool written, bool certain)
 {
     d->heard_written = written;
     d->heard_certain = certain;
 }
 
+/* Who has the state in a certain view is believed to have it on its disk: as long as ours is being written there, the view
+ * before, with the logs of others, is what a restart begins with. */
 bool nx_durable_noted(const struct nx_durable *d, nx_vid vid, bool *certain)
 {
-    bool here =
-        d->vid == vid && d->written.vid == vid &&
-        (!d->records || d->reset != NX_RESET_NONE || nx_plog_durable(d->log) >= d->note_after);
+    bool kept = d->records && d->reset == NX_RESET_NONE;
+    bool here = d->vid == vid && d->written.vid == vid &&
+                (kept ? nx_plog_durable(d->log) >= d->note_after : !d->holds);
     *certain = here && d->written_certain;
     return here;
 }
@@ -337,7 +371,6 @@ static enum nx_status open_all(struct nx_durable *d, struct nx_err *err)
     uint8_t shard = noted_shard(d);
     if (d->keeps_log && shard != NX_DUR_NO_SHARD)
         NX_TRY(nx_dur_open_shard(d, shard, err));
-    make_offer(d);
     return NX_OK;
 }
 
@@ -386,14 +419,17 @@ void nx_durable_close(struct nx_durable *d)
 
 bool nx_durable_poll(struct nx_durable *d, nx_ns now)
 {
+    d->now = now;
     bool moved = note_poll(d);
     if (d->log)
         moved |= nx_dur_shard_poll(d, now);
+    nx_dur_full_poll(d);
     return moved;
 }
 
-const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *d)
+const struct nx_dur_offer *nx_durable_offer(struct nx_durable *d)
 {
+    make_offer(d);
     return &d->offer;
 }
 
@@ -405,6 +441,8 @@ int nx_durable_fd(const struct nx_durable *d)
 nx_ns nx_durable_wake_at(const struct nx_durable *d)
 {
     nx_ns at = d->log ? nx_plog_wake_at(d->log) : NX_NEVER;
+    if (d->full != 0 && d->retry_at > d->now && d->retry_at < at)
+        at = d->retry_at;
     return d->compact_after != 0 && d->compact_after < at ? d->compact_after : at;
 }
 

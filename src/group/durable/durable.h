@@ -2,16 +2,21 @@
  *
  *   <folder>/view.note                    dur_note.h
  *   <folder>/<SUBGROUP>.<shard>/          the log (plog.h, dur_record.h); `nexus log` reads it
- *   <folder>/blobs/                       bodies of bulk messages (blob_store.h)
+ *   <folder>/<SUBGROUP>.<shard>/blobs/    bodies of bulk messages that it names (blob_store.h)
  *
+ * A node that is given another shard leaves the first one's as they are: it may come back to them. Then another member has the
+ * state, and gives it: the old log is void, whatever became of it.
  * The folder holds at most the state twice, what came since the last checkpoint, and what comes while one is written.
  *
  *   places(d) = n   =>   the first n places of our shard's order, and all bodies that they name, survive a crash
- *   note(d) = WRITTEN / CERTAIN   =>   our note on the disk holds the view / holds it as certain
+ *   note(d) = WRITTEN / CERTAIN   =>   our note on the disk holds the view / holds it as certain, and if we had our shard's
+ *                                      state as it began, our log has that
  *
  * Nothing here waits for the disk but open, and the first view that brings another shard. What is handed over is copied
- * into a queue; `behind` says that it is longer than NX_DURABLE_BACKLOG_BYTES: deliveries are to pause (P6). A disk that
- * fails is told by status, once, and nothing is durable any more.
+ * into a queue; `behind` says that it is longer than NX_DURABLE_BACKLOG_BYTES: deliveries are to pause (P6). A full disk
+ * (NX_UNAVAILABLE) is a slow one: what has no room is tried again until there is some, `bulk_room` refuses meanwhile. Only who
+ * is awaited, in `prepare` or with a log that is not void yet, gives up after NX_DURABLE_PATIENCE_NS. A disk that
+ * fails otherwise is told by status, once, and nothing is durable any more.
  *
  * Call order   open; next_replayed until NX_NOT_FOUND; prepare for each view that the bootstrap makes; view at each
  *              install; deliver, bulk_* as the core hands up; poll in each turn; close.
@@ -25,6 +30,9 @@
 #include "group/view/message.h"
 
 struct nx_durable;
+
+/* How long others wait for who cannot note a view on its full disk: with a group's beginning, and with a joiner's state. */
+#define NX_DURABLE_PATIENCE_NS (10 * NX_SEC)
 
 enum {
     NX_DURABLE_BACKLOG_BYTES = 4 << 20,
@@ -52,9 +60,9 @@ enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx
 /* Waits until what was handed over is on the disk. */
 void nx_durable_close(struct nx_durable *durable);
 
-/* What this node brings to the bootstrap. Prepare changes it: whoever was ready for a view says so from then on, since others
- * may have begun in it. */
-const struct nx_dur_offer *nx_durable_offer(const struct nx_durable *durable);
+/* What this node brings to the bootstrap, as of now; good until the next call. Prepare and view change it: whoever was ready
+ * for a view says so from then on, since others may have begun in it. */
+const struct nx_dur_offer *nx_durable_offer(struct nx_durable *durable);
 
 /* --- replay: in the order of the log. ------------------------------------------------------------------------ */
 
@@ -96,6 +104,11 @@ enum nx_status nx_durable_view(struct nx_durable *durable, const struct nx_view 
 /* What the members' words say of the view (nx_core_notes). */
 void nx_durable_hear_notes(struct nx_durable *durable, bool written, bool certain);
 
+/* Whether this node, which comes with a log of the shard, may get the state from the members and begin its log anew: no, as long as
+ * theirs may be in memory alone. */
+bool nx_durable_kept_without(const struct nx_durable *durable, nx_node comer, uint32_t subgroup,
+                             uint32_t shard);
+
 /* --- messages of our shard, if its subgroup is persistent; else nothing is kept ---------------------------------- */
 
 void nx_durable_deliver(struct nx_durable *durable, const struct nx_delivery *delivery);
@@ -127,8 +140,11 @@ bool nx_durable_wants_checkpoint(const struct nx_durable *durable);
 void nx_durable_checkpoint_begin(struct nx_durable *durable);
 size_t nx_durable_checkpoint_write(struct nx_durable *durable, const void *bytes,
                                    size_t len); /* taken */
-/* False: what was begun is of no use any more, its rest need not be given. */
+/* False: what was begun is of no use any more, its rest need not be given. Until then the state is kept, though all of it
+ * was given: */
 bool nx_durable_checkpoint_goes_on(const struct nx_durable *durable);
+/* True, once: the disk was full, and the same state is to be given again from its beginning. */
+bool nx_durable_checkpoint_rewound(struct nx_durable *durable);
 void nx_durable_checkpoint_end(struct nx_durable *durable);
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */

@@ -15,9 +15,10 @@ struct nx_dur_body {
     uint64_t total, got; /* bytes that it has, that were handed over */
     struct nx_dur_piece *first, **end;
     struct nx_blob_put *put;
-    bool no_room;  /* the disk was full: its bytes are dropped */
-    bool given_up; /* … or may be, and its message is kept without them, as its tier agreed */
-    uint64_t fed;  /* to the put */
+    bool no_room;   /* the disk was full: its bytes are dropped */
+    bool told_full; /* it is, and they wait */
+    bool given_up;  /* … or may be, and its message is kept without them, as its tier agreed */
+    uint64_t fed;   /* to the put */
     bool finished, aborted,
         claimed; /* finished: all bytes are in the put; claimed: a record waits for it */
     char name[NX_BLOB_NAME_BYTES]; /* empty until it is durable */
@@ -55,12 +56,21 @@ struct nx_dur_queued {
     uint8_t bytes[]; /* what follows the fixed part */
 };
 
+/* What may wait for room on a full disk. */
+enum nx_dur_waiter { NX_DUR_NOTE = 1, NX_DUR_LOG = 2, NX_DUR_BODY = 4, NX_DUR_STATE = 8 };
+
 struct nx_durable {
     struct nx_durable_config config;
     char folder[NX_DUR_PATH_BYTES];
     bool keeps_log; /* our subgroup is persistent */
     struct nx_err failed;
     int epoll_fd;
+    nx_ns now; /* of the last poll */
+
+    /* dur_full.c */
+    uint32_t full;          /* set of nx_dur_waiter: it found no room, and was not written since */
+    struct nx_err full_why; /* of the first of them */
+    nx_ns full_since, retry_at;
 
     /* the note */
     struct nx_disk *root;
@@ -71,7 +81,7 @@ struct nx_durable {
         writing; /* the newest view in what is on the disk, and in what goes there */
     bool written_certain, writing_certain, written_void, writing_void;
     struct nx_disk_request note_request;
-    uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX];
+    uint8_t note_bytes[NX_NOTE_HEAD_BYTES + NX_DUR_NOTE_BYTES_MAX + 1]; /* one is one too many */
     struct nx_dur_offer offer;
     bool preparing;
     nx_vid vid;                                    /* installed */
@@ -91,8 +101,10 @@ struct nx_durable {
         NX_RESET_WRITING,
         NX_RESET_CLEARING
     } reset;
+    bool holds;       /* the view says that we have the shard's state */
     bool continuous;  /* our log holds all of the shard's order, as far as we delivered it */
     bool state_ended; /* all of the state was given */
+    bool rewound;     /* it is to be given again from its beginning */
     nx_seq reset_to;  /* version of the checkpoint */
     uint8_t view_head[NX_DUR_CHECKPOINT_HEAD_MAX]; /* of a checkpoint made in the view */
     size_t view_head_bytes;
@@ -112,6 +124,7 @@ struct nx_durable {
     uint64_t grown, grown_bodies;     /* bytes and bodies since the last checkpoint */
     uint64_t counted, counted_bodies; /* of these, under the one that is being made */
     nx_ns compact_after;              /* it failed: not before; 0: now */
+    bool compact_failed;              /* the last one did, and that is told */
     bool compacts;                    /* our tier can give its state */
     struct nx_dur_reference *references, **references_end; /* by version */
     bool records;         /* we have the shard's state, so what is delivered goes on with the log */
@@ -137,9 +150,17 @@ struct nx_durable {
 enum nx_status nx_dur_open_disk(struct nx_durable *d, const char *path, struct nx_disk **disk,
                                 struct nx_err *err);
 
+/* dur_full.c: it found no room just now; it is written; it may be tried (again). */
+void nx_dur_is_full(struct nx_durable *d, enum nx_dur_waiter waiter, const struct nx_err *err);
+void nx_dur_has_room(struct nx_durable *d, enum nx_dur_waiter waiter);
+bool nx_dur_may_try(const struct nx_durable *d, enum nx_dur_waiter waiter);
+/* Ends the patience of others who cannot go on without us. */
+void nx_dur_full_poll(struct nx_durable *d);
+
 /* dur_shard.c */
 enum nx_status nx_dur_open_log(struct nx_durable *d, struct nx_err *err);
 enum nx_status nx_dur_open_shard(struct nx_durable *d, uint8_t shard, struct nx_err *err);
+enum nx_status nx_dur_open_anew(struct nx_durable *d, uint8_t shard, struct nx_err *err);
 void nx_dur_close_shard(struct nx_durable *d);
 void nx_dur_append_view(struct nx_durable *d, const struct nx_view *view, nx_rank self);
 bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now);
@@ -148,8 +169,11 @@ bool nx_dur_shard_poll(struct nx_durable *d, nx_ns now);
 enum nx_status nx_dur_take_references(struct nx_durable *d, struct nx_err *err);
 void nx_dur_end_replay(struct nx_durable *d);
 
-/* dur_checkpoint.c */
+/* dur_checkpoint.c: our log, which is void, is an empty one that counts; waits for the disk. */
+enum nx_status nx_dur_begin_empty(struct nx_durable *d, struct nx_err *err);
 void nx_dur_want_reset(struct nx_durable *d);
+void nx_dur_stop_reset(struct nx_durable *d);
+enum nx_status nx_dur_remove_files(struct nx_durable *d, struct nx_err *err);
 bool nx_dur_reset_poll(struct nx_durable *d);
 void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self);
 /* The head goes even if no byte follows; then the end. */

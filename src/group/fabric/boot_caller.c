@@ -55,7 +55,8 @@ static void rest(struct nx_bootstrap *b, nx_ns now)
     c->there.port = 0;
     c->redirects = 0;
     c->retry_at = now;
-    if (b->phase == NX_BOOT_GATHERING && c->next < c->targets_count && !c->group_seen)
+    bool goes_on = !c->group_seen || c->aside; /* to the next one, at once */
+    if (b->phase == NX_BOOT_GATHERING && c->next < c->targets_count && goes_on)
         return;
     c->next = 0;
     c->retry_at = now + c->retry_ns / 2 + (nx_ns)nx_prng_below(&b->prng, (uint64_t)c->retry_ns);
@@ -130,7 +131,7 @@ static void call_at(struct nx_bootstrap *b, const struct nx_boot_address *at, nx
     struct nx_err err = {0};
     c->at = *at;
     c->there.port = 0;
-    c->said_hello = c->answered = c->queued = false;
+    c->said_hello = c->answered = c->queued = c->aside = false;
     c->called_at = now;
     c->interest = 0;
     if (nx_boot_call(&c->conn, c->at.host, c->at.port, &b->identity, &err) != NX_OK) {
@@ -187,10 +188,12 @@ static void take_reason(struct nx_bootstrap *b, enum nx_boot_kind kind, const ui
         fail_for_good(b, true, why, now);
         return;
     }
-    struct nx_boot_address there = b->caller.at; /* it leads: it is called again */
+    struct nx_boot_address there = b->caller.at;
     saw_group(b);
+    b->caller.aside = kind == NX_BOOT_ASIDE;
     nx_boot_caller_hang_up(b, now, why);
-    b->caller.there = there;
+    if (kind == NX_BOOT_LATER)
+        b->caller.there = there; /* it leads: it is called again */
 }
 
 /* One that leads the first view sends everybody to itself, also from where no group is. */
@@ -279,7 +282,8 @@ static void take_welcome(struct nx_bootstrap *b, const uint8_t *payload, size_t 
     nx_boot_enter(b, NX_BOOT_INSTALLED, now, "the group has us");
 }
 
-/* Our group, a later view, and we are not in it: the majority went on. Or the same view, and blocked like ours. */
+/* Our group, a later view, and we are not in it: the majority went on. Or the same view, and blocked like ours. Or no view
+ * yet: there the group begins again. */
 static void take_probed(struct nx_bootstrap *b, const uint8_t *payload, size_t len)
 {
     struct nx_boot_probe there;
@@ -288,6 +292,7 @@ static void take_probed(struct nx_bootstrap *b, const uint8_t *payload, size_t l
                 memcmp(there.group_id, b->running.group_id, sizeof there.group_id) == 0;
     if (ours && !there.member && there.vid > b->running.vid)
         b->left_behind = there.vid;
+    b->restarts |= ours && there.vid == 0;
     if (ours && there.vid == b->running.vid)
         b->other_side = there.alive & nx_view_ranks(&b->running);
     nx_boot_conn_close(&b->caller.conn);
@@ -304,7 +309,7 @@ static void take_frame(struct nx_bootstrap *b, enum nx_boot_kind kind, const uin
     }
     bool gathering = b->phase == NX_BOOT_GATHERING;
     bool connected = b->phase == NX_BOOT_CONNECTING && b->self_connected;
-    if (kind == NX_BOOT_REFUSED || kind == NX_BOOT_LATER)
+    if (kind == NX_BOOT_REFUSED || kind == NX_BOOT_LATER || kind == NX_BOOT_ASIDE)
         take_reason(b, kind, payload, len, now);
     else if (kind == NX_BOOT_REDIRECT && gathering)
         take_redirect(b, payload, len, now);

@@ -212,8 +212,9 @@ void nx_boot_guest_put_off(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_n
                            const char *why)
 {
     uint8_t frame[NX_BOOT_FRAME_MAX];
+    enum nx_boot_kind kind = b->blocked ? NX_BOOT_ASIDE : NX_BOOT_LATER;
     nx_info("bootstrap: %s has to try again: %s", g->conn.peer, why);
-    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(NX_BOOT_LATER, why, frame), now);
+    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(kind, why, frame), now);
 }
 
 void nx_boot_guest_redirect(struct nx_bootstrap *b, struct nx_boot_guest *g,

@@ -33,6 +33,8 @@ void nx_bootstrap_note_view(struct nx_bootstrap *b, const struct nx_view *view)
 {
     b->running = *view;
     b->other_side = 0;
+    b->restarts = false;
+    b->enough_since = 0;
 }
 
 void nx_bootstrap_note_blocked(struct nx_bootstrap *b, nx_rankset alive)
@@ -43,6 +45,11 @@ void nx_bootstrap_note_blocked(struct nx_bootstrap *b, nx_rankset alive)
 nx_rankset nx_bootstrap_other_side(const struct nx_bootstrap *b)
 {
     return b->other_side;
+}
+
+bool nx_bootstrap_restarts(const struct nx_bootstrap *b)
+{
+    return b->restarts;
 }
 
 void nx_bootstrap_probe(struct nx_bootstrap *b, const struct nx_boot_address *at, nx_ns now)
@@ -71,6 +78,9 @@ void nx_boot_host_probed(struct nx_bootstrap *b, struct nx_boot_guest *g, const 
                                    .vid = view->vid,
                                    .node = b->mine.node,
                                    .alive = b->blocked};
+    const struct nx_dur_offer *gathered = nx_boot_restart_gathers(b);
+    if (gathered)
+        memcpy(answer.group_id, gathered->group_id, sizeof answer.group_id);
     answer.member = view->vid != 0 && nx_view_rank_of(view, probe.node) != NX_RANK_NONE;
     uint8_t frame[NX_BOOT_FRAME_MAX];
     nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_probe(NX_BOOT_PROBED, &answer, frame), now);
@@ -101,6 +111,12 @@ enum nx_standing nx_bootstrap_standing(const struct nx_bootstrap *b, nx_applican
     return g->state == NX_GUEST_GATHERED ? NX_APPLICANT_WAITING
            : g->state == NX_GUEST_VIEWED ? NX_APPLICANT_SEATED
                                          : NX_APPLICANT_CONNECTED;
+}
+
+nx_ns nx_bootstrap_waits_since(const struct nx_bootstrap *b, nx_applicant applicant)
+{
+    const struct nx_boot_guest *g = find(b, applicant);
+    return g ? g->since : NX_NEVER;
 }
 
 const struct nx_boot_hello *nx_bootstrap_hello(const struct nx_bootstrap *b, nx_applicant applicant)

@@ -35,6 +35,70 @@ static uint32_t collect(struct nx_bootstrap *b, nx_ns *newest)
     return count;
 }
 
+const struct nx_dur_offer *nx_boot_restart_gathers(const struct nx_bootstrap *b)
+{
+    if (!b->leader || b->phase != NX_BOOT_GATHERING)
+        return NULL;
+    if (b->mine.offer.has_note)
+        return &b->mine.offer;
+    for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++)
+        if (b->guests[i].state == NX_GUEST_GATHERED && b->guests[i].hello.offer.has_note)
+            return &b->guests[i].hello.offer;
+    return NULL;
+}
+
+/* Those who are blocked with us would bring a disk like ours, with the log of the shard in which they are. */
+static uint32_t collect_blocked(struct nx_bootstrap *b)
+{
+    uint32_t count = 0;
+    b->offers[count++] = b->mine.offer;
+    for (nx_rankset left = b->blocked & nx_view_ranks(&b->running); left; left &= left - 1) {
+        const struct nx_member *m = &b->running.members[__builtin_ctzll(left)];
+        if (m->node == b->mine.node || count == NX_MEMBERS_MAX)
+            continue;
+        struct nx_dur_offer *offer = &b->offers[count++];
+        *offer = b->mine.offer;
+        offer->node = m->node;
+        offer->subgroup = (uint8_t)m->subgroup;
+        offer->shard = m->shard < NX_SHARDS_MAX ? (uint8_t)m->shard : NX_DUR_NO_SHARD;
+        offer->has_log = true;
+    }
+    return count;
+}
+
+static bool is_collected(const struct nx_bootstrap *b, uint32_t count, nx_node node)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (b->offers[i].node == node)
+            return true;
+    return false;
+}
+
+static uint32_t collect_applicants(struct nx_bootstrap *b, uint32_t count)
+{
+    for (int i = 0; i < NX_BOOT_GUESTS_MAX && count < NX_MEMBERS_MAX; i++) {
+        const struct nx_boot_guest *g = &b->guests[i];
+        if (g->state == NX_GUEST_GATHERED && !is_collected(b, count, g->hello.node) &&
+            nx_dur_same_group(&b->mine.offer, &g->hello.offer, NULL) == NX_OK)
+            b->offers[count++] = g->hello.offer;
+    }
+    return count;
+}
+
+enum nx_status nx_bootstrap_may_restart(struct nx_bootstrap *b, nx_ns now, struct nx_err *err)
+{
+    uint32_t count = collect_applicants(b, collect_blocked(b));
+    nx_dur_restart_decide(b->offers, count, nx_dur_persistent(&b->config.spec), 0, &b->restart);
+    bool enough = b->mine.offer.has_note && b->restart.verdict == NX_DUR_START;
+    if (!enough)
+        b->enough_since = 0;
+    else if (b->enough_since == 0)
+        b->enough_since = now;
+    if (enough && (b->restart.complete || now >= b->enough_since + GRACE_NS))
+        return NX_OK;
+    return nx_err_set(err, NX_AGAIN, "%s", b->restart.why.text);
+}
+
 enum nx_status nx_boot_restart_check(const struct nx_bootstrap *b,
                                      const struct nx_boot_hello *hello, struct nx_err *err)
 {

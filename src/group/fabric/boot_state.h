@@ -73,6 +73,7 @@ struct nx_boot_caller {
     uint32_t redirects;           /* in a row */
     bool said_hello, answered;
     bool queued; /* it has a group, and keeps us for a seat */
+    bool aside;  /* it has a group, and no majority of it: others come first */
     nx_ns called_at, retry_at, retry_ns;
     uint32_t interest;
     char trouble[NX_ERR_TEXT_BYTES]; /* why it failed last time */
@@ -107,7 +108,10 @@ struct nx_bootstrap {
     nx_vid left_behind;             /* a later one without us */
     nx_rankset blocked;             /* whom we reach while we are blocked; 0: we are not */
     nx_rankset other_side;          /* whom another that is blocked in our view reaches */
-    /* of the configured leader, while it gathers: boot_restart.c */
+    bool restarts;                  /* a leader gathers the disks of our group */
+    nx_ns
+        enough_since; /* we, those who are blocked with us and our applicants could begin again; 0: no */
+    /* of the configured leader, while it gathers, and of a member that is blocked for good: boot_restart.c */
     struct nx_dur_offer offers[NX_MEMBERS_MAX];
     struct nx_dur_restart restart;
     char restart_said[NX_ERR_TEXT_BYTES];
@@ -118,6 +122,8 @@ struct nx_bootstrap {
 enum nx_status nx_boot_restart_check(const struct nx_bootstrap *b,
                                      const struct nx_boot_hello *hello, struct nx_err *err);
 bool nx_boot_restart_may_begin(struct nx_bootstrap *b, nx_ns now);
+/* The group whose disks are gathered here; NULL: nobody has brought a note, or nothing is gathered. */
+const struct nx_dur_offer *nx_boot_restart_gathers(const struct nx_bootstrap *b);
 void nx_boot_restart_fill(struct nx_bootstrap *b);
 
 /* bootstrap.c */

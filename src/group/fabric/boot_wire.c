@@ -72,7 +72,7 @@ size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_
 size_t nx_boot_encode_reason(enum nx_boot_kind kind, const char *why,
                              uint8_t frame[NX_BOOT_FRAME_MAX])
 {
-    nx_assert(kind == NX_BOOT_REFUSED || kind == NX_BOOT_LATER);
+    nx_assert(kind == NX_BOOT_REFUSED || kind == NX_BOOT_LATER || kind == NX_BOOT_ASIDE);
     struct nx_writer w;
     nx_boot_begin(&w, frame, kind);
     nx_write_bytes(&w, why, strnlen(why, NX_ERR_TEXT_BYTES));

@@ -4,6 +4,7 @@
  *     hello          ──▶           checks: version, configuration, clock, id
  *                    ◀──  refused   one sentence, for good, and the connection ends
  *                    ◀──  later     one sentence: not now; try again
+ *                    ◀──  aside     the same, of one that is in no primary view: ask the others first
  *                    ◀──  redirect  the one to call is there
  *                    ◀──  wait      you are heard: the answer may take a while
  *   of the first view:
@@ -17,7 +18,8 @@
  *
  *   of a member that lost the others, instead of a hello:
  *     probe          ──▶           group, view, node
- *                    ◀──  probed   the view there; a later one, without you: it went on
+ *                    ◀──  probed   the view there; a later one, without you: it went on. None, but your group: who leads the
+ *                                  first view gathers the disks of your group, which begins again
  *
  * A frame is {u32 bytes that follow, u8 kind, payload}, little-endian; nothing is longer than
  * NX_BOOT_FRAME_MAX. boot_view.c has the frames that carry a view. Where the group has a secret, the handshake of boot_auth.h comes first and all
@@ -59,6 +61,7 @@ enum nx_boot_kind {
     NX_BOOT_WELCOME,
     NX_BOOT_PROBE,
     NX_BOOT_PROBED,
+    NX_BOOT_ASIDE,
     NX_BOOT_KINDS_END,
 };
 
@@ -105,7 +108,7 @@ struct nx_boot_probe {
 
 /* Each fills a whole frame and returns its bytes. */
 size_t nx_boot_encode_hello(const struct nx_boot_hello *hello, uint8_t frame[NX_BOOT_FRAME_MAX]);
-/* NX_BOOT_REFUSED or NX_BOOT_LATER */
+/* NX_BOOT_REFUSED, NX_BOOT_LATER or NX_BOOT_ASIDE */
 size_t nx_boot_encode_reason(enum nx_boot_kind kind, const char *why,
                              uint8_t frame[NX_BOOT_FRAME_MAX]);
 size_t nx_boot_encode_redirect(const struct nx_boot_address *to, uint8_t frame[NX_BOOT_FRAME_MAX]);

@@ -207,6 +207,12 @@ bool nx_bootstrap_joins(const struct nx_bootstrap *b)
     return b->joining;
 }
 
+const char *nx_bootstrap_waits_for(const struct nx_bootstrap *b)
+{
+    bool gathers = b->leader && !b->caller.group_seen && b->restart.verdict == NX_DUR_WAIT;
+    return gathers ? b->restart.why.text : b->caller.group_seen ? b->caller.trouble : "";
+}
+
 uint32_t nx_bootstrap_attempt(const struct nx_bootstrap *b)
 {
     return b->attempt;

@@ -56,6 +56,8 @@ void nx_bootstrap_renew(struct nx_bootstrap *boot, const struct nx_fabric_card *
  * view before ours, and, when INSTALLED, the one with us. */
 const struct nx_boot_view *nx_bootstrap_view(const struct nx_bootstrap *boot);
 bool nx_bootstrap_joins(const struct nx_bootstrap *boot); /* a running group */
+/* Until INSTALLED: for whom, or why; "": nothing is known. */
+const char *nx_bootstrap_waits_for(const struct nx_bootstrap *boot);
 uint32_t nx_bootstrap_attempt(const struct nx_bootstrap *boot);
 const struct nx_err *nx_bootstrap_error(const struct nx_bootstrap *boot); /* of FAILED */
 
@@ -83,6 +85,8 @@ enum nx_standing {
 /* The one that has waited longest; 0: none. Its hello was checked, but for its id. */
 nx_applicant nx_bootstrap_applicant(const struct nx_bootstrap *boot);
 enum nx_standing nx_bootstrap_standing(const struct nx_bootstrap *boot, nx_applicant applicant);
+/* When it came; NX_NEVER: it is gone. */
+nx_ns nx_bootstrap_waits_since(const struct nx_bootstrap *boot, nx_applicant applicant);
 const struct nx_boot_hello *nx_bootstrap_hello(const struct nx_bootstrap *boot,
                                                nx_applicant applicant); /* NULL: gone */
 /* Who says hello, as a member; its shard is not given yet. */
@@ -93,7 +97,7 @@ void nx_bootstrap_seat(struct nx_bootstrap *boot, nx_applicant applicant,
 void nx_bootstrap_welcome(struct nx_bootstrap *boot, nx_applicant applicant,
                           const struct nx_boot_view *view, nx_ns now);
 void nx_bootstrap_put_off(struct nx_bootstrap *boot, nx_applicant applicant, nx_ns now,
-                          const char *why); /* it tries again */
+                          const char *why); /* it tries again; others first, if we are blocked */
 void nx_bootstrap_refuse(struct nx_bootstrap *boot, nx_applicant applicant, nx_ns now,
                          const char *why); /* for good */
 
@@ -106,6 +110,12 @@ void nx_bootstrap_probe(struct nx_bootstrap *boot, const struct nx_boot_address 
 nx_vid nx_bootstrap_left_behind(const struct nx_bootstrap *boot);
 /* Whom a member of our own view reaches, that is blocked like us; 0: none was found in this view. */
 nx_rankset nx_bootstrap_other_side(const struct nx_bootstrap *boot);
+
+/* A probe has found that a leader gathers the disks of our group, since this view. */
+bool nx_bootstrap_restarts(const struct nx_bootstrap *boot);
+/* Of a member that is blocked, has offered its disk, and leads: if all those that are blocked with it gave their view up, could
+ * they and the applicants begin the group again (dur_restart.h)? NX_AGAIN: for whom they would wait. */
+enum nx_status nx_bootstrap_may_restart(struct nx_bootstrap *boot, nx_ns now, struct nx_err *err);
 
 /* A secret that nobody guesses, never 0; false: no random bytes. */
 bool nx_bootstrap_token(uint64_t *token);

@@ -119,6 +119,8 @@ struct nx_fabric {
 };
 
 enum nx_status nx_ofi_err(struct nx_err *err, const char *what, int fi_errno);
+/* Writes go over a byte stream, by what the provider says of itself, whatever it is called. */
+bool nx_ofi_is_stream(const struct fi_info *info);
 
 bool nx_ofi_read_eq(struct nx_fabric *f); /* true if there was an event */
 bool nx_ofi_read_cq(struct nx_fabric *f); /* true if there were completions */

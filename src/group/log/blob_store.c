@@ -317,6 +317,26 @@ enum nx_status nx_blob_put_status(struct nx_blob_put *p, char name[NX_BLOB_NAME_
     return NX_OK;
 }
 
+void nx_blob_put_wait_for_room(struct nx_blob_put *p)
+{
+    nx_disk_stream_wait_for_room(p->stream);
+}
+
+bool nx_blob_put_is_full(const struct nx_blob_put *p, struct nx_err *err)
+{
+    return nx_disk_stream_is_full(p->stream, err);
+}
+
+bool nx_blob_put_is_busy(const struct nx_blob_put *p)
+{
+    return nx_disk_stream_is_busy(p->stream);
+}
+
+void nx_blob_put_retry(struct nx_blob_put *p)
+{
+    nx_disk_stream_retry(p->stream);
+}
+
 void nx_blob_put_close(struct nx_blob_put *p)
 {
     p->store->naming -= p->finishing;

@@ -37,6 +37,11 @@ bool nx_blob_put_poll(struct nx_blob_put *put);
 enum nx_status nx_blob_put_status(struct nx_blob_put *put, char name[NX_BLOB_NAME_BYTES],
                                   struct nx_err *err);
 void nx_blob_put_close(struct nx_blob_put *put);
+/* As of nx_disk_stream: a full disk is waited for. */
+void nx_blob_put_wait_for_room(struct nx_blob_put *put);
+bool nx_blob_put_is_full(const struct nx_blob_put *put, struct nx_err *err);
+bool nx_blob_put_is_busy(const struct nx_blob_put *put);
+void nx_blob_put_retry(struct nx_blob_put *put);
 
 enum nx_status nx_blob_ref(struct nx_blob_store *store, const char *name); /* NX_NOT_FOUND */
 enum nx_status nx_blob_unref(struct nx_blob_store *store,

@@ -14,6 +14,8 @@ struct nx_disk_stream {
     struct nx_disk *disk;
     enum stage stage;
     bool busy, finishing, written; /* written: the file exists */
+    bool patient;                  /* a full disk is waited for */
+    struct nx_err full;            /* why it is; NX_OK: it is not */
     struct nx_disk_request request;
     char temporary[NX_DISK_NAME_BYTES], name[NX_DISK_NAME_BYTES];
     struct nx_err err;
@@ -79,6 +81,39 @@ void nx_disk_stream_finish(struct nx_disk_stream *s, const char *name)
     s->finishing = true;
 }
 
+static bool waits_for_room(struct nx_disk_stream *s)
+{
+    bool may = s->stage == WRITING || s->stage == RENAMING;
+    if (!s->patient || !may || s->request.err.status != NX_UNAVAILABLE)
+        return false;
+    s->full = s->request.err;
+    return true;
+}
+
+void nx_disk_stream_wait_for_room(struct nx_disk_stream *s)
+{
+    s->patient = true;
+}
+
+bool nx_disk_stream_is_full(const struct nx_disk_stream *s, struct nx_err *err)
+{
+    if (s->full.status != NX_OK && err)
+        *err = s->full;
+    return s->full.status != NX_OK;
+}
+
+bool nx_disk_stream_is_busy(const struct nx_disk_stream *s)
+{
+    return s->busy;
+}
+
+void nx_disk_stream_retry(struct nx_disk_stream *s)
+{
+    nx_assert(s->full.status != NX_OK && !s->busy);
+    s->busy = true;
+    nx_disk_submit(s->disk, &s->request); /* what it writes lies where it lay */
+}
+
 static void go_on(struct nx_disk_stream *s)
 {
     static const enum stage after[] = {[CLEARING] = WRITING,
@@ -87,6 +122,9 @@ static void go_on(struct nx_disk_stream *s)
                                        [RENAMING] = PUBLISHED,
                                        [REMOVING] = FAILED};
     s->busy = false;
+    if (waits_for_room(s))
+        return;
+    s->full.status = NX_OK;
     if (s->stage != REMOVING && s->request.err.status != NX_OK) {
         s->err = s->request.err;
         s->stage = REMOVING; /* a full disk needs the room back */
@@ -123,7 +161,7 @@ bool nx_disk_stream_poll(struct nx_disk_stream *s)
         go_on(s);
         moved = true;
     }
-    if (s->stage == WRITING && !s->busy)
+    if (s->stage == WRITING && !s->busy && s->full.status == NX_OK)
         moved |= start_write(s);
     return moved;
 }

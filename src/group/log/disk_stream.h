@@ -22,6 +22,12 @@ bool nx_disk_stream_poll(struct nx_disk_stream *stream); /* true if something mo
 
 /* NX_AGAIN: not finished, or not durable yet. */
 enum nx_status nx_disk_stream_status(const struct nx_disk_stream *stream, struct nx_err *err);
+/* From now on a write or a renaming that finds no room (NX_UNAVAILABLE) is no failure: the stream is full, until retry finds
+ * some. A sync that finds none is one: what was written before it is not known any more. */
+void nx_disk_stream_wait_for_room(struct nx_disk_stream *stream);
+bool nx_disk_stream_is_full(const struct nx_disk_stream *stream, struct nx_err *err);
+bool nx_disk_stream_is_busy(const struct nx_disk_stream *stream); /* a request is under way */
+void nx_disk_stream_retry(struct nx_disk_stream *stream);         /* full, and not busy */
 void nx_disk_stream_close(struct nx_disk_stream *stream);
 
 #endif

@@ -206,13 +206,18 @@ static void start_mark(struct nx_plog *log)
     log->lane = NX_LANE_MARKING;
 }
 
-static void start_batch(struct nx_plog *log)
+/* A log that was opened on a full disk has no segment yet: `roll` stands for it. */
+static bool is_filled(struct nx_plog *log, size_t bytes)
 {
     const struct nx_plog_segment *newest = nx_plog_newest(log);
+    return newest->bytes > NX_SEGMENT_HEAD_BYTES &&
+           newest->bytes + bytes > log->config.segment_bytes;
+}
+
+static void start_batch(struct nx_plog *log)
+{
     size_t bytes = log->flight_bytes ? log->flight_bytes : log->filled;
-    bool full =
-        newest->bytes > NX_SEGMENT_HEAD_BYTES && newest->bytes + bytes > log->config.segment_bytes;
-    if (log->roll || full) {
+    if (log->roll || is_filled(log, bytes)) {
         start_roll(log);
         return;
     }
@@ -256,6 +261,7 @@ static void flushed(struct nx_plog *log, nx_ns now)
     newest->last = log->durable = log->flight_last;
     log->flight_bytes = 0;
     log->durable_since = now;
+    log->full.status = NX_OK;
     log->stats.batches++;
 }
 
@@ -264,6 +270,12 @@ static void rolled(struct nx_plog *log)
     log->segments[log->segments_count] = nx_plog_next_segment(log);
     log->segments_count++;
     log->roll = false;
+}
+
+static void wait_for_room(struct nx_plog *log, const struct nx_err *why, nx_ns now)
+{
+    log->full = *why;
+    log->retry_at = now + RETRY_NS;
 }
 
 /* The mark only sharpens suspicion: a failure to write it is no reason to stop. */
@@ -280,7 +292,7 @@ static void finish_lane(struct nx_plog *log, nx_ns now)
     else if (was == NX_LANE_MARKING)
         return;
     else if (err->status == NX_UNAVAILABLE)
-        log->retry_at = now + RETRY_NS;
+        wait_for_room(log, err, now);
     else if (err->status != NX_OK)
         stop(log, err);
     else if (was == NX_LANE_FLUSHING)
@@ -333,6 +345,13 @@ enum nx_status nx_plog_status(const struct nx_plog *log, struct nx_err *err)
     if (log->failed.status != NX_OK && err)
         *err = log->failed;
     return log->failed.status;
+}
+
+bool nx_plog_is_full(const struct nx_plog *log, struct nx_err *err)
+{
+    if (log->full.status != NX_OK && err)
+        *err = log->full;
+    return log->full.status != NX_OK;
 }
 
 void nx_plog_get_stats(const struct nx_plog *log, struct nx_plog_stats *stats)

@@ -55,6 +55,8 @@ nx_ns nx_plog_wake_at(const struct nx_plog *log); /* when poll is due without th
 nx_seq nx_plog_durable(const struct nx_plog *log); /* only grows, but for truncate_tail */
 nx_seq nx_plog_last(const struct nx_plog *log);    /* newest appended */
 enum nx_status nx_plog_status(const struct nx_plog *log, struct nx_err *err);
+/* What is to be flushed found no room, and waits for some. */
+bool nx_plog_is_full(const struct nx_plog *log, struct nx_err *err);
 
 /* Forgets versions > `version`, durably: the tail that the group did not acknowledge (P2). Only while nothing is
  * under way (NX_AGAIN), and not below the checkpoint (NX_INVALID). */

@@ -191,6 +191,16 @@ static void read_words(const struct reader *r, uint32_t *first, uint32_t *second
     *second = nx_read_u32(&words);
 }
 
+/* A checkpoint is written whole and never appended to. */
+static enum nx_status expect_nothing(struct reader *r)
+{
+    struct nx_disk_request read = {
+        .kind = NX_DISK_READ, .offset = r->offset, .dst = r->buffer, .len = 1};
+    snprintf(read.name, sizeof read.name, "%s", r->name);
+    NX_TRY(nx_disk_run(r->disk, &read, r->err));
+    return read.done_bytes == 0 ? NX_OK : rotten(r, "bytes follow the end of the checkpoint");
+}
+
 static enum nx_status read_end(struct reader *r, uint32_t crc, uint64_t total)
 {
     uint32_t low, high;
@@ -198,7 +208,7 @@ static enum nx_status read_end(struct reader *r, uint32_t crc, uint64_t total)
     read_words(r, &low, &high);
     if (crc != r->crc || ((uint64_t)high << 32 | low) != total)
         return rotten(r, "the checkpoint's end does not fit what it holds");
-    return NX_OK;
+    return expect_nothing(r);
 }
 
 static enum nx_status read_block(struct reader *r, uint32_t bytes, uint32_t crc,

@@ -146,7 +146,9 @@ enum nx_status nx_plog_prepare(struct nx_plog *log, const struct nx_plog_image *
     if (log->segments_count == NX_PLOG_SEGMENTS_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "%d segments under a checkpoint",
                           NX_PLOG_SEGMENTS_MAX);
-    return begin_segment(log, err);
+    enum nx_status status = begin_segment(log, err);
+    log->roll = status == NX_UNAVAILABLE; /* the disk is full: with the first batch, then */
+    return log->roll ? NX_OK : status;
 }
 
 /* --- at a rejoin ---------------------------------------------------------------------------------------- */

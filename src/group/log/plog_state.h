@@ -21,9 +21,9 @@ struct nx_plog {
     size_t record_bytes_max; /* largest that a cursor may meet */
 
     nx_seq appended, durable, mark;
-    nx_ns durable_since; /* when poll saw durable move; for the mark */
-    nx_ns retry_at;      /* 0: now */
-    struct nx_err failed;
+    nx_ns durable_since;        /* when poll saw durable move; for the mark */
+    nx_ns retry_at;             /* 0: now */
+    struct nx_err failed, full; /* full: why the batch under way waits for room */
 
     uint8_t *buffers[2]; /* buffer_bytes each */
     unsigned filling;

@@ -1,4 +1,4 @@
-#include "categorizer/worker.h"
+#include "common/worker.h"
 
 #include "common/arena.h"
 #include "common/nx_assert.h"

@@ -6,8 +6,8 @@
  * returns it. When one is done, done_fd (an eventfd of the caller, shared by several workers if wanted) is rung.
  * Thread  every call here is the loop thread's; job->run alone runs on the worker.
  * Bounds  at most queue_max jobs between submit and finished; then NX_AGAIN. */
-#ifndef NX_CATEGORIZER_WORKER_H
-#define NX_CATEGORIZER_WORKER_H
+#ifndef NX_COMMON_WORKER_H
+#define NX_COMMON_WORKER_H
 
 #include "common/status.h"
 
