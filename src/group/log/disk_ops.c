@@ -166,7 +166,8 @@ static bool do_replace(struct nx_disk_folder *folder, struct nx_disk_request *re
     char temporary[NX_DISK_NAME_BYTES + 8];
     snprintf(temporary, sizeof temporary, "%s.new", request->name);
     forget(folder, request->name);
-    int fd = openat(folder->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd =
+        openat(folder->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
     bool ok = fd >= 0 && write_and_rename(folder, request, fd, temporary);
     if (!ok) {
         fail(folder, request);
