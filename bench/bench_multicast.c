@@ -10,7 +10,6 @@ struct state {
     struct bench_run *run;
     struct nx_group *group;
     uint64_t sent, own_delivered, delivered;
-    nx_ns sent_at; /* of the one outstanding message, when latency is asked for */
     nx_rank rank;
 };
 

@@ -8,7 +8,6 @@
 
 struct silence {
     struct bench_run *run;
-    nx_ns stopped_at;
     bool viewed, out;
 };
 

@@ -7,6 +7,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
+static bool take_float(struct nx_json *json, void *user, size_t i, double value)
+{
+    float *dst = user;
+    (void)json;
+    dst[i] = (float)value;
+    return true;
+}
+
 static void try_walk(const uint8_t *bytes, size_t len)
 {
     struct nx_json j;
@@ -17,7 +25,7 @@ static void try_walk(const uint8_t *bytes, size_t len)
     if (nx_json_end(&j) != NX_OK)
         nx_assert(err.status == NX_INVALID && err.text[0]);
     nx_json_init(&j, bytes, len, &err);
-    nx_json_floats(&j, floats, 16);
+    nx_json_numbers(&j, 16, false, take_float, floats);
     char key[8];
     nx_json_init(&j, bytes, len, &err);
     for (nx_json_enter(&j, '{'); nx_json_key(&j, key, sizeof key);) {

@@ -32,10 +32,10 @@ static void draw_profile(struct sim_config *config, struct nx_prng *prng)
         const char *name;
         struct nx_fabric_caps caps;
     } profiles[] = {
-        {"tcp", {true, 1, true, true, true, 128}},
-        {"verbs", {true, 8, false, false, true, 256}},
-        {"verbs-torn", {true, 1, false, false, true, 256}}, /* Soft-RoCE copying byte by byte */
-        {"shm", {true, 8, false, false, true, 128}},
+        {"tcp", {true, 1, true, true}},
+        {"verbs", {true, 8, false, false}},
+        {"verbs-torn", {true, 1, false, false}}, /* Soft-RoCE copying byte by byte */
+        {"shm", {true, 8, false, false}},
     };
     size_t pick = nx_prng_below(prng, sizeof profiles / sizeof *profiles);
     config->profile = profiles[pick].name;

@@ -230,16 +230,6 @@ static void read_file(const struct file *f, struct nx_disk_request *r)
     memcpy(r->dst, f->now.bytes + r->offset, r->done_bytes);
 }
 
-static void truncate_file(struct file *f, uint64_t len)
-{
-    resize(&f->now, len);
-    size_t sectors = (len + SECTOR - 1) / SECTOR;
-    if (f->dirty.len > sectors)
-        resize(&f->dirty, sectors);
-    resize(&f->disk, f->disk.len < len ? f->disk.len : len);
-    clean(f);
-}
-
 static void rename_file(struct sim_disk *d, const char *name, const char *to)
 {
     drop(d, to);
@@ -249,8 +239,8 @@ static void rename_file(struct sim_disk *d, const char *name, const char *to)
 static void carry_out(struct sim_disk *d, struct nx_disk_request *r)
 {
     struct file *f = r->kind == NX_DISK_LIST ? NULL : find(d, r->name);
-    bool needs_file = r->kind == NX_DISK_SYNC || r->kind == NX_DISK_READ ||
-                      r->kind == NX_DISK_RENAME || r->kind == NX_DISK_TRUNCATE;
+    bool needs_file =
+        r->kind == NX_DISK_SYNC || r->kind == NX_DISK_READ || r->kind == NX_DISK_RENAME;
     if (needs_file && !f) {
         answer(r, NX_NOT_FOUND, "No such file or directory");
         return;
@@ -272,7 +262,6 @@ static void carry_out(struct sim_disk *d, struct nx_disk_request *r)
         break;
     case NX_DISK_RENAME: rename_file(d, r->name, r->to); break;
     case NX_DISK_REMOVE: drop(d, r->name); break;
-    case NX_DISK_TRUNCATE: truncate_file(f, r->offset); break;
     case NX_DISK_LIST: list(d, r); break;
     case NX_DISK_KINDS: nx_assert(false);
     }
@@ -429,8 +418,8 @@ void sim_disk_advance(struct sim_disk *d, nx_ns now)
 /* The first request may have begun; of a name's change either side is possible. */
 static void cut_short(struct sim_disk *d, struct nx_disk_request *r)
 {
-    bool atomic = r->kind == NX_DISK_REPLACE || r->kind == NX_DISK_RENAME ||
-                  r->kind == NX_DISK_REMOVE || r->kind == NX_DISK_TRUNCATE;
+    bool atomic =
+        r->kind == NX_DISK_REPLACE || r->kind == NX_DISK_RENAME || r->kind == NX_DISK_REMOVE;
     if (!atomic)
         do_part(d, r);
     else if (nx_prng_chance(&d->prng, 1, 2))

@@ -1,7 +1,7 @@
 /* sim_disk.h — the virtual disk: a folder in memory that does at a crash what disks are allowed to do.
  *
  *   power fails       each 512-byte sector written and not synced is old, new, or torn; the request under way did
- *                     a part of its work or (replace, rename, remove, truncate) all or nothing; later ones nothing
+ *                     a part of its work or (replace, rename, remove) all or nothing; later ones nothing
  *   the process dies  what was written stays readable, and stays unsynced
  *   latency           each request takes a drawn time; some take a long one
  *   EIO, ENOSPC       as drawn, or while a limit is set; a write that fails has written a part

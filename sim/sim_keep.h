@@ -36,7 +36,6 @@ struct sim_shelf {
     struct sim_keeper keepers[SIM_NODES_MAX];
     unsigned count;
     uint32_t life; /* of the group, from 0 */
-    bool halted;   /* all have come, and the group does not begin */
     struct nx_prng prng;
 };
 

@@ -53,7 +53,7 @@ static enum nx_status prepare(struct nx_device_job *job, struct nx_err *err)
     struct nx_served *served = j->model->served;
     if (!is_photo(&j->want))
         return NX_OK;
-    j->tensor = malloc(nx_served_facts(served)->tensor_bytes); /* filled before it is read */
+    j->tensor = nx_malloc(nx_served_facts(served)->tensor_bytes); /* filled before it is read */
     if (!j->tensor)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a photo's tensor");
     return nx_served_prepare(served, j->photo, j->photo_bytes, j->tensor, err);

@@ -114,7 +114,7 @@ static void make_room(struct nx_incomings *all, struct nx_incoming *in, uint64_t
     if (nx_budget_take(all->budget, body_bytes, what, &in->refused) != NX_OK)
         return;
     /* not nx_calloc: a gigabyte need not be zeroed first, its pages come as they are filled */
-    in->body = malloc(body_bytes);
+    in->body = nx_malloc(body_bytes);
     if (!in->body) {
         nx_budget_give(all->budget, body_bytes);
         nx_err_set(&in->refused, NX_NO_MEMORY, "no memory for %s of %llu bytes", what,

@@ -58,7 +58,7 @@ uint8_t *nx_manifest_encode(const struct nx_store *store, bool files_follow[NX_S
     struct nx_writer w, head;
     struct nx_digest digest;
     uint32_t entries = 0, outcomes = nx_store_outcomes(store);
-    uint8_t *to = malloc(NX_MANIFEST_BYTES_MAX); /* pages that are not written cost nothing */
+    uint8_t *to = nx_malloc(NX_MANIFEST_BYTES_MAX); /* pages that are not written cost nothing */
     if (!to)
         return NULL;
     nx_writer_init(&w, to, NX_MANIFEST_BYTES_MAX);

@@ -264,7 +264,7 @@ static enum nx_status size_manifest(struct nx_arrival *a, uint64_t total, struct
     if (a->manifest_bytes > total)
         return nx_err_set(err, NX_CORRUPT, "a shard's manifest claims %zu bytes of a state of %llu",
                           a->manifest_bytes, (unsigned long long)total);
-    a->manifest = malloc(a->manifest_bytes);
+    a->manifest = nx_malloc(a->manifest_bytes);
     if (!a->manifest)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a shard's manifest of %zu bytes",
                           a->manifest_bytes);

@@ -344,7 +344,7 @@ static enum nx_status make_classes(struct call *c, struct output *o, struct nx_t
     uint32_t n = o->top_max < columns ? o->top_max : columns;
     struct nx_top *top = nx_calloc(n, sizeof *top);
     uint64_t bytes = top ? write_classes(c, o, top, NULL) : 0;
-    uint8_t *text = top && bytes <= NX_PAYLOAD_BYTES_MAX ? malloc(bytes) : NULL;
+    uint8_t *text = top && bytes <= NX_PAYLOAD_BYTES_MAX ? nx_malloc(bytes) : NULL;
     if (text)
         write_classes(c, o, top, text);
     free(top);
@@ -388,7 +388,7 @@ static enum nx_status make_payload(struct call *c, struct nx_answer *answer, uin
     if (total > NX_PAYLOAD_BYTES_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "an answer of %llu bytes, the limit is %d",
                           (unsigned long long)total, NX_PAYLOAD_BYTES_MAX);
-    uint8_t *bytes = malloc(total);
+    uint8_t *bytes = nx_malloc(total);
     if (!bytes)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for an answer of %llu bytes",
                           (unsigned long long)total);

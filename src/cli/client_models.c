@@ -82,7 +82,7 @@ static void keep_line(struct printer *p, uint32_t node, const struct nx_pb_model
 {
     if (p->count == p->cap) {
         size_t cap = p->cap ? 2 * p->cap : 64;
-        struct line *lines = realloc(p->lines, cap * sizeof *lines);
+        struct line *lines = nx_realloc(p->lines, cap * sizeof *lines);
         if (!lines) {
             p->no_memory = true;
             return;

@@ -103,7 +103,7 @@ static enum nx_status append_file(struct body *body, int i, const char *path, st
     long len = -1;
     if (f && fseek(f, 0, SEEK_END) == 0)
         len = ftell(f);
-    uint8_t *bytes = len > 0 ? realloc(body->bytes, body->len + (uint64_t)len) : NULL;
+    uint8_t *bytes = len > 0 ? nx_realloc(body->bytes, body->len + (uint64_t)len) : NULL;
     if (bytes)
         body->bytes = bytes;
     bool read = bytes && fseek(f, 0, SEEK_SET) == 0 &&

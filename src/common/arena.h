@@ -34,12 +34,12 @@ void nx_heap_share(void);
  * for every day. Any thread. */
 void nx_heap_trim(void);
 
-/* Tests only: the n-th allocation from now (1 = the next) fails, in arenas and in nx_calloc. 0
- * switches off. */
+/* Tests only: the n-th allocation from now (1 = the next) fails, in arenas and in the three
+ * below. 0 switches off. */
 void nx_alloc_fail_at(uint64_t n);
 
-/* calloc that tests can make fail; every plain allocation of ours goes through it. Release with
- * free(). */
+/* calloc that tests can make fail; every plain allocation of ours goes through these. Release
+ * with free(). */
 void *nx_calloc(size_t count, size_t item_bytes);
 void *nx_malloc(
     size_t bytes); /* as nx_calloc, not zeroed: for bytes that are written before they are read */

@@ -1,5 +1,6 @@
 #include "common/config.h"
 
+#include "common/arena.h"
 #include "common/nx_assert.h"
 
 #include <arpa/inet.h>
@@ -399,7 +400,7 @@ enum nx_status nx_config_read(const char *path, const char *wanted, char **text,
     FILE *f = fopen(path, "re");
     if (!f)
         return nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    char *got = malloc(FILE_BYTES_MAX + 1);
+    char *got = nx_malloc(FILE_BYTES_MAX + 1);
     size_t len = got ? fread(got, 1, FILE_BYTES_MAX + 1, f) : 0;
     enum nx_status status;
     if (!got)

@@ -1,5 +1,6 @@
 #include "common/text.h"
 
+#include "common/arena.h"
 #include "common/utf8.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ static bool reserve(struct nx_text *text, size_t len)
     size_t cap = text->cap ? text->cap : FIRST_BYTES;
     while (cap < text->len + len + 1)
         cap += cap / 2;
-    char *grown = realloc(text->at, cap);
+    char *grown = nx_realloc(text->at, cap);
     if (!grown) {
         text->bad = true;
         return false;

@@ -95,7 +95,7 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
         return;
     struct nx_err err = a->err;
     if (err.status == NX_OK) {
-        p->payload = malloc(a->payload_bytes ? a->payload_bytes : 1);
+        p->payload = nx_malloc(a->payload_bytes);
         if (!p->payload)
             nx_err_set(&err, NX_NO_MEMORY, "no memory for an answer of %u bytes", a->payload_bytes);
         else
@@ -114,7 +114,7 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
 
 static uint8_t *join(const struct nx_infer_span *pieces, uint32_t count, size_t len)
 {
-    uint8_t *body = malloc(len ? len : 1), *at = body;
+    uint8_t *body = nx_malloc(len), *at = body;
     for (uint32_t i = 0; body && i < count; i++) {
         if (pieces[i].len)
             memcpy(at, pieces[i].bytes, pieces[i].len);

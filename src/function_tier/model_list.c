@@ -1,5 +1,7 @@
 #include "function_tier/model_list.h"
 
+#include "common/arena.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,7 @@ static enum nx_status add(struct nx_model_list *list, uint32_t *room,
 {
     if (list->count == *room) {
         uint32_t more = *room ? 2 * *room : 16;
-        struct nx_model_facts_wire *grown = realloc(list->models, more * sizeof *grown);
+        struct nx_model_facts_wire *grown = nx_realloc(list->models, more * sizeof *grown);
         if (!grown)
             return nx_err_set(err, NX_NO_MEMORY, "no memory for a list of %u models", more);
         list->models = grown;

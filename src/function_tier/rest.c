@@ -1,9 +1,7 @@
 #include "function_tier/rest_state.h"
 
 #include "common/arena.h"
-#include "common/log.h"
 #include "common/nx_assert.h"
-#include "function_tier/model_list.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,59 +14,6 @@ enum { REPLY_TEXT_MAX = 64 << 20, SMALL_BODY_BYTES = 1 << 20 };
 enum { PACKED_JSON_BYTES = 16 << 20 };
 
 static const char json_type[] = "application/json";
-
-/* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
-static const struct nx_endpoint endpoints[] = {
-    {"ping", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_ping},
-    {"healthz", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
-    {"livez", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
-    {"readyz", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_ready},
-    {"metrics", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics},
-    {"metrics/triton", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_metrics_triton},
-    {"", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
-    {"", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_OPERATIONS, nx_rest_api_description},
-    {"nexus", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page},
-    {"nexus/page.css", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_css},
-    {"nexus/page.js", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_page_js},
-    {"nexus/status", NX_HTTP_GET, 0, NX_API_OPERATIONS, nx_rest_status},
-    {"api-description", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_OPERATIONS, nx_rest_api_description},
-    {"v2", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_server},
-    {"v2/health/live", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_live},
-    {"v2/health/ready", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_v2_ready},
-    {"v2/models/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
-    {"v2/models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_model},
-    {"v2/models/?/ready", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_model_ready},
-    {"v2/models/?/config", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_config},
-    {"v2/models/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
-    {"v2/models/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST, nx_rest_v2_infer},
-    {"v2/models/?/versions/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST, nx_rest_v2_model},
-    {"v2/models/?/versions/?/ready", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST,
-     nx_rest_v2_model_ready},
-    {"v2/models/?/versions/?/config", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_V2_REST,
-     nx_rest_v2_config},
-    {"v2/models/?/versions/?/stats", NX_HTTP_GET, 0, NX_API_V2_REST, nx_rest_v2_stats},
-    {"v2/models/?/versions/?/infer", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_V2_REST,
-     nx_rest_v2_infer},
-    {"v2/repository/index", NX_HTTP_POST, NX_ENDPOINT_LISTS, NX_API_V2_REST, nx_rest_v2_index},
-    {"v2/repository/models/?/load", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
-     nx_rest_v2_load},
-    {"v2/repository/models/?/unload", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_V2_REST,
-     nx_rest_v2_unload},
-    {"models", NX_HTTP_POST, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_register},
-    {"models", NX_HTTP_GET, NX_ENDPOINT_LISTS, NX_API_MMS, nx_rest_list},
-    {"models/?", NX_HTTP_PUT, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_scale},
-    {"models/?", NX_HTTP_DELETE, NX_ENDPOINT_MANAGES, NX_API_MMS, nx_rest_unregister},
-    {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
-    {"models/?/invoke", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
-    {"predictions/?", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_api_of_model},
-    {"predictions/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
-     nx_rest_predict_1_x},
-    {"predictions/?/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
-     nx_rest_predict_1_x},
-    {"invocations", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
-     nx_rest_invocations},
-    {"?/predict", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_0_4},
-};
 
 /* --- errors --------------------------------------------------------------------------------------- */
 
@@ -231,82 +176,6 @@ void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err)
                        err->text[0] ? err->text : nx_status_text(err->status));
 }
 
-/* --- finding the endpoint ------------------------------------------------------------------------- */
-
-static bool fits(const char *pattern, const struct nx_http_ask *ask, const char *words[2])
-{
-    uint32_t i = 0, words_count = 0;
-    for (const char *at = pattern; *at; i++) {
-        size_t len = strcspn(at, "/");
-        if (i == ask->segments_count)
-            return false;
-        const char *segment = ask->segments[i];
-        if (len == 1 && at[0] == '?')
-            words[words_count++] = segment;
-        else if (strlen(segment) != len || memcmp(segment, at, len) != 0)
-            return false;
-        at += len + (at[len] == '/');
-    }
-    return i == ask->segments_count;
-}
-
-static unsigned asked_method(const struct nx_http_ask *ask)
-{
-    return ask->head->method == NX_HTTP_HEAD ? NX_HTTP_GET : ask->head->method;
-}
-
-/* NULL: *methods are those that the path knows, 0 if there is no such path. */
-static const struct nx_endpoint *find(const struct nx_http_ask *ask, const char *words[2],
-                                      unsigned *methods)
-{
-    *methods = 0;
-    if (ask->segments_count > NX_HTTP_SEGMENTS_MAX)
-        return NULL;
-    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
-        words[0] = words[1] = NULL;
-        if (!fits(endpoints[i].path, ask, words))
-            continue;
-        if (endpoints[i].methods & asked_method(ask))
-            return &endpoints[i];
-        *methods |= endpoints[i].methods;
-    }
-    return NULL;
-}
-
-/* Extensions of Triton that its clients ask for: shared memory, logging, tracing. */
-static bool is_tritons_own(const struct nx_http_ask *ask)
-{
-    static const char *const words[] = {"systemsharedmemory", "cudasharedmemory", "logging",
-                                        "trace"};
-    uint32_t n = ask->segments_count;
-    if (n < 2 || n > NX_HTTP_SEGMENTS_MAX || strcmp(ask->segments[0], "v2") != 0)
-        return false;
-    uint32_t at = strcmp(ask->segments[1], "models") == 0 && n > 3 ? 3 : 1;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(ask->segments[at], words[i]) == 0)
-            return true;
-    return false;
-}
-
-static void allow(struct nx_http_exchange *x, unsigned methods)
-{
-    char text[64] = "";
-    static const struct {
-        unsigned method;
-        const char *name;
-    } names[] = {{NX_HTTP_GET, "GET, HEAD"},
-                 {NX_HTTP_POST, "POST"},
-                 {NX_HTTP_PUT, "PUT"},
-                 {NX_HTTP_DELETE, "DELETE"},
-                 {NX_HTTP_OPTIONS, "OPTIONS"}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (methods & names[i].method) {
-            size_t len = strlen(text);
-            snprintf(text + len, sizeof text - len, "%s%s", len ? ", " : "", names[i].name);
-        }
-    nx_http_header(x, "Allow", text);
-}
-
 /* --- tokens --------------------------------------------------------------------------------------- */
 
 /* Any of them will do; 0: none is needed. What is no endpoint is told to those whom we know. */
@@ -453,16 +322,16 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
         nx_http_reply(x, 503, "text/plain", sorry, sizeof sorry - 1);
         return;
     }
-    call->endpoint = find(ask, call->words, &methods);
+    call->endpoint = nx_rest_find(ask, call->words, &methods);
     if (call->endpoint)
         nx_http_set_route(x, call->endpoint->path);
     if (refused_by_token(call, now))
         return;
     if (!call->endpoint && methods) {
-        allow(x, methods);
+        nx_rest_allow(x, methods);
         nx_rest_refuse(call, 405, NULL,
                        "Requested method is not allowed, please refer to API document.");
-    } else if (!call->endpoint && is_tritons_own(ask)) {
+    } else if (!call->endpoint && nx_rest_is_tritons_own(ask)) {
         nx_rest_refuse(call, 501, NULL, "this extension of the protocol is not implemented here");
     } else if (!call->endpoint) {
         nx_rest_refuse(call, 404, NULL,

@@ -1,6 +1,7 @@
 /* rest_state.h — what the files of the REST services share; nobody else includes it.
  *
- *   rest.c         endpoints, admission, errors, life of a call
+ *   rest.c         tokens, admission, errors, life of a call
+ *   rest_endpoints.c  the table of paths and methods, and the search in it
  *   rest_ops.c     /ping, /metrics, /nexus/status
  *   rest_mms.c     predictions in both dialects of MXNet Model Server
  *   rest_models.c  management: registering, removing, scaling, by /models and by v2's repository
@@ -25,8 +26,8 @@ enum {
     NX_ENDPOINT_MANAGES = 1, /* changes models: for whoever may */
     NX_ENDPOINT_INFERS = 2,  /* takes part in admission */
     NX_ENDPOINT_OPEN = 4,    /* probes: no token is needed */
-    NX_ENDPOINT_LISTS = 16,  /* what is there to be changed: for manage as well as observe */
     NX_ENDPOINT_TELLS = 8,   /* facts about a model: for every token; without it, for observe */
+    NX_ENDPOINT_LISTS = 16,  /* what is there to be changed: for manage as well as observe */
 };
 
 struct nx_rest_call;
@@ -81,6 +82,16 @@ struct nx_rest {
     bool takes;    /* once ready, for ever: who was told to stop still serves those who come */
     bool installs; /* there may be calls with an install */
 };
+
+/* --- the endpoints --- */
+
+/* words: what stands for each ?. NULL: *methods are those that the path knows, 0 if there is no such path. */
+const struct nx_endpoint *nx_rest_find(const struct nx_http_ask *ask, const char *words[2],
+                                       unsigned *methods);
+/* Extensions of Triton that its clients ask for: shared memory, logging, tracing. */
+bool nx_rest_is_tritons_own(const struct nx_http_ask *ask);
+/* The header Allow, of the reply to come. */
+void nx_rest_allow(struct nx_http_exchange *x, unsigned methods);
 
 /* --- ends of a call: it is gone when they return --- */
 

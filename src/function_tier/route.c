@@ -254,17 +254,30 @@ static void on_query_part(void *ctx, const struct nx_part *part)
     }
 }
 
+enum { REPLY_BYTES_MAX = NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX };
+
+/* An answer that there was no room for: it is dropped as it comes. */
+static void fail_unread(struct nx_leg *leg, uint64_t bytes)
+{
+    struct nx_err err;
+    if (bytes > REPLY_BYTES_MAX)
+        nx_err_set(&err, NX_CORRUPT, "a replica sent an answer of %llu bytes, at most %d are taken",
+                   (unsigned long long)bytes, REPLY_BYTES_MAX);
+    else
+        nx_err_set(&err, NX_NO_MEMORY, "no memory for an answer of %llu bytes",
+                   (unsigned long long)bytes);
+    nx_leg_fail(leg, &err);
+}
+
 static void on_reply_part(void *ctx, void *cookie, const struct nx_part *part)
 {
     (void)ctx;
     struct nx_leg *leg = cookie;
-    if (part->offset == 0 && !leg->reply &&
-        part->total <= NX_ANSWER_BYTES_MAX + NX_PAYLOAD_BYTES_MAX)
-        leg->reply = malloc(part->total ? part->total : 1); /* filled before it is read */
+    if (part->offset == 0 && !leg->reply && part->total <= REPLY_BYTES_MAX)
+        leg->reply = nx_malloc(part->total); /* filled before it is read */
     if (!leg->reply) {
         if (part->offset + part->len == part->total)
-            nx_leg_fail(leg,
-                        &(struct nx_err){NX_CORRUPT, "a replica sent an answer that is too long"});
+            fail_unread(leg, part->total);
         return;
     }
     memcpy(leg->reply + part->offset, part->bytes, part->len);

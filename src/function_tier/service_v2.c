@@ -124,7 +124,7 @@ void nx_v2_call_reply(struct nx_v2_call *v, enum nx_status encoded, uint8_t *byt
 
 static void reply_flag(struct nx_call *call, bool flag)
 {
-    uint8_t *bytes = malloc(4);
+    uint8_t *bytes = nx_malloc(4);
     nx_v2_call_reply(nx_call_user(call), bytes ? NX_OK : NX_NO_MEMORY, bytes,
                      bytes ? nx_pb_v2_flag_encode(flag, bytes) : 0);
 }

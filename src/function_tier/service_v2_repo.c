@@ -18,7 +18,7 @@ static void refuse(struct nx_v2_call *v, const char *what, const struct nx_err *
 
 static void done_well(struct nx_v2_call *v, const char *what)
 {
-    uint8_t *nothing = malloc(1);
+    uint8_t *nothing = nx_malloc(1);
     nx_audit(nx_call_peer(v->call), nx_call_caller(v->call), nx_call_request_id(v->call),
              "model %s %s", v->model, what);
     nx_v2_call_reply(v, nothing ? NX_OK : NX_NO_MEMORY, nothing, 0);

@@ -52,7 +52,7 @@ static void read_shape(struct nx_json *j, struct nx_v2_input *in)
 
 static bool take_room(struct reading *r, struct nx_v2_input *in, size_t bytes)
 {
-    in->owned = malloc(bytes ? bytes : 1); /* filled before it is read */
+    in->owned = nx_malloc(bytes); /* filled before it is read */
     in->data = in->owned;
     in->data_bytes = bytes;
     return in->owned || nx_json_fail(&r->j, "no memory for a tensor of %zu bytes", bytes);
@@ -148,7 +148,7 @@ static void read_strings(struct reading *r, struct nx_v2_input *in, uint64_t ele
         nx_json_fail(&r->j, "%llu elements, the tensor's shape has %llu", (unsigned long long)n,
                      (unsigned long long)elements);
     in->data_bytes = nx_writer_used(&w);
-    uint8_t *less = realloc(in->owned, in->data_bytes ? in->data_bytes : 1);
+    uint8_t *less = nx_realloc(in->owned, in->data_bytes);
     if (less) /* the room was for all that stood behind */
         in->data = in->owned = less;
 }
@@ -352,7 +352,7 @@ enum nx_status nx_v2_raw_read(const uint8_t *body, size_t len, struct nx_v2_requ
     if (len > NX_PHOTO_BYTES_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "the photo has %zu bytes, the limit is %d", len,
                           NX_PHOTO_BYTES_MAX);
-    in->owned = malloc(len + 4);
+    in->owned = nx_malloc(len + 4);
     if (!in->owned)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a body of %zu bytes", len);
     struct nx_writer w;

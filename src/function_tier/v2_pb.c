@@ -1,5 +1,6 @@
 #include "function_tier/v2_pb.h"
 
+#include "common/arena.h"
 #include "common/codec.h"
 
 #include <assert.h>
@@ -23,7 +24,7 @@ static enum nx_status join_elements(const struct nx_pb_v2_input *from, struct nx
     size_t total = 0;
     for (size_t i = 0; i < from->elements_count; i++)
         total += 4 + from->elements[i].len;
-    in->owned = malloc(total);
+    in->owned = nx_malloc(total);
     if (!in->owned)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a tensor of %zu bytes", total);
     struct nx_writer w;

@@ -1,5 +1,7 @@
 #include "function_tier/v2_reply.h"
 
+#include "common/arena.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +12,7 @@ bool nx_v2_is_raw_only(enum nx_tensor_type type)
 
 static enum nx_status take_room(struct nx_v2_tensor *t, size_t bytes, struct nx_err *err)
 {
-    t->owned = malloc(bytes ? bytes : 1); /* filled before it is read */
+    t->owned = nx_malloc(bytes); /* filled before it is read */
     t->data = t->owned;
     t->data_bytes = bytes;
     return t->owned ? NX_OK

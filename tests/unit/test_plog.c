@@ -313,32 +313,6 @@ static void an_aborted_checkpoint_leaves_nothing(void **state)
     sim_disk_free(disk);
 }
 
-/* P2: a rejoining node forgets what the group did not acknowledge, and writes something else there. */
-static void an_unacknowledged_tail_is_cut_across_segments(void **state)
-{
-    (void)state;
-    nx_seq last;
-    struct nx_err err = {0};
-    struct sim_disk *disk = sim_disk_new(1, &calm);
-    struct nx_plog *log = open_log(disk, NULL);
-    append_durably(disk, log, 0, 29, 1000);
-    run_for(disk, log, 2 * NX_SEC); /* the mark says 29 */
-    assert_int_equal(nx_plog_truncate_tail(log, 9, &err), NX_OK);
-    assert_int_equal(nx_plog_durable(log), 9);
-    append_durably(disk, log, 10, 12, 77);
-    sim_disk_crash(disk, true);
-    nx_plog_close(log);
-    log = open_log(disk, NULL);
-    assert_int_equal(nx_plog_last(log), 12);
-    assert_int_equal(count_records(disk, log, NX_SEQ_NONE, &last), 13);
-    checkpoint(disk, log, 11);
-    assert_int_equal(nx_plog_truncate_tail(log, 5, &err), NX_INVALID);
-    append(log, 13, 5);
-    assert_int_equal(nx_plog_truncate_tail(log, 12, &err), NX_AGAIN);
-    nx_plog_close(log);
-    sim_disk_free(disk);
-}
-
 static void segments_without_a_checkpoint_are_bounded(void **state)
 {
     (void)state;
@@ -537,7 +511,6 @@ int main(void)
         cmocka_unit_test(segments_roll_and_a_checkpoint_removes_them),
         cmocka_unit_test(a_joiners_checkpoint_restarts_the_log),
         cmocka_unit_test(an_aborted_checkpoint_leaves_nothing),
-        cmocka_unit_test(an_unacknowledged_tail_is_cut_across_segments),
         cmocka_unit_test(segments_without_a_checkpoint_are_bounded),
         cmocka_unit_test(rot_is_refused_with_its_place),
         cmocka_unit_test(missing_files_are_missed),

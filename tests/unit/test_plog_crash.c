@@ -1,4 +1,4 @@
-/* The log's promises, as a property over seeded lives: open, check, append, checkpoint, cut, crash; again.
+/* The log's promises, as a property over seeded lives: open, check, append, checkpoint, crash; again.
  *
  * Judged against a list of what was appended, which shares nothing with the log:
  *   P1  at every open, all that was ever told durable is back, in order
@@ -38,7 +38,7 @@ struct run {
     bool clean, rotten; /* how the last life ended */
     char rot_name[NX_DISK_NAME_BYTES];
     char why[400];
-    uint64_t opens, refused, cut, failed, checkpoints, lost, cuts, reopens;
+    uint64_t opens, refused, cut, failed, checkpoints, lost, reopens;
 };
 
 static uint64_t first_seed = 1, seeds = 1500;
@@ -224,26 +224,6 @@ static void work_on_checkpoint(struct run *run)
     }
 }
 
-/* The version to cut after may lie in a gap. */
-static bool cut_tail(struct run *run)
-{
-    nx_seq version = nx_plog_last(run->log) - (nx_seq)nx_prng_below(&run->prng, 10);
-    for (int i = 0; i < 20; i++) { /* a node that rejoins appends nothing meanwhile */
-        nx_plog_poll(run->log, sim_disk_now(run->disk));
-        sim_disk_advance(run->disk, sim_disk_now(run->disk) + 2 * NX_MS);
-    }
-    if (run->writing != NX_SEQ_NONE || nx_plog_truncate_tail(run->log, version, NULL) != NX_OK)
-        return true;
-    while (run->items_count && newest(run) > version)
-        run->items_count--;
-    nx_seq last = newest(run) > run->checkpoint ? newest(run) : run->checkpoint;
-    if (nx_plog_last(run->log) != last || nx_plog_durable(run->log) != last)
-        return found(run, "P2", "cut elsewhere", last, nx_plog_last(run->log));
-    run->told = last;
-    run->cuts++;
-    return true;
-}
-
 static bool step(struct run *run)
 {
     nx_ns before = sim_disk_now(run->disk);
@@ -256,8 +236,6 @@ static bool step(struct run *run)
     work_on_checkpoint(run);
     if (nx_plog_durable(run->log) > run->told)
         run->told = nx_plog_durable(run->log);
-    if (nx_prng_chance(&run->prng, 1, 400) && !cut_tail(run))
-        return false;
     sim_disk_advance(run->disk,
                      sim_disk_now(run->disk) + (nx_ns)nx_prng_below(&run->prng, 200) * NX_US);
     return true;
@@ -399,15 +377,14 @@ static void promises_hold_over_crashes(void **state)
                      (unsigned long long)seed);
     print_message("%llu seeds: %llu opens and %llu cut short, %llu tails cut, %llu refused for "
                   "rot, %llu lost a last batch "
-                  "to rot, %llu disks failed, %llu checkpoints, %llu rejoins\n",
+                  "to rot, %llu disks failed, %llu checkpoints\n",
                   (unsigned long long)seeds, (unsigned long long)run->opens,
                   (unsigned long long)run->reopens, (unsigned long long)run->cut,
                   (unsigned long long)run->refused, (unsigned long long)run->lost,
-                  (unsigned long long)run->failed, (unsigned long long)run->checkpoints,
-                  (unsigned long long)run->cuts);
+                  (unsigned long long)run->failed, (unsigned long long)run->checkpoints);
     if (seeds >= 500) /* the faults were there */
         assert_true(run->cut > 20 && run->refused > 20 && run->failed > 5 &&
-                    run->checkpoints > 100 && run->cuts > 50 && run->reopens > 100);
+                    run->checkpoints > 100 && run->reopens > 100);
     free(run);
 }
 

@@ -189,7 +189,6 @@ void nx_call_finish(struct nx_call *call, enum nx_grpc_code code, const char *me
     if (message)
         set_message(&call->ending, message);
     call->progress = call->core->now;
-    call->core->stats.calls_finished++;
     tell_ended(call, code);
     nx_h2_wake(call->h2, call);
 }

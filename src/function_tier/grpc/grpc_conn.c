@@ -255,7 +255,6 @@ static void hand_over(struct nx_grpc_conn *conn, const uint8_t *bytes, size_t le
     struct nx_stream stream = conn->stream;
     epoll_ctl(conn->epoll_fd, EPOLL_CTL_DEL, stream.fd, NULL);
     conn->stream = nx_stream_plain(-1);
-    conn->core->stats.connections_handed++;
     neighbour->take(neighbour->ctx, stream, conn->peer, bytes, len, now);
     drop(conn);
 }

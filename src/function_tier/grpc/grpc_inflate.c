@@ -100,22 +100,6 @@ enum nx_status nx_inflater_step(struct nx_inflater *f, const uint8_t *bytes, siz
     return NX_AGAIN;
 }
 
-enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
-                               struct nx_grpc_buffer *dst)
-{
-    struct nx_inflater *f = NULL;
-    enum nx_status status =
-        len ? nx_inflater_open(NX_INFLATE_GZIP, bytes, len, bytes_max, &f) : NX_CORRUPT;
-    if (status == NX_OK)
-        do
-            status = nx_inflater_step(f, bytes, len, NX_INFLATE_PIECE_BYTES, dst);
-        while (status == NX_AGAIN);
-    nx_inflater_close(f);
-    if (status != NX_OK)
-        nx_grpc_buffer_free(dst);
-    return status;
-}
-
 enum nx_status nx_grpc_deflate(const uint8_t *bytes, size_t len, struct nx_grpc_buffer *dst)
 {
     z_stream z = {0};

@@ -1,4 +1,4 @@
-/* grpc_inflate.h — gzip: one message, decompressed under a cap, at once or piece by piece; and one, compressed.
+/* grpc_inflate.h — gzip: one message, decompressed under a cap, piece by piece; and one, compressed.
  *
  * The output grows with what actually comes out, never with what the input claims; a claim of more than the cap is refused
  * at once. A few KB become 64 MiB at the price of a tenth of a second: what strangers send is inflated by pieces, one for
@@ -11,11 +11,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-/* Appends to `dst`, which is empty. NX_TOO_LARGE: over bytes_max, or over dst's budget. NX_CORRUPT:
- * not one whole gzip member. On failure dst is empty. */
-enum nx_status nx_grpc_inflate(const uint8_t *bytes, size_t len, size_t bytes_max,
-                               struct nx_grpc_buffer *dst);
 
 enum nx_inflate_coding {
     NX_INFLATE_GZIP,
@@ -30,7 +25,8 @@ enum nx_status nx_inflater_open(enum nx_inflate_coding coding, const uint8_t *by
                                 size_t bytes_max, struct nx_inflater **inflater);
 void nx_inflater_close(struct nx_inflater *inflater); /* NULL: nothing */
 /* Reads and appends at most `piece` bytes. The message is the same each time; it may have moved. NX_AGAIN: there is more.
- * NX_OK: that was all. Otherwise as nx_grpc_inflate, but dst is left as it is. */
+ * NX_OK: that was all. NX_TOO_LARGE: over bytes_max, or over dst's budget. NX_CORRUPT: not one whole member. What is in
+ * dst then stays there. */
 enum nx_status nx_inflater_step(struct nx_inflater *inflater, const uint8_t *bytes, size_t len,
                                 size_t piece, struct nx_grpc_buffer *dst);
 

@@ -187,8 +187,7 @@ struct nx_grpc_stats {
     uint64_t connections_refused;  /* over connections_max, or out of descriptors */
     uint64_t connections_evicted;  /* those that made room */
     uint64_t connections_abused;   /* closed for flooding or a protocol error */
-    uint64_t connections_handed;   /* to the neighbour */
-    uint64_t calls_started, calls_finished, calls_cancelled;
+    uint64_t calls_started, calls_cancelled;
 };
 struct nx_grpc_stats nx_grpc_stats(const struct nx_grpc *server);
 

@@ -4,16 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-const char *nx_grpc_code_name(enum nx_grpc_code code)
-{
-    static const char *const names[] = {
-#define NX_GRPC_CODE_NAME(code, number, name) [number] = name,
-        NX_GRPC_CODE_LIST(NX_GRPC_CODE_NAME)
-#undef NX_GRPC_CODE_NAME
-    };
-    return (unsigned)code < sizeof names / sizeof names[0] ? names[code] : "UNKNOWN";
-}
-
 enum nx_grpc_code nx_grpc_code_of(enum nx_status status)
 {
     switch (status) {

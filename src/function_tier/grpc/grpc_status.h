@@ -11,33 +11,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* X(constant, number on the wire, name) */
-#define NX_GRPC_CODE_LIST(X)                                 \
-    X(NX_GRPC_OK, 0, "OK")                                   \
-    X(NX_GRPC_CANCELLED, 1, "CANCELLED")                     \
-    X(NX_GRPC_UNKNOWN, 2, "UNKNOWN")                         \
-    X(NX_GRPC_INVALID_ARGUMENT, 3, "INVALID_ARGUMENT")       \
-    X(NX_GRPC_DEADLINE_EXCEEDED, 4, "DEADLINE_EXCEEDED")     \
-    X(NX_GRPC_NOT_FOUND, 5, "NOT_FOUND")                     \
-    X(NX_GRPC_ALREADY_EXISTS, 6, "ALREADY_EXISTS")           \
-    X(NX_GRPC_PERMISSION_DENIED, 7, "PERMISSION_DENIED")     \
-    X(NX_GRPC_RESOURCE_EXHAUSTED, 8, "RESOURCE_EXHAUSTED")   \
-    X(NX_GRPC_FAILED_PRECONDITION, 9, "FAILED_PRECONDITION") \
-    X(NX_GRPC_ABORTED, 10, "ABORTED")                        \
-    X(NX_GRPC_OUT_OF_RANGE, 11, "OUT_OF_RANGE")              \
-    X(NX_GRPC_UNIMPLEMENTED, 12, "UNIMPLEMENTED")            \
-    X(NX_GRPC_INTERNAL, 13, "INTERNAL")                      \
-    X(NX_GRPC_UNAVAILABLE, 14, "UNAVAILABLE")                \
-    X(NX_GRPC_DATA_LOSS, 15, "DATA_LOSS")                    \
-    X(NX_GRPC_UNAUTHENTICATED, 16, "UNAUTHENTICATED")
-
+/* As they stand on the wire. */
 enum nx_grpc_code {
-#define NX_GRPC_CODE_ENUM(code, number, name) code = number,
-    NX_GRPC_CODE_LIST(NX_GRPC_CODE_ENUM)
-#undef NX_GRPC_CODE_ENUM
+    NX_GRPC_OK = 0,
+    NX_GRPC_CANCELLED = 1,
+    NX_GRPC_UNKNOWN = 2,
+    NX_GRPC_INVALID_ARGUMENT = 3,
+    NX_GRPC_DEADLINE_EXCEEDED = 4,
+    NX_GRPC_NOT_FOUND = 5,
+    NX_GRPC_ALREADY_EXISTS = 6,
+    NX_GRPC_PERMISSION_DENIED = 7,
+    NX_GRPC_RESOURCE_EXHAUSTED = 8,
+    NX_GRPC_FAILED_PRECONDITION = 9,
+    NX_GRPC_ABORTED = 10,
+    NX_GRPC_OUT_OF_RANGE = 11,
+    NX_GRPC_UNIMPLEMENTED = 12,
+    NX_GRPC_INTERNAL = 13,
+    NX_GRPC_UNAVAILABLE = 14,
+    NX_GRPC_DATA_LOSS = 15,
+    NX_GRPC_UNAUTHENTICATED = 16,
 };
 
-const char *nx_grpc_code_name(enum nx_grpc_code code); /* "NOT_FOUND"; "UNKNOWN" outside the list */
 enum nx_grpc_code nx_grpc_code_of(enum nx_status status);
 
 /* Writes `text` as a grpc-message value: bytes outside ' '..'~', and '%', become %XX. At most cap-1

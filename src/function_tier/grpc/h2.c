@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/nx_assert.h"
 #include "function_tier/grpc/grpc_call.h"
+#include "function_tier/grpc/h2_headers.h"
 #include "function_tier/grpc/h2_memory.h"
 
 #include <nghttp2/nghttp2.h>
@@ -241,66 +242,11 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     return spend(user, RESET_TOKENS);
 }
 
-static nghttp2_nv header(const char *name, const char *value)
-{
-    return (nghttp2_nv){
-        .name = (uint8_t *)(uintptr_t)name,
-        .value = (uint8_t *)(uintptr_t)value,
-        .namelen = strlen(name),
-        .valuelen = strlen(value),
-    };
-}
-
-enum { STATUS_HEADERS_MAX = 2 + NX_CALL_TRAILERS_MAX, RESPONSE_HEADERS_MAX = 6 };
-
-/* grpc-status, grpc-message and the service's trailers; returns how many. */
-static size_t status_headers(const struct nx_call_ending *ending, char code[16], nghttp2_nv *nv)
-{
-    size_t n = 0;
-    unsigned number = (unsigned)ending->code;
-    size_t at = 0;
-    if (number >= 10)
-        code[at++] = (char)('0' + number / 10 % 10);
-    code[at++] = (char)('0' + number % 10);
-    code[at] = '\0';
-    nv[n++] = header("grpc-status", code);
-    if (ending->message)
-        nv[n++] = header("grpc-message", ending->message);
-    for (unsigned i = 0; i < ending->trailer_count; i++)
-        nv[n++] = header(ending->trailers[i].name, ending->trailers[i].value);
-    return n;
-}
-
-/* Another one in each response: it would only push what is repeated out of the table. */
-static nghttp2_nv passing_header(const char *name, const char *value)
-{
-    nghttp2_nv nv = header(name, value);
-    nv.flags = NGHTTP2_NV_FLAG_NO_INDEX;
-    return nv;
-}
-
-static size_t response_headers(const struct nx_call *call, char trace[NX_TRACEPARENT_BYTES],
-                               nghttp2_nv *nv)
-{
-    size_t n = 0;
-    nv[n++] = header(":status", "200");
-    nv[n++] = header("content-type", "application/grpc");
-    nv[n++] = header("grpc-accept-encoding", "identity,gzip");
-    if (call->gzip_in)
-        nv[n++] = header("grpc-encoding", "gzip");
-    if (!call->request_id[0])
-        return n;
-    nx_trace_text(&call->trace, trace);
-    nv[n++] = passing_header("x-request-id", call->request_id);
-    nv[n++] = passing_header("traceresponse", trace);
-    return n;
-}
-
 static int submit_trailers(struct nx_h2 *h2, struct nx_call *call)
 {
-    nghttp2_nv nv[STATUS_HEADERS_MAX];
+    nghttp2_nv nv[NX_H2_ENDING_HEADERS_MAX];
     char code[16];
-    size_t n = status_headers(&call->ending, code, nv);
+    size_t n = nx_h2_ending_headers(&call->ending, code, nv);
     return nghttp2_submit_trailer(h2->session, call->stream_id, nv, n);
 }
 
@@ -334,22 +280,22 @@ static ssize_t read_output(nghttp2_session *session, int32_t stream_id, uint8_t 
 
 static int submit_ending(struct nx_h2 *h2, struct nx_call *call)
 {
-    nghttp2_nv nv[RESPONSE_HEADERS_MAX + STATUS_HEADERS_MAX];
+    nghttp2_nv nv[NX_H2_RESPONSE_HEADERS_MAX + NX_H2_ENDING_HEADERS_MAX];
     char code[16], trace[NX_TRACEPARENT_BYTES];
     if (call->ending.http_status != 200) {
-        nv[0] = header(":status", call->ending.http_status == 405 ? "405" : "415");
+        nv[0] = nx_h2_header(":status", call->ending.http_status == 405 ? "405" : "415");
         return nghttp2_submit_response(h2->session, call->stream_id, nv, 1, NULL);
     }
-    size_t n = response_headers(call, trace, nv);
-    n += status_headers(&call->ending, code, nv + n);
+    size_t n = nx_h2_response_headers(call, trace, nv);
+    n += nx_h2_ending_headers(&call->ending, code, nv + n);
     return nghttp2_submit_response(h2->session, call->stream_id, nv, n, NULL);
 }
 
 static int submit_response(struct nx_h2 *h2, struct nx_call *call)
 {
-    nghttp2_nv nv[RESPONSE_HEADERS_MAX];
+    nghttp2_nv nv[NX_H2_RESPONSE_HEADERS_MAX];
     char trace[NX_TRACEPARENT_BYTES];
-    size_t n = response_headers(call, trace, nv);
+    size_t n = nx_h2_response_headers(call, trace, nv);
     nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_output};
     return nghttp2_submit_response(h2->session, call->stream_id, nv, n, &provider);
 }

@@ -130,7 +130,7 @@ struct nx_http_exchange *nx_http_exchange_open(struct nx_http_conn *conn, const 
     size_t room = 3 * NX_HTTP_TARGET_BYTES_MAX, used;
     int status;
     struct nx_http_exchange *x = nx_calloc(1, sizeof *x);
-    char *text = x ? malloc(len + room) : NULL;
+    char *text = x ? nx_malloc(len + room) : NULL;
     if (!text) {
         free(x);
         return NULL;

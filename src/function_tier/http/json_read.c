@@ -59,7 +59,7 @@ static void name_word(const struct nx_json *j, char *text, size_t cap)
         snprintf(text, cap, "%.*s", (int)len, j->at);
 }
 
-bool nx_json_fail_expected(struct nx_json *j, const char *what)
+static bool fail_expected(struct nx_json *j, const char *what)
 {
     char word[32];
     const char *came = word;
@@ -82,7 +82,7 @@ bool nx_json_fail_expected(struct nx_json *j, const char *what)
 void nx_json_enter(struct nx_json *j, char opener)
 {
     if (nx_json_peek(j) != opener)
-        nx_json_fail_expected(j, opener == '{' ? "an object" : "an array");
+        fail_expected(j, opener == '{' ? "an object" : "an array");
     else if (j->depth == NX_JSON_DEPTH_MAX)
         nx_json_fail(j, "nested deeper than %d", NX_JSON_DEPTH_MAX);
     if (j->bad)
@@ -106,8 +106,7 @@ static bool next_element(struct nx_json *j)
     }
     if (!j->fresh) {
         if (c != ',')
-            return nx_json_fail_expected(j, j->closers[j->depth - 1] == '}' ? "',' or '}'"
-                                                                            : "',' or ']'");
+            return fail_expected(j, j->closers[j->depth - 1] == '}' ? "',' or '}'" : "',' or ']'");
         j->at++;
         skip_space(j);
     }
@@ -218,7 +217,7 @@ static bool read_char(struct nx_json *j, uint8_t out[4], size_t *n)
 static bool read_string(struct nx_json *j, uint8_t *dst, size_t cap, size_t *len)
 {
     if (nx_json_peek(j) != '"')
-        return nx_json_fail_expected(j, "a string");
+        return fail_expected(j, "a string");
     size_t used = 0;
     for (j->at++; j->at < j->end && *j->at != '"';) {
         uint8_t bytes[4];
@@ -260,7 +259,7 @@ bool nx_json_key(struct nx_json *j, char *key, size_t cap)
         return false;
     key[len < cap ? len : 0] = 0; /* longer than any that is known: unknown */
     if (nx_json_peek(j) != ':')
-        return nx_json_fail_expected(j, "':'");
+        return fail_expected(j, "':'");
     j->at++;
     return true;
 }
@@ -357,7 +356,7 @@ static bool read_number(struct nx_json *j, double *value)
     struct decimal d;
     const char *end = read_decimal(j->at, j->end, &d);
     if (!end)
-        return nx_json_fail_expected(j, "a number");
+        return fail_expected(j, "a number");
     *value = decimal_value(&d, j->at, end);
     j->at = end;
     return true;
@@ -366,7 +365,7 @@ static bool read_number(struct nx_json *j, double *value)
 bool nx_json_number(struct nx_json *j, double *value)
 {
     if (nx_json_peek(j) != '0')
-        return nx_json_fail_expected(j, "a number");
+        return fail_expected(j, "a number");
     return read_number(j, value);
 }
 
@@ -402,7 +401,7 @@ bool nx_json_bool(struct nx_json *j, bool *value)
     else if (read_word(j, "false"))
         *value = false;
     else
-        return nx_json_fail_expected(j, "true or false");
+        return fail_expected(j, "true or false");
     return true;
 }
 
@@ -416,7 +415,7 @@ static bool skip_scalar(struct nx_json *j)
     switch (nx_json_peek(j)) {
     case '"': return read_string(j, NULL, 0, &len);
     case '0': return read_number(j, &number);
-    case 'n': return read_word(j, "null") || nx_json_fail_expected(j, "null");
+    case 'n': return read_word(j, "null") || fail_expected(j, "null");
     default: return nx_json_bool(j, &flag);
     }
 }
@@ -474,19 +473,6 @@ bool nx_json_numbers(struct nx_json *j, size_t count, bool bools, nx_json_take *
     }
     return !j->bad &&
            (n == count || nx_json_fail(j, "%zu elements, the tensor's shape has %zu", n, count));
-}
-
-static bool take_float(struct nx_json *j, void *user, size_t i, double value)
-{
-    float *dst = user;
-    (void)j;
-    dst[i] = (float)value;
-    return true;
-}
-
-bool nx_json_floats(struct nx_json *j, float *dst, size_t count)
-{
-    return nx_json_numbers(j, count, false, take_float, dst);
 }
 
 enum nx_status nx_json_end(struct nx_json *j)

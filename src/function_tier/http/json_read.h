@@ -51,14 +51,10 @@ bool nx_json_skip(struct nx_json *j);
  * nx_json_fail. With `bools` true and false count as 1 and 0. */
 typedef bool nx_json_take(struct nx_json *j, void *user, size_t i, double value);
 bool nx_json_numbers(struct nx_json *j, size_t count, bool bools, nx_json_take *take, void *user);
-/* The same, into dst. */
-bool nx_json_floats(struct nx_json *j, float *dst, size_t count);
 
 /* Nothing but white space is left. NX_OK, or the error. */
 enum nx_status nx_json_end(struct nx_json *j);
-/* An error of the caller's, at this place: "…, at byte 17 of the JSON". */
-/* "expected WHAT, got …": what stands here. */
-bool nx_json_fail_expected(struct nx_json *j, const char *what);
+/* An error of the caller's, at this place: "…, at byte 17 of the JSON". Returns false. */
 __attribute__((format(printf, 2, 3))) bool nx_json_fail(struct nx_json *j, const char *format, ...);
 
 #endif

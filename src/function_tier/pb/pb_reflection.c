@@ -1,5 +1,6 @@
 #include "function_tier/pb/pb_reflection.h"
 
+#include "common/arena.h"
 #include "common/nx_assert.h"
 #include "function_tier/pb/pb_descriptors.h"
 #include "function_tier/pb/pb_walk.h"
@@ -134,7 +135,7 @@ static bool put_file(uint8_t **at, unsigned asked, struct span wanted)
         if (asked == ASK_FILE ? !equal(value_of(file, FILE_NAME), wanted)
                               : !file_declares(file, wanted))
             continue;
-        uint8_t *inner = malloc(file.len + 16), *end = inner;
+        uint8_t *inner = nx_malloc(file.len + 16), *end = inner;
         if (!inner)
             return false;
         put_bytes(&end, 1, file.at, file.len);
@@ -209,7 +210,7 @@ enum nx_status nx_pb_reflect(const uint8_t *bytes, size_t len, uint8_t **reply, 
                           len, NX_PB_REFLECTION_BYTES_MAX);
     if (!read_ask(bytes, len, &asked, &wanted))
         return nx_err_set(err, NX_INVALID, "a reflection request of %zu bytes asks nothing", len);
-    uint8_t *out = malloc(len + descriptors().len + OVERHEAD_BYTES), *end = out;
+    uint8_t *out = nx_malloc(len + descriptors().len + OVERHEAD_BYTES), *end = out;
     if (!out)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a reply");
     put_bytes(&end, REPLY_ASKED, bytes, len);

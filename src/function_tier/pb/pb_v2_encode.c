@@ -38,7 +38,7 @@ static bool is_text(const char *t)
 static enum nx_status pack(const ProtobufCMessage *message, uint8_t **bytes, size_t *len)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *packed = malloc(size ? size : 1);
+    uint8_t *packed = nx_malloc(size);
     if (!packed)
         return NX_NO_MEMORY;
     *len = protobuf_c_message_pack(message, packed);

@@ -36,14 +36,12 @@
 
 enum { NX_INLINE_MAX = 128, NX_WRITES_PER_PEER = 12, NX_UPCALLS_PER_STEP = 256 };
 
-/* What the fabric is like. The core asks these, never a provider's name. */
+/* What the fabric is like. The core and the simulated fabric ask these, never a provider's name. */
 struct nx_fabric_caps {
     bool waw;                   /* writes to one peer land in the order posted */
     uint32_t atomic_unit;       /* bytes that never tear; 1 = none */
     bool needs_target_progress; /* a write lands only while the target polls */
     bool wakes_on_plain_write;  /* a plain write wakes a sleeping target */
-    bool death_notice;          /* peer_down comes by itself */
-    uint32_t max_inline;        /* >= NX_INLINE_MAX, or the fabric copies itself */
 };
 
 struct nx_core_config {

@@ -53,10 +53,11 @@ static size_t write_checkpoint(struct nx_durable *d, const void *bytes, size_t l
     return taken;
 }
 
-void nx_dur_end_checkpoint(struct nx_durable *d)
+enum nx_status nx_dur_checkpoint_poll(struct nx_durable *d, struct nx_err *err)
 {
-    if (head_is_written(d))
+    if (d->state_ended && head_is_written(d))
         nx_plog_checkpoint_end(d->log);
+    return nx_plog_checkpoint_status(d->log, err);
 }
 
 void nx_durable_has_state(struct nx_durable *d)
@@ -189,9 +190,7 @@ bool nx_durable_checkpoint_rewound(struct nx_durable *d)
 static bool finish_writing(struct nx_durable *d)
 {
     struct nx_err err = {0};
-    if (d->state_ended)
-        nx_dur_end_checkpoint(d);
-    enum nx_status status = nx_plog_checkpoint_status(d->log, &err);
+    enum nx_status status = nx_dur_checkpoint_poll(d, &err);
     if (status == NX_AGAIN)
         return false;
     if (status == NX_UNAVAILABLE) {

@@ -108,9 +108,7 @@ static void begin_writing(struct nx_durable *d, nx_ns now)
 static bool finish_writing(struct nx_durable *d, nx_ns now)
 {
     struct nx_err err = {0};
-    if (d->state_ended)
-        nx_dur_end_checkpoint(d);
-    enum nx_status status = nx_plog_checkpoint_status(d->log, &err);
+    enum nx_status status = nx_dur_checkpoint_poll(d, &err);
     if (status == NX_AGAIN)
         return false;
     if (status != NX_OK) {

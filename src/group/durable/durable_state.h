@@ -176,8 +176,11 @@ void nx_dur_stop_reset(struct nx_durable *d);
 enum nx_status nx_dur_remove_files(struct nx_durable *d, struct nx_err *err);
 bool nx_dur_reset_poll(struct nx_durable *d);
 void nx_dur_set_head(struct nx_durable *d, const struct nx_view *view, nx_rank self);
-/* The head goes even if no byte follows; then the end. */
-void nx_dur_end_checkpoint(struct nx_durable *d);
+/* What the log begins with, if that is a checkpoint. */
+enum nx_status nx_dur_find_checkpoint(struct nx_durable *d, struct nx_err *err);
+/* Of the one under way: once all of the state was given the head goes, even if no byte followed, then the end.
+ * NX_AGAIN: it is not durable yet; NX_OK: it is; else why it failed. */
+enum nx_status nx_dur_checkpoint_poll(struct nx_durable *d, struct nx_err *err);
 
 /* dur_compact.c */
 bool nx_dur_compact_is_due(const struct nx_durable *d);
@@ -188,6 +191,5 @@ void nx_dur_count(struct nx_durable *d, uint64_t bytes, bool body); /* what the 
 /* The log holds a record that names the blob, which has a reference for it. */
 enum nx_status nx_dur_add_reference(struct nx_durable *d, nx_seq version, const char *name);
 void nx_dur_drop_references(struct nx_durable *d, nx_seq last); /* of versions <= last */
-enum nx_status nx_dur_find_checkpoint(struct nx_durable *d, struct nx_err *err);
 
 #endif

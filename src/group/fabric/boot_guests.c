@@ -64,6 +64,18 @@ uint32_t nx_boot_guests_count(const struct nx_bootstrap *b, enum nx_boot_guest_s
     return count;
 }
 
+struct nx_boot_guest *nx_boot_guests_next(struct nx_bootstrap *b, int64_t floor)
+{
+    struct nx_boot_guest *best = NULL;
+    for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++) {
+        struct nx_boot_guest *g = &b->guests[i];
+        if (g->state == NX_GUEST_GATHERED && g->hello.node > floor &&
+            (!best || g->hello.node < best->hello.node))
+            best = g;
+    }
+    return best;
+}
+
 static void watch_guest(struct nx_bootstrap *b, struct nx_boot_guest *g)
 {
     if (g->conn.fd >= 0)

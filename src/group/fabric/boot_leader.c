@@ -33,19 +33,6 @@ static void seat(struct nx_boot_view *view, const struct nx_boot_hello *hello)
     view->cards[rank] = hello->card;
 }
 
-/* The gathered guest with the lowest node id above `floor`, or NULL. */
-static struct nx_boot_guest *next_gathered(struct nx_bootstrap *b, int64_t floor)
-{
-    struct nx_boot_guest *best = NULL;
-    for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++) {
-        struct nx_boot_guest *g = &b->guests[i];
-        if (g->state == NX_GUEST_GATHERED && g->hello.node > floor &&
-            (!best || g->hello.node < best->hello.node))
-            best = g;
-    }
-    return best;
-}
-
 /* Beyond first_view_nodes nobody is seated: who comes early waits for the running group. One that begins again takes
  * whoever has come. */
 static uint32_t seats_of(const struct nx_bootstrap *b)
@@ -62,7 +49,7 @@ static bool make_view(struct nx_bootstrap *b)
     seat(&b->view, &b->mine);
     int64_t floor = -1;
     for (struct nx_boot_guest *g;
-         b->view.view.members_count < seats_of(b) && (g = next_gathered(b, floor));
+         b->view.view.members_count < seats_of(b) && (g = nx_boot_guests_next(b, floor));
          floor = g->hello.node)
         seat(&b->view, &g->hello);
     b->view.peers = nx_view_ranks(&b->view.view) & ~NX_RANK_BIT(0);
@@ -94,7 +81,8 @@ static bool try_view(struct nx_bootstrap *b, nx_ns now)
     b->attempt++;
     nx_boot_enter(b, NX_BOOT_CONNECTING, now, "all nodes of the first view have come");
     for (nx_rank rank = 1; rank < b->view.view.members_count; rank++) {
-        struct nx_boot_guest *g = next_gathered(b, (int64_t)b->view.view.members[rank].node - 1);
+        struct nx_boot_guest *g =
+            nx_boot_guests_next(b, (int64_t)b->view.view.members[rank].node - 1);
         if (b->phase != NX_BOOT_CONNECTING || !g)
             break; /* one was lost on the way: all start over */
         send_view(b, g, rank, now);

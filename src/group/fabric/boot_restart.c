@@ -8,18 +8,6 @@
 /* Those who have come are enough, but not all that there were: somebody may be about to come. */
 #define GRACE_NS (2 * NX_SEC)
 
-static struct nx_boot_guest *gathered_after(struct nx_bootstrap *b, int64_t floor)
-{
-    struct nx_boot_guest *best = NULL;
-    for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++) {
-        struct nx_boot_guest *g = &b->guests[i];
-        if (g->state == NX_GUEST_GATHERED && g->hello.node > floor &&
-            (!best || g->hello.node < best->hello.node))
-            best = g;
-    }
-    return best;
-}
-
 /* In the order in which a view seats them. */
 static uint32_t collect(struct nx_bootstrap *b, nx_ns *newest)
 {
@@ -27,7 +15,8 @@ static uint32_t collect(struct nx_bootstrap *b, nx_ns *newest)
     int64_t floor = -1;
     b->offers[count++] = b->mine.offer;
     *newest = b->phase_since;
-    for (struct nx_boot_guest *g; count < b->config.members_max && (g = gathered_after(b, floor));
+    for (struct nx_boot_guest *g;
+         count < b->config.members_max && (g = nx_boot_guests_next(b, floor));
          floor = g->hello.node) {
         b->offers[count++] = g->hello.offer;
         *newest = g->since > *newest ? g->since : *newest;

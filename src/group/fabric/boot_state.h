@@ -4,6 +4,7 @@
  *   boot_caller.c   our own call: to the leader, to contacts, to where they send us
  *   boot_guests.c   the port: who calls us, what they may say, how they are sent away
  *   boot_leader.c   the first view: the configured leader gathers its nodes and lets them go
+ *   boot_restart.c  where the group begins: anew, or where the disks of those who have come say
  *   boot_host.c     the port of a member: applicants for a seat in the running group; probes
  *
  * A guest is a connection to our port:
@@ -151,6 +152,8 @@ bool nx_boot_guests_turn(struct nx_bootstrap *b, nx_ns now);
 nx_ns nx_boot_guests_wake_at(const struct nx_bootstrap *b);
 bool nx_boot_is_member(const struct nx_boot_guest *g); /* gathered, viewed or ready */
 uint32_t nx_boot_guests_count(const struct nx_bootstrap *b, enum nx_boot_guest_state state);
+/* The gathered guest with the lowest node id above `floor`, or NULL: a view seats them in this order. */
+struct nx_boot_guest *nx_boot_guests_next(struct nx_bootstrap *b, int64_t floor);
 void nx_boot_guest_become(struct nx_boot_guest *g, enum nx_boot_guest_state state, nx_ns now);
 /* Sends a frame; false: it does not read, and was lost. */
 bool nx_boot_guest_tell(struct nx_bootstrap *b, struct nx_boot_guest *g, const uint8_t *frame,

@@ -100,8 +100,6 @@ static void learn_caps(struct nx_fabric *f)
         .atomic_unit = 1,
         .needs_target_progress = stream,
         .wakes_on_plain_write = stream && !f->config.plain,
-        .death_notice = true,
-        .max_inline = NX_INLINE_MAX,
     };
     /* A stream lands its bytes in order, and only while the target's own thread polls:
      * neighbours that leave as one operation land as they would one by one. Elsewhere nothing is

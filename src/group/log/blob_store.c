@@ -226,14 +226,6 @@ uint32_t nx_blob_count(const struct nx_blob_store *store)
     return store->blobs_count;
 }
 
-bool nx_blob_find(const struct nx_blob_store *store, const char *name, uint64_t *bytes)
-{
-    const struct blob *blob = find(store, name);
-    if (blob && bytes)
-        *bytes = blob->bytes;
-    return blob != NULL;
-}
-
 /* --- put ------------------------------------------------------------------------------------------------ */
 
 static enum nx_status open_put(struct nx_blob_put *p, struct nx_err *err)

@@ -48,7 +48,6 @@ enum nx_status nx_blob_unref(struct nx_blob_store *store,
                              const char *name);            /* the last one removes it */
 void nx_blob_collect(struct nx_blob_store *store);         /* removes blobs without references */
 uint32_t nx_blob_count(const struct nx_blob_store *store); /* NX_BLOBS_MAX at most */
-bool nx_blob_find(const struct nx_blob_store *store, const char *name, uint64_t *bytes);
 
 enum nx_status nx_blob_get_open(struct nx_blob_store *store, const char *name,
                                 struct nx_blob_get **get, struct nx_err *err);

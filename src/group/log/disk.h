@@ -2,8 +2,8 @@
  *
  *   submit(a) before submit(b)            =>  a is carried out before b
  *   done(SYNC f) without an error         =>  every WRITE to f done before it survives a crash, and f's name
- *   done(REPLACE, RENAME, REMOVE, TRUNCATE) without an error  =>  it survives a crash, whole; a crash before
- *                                             that leaves the state before or the state after, no mixture
+ *   done(REPLACE, RENAME, REMOVE) without an error  =>  it survives a crash, whole; a crash before that leaves
+ *                                                       the state before or the state after, no mixture
  *   WRITE without a SYNC                  =>  after a crash any of its 512-byte sectors may be old, new or torn
  *
  * A failed WRITE may have written a part; writing the same bytes at the same offset again is safe. After a SYNC
@@ -28,14 +28,13 @@
 enum { NX_DISK_NAME_BYTES = 96, NX_DISK_SECTOR_BYTES = 512 };
 
 enum nx_disk_kind {
-    NX_DISK_WRITE,    /* src[len] at `offset`; makes the file if there is none */
-    NX_DISK_SYNC,     /* what was written to the file before */
-    NX_DISK_READ,     /* at most len bytes at `offset` to dst; fewer only at the end of the file */
-    NX_DISK_REPLACE,  /* the whole file becomes src[len], which is small */
-    NX_DISK_RENAME,   /* name becomes `to`, in place of what was called so */
-    NX_DISK_REMOVE,   /* a file that is not there is removed already */
-    NX_DISK_TRUNCATE, /* the file ends at `offset` */
-    NX_DISK_LIST,     /* dst is struct nx_disk_entry[len]; NX_TOO_LARGE if there are more files */
+    NX_DISK_WRITE,   /* src[len] at `offset`; makes the file if there is none */
+    NX_DISK_SYNC,    /* what was written to the file before */
+    NX_DISK_READ,    /* at most len bytes at `offset` to dst; fewer only at the end of the file */
+    NX_DISK_REPLACE, /* the whole file becomes src[len], which is small */
+    NX_DISK_RENAME,  /* name becomes `to`, in place of what was called so */
+    NX_DISK_REMOVE,  /* a file that is not there is removed already */
+    NX_DISK_LIST,    /* dst is struct nx_disk_entry[len]; NX_TOO_LARGE if there are more files */
     NX_DISK_KINDS
 };
 

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 static const char *const verbs[NX_DISK_KINDS] = {
-    [NX_DISK_WRITE] = "write",       [NX_DISK_SYNC] = "sync",     [NX_DISK_READ] = "read",
-    [NX_DISK_REPLACE] = "replace",   [NX_DISK_RENAME] = "rename", [NX_DISK_REMOVE] = "remove",
-    [NX_DISK_TRUNCATE] = "truncate", [NX_DISK_LIST] = "list",
+    [NX_DISK_WRITE] = "write",     [NX_DISK_SYNC] = "sync",     [NX_DISK_READ] = "read",
+    [NX_DISK_REPLACE] = "replace", [NX_DISK_RENAME] = "rename", [NX_DISK_REMOVE] = "remove",
+    [NX_DISK_LIST] = "list",
 };
 
 bool nx_disk_name_ok(const char *name)
@@ -166,7 +166,8 @@ static bool do_replace(struct nx_disk_folder *folder, struct nx_disk_request *re
     char temporary[NX_DISK_NAME_BYTES + 8];
     snprintf(temporary, sizeof temporary, "%s.new", request->name);
     forget(folder, request->name);
-    int fd = openat(folder->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd =
+        openat(folder->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
     bool ok = fd >= 0 && write_and_rename(folder, request, fd, temporary);
     if (!ok) {
         fail(folder, request);
@@ -192,14 +193,6 @@ static bool do_remove(struct nx_disk_folder *folder, struct nx_disk_request *req
     if (unlinkat(folder->fd, request->name, 0) != 0 && errno != ENOENT)
         return fail(folder, request);
     return sync_folder(folder) || fail(folder, request);
-}
-
-static bool do_truncate(struct nx_disk_folder *folder, struct nx_disk_request *request)
-{
-    int fd = find_open(folder, request->name, false);
-    if (fd < 0 || ftruncate(fd, (off_t)request->offset) != 0 || fsync(fd) != 0)
-        return fail(folder, request);
-    return true;
 }
 
 /* Regular files with names that are ours; others are nobody's business. */
@@ -240,9 +233,9 @@ static bool do_list(struct nx_disk_folder *folder, struct nx_disk_request *reque
 }
 
 static bool (*const actions[NX_DISK_KINDS])(struct nx_disk_folder *, struct nx_disk_request *) = {
-    [NX_DISK_WRITE] = do_write,       [NX_DISK_SYNC] = do_sync,     [NX_DISK_READ] = do_read,
-    [NX_DISK_REPLACE] = do_replace,   [NX_DISK_RENAME] = do_rename, [NX_DISK_REMOVE] = do_remove,
-    [NX_DISK_TRUNCATE] = do_truncate, [NX_DISK_LIST] = do_list,
+    [NX_DISK_WRITE] = do_write,     [NX_DISK_SYNC] = do_sync,     [NX_DISK_READ] = do_read,
+    [NX_DISK_REPLACE] = do_replace, [NX_DISK_RENAME] = do_rename, [NX_DISK_REMOVE] = do_remove,
+    [NX_DISK_LIST] = do_list,
 };
 
 void nx_disk_carry_out(struct nx_disk_folder *folder, struct nx_disk_request *request)

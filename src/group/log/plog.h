@@ -17,7 +17,7 @@
  * still, appends are refused, and the node should leave or go on without durability.
  *
  * Files   plog_names.h; their bytes plog_segment.h, plog_checkpoint.h, plog_note.h
- * Thread  the disk's owner; open, close and truncate_tail wait for the disk, the others never
+ * Thread  the disk's owner; open, close and checkpoint_abort wait for the disk, the others never
  * Memory  two buffers of buffer_bytes, and one while a checkpoint is written; all bounded */
 #ifndef NX_GROUP_PLOG_H
 #define NX_GROUP_PLOG_H
@@ -52,15 +52,11 @@ enum nx_status nx_plog_append(struct nx_plog *log, nx_seq version, nx_vid vid, u
 bool nx_plog_poll(struct nx_plog *log, nx_ns now);
 nx_ns nx_plog_wake_at(const struct nx_plog *log); /* when poll is due without the disk's ringing */
 
-nx_seq nx_plog_durable(const struct nx_plog *log); /* only grows, but for truncate_tail */
+nx_seq nx_plog_durable(const struct nx_plog *log); /* only grows */
 nx_seq nx_plog_last(const struct nx_plog *log);    /* newest appended */
 enum nx_status nx_plog_status(const struct nx_plog *log, struct nx_err *err);
 /* What is to be flushed found no room, and waits for some. */
 bool nx_plog_is_full(const struct nx_plog *log, struct nx_err *err);
-
-/* Forgets versions > `version`, durably: the tail that the group did not acknowledge (P2). Only while nothing is
- * under way (NX_AGAIN), and not below the checkpoint (NX_INVALID). */
-enum nx_status nx_plog_truncate_tail(struct nx_plog *log, nx_seq version, struct nx_err *err);
 
 /* --- checkpoints ---------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* plog_files.c — the log's folder while nothing else happens in it: made ready at open, cut at a rejoin. */
+/* plog_files.c — the log's folder while nothing else happens in it: made ready at open. */
 #include "common/arena.h"
 #include "common/codec.h"
 #include "common/log.h"
@@ -46,8 +46,6 @@ size_t nx_plog_encode_mark(const struct nx_plog *log, uint8_t *dst)
     nx_write_u64(&w, (uint64_t)log->durable);
     return nx_note_encode(&log->config.owner, version, sizeof version, dst);
 }
-
-/* --- at open -------------------------------------------------------------------------------------------- */
 
 static enum nx_status remove_file(struct nx_plog *log, const char *name, struct nx_err *err)
 {
@@ -149,92 +147,4 @@ enum nx_status nx_plog_prepare(struct nx_plog *log, const struct nx_plog_image *
     enum nx_status status = begin_segment(log, err);
     log->roll = status == NX_UNAVAILABLE; /* the disk is full: with the first batch, then */
     return log->roll ? NX_OK : status;
-}
-
-/* --- at a rejoin ---------------------------------------------------------------------------------------- */
-
-/* The place in the segment's bytes after the newest record with a version <= `version`. */
-static enum nx_status find_cut(struct nx_plog_segment *segment, const uint8_t *bytes, size_t len,
-                               nx_seq version, struct nx_err *err)
-{
-    struct nx_segment_scan scan = {.bytes = bytes,
-                                   .len = len,
-                                   .offset = NX_SEGMENT_HEAD_BYTES,
-                                   .salt = segment->salt,
-                                   .last = segment->base};
-    struct nx_record record;
-    size_t offset = scan.offset;
-    nx_seq last = scan.last;
-    for (;;) {
-        enum nx_status status = nx_segment_scan_next(&scan, &record, err);
-        if (status == NX_CORRUPT)
-            return status;
-        if (status == NX_NOT_FOUND || record.version > version)
-            break;
-        offset = scan.offset;
-        last = record.version;
-    }
-    segment->bytes = segment->file_bytes = offset;
-    segment->last = last;
-    return NX_OK;
-}
-
-static enum nx_status cut_newest(struct nx_plog *log, nx_seq version, struct nx_err *err)
-{
-    struct nx_plog_segment *newest = nx_plog_newest(log);
-    struct nx_disk_request request;
-    size_t len;
-    uint8_t *bytes = nx_calloc(1, newest->bytes);
-    if (!bytes)
-        return nx_err_set(err, NX_NO_MEMORY, "no memory for a segment");
-    nx_plog_request_segment(&request, NX_DISK_TRUNCATE, newest->index);
-    enum nx_status status =
-        nx_plog_read_file(log->disk, request.name, bytes, newest->bytes, &len, err);
-    if (status == NX_OK)
-        status = find_cut(newest, bytes, len, version, err);
-    free(bytes);
-    NX_TRY(status);
-    request.offset = newest->bytes;
-    return nx_disk_run(log->disk, &request, err);
-}
-
-/* The mark goes first, then segments from the newest: a crash in between leaves a log that may be cut again. */
-static enum nx_status cut(struct nx_plog *log, nx_seq version, struct nx_err *err)
-{
-    struct nx_disk_request request;
-    if (log->mark > version) {
-        NX_TRY(remove_file(log, NX_MARK_NAME, err));
-        log->mark = NX_SEQ_NONE;
-    }
-    while (nx_plog_newest(log)->base > version) {
-        nx_assert(log->segments_count > 1);
-        nx_plog_request_segment(&request, NX_DISK_REMOVE, nx_plog_newest(log)->index);
-        NX_TRY(nx_disk_run(log->disk, &request, err));
-        log->segments_count--;
-    }
-    if (nx_plog_newest(log)->last > version)
-        NX_TRY(cut_newest(log, version, err));
-    return NX_OK;
-}
-
-enum nx_status nx_plog_truncate_tail(struct nx_plog *log, nx_seq version, struct nx_err *err)
-{
-    NX_TRY(nx_plog_status(log, err));
-    if (log->lane != NX_LANE_IDLE || log->filled || log->flight_bytes || log->writer ||
-        log->covered)
-        return nx_err_set(err, NX_AGAIN, "the log is not at rest");
-    if (version < log->checkpoint)
-        return nx_err_set(err, NX_INVALID, "version %lld is under the checkpoint of %lld",
-                          (long long)version, (long long)log->checkpoint);
-    if (version >= log->appended)
-        return NX_OK;
-    enum nx_status status = cut(log, version, err);
-    if (status != NX_OK) { /* half done: what the folder holds is known at the next open */
-        nx_err_set(&log->failed, status, "a cut after version %lld failed", (long long)version);
-        return status;
-    }
-    nx_seq last = nx_plog_newest(log)->last;
-    log->roll = last < log->checkpoint;
-    log->appended = log->durable = log->roll ? log->checkpoint : last;
-    return NX_OK;
 }

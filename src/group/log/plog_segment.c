@@ -171,7 +171,7 @@ enum nx_status nx_record_decode(const uint8_t *bytes, size_t len, uint64_t salt,
     if (!order_holds(&r))
         return nx_err_set(err, NX_CORRUPT, "version %lld after %lld with %lld durable",
                           (long long)r.version, (long long)r.previous, (long long)r.durable);
-    if (r.payload_bytes > NX_PAYLOAD_BYTES_MAX || nx_record_bytes(r.payload_bytes) > len)
+    if (r.payload_bytes > NX_RECORD_PAYLOAD_BYTES_MAX || nx_record_bytes(r.payload_bytes) > len)
         return nx_err_set(err, NX_CORRUPT, "version %lld has %u bytes, of which %zu are there",
                           (long long)r.version, r.payload_bytes, len - NX_RECORD_HEAD_BYTES);
     if (crc_of(r.payload, r.payload_bytes) != payload_crc)
