@@ -1,6 +1,8 @@
 /* Rounding to f16 and bf16, against arithmetic in double. */
 #include "nx_test.h"
 
+#include <math.h>
+
 #include "categorizer/graph/half_round.h"
 #include "common/prng.h"
 

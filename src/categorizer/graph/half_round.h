@@ -5,7 +5,7 @@
 #ifndef NX_CATEGORIZER_GRAPH_HALF_ROUND_H
 #define NX_CATEGORIZER_GRAPH_HALF_ROUND_H
 
-#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -29,15 +29,21 @@ NX_HALF_ROUND float nx_half_float(uint32_t bits)
     return x;
 }
 
+NX_HALF_ROUND uint32_t nx_half_choose(bool first, uint32_t a, uint32_t b)
+{
+    uint32_t mask = 0u - (uint32_t)first;
+    return (a & mask) | (b & ~mask);
+}
+
 NX_HALF_ROUND float nx_round_f16(float x)
 {
     const uint32_t infinite = 0x7f800000, smallest_normal = 0x38800000, first_beyond = 0x47800000;
     uint32_t bits = nx_half_bits(x), rest = bits & 0x7fffffff;
     uint32_t normal = (rest + 0xfff + (rest >> 13 & 1)) & ~0x1fffu;
     uint32_t tiny = nx_half_bits(nx_half_float(rest) + 0.5f - 0.5f); /* 0.5 has steps of 2^-24 */
-    uint32_t half = rest < smallest_normal ? tiny : normal;
-    half = normal >= first_beyond ? infinite : half;
-    half = rest > infinite ? rest : half;
+    uint32_t half = nx_half_choose(rest < smallest_normal, tiny, normal);
+    half = nx_half_choose(normal >= first_beyond, infinite, half);
+    half = nx_half_choose(rest > infinite, rest, half);
     return nx_half_float(half | (bits & 0x80000000));
 }
 
@@ -45,7 +51,7 @@ NX_HALF_ROUND float nx_round_bf16(float x)
 {
     uint32_t bits = nx_half_bits(x);
     uint32_t half = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-    return nx_half_float((bits & 0x7fffffff) > 0x7f800000 ? bits : half);
+    return nx_half_float(nx_half_choose((bits & 0x7fffffff) > 0x7f800000, bits, half));
 }
 
 #endif
