@@ -365,14 +365,22 @@ void nx_metrics_write(const struct nx_metrics *m, const struct nx_metrics_source
     write_models(m, t);
 }
 
+/* Counters go on over versions: the label tells which one serves now. */
+static void write_triton_value(const struct nx_metrics *m, uint32_t i, const char *name,
+                               const struct nx_pb_status *status, uint64_t value, struct nx_text *t)
+{
+    uint64_t version = nx_metrics_model_version(status, m->models[i].name);
+    nx_text_printf(t, "%s{model=\"%s\",version=\"%llu\"} %llu\n", name, m->models[i].name,
+                   (unsigned long long)(version ? version : 1), (unsigned long long)value);
+}
+
 static void write_pending(const struct nx_metrics *m, const struct nx_route *route,
-                          struct nx_text *t)
+                          const struct nx_pb_status *status, struct nx_text *t)
 {
     static const char name[] = "nv_inference_pending_request_count";
     nx_metrics_head(t, name, "gauge", "Photos and tensors of this node that wait for an answer.");
     for (uint32_t i = 0; i < m->models_count; i++)
-        nx_text_printf(t, "%s{model=\"%s\",version=\"1\"} %u\n", name, m->models[i].name,
-                       nx_route_pending(route, m->models[i].name));
+        write_triton_value(m, i, name, status, nx_route_pending(route, m->models[i].name), t);
 }
 
 void nx_metrics_write_triton(const struct nx_metrics *m, const struct nx_route *route,
@@ -405,9 +413,8 @@ void nx_metrics_write_triton(const struct nx_metrics *m, const struct nx_route *
                                        work.input_ns / 1000,
                                        work.run_ns / 1000,
                                        work.output_ns / 1000};
-            nx_text_printf(t, "%s{model=\"%s\",version=\"1\"} %llu\n", rows[k].name,
-                           m->models[i].name, (unsigned long long)values[k]);
+            write_triton_value(m, i, rows[k].name, status, values[k], t);
         }
     }
-    write_pending(m, route, t);
+    write_pending(m, route, status, t);
 }

@@ -129,6 +129,22 @@ bool nx_metrics_is_called(const struct nx_pb_model_row *m, const char *model)
     return strcmp(m->name[0] ? m->name : tag, model) == 0;
 }
 
+uint64_t nx_metrics_model_version(const struct nx_pb_status *status, const char *model)
+{
+    uint64_t serving = 0, newest = 0;
+    for (size_t i = 0; i < status->replicas_count; i++)
+        for (size_t k = 0; k < status->replicas[i].models_count; k++) {
+            const struct nx_pb_model_row *row = &status->replicas[i].models[k];
+            if (!nx_metrics_is_called(row, model))
+                continue;
+            if (row->version > newest)
+                newest = row->version;
+            if (row->version > serving && strcmp(row->state, "ready") == 0)
+                serving = row->version;
+        }
+    return serving ? serving : newest;
+}
+
 struct nx_model_work nx_metrics_model_work(const struct nx_pb_status *status, const char *model)
 {
     struct nx_model_work sum = {0};

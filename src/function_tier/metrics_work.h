@@ -14,6 +14,8 @@ struct nx_model_work {
     uint64_t input_ns, queue_ns, run_ns, output_ns;
 };
 bool nx_metrics_is_called(const struct nx_pb_model_row *row, const char *model);
+/* The version that serves, or else the newest; 0: no replica tells of it. */
+uint64_t nx_metrics_model_version(const struct nx_pb_status *status, const char *model);
 struct nx_model_work nx_metrics_model_work(const struct nx_pb_status *status, const char *model);
 
 /* "# HELP", "# TYPE". */

@@ -47,22 +47,6 @@ static uint32_t fill_memory(const struct nx_pb_status *status, const char *model
     return n;
 }
 
-static uint64_t version_of(const struct nx_pb_status *status, const char *model)
-{
-    uint64_t serving = 0, newest = 0;
-    for (size_t i = 0; i < status->replicas_count; i++)
-        for (size_t k = 0; k < status->replicas[i].models_count; k++) {
-            const struct nx_pb_model_row *row = &status->replicas[i].models[k];
-            if (!nx_metrics_is_called(row, model))
-                continue;
-            if (row->version > newest)
-                newest = row->version;
-            if (row->version > serving && strcmp(row->state, "ready") == 0)
-                serving = row->version;
-        }
-    return serving ? serving : newest;
-}
-
 enum nx_status nx_model_stats_gather(const struct nx_metrics *metrics,
                                      const struct nx_pb_status *status, const char *model,
                                      struct nx_model_stats_list *list)
@@ -84,7 +68,7 @@ enum nx_status nx_model_stats_gather(const struct nx_metrics *metrics,
     qsort(list->models, list->count, sizeof *list->models, by_name);
     for (uint32_t i = 0; i < list->count; i++) {
         struct nx_model_stats *m = &list->models[i];
-        m->version = version_of(status, m->name);
+        m->version = nx_metrics_model_version(status, m->name);
         m->counts = nx_metrics_model(metrics, m->name);
         m->work = nx_metrics_model_work(status, m->name);
         m->memory = list->memory + used;

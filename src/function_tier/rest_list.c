@@ -90,13 +90,14 @@ static void described(struct nx_rest_call *call, const struct nx_answer *answers
     nx_text_add(&t, "{\n  \"modelName\": ");
     nx_text_json(&t, call->model, strlen(call->model));
     nx_text_printf(&t,
-                   ",\n  \"modelVersion\": \"1\",\n  \"modelUrl\": \"\",\n  \"tag\": %u,\n"
+                   ",\n  \"modelVersion\": \"%llu\",\n  \"modelUrl\": \"\",\n  \"tag\": %u,\n"
                    "  \"engine\": \"%s\",\n  \"runtime\": \"%s\",\n  \"minWorkers\": 1,\n"
                    "  \"maxWorkers\": 1,\n  \"batchSize\": 1,\n  \"maxBatchDelay\": 0,\n"
                    "  \"loadedAtStartup\": false,\n  \"workers\": [\n    {\n      \"id\": \"1\",\n"
                    "      \"status\": \"%s\",\n      \"gpu\": false,\n      \"memoryUsage\": %llu\n"
                    "    }\n  ]\n}\n",
-                   m->tag, m->format == NX_FORMAT_ONNX ? "ONNX" : "MXNet", m->backend,
+                   (unsigned long long)m->version, m->tag,
+                   m->format == NX_FORMAT_ONNX ? "ONNX" : "MXNet", m->backend,
                    m->ready ? "READY" : "LOADING", (unsigned long long)m->memory_bytes);
     nx_model_list_free(&list);
     nx_rest_reply_text(call, 200, &t);

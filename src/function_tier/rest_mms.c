@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "function_tier/http/http_multipart.h"
+#include "function_tier/v2_request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,7 @@ static void predict(struct nx_rest_call *call, const char *model)
     if (!nx_rest_name_model(call, model) || !photo_of_body(call, &ask.bodies[0]))
         return;
     memcpy(ask.model, call->model, sizeof ask.model);
+    ask.version = call->version;
     if (ask.bodies[0].len > NX_PHOTO_BYTES_MAX)
         nx_rest_refuse(call, 413, NULL, "the photo has %zu bytes, the limit is %d",
                        ask.bodies[0].len, NX_PHOTO_BYTES_MAX);
@@ -132,12 +134,29 @@ void nx_rest_predict_0_4(struct nx_rest_call *call, nx_ns now)
     predict(call, call->words[0]);
 }
 
+/* A Model Server's models are of version 1.0 unless somebody says otherwise, whatever our installs count: clients that
+ * write that mean the one that there is. Other numbers are versions of ours, "7.0" as good as "7". */
+static bool read_version(const char *text, uint64_t *version)
+{
+    char whole[NX_V2_VERSION_BYTES];
+    size_t len = strlen(text);
+    if (strcmp(text, "1") == 0 || strcmp(text, "1.0") == 0)
+        return true;
+    if (len > 2 && strcmp(text + len - 2, ".0") == 0)
+        len -= 2;
+    if (len == 0 || len >= sizeof whole)
+        return false;
+    memcpy(whole, text, len);
+    whole[len] = '\0';
+    return nx_v2_read_version("", whole, version, NULL) == NX_OK;
+}
+
 void nx_rest_predict_1_x(struct nx_rest_call *call, nx_ns now)
 {
     (void)now;
-    if (call->words[1] && strcmp(call->words[1], "1") != 0)
+    if (call->words[1] && !read_version(call->words[1], &call->version))
         nx_rest_refuse(call, 404, "ModelVersionNotFoundException",
-                       "model '%s' has no version '%.40s': a Model Server's one is 1",
+                       "model '%.100s' has no version '%.40s': versions are numbers from 1 on",
                        call->words[0], call->words[1]);
     else
         predict(call, call->words[0]);

@@ -93,6 +93,7 @@ class Api(HttpCase):
                  ("/predictions/1", self.sent()),
                  ("/predictions/1/1", ("-T", self.photo_file)),
                  ("/invocations?model_name=1", ("-T", self.photo_file)),
+                 ("/predictions/1/1.0", ("-T", self.photo_file)),
                  ("/models/1/invoke", ("-T", self.photo_file)))
         for path, args in one_x:
             top = json.loads(self.row("POST", path, 200, args=args))
@@ -102,6 +103,23 @@ class Api(HttpCase):
         self.assertEqual(nested["prediction"][0][0]["class"], "red")
         values = [entry["probability"] for entry in nested["prediction"][0]]
         self.assertEqual(values, sorted(values, reverse=True))
+
+    def test_versions(self):
+        """A model's version is what its shard's installs count, here as in the other protocols; 1.0 is whichever there is."""
+        self.assert_done(self.group.client("installmodel", "5", *self.good_model))
+        first = int(json.loads(self.row("GET", "/models/5", 200))["modelVersion"])
+        self.assert_done(self.group.client("installmodel", "5", *self.good_model, "--replace"))
+        now = first + 1
+        self.assertEqual(json.loads(self.row("GET", "/models/5", 200))["modelVersion"], "%d" % now)
+        photo = ("-T", self.photo_file)
+        for path in ("", "/1", "/1.0", "/%d" % now, "/%d.0" % now):
+            self.row("POST", "/predictions/5" + path, 200, "red", args=photo)
+        for other in (first, now + 1):
+            for path in ("%d", "%d.0"):
+                self.row("POST", "/predictions/5/" + path % other, 404, kind="ModelVersionNotFoundException", args=photo)
+        label = 'nv_inference_count{model="5",version="%d"}' % now
+        harness.wait_until(lambda: label in self.call("GET", "/metrics/triton")[2], "no metric tells of version %d" % now)
+        self.assert_done(self.group.client("removemodel", "5"))
 
     def test_predict_with_bad_input(self):
         text = ("-F", "data=@%s;type=text/plain" % self.photo_file)
@@ -113,7 +131,12 @@ class Api(HttpCase):
                 ("/1/predict", ("-F", "data=nonsense;type=image/jpeg"), 400, "BadRequestException", "JPEG"),
                 ("/nobody/predict", self.sent(), 404, "ModelNotFoundException", "Model not found: nobody"),
                 ("/predictions/nobody", ("-T", self.photo_file), 404, "ModelNotFoundException", "Model not found: nobody"),
-                ("/predictions/1/7", ("-T", self.photo_file), 404, "ModelVersionNotFoundException", "7"),
+                ("/predictions/1/7", ("-T", self.photo_file), 404, "ModelVersionNotFoundException",
+                 "model '1': version 7 is not found, its version is 1"),
+                ("/predictions/1/1.5", ("-T", self.photo_file), 404, "ModelVersionNotFoundException", "numbers from 1 on"),
+                ("/predictions/1/.0", ("-T", self.photo_file), 404, "ModelVersionNotFoundException", "numbers from 1 on"),
+                ("/predictions/1/0.0", ("-T", self.photo_file), 404, "ModelVersionNotFoundException", "numbers from 1 on"),
+                ("/predictions/nobody/1.0", ("-T", self.photo_file), 404, "ModelNotFoundException", "Model not found: nobody"),
                 ("/invocations", ("-T", self.photo_file), 400, "BadRequestException", "Parameter model_name is required."),
                 ("/invocations?model_name=nobody", ("-T", self.photo_file), 404, "ModelNotFoundException", "Model not found: nobody"),
                 ("/models/nobody/invoke", ("-T", self.photo_file), 404, "ModelNotFoundException", "Model not found: nobody"),

@@ -81,7 +81,7 @@ int main(void)
         .name = "golden ops",
         .magic = "NXGOLD1",
         .next = next,
-        .files = {{"ops.golden", 101}, {"ops_wide.golden", 159}, {"ops_more.golden", 30}},
+        .files = {{"ops.golden", 101}, {"ops_wide.golden", 159}, {"ops_more.golden", 33}},
         .planned = 200,
     };
     return nx_golden_main(&set);

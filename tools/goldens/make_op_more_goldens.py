@@ -53,6 +53,15 @@ def names():
     case("npx_smooth_l1", (2, 6), lambda d: npx("smooth_l1", d, scalar=1.5))
 
 
+def casts():
+    """What a cast takes away, made large: without the rounding it would be 0. (MXNet leaves amp_cast out of what it saves.)"""
+    back = lambda d, h: (d - S.Cast(h, dtype="float32")) * 4096
+    case("cast_f16", (2, 33), lambda d: back(d, S.Cast(d, dtype="float16")))
+    case("cast_f16_image", (2, 19, 3, 2), lambda d: back(d, S.Cast(d, dtype="float16")))
+    weight = S.var("w", shape=(3, 5))
+    case("cast_weight", (2, 5), lambda d: S.FullyConnected(d, back(weight, S.Cast(weight, dtype="float16")), num_hidden=3, no_bias=True))
+
+
 def numpy_op_of(name, d, **attrs):
     import mxnet as mx
     which = {"_np_amax": mx.symbol.numpy.max, "_np_amin": mx.symbol.numpy.min}[name]
@@ -61,7 +70,7 @@ def numpy_op_of(name, d, **attrs):
 
 def main():
     base.CASES.clear()
-    for part in (transposed, sorting, names):
+    for part in (transposed, sorting, names, casts):
         part()
     base.write(sys.argv[1])
 

@@ -240,6 +240,12 @@ static void compute_plainly(const struct nx_dnnl_variant *v, const struct nx_dnn
         (nx_rows_kernels[node->op] ? nx_rows_kernels : nx_ref_kernels)[node->op](&call);
         return;
     }
+    if (step->kind == NX_DNNL_STEP_EACH) {
+        size_t bytes = nx_dnnl_bytes(v->values[step->values[0]].layout);
+        nx_rows_unary(&node->attr.unary, nx_dnnl_address(v, step->values[0]),
+                      nx_dnnl_address(v, step->values[1]), (int64_t)(bytes / sizeof(float)));
+        return;
+    }
     float *y = v->rows[node->outputs[0]];
     size_t n = nx_tensor_bytes(&v->graph.tensors[node->outputs[0]]) / sizeof *y;
     nx_rows_unary(&node->post.act, y, y, (int64_t)n);
@@ -260,6 +266,8 @@ static const char *how_of(const struct nx_dnnl_step *step)
         return nx_dnnl_op_text(step->op);
     if (step->kind == NX_DNNL_STEP_ACT)
         return "loops over rows, the act";
+    if (step->kind == NX_DNNL_STEP_EACH)
+        return "a loop over all, as it lies";
     return nx_rows_kernels[step->node->op] ? "loops over rows" : "plain loops";
 }
 

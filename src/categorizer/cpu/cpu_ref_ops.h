@@ -8,6 +8,7 @@
 #define NX_CATEGORIZER_CPU_CPU_REF_OPS_H
 
 #include "categorizer/graph/graph.h"
+#include "categorizer/graph/half_round.h"
 
 struct nx_ref_call {
     const struct nx_graph *graph;

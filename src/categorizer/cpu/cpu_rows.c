@@ -24,8 +24,35 @@ static void (*const unary_loops[])(const float *, float *, int64_t, float, float
 #undef UNARY_ROW
 };
 
+/* A block in its own place may become vector code: it overlaps nothing, and its length is known. */
+#define ROUND_LOOP(name, round)                                \
+    static int64_t name(const float *x, float *y, int64_t n)   \
+    {                                                          \
+        float block[32];                                       \
+        const int64_t step = sizeof block / sizeof *block;     \
+        int64_t i = 0;                                         \
+        for (; i + step <= n; i += step) {                     \
+            memcpy(block, x + i, sizeof block);                \
+            for (int k = 0; k < 32; k++)                       \
+                block[k] = round(block[k]);                    \
+            memcpy(y + i, block, sizeof block);                \
+        }                                                      \
+        return i;                                              \
+    }
+ROUND_LOOP(round_f16_blocks, nx_round_f16)
+ROUND_LOOP(round_bf16_blocks, nx_round_bf16)
+#undef ROUND_LOOP
+
 void nx_rows_unary(const struct nx_attr_unary *unary, const float *x, float *y, int64_t n)
 {
+    int64_t done = 0;
+    if (unary->fn == NX_UNARY_ROUND_F16)
+        done = round_f16_blocks(x, y, n);
+    else if (unary->fn == NX_UNARY_ROUND_BF16)
+        done = round_bf16_blocks(x, y, n);
+    x += done;
+    y += done;
+    n -= done;
     unary_loops[unary->fn](x, y, n, unary->a, unary->b);
 }
 

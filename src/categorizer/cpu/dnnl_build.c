@@ -312,6 +312,14 @@ enum nx_status nx_dnnl_step_act(struct nx_dnnl_build *b, const struct nx_node *n
     return add_step(b, &step, NULL, &value);
 }
 
+enum nx_status nx_dnnl_step_each(struct nx_dnnl_build *b, const struct nx_node *node, uint32_t src,
+                                 uint32_t dst)
+{
+    const uint32_t values[] = {src, dst};
+    struct nx_dnnl_step step = {.kind = NX_DNNL_STEP_EACH, .node = node, .n = 2};
+    return add_step(b, &step, NULL, values);
+}
+
 /* An input or output of the graph lives outside; weights have their place. */
 static bool in_arena(const struct nx_dnnl_buffer *buffer)
 {
@@ -347,7 +355,7 @@ static enum nx_status prepare_call(struct nx_dnnl_build *b, uint32_t at)
                            b->err);
 }
 
-static void *address_of(const struct nx_dnnl_variant *v, uint32_t value)
+void *nx_dnnl_address(const struct nx_dnnl_variant *v, uint32_t value)
 {
     uint8_t *at = v->buffers[v->values[value].buffer].at;
     return at ? at + v->values[value].offset : NULL;
@@ -360,7 +368,7 @@ enum nx_status nx_dnnl_bind_all(struct nx_dnnl_build *b, uint8_t *base)
         if (in_arena(&v->buffers[i]))
             v->buffers[i].at = base + v->buffers[i].offset;
     for (uint32_t i = 0; i < v->n_values; i++)
-        NX_TRY(nx_dnnl_bind(b->dnnl, v->values[i].layout, address_of(v, i), &v->values[i].memory,
+        NX_TRY(nx_dnnl_bind(b->dnnl, v->values[i].layout, nx_dnnl_address(v, i), &v->values[i].memory,
                             b->err));
     v->calls = nx_arena_array(b->arena, v->n_steps, sizeof *v->calls);
     v->rows = nx_arena_array(b->arena, v->graph.n_tensors, sizeof *v->rows);
@@ -371,6 +379,6 @@ enum nx_status nx_dnnl_bind_all(struct nx_dnnl_build *b, uint8_t *base)
             NX_TRY(prepare_call(b, i));
     for (uint32_t t = 0; t < v->graph.n_tensors; t++)
         if (v->rows_value[t] != NX_NONE)
-            v->rows[t] = address_of(v, v->rows_value[t]);
+            v->rows[t] = nx_dnnl_address(v, v->rows_value[t]);
     return NX_OK;
 }

@@ -41,7 +41,8 @@ struct nx_dnnl_value {
 enum nx_dnnl_step_kind {
     NX_DNNL_STEP_CALL, /* a primitive */
     NX_DNNL_STEP_REF,  /* a node computed on dense rows, by cpu_rows or cpu_ref */
-    NX_DNNL_STEP_ACT   /* an elementwise function over one value of dense rows, in place */
+    NX_DNNL_STEP_ACT,  /* an elementwise function over one value of dense rows, in place */
+    NX_DNNL_STEP_EACH  /* one that leaves 0 as it is, from one value in f32 to one in the same layout */
 };
 
 struct nx_dnnl_step {
@@ -179,6 +180,12 @@ enum nx_status nx_dnnl_step_call(struct nx_dnnl_build *b, const struct nx_dnnl_m
 enum nx_status nx_dnnl_step_ref(struct nx_dnnl_build *b, const struct nx_node *node);
 /* Appends node->post.act over the node's output. */
 enum nx_status nx_dnnl_step_act(struct nx_dnnl_build *b, const struct nx_node *node);
+/* Appends node->attr.unary, which gives 0 for 0, over all that lies in `src`, padding as well, to `dst`: in the arena, f32,
+ * of one layout. */
+enum nx_status nx_dnnl_step_each(struct nx_dnnl_build *b, const struct nx_node *node, uint32_t src,
+                                 uint32_t dst);
+/* Where a value lies in the end. */
+void *nx_dnnl_address(const struct nx_dnnl_variant *v, uint32_t value);
 
 /* dnnl_lower_int8.c. Is the tensor to lie on its grid? */
 bool nx_dnnl_is_stored(const struct nx_dnnl_build *b, uint32_t tensor);

@@ -91,9 +91,42 @@ enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node 
     return one_to_one(b, node, &made, src);
 }
 
+/* Does all of the value lie together, with nothing between but the zeros that fill the last block of channels? */
+static bool is_whole(const struct nx_dnnl_build *b, uint32_t tensor, uint32_t value)
+{
+    enum { BLOCK = 16 };
+    const struct nx_shape *shape = shape_of(b, tensor);
+    const struct nx_dnnl_value *v = &b->v->values[value];
+    int64_t strides[NX_RANK_MAX];
+    uint64_t dense = nx_tensor_bytes(&b->v->graph.tensors[tensor]);
+    uint64_t filled = dense;
+    if (shape->rank >= 2 && !nx_dnnl_strides(v->layout, strides))
+        filled = dense / (uint64_t)shape->dims[1] *
+                 (((uint64_t)shape->dims[1] + BLOCK - 1) / BLOCK * BLOCK);
+    uint64_t bytes = nx_dnnl_bytes(v->layout);
+    return nx_dnnl_type_of(v->layout) == NX_DNNL_F32 && (bytes == dense || bytes == filled) &&
+           b->v->buffers[v->buffer].place == NX_DNNL_IN_ARENA;
+}
+
+/* Rounding leaves 0 as it is and asks for no order: no need to bring the value to rows and back. */
+static enum nx_status lower_rounding(struct nx_dnnl_build *b, const struct nx_node *node)
+{
+    uint32_t src, dst;
+    NX_TRY(nx_dnnl_value_native(b, node->inputs[0], &src));
+    if (!is_whole(b, node->inputs[0], src))
+        return NX_UNSUPPORTED;
+    NX_TRY(nx_dnnl_value_new(b, b->v->values[src].layout, &dst));
+    NX_TRY(nx_dnnl_step_each(b, node, src, dst));
+    nx_dnnl_value_set(b, node->outputs[0], dst);
+    return NX_OK;
+}
+
 enum nx_status nx_dnnl_lower_unary(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     struct nx_dnnl_post chain;
+    enum nx_unary fn = node->attr.unary.fn;
+    if (fn == NX_UNARY_ROUND_F16 || fn == NX_UNARY_ROUND_BF16)
+        return lower_rounding(b, node);
     if (!nx_dnnl_acts(&node->attr.unary, &chain) || chain.n_acts == 0)
         return NX_UNSUPPORTED;
     uint32_t src, n_made = 0;

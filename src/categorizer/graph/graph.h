@@ -157,7 +157,7 @@ enum nx_op {
 
 /* clang-format off */
 /* X(enum, name, y as an expression of float x, a, b): the expression is the definition; cpu_ref
- * compiles it. */
+ * compiles it. nx_round_f16 and nx_round_bf16 are half_round.h's. */
 #define NX_UNARY_LIST(X)                                                    \
     X(NX_UNARY_NONE,         "none",                 x)                     \
     X(NX_UNARY_RELU,         "relu",                 x > 0 ? x : 0)         \
@@ -235,7 +235,9 @@ enum nx_op {
     X(NX_UNARY_LE,           "scalar or less",       (float)(x <= a))       \
     X(NX_UNARY_NOT,          "not",                  (float)(x == 0))       \
     X(NX_UNARY_IS_NAN,       "is not a number",      (float)(x != x))       \
-    X(NX_UNARY_IS_INF,       "is infinite",          (float)(fabsf(x) > 3.402823466e38f))
+    X(NX_UNARY_IS_INF,       "is infinite",          (float)(fabsf(x) > 3.402823466e38f)) \
+    X(NX_UNARY_ROUND_F16,    "round to f16",         nx_round_f16(x))        \
+    X(NX_UNARY_ROUND_BF16,   "round to bf16",        nx_round_bf16(x))
 /* clang-format on */
 
 enum nx_unary {

@@ -9,6 +9,13 @@ static bool takes_activation(const struct nx_node *node)
     return op && node->post.act.fn == NX_UNARY_NONE;
 }
 
+/* A rounding is done where the value lies, in any layout, rather than by who computes it. */
+static bool is_activation(const struct nx_node *node)
+{
+    return node->op == NX_OP_UNARY && node->attr.unary.fn != NX_UNARY_ROUND_F16 &&
+           node->attr.unary.fn != NX_UNARY_ROUND_BF16;
+}
+
 enum nx_status nx_pass_activation(struct nx_graph *graph, struct nx_err *err)
 {
     struct nx_rewrite rw;
@@ -16,7 +23,7 @@ enum nx_status nx_pass_activation(struct nx_graph *graph, struct nx_err *err)
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         struct nx_node *node = nx_rewrite_visit(&rw, i);
         struct nx_node *before =
-            node->op == NX_OP_UNARY ? nx_rewrite_only_producer(&rw, node->inputs[0]) : NULL;
+            is_activation(node) ? nx_rewrite_only_producer(&rw, node->inputs[0]) : NULL;
         if (!before || !takes_activation(before))
             continue;
         before->post.act = node->attr.unary;

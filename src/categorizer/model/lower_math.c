@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "categorizer/model/cast.h"
 #include "categorizer/model/lower.h"
 
 static enum nx_status add_unary(struct nx_lower *l, enum nx_unary fn, float a, float b)
@@ -156,16 +157,31 @@ enum nx_status nx_lower_identity(struct nx_lower *l)
     return nx_lower_simple(l, &node);
 }
 
-/* Between floating point types a cast changes nothing here: all is computed in f32. To an integer it cuts. */
+static enum nx_status cast_to_half(struct nx_lower *l, enum nx_unary rounding)
+{
+    uint32_t x;
+    NX_TRY(nx_lower_data(l, 0, &x));
+    const struct nx_tensor *t = &l->graph->tensors[x];
+    if (t->kind != NX_TENSOR_CONSTANT || !t->data)
+        return add_unary(l, rounding, 0, 0);
+    l->n_outputs = 1;
+    return nx_cast_constant(l->graph, x, rounding, &l->outputs[0], l->err);
+}
+
+/* All is computed in f32: a cast to f16 or bf16 rounds, one to f32 or f64 does nothing. To an integer it cuts. */
 enum nx_status nx_lower_cast(struct nx_lower *l)
 {
-    const char *const types[] = {"float32", "float16", "float64", "bfloat16", "int8",
+    const char *const names[] = {"float32", "float16", "float64", "bfloat16", "int8",
                                  "uint8",   "int32",   "int64",   NULL};
-    enum { FIRST_INTEGER = 4 };
+    static const enum nx_dtype types[] = {NX_F32, NX_F16, NX_F64, NX_BF16};
+    enum { FIRST_INTEGER = sizeof types / sizeof types[0] };
     int type = 0;
     NX_TRY(nx_lower_required(l, "dtype"));
-    NX_TRY(nx_lower_choice(l, "dtype", types, &type));
-    return type < FIRST_INTEGER ? nx_lower_identity(l) : add_unary(l, NX_UNARY_TRUNC, 0, 0);
+    NX_TRY(nx_lower_choice(l, "dtype", names, &type));
+    if (type >= FIRST_INTEGER)
+        return add_unary(l, NX_UNARY_TRUNC, 0, 0);
+    enum nx_unary rounding = nx_cast_rounding(types[type]);
+    return rounding == NX_UNARY_NONE ? nx_lower_identity(l) : cast_to_half(l, rounding);
 }
 
 enum nx_status nx_lower_reciprocal(struct nx_lower *l)

@@ -403,6 +403,8 @@ static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
             return true;
     if (strcmp(op, "TopK") == 0 && output == 1)
         return true;
+    if (strcmp(op, "OneHot") == 0)
+        return nx_onnx_is_integer(c, 2);
     return nx_onnx_is_integer(c, strcmp(op, "Where") == 0 ? 1 : 0);
 }
 

@@ -1,6 +1,7 @@
 /* Where values that are known while loading come from. */
 #include <string.h>
 
+#include "categorizer/model/cast.h"
 #include "categorizer/model/onnx_parts.h"
 
 #define FILLED_ELEMENTS_MAX \
@@ -125,7 +126,20 @@ enum nx_status nx_onnx_constant_of_shape(struct nx_onnx_call *c)
     return nx_onnx_set(c, 0, tensor);
 }
 
-/* Between floating point types a cast changes nothing here: all is computed in f32. To an integer it cuts, to a
+static enum nx_status cast_to_half(struct nx_onnx_call *c, enum nx_unary rounding)
+{
+    uint32_t x, y;
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    if (!nx_onnx_values(c, x)) {
+        NX_TRY(nx_onnx_unary(c, rounding, 0, 0, x, &y));
+        return nx_onnx_set(c, 0, y);
+    }
+    NX_TRY(nx_cast_constant(c->o->graph, x, rounding, &y, c->o->err));
+    NX_TRY(nx_onnx_note_other(c->o, y, &nx_onnx_tensor(c, y)->shape));
+    return nx_onnx_set(c, 0, y);
+}
+
+/* All is computed in f32: a cast to f16 or bf16 rounds, one to f32 or f64 does nothing. To an integer it cuts, to a
  * bool it asks. Integers that are known stay what they are. */
 enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
 {
@@ -141,7 +155,9 @@ enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
     nx_onnx_set_integer(c, to);
     if (ints && (to == NX_I32 || to == NX_I64))
         return nx_onnx_set_ints(c, 0, ints->scalar, ints->items, ints->n);
-    if (to == NX_F32 || to == NX_F16 || to == NX_F64 || to == NX_BF16)
+    if (nx_cast_rounding(to) != NX_UNARY_NONE)
+        return cast_to_half(c, nx_cast_rounding(to));
+    if (to == NX_F32 || to == NX_F64)
         return nx_onnx_identity(c, 0);
     NX_TRY(nx_onnx_data(c, 0, &x));
     NX_TRY(nx_onnx_unary(c, to == NX_BOOL ? NX_UNARY_NE : NX_UNARY_TRUNC, 0, 0, x, &y));

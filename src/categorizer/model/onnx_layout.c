@@ -101,39 +101,3 @@ enum nx_status nx_onnx_transpose(struct nx_onnx_call *c)
         a->kind = NX_TRANSPOSE_AXES;
     return nx_onnx_finish(c, &node, &x, 1);
 }
-
-/* pads are all the befores and then all the afters, of `axes` or of all dimensions. */
-static enum nx_status place_pads(const struct nx_onnx_call *c, const int64_t *pads, uint32_t n,
-                                 const int64_t *axes, uint32_t n_axes, struct nx_attr_pad *a)
-{
-    uint32_t sides = n_axes ? n_axes : a->n, at;
-    if (n != 2 * sides)
-        return nx_onnx_wrong(c, "two pads for each dimension were expected");
-    for (uint32_t i = 0; i < sides; i++) {
-        NX_TRY(nx_onnx_axis(c, n_axes ? axes[i] : (int64_t)i, a->n, &at));
-        a->before[at] = pads[i];
-        a->after[at] = pads[sides + i];
-    }
-    return NX_OK;
-}
-
-enum nx_status nx_onnx_pad(struct nx_onnx_call *c)
-{
-    const char *const modes[] = {"constant", "edge", "reflect", NULL};
-    struct nx_node node = {.op = NX_OP_PAD};
-    int64_t pads[2 * NX_RANK_MAX], axes[NX_RANK_MAX];
-    uint32_t x, n, n_axes;
-    int mode = 0;
-    bool there;
-    NX_TRY(nx_onnx_arity(c, 1, 4));
-    NX_TRY(nx_onnx_data(c, 0, &x));
-    node.attr.pad.n = nx_onnx_tensor(c, x)->shape.rank;
-    NX_TRY(nx_onnx_attr_choice(c, "mode", modes, &mode));
-    node.attr.pad.mode = (enum nx_pad)mode;
-    NX_TRY(nx_onnx_attr_float(c, "value", &node.attr.pad.value));
-    NX_TRY(nx_onnx_ints_either(c, "pads", 1, pads, 2 * NX_RANK_MAX, &n));
-    NX_TRY(nx_onnx_constant_float(c, 2, &node.attr.pad.value, &there));
-    NX_TRY(nx_onnx_constant_ints(c, 3, axes, NX_RANK_MAX, &n_axes));
-    NX_TRY(place_pads(c, pads, n, axes, n_axes, &node.attr.pad));
-    return nx_onnx_finish(c, &node, &x, 1);
-}

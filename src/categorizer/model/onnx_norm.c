@@ -142,6 +142,37 @@ static enum nx_status flat_softmax(struct nx_onnx_call *c, uint32_t x, uint32_t 
     return nx_onnx_set(c, 0, y);
 }
 
+/* (x - mean) / (its deviation + 1e-9), over `axes`. */
+enum nx_status nx_onnx_mean_variance(struct nx_onnx_call *c)
+{
+    static const int64_t usual[] = {0, 2, 3};
+    struct nx_node mean = {.op = NX_OP_REDUCE,
+                           .attr.reduce = {.kind = NX_REDUCE_MEAN, .keepdims = true}};
+    struct nx_attr_reduce *a = &mean.attr.reduce;
+    int64_t axes[NX_RANK_MAX];
+    uint32_t x, y, at;
+    NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(nx_onnx_attr_ints(c, "axes", axes, NX_RANK_MAX, &a->n));
+    if (a->n == 0) {
+        memcpy(axes, usual, sizeof usual);
+        a->n = sizeof usual / sizeof usual[0];
+    }
+    for (uint32_t i = 0; i < a->n; i++) {
+        NX_TRY(nx_onnx_axis(c, axes[i], shape_of(c, x).rank, &at));
+        NX_TRY(nx_onnx_within_photo(c, x, at));
+        a->axes[i] = (int32_t)at;
+    }
+    NX_TRY(nx_onnx_add(c, &mean, &x, 1, &y));
+    NX_TRY(nx_onnx_binary(c, NX_BINARY_SUB, x, y, &x));
+    NX_TRY(nx_onnx_unary(c, NX_UNARY_SQUARE, 0, 0, x, &y));
+    NX_TRY(nx_onnx_add(c, &mean, &y, 1, &y));
+    NX_TRY(nx_onnx_unary(c, NX_UNARY_SQRT, 0, 0, y, &y));
+    NX_TRY(nx_onnx_unary(c, NX_UNARY_ADD, 1e-9f, 0, y, &y));
+    NX_TRY(nx_onnx_binary(c, NX_BINARY_DIV, x, y, &y));
+    return nx_onnx_set(c, 0, y);
+}
+
 enum nx_status nx_onnx_softmax(struct nx_onnx_call *c)
 {
     struct nx_node node = {.op = NX_OP_SOFTMAX, .attr.softmax = {0, c->detail != 0, 1}};

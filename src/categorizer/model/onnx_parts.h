@@ -220,6 +220,7 @@ enum nx_status nx_onnx_batch_norm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_group_norm(struct nx_onnx_call *c); /* detail: 0 of instances, 1 of groups */
 enum nx_status nx_onnx_layer_norm(struct nx_onnx_call *c);
 enum nx_status nx_onnx_lp_norm(struct nx_onnx_call *c);
+enum nx_status nx_onnx_mean_variance(struct nx_onnx_call *c);
 enum nx_status nx_onnx_softmax(struct nx_onnx_call *c);       /* detail: 1 = log */
 enum nx_status nx_onnx_lower_reduce(struct nx_onnx_call *c);  /* detail: nx_reduce */
 enum nx_status nx_onnx_reduce_sum_of(struct nx_onnx_call *c); /* detail: nx_unary */
@@ -256,8 +257,14 @@ enum nx_status nx_onnx_is_inf(struct nx_onnx_call *c);
 enum nx_status nx_onnx_flatten(struct nx_onnx_call *c);
 enum nx_status nx_onnx_lower_reshape(struct nx_onnx_call *c);
 enum nx_status nx_onnx_transpose(struct nx_onnx_call *c);
-enum nx_status nx_onnx_pad(struct nx_onnx_call *c);
 enum nx_status nx_onnx_pass_on(struct nx_onnx_call *c); /* Identity, Dropout */
+/* onnx_pad.c, onnx_mask.c */
+enum nx_status nx_onnx_pad(struct nx_onnx_call *c);
+enum nx_status nx_onnx_center_crop_pad(struct nx_onnx_call *c);
+enum nx_status nx_onnx_cum_sum(struct nx_onnx_call *c);
+enum nx_status nx_onnx_hardmax(struct nx_onnx_call *c);
+enum nx_status nx_onnx_trilu(struct nx_onnx_call *c);
+enum nx_status nx_onnx_one_hot(struct nx_onnx_call *c);
 /* onnx_index.c: on shapes and on data */
 enum nx_status nx_onnx_concat(struct nx_onnx_call *c);
 enum nx_status nx_onnx_gather(struct nx_onnx_call *c);

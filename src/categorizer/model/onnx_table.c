@@ -128,6 +128,13 @@ static const struct nx_onnx_op table[] = {
     {"SpaceToDepth", nx_onnx_depth_space, 1},
     {"Range", nx_onnx_range, 0},
     {"Size", nx_onnx_size, 0},
+
+    {"CenterCropPad", nx_onnx_center_crop_pad, 0},
+    {"CumSum", nx_onnx_cum_sum, 0},
+    {"Hardmax", nx_onnx_hardmax, 0},
+    {"MeanVarianceNormalization", nx_onnx_mean_variance, 0},
+    {"OneHot", nx_onnx_one_hot, 0},
+    {"Trilu", nx_onnx_trilu, 0},
 };
 
 const struct nx_onnx_op *nx_onnx_find_op(const char *name)
