@@ -123,15 +123,32 @@ static bool surely_reads(double near, float value)
     return (float)below == value && (float)above == value;
 }
 
-/* `value` with as few digits from 6 to 9 as read back, without an exponent. One division of whole numbers that are exact as doubles
- * tells what a text is worth, so no text is made in vain. 0: it takes the library's way, which costs fifty times as much. */
-static size_t write_plain(float value, char *out)
+/* `whole` / 10^places, less than 1e-4, with an exponent; how many bytes, or 0. */
+static size_t write_tiny(uint64_t whole, int places, bool minus, char *out)
 {
-    static const double tens[] = {1e0, 1e1, 1e2, 1e3,  1e4,  1e5,  1e6,
-                                  1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13};
+    char digits[24], *at = digits + sizeof digits, *end = at;
+    int exponent = places;
+    for (; whole % 10 == 0; exponent--)
+        whole /= 10;
+    for (; whole; whole /= 10)
+        *--at = (char)('0' + whole % 10);
+    exponent -= (int)(end - at) - 1;
+    if (exponent < 5) /* rounded up to 1e-4, which has none */
+        return 0;
+    return (size_t)sprintf(out, "%s%c%s%.*se-%02d", minus ? "-" : "", at[0],
+                           end - at > 1 ? "." : "", (int)(end - at) - 1, at + 1, exponent);
+}
+
+/* `value` with as few digits from 6 to 9 as read back. One division of whole numbers that are exact as doubles tells what a text is
+ * worth, so no text is made in vain. 0: it takes the library's way, which costs fifty times as much. */
+static size_t write_fast(float value, char *out)
+{
+    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     double size = fabs((double)value);
     int before = 0, zeros = 0; /* digits before the point; of a fraction, zeros behind it */
-    if (!(size >= 1e-4 && size < 1e9))
+    if (!(size >= 1e-13 && size < 1e9))
         return 0;
     while (before < 9 && size >= tens[before])
         before++;
@@ -143,6 +160,8 @@ static size_t write_plain(float value, char *out)
         uint64_t whole = (uint64_t)(size * tens[places] + 0.5);
         if (!surely_reads((double)whole / tens[places], (float)size))
             continue;
+        if (zeros >= 4)
+            return write_tiny(whole, places, signbit(value), out);
         char *at = out + 24, *end = at;
         for (; places > 0 && whole % 10 == 0; places--)
             whole /= 10;
@@ -168,7 +187,7 @@ void nx_text_float(struct nx_text *text, float value)
         nx_text_add(text, "null");
         return;
     }
-    size_t len = write_plain(value, digits);
+    size_t len = write_fast(value, digits);
     if (len > 0) {
         nx_text_bytes(text, digits, len);
         return;

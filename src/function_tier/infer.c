@@ -21,6 +21,7 @@ struct nx_infer {
     void *user;
     uint32_t parts_count, parts_done;
     bool tensors;  /* one part, whose payload is tensors */
+    bool kept;     /* by who was told: it is dropped when they say so */
     bool starting; /* no upcall to the owner before start has returned */
     struct nx_err failure;
     struct part parts[];
@@ -39,6 +40,11 @@ static void drop(struct nx_infer *f)
 void nx_infer_cancel(struct nx_infer *infer)
 {
     drop(infer);
+}
+
+void nx_infer_keep(struct nx_infer *infer)
+{
+    infer->kept = true;
 }
 
 static void gather_tensors(const struct nx_infer *f, struct nx_tensors *tensors,
@@ -80,7 +86,8 @@ static void finish(struct nx_infer *f)
         if (f->parts[i].version > result.version)
             result.version = f->parts[i].version;
     f->done(f->user, &result);
-    drop(f);
+    if (!f->kept)
+        drop(f);
 }
 
 static void part_done(void *user, const struct nx_answer *answers, uint32_t count)

@@ -5,7 +5,7 @@
  *
  * The first failure is the failure of all; the others are cancelled.
  * Owner, thread  the loop thread. `done` is called once, from nx_group_poll or nx_route_poll, unless cancelled; the
- * request is gone when it returns. */
+ * request is gone when it returns, unless it is kept. */
 #ifndef NX_FUNCTION_TIER_INFER_H
 #define NX_FUNCTION_TIER_INFER_H
 
@@ -47,5 +47,7 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
                               nx_ns deadline, nx_infer_done *done, void *user,
                               struct nx_infer **infer, struct nx_err *err);
 void nx_infer_cancel(struct nx_infer *infer); /* `done` is not called */
+/* From within `done`, which was told no failure: what the data of the result's tensors lies in stays until nx_infer_cancel. */
+void nx_infer_keep(struct nx_infer *infer);
 
 #endif

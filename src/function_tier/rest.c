@@ -90,6 +90,7 @@ static void leave(struct nx_rest_call *call)
         call->next->link = call->link;
     if (call->admitted)
         nx_admission_leave(r->config.admission, &call->arrival);
+    nx_v2_writing_end(call->writing);
     if (call->reading)
         nx_v2_reading_end(call->reading);
     else
@@ -486,8 +487,12 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
                                       refusal, on_reply, on_body,    config->observer->samples};
     enum nx_status status = nx_v2_reader_open(&r->reader, err);
     if (status == NX_OK)
+        status = nx_v2_writer_open(nx_v2_reader_fd(r->reader), &r->writer, err);
+    if (status == NX_OK)
         status = nx_http_open(&limits, &service, config->seed, &r->http, err);
     if (status != NX_OK) {
+        if (r->writer)
+            nx_v2_writer_close(r->writer);
         if (r->reader)
             nx_v2_reader_close(r->reader);
         free(r);
@@ -500,9 +505,11 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
 void nx_rest_close(struct nx_rest *r)
 {
     nx_v2_reader_stop(r->reader); /* what it holds draws on the server's budget */
+    nx_v2_writer_stop(r->writer);
     nx_http_close(r->http);
     nx_assert(!r->calls); /* the server has cancelled them */
-    nx_v2_reader_close(r->reader);
+    nx_v2_writer_close(r->writer);
+    nx_v2_reader_close(r->reader); /* last: its bell is the writer's, too */
     free(r);
 }
 
@@ -530,6 +537,7 @@ void nx_rest_set_grpc(struct nx_rest *rest, const struct nx_grpc *grpc)
 bool nx_rest_resume(struct nx_rest *r)
 {
     bool any = nx_v2_reader_poll(r->reader), installs = r->installs;
+    any |= nx_v2_writer_poll(r->writer); /* behind the reader: the bell is read */
     r->installs = false;
     for (struct nx_rest_call *call = installs ? r->calls : NULL, *next; call; call = next) {
         next = call->next; /* an install that fails ends its call */

@@ -19,6 +19,7 @@
 #include "function_tier/model_list.h"
 #include "function_tier/rest.h"
 #include "function_tier/v2_reader.h"
+#include "function_tier/v2_writer.h"
 
 enum nx_family { NX_FAMILY_MMS, NX_FAMILY_V2 };
 
@@ -59,6 +60,7 @@ struct nx_rest_call {
     struct nx_status_ask *status;
     struct nx_v2_request *v2;      /* of an inference; … */
     struct nx_v2_reading *reading; /* … NULL, or the owner of that and of the body */
+    struct nx_v2_writing *writing; /* of an inference's reply */
     bool over_rate;                /* Retry-After is set */
     bool audited;                  /* a refusal that the audit was told, or need not be */
     bool nested_reply;             /* Model Server 0.4 */
@@ -77,6 +79,7 @@ struct nx_rest {
     const struct nx_grpc *grpc;
     struct nx_http *http;
     struct nx_v2_reader *reader;
+    struct nx_v2_writer *writer;
     struct nx_rest_call *calls;
     bool ready;    /* what probes are told */
     bool takes;    /* once ready, for ever: who was told to stop still serves those who come */

@@ -285,9 +285,56 @@ void nx_rest_v2_stats(struct nx_rest_call *call, nx_ns now)
 
 /* --- inference ------------------------------------------------------------------------------------- */
 
+static void reply_written(struct nx_rest_call *call, const struct nx_text *t, size_t json_bytes,
+                          bool binary)
+{
+    struct nx_text none;
+    if (t->bad || t->len == 0) {
+        nx_text_init(&none, SMALL_TEXT_MAX);
+        nx_rest_reply_text(call, 500, &none);
+    } else if (binary) {
+        char length[24];
+        snprintf(length, sizeof length, "%zu", json_bytes);
+        nx_http_header(call->x, "Inference-Header-Content-Length", length);
+        nx_rest_reply(call, 200, "application/octet-stream", t->at, t->len);
+    } else {
+        nx_rest_reply(call, 200, "application/json", t->at, t->len);
+    }
+}
+
+static void written_aside(void *user, const struct nx_text *text, size_t json_bytes, bool binary)
+{
+    struct nx_rest_call *call = user;
+    struct nx_v2_writing *writing = call->writing;
+    call->writing = NULL; /* the text goes with it */
+    reply_written(call, text, json_bytes, binary);
+    nx_v2_writing_end(writing);
+}
+
+static void release_answer(void *answer)
+{
+    nx_infer_cancel(answer);
+}
+
+/* The reply is the writer's, or gone with the call. */
+static void write_aside(struct nx_rest_call *call, struct nx_v2_reply *reply,
+                        struct nx_infer *infer)
+{
+    struct nx_err err;
+    if (nx_v2_writer_submit(call->rest->writer, call->v2, reply, infer ? release_answer : NULL,
+                            infer, written_aside, call, &call->writing, &err) == NX_OK) {
+        if (infer)
+            nx_infer_keep(infer);
+        return;
+    }
+    nx_v2_reply_free(reply);
+    nx_rest_fail(call, &err);
+}
+
 static void inferred(void *user, const struct nx_infer_result *result)
 {
     struct nx_rest_call *call = user;
+    struct nx_infer *infer = call->infer;
     struct nx_v2_reply reply;
     struct nx_text t;
     struct nx_err err;
@@ -298,19 +345,14 @@ static void inferred(void *user, const struct nx_infer_result *result)
     call->v2->answered_by = result->version;
     if (nx_v2_reply_make(call->v2, result, &reply, &err) != NX_OK) {
         nx_rest_fail(call, &err);
-        return;
-    }
-    nx_text_init(&t, INFER_TEXT_MAX);
-    nx_v2_json_write(call->v2, &reply, &t, &json_bytes, &binary);
-    nx_v2_reply_free(&reply);
-    if (binary && !t.bad) {
-        char length[24];
-        snprintf(length, sizeof length, "%zu", json_bytes);
-        nx_http_header(call->x, "Inference-Header-Content-Length", length);
-        nx_rest_reply(call, 200, "application/octet-stream", t.at, t.len);
-        nx_text_free(&t);
+    } else if (nx_v2_writer_wants(&reply)) {
+        write_aside(call, &reply, result->tensors ? infer : NULL);
     } else {
-        nx_rest_reply_text(call, 200, &t);
+        nx_text_init(&t, INFER_TEXT_MAX);
+        nx_v2_json_write(call->v2, &reply, &t, &json_bytes, &binary);
+        nx_v2_reply_free(&reply);
+        reply_written(call, &t, json_bytes, binary);
+        nx_text_free(&t);
     }
 }
 

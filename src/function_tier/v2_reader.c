@@ -16,6 +16,7 @@ enum { WORKERS = 2 };
 
 struct nx_v2_reading {
     struct nx_job job; /* first */
+    struct nx_v2_reader *reader;
     struct nx_grpc_buffer body;
     size_t json_bytes;
     struct nx_v2_request *request;
@@ -29,6 +30,7 @@ struct nx_v2_reading {
 struct nx_v2_reader {
     struct nx_worker *workers[WORKERS]; /* of short bodies, of long ones */
     int bell;
+    atomic_bool stopping; /* what is not begun is not worth beginning */
 };
 
 enum nx_status nx_v2_reader_open(struct nx_v2_reader **reader, struct nx_err *err)
@@ -90,6 +92,7 @@ bool nx_v2_reader_poll(struct nx_v2_reader *r)
 
 void nx_v2_reader_stop(struct nx_v2_reader *r)
 {
+    atomic_store(&r->stopping, true);
     for (int i = 0; i < WORKERS; i++)
         if (r->workers[i])
             nx_worker_drain(r->workers[i]);
@@ -111,7 +114,7 @@ void nx_v2_reader_close(struct nx_v2_reader *r)
 static void walk(struct nx_job *job)
 {
     struct nx_v2_reading *reading = (struct nx_v2_reading *)job;
-    if (!atomic_load(&reading->ended))
+    if (!atomic_load(&reading->ended) && !atomic_load(&reading->reader->stopping))
         reading->err.status =
             nx_v2_json_read(nx_grpc_buffer_span(&reading->body), nx_grpc_buffer_len(&reading->body),
                             reading->json_bytes, reading->request, &reading->err);
@@ -126,6 +129,7 @@ enum nx_status nx_v2_reader_submit(struct nx_v2_reader *r, struct nx_grpc_buffer
     if (!reading)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
     reading->job.run = walk;
+    reading->reader = r;
     reading->body = *body;
     reading->json_bytes = json_bytes;
     reading->request = request;

@@ -89,6 +89,11 @@ static void floats_are_short(void **state)
     assert_float_is(1e20f, "1e+20");
     assert_float_is(0.33333334f, "0.33333334");
     assert_float_is(16777217.0f, "16777216");
+    assert_float_is(1e-5f, "1e-05");
+    assert_float_is(-1.2345679e-7f, "-1.2345679e-07");
+    assert_float_is(2.5e-11f, "2.5e-11");
+    assert_float_is(1e-13f, "1e-13");
+    assert_float_is(1e-20f, "1e-20");
 }
 
 /* Every pattern of bits that is a number, in steps that meet all exponents; and what is around powers of ten. */
@@ -108,7 +113,7 @@ static void every_float_reads_back(void **state)
             fail_msg("%s is not %.9g", t.at, (double)value);
         nx_text_free(&t);
     }
-    for (float power = 1e-6f; power < 1e11f; power *= 10) {
+    for (float power = 1e-15f; power < 1e11f; power *= 10) {
         float value = power;
         for (int i = 0; i < 64; i++)
             value = nextafterf(value, 0);
