@@ -76,9 +76,8 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
     nx_info("view %llu of %d nodes: this one serves shard %u", (unsigned long long)view->vid,
             __builtin_popcountll(nx_view_ranks(view)), shard);
     const struct nx_shard *s = &layout->shards[c->config.subgroup][shard];
-    if (view->incarnation != c->incarnation)
-        nx_store_await_all(c->store, s->set); /* ranks are given anew */
-    c->incarnation = view->incarnation;
+    if (nx_store_is_resumed(view, s->set))
+        nx_store_await_all(c->store, s->set);
     c->delivered_seq = NX_SEQ_NONE; /* a view counts its messages anew */
     nx_change_view(c, s->set, s->stateless);
     nx_arrival_view(c, s->stateless & NX_RANK_BIT(nx_group_rank(c->group)));

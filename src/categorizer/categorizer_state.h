@@ -90,7 +90,6 @@ struct nx_categorizer {
     struct nx_spool *spool; /* the files of models, for members that come later */
     struct nx_arrival arrival;
     atomic_uint_fast64_t wanted_arrival; /* its number, for the loader to see */
-    uint32_t incarnation;                /* of the last view */
     nx_seq delivered_seq;                /* the last message, of its view */
     bool mark_wanted; /* a decision made at a view waits until all are in that view */
     struct nx_ordered_vote votes[NX_VOTES_MAX]; /* of ours, not sent yet */

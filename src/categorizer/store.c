@@ -302,6 +302,14 @@ void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers)
             e->waiting |= newcomers;
 }
 
+bool nx_store_is_resumed(const struct nx_view *view, nx_rankset replicas)
+{
+    for (nx_rankset left = replicas & ~view->stateless; left; left &= left - 1)
+        if (view->members[__builtin_ctzll(left)].since != view->vid)
+            return false;
+    return true;
+}
+
 void nx_store_await_all(struct nx_store *store, nx_rankset replicas)
 {
     for (uint32_t i = 0; i < NX_STORE_MODELS; i++)

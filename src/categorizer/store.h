@@ -92,7 +92,12 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
  * must be able to run the model like the others. */
 void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers);
 
-/* A group that began again has other ranks: whoever is there votes once more. */
+/* Whether none of the shard's members that have its state was in the view before: the group began again, or members came back to
+ * a shard that nobody was left in, with its log. They have other ranks than those that installs under way wait for. The same
+ * of a view that is replayed. */
+bool nx_store_is_resumed(const struct nx_view *view, nx_rankset replicas);
+
+/* Then: whoever is there votes once more. */
 void nx_store_await_all(struct nx_store *store, nx_rankset replicas);
 
 /* REMOVE delivered. Always decided. *removed is the freed entry with its model pointer, or NULL. */

@@ -81,14 +81,21 @@ static void add_members(const struct nx_pb_status *s, struct nx_text *t)
     }
 }
 
+/* The view says whether it may serve; who of it is there says whether it does. */
+static const char *serves(const struct nx_pb_shard *shard)
+{
+    if (!shard->adequate)
+        return "no: fewer than min_nodes";
+    return shard->alive > 0 ? "yes" : "no: none of its members is alive";
+}
+
 static void add_shards(const struct nx_pb_status *s, struct nx_text *t)
 {
     nx_text_printf(t, "\n%6s  %-12s %7s %5s  %s\n", "SHARD", "TIER", "MEMBERS", "ALIVE", "SERVES");
     for (size_t i = 0; i < s->shards_count; i++) {
         const struct nx_pb_shard *h = &s->shards[i];
         nx_text_printf(t, "%6" PRIu32 "  %-12.12s %7" PRIu32 " %5" PRIu32 "  %s\n", h->shard,
-                       plain(h->tier).at, h->members, h->alive,
-                       h->adequate ? "yes" : "no: fewer than min_nodes");
+                       plain(h->tier).at, h->members, h->alive, serves(h));
     }
 }
 

@@ -52,6 +52,24 @@ static void traffic_in_words(void **state)
     nx_text_free(&t);
 }
 
+static void a_shard_of_the_dead_serves_nobody(void **state)
+{
+    (void)state;
+    const struct nx_pb_shard shards[] = {{"function", 0, 2, 1, true},
+                                         {"categorizer", 0, 2, 0, true},
+                                         {"categorizer", 1, 1, 1, false}};
+    const struct nx_pb_status status = {
+        .version = "1", .waits_for = "", .shards = shards, .shards_count = 3};
+    struct nx_text t;
+    nx_text_init(&t, 1 << 16);
+    nx_client_status_table(&status, &t);
+    assert_non_null(strstr(t.at, "0  function           2     1  yes\n"));
+    assert_non_null(
+        strstr(t.at, "0  categorizer        2     0  no: none of its members is alive\n"));
+    assert_non_null(strstr(t.at, "1  categorizer        1     1  no: fewer than min_nodes\n"));
+    nx_text_free(&t);
+}
+
 static void no_text_moves_the_cursor(void **state)
 {
     (void)state;
@@ -91,6 +109,7 @@ int main(void)
         cmocka_unit_test(a_quantile_is_the_bound_that_the_share_kept),
         cmocka_unit_test(what_went_through_between_two_looks),
         cmocka_unit_test(traffic_in_words),
+        cmocka_unit_test(a_shard_of_the_dead_serves_nobody),
         cmocka_unit_test(no_text_moves_the_cursor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,24 @@ static void a_dead_replicas_vote_is_not_awaited(void **state)
     assert_int_equal(vote(11, 1, &fine, 5), NX_VERDICT_DONE); /* the one that is left */
 }
 
+/* A shard's only member dies with an install under way and comes back with its log, at another rank. */
+static void a_shard_that_is_resumed_votes_once_more(void **state)
+{
+    (void)state;
+    struct nx_view view = {.vid = 9, .members_count = 4, .stateless = 0x1};
+    for (nx_rank r = 0; r < 4; r++)
+        view.members[r].since = r == 3 ? 9 : 2;
+    assert_int_equal(install(10, 7, 1), NX_VERDICT_PENDING);
+    assert_true(nx_store_is_resumed(&view, 0x9)); /* rank 0 was there, without the state */
+    nx_store_await_all(store, 0x8);
+    assert_false(nx_store_drop_voters(store, 0x8, &entry, &outcome));
+    assert_int_equal(vote(10, 3, &fine, 5), NX_VERDICT_DONE);
+    assert_true(entry->any_vote);
+    assert_false(nx_store_is_resumed(&view, 0xc)); /* rank 2 goes on, so its votes count */
+    view.members[3].since = 8;
+    assert_false(nx_store_is_resumed(&view, 0x8)); /* a later view of the same members */
+}
+
 static void one_replica_that_cannot_keeps_it_from_all(void **state)
 {
     (void)state;
@@ -268,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         each(a_model_is_ready_when_every_replica_says_so),
         each(a_dead_replicas_vote_is_not_awaited),
+        each(a_shard_that_is_resumed_votes_once_more),
         each(versions_only_grow),
         each(a_model_is_replaced_when_the_new_one_is_ready),
         each(what_cannot_be_loaded_replaces_nothing),
