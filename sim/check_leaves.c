@@ -44,6 +44,17 @@ static uint64_t given_up(const struct sim_facts *facts, size_t at)
     return set;
 }
 
+/* The first view without the node, which left at `at`: who is in it and lacks the state has lost whom to get it from. */
+static size_t gone_in(const struct sim_facts *facts, unsigned node, size_t at)
+{
+    const struct sim_record *records = facts->trace->records;
+    for (size_t i = facts->leaving[node]; i < at; i++)
+        if (records[i].kind == SIM_VIEW && records[i].node != node &&
+            !(records[i].mask >> node & 1) && records[i].id > facts->vid[node])
+            return i;
+    return at;
+}
+
 /* When the leave of a node that left at `at` was last held back, perhaps; `always`: from beginning to end, for certain. */
 static nx_ns last_held(const struct sim_facts *facts, unsigned node, size_t at, bool *always)
 {
@@ -51,15 +62,16 @@ static nx_ns last_held(const struct sim_facts *facts, unsigned node, size_t at, 
     const struct sim_record *records = facts->trace->records;
     size_t began = facts->leaving[node];
     nx_ns until = records[began].at;
-    uint64_t self = UINT64_C(1) << node;
+    uint64_t lost = given_up(facts, at) | UINT64_C(1) << node;
+    size_t gone = gone_in(facts, node, at);
     *always = true;
     for (size_t i = 0; i < at; i++) {
         bool held = i > began && is_held(&holders, node, 0, given_up(facts, i));
         if (held)
             until = records[i].at;
         note(&holders, &records[i]);
-        if (i >= began)
-            *always = *always && is_held(&holders, node, given_up(facts, at) | self, 0);
+        if (i >= began && i < gone)
+            *always = *always && is_held(&holders, node, lost, 0);
     }
     return until;
 }
