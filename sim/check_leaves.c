@@ -65,7 +65,7 @@ static nx_ns last_held(const struct sim_facts *facts, unsigned node, size_t at, 
     uint64_t lost = given_up(facts, at) | UINT64_C(1) << node;
     size_t gone = gone_in(facts, node, at);
     *always = true;
-    for (size_t i = 0; i < at; i++) {
+    for (size_t i = 0; i <= at; i++) {
         bool held = i > began && is_held(&holders, node, 0, given_up(facts, i));
         if (held)
             until = records[i].at;
