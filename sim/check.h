@@ -51,6 +51,8 @@
  *   L1  a leave is acknowledged within limits.leave_ns, and peers see it as clean.
  *       The bound does not hold after a silence that came before (its timeout is waited for), nor where a
  *       majority died: then nobody can let it go. Its own pauses do not count
+ *       bound begins when nobody is given the state any more that only it has, or after limits.held_ns
+ *   L3  and before that it does not leave
  *   L2  where a shard loses but one member, by a leave, all members have delivered all messages and
  *       bulks of that member. Not who began without the state: until it has it, it delivers nothing
  *   Q1  a group without work comes to rest, and then writes at most limits.idle_writes per ordered
@@ -67,7 +69,8 @@ enum { SIM_NODES_MAX = 16, SIM_SUBS_MAX = 4, SIM_SHARDS_MAX = 8, SIM_NOBODY = 25
 
 struct sim_limits {
     nx_ns deliver_ns;     /* 0: no bound */
-    nx_ns leave_ns;       /* 0: no bound */
+    nx_ns leave_ns;       /* 0: no bound; but for who waits for one that is given the state, … */
+    nx_ns held_ns;        /* … which it does for so long at most */
     uint64_t idle_writes; /* per ordered pair of nodes, between IDLE and END */
     nx_ns timeout_ns;     /* who is silent for so long may be put out; 0: nobody */
     bool full_ends;       /* a full disk may end its node, whose tier refuses no bulk */
@@ -125,6 +128,9 @@ bool sim_majority_lost(const struct sim_facts *facts);
 /* All members of this node's shard live, and stay, to the end, and nobody came; but for `but`, if that is one. */
 bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but);
 
+/* Of a node that left at record `at`: until when its leave may have been held back for who is given its state. */
+nx_ns sim_free_to_leave(const struct sim_facts *facts, unsigned node, size_t at);
+
 /* Records the verdict and returns false, so that a finding is one statement. */
 __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict, const char *rule,
                                                     size_t at, const char *format, ...);
@@ -132,6 +138,6 @@ __attribute__((format(printf, 4, 5))) bool sim_find(struct sim_verdict *verdict,
 typedef bool sim_judge(const struct sim_facts *facts, struct sim_verdict *verdict);
 /* Of each life of the group by itself; check_disks: of all. */
 sim_judge check_disks, check_fabric, check_order, check_bulk, check_p2p, check_members, check_views,
-    check_links, check_liveness;
+    check_links, check_liveness, check_leaves;
 
 #endif

@@ -83,7 +83,7 @@ static bool left_in_time(const struct sim_facts *facts, const struct told *told,
                          struct sim_verdict *verdict)
 {
     const struct sim_record *r = &facts->trace->records[at];
-    nx_ns began = facts->trace->records[facts->leaving[r->node]].at;
+    nx_ns began = sim_free_to_leave(facts, r->node, at);
     nx_ns took = r->at - began - stood_still(facts, r->node, began, r->at);
     for (unsigned n = 0; n < facts->nodes; n++)
         if (facts->unlinked[n] && facts->given_up[n] < at)

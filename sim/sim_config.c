@@ -280,6 +280,15 @@ static void draw_change_deaths(struct sim_config *config)
     config->change_notice_ns = scaled(&prng, 2000, 500000);
 }
 
+/* Who leaves while the state moves: the one that alone has it, several that have, who is given it. A stream of its own, too. */
+static void draw_partings(struct sim_config *config)
+{
+    struct nx_prng prng;
+    nx_prng_init(&prng, config->seed ^ UINT64_C(0x1ea7e));
+    if (config->comes && !config->limits.one_incident && nx_prng_chance(&prng, 1, 4))
+        config->partings_max = between(&prng, 1, 3);
+}
+
 static void draw_full_disks(struct sim_persist *persist, struct nx_prng *prng)
 {
     persist->full = nx_prng_chance(prng, 1, 3) ? UINT64_MAX : nx_prng_u64(prng);
@@ -323,7 +332,7 @@ static void draw_persistence(struct sim_config *config)
             config->faults[kept++].comes_back_ns = 0;
         }
     config->faults_count = kept;
-    config->murders_max = 0;
+    config->murders_max = config->partings_max = 0;
     config->rejoin_ns = 0;
     config->comes = config->limits.one_incident = false;
 }
@@ -367,6 +376,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     draw_joins(config, &prng);
     draw_silence(config);
     draw_change_deaths(config);
+    draw_partings(config);
     draw_persistence(config);
     nx_view_assign(NULL, &config->core.spec, &config->view);
     /* The worst that 250 calm seeds have shown is 8 hops; fifty milliseconds would be a lost
@@ -375,6 +385,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     nx_ns timeout = config->core.timeout_ns;
     config->limits.deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0;
     config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
+    config->core.leave_held_ns = config->limits.held_ns = 500 * NX_MS;
     config->limits.idle_writes = 2 * 24;   /* two seconds */
     config->limits.timeout_ns = timeout;
     if (timeout) /* six beats, a little early sometimes */

@@ -82,6 +82,7 @@ struct sim_config {
         change_deaths_max; /* of those who are about to tell of a change, or just installed its view */
     nx_ns
         change_notice_ns; /* the longest until the others learn of such a death, each in its time */
+    uint32_t partings_max; /* of members of a shard in which somebody is given the state */
     nx_ns rejoin_ns;      /* until a node that was put out comes again; 0: never */
     nx_ns load_ns;        /* the longest that a tier takes to load the state that came */
     bool comes;           /* nodes come, and come back */

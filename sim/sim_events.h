@@ -22,6 +22,7 @@ enum sim_event_kind {
     SIM_EVENT_STATE,  /* the tier of node a has loaded the state that came in view b */
     SIM_EVENT_DISK,   /* the disk of node a has news */
     SIM_EVENT_OUTAGE, /* all die */
+    SIM_EVENT_PARTING, /* node a leaves while the state of its shard moves */
     SIM_EVENT_HEAL,   /* a fault ends */
 };
 

@@ -41,6 +41,7 @@ static const struct mutant {
     {"seat-not-cleared", NX_MUTANT_SEAT_NOT_CLEARED, false},
     {"stateless-adequate", NX_MUTANT_STATELESS_ADEQUATE, false},
     {"snapshot-before-trim", NX_MUTANT_SNAPSHOT_BEFORE_TRIM, false},
+    {"leaves-with-the-state", NX_MUTANT_LEAVES_WITH_STATE, false},
     {"reads-past-plan", NX_MUTANT_READS_PAST_PLAN, false},
     {"resumes-blindly", NX_MUTANT_RESUMES_BLINDLY, false},
     {"wedged-heart-stops", NX_MUTANT_WEDGED_HEART_STOPS, false},

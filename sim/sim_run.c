@@ -108,6 +108,11 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     }
     case SIM_EVENT_NOTICE: sim_node_notice(world->nodes[event->a], event->b); break;
     case SIM_EVENT_FAULT: sim_faults_apply(world, event->a); break;
+    case SIM_EVENT_PARTING:
+        world->in_change = (struct sim_fault){.notice_ns = world->config->load_ns};
+        world->death = &world->in_change;
+        sim_node_leave(world->nodes[event->a]);
+        break;
     case SIM_EVENT_HEAL: break;
     case SIM_EVENT_DISK: sim_node_wake(world->nodes[event->a], false); break;
     case SIM_EVENT_OUTAGE: world->out = true; break;
@@ -206,7 +211,7 @@ static void run_to_the_end(struct sim_world *world)
         return;
     }
     if (rests && somebody_leaves(world)) /* nobody can let it go, and its end will bring work */
-        rests = run_until_rest(world, grace_ns + NX_LEAVE_PATIENCE_NS);
+        rests = run_until_rest(world, grace_ns + NX_LEAVE_PATIENCE_NS + world->config->core.leave_held_ns);
     if (rests) {
         world->rests = true;
         sim_note(world, 0, SIM_IDLE, (struct sim_record){0});

@@ -171,6 +171,18 @@ struct nx_transfer *sim_state_open(struct sim_node *node)
     return nx_transfer_open(&host, node->world->config->core.members_max);
 }
 
+/* The moment at which a leave may take the state along. */
+static void perhaps_part(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    const struct sim_config *config = world->config;
+    if (world->partings >= config->partings_max || !nx_prng_chance(&world->prng, 1, 3))
+        return;
+    world->partings++;
+    nx_ns at = world->now + nx_prng_between(&world->prng, 0, config->load_ns);
+    sim_events_add(&world->events, at, SIM_EVENT_PARTING, false, node->rank, 0, 0);
+}
+
 void sim_state_begin_view(struct sim_node *node)
 {
     const struct nx_view *view = nx_core_view(node->core);
@@ -186,6 +198,8 @@ void sim_state_begin_view(struct sim_node *node)
                                                                 .donor = shard->donor,
                                                                 .subgroup = node->subgroup,
                                                                 .stateless = shard->stateless});
+    if (shard->stateless)
+        perhaps_part(node);
 }
 
 bool sim_state_poll(struct sim_node *node)

@@ -2,13 +2,14 @@
  *
  * One thread: a turn polls the group, then the tier, then sleeps until a descriptor rings or a timer is due.
  *
- *     FORMING ──first view──► SERVING ──stop asked──► NOTICE ──drain_s──► DRAINING ──idle──► LEAVING ──► exit 0
- *      │ ▲                       │ taken for failed                                             │
- *      │ └──after a pause── OUTSIDE ──stop asked──► exit 0                                      │
- *      └───────────stop asked or the group failed: exit at once─────────────────────────────────┘
+ *     FORMING ──first view──► SERVING ──stop asked──► NOTICE ──drain_s──► HELD ──► DRAINING ──idle──► LEAVING ──► exit 0
+ *      │ ▲                       │ taken for failed                                                      │
+ *      │ └──after a pause── OUTSIDE ──stop asked──► exit 0                                               │
+ *      └───────────stop asked or the group failed: exit at once──────────────────────────────────────────┘
  *
  * NOTICE: a node of the function tier tells probes that it is not ready and serves on, until proxies send no one any more.
- * A second stop ends it at once. */
+ * HELD: the node serves on while another is given the state that only it has (nx_group_may_leave).
+ * A second stop ends both at once. */
 #include "categorizer/categorizer.h"
 #include "cli/cmd.h"
 #include "cli/notify.h"
@@ -354,12 +355,12 @@ static void begin_drain(struct server *s, nx_ns now)
         nx_categorizer_drain(s->categorizer, now);
 }
 
-/* The service manager waits for the notice as well, which is as long as the configuration says. */
+/* The service manager waits for the notice as well, which is as long as the configuration says, and for who is given our state. */
 static void tell_stopping(nx_ns notice)
 {
     char text[96];
-    snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld",
-             (long long)((notice + DRAIN_MAX_NS + LEAVE_NS) / 1000));
+    nx_ns most = notice + NX_GROUP_LEAVE_HELD_NS + DRAIN_MAX_NS + LEAVE_NS;
+    snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)(most / 1000));
     nx_notify(text);
 }
 
@@ -367,6 +368,8 @@ static void tell_stopping(nx_ns notice)
 static void begin_stop(struct server *s, nx_ns now)
 {
     bool notice = s->function_tier && s->formed && s->config.drain_s > 0;
+    if (s->stopping && s->group)
+        nx_group_leave_anyway(s->group);
     if (s->stopping || !notice)
         s->notice_until = now;
     else
@@ -450,7 +453,8 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
         busy |= nx_function_tier_poll(s->function_tier, now);
     else
         busy |= nx_categorizer_poll(s->categorizer);
-    if (s->stopping && !s->draining && now >= s->notice_until)
+    if (s->stopping && !s->draining && now >= s->notice_until &&
+        (!s->formed || nx_group_may_leave(s->group)))
         begin_drain(s, now);
     if (s->draining && drained(s, now))
         s->left = !s->formed || nx_group_leave(s->group);
@@ -458,7 +462,7 @@ static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
     if (!s->formed && !s->told_waiting)
         *wake_at = s->started + PATIENCE_NS;
     if (s->stopping)
-        *wake_at = s->draining ? now + STOPPING_NS : s->notice_until;
+        *wake_at = s->notice_until > now ? s->notice_until : now + STOPPING_NS;
     if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
         *wake_at = nx_function_tier_next_timer(s->function_tier);
     return busy;

@@ -150,6 +150,7 @@ static enum nx_status open_all(struct nx_group *g, struct nx_err *err)
         .p2p_ring_bytes = P2P_RING_BYTES,
         .bulk_ring_bytes = BULK_RING_BYTES,
         .timeout_ns = g->config.timeout_ns,
+        .leave_held_ns = NX_GROUP_LEAVE_HELD_NS,
     };
     g->region_bytes = nx_core_region_bytes(&g->core_config);
     g->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

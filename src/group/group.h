@@ -216,8 +216,18 @@ uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word
  * nx_group_with_state has this member; unless the view is ending: then the state of the next one will come. */
 void nx_group_state_ready(struct nx_group *group);
 
-/* Announces a clean departure; poll until it says true (all peers know, or 1 s has passed). */
+/* How long a leave is held back at most. */
+#define NX_GROUP_LEAVE_HELD_NS (20 * NX_SEC)
+
+/* Whether this member may leave and take nothing along: false while another is being given the state of its shard, which only
+ * this one has, and which neither dies nor wants to leave itself; for NX_GROUP_LEAVE_HELD_NS from the first call at most.
+ * That call tells the others that this member wants to leave; until nx_group_leave it serves on. The log says for whom it waits. */
+bool nx_group_may_leave(struct nx_group *group);
+/* Announces a clean departure once nx_group_may_leave would be true; poll until it says true (all peers know, or 1 s has passed
+ * since it was announced). */
 bool nx_group_leave(struct nx_group *group);
+/* The leave, also a later one, waits for nobody who needs the state. */
+void nx_group_leave_anyway(struct nx_group *group);
 void nx_group_close(struct nx_group *group);
 
 struct nx_group_stats {

@@ -1,5 +1,8 @@
 /* What the tier asks: one core step each; and facts. */
+#include "common/log.h"
 #include "group/group_state.h"
+
+#include <stdio.h>
 
 #define LEAVE_TIMEOUT_NS NX_SEC
 
@@ -109,17 +112,63 @@ void nx_group_state_ready(struct nx_group *g)
     nx_group_keep_tell_ready(g);
 }
 
+/* Once for each set of members. */
+static void tell_awaited(struct nx_group *g)
+{
+    nx_rankset awaited = nx_core_leave_awaits(g->core);
+    if (awaited == g->awaited)
+        return;
+    g->awaited = awaited;
+    const struct nx_view *view = nx_core_view(g->core);
+    uint32_t shard = 0, subgroup = view->members[nx_core_rank(g->core)].subgroup;
+    char nodes[8 * NX_MEMBERS_MAX + 1] = "";
+    size_t len = 0;
+    for (nx_rankset left = awaited; left; left &= left - 1)
+        len += (size_t)snprintf(nodes + len, sizeof nodes - len, "%s%u", len ? ", " : "",
+                                view->members[__builtin_ctzll(left)].node);
+    (void)nx_layout_shard_of(nx_core_layout(g->core), subgroup, nx_core_rank(g->core), &shard);
+    if (awaited)
+        nx_warn("leaving waits until %s %s %s the state of shard %u",
+                awaited & (awaited - 1) ? "nodes" : "node", nodes,
+                awaited & (awaited - 1) ? "have" : "has", shard);
+    else
+        nx_info("leaving waits no longer");
+}
+
+bool nx_group_may_leave(struct nx_group *g)
+{
+    if (!g->installed || g->gave_up)
+        return true;
+    if (!g->wants_out) {
+        g->wants_out = true;
+        (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_WANT_OUT});
+    }
+    tell_awaited(g);
+    return nx_core_may_leave(g->core);
+}
+
 bool nx_group_leave(struct nx_group *g)
 {
     if (!g->installed || g->gave_up)
         return true;
     nx_ns now = nx_clock_now();
     if (!g->leaving) {
-        g->leaving = true;
+        g->leaving = g->wants_out = true;
         g->leave_until = now + LEAVE_TIMEOUT_NS;
         (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_LEAVE});
     }
+    tell_awaited(g);
+    if (g->awaited)
+        g->leave_until = now + LEAVE_TIMEOUT_NS;
     return nx_core_left(g->core) || now >= g->leave_until;
+}
+
+void nx_group_leave_anyway(struct nx_group *g)
+{
+    if (!g->installed || g->gave_up)
+        return;
+    g->wants_out = true;
+    (void)nx_group_request(g, &(struct nx_event){.type = NX_EV_WANT_OUT, .anyway = true});
 }
 
 const char *nx_group_waits_for(const struct nx_group *g)

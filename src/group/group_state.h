@@ -98,12 +98,13 @@ struct nx_group {
     size_t region_bytes;
     int epoll_fd;        /* over the fabric and the bootstrap */
     uint32_t connecting; /* the bootstrap's attempt that the fabric connects for; 0: none */
-    bool installed, told_down, in_upcall, requested, leaving;
+    bool installed, told_down, in_upcall, requested, leaving, wants_out;
     bool gave_up; /* the view is not ours any more: nothing moves until the owner closes */
     enum nx_change_state change; /* as last noted */
     nx_ns port_at;               /* when the bootstrap is due after the first view */
     nx_ns wake_at;               /* the core's */
     nx_ns leave_until;
+    nx_rankset awaited; /* by our leave, as last said */
     uint64_t wakeups;
     struct nx_spin spin;
     nx_vid vid;             /* as last noted */

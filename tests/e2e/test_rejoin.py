@@ -58,6 +58,24 @@ class RejoinCase(unittest.TestCase):
         for node in self.group.function_tier:
             self.await_red(node)
 
+    def test_a_rolling_restart_keeps_the_models(self):
+        """Each replica is told to stop as soon as the other is back, which is given the state then; nothing is on disks."""
+        self.serve(4)
+        for k in 3 * (2, 3):
+            node = self.group.nodes[k]
+            node.signal(signal.SIGTERM)
+            self.assertEqual(node.wait(), 0, node.story())
+            self.group.start_node(k).wait_line(harness.READY)
+        self.await_red(0)
+
+    def test_all_replicas_and_then_all_nodes_stop(self):
+        """While one is given the state: who leaves itself needs none, so nobody waits."""
+        self.serve(4)
+        self.restart(2)
+        began = time.monotonic()
+        self.assertEqual(self.group.stop(), [0, 0, 0, 0])
+        self.assertLess(time.monotonic() - began, 6)
+
     def states(self):
         told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True, check=True)
         return sorted((member["node"], member["state"]) for member in json.loads(told.stdout)["members"])

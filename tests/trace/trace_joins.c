@@ -123,6 +123,131 @@ static void who_leaves_without_the_state_leaves_at_once(void **state)
     wire_close(wire);
 }
 
+enum { HELD_NS = 3 * WIRE_PATIENCE_NS };
+
+/* n0 alone has the state; n1 has come and is given it, perhaps n2 as well. */
+static struct wire *one_and_comers(unsigned comers)
+{
+    struct nx_core_config config = wire_config();
+    config.leave_held_ns = HELD_NS;
+    struct wire *wire = wire_open(&config, NULL, 1);
+    for (unsigned n = 1; n <= comers; n++) {
+        wire_come(wire, n, 76 + n);
+        let_in(wire, 0, n);
+    }
+    return wire;
+}
+
+static void leave(struct wire *wire, unsigned node, bool anyway)
+{
+    wire_ask(wire, node, (struct nx_event){.type = NX_EV_LEAVE, .anyway = anyway});
+}
+
+static void who_alone_has_the_state_leaves_when_another_has_it(void **state)
+{
+    (void)state;
+    struct wire *wire = one_and_comers(1);
+    wire_ask(wire, 0, (struct nx_event){.type = NX_EV_WANT_OUT});
+    wire_run(wire);
+    assert_false(nx_core_may_leave(wire->cores[0]));
+    assert_int_equal(nx_core_leave_awaits(wire->cores[0]), 2);
+    assert_int_equal(wire_send(wire, 0, "still here"), NX_OK);
+    leave(wire, 0, false);
+    wire_run(wire);
+    assert_int_equal(wire_send(wire, 0, "not any more"), NX_WEDGED);
+    assert_false(nx_core_left(wire->cores[0]));
+    assert_int_equal(nx_core_leader(wire->cores[0]), 0);
+    assert_int_equal(give_state(wire, 1), NX_OK);
+    nx_ns began = wire->now;
+    wire_run(wire);
+    assert_true(nx_core_left(wire->cores[0]));
+    assert_true(wire->now - began < WIRE_PATIENCE_NS);
+    assert_int_equal(nx_view_ranks(nx_core_view(wire->cores[1])), 2);
+    assert_int_equal(nx_core_view(wire->cores[1])->stateless, 0);
+    assert_int_equal(nx_core_lost_state(wire->cores[1]), 0);
+    wire_close(wire);
+}
+
+/* Its death, its own leave, the end of patience, a word of the operator. */
+static void what_ends_the_wait_for_who_is_given_the_state(void **state)
+{
+    (void)state;
+    for (unsigned end = 0; end < 4; end++) {
+        struct wire *wire = one_and_comers(2);
+        leave(wire, 0, false);
+        wire_run(wire);
+        assert_int_equal(nx_core_leave_awaits(wire->cores[0]), 6);
+        nx_ns began = wire->now;
+        if (end == 0) {
+            leave(wire, 1, false);
+            leave(wire, 2, false);
+        } else if (end == 1) {
+            wire_kill(wire, 2);
+            wire_run(wire);
+            assert_int_equal(nx_core_leave_awaits(wire->cores[0]), 2);
+            leave(wire, 1, false);
+        } else if (end == 2) {
+            wire->now += HELD_NS;
+        } else {
+            leave(wire, 0, true);
+        }
+        wire_run(wire);
+        assert_true(nx_core_left(wire->cores[0]));
+        assert_true(wire->now - began < WIRE_PATIENCE_NS + (end == 2 ? HELD_NS : 0));
+        wire_close(wire);
+    }
+}
+
+/* Each might rely on the other. One that stays is an heir as soon as it knows. */
+static void of_two_that_have_the_state_and_leave_one_stays_until_it_is_given(void **state)
+{
+    (void)state;
+    struct nx_core_config config = wire_config();
+    config.leave_held_ns = HELD_NS;
+    struct wire *wire = wire_open(&config, NULL, 2);
+    wire_come(wire, 2, 77);
+    let_in(wire, 0, 2);
+    leave(wire, 0, false);
+    leave(wire, 1, false);
+    wire_run(wire);
+    assert_false(nx_core_left(wire->cores[0]) && nx_core_left(wire->cores[1]));
+    assert_int_equal(give_state(wire, 2), NX_OK);
+    wire_run(wire);
+    assert_true(nx_core_left(wire->cores[0]) && nx_core_left(wire->cores[1]));
+    assert_int_equal(nx_core_lost_state(wire->cores[2]), 0);
+    assert_int_equal(nx_core_view(wire->cores[2])->stateless, 0);
+    wire_close(wire);
+
+    wire = wire_open(&config, NULL, 2);
+    wire_come(wire, 2, 77);
+    let_in(wire, 0, 2);
+    nx_ns began = wire->now;
+    leave(wire, 0, false);
+    wire_run(wire);
+    assert_true(nx_core_left(wire->cores[0]));
+    assert_true(wire->now - began < WIRE_PATIENCE_NS);
+    wire_close(wire);
+}
+
+/* The view that brings it is under way as the leave is asked for. */
+static void who_comes_in_the_view_under_way_is_waited_for(void **state)
+{
+    (void)state;
+    struct wire *wire = one_and_comers(0);
+    wire_come(wire, 1, 77);
+    admit_at_all(wire, 0, 1);
+    leave(wire, 0, false);
+    wire_run(wire);
+    wire_welcome(wire, 0, 1);
+    wire_run(wire);
+    assert_int_equal(nx_core_leave_awaits(wire->cores[0]), 2);
+    assert_int_equal(give_state(wire, 1), NX_OK);
+    wire_run(wire);
+    assert_true(nx_core_left(wire->cores[0]));
+    assert_int_equal(nx_core_lost_state(wire->cores[1]), 0);
+    wire_close(wire);
+}
+
 static void send_bulk(struct wire *wire, unsigned node, const char *bytes, uint64_t total,
                       nx_stream *stream)
 {
@@ -498,6 +623,10 @@ int main(void)
         cmocka_unit_test(who_comes_is_in_the_next_view_and_delivers_once_it_has_the_state),
         cmocka_unit_test(who_lacks_the_state_skips_the_end_of_the_view),
         cmocka_unit_test(who_leaves_without_the_state_leaves_at_once),
+        cmocka_unit_test(who_alone_has_the_state_leaves_when_another_has_it),
+        cmocka_unit_test(what_ends_the_wait_for_who_is_given_the_state),
+        cmocka_unit_test(of_two_that_have_the_state_and_leave_one_stays_until_it_is_given),
+        cmocka_unit_test(who_comes_in_the_view_under_way_is_waited_for),
         cmocka_unit_test(a_join_ends_the_streams_under_way),
         cmocka_unit_test(a_join_ends_a_committed_stream_that_is_not_delivered),
         cmocka_unit_test(a_seat_has_a_new_owner),

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct sim_limits limits = {.deliver_ns = 1000, .leave_ns = 1000, .idle_writes = 2};
+static const struct sim_limits limits = {
+    .deliver_ns = 1000, .leave_ns = 1000, .held_ns = 8000, .idle_writes = 2};
 
 /* The rule that the lines break; "" if none. */
 static const char *judge_with(const struct sim_limits *with, const char *const *lines)

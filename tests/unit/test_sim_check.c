@@ -447,8 +447,8 @@ static void l2_a_leaver_leaves_nothing_behind(void **state)
     assert_rule("", "n0 view id=1 mask=3", "n1 view id=1 mask=3",
                 "n0 member sub=0 shard=0 mask=3 id=1 total=1",
                 "n1 member sub=0 shard=0 mask=3 id=1 total=1", "n1 send len=5 hash=a1", "n1 leave",
-                "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
-                "n0 down peer=1 status=1", "n0 shard status=16", "n0 end");
+                "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "[9000] n1 left",
+                "[9000] n0 down peer=1 status=1", "[9000] n0 shard status=16", "[9000] n0 end");
 #define TAKEN                                                                               \
     BULK, "n0 bulkend id=7 hash=c", "n1 part peer=0 id=8 len=8 total=8 hash=c", "n0 leave", \
         "n0 deliver peer=0 seq=0 len=9 hash=a id=7"
@@ -516,6 +516,34 @@ static void d7_waits_for_who_gets_the_state(void **state)
                 "[2000] n1 deliver peer=0 seq=1 len=5 hash=a2 mask=3", "[2000] n0 end");
 }
 
+/* Who is given the state stays, and only the leaver has it. */
+static void l3_no_leave_takes_the_state_along(void **state)
+{
+    (void)state;
+    char got[64];
+    uint64_t hash = sim_state_hash(SIM_HASH_EMPTY, 0, 5, 0xa1);
+    snprintf(got, sizeof got, "[3000] n1 state id=2 hash=%" PRIx64, hash);
+#define PARTS COMES, "n0 leave"
+#define PARTED(at)                                                    \
+    "[" at "] n1 down peer=0 status=1", "[" at "] n1 view id=3 mask=2", \
+        "[" at "] n1 member mask=2 total=1"
+    assert_rule("L3", PARTS, PARTED("5"), "[9] n0 left", "[9] n1 end");
+    assert_rule("L3", PARTS, PARTED("6900"), "[7000] n0 left", "[7000] n1 end");
+    assert_rule("", PARTS, got, PARTED("3400"), "[3500] n0 left", "[3500] n1 end");
+    assert_rule("", PARTS, "n1 leave", "[10] n1 left", "n0 down peer=1 status=1",
+                "n0 view id=3 mask=1", "n0 member mask=1 total=1", "[20] n0 left", "n0 end");
+    assert_rule("", PARTS, "n1 kill", "n0 down peer=1", "n0 left", "n0 end");
+    assert_rule("", PARTS, PARTED("8400"), "[8500] n0 left", "[8500] n1 end"); /* patience has ended */
+    /* the bound of a leave begins when it may go */
+    assert_rule("L1", PARTS, got, PARTED("3100"), "[4500] n0 left", "[4500] n1 end");
+    assert_rule("L1", PARTS, PARTED("8400"), "[9500] n0 left", "[9500] n1 end");
+    /* another has it */
+    assert_rule("L1", "n0 view id=1 mask=7", "n0 member mask=7 id=4 total=1",
+                "n1 view id=1 mask=7", "n1 member mask=7 id=4 total=1", "n2 view id=1 mask=7",
+                "n2 member mask=7 id=4 total=1", "n0 leave", "n1 down peer=0 status=1",
+                "[2000] n0 left");
+}
+
 static void t2_a_shard_waits_for_enough_members_with_state(void **state)
 {
     (void)state;
@@ -571,6 +599,7 @@ int main(void)
         cmocka_unit_test(q1_rest),
         cmocka_unit_test(t1_a_joiner_gets_the_state_of_the_views_start),
         cmocka_unit_test(d7_waits_for_who_gets_the_state),
+        cmocka_unit_test(l3_no_leave_takes_the_state_along),
         cmocka_unit_test(t2_a_shard_waits_for_enough_members_with_state),
         cmocka_unit_test(v2_a_half_needs_one_that_came_back),
         cmocka_unit_test(a1_odd_requests_are_refused),

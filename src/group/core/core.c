@@ -230,6 +230,7 @@ void nx_core_step(struct nx_core *core, nx_ns now, const struct nx_event *event,
     case NX_EV_ADMIT:
     case NX_EV_JOIN:
     case NX_EV_STATE:
+    case NX_EV_WANT_OUT:
     case NX_EV_LEAVE: nx_core_request(core, now, event, update); return;
     }
     update->status = NX_INVALID;
@@ -355,6 +356,21 @@ uint32_t nx_core_load(const struct nx_core *core, nx_rank rank, unsigned word)
     uint64_t pair =
         nx_table_seen(&core->table, rank, word < 2 ? NX_COL_LOAD_LOW : NX_COL_LOAD_HIGH);
     return (uint32_t)(pair >> (word % 2 * 32));
+}
+
+nx_rankset nx_core_leave_awaits(const struct nx_core *core)
+{
+    return core->has_view && core->down == NX_OK && !core->announced ? core->awaited : 0;
+}
+
+bool nx_core_may_leave(const struct nx_core *core)
+{
+    return nx_core_leave_awaits(core) == 0 && !core->undecided;
+}
+
+bool nx_core_is_leaving(const struct nx_core *core)
+{
+    return core->has_view && core->suspect.leaving;
 }
 
 bool nx_core_left(const struct nx_core *core)

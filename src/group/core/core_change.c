@@ -62,6 +62,8 @@ void nx_core_hear_change(struct nx_core *core, nx_rank peer, uint32_t changed)
         hear_reborn(core, peer);
     if (changed & 1u << NX_COL_HAS_STATE)
         core->with_state |= NX_RANK_BIT(peer);
+    if (changed & 1u << NX_COL_PARTING)
+        nx_core_hear_parting(core, peer);
 }
 
 static void hear_decisions(struct nx_core *core)
@@ -89,7 +91,7 @@ bool nx_core_change(struct nx_core *core)
                                     nx_decision_word(core->view.vid + 1, core->change.changed));
     }
     if (is_fenced(core)) {
-        suspect->left = suspect->leaving;
+        suspect->left = core->leave_asked;
         core->down = NX_FENCED;
         core->down_why = "another member takes this node for failed";
         return true;
@@ -229,6 +231,7 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update)
     uint64_t saved = nx_mc_save(&core->mc, fresh != 0, core->saved);
     nx_suspect_install(&core->suspect, nx_view_ranks(&core->view), joined);
     nx_heart_install(&core->heart, nx_view_ranks(&core->view), now);
+    nx_core_begin_parting(core, nx_view_ranks(&core->view) & ~joined);
     core->orphaning |= removed;
     core->vacated |= removed;
     begin_table(core, joined);
@@ -283,7 +286,7 @@ static nx_rankset knowing(const struct nx_core *core)
 static void tell_leave(struct nx_core *core, nx_ns now)
 {
     struct nx_suspect *suspect = &core->suspect;
-    if (!suspect->leaving)
+    if (!suspect->leaving || (core->awaited && !core->announced))
         return;
     if (is_drained(core) || now >= suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2)
         core->announced = true;
@@ -307,5 +310,6 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now)
     if (change->decided)
         nx_table_tell_all(&core->table, others, NX_COL_COMMITTED,
                           nx_decision_word(core->view.vid + 1, change->decided));
+    nx_core_tell_parting(core);
     tell_leave(core, now);
 }

@@ -6,7 +6,7 @@ static enum nx_status may_send(const struct nx_core *core, uint32_t subgroup)
     if (core->mc.senders == 0 || subgroup != core->mc.subgroup)
         return NX_INVALID;
     NX_TRY(nx_core_shard_status(core, core->mc.subgroup, core->mc.shard));
-    return core->suspect.leaving ? NX_WEDGED : NX_OK;
+    return core->leave_asked ? NX_WEDGED : NX_OK;
 }
 
 /* While the view changes, or we lack what was ordered before, nothing new is ordered: the caller tries again, as with a full window. */
@@ -53,7 +53,7 @@ static enum nx_status query_open(struct nx_core *core, const struct nx_event *ev
         return NX_INVALID;
     if (!(core->suspect.alive & NX_RANK_BIT(event->peer)))
         return NX_PEER_DOWN;
-    if (core->suspect.leaving)
+    if (core->suspect.leaving || (core->leave_asked && !event->system))
         return NX_WEDGED;
     return nx_p2p_ask(&core->p2p, event->peer, event->total, event->system, event->cookie,
                       &update->stream);
@@ -96,7 +96,8 @@ static enum nx_status dispatch(struct nx_core *core, nx_ns now, const struct nx_
     case NX_EV_ADMIT: return nx_core_admit(core, event);
     case NX_EV_JOIN: return nx_core_join(core, event);
     case NX_EV_STATE: return nx_core_take_state(core);
-    case NX_EV_LEAVE: nx_suspect_leave(&core->suspect, now); return NX_OK;
+    case NX_EV_WANT_OUT:
+    case NX_EV_LEAVE: nx_core_want_out(core, now, event); return NX_OK;
     case NX_EV_VIEW:
     case NX_EV_POLL:
     case NX_EV_SLEEP:

@@ -34,6 +34,14 @@ struct nx_core {
     struct nx_change change;
     bool announced; /* our leave is in our row */
 
+    /* Before that (core_leave.c). */
+    bool wants_out, leave_asked; /* we want to leave; and are to, as soon as nobody is waited for */
+    bool undecided;              /* the view changes: it is not known who will need us */
+    nx_ns held_until;            /* the latest that anybody is waited for */
+    nx_ns leave_from;            /* when that was last so */
+    nx_rankset awaited;          /* for whom our leave is held back */
+    nx_rankset parting, aware;   /* who wants to leave, we too; who knows that we do */
+
     /* Who may come, by seat. */
     struct nx_member cards[NX_MEMBERS_MAX];
     nx_rankset admitted;                 /* seats in `cards` */
@@ -129,6 +137,14 @@ bool nx_core_install(struct nx_core *core, nx_ns now, struct nx_update *update);
 void nx_core_tell_change(struct nx_core *core, nx_ns now);
 /* How far the old view is delivered; only while its end is decided. */
 uint64_t nx_core_trim(const struct nx_core *core);
+
+/* core_leave.c: a leave before it is announced. hold: decides whether it is held back; after all that a turn may have changed. */
+void nx_core_want_out(struct nx_core *core, nx_ns now, const struct nx_event *event);
+void nx_core_hold_leave(struct nx_core *core, nx_ns now);
+nx_ns nx_core_leave_due(const struct nx_core *core); /* when that may change by itself */
+void nx_core_hear_parting(struct nx_core *core, nx_rank peer);
+void nx_core_tell_parting(struct nx_core *core);
+void nx_core_begin_parting(struct nx_core *core, nx_rankset stayed); /* a view begins */
 
 /* core_join.c: members that come, and the state of our shard. */
 enum nx_status nx_core_admit(struct nx_core *core, const struct nx_event *event);

@@ -108,6 +108,8 @@ nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
     const struct nx_suspect *suspect = &core->suspect;
     nx_ns at = core->receipts_at, beat_at = nx_heart_next(&core->heart, suspect->reachable);
     at = beat_at < at ? beat_at : at;
+    nx_ns leave_at = nx_core_leave_due(core);
+    at = leave_at < at ? leave_at : at;
     if (!suspect->leaving || suspect->left)
         return at;
     nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
@@ -149,6 +151,7 @@ void nx_core_turn(struct nx_core *core, nx_ns now, const struct nx_event *event,
         return;
     }
     tell_receipts(core, now); /* 6 */
+    nx_core_hold_leave(core, now);
     nx_core_tell_change(core, now);
     nx_core_tell_heart(core, now);
     nx_core_push(core, event->writable, update); /* 7 */

@@ -31,6 +31,7 @@ enum nx_mutant {
     NX_MUTANT_SEAT_GIVEN_TWICE = 1u << 16,   /* takes a seat's card from two leaders (V1) */
     NX_MUTANT_SEAT_NOT_CLEARED = 1u << 17,   /* believes what a seat's former owner wrote (V5) */
     NX_MUTANT_STATELESS_ADEQUATE = 1u << 18, /* counts members that lack the state (T2) */
+    NX_MUTANT_LEAVES_WITH_STATE = 1u << 27,  /* leaves while another is given its state (L3) */
     NX_MUTANT_DURABLE_ALONE = 1u << 15,      /* acknowledges what is on its own disk (P1) */
     NX_MUTANT_DURABLE_UNCERTAIN = 1u << 22,  /* … before all know the view to be certain (P1) */
     /* the shell's, which the simulator breaks */

@@ -65,7 +65,8 @@ enum nx_column_life { NX_LIFE_PAIR, NX_LIFE_EPOCH };
     X(NX_COL_HAS_STATE, NX_LAW_GROWS, NX_LIFE_EPOCH)    /* 1: it lacked its state, and has it */  \
     X(NX_COL_BULK_BASE, NX_LAW_GROWS, NX_LIFE_PAIR)     /* nx_bulk_base_word: our ring begins */  \
     X(NX_COL_MC_PERSISTED, NX_LAW_GROWS, NX_LIFE_EPOCH) /* core_durable.c: what is on our disk */ \
-    X(NX_COL_REBORN, NX_LAW_GROWS, NX_LIFE_EPOCH)       /* ranks whose nodes ask to join: dead */
+    X(NX_COL_REBORN, NX_LAW_GROWS, NX_LIFE_EPOCH)       /* ranks whose nodes ask to join: dead */ \
+    X(NX_COL_PARTING, NX_LAW_GROWS, NX_LIFE_EPOCH)      /* ranks that are known to want to leave */
 
 enum nx_column {
 #define NX_COLUMN_ENUM(column, law, life) column,
