@@ -25,7 +25,7 @@ enum {
 struct nx_v2_reader;
 struct nx_v2_reading;
 
-/* `err` is NX_OK with nothing in it, or why the request is refused. nx_v2_reading_request is filled if it is. */
+/* `err` is NX_OK with nothing in it: the request of the submit is filled; or why it is refused. */
 typedef void nx_v2_read_done(void *user, const struct nx_err *err);
 
 enum nx_status nx_v2_reader_open(struct nx_v2_reader **reader, struct nx_err *err);

@@ -181,8 +181,8 @@ enum nx_status nx_bulk_room(struct nx_group *group, nx_stream stream, struct nx_
 /* Every member of our shard has run its deliver upcall for all messages up to this seq. */
 nx_seq nx_group_settled(const struct nx_group *group, uint32_t subgroup);
 
-/* What survives a total failure: every member of our shard that has its state keeps all messages up to this seq, with the bytes
- * of their bulk bodies, on its disk, and every member of the view keeps the view. Of a subgroup that is not persistent:
+/* What survives a total failure: every member of our shard, also one whose state is on its way, keeps all messages up to this seq,
+ * with the bytes of their bulk bodies, on its disk, and every member of the view keeps the view. Of a subgroup that is not persistent:
  * what nx_group_settled says. NX_SEQ_NONE: nothing yet. */
 nx_seq nx_group_durable(const struct nx_group *group, uint32_t subgroup);
 

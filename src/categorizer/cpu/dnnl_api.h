@@ -1,5 +1,5 @@
 /* dnnl_api.h — oneDNN as this project uses it, without its types: the C interfaces of its versions
- * 2 and 3 differ, and one file (dnnl_api_v2.c) knows the difference.
+ * 2 and 3 differ, and dnnl_v2.c and dnnl_v2_make.c alone know the difference.
  *
  * A maker compiles one primitive for exact shapes and tells which layouts it wants of its tensors;
  * where the caller passed a layout of nx_dnnl_any, the choice is oneDNN's. Everything made belongs
