@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import unittest
@@ -22,6 +23,10 @@ class Config(unittest.TestCase):
         for word in words:
             self.assertIn(word.lower(), said, process.story())
         self.assertNotIn(READY, process.lines)
+
+    def listens(self, k):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.group.gms_ports[k])) == 0
 
     def line_of(self, k, start):
         with open(self.group.config(k)) as config:
@@ -127,6 +132,25 @@ class Config(unittest.TestCase):
         self.group.start_node(1, *with_secret)
         self.group.wait_ready()
         self.assert_all_is_well()
+
+    def test_who_waits_does_not_end_the_leader(self):
+        """A node that was started first, without the secret or for a larger group: the leader asks it, and is not refused for good."""
+        with open(os.path.join(self.group.folder(0), "secret"), "wb") as out:
+            out.write(bytes(range(32)))
+        os.chmod(out.name, 0o600)
+        shutil.copy(out.name, self.group.folder(1))
+        with_secret = ("--secret_file", "secret")
+        for wrong, why in (((), "node 1 gives none (secret_file)"), (with_secret + ("--first_view_nodes", "3"), "first_view_nodes")):
+            early = self.group.start_node(1, *wrong)
+            harness.wait_until(lambda: self.listens(1), "node 1 does not wait")
+            leader = self.group.start_node(0, *with_secret)
+            self.refuse(early, "refused node 1", why)
+            self.assertTrue(leader.running, leader.errors)
+            self.group.start_node(1, *with_secret)
+            self.group.wait_ready()
+            self.assert_all_is_well()
+            for node in self.group.nodes:
+                node.kill()
 
     def test_two_nodes_with_one_id(self):
         twin = self.twin(1)

@@ -179,13 +179,25 @@ static void fail_for_good(struct nx_bootstrap *b, bool refused, const char *why,
     nx_boot_fail(b, now);
 }
 
+/* A contact that does not take the leader's secret may be a node that only waits for the leader, which will refuse it in turn; or
+ * of a group that has another secret by now. So the leader waits for it to end. */
+static void refused(struct nx_bootstrap *b, bool by_them, const char *why, nx_ns now)
+{
+    if (!b->leader || b->phase != NX_BOOT_GATHERING || nx_boot_conn_settled(&b->caller.conn)) {
+        fail_for_good(b, by_them, why, now);
+        return;
+    }
+    saw_group(b);
+    nx_boot_caller_hang_up(b, now, why);
+}
+
 static void take_reason(struct nx_bootstrap *b, enum nx_boot_kind kind, const uint8_t *payload,
                         size_t len, nx_ns now)
 {
     char why[NX_ERR_TEXT_BYTES];
     nx_boot_decode_reason(payload, len, why, sizeof why);
     if (kind == NX_BOOT_REFUSED) {
-        fail_for_good(b, true, why, now);
+        refused(b, true, why, now);
         return;
     }
     struct nx_boot_address there = b->caller.at;
@@ -341,7 +353,7 @@ static bool take_frames(struct nx_bootstrap *b, nx_ns now)
         if (status != NX_OK && b->phase == NX_BOOT_INSTALLED)
             nx_boot_conn_close(conn);
         else if (status == NX_DENIED)
-            fail_for_good(b, false, err.text, now);
+            refused(b, false, err.text, now);
         else if (status != NX_OK)
             fail_call(b, now, err.text);
         else

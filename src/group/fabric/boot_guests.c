@@ -212,12 +212,20 @@ void nx_boot_guest_dismiss(struct nx_bootstrap *b, struct nx_boot_guest *g, cons
     watch_guest(b, g);
 }
 
+/* We are no member yet, and do not lead: the leader says who belongs to the group. */
+static bool waits_itself(const struct nx_bootstrap *b)
+{
+    return b->phase == NX_BOOT_GATHERING && !b->leader;
+}
+
 void nx_boot_guest_refuse(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns now,
                           const char *why)
 {
     uint8_t frame[NX_BOOT_FRAME_MAX];
+    bool aside = waits_itself(b) && nx_boot_conn_settled(&g->conn);
+    enum nx_boot_kind kind = aside ? NX_BOOT_ASIDE : NX_BOOT_REFUSED;
     nx_warn("bootstrap: refused %s: %s", g->conn.peer, why);
-    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(NX_BOOT_REFUSED, why, frame), now);
+    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(kind, why, frame), now);
 }
 
 void nx_boot_guest_put_off(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns now,
