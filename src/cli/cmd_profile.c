@@ -111,8 +111,10 @@ static enum nx_status append_file(struct body *body, int i, const char *path, st
     int why = errno;
     if (f)
         fclose(f);
+    if (len == 0)
+        return nx_err_set(err, NX_INVALID, "%s is empty", path);
     if (!read)
-        return nx_err_set(err, NX_IO, "%s cannot be read, or is empty: %s", path, strerror(why));
+        return nx_err_set(err, NX_IO, "%s cannot be read: %s", path, strerror(why));
     body->sizes[i] = (uint64_t)len;
     body->len += (uint64_t)len;
     return NX_OK;

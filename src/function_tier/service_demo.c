@@ -3,13 +3,12 @@
 #include "common/arena.h"
 #include "common/nx_assert.h"
 #include "function_tier/audit.h"
+#include "function_tier/install.h"
 #include "function_tier/pb/pb_demo.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 struct nx_service_demo {
     struct nx_route *route;
@@ -400,10 +399,9 @@ static void change_done(void *user, const struct nx_answer *answers, uint32_t co
 static enum nx_status choose_request_id(bool given, const uint8_t *id,
                                         struct nx_request_id *request, struct nx_err *err)
 {
-    if (given)
-        memcpy(request->bytes, id, NX_REQUEST_ID_BYTES);
-    else if (getrandom(request->bytes, NX_REQUEST_ID_BYTES, 0) != NX_REQUEST_ID_BYTES)
-        return nx_err_set(err, NX_IO, "no random bytes: %s", strerror(errno));
+    if (!given)
+        return nx_install_request_id(request, err);
+    memcpy(request->bytes, id, NX_REQUEST_ID_BYTES);
     return NX_OK;
 }
 

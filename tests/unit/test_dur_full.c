@@ -346,19 +346,25 @@ static void a_log_that_begins_anew_waits_for_room(void **state)
     close_member(&m);
 }
 
+/* It has a body in shard 0, and was stopped in shard 1. */
+static void move_to_shard_1(struct member *m)
+{
+    open_member(m);
+    begin(m);
+    say(m, 0, "a body of shard 0", 5);
+    pass(m, 5 * NX_MS);
+    nx_durable_close(m->d);
+    open_again(m);
+    join_shard(m, 2, 4, 1, "shard 1");
+    nx_durable_close(m->d);
+}
+
 /* A member's bodies in one shard are there when it comes back from another one. */
 static void who_comes_back_to_a_shard_finds_its_bodies(void **state)
 {
     (void)state;
     struct member m;
-    open_member(&m);
-    begin(&m);
-    say(&m, 0, "a body of shard 0", 5);
-    pass(&m, 5 * NX_MS);
-    nx_durable_close(m.d);
-    open_again(&m);
-    join_shard(&m, 2, 4, 1, "shard 1");
-    nx_durable_close(m.d);
+    move_to_shard_1(&m);
     open_again(&m);
     assert_int_equal(nx_durable_offer(m.d)->shard, 1);
     assert_state(&m, "shard 1");
@@ -388,14 +394,7 @@ static void a_rotten_log_of_a_shard_that_was_left_is_begun_anew(void **state)
     (void)state;
     struct member m;
     struct nx_err err = {0};
-    open_member(&m);
-    begin(&m);
-    say(&m, 0, "a body of shard 0", 5);
-    pass(&m, 5 * NX_MS);
-    nx_durable_close(m.d);
-    open_again(&m);
-    join_shard(&m, 2, 4, 1, "shard 1");
-    nx_durable_close(m.d);
+    move_to_shard_1(&m);
     lose_bodies(&m, BODIES_0);
     open_again(&m);
     struct nx_view alone = view_of(3, 7, 0, true);

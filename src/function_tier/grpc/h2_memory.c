@@ -8,7 +8,7 @@
 void *nx_h2_malloc(size_t bytes, void *user)
 {
     void *block = nx_room_take(user, bytes);
-    return block ? block : nx_malloc(bytes ? bytes : 1);
+    return block ? block : nx_malloc(bytes);
 }
 
 void *nx_h2_calloc(size_t count, size_t bytes, void *user)
@@ -16,7 +16,7 @@ void *nx_h2_calloc(size_t count, size_t bytes, void *user)
     if (bytes && count > SIZE_MAX / bytes)
         return NULL;
     void *block = nx_room_take(user, count * bytes); /* fresh, so zero, and stays untouched */
-    return block ? block : nx_calloc(count ? count : 1, bytes ? bytes : 1);
+    return block ? block : nx_calloc(count, bytes);
 }
 
 void nx_h2_free(void *block, void *user)
@@ -30,7 +30,7 @@ void nx_h2_free(void *block, void *user)
 void *nx_h2_realloc(void *block, size_t bytes, void *user)
 {
     if (!block || !nx_room_holds(user, block))
-        return block ? nx_realloc(block, bytes ? bytes : 1) : nx_h2_malloc(bytes, user);
+        return block ? nx_realloc(block, bytes) : nx_h2_malloc(bytes, user);
     size_t old = nx_room_block_bytes(block);
     void *moved = nx_h2_malloc(bytes, user);
     if (moved)

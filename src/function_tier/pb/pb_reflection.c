@@ -9,11 +9,11 @@
 #include <string.h>
 
 /* Field numbers, by message. */
-enum { SET_FILE = 1 };
 enum { FILE_NAME = 1, FILE_PACKAGE = 2, FILE_MESSAGE = 4, FILE_ENUM = 5, FILE_SERVICE = 6 };
 enum { ANY_NAME = 1, MESSAGE_FIELD = 2, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, SERVICE_METHOD = 2 };
 enum { ASK_FILE = 3, ASK_SYMBOL = 4, ASK_EXTENSION = 5, ASK_NUMBERS = 6, ASK_SERVICES = 7 };
 enum { REPLY_ASKED = 2, REPLY_FILE = 4, REPLY_SERVICES = 6, REPLY_ERROR = 7 };
+enum { FILES_FILE = 1 };
 enum { GRPC_NOT_FOUND = 5, OVERHEAD_BYTES = 256 };
 
 struct span {
@@ -125,6 +125,20 @@ static bool file_declares(struct span file, struct span symbol)
 
 /* --- answers ---------------------------------------------------------------------------------------- */
 
+/* A list of files with this one. */
+static void put_files(uint8_t **at, struct span file)
+{
+    uint8_t head[16], *end = head; /* two varints */
+    put_varint(&end, FILES_FILE << 3 | NX_PB_BYTES);
+    put_varint(&end, file.len);
+    size_t head_bytes = (size_t)(end - head);
+    put_varint(at, REPLY_FILE << 3 | NX_PB_BYTES);
+    put_varint(at, head_bytes + file.len);
+    memcpy(*at, head, head_bytes);
+    memcpy(*at + head_bytes, file.at, file.len);
+    *at += head_bytes + file.len;
+}
+
 static bool put_file(uint8_t **at, unsigned asked, struct span wanted)
 {
     struct nx_pb_walk walk;
@@ -135,12 +149,7 @@ static bool put_file(uint8_t **at, unsigned asked, struct span wanted)
         if (asked == ASK_FILE ? !equal(value_of(file, FILE_NAME), wanted)
                               : !file_declares(file, wanted))
             continue;
-        uint8_t *inner = nx_malloc(file.len + 16), *end = inner;
-        if (!inner)
-            return false;
-        put_bytes(&end, 1, file.at, file.len);
-        put_bytes(at, REPLY_FILE, inner, (size_t)(end - inner));
-        free(inner);
+        put_files(at, file);
         return true;
     }
     return false;

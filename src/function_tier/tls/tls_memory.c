@@ -89,7 +89,7 @@ static void *on_malloc(size_t bytes, const char *file, int line)
     void *block = from_room(bytes);
     if (!block && bytes >= SLOT_FROM_BYTES && bytes <= SLOT_BYTES)
         block = take_slot();
-    return block ? block : nx_malloc(bytes ? bytes : 1);
+    return block ? block : nx_malloc(bytes);
 }
 
 static void on_free(void *block, const char *file, int line)
@@ -108,9 +108,9 @@ static void *on_realloc(void *block, size_t bytes, const char *file, int line)
 {
     bool in_room = block && named && nx_room_holds(named, block);
     if (!block || (!in_room && !is_slot(block)))
-        return block ? nx_realloc(block, bytes ? bytes : 1) : on_malloc(bytes, file, line);
+        return block ? nx_realloc(block, bytes) : on_malloc(bytes, file, line);
     size_t old = in_room ? nx_room_block_bytes(block) : SLOT_BYTES;
-    void *moved = nx_malloc(bytes ? bytes : 1);
+    void *moved = nx_malloc(bytes);
     if (!moved)
         return NULL;
     memcpy(moved, block, old < bytes ? old : bytes);

@@ -496,13 +496,15 @@ static bool append_next(struct nx_durable *d)
     free(record);
     if (status == NX_AGAIN)
         return false;
-    if (status == NX_OK && q->body)
-        status = nx_dur_add_reference(d, q->version, q->body->name);
     if (status != NX_OK) {
         struct nx_err err = {0};
         if (nx_plog_status(d->log, &err) == NX_OK)
             nx_err_set(&err, status, "a record of %zu bytes does not fit the log", len);
         nx_durable_fail(d, &err);
+        return false;
+    }
+    if (q->body && nx_dur_add_reference(d, q->version, q->body->name) != NX_OK) {
+        no_memory(d);
         return false;
     }
     d->first = q->next;

@@ -67,8 +67,3 @@ bool nx_transfer_poll(struct nx_transfer *t)
     bool moved = nx_take_poll(t);
     return nx_give_poll(t) || moved;
 }
-
-bool nx_transfer_lacks(const struct nx_transfer *t)
-{
-    return t->take.state != NX_TAKE_NOTHING;
-}

@@ -84,6 +84,4 @@ void nx_transfer_ready(struct nx_transfer *transfer);
 /* Sends on what waits for room or for the snapshot. True if something moved. */
 bool nx_transfer_poll(struct nx_transfer *transfer);
 
-bool nx_transfer_lacks(const struct nx_transfer *transfer); /* we still lack our state */
-
 #endif
