@@ -2,9 +2,11 @@
 """Total failure: every node is killed; models answer again from the logs, and nobody begins alone."""
 
 import concurrent.futures
+import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -264,6 +266,30 @@ class LostShard(RestartCase):
         self.group.start_node(3).wait_line(harness.READY)
         wait_until(lambda: self.group.client("installmodel", "1", *self.paths).code == 0, "no install")
         self.assert_back(1)
+
+
+    def test_with_an_install_under_way(self):
+        """The only replica dies before it has voted, and is back at another rank: it votes then, and what it cannot load is
+        refused, not called installed. The vote is cut off its log, as if it had died a moment before."""
+        self.serve_kept(tags=(3,), count=6)
+        self.kill(3)
+        bad = self.path("bad", b"x" * len(self.files[2]))
+        self.assertNotEqual(self.group.client("installmodel", "5", *self.paths[:2], bad).code, 0)
+        self.kill(5)
+        log = os.path.join(self.group.folder(5), ".plog", "CATEGORIZER_TIER.1")
+        told = subprocess.run([harness.nexus(), "log", log], capture_output=True, text=True)
+        records = re.findall(r"^ +at (\d+) .* kind (\d) ", told.stdout, re.MULTILINE)
+        self.assertEqual([kind for _, kind in records[-2:]], ["2", "1"], told.stdout)
+        os.truncate(glob.glob(os.path.join(log, "segment-*.log"))[0], int(records[-1][0]))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(log, "mark.note"))  # it may know of the vote
+        back = self.group.start_node(5, "--log_level", "info")
+        self.await_lines(back, "tag 5: params: not an MXNet parameter file")
+        self.assert_back(3)
+        other = self.group.start_node(3, "--log_level", "info")
+        self.await_lines(other, HAS_STATE)
+        self.install(5)
+        self.assertTrue(back.running, back.story())
 
 
 class BlockedSurvivors(RestartCase):
