@@ -17,9 +17,9 @@ struct nx_served {
     struct nx_model *model;
     struct nx_recipe recipe;
     struct nx_served_facts facts;
-    float *inputs, *outputs; /* of a full batch */
-    struct nx_budget *budget;
-    uint64_t buffers_bytes; /* of the budget, for the two */
+    float *inputs, *outputs;  /* of a full batch */
+    struct nx_budget *budget; /* also of what a photo is decoded to */
+    uint64_t buffers_bytes;   /* of the budget, for the two */
 };
 
 static enum nx_status open_model(struct nx_served *s, const struct nx_request_head *head,
@@ -63,7 +63,6 @@ static enum nx_status make_buffers(struct nx_served *s, const struct nx_served_o
     s->facts.tensor_bytes = in * sizeof(float);
     uint64_t bytes = options->batch_max * (in + facts->outputs) * sizeof(float);
     NX_TRY(nx_budget_take(options->budget, bytes, "a batch's input and output", err));
-    s->budget = options->budget;
     s->buffers_bytes = bytes;
     s->inputs = nx_calloc(options->batch_max * in, sizeof(float));
     s->outputs = nx_calloc((size_t)options->batch_max * facts->outputs, sizeof(float));
@@ -165,6 +164,7 @@ static enum nx_status open_all(struct nx_served *s, const struct nx_request_head
         return nx_err_set(err, NX_INVALID, "the synset is empty; it names one category per line");
     const char *recipe = head->recipe_bytes ? head->recipe : NX_RECIPE_DEFAULT;
     size_t len = head->recipe_bytes ? head->recipe_bytes : strlen(NX_RECIPE_DEFAULT);
+    s->budget = options->budget;
     NX_TRY(nx_recipe_parse(recipe, len, &s->recipe, err));
     NX_TRY(open_model(s, head, body, options, err));
     NX_TRY(fit_recipe(s, err));
@@ -217,8 +217,10 @@ enum nx_status nx_served_prepare(const struct nx_served *s, const uint8_t *photo
     const struct nx_model_facts *facts = nx_model_facts(s->model);
     if (!facts->takes_photos)
         return nx_err_set(err, NX_INVALID, "this model takes tensors, not photos");
+    struct nx_photo_limits limits = NX_PHOTO_LIMITS_DEFAULT;
+    limits.budget = s->budget;
     return nx_photo_to_tensor(photo, len, &s->recipe, facts->channels, facts->height_px,
-                              facts->width_px, tensor, NULL, err);
+                              facts->width_px, tensor, &limits, err);
 }
 
 /* outputs: one photo's row. */

@@ -170,7 +170,8 @@ void nx_rest_fail(struct nx_rest_call *call, const struct nx_err *err)
         struct nx_err said;
         nx_v2_say_unknown(call->model, err, &said);
         nx_rest_refuse(call, status, type, "%s", said.text);
-    } else if (status == 404 && call->model[0] && call->version && strstr(err->text, "its version is "))
+    } else if (status == 404 && call->model[0] && call->version &&
+               strstr(err->text, "its version is "))
         nx_rest_refuse(call, status, "ModelVersionNotFoundException", "model '%s': %.200s",
                        call->model, err->text);
     else if (status == 404 && call->model[0])

@@ -269,6 +269,36 @@ static void stray_bytes_between_segments_do_no_harm(void **state)
     free(f.bytes);
 }
 
+/* Of each kind: what fits is taken until it is freed, what does not is refused, a photo cut short holds nothing. */
+static void pixels_are_taken_from_a_budget(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"444.jpg", "rgb8.png", "lossy.webp"};
+    for (size_t i = 0; i < 3; i++) {
+        struct nx_test_file f = nx_test_read(IMAGES, names[i]);
+        uint64_t bytes = i == 1 ? 37 * 23 * 3 : 40 * 30 * 3;
+        struct nx_budget budget = {.limit_bytes = bytes};
+        struct nx_photo_limits limits = {.pixels_max = 10000, .budget = &budget};
+        struct nx_pixels p = {0};
+        struct nx_err err = {0};
+        assert_int_equal(nx_photo_decode(f.bytes, f.len, 0, &limits, &p, &err), NX_OK);
+        assert_int_equal(budget.used_bytes, bytes);
+        nx_pixels_free(&p);
+        assert_int_equal(budget.used_bytes, 0);
+        assert_int_not_equal(nx_photo_decode(f.bytes, f.len - 40, 0, &limits, &p, &err), NX_OK);
+        assert_int_equal(budget.used_bytes, 0);
+        nx_alloc_fail_at(1);
+        assert_int_equal(nx_photo_decode(f.bytes, f.len, 0, &limits, &p, &err), NX_NO_MEMORY);
+        nx_alloc_fail_at(0);
+        assert_int_equal(budget.used_bytes, 0);
+        budget.limit_bytes--;
+        assert_int_equal(nx_photo_decode(f.bytes, f.len, 0, &limits, &p, &err), NX_NO_MEMORY);
+        assert_non_null(strstr(err.text, "a decoded photo of "));
+        assert_int_equal(budget.used_bytes, 0);
+        free(f.bytes);
+    }
+}
+
 static void no_memory_is_an_answer(void **state)
 {
     (void)state;
@@ -299,6 +329,7 @@ int main(void)
         cmocka_unit_test(cmyk_is_refused),
         cmocka_unit_test(a_jpeg_with_scans_without_end_is_refused),
         cmocka_unit_test(stray_bytes_between_segments_do_no_harm),
+        cmocka_unit_test(pixels_are_taken_from_a_budget),
         cmocka_unit_test(no_memory_is_an_answer),
     };
     return cmocka_run_group_tests_name("decode", tests, NULL, NULL);

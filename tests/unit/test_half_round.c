@@ -8,7 +8,7 @@
 
 struct half {
     float (*round)(float x);
-    int bits;       /* of the significand, the leading one among them */
+    int bits;        /* of the significand, the leading one among them */
     int least, most; /* exponents of normal numbers */
 };
 

@@ -25,19 +25,19 @@ static void (*const unary_loops[])(const float *, float *, int64_t, float, float
 };
 
 /* A block in its own place may become vector code: it overlaps nothing, and its length is known. */
-#define ROUND_LOOP(name, round)                                \
-    static int64_t name(const float *x, float *y, int64_t n)   \
-    {                                                          \
-        float block[32];                                       \
-        const int64_t step = sizeof block / sizeof *block;     \
-        int64_t i = 0;                                         \
-        for (; i + step <= n; i += step) {                     \
-            memcpy(block, x + i, sizeof block);                \
-            for (int k = 0; k < 32; k++)                       \
-                block[k] = round(block[k]);                    \
-            memcpy(y + i, block, sizeof block);                \
-        }                                                      \
-        return i;                                              \
+#define ROUND_LOOP(name, round)                              \
+    static int64_t name(const float *x, float *y, int64_t n) \
+    {                                                        \
+        float block[32];                                     \
+        const int64_t step = sizeof block / sizeof *block;   \
+        int64_t i = 0;                                       \
+        for (; i + step <= n; i += step) {                   \
+            memcpy(block, x + i, sizeof block);              \
+            for (int k = 0; k < 32; k++)                     \
+                block[k] = round(block[k]);                  \
+            memcpy(y + i, block, sizeof block);              \
+        }                                                    \
+        return i;                                            \
     }
 ROUND_LOOP(round_f16_blocks, nx_round_f16)
 ROUND_LOOP(round_bf16_blocks, nx_round_bf16)

@@ -368,8 +368,8 @@ enum nx_status nx_dnnl_bind_all(struct nx_dnnl_build *b, uint8_t *base)
         if (in_arena(&v->buffers[i]))
             v->buffers[i].at = base + v->buffers[i].offset;
     for (uint32_t i = 0; i < v->n_values; i++)
-        NX_TRY(nx_dnnl_bind(b->dnnl, v->values[i].layout, nx_dnnl_address(v, i), &v->values[i].memory,
-                            b->err));
+        NX_TRY(nx_dnnl_bind(b->dnnl, v->values[i].layout, nx_dnnl_address(v, i),
+                            &v->values[i].memory, b->err));
     v->calls = nx_arena_array(b->arena, v->n_steps, sizeof *v->calls);
     v->rows = nx_arena_array(b->arena, v->graph.n_tensors, sizeof *v->rows);
     if (!v->calls || !v->rows)

@@ -42,7 +42,7 @@ enum nx_dnnl_step_kind {
     NX_DNNL_STEP_CALL, /* a primitive */
     NX_DNNL_STEP_REF,  /* a node computed on dense rows, by cpu_rows or cpu_ref */
     NX_DNNL_STEP_ACT,  /* an elementwise function over one value of dense rows, in place */
-    NX_DNNL_STEP_EACH  /* one that leaves 0 as it is, from one value in f32 to one in the same layout */
+    NX_DNNL_STEP_EACH /* one that leaves 0 as it is, from one value in f32 to one in the same layout */
 };
 
 struct nx_dnnl_step {

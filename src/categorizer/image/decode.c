@@ -49,8 +49,11 @@ enum nx_status nx_photo_decode(const uint8_t *bytes, size_t len, uint32_t short_
     if (!kind)
         return refuse_unknown(bytes, len, err);
     struct nx_photo_limits l = limits ? *limits : NX_PHOTO_LIMITS_DEFAULT;
-    struct nx_decode_job job = {
-        .bytes = bytes, .len = len, .short_side = short_side, .pixels_max = l.pixels_max};
+    struct nx_decode_job job = {.bytes = bytes,
+                                .len = len,
+                                .short_side = short_side,
+                                .pixels_max = l.pixels_max,
+                                .budget = l.budget};
     return kind->decode(&job, out, err);
 }
 
@@ -72,20 +75,33 @@ enum nx_status nx_decode_check_size(const struct nx_decode_job *job, const char 
     return NX_OK;
 }
 
-enum nx_status nx_decode_alloc(uint32_t width, uint32_t height, struct nx_pixels *pixels,
-                               struct nx_err *err)
+static uint64_t bytes_of(uint32_t width, uint32_t height)
 {
-    uint64_t row = (uint64_t)width * 3;
-    uint8_t *rgb = height <= SIZE_MAX / row ? nx_calloc(height, row) : NULL;
-    if (!rgb)
-        return nx_err_set(err, NX_NO_MEMORY, "no memory for a picture of %u x %u pixels", width,
-                          height);
-    *pixels = (struct nx_pixels){.rgb = rgb, .width = width, .height = height, .orientation = 1};
-    return NX_OK;
+    return (uint64_t)width * 3 * height;
+}
+
+enum nx_status nx_decode_alloc(const struct nx_decode_job *job, uint32_t width, uint32_t height,
+                               struct nx_pixels *pixels, struct nx_err *err)
+{
+    uint64_t bytes = bytes_of(width, height);
+    if (job->budget)
+        NX_TRY(nx_budget_take(job->budget, bytes, "a decoded photo", err));
+    *pixels = (struct nx_pixels){.rgb = bytes <= SIZE_MAX ? nx_calloc(1, bytes) : NULL,
+                                 .width = width,
+                                 .height = height,
+                                 .orientation = 1,
+                                 .budget = job->budget};
+    if (pixels->rgb)
+        return NX_OK;
+    nx_pixels_free(pixels);
+    return nx_err_set(err, NX_NO_MEMORY, "no memory for a picture of %u x %u pixels", width,
+                      height);
 }
 
 void nx_pixels_free(struct nx_pixels *pixels)
 {
+    if (pixels->budget)
+        nx_budget_give(pixels->budget, bytes_of(pixels->width, pixels->height));
     free(pixels->rgb);
     *pixels = (struct nx_pixels){.orientation = 1};
 }

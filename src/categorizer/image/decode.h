@@ -15,10 +15,11 @@
  * Owner   the caller gives pixels back with nx_pixels_free
  * Thread  any
  * Memory  at most 3 · pixels_max bytes and what a decoder needs beside; a progressive JPEG needs
- *         6 · pixels_max more */
+ *         6 · pixels_max more. The first is taken from limits->budget */
 #ifndef NX_IMAGE_DECODE_H
 #define NX_IMAGE_DECODE_H
 
+#include "common/budget.h"
 #include "common/status.h"
 
 #include <stddef.h>
@@ -27,7 +28,8 @@
 struct nx_pixels {
     uint8_t *rgb;
     uint32_t width, height;
-    unsigned orientation; /* 1..8 */
+    unsigned orientation;     /* 1..8 */
+    struct nx_budget *budget; /* what rgb was taken from, or NULL */
 };
 
 /* JPEG's own limit, held for all kinds: it bounds the tables of a resize. */
@@ -35,6 +37,8 @@ struct nx_pixels {
 
 struct nx_photo_limits {
     uint64_t pixels_max;
+    struct nx_budget
+        *budget; /* rgb is taken from it, until nx_pixels_free: NX_NO_MEMORY; NULL: no bound */
 };
 
 #define NX_PHOTO_LIMITS_DEFAULT ((struct nx_photo_limits){.pixels_max = 64u * 1000 * 1000})

@@ -62,7 +62,7 @@ static enum nx_status decompress(const struct nx_decode_job *job, const struct j
     int denominator = pick_denominator(j, job->short_side);
     int width = scaled(j->width, denominator), height = scaled(j->height, denominator);
     struct nx_pixels pixels;
-    NX_TRY(nx_decode_alloc((uint32_t)width, (uint32_t)height, &pixels, err));
+    NX_TRY(nx_decode_alloc(job, (uint32_t)width, (uint32_t)height, &pixels, err));
     if (tjDecompress2(j->tj, job->bytes, job->len, pixels.rgb, width, 0, height, TJPF_RGB, 0) !=
             0 &&
         !harmless(j->tj)) {

@@ -9,6 +9,7 @@ struct nx_decode_job {
     size_t len;
     uint32_t short_side; /* 0: decode all */
     uint64_t pixels_max;
+    struct nx_budget *budget; /* or NULL */
 };
 
 /* Each decodes one kind whose first bytes have been checked, and writes *out only on success. */
@@ -22,7 +23,7 @@ enum nx_status nx_decode_check_size(const struct nx_decode_job *job, const char 
                                     uint64_t width, uint64_t height, struct nx_err *err);
 
 /* Zeroed rgb for width × height, which passed the limit. The caller owns it on NX_OK. */
-enum nx_status nx_decode_alloc(uint32_t width, uint32_t height, struct nx_pixels *pixels,
-                               struct nx_err *err);
+enum nx_status nx_decode_alloc(const struct nx_decode_job *job, uint32_t width, uint32_t height,
+                               struct nx_pixels *pixels, struct nx_err *err);
 
 #endif

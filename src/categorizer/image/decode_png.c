@@ -62,7 +62,7 @@ static enum nx_status decode_with(spng_ctx *png, const struct nx_decode_job *job
         return refuse(code, err);
     NX_TRY(check_header(job, &header, err));
     struct nx_pixels pixels;
-    NX_TRY(nx_decode_alloc(header.width, header.height, &pixels, err));
+    NX_TRY(nx_decode_alloc(job, header.width, header.height, &pixels, err));
     code = read_pixels(png, &pixels);
     if (code != 0) {
         nx_pixels_free(&pixels);

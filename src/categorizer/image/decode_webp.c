@@ -58,8 +58,8 @@ static enum nx_status read_pixels(const struct nx_decode_job *job, WebPDecoderCo
                                   struct nx_pixels *out, struct nx_err *err)
 {
     struct nx_pixels pixels;
-    NX_TRY(nx_decode_alloc((uint32_t)config->input.width, (uint32_t)config->input.height, &pixels,
-                           err));
+    NX_TRY(nx_decode_alloc(job, (uint32_t)config->input.width, (uint32_t)config->input.height,
+                           &pixels, err));
     config->output.colorspace = MODE_RGB;
     config->output.is_external_memory = 1;
     config->output.u.RGBA.rgba = pixels.rgb;

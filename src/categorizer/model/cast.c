@@ -4,9 +4,7 @@
 
 enum nx_unary nx_cast_rounding(enum nx_dtype to)
 {
-    return to == NX_F16    ? NX_UNARY_ROUND_F16
-           : to == NX_BF16 ? NX_UNARY_ROUND_BF16
-                           : NX_UNARY_NONE;
+    return to == NX_F16 ? NX_UNARY_ROUND_F16 : to == NX_BF16 ? NX_UNARY_ROUND_BF16 : NX_UNARY_NONE;
 }
 
 enum nx_status nx_cast_constant(struct nx_graph *graph, uint32_t from, enum nx_unary rounding,

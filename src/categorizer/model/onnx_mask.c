@@ -162,8 +162,8 @@ enum nx_status nx_onnx_trilu(struct nx_onnx_call *c)
 /* --- OneHot --- */
 
 /* 1 where an index, a 1 at `axis`, names that place: from 0 on, or from -n. */
-static enum nx_status names_place(struct nx_onnx_call *c, uint32_t indices, uint32_t axis, int64_t n,
-                                  uint32_t *y)
+static enum nx_status names_place(struct nx_onnx_call *c, uint32_t indices, uint32_t axis,
+                                  int64_t n, uint32_t *y)
 {
     uint32_t rank = shape_of(c, indices)->rank, forwards, backwards;
     NX_TRY(places(c, 0, n, axis, rank, &forwards));
@@ -182,7 +182,8 @@ static enum nx_status part_of_pair(struct nx_onnx_call *c, uint32_t pair, int64_
 enum nx_status nx_onnx_one_hot(struct nx_onnx_call *c)
 {
     enum { DEPTH_MAX = 1 << 20 };
-    struct nx_node widen = {.op = NX_OP_RESHAPE, .attr.reshape = {.kind = NX_RESHAPE_EXPAND, .n = 1}};
+    struct nx_node widen = {.op = NX_OP_RESHAPE,
+                            .attr.reshape = {.kind = NX_RESHAPE_EXPAND, .n = 1}};
     struct nx_node node = {.op = NX_OP_WHERE};
     int64_t axis = -1;
     float depth;

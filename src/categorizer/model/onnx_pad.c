@@ -21,7 +21,8 @@ static enum nx_status crop(struct nx_onnx_call *c, struct nx_attr_pad *a, uint32
 {
     for (uint32_t i = 0; i < a->n; i++) {
         int64_t side = shape_of(c, *x)->dims[i];
-        int64_t first = a->before[i] < 0 ? a->before[i] : 0, last = a->after[i] < 0 ? a->after[i] : 0;
+        int64_t first = a->before[i] < 0 ? a->before[i] : 0,
+                last = a->after[i] < 0 ? a->after[i] : 0;
         if (first == 0 && last == 0)
             continue;
         if (first <= -side || last <= -side || -first - last >= side)
