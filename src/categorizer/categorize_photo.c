@@ -224,8 +224,9 @@ void nx_photo_finish(struct nx_categorizer *c, struct nx_job_infer *j)
     set_load(c, -1);
     if (j->job.err.status != NX_OK)
         j->answer = (struct nx_answer){.err = j->job.err};
-    j->model->queries += j->answer.err.status == NX_OK;
-    if (j->job.begun_ns) {
+    bool answered = j->answer.err.status == NX_OK;
+    j->model->queries += answered;
+    if (answered && j->job.begun_ns) { /* the figures are of as many as are counted */
         j->model->execs += j->job.leads;
         j->model->queue_ns += (uint64_t)(j->job.begun_ns - j->job.ready_ns);
         j->model->run_ns += (uint64_t)(j->job.ended_ns - j->job.begun_ns);

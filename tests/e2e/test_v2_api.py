@@ -16,10 +16,12 @@ Not served, and said so here: shared memory, trace and log settings (UNIMPLEMENT
 import json
 import re
 import socket
+import struct
 import time
 
 import harness
 import sosp_wire as wire
+import tiny_onnx
 from harness import grpc
 from test_admission import infer_request
 from test_http import HttpCase, archive, model_entries
@@ -328,6 +330,41 @@ class Rest(HttpCase):
         for _ in range(3):
             with socket.create_connection((host, int(port)), timeout=harness.WAIT_S) as s:
                 s.sendall(b"POST /v2/models/1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        harness.wait_until(lambda: self.buffered_bytes() < 1 << 20, "the bodies are still there")
+        self.assert_serving()
+
+    def ask_echo(self, count):
+        """Of a model that answers what it is asked: (request as JSON and bytes, its headers); each float takes nine digits."""
+        value = struct.pack("<f", 1.2345679e-30)
+        head = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [count // 8192, 8192],
+                                       "parameters": {"binary_data_size": 4 * count}}]}).encode()
+        return head + value * count, {"Inference-Header-Content-Length": str(len(head))}
+
+    def test_large_json_replies_are_written_aside(self):
+        n, i = tiny_onnx.node, tiny_onnx.info
+        echo = tiny_onnx.model([n("Identity", ["x"], ["y"])], [i("x", tiny_onnx.FLOAT, ["N", 8192])], [i("y", tiny_onnx.FLOAT, ["N", 8192])])
+        answer = self.group.client("installmodel", "2", self.file("echo.txt", b"a\n" * 8192), self.file("echo.onnx", echo))
+        self.assertEqual(answer.code, 0, answer.story)
+        self.addCleanup(self.group.client, "removemodel", "2")
+        node = self.group.nodes[0]
+        wrong = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
+        self.assertEqual(self.ask("POST", "/v2/models/2/infer", json.dumps(wrong).encode()).status, 400)
+        for count in (8192, 1 << 20):  # one worker writes the one, another the other
+            body, headers = self.ask_echo(count)
+            reply = self.ask("POST", "/v2/models/2/infer", body, **headers)
+            self.assertEqual(reply.status, 200, reply.body[:200])
+            self.assertEqual(reply.body.count(b"1.2345679e-30"), count)
+            self.assertEqual((reply.json["outputs"][0]["shape"], len(reply.json["outputs"][0]["data"])), ([count // 8192, 8192], count))
+        self.assertGreater(node.thread_cpu_s("nexus-reply-lg"), 0.05)
+        stats = self.ask("GET", "/v2/models/2/stats").json["model_stats"][0]  # what was refused was not computed
+        counts = [stats[key] for key in ("inference_count", "execution_count")] + [stats["inference_stats"]["queue"]["count"]]
+        self.assertEqual(counts, [129, 2, 2], stats)
+        body, headers = self.ask_echo(1 << 20)
+        lines = b"".join(b"%s: %s\r\n" % (k.encode(), v.encode()) for k, v in headers.items())
+        host, port = self.group.address().split(":")
+        for _ in range(3):  # who leaves meanwhile leaves nothing
+            with socket.create_connection((host, int(port)), timeout=harness.WAIT_S) as s:
+                s.sendall(b"POST /v2/models/2/infer HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (lines, len(body)) + body)
         harness.wait_until(lambda: self.buffered_bytes() < 1 << 20, "the bodies are still there")
         self.assert_serving()
 
