@@ -386,7 +386,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     config->limits.deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0;
     config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
     config->core.leave_held_ns = config->limits.held_ns = 500 * NX_MS;
-    config->limits.idle_writes = 2 * 24;   /* two seconds */
+    config->limits.idle_writes = 2 * 24; /* two seconds */
     config->limits.timeout_ns = timeout;
     if (timeout) /* six beats, a little early sometimes */
         config->limits.idle_writes += (uint64_t)(config->idle_ns * 8 / timeout);

@@ -21,9 +21,11 @@ def slow_weights():
 
 
 class RejoinCase(unittest.TestCase):
-    def serve(self, count, weights=tiny_model.params):
+    def serve(self, count, weights=tiny_model.params, **keys):
         self.group = Group(count)
         self.addCleanup(self.group.close)
+        for k in range(count):
+            harness.edit_config(self.group.config(k), **keys)
         self.group.start()
         files = [self.path(*file) for file in (("s", tiny_model.synset()), ("m.json", tiny_model.symbol()),
                                                ("p", weights()))]
@@ -73,6 +75,21 @@ class RejoinCase(unittest.TestCase):
             self.assertEqual(node.wait(), 0, node.story())
             self.group.start_node(k).wait_line(harness.READY)
         self.await_red(0)
+
+    def test_who_is_waited_for(self):
+        """The log names it, the leaver serves on, and a second SIGTERM ends the wait."""
+        self.serve(4, slow_weights, heartbeat_ms=5000)
+        self.restart(2)
+        joiner, leaver = self.group.nodes[2], self.group.nodes[3]
+        joiner.signal(signal.SIGSTOP)
+        leaver.signal(signal.SIGTERM)
+        told = "leaving waits until node 2 has the state of shard 0"
+        wait_until(lambda: any(told in line for line in leaver.errors), leaver.story())
+        self.await_red(0)
+        self.assertTrue(leaver.running)
+        leaver.signal(signal.SIGTERM)
+        self.assertEqual(leaver.wait(8), 0, leaver.story())
+        joiner.signal(signal.SIGCONT)
 
     def test_all_replicas_and_then_all_nodes_stop(self):
         """While one is given the state: who leaves itself needs none, so nobody waits."""
