@@ -1,10 +1,11 @@
 /* How fast does a model run, and how near is that to what the machine can do, and to another runtime?
  *
  *   nexus-bench infer --symbol FILE --params FILE | --onnx FILE [--photo FILE] [--recipe NAME]
- *                     [--backend NAME] [--threads 1,2] [--batch 1,8] [--precision f32|bf16]
- *                     [--rounds R] [--peer tools/ort_peer.py] [--against]
+ *                     [--backend NAME] [--threads 1,2] [--batch 1,8] [--precision f32|bf16|int8] [--calibration FILE]
+ *                     [--rounds R] [--peer tools/ort_peer.py [--peer-onnx FILE]] [--against]
  *
- * --peer runs the ONNX file elsewhere as well, in turns with ours, and prints the ratio of the two.
+ * --peer runs the ONNX file elsewhere as well, in turns with ours, and prints the ratio of the two; --peer-onnx is the file
+ * there, if it is another: one that was quantised by other tools.
  * --against loads everything in f32 too, and the ratio is to that.
  *
  * All combinations are loaded first; then each round measures the limits and every combination once,
@@ -32,10 +33,11 @@
 enum { ROUNDS_MAX = 99, LIST_MAX = 8, CELLS_MAX = 32, GEMM_SIDE = 1024 };
 
 struct infer_options {
-    const char *symbol, *params, *onnx, *photo, *recipe, *backend, *peer;
+    const char *symbol, *params, *onnx, *photo, *recipe, *backend, *peer, *peer_onnx;
     uint32_t threads[LIST_MAX], batches[LIST_MAX], n_threads, n_batches, rounds;
     enum nx_precision precision;
-    bool against; /* f32 */
+    const char *calibration; /* for int8 */
+    bool against;            /* f32 */
 };
 
 struct series {
@@ -147,9 +149,9 @@ static bool apply(struct infer_options *o, int option, const char *arg)
     case 'a': o->against = true; return true;
     case 't': return parse_list(arg, 256, o->threads, &o->n_threads);
     case 'n': return parse_list(arg, 256, o->batches, &o->n_batches);
-    case 'c':
-        o->precision = strcmp(arg, "bf16") == 0 ? NX_PRECISION_BF16 : NX_PRECISION_F32;
-        return o->precision == NX_PRECISION_BF16 || strcmp(arg, "f32") == 0;
+    case 'i': o->calibration = arg; return true;
+    case 'y': o->peer_onnx = arg; return true;
+    case 'c': return nx_precision_of(arg, &o->precision);
     case 'k':
         if (!parse_list(arg, ROUNDS_MAX, one, &n) || n != 1)
             return false;
@@ -162,11 +164,11 @@ static bool apply(struct infer_options *o, int option, const char *arg)
 static bool parse_options(int argc, char **argv, struct infer_options *o)
 {
     static const struct option table[] = {
-        {"symbol", 1, NULL, 's'}, {"params", 1, NULL, 'p'},    {"photo", 1, NULL, 'j'},
-        {"recipe", 1, NULL, 'r'}, {"backend", 1, NULL, 'b'},   {"threads", 1, NULL, 't'},
-        {"batch", 1, NULL, 'n'},  {"precision", 1, NULL, 'c'}, {"rounds", 1, NULL, 'k'},
-        {"onnx", 1, NULL, 'o'},   {"peer", 1, NULL, 'x'},      {"against", 0, NULL, 'a'},
-        {NULL, 0, NULL, 0},
+        {"symbol", 1, NULL, 's'},      {"params", 1, NULL, 'p'},    {"photo", 1, NULL, 'j'},
+        {"recipe", 1, NULL, 'r'},      {"backend", 1, NULL, 'b'},   {"threads", 1, NULL, 't'},
+        {"batch", 1, NULL, 'n'},       {"precision", 1, NULL, 'c'}, {"rounds", 1, NULL, 'k'},
+        {"onnx", 1, NULL, 'o'},        {"peer", 1, NULL, 'x'},      {"against", 0, NULL, 'a'},
+        {"calibration", 1, NULL, 'i'}, {"peer-onnx", 1, NULL, 'y'}, {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
@@ -204,7 +206,7 @@ static void print_machine(const struct infer_options *o, const struct nx_model_f
            o->onnx ? o->onnx : o->symbol, (double)facts->params / 1e6, (double)facts->macs / 1e9,
            facts->channels, facts->height_px, facts->width_px);
     printf("backend     %s, %s; %u rounds, interleaved\n", facts->backend,
-           o->precision == NX_PRECISION_BF16 ? "bf16" : "f32", o->rounds);
+           nx_precision_name(o->precision), o->rounds);
     if (peer->pid)
         printf("peer        %s\n", peer->name);
 }
@@ -443,7 +445,8 @@ static bool open_cells(const struct infer_options *o, const struct nx_model_file
         if (o->against && !open_cell(o, files, NX_PRECISION_F32, &f32[i]))
             return false;
         c->f32 = o->against ? &f32[i] : NULL;
-        if (peer->pid && !bench_peer_open(peer, o->onnx, c->threads, c->batch, &c->peer_load_ms))
+        if (peer->pid && !bench_peer_open(peer, o->peer_onnx ? o->peer_onnx : o->onnx, c->threads,
+                                          c->batch, &c->peer_load_ms))
             return false;
     }
     return true;
@@ -488,14 +491,16 @@ int nx_bench_infer(int argc, char **argv)
     if (!parse_options(argc, argv, &o)) {
         fprintf(stderr, "usage: nexus-bench infer --symbol FILE --params FILE | --onnx FILE "
                         "[--photo FILE] [--recipe NAME] [--backend NAME] [--threads 1,2] "
-                        "[--batch 1,8] [--precision f32|bf16] [--rounds R] [--peer PROGRAM] "
-                        "[--against]\n");
+                        "[--batch 1,8] [--precision f32|bf16|int8] [--calibration FILE] [--rounds "
+                        "R] [--peer PROGRAM [--peer-onnx FILE]] [--against]\n");
         return 2;
     }
     struct nx_model_files files = {.symbol = {NULL, 0}, .params = {NULL, 0}};
     struct bench_peer peer = {0};
     bool fine = o.onnx ? read_whole(o.onnx, &files.onnx)
                        : read_whole(o.symbol, &files.symbol) && read_whole(o.params, &files.params);
+    if (fine && o.calibration)
+        fine = read_whole(o.calibration, &files.calibration);
     if (fine && o.peer)
         fine = bench_peer_start(&peer, o.peer);
     if (fine)

@@ -1,3 +1,3 @@
-foreach(name IN ITEMS params symbol)
+foreach(name IN ITEMS params symbol calibration)
     nexus_fuzz(fuzz_${name} SOURCES fuzz_${name}.c DEPS nexus_model)
 endforeach()

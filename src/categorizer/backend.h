@@ -18,15 +18,17 @@
 #ifndef NX_CATEGORIZER_BACKEND_H
 #define NX_CATEGORIZER_BACKEND_H
 
-#include "categorizer/graph/graph.h"
+#include "categorizer/graph/quant.h"
 #include "common/clock.h"
 #include "common/precision.h"
 
 struct nx_load_options {
-    uint32_t batch_max;          /* 1 … NX_BATCH_MAX */
-    uint32_t threads;            /* of one run, >= 1; a backend may use fewer, never more */
-    uint64_t bytes_max;          /* what a program may hold; 0: as much as there is */
-    enum nx_precision precision; /* gpu_cudnn stores f16 for F32; all sum in f32 */
+    uint32_t batch_max; /* 1 … NX_BATCH_MAX */
+    uint32_t threads;   /* of one run, >= 1; a backend may use fewer, never more */
+    uint64_t bytes_max; /* what a program may hold; 0: as much as there is */
+    enum nx_precision
+        precision; /* gpu_cudnn stores f16 for F32; all sum in f32. INT8: quant.h, the CPU's backends alone */
+    const struct nx_quant_range *ranges; /* INT8: per tensor of the graph, needed during the load */
 };
 
 /* One step of a run, told when it is over. */
@@ -96,7 +98,8 @@ enum nx_status nx_backend_check(const char *name, const struct nx_load_options *
                                 struct nx_err *err);
 
 /* Loads on the backend of that name. "auto" goes on to the next slower one where a backend has no way to run
- * the graph (NX_UNSUPPORTED, NX_UNAVAILABLE), and says so in the log; the last one's answer counts. */
+ * the graph (NX_UNSUPPORTED, NX_UNAVAILABLE), and says so in the log; the last one's answer counts. In int8 it does not
+ * go on to cpu_ref: who wants speed would get none. */
 enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
                                const struct nx_load_options *options, struct nx_program **program,
                                struct nx_err *err);

@@ -7,6 +7,7 @@
 #include "common/nx_assert.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -311,6 +312,32 @@ static bool advance_all(struct nx_categorizer *c)
     return any;
 }
 
+static bool take_loads(struct nx_categorizer *c)
+{
+    bool any = false;
+    struct nx_job *job;
+    while ((job = nx_worker_finished(c->loader))) {
+        struct nx_job_load *load = (struct nx_job_load *)job;
+        if (load->arrival)
+            nx_arrival_loaded(c, load);
+        else
+            nx_change_loaded(c, load);
+        any = true;
+    }
+    return any;
+}
+
+void nx_categorizer_await_load(struct nx_categorizer *c)
+{
+    struct pollfd done = {.fd = c->done_fd, .events = POLLIN};
+    uint64_t rung;
+    while (!take_loads(c)) {
+        (void)poll(&done, 1, -1); /* an interrupted wait only looks once more */
+        ssize_t n = read(c->done_fd, &rung, sizeof rung);
+        (void)n;
+    }
+}
+
 static bool take_finished(struct nx_categorizer *c)
 {
     bool any = false;
@@ -322,16 +349,7 @@ static bool take_finished(struct nx_categorizer *c)
         nx_photo_finish(c, (struct nx_job_infer *)photo);
         any = true;
     }
-    struct nx_job *job;
-    while ((job = nx_worker_finished(c->loader))) {
-        struct nx_job_load *load = (struct nx_job_load *)job;
-        if (load->arrival)
-            nx_arrival_loaded(c, load);
-        else
-            nx_change_loaded(c, load);
-        any = true;
-    }
-    return any;
+    return take_loads(c) || any;
 }
 
 bool nx_categorizer_poll(struct nx_categorizer *c)

@@ -100,6 +100,9 @@ struct nx_categorizer {
     nx_ns asked_at; /* when the last query began, or the drain */
 };
 
+/* Waits until a load is over, and takes what it came to. */
+void nx_categorizer_await_load(struct nx_categorizer *c);
+
 /* Sets the answer; it leaves as the asker's window has room. */
 void nx_categorizer_answer(struct nx_categorizer *c, struct nx_incoming *in);
 void nx_categorizer_refuse(struct nx_categorizer *c, struct nx_incoming *in,

@@ -163,7 +163,7 @@ static void run_load(struct nx_job *job)
     if (j->body)
         nx_kept_fill(j->kept,
                      nx_kept_write(j->kept, 0, j->body, j->body_bytes, &j->failure) == NX_OK);
-    if (j->failure.status != NX_OK)
+    if (j->failure.status != NX_OK || !nx_kept_is_wanted(j->kept))
         return;
     const uint8_t *body = j->body ? j->body : nx_kept_map(j->kept, &j->failure);
     if (!body)
@@ -214,7 +214,8 @@ static struct nx_incoming *find_body(struct nx_categorizer *c, const struct nx_d
     return NULL;
 }
 
-/* Hands the body to the loader, or a reason why this replica has none: it votes in either case. */
+/* Hands the body to the loader, or a reason why this replica has none: it votes in either case. The loader's queue holds one
+ * job per entry of the store, and is full only where a log is replayed that holds more, most of them removed since. */
 static void start_load(struct nx_categorizer *c, struct nx_entry *e,
                        const struct nx_request_head *head, struct nx_incoming *in)
 {
@@ -236,8 +237,8 @@ static void start_load(struct nx_categorizer *c, struct nx_entry *e,
     }
     if (!j->body)
         nx_kept_fill(e->kept, false);
-    enum nx_status submitted = nx_worker_submit(c->loader, &j->job);
-    nx_assert(submitted == NX_OK); /* the loader's queue holds one job per entry of the store */
+    while (nx_worker_submit(c->loader, &j->job) != NX_OK)
+        nx_categorizer_await_load(c);
 }
 
 /* The log had the votes before the model was loaded: the shard serves it. */
@@ -332,6 +333,7 @@ static void apply_install(struct nx_categorizer *c, const struct nx_delivery *d,
 void nx_change_retire(struct nx_entry *entry)
 {
     nx_held_retire(entry);
+    nx_kept_give_up(entry->kept);
     nx_kept_drop(entry->kept);
     entry->kept = NULL;
 }

@@ -25,6 +25,7 @@ struct nx_kept *nx_kept_open(struct nx_spool *spool, const struct nx_request_hea
     if (sized && k->bytes > 0 && nx_spool_take(spool, k->bytes, &k->at, err) == NX_OK)
         k->spool = spool;
     atomic_init(&k->state, k->spool ? NX_KEPT_COMING : NX_KEPT_LOST);
+    atomic_init(&k->unwanted, false);
     return k;
 }
 
@@ -54,6 +55,17 @@ void nx_kept_fill(struct nx_kept *k, bool whole)
 {
     /* pairs with the acquire in nx_kept_state: who sees WHOLE finds the bytes */
     atomic_store_explicit(&k->state, whole ? NX_KEPT_WHOLE : NX_KEPT_LOST, memory_order_release);
+}
+
+void nx_kept_give_up(struct nx_kept *k)
+{
+    if (k)
+        atomic_store_explicit(&k->unwanted, true, memory_order_relaxed);
+}
+
+bool nx_kept_is_wanted(const struct nx_kept *k)
+{
+    return !atomic_load_explicit(&k->unwanted, memory_order_relaxed);
 }
 
 enum nx_kept_state nx_kept_state(struct nx_kept *k)

@@ -7,7 +7,7 @@
  *      └───── they cannot be ─────► LOST
  *
  * Held by the store's entry, by snapshots and by the job that loads it; the last one gives the room back.
- * Thread  write and the change of state: whoever fills it, one thread; the rest: the loop thread. */
+ * Thread  write and the change of state: whoever fills it, one thread; nx_kept_is_wanted: any; the rest: the loop thread. */
 #ifndef NX_CATEGORIZER_KEPT_H
 #define NX_CATEGORIZER_KEPT_H
 
@@ -24,6 +24,7 @@ struct nx_kept {
     uint64_t at, bytes;     /* where it lies; synset, symbol and params together */
     uint32_t uses;
     atomic_int state;            /* released by the one who fills it, acquired by nx_kept_state */
+    atomic_bool unwanted;        /* the entry is gone */
     struct nx_request_head head; /* of the INSTALL */
 };
 
@@ -37,6 +38,10 @@ enum nx_status nx_kept_write(struct nx_kept *kept, uint64_t offset, const void *
                              struct nx_err *err);
 void nx_kept_fill(struct nx_kept *kept, bool whole); /* COMING → WHOLE or LOST */
 enum nx_kept_state nx_kept_state(struct nx_kept *kept);
+
+/* The entry is gone: its model need not be loaded any more. What holds the files still may read them. */
+void nx_kept_give_up(struct nx_kept *kept); /* NULL: nothing */
+bool nx_kept_is_wanted(const struct nx_kept *kept);
 
 /* All of it, read only, as memory that costs none of ours; NULL, and *err says why. */
 const uint8_t *nx_kept_map(const struct nx_kept *kept, struct nx_err *err);

@@ -1,10 +1,11 @@
-/* cmd_model.c — `nexus model inspect|run|time FILES …`: what is in a model, what does it say to these tensors, and
- * where does its time go?
+/* cmd_model.c — `nexus model inspect|run|time|calibrate FILES …`: what is in a model, what does it say to these tensors,
+ * where does its time go, and which ranges do its values take?
  *
  * Works on files, without a service.
  * Exit status  0 the model runs, or ran   1 it does not, or a file could not be read or written   2 usage */
 #include "cli/cmd.h"
 #include "cli/model_args.h"
+#include "cli/model_calibrate.h"
 #include "cli/model_print.h"
 #include "cli/model_run.h"
 #include "cli/model_time.h"
@@ -17,13 +18,17 @@ enum { EXIT_USAGE = 2 };
 
 static const char usage[] =
     "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B]\n"
-    "                           [--precision f32|bf16] [--size HxW] [--json]\n"
+    "                           [--precision f32|bf16|int8] [--calibration FILE]\n"
+    "                           [--size HxW] [--json]\n"
     "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
     "                           [--output FOLDER] [--backend B] [--threads N]\n"
-    "                           [--precision f32|bf16] [--size HxW]\n"
+    "                           [--precision f32|bf16|int8] [--calibration FILE] [--size HxW]\n"
     "       nexus model time    <symbol> <params> | <model.onnx>  [--batch N] [--threads N]\n"
-    "                           [--precision f32|bf16] [--backend B] [--size HxW]\n"
-    "                           [--rounds N] [--top N]\n";
+    "                           [--precision f32|bf16|int8] [--calibration FILE] [--backend B]\n"
+    "                           [--size HxW] [--rounds N] [--top N]\n"
+    "       nexus model calibrate <symbol> <params> | <model.onnx>  --photos FOLDER|LIST\n"
+    "                           --output FILE [--recipe NAME|FILE] [--percentile P | --minmax]\n"
+    "                           [--backend B] [--threads N] [--size HxW]\n";
 
 static int inspect(const struct nx_model_args *args)
 {
@@ -43,6 +48,7 @@ static enum nx_status (*const works[])(struct nx_model_args *, FILE *, struct nx
     [NX_MODEL_INSPECT] = NULL,
     [NX_MODEL_RUN] = nx_model_run_files,
     [NX_MODEL_TIME] = nx_model_time_files,
+    [NX_MODEL_CALIBRATE] = nx_model_calibrate_files,
 };
 
 static int work(struct nx_model_args *args, enum nx_model_verb verb)
@@ -59,8 +65,8 @@ static int work(struct nx_model_args *args, enum nx_model_verb verb)
 
 static bool read_verb(const char *text, enum nx_model_verb *verb)
 {
-    static const char *const names[] = {"inspect", "run", "time"};
-    for (*verb = NX_MODEL_INSPECT; *verb <= NX_MODEL_TIME; (*verb)++)
+    static const char *const names[] = {"inspect", "run", "time", "calibrate"};
+    for (*verb = NX_MODEL_INSPECT; *verb <= NX_MODEL_CALIBRATE; (*verb)++)
         if (!strcmp(text, names[*verb]))
             return true;
     return false;
@@ -72,7 +78,7 @@ int nx_cmd_model(int argc, char **argv)
     struct nx_model_args args;
     enum nx_model_verb verb;
     if (argc < 2 || !read_verb(argv[1], &verb)) {
-        fprintf(stderr, "nexus model: inspect, run or time is expected\n%s", usage);
+        fprintf(stderr, "nexus model: inspect, run, time or calibrate is expected\n%s", usage);
         return EXIT_USAGE;
     }
     if (verb != NX_MODEL_INSPECT)

@@ -62,7 +62,7 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
         return nx_err_set(err, NX_INVALID, "--repeats \"%s\" is not a number from 1 to %d", optarg,
                           REPEATS_LIMIT);
     case 'p':
-        if (nx_precision_of(optarg, &o->precision))
+        if (nx_precision_of(optarg, &o->precision) && o->precision != NX_PRECISION_INT8)
             return NX_OK;
         return nx_err_set(err, NX_INVALID, "--precision \"%s\" is not f32 or bf16", optarg);
     case 'k': o->backend = optarg; return NX_OK;

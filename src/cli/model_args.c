@@ -82,18 +82,28 @@ static enum nx_status value_of(struct cursor *c, const char **value, struct nx_e
 /* Which verbs know an option that takes a value: one bit each. */
 static unsigned verbs_of(const char *option)
 {
-    enum { INSPECT = 1 << NX_MODEL_INSPECT, RUN = 1 << NX_MODEL_RUN, TIME = 1 << NX_MODEL_TIME };
+    enum {
+        INSPECT = 1 << NX_MODEL_INSPECT,
+        RUN = 1 << NX_MODEL_RUN,
+        TIME = 1 << NX_MODEL_TIME,
+        CALIBRATE = 1 << NX_MODEL_CALIBRATE
+    };
     static const struct {
         const char *option;
         unsigned verbs;
     } known[] = {
-        {"--backend", INSPECT | RUN | TIME},
+        {"--backend", INSPECT | RUN | TIME | CALIBRATE},
         {"--batch", INSPECT | TIME},
-        {"--threads", RUN | TIME},
+        {"--threads", RUN | TIME | CALIBRATE},
         {"--input", RUN},
-        {"--output", RUN},
+        {"--output", RUN | CALIBRATE},
+        {"-o", CALIBRATE},
+        {"--photos", CALIBRATE},
+        {"--recipe", CALIBRATE},
+        {"--percentile", CALIBRATE},
         {"--precision", INSPECT | RUN | TIME},
-        {"--size", INSPECT | RUN | TIME},
+        {"--calibration", INSPECT | RUN | TIME},
+        {"--size", INSPECT | RUN | TIME | CALIBRATE},
         {"--rounds", TIME},
         {"--top", TIME},
     };
@@ -107,7 +117,41 @@ static enum nx_status read_precision(const char *text, enum nx_precision *precis
                                      struct nx_err *err)
 {
     if (!nx_precision_of(text, precision))
-        return nx_err_set(err, NX_INVALID, "\"%s\" is not f32 or bf16", text);
+        return nx_err_set(err, NX_INVALID, "\"%s\" is not f32, bf16 or int8", text);
+    return NX_OK;
+}
+
+static enum nx_status read_calibration(struct nx_model_args *args, const char *path,
+                                       struct nx_err *err)
+{
+    if (args->calibration.bytes)
+        return refuse(err, "a second calibration", path);
+    NX_TRY(nx_mapped_file_open(path, &args->calibration, err) == NX_OK ? NX_OK : NX_IO);
+    args->files.calibration = (struct nx_file){args->calibration.bytes, args->calibration.len};
+    return NX_OK;
+}
+
+static enum nx_status read_percentile(const char *text, struct nx_calibration_how *how,
+                                      struct nx_err *err)
+{
+    char *end;
+    double percent = strtod(text, &end);
+    if (*text < '0' || *text > '9' || *end || !(percent > 50 && percent <= 100))
+        return nx_err_set(err, NX_INVALID, "\"%s\" is not a percentile over 50, up to 100", text);
+    how->rule = percent < 100 ? NX_RULE_PERCENTILE : NX_RULE_MINMAX;
+    how->percent = percent;
+    return NX_OK;
+}
+
+/* Of CALIBRATE. */
+static enum nx_status read_calibrating(struct nx_model_args *args, const char *option,
+                                       const char *value, struct nx_err *err)
+{
+    if (!strcmp(option, "--percentile"))
+        return read_percentile(value, &args->how, err);
+    *(!strcmp(option, "--photos")   ? &args->photos
+      : !strcmp(option, "--recipe") ? &args->recipe
+                                    : &args->output) = value;
     return NX_OK;
 }
 
@@ -140,11 +184,15 @@ static enum nx_status read_value(struct nx_model_args *args, const char *option,
         return read_count(value, 100000, &args->top, err);
     if (!strcmp(option, "--precision"))
         return read_precision(value, &load->precision, err);
+    if (!strcmp(option, "--calibration"))
+        return read_calibration(args, value, err);
     if (!strcmp(option, "--size"))
         return read_size(value, &args->options, err);
     if (!strcmp(option, "--input"))
         return add_input(args, value, err);
-    *(!strcmp(option, "--output") ? &args->output : &args->options.backend) = value;
+    if (strcmp(option, "--backend") != 0)
+        return read_calibrating(args, option, value, err);
+    args->options.backend = value;
     return NX_OK;
 }
 
@@ -156,6 +204,8 @@ static enum nx_status read_option(struct nx_model_args *args, struct cursor *c,
         args->json = true;
         return NX_OK;
     }
+    if (verb == NX_MODEL_CALIBRATE && !strcmp(option, "--minmax"))
+        return read_percentile("100", &args->how, err);
     if (!(verbs_of(option) >> verb & 1))
         return refuse(err, "unknown option", option);
     NX_TRY(value_of(c, &value, err));
@@ -169,7 +219,8 @@ enum nx_status nx_model_args_read(int argc, char **argv, enum nx_model_verb verb
     *args = (struct nx_model_args){
         .options = {.backend = "auto", .load = {.batch_max = 1, .threads = 1}},
         .rounds = 10,
-        .top = 15};
+        .top = 15,
+        .how = {NX_RULE_PERCENTILE, 99.99}};
     for (; c.at < argc; c.at++)
         NX_TRY(argv[c.at][0] == '-' ? read_option(args, &c, verb, err)
                                     : add_file(args, argv[c.at], err));
@@ -177,6 +228,8 @@ enum nx_status nx_model_args_read(int argc, char **argv, enum nx_model_verb verb
         return nx_err_set(err, NX_INVALID, "no model");
     if (args->n_mapped == 1 && !args->files.onnx.bytes)
         return nx_err_set(err, NX_INVALID, "a symbol and its params are needed, one file is there");
+    if (verb == NX_MODEL_CALIBRATE && (!args->photos || !args->output))
+        return nx_err_set(err, NX_INVALID, "a calibration needs --photos and --output");
     return NX_OK;
 }
 
@@ -184,4 +237,5 @@ void nx_model_args_close(struct nx_model_args *args)
 {
     for (uint32_t i = 0; i < args->n_mapped; i++)
         nx_mapped_file_close(&args->mapped[i]);
+    nx_mapped_file_close(&args->calibration);
 }

@@ -2,6 +2,7 @@
 #ifndef NX_CLI_MODEL_ARGS_H
 #define NX_CLI_MODEL_ARGS_H
 
+#include "categorizer/model/calibrate.h"
 #include "categorizer/model/inspect.h"
 #include "cli/mapped_file.h"
 
@@ -11,17 +12,20 @@ struct nx_model_input_arg {
     const char *path;
 };
 
-enum nx_model_verb { NX_MODEL_INSPECT, NX_MODEL_RUN, NX_MODEL_TIME };
+enum nx_model_verb { NX_MODEL_INSPECT, NX_MODEL_RUN, NX_MODEL_TIME, NX_MODEL_CALIBRATE };
 
 struct nx_model_args {
     struct nx_model_files files; /* which is which is told by what they hold */
     struct nx_model_options options;
     bool json;
-    const char *output; /* a folder, or NULL */
+    const char *output; /* a folder, of CALIBRATE a file; or NULL */
     struct nx_model_input_arg inputs[NX_PORTS_MAX];
     uint32_t n_inputs;
     struct nx_mapped_file mapped[2];
     uint32_t n_mapped;
+    struct nx_mapped_file calibration;
+    const char *photos, *recipe; /* of CALIBRATE: a folder or a list; a preset or a file */
+    struct nx_calibration_how how;
     uint32_t rounds, top; /* of TIME: runs, and steps to be told */
 };
 

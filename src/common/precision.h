@@ -8,9 +8,10 @@
 #include <stdbool.h>
 
 /* X(constant, name) */
-#define NX_PRECISION_LIST(X)   \
-    X(NX_PRECISION_F32, "f32") \
-    X(NX_PRECISION_BF16, "bf16")
+#define NX_PRECISION_LIST(X)     \
+    X(NX_PRECISION_F32, "f32")   \
+    X(NX_PRECISION_BF16, "bf16") \
+    X(NX_PRECISION_INT8, "int8")
 
 enum nx_precision {
 #define NX_PRECISION_ENUM(precision, name) precision,

@@ -99,7 +99,7 @@ class Completions(unittest.TestCase):
         self.assertEqual(self.bash("nexus", "server", "--tier", "f"), ["function"])
         self.assertEqual(self.bash("nexus", "server", "--CLIENTS/connections_max", ""), [])
         self.assertIn("etc", self.bash("nexus", "server", "--PERS/file_path", "et"))
-        self.assertEqual(self.bash("nexus", "model", ""), ["inspect", "run", "time"])
+        self.assertEqual(self.bash("nexus", "model", ""), ["inspect", "run", "time", "calibrate"])
         self.assertIn("etc", self.bash("nexus", "log", "et"))
         self.assertEqual(self.bash("nexus", "top", "--interval", ""), [])
 

@@ -299,6 +299,90 @@ class Time(Model):
         self.nexus("time", self.file("x.onnx", b"no"), code=1)
 
 
+class Calibrate(Model):
+    PHOTOS = os.path.join(FLOWERS, "photos")
+
+    def setUp(self):
+        super().setUp()
+        self.files = [os.path.join(FLOWERS, n) for n in ("flowers-symbol.json", "flowers-0000.params")]
+        self.out = os.path.join(self.folder, "flowers.cal")
+
+    def calibrated(self, *more):
+        self.nexus("calibrate", *self.files, "--photos", self.PHOTOS, "--output", self.out, *more)
+        with open(self.out, encoding="ascii") as file:
+            return file.read()
+
+    def int8(self, *args, code=0):
+        """Without VNNI there is cpu_ref, which computes the same, slowly."""
+        done = self.nexus("time", *self.files, "--precision", "int8", "--rounds", "1", "--backend", "cpu_ref", *args, code=code)
+        return done.stdout if code == 0 else done.stderr
+
+    def test_from_photos_to_int8(self):
+        done = self.nexus("calibrate", *self.files, "--photos", self.PHOTOS, "-o", self.out)
+        self.assertIn("from 10 of 11 photos", done.stdout)
+        self.assertIn("passed over: %s/labels.tsv: " % self.PHOTOS, done.stderr)
+        self.assertIn("cpu_ref, int8, batch 1, 1 thread\n", self.int8("--calibration", self.out))
+
+    def test_a_list_and_the_rules(self):
+        paths = [os.path.join(self.PHOTOS, n) for n in ("rose.jpg", "violet.png")]
+        listed = self.file("list", "\n".join(paths).encode())
+        args = ["calibrate", *self.files, "--photos", listed, "-o", self.out, "--recipe", "imagenet"]
+        wide = {}
+        for rule, more in (("minmax", ["--minmax"]), ("percentile 99", ["--percentile", "99"])):
+            self.assertIn("from 2 of 2 photos", self.nexus(*args, *more).stdout)
+            with open(self.out, encoding="ascii") as file:
+                lines = file.read().splitlines()
+            self.assertEqual(lines[2], "rule %s, 2 photos" % rule)
+            wide[rule] = [float(line.split()[2]) - float(line.split()[1]) for line in lines[4:]]
+        self.assertTrue(all(a >= b for a, b in zip(wide["minmax"], wide["percentile 99"])))
+        self.assertGreater(sum(wide["minmax"]), 1.1 * sum(wide["percentile 99"]))
+
+    def test_auto_is_never_the_slow_one(self):
+        self.calibrated()
+        done = subprocess.run([NEXUS, "model", "time", *self.files, "--precision", "int8", "--calibration", self.out],
+                              capture_output=True, text=True, timeout=60, env=dict(os.environ, DNNL_MAX_CPU_ISA="AVX2"))
+        if "cpu_ref" in done.stdout:
+            self.skipTest("no oneDNN in this build")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("int8 needs VNNI, this machine has none, it is avx2", done.stderr)
+
+    def test_a_line_taken_out_leaves_a_layer_in_f32(self):
+        lines = self.calibrated().splitlines(keepends=True)
+        path = self.file("less.cal", "".join(lines[:-1]).encode())
+        self.assertIn("int8", self.int8("--calibration", path))
+
+    def test_other_files_are_refused(self):
+        text = self.calibrated()
+        self.assertIn("int8 needs a calibration", self.int8(code=1))
+        for bad, why in ((text.replace("model ", "model 0", 1)[:-1], "calibration line 2"),
+                         (re.sub("model .{16}", "model " + 16 * "0", text), "was made for another one"),
+                         (text + "1 0 1 again\n", "an index above that of the line before"),
+                         (text + "99999 0 1 unknown\n", "a tensor that the model has"),
+                         (re.sub(r"(?m)^(\d+) \S+ ", r"\1 nan ", text), "two numbers"),
+                         (text + "x" * 100000, "the index of a tensor"),
+                         (text[:-1] + "\n%d 0 1 a weight\n" % (int(text.splitlines()[3].split()[1]) - 1), "takes none")):
+            said = self.int8("--calibration", self.file("bad.cal", bad.encode()), code=1)
+            self.assertIn(why, said)
+            self.assertEqual(said.count("\n"), 1)
+
+    def test_what_cannot_be_calibrated(self):
+        def said(*args, code=1):
+            return self.nexus("calibrate", *args, code=code).stderr
+        empty = os.path.join(self.folder, "empty")
+        os.mkdir(empty)
+        self.assertIn("there is no photo", said(*self.files, "--photos", empty, "-o", self.out))
+        self.assertIn("No such file", said(*self.files, "--photos", empty + "x", "-o", self.out))
+        self.assertIn("recipe line 1", said(*self.files, "--photos", empty, "-o", self.out, "--recipe", self.file("r", b"bad = 1")))
+        self.assertFalse(os.path.exists(self.out))
+        self.assertIn("No such file", said(*self.files, "--photos", self.PHOTOS, "-o", empty + "x/y"))
+        rows = self.file("m.onnx", onnx.model([onnx.node("Relu", ["x"], ["y"])], [onnx.info("x", onnx.FLOAT, ("N", 3))],
+                                              [onnx.info("y", onnx.FLOAT, ("N", 3))]))
+        self.assertIn("no convolution", said(rows, "--photos", self.PHOTOS, "-o", self.out))
+        for more in ([], ["--photos", "x"], ["-o", "x"], ["--percentile", "50"], ["--percentile", "nan"],
+                     ["--percentile", "101"], ["--batch", "2"]):
+            said(*self.files, *more, code=2)
+
+
 if __name__ == "__main__":
     NEXUS = sys.argv.pop(1)
     unittest.main()

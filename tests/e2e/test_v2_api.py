@@ -312,7 +312,7 @@ class Rest(HttpCase):
             self.assertEqual((reply.status, reply.json["outputs"]), (200, want))
             reply = self.ask("POST", "/v2/models/1/infer", good[:-1] + b" " * padding + b"]")
             self.assertEqual(reply.status, 400)
-            self.assertIn("expected ',' or '}', at byte %d of the JSON" % (len(good) - 1 + padding), reply.json["error"])
+            self.assertIn("expected ',' or '}', got ']', at byte %d of the JSON" % (len(good) - 1 + padding), reply.json["error"])
         head = b'{"inputs":[{"name":"data","datatype":"FP32","shape":[4000000],"data":['
         long = head + b"1.5e-45," * 3999999 + b"0]}]}"  # half a second of computing and more
         self.assertEqual(self.ask("POST", "/v2/models/1/infer", long).status, 400)

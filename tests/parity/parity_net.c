@@ -183,7 +183,8 @@ double net_compare(struct net *net, const struct net_options *options, const cha
     struct nx_err err = {0};
     struct nx_program *a, *b;
     struct nx_load_options plain = options->load;
-    plain.precision = NX_PRECISION_F32;
+    if (plain.precision == NX_PRECISION_BF16) /* which cpu_ref does not have */
+        plain.precision = NX_PRECISION_F32;
     net_infer(net);
     must(nx_backend_cpu_ref.load(&net->graph, &plain, &a, &err), &err);
     must(options->backend->load(&net->graph, &options->load, &b, &err), &err);

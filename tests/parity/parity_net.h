@@ -1,6 +1,6 @@
 /* parity_net.h — small graphs with random weights, run on two backends and compared.
  *
- *   |got - want| <= tolerance · max(1, largest |want| of that output),  want from cpu_ref */
+ *   |got - want| <= tolerance · max(1, largest |want| of that output),  want from cpu_ref, in f32 or int8 */
 #ifndef PARITY_NET_H
 #define PARITY_NET_H
 

@@ -170,7 +170,7 @@ static void bad_options_are_named(void **state)
     assert_refused(&files, &how, NX_INVALID, "batch of 4097");
     how = options;
     how.load.precision = NX_PRECISION_BF16;
-    assert_refused(&files, &how, NX_UNSUPPORTED, "f32 only");
+    assert_refused(&files, &how, NX_UNSUPPORTED, "not in bf16");
 }
 
 static void files_cut_anywhere_are_refused(void **state)

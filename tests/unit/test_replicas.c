@@ -649,7 +649,7 @@ static void what_one_replica_cannot_compute_in_none_does(void **state)
     view(1, 3, 0); /* 1 is a cpu_ref */
     nx_stream s = install(0, 7, 1);
     run(3);
-    assert_answer(s, NX_UNSUPPORTED, "cpu_ref computes in f32 only");
+    assert_answer(s, NX_UNSUPPORTED, "cpu_ref computes in f32 and int8, not in bf16");
     for (nx_rank r = 0; r < 2; r++)
         assert_null(nx_store_find(world.members[r].c->store, 7));
 }
@@ -662,7 +662,8 @@ static void a_precision_that_a_backend_lacks_is_refused_at_the_start(void **stat
     struct nx_categorizer *c = NULL;
     struct nx_err err = {0};
     assert_int_equal(nx_categorizer_open(&config, &c, &err), NX_UNSUPPORTED);
-    assert_string_equal(err.text, "precision = bf16: cpu_ref computes in f32 only");
+    assert_string_equal(err.text,
+                        "precision = bf16: cpu_ref computes in f32 and int8, not in bf16");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

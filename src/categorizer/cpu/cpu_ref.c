@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "categorizer/cpu/cpu_ref_ops.h"
+#include "categorizer/cpu/cpu_ref_int8.h"
 #include "categorizer/graph/plan.h"
 #include "categorizer/graph/shape.h"
 #include "common/nx_assert.h"
@@ -16,7 +16,8 @@ struct program {
     struct nx_graph graph; /* a copy of its own, with copies of the constants and names */
     uint64_t arena_bytes;  /* of activations, in `arena` */
     uint32_t batch_max;
-    float **buffer; /* per tensor; a graph input's is set by each run */
+    float **buffer;           /* per tensor; a graph input's is set by each run */
+    struct nx_ref_int8 *int8; /* NULL: f32 */
 };
 
 static struct program *own(struct nx_program *program)
@@ -93,6 +94,18 @@ static enum nx_status place_buffers(struct program *p, struct nx_err *err)
     return NX_OK;
 }
 
+static enum nx_status plan_int8(struct program *p, const struct nx_graph *graph,
+                                const struct nx_load_options *options, struct nx_err *err)
+{
+    if (options->precision != NX_PRECISION_INT8)
+        return NX_OK;
+    if (!options->ranges)
+        return nx_err_set(err, NX_INVALID, "cpu_ref: int8 needs a calibration");
+    p->int8 = nx_arena_alloc(&p->arena, sizeof *p->int8);
+    return p->int8 ? nx_ref_int8_open(graph, options->ranges, &p->arena, p->int8, err)
+                   : no_memory(err);
+}
+
 static enum nx_status build(struct program *p, const struct nx_graph *graph, struct nx_err *err)
 {
     NX_TRY(nx_graph_clone(graph, &p->arena, &p->graph, err));
@@ -114,8 +127,8 @@ static void ref_free(struct nx_program *program)
 
 static enum nx_status ref_check(const struct nx_load_options *options, struct nx_err *err)
 {
-    if (options->precision != NX_PRECISION_F32)
-        return nx_err_set(err, NX_UNSUPPORTED, "cpu_ref computes in f32 only");
+    if (options->precision == NX_PRECISION_BF16)
+        return nx_err_set(err, NX_UNSUPPORTED, "cpu_ref computes in f32 and int8, not in bf16");
     return NX_OK;
 }
 
@@ -130,6 +143,8 @@ static enum nx_status ref_load(const struct nx_graph *graph, const struct nx_loa
     p->batch_max = options->batch_max;
     nx_arena_init(&p->arena, options->bytes_max ? options->bytes_max : SIZE_MAX);
     enum nx_status status = build(p, graph, err);
+    if (status == NX_OK)
+        status = plan_int8(p, &p->graph, options, err);
     if (status != NX_OK) {
         ref_free(&p->base);
         return status;
@@ -161,7 +176,10 @@ static void run_node(const struct program *p, const struct nx_node *node)
     const struct nx_step_watch *watch = p->base.watch;
     nx_ns start = watch ? nx_clock_now() : 0;
     struct nx_ref_call call = {&p->graph, node, p->buffer};
-    nx_ref_kernels[node->op](&call);
+    if (p->int8)
+        nx_ref_int8_run(p->int8, &p->graph, node, p->buffer);
+    else
+        nx_ref_kernels[node->op](&call);
     if (watch)
         watch->took(watch->ctx, &(struct nx_step_took){node->name, nx_op_name(node->op),
                                                        "plain loops", nx_clock_now() - start});

@@ -27,7 +27,7 @@ struct nx_dnnl_op;     /* a compiled primitive */
 struct nx_dnnl_memory; /* a layout at an address */
 struct nx_dnnl_call;   /* an op with its memories */
 
-enum nx_dnnl_type { NX_DNNL_F32, NX_DNNL_BF16 };
+enum nx_dnnl_type { NX_DNNL_F32, NX_DNNL_BF16, NX_DNNL_U8, NX_DNNL_S8 };
 
 /* `arena` holds the small parts and outlives the result. threads >= 1. */
 enum nx_status nx_dnnl_open(struct nx_arena *arena, uint32_t threads, struct nx_dnnl **dnnl,
@@ -37,6 +37,8 @@ void nx_dnnl_close(struct nx_dnnl *dnnl); /* NULL is fine */
 const char *nx_dnnl_version(void); /* "2.6.3" */
 const char *nx_dnnl_isa(void); /* the instruction set it generates code for: "avx512_core_amx" */
 bool nx_dnnl_has_bf16(void);   /* in hardware */
+/* Sums of products of 8 bits in 32, in hardware. Without it oneDNN's sums of two products saturate at 16 bits. */
+bool nx_dnnl_has_int8(void);
 
 /* C (m, n) = A (m, k) · B (k, n), row-major f32, on `threads` threads: a yardstick for benchmarks. */
 enum nx_status nx_dnnl_sgemm(uint32_t threads, int64_t m, int64_t n, int64_t k, const float *a,
@@ -47,7 +49,7 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, u
                                           const int64_t *dims); /* dense row-major */
 const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                          const int64_t *dims); /* of oneDNN's choice */
-/* For the pictures between convolutions, where the machine has AVX-512 for f32 or AMX for bf16: channels last if
+/* For the pictures between convolutions, where the machine has AVX-512 for f32 or AMX for bf16, and always in 8 bits: channels last if
  * asked, else, in f32, in blocks of one vector if they divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for
  * some convolutions and blocks for Winograd's, with reorders between. */
 const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type,
@@ -68,6 +70,10 @@ bool nx_dnnl_strides(const struct nx_dnnl_layout *, int64_t strides[NX_RANK_MAX]
 bool nx_dnnl_same(const struct nx_dnnl_layout *, const struct nx_dnnl_layout *);
 size_t nx_dnnl_bytes(const struct nx_dnnl_layout *);
 enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *);
+bool nx_dnnl_is_int8(const struct nx_dnnl_layout *);
+/* The same order of memory for elements of another type. NULL: no memory. */
+const struct nx_dnnl_layout *nx_dnnl_retyped(struct nx_dnnl *, const struct nx_dnnl_layout *,
+                                             enum nx_dnnl_type);
 
 /* y = act(op(x) + what y held before), the act as up to two elementwise functions one after the
  * other. */
@@ -76,8 +82,16 @@ struct nx_dnnl_act {
     int32_t fn; /* oneDNN's name for it */
     float alpha, beta;
 };
+/* Of a CONV or FC in 8 bits: y = last_scale act(scales[o] (sum of products + bias) + sum_scale · what y held before). */
+struct nx_dnnl_scales {
+    const float *scales; /* per output channel */
+    uint32_t n;
+    float sum_scale, last_scale;
+    enum nx_dnnl_type sum_type; /* of what y held before; as wide as y's */
+};
 struct nx_dnnl_post {
     bool sum;
+    const struct nx_dnnl_scales *quant; /* NULL: all scales are 1 */
     uint32_t n_acts;
     struct nx_dnnl_act acts[NX_DNNL_ACTS_MAX];
 };
@@ -136,6 +150,12 @@ enum nx_status nx_dnnl_make_act(struct nx_dnnl *, const struct nx_dnnl_layout *x
 enum nx_status nx_dnnl_make_prelu(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                   const struct nx_dnnl_layout *slope, struct nx_dnnl_made *,
                                   struct nx_err *);
+/* y = a x + b for each channel, rounded and cut to y's type: x and y (N, C, H, W), a and b f32 (1, C, 1, 1). Arguments SRC1 for a,
+ * ADDEND for b. */
+enum nx_status nx_dnnl_make_affine(struct nx_dnnl *, const struct nx_dnnl_layout *x,
+                                   const struct nx_dnnl_layout *vector,
+                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
+                                   struct nx_err *);
 /* b may have 1 where a has more. */
 enum nx_status nx_dnnl_make_binary(struct nx_dnnl *, enum nx_binary kind,
                                    const struct nx_dnnl_layout *a, const struct nx_dnnl_layout *b,
@@ -151,10 +171,10 @@ enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *, const struct nx_dnnl_layout
                                    struct nx_dnnl_made *, struct nx_err *);
 enum nx_status nx_dnnl_make_lrn(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                 const struct nx_attr_lrn *, struct nx_dnnl_made *, struct nx_err *);
-/* Between layouts and types of one shape. */
+/* Between layouts and types of one shape: y = scale x, rounded and cut to y's type. */
 enum nx_status nx_dnnl_make_reorder(struct nx_dnnl *, const struct nx_dnnl_layout *src,
-                                    const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,
-                                    struct nx_err *);
+                                    const struct nx_dnnl_layout *dst, float scale,
+                                    struct nx_dnnl_made *, struct nx_err *);
 
 /* What kind of primitive it is and which code oneDNN runs for it: "convolution jit:avx512_core". */
 const char *nx_dnnl_op_text(const struct nx_dnnl_op *);
@@ -172,6 +192,7 @@ enum nx_dnnl_arg {
     NX_DNNL_SHIFT,
     NX_DNNL_MEAN,
     NX_DNNL_VARIANCE,
+    NX_DNNL_ADDEND, /* of an affine's */
     NX_DNNL_DST,
     NX_DNNL_SCRATCH,
     NX_DNNL_SRC_N

@@ -48,7 +48,7 @@ static enum nx_status add_value(struct nx_dnnl_build *b, const struct nx_dnnl_la
     if (!layout || !grow(b, &v->values, v->n_values, &v->cap_values, sizeof *v->values))
         return nx_dnnl_out_of_memory(b);
     v->values[v->n_values] =
-        (struct nx_dnnl_value){.layout = layout, .buffer = buffer, .next = NX_NONE};
+        (struct nx_dnnl_value){.layout = layout, .buffer = buffer, .step = 1, .next = NX_NONE};
     *value = v->n_values++;
     return NX_OK;
 }
@@ -123,7 +123,20 @@ enum nx_status nx_dnnl_value_alias(struct nx_dnnl_build *b, uint32_t value,
 {
     const struct nx_dnnl_value *v = &b->v->values[value];
     const struct nx_dnnl_spot spot = {.buffer = v->buffer, .offset = v->offset};
-    return nx_dnnl_value_at(b, layout, &spot, alias);
+    float step = v->step;
+    NX_TRY(nx_dnnl_value_at(b, layout, &spot, alias));
+    b->v->values[*alias].step = step;
+    return NX_OK;
+}
+
+enum nx_status nx_dnnl_value_over(struct nx_dnnl_build *b, uint32_t value,
+                                  const struct nx_dnnl_layout *layout, uint32_t *over)
+{
+    const struct nx_dnnl_value old = b->v->values[value];
+    nx_assert(nx_dnnl_bytes(layout) == nx_dnnl_bytes(old.layout));
+    NX_TRY(add_value(b, layout, old.buffer, over));
+    b->v->values[*over].offset = old.offset;
+    return NX_OK;
 }
 
 void nx_dnnl_value_set(struct nx_dnnl_build *b, uint32_t tensor, uint32_t value)
@@ -142,7 +155,7 @@ static void add_version(struct nx_dnnl_build *b, uint32_t tensor, uint32_t value
 }
 
 /* The first mention of an input or a constant makes its value. */
-enum nx_status nx_dnnl_value_native(struct nx_dnnl_build *b, uint32_t tensor, uint32_t *value)
+enum nx_status nx_dnnl_value_stored(struct nx_dnnl_build *b, uint32_t tensor, uint32_t *value)
 {
     struct nx_dnnl_variant *v = b->v;
     if (v->first_value[tensor] == NX_NONE) {
@@ -157,12 +170,23 @@ enum nx_status nx_dnnl_value_native(struct nx_dnnl_build *b, uint32_t tensor, ui
     return NX_OK;
 }
 
+enum nx_status nx_dnnl_value_native(struct nx_dnnl_build *b, uint32_t tensor, uint32_t *value)
+{
+    NX_TRY(nx_dnnl_value_stored(b, tensor, value));
+    if (!nx_dnnl_is_int8(b->v->values[*value].layout))
+        return NX_OK;
+    const struct nx_dnnl_layout *f32 =
+        nx_dnnl_retyped(b->dnnl, b->v->values[*value].layout, NX_DNNL_F32);
+    return f32 ? nx_dnnl_value_in(b, tensor, f32, value) : nx_dnnl_out_of_memory(b);
+}
+
 enum nx_status nx_dnnl_step_reorder(struct nx_dnnl_build *b, uint32_t from, uint32_t to)
 {
-    const struct nx_dnnl_value *values = b->v->values;
+    const struct nx_dnnl_value *x = &b->v->values[from], *y = &b->v->values[to];
     struct nx_dnnl_made made;
+    float scale = y->step < 1 || y->step > 1 ? x->step * (1 / y->step) : x->step;
     enum nx_status status =
-        nx_dnnl_make_reorder(b->dnnl, values[from].layout, values[to].layout, &made, b->err);
+        nx_dnnl_make_reorder(b->dnnl, x->layout, y->layout, scale, &made, b->err);
     if (status == NX_UNSUPPORTED)
         return nx_err_set(b->err, NX_INTERNAL, "cpu_dnnl: oneDNN cannot reorder a tensor");
     NX_TRY(status);
@@ -174,13 +198,14 @@ enum nx_status nx_dnnl_value_in(struct nx_dnnl_build *b, uint32_t tensor,
                                 const struct nx_dnnl_layout *layout, uint32_t *value)
 {
     uint32_t native;
-    NX_TRY(nx_dnnl_value_native(b, tensor, &native));
+    NX_TRY(nx_dnnl_value_stored(b, tensor, &native));
     for (uint32_t i = native; i != NX_NONE; i = b->v->values[i].next)
         if (nx_dnnl_same(b->v->values[i].layout, layout)) {
             *value = i;
             return NX_OK;
         }
     NX_TRY(nx_dnnl_value_new(b, layout, value));
+    b->v->values[*value].step = nx_dnnl_step_in(b, tensor, layout);
     NX_TRY(nx_dnnl_step_reorder(b, native, *value));
     add_version(b, tensor, *value);
     return NX_OK;
@@ -209,6 +234,7 @@ enum nx_status nx_dnnl_value_take(struct nx_dnnl_build *b, uint32_t tensor,
         return NX_OK;
     }
     NX_TRY(nx_dnnl_value_new(b, layout, value));
+    b->v->values[*value].step = b->v->values[found].step;
     return nx_dnnl_step_reorder(b, found, *value);
 }
 

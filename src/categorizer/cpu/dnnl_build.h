@@ -33,6 +33,7 @@ struct nx_dnnl_value {
     const struct nx_dnnl_layout *layout;
     uint32_t buffer;
     size_t offset; /* in it */
+    float step;    /* what lies here times this is the value; 1 but in 8 bits */
     uint32_t next; /* another value of the same tensor, NX_NONE at the end */
     struct nx_dnnl_memory *memory;
 };
@@ -65,9 +66,9 @@ struct nx_dnnl_variant {
     struct nx_dnnl_call **calls; /* per step; NULL where cpu_ref computes */
 };
 
-/* A weight in a layout, in the list of its tensor; or a vector that holds one value throughout. */
+/* A weight in a layout, in the list of its tensor; or a vector that holds one value throughout, or is a node's. */
 struct nx_dnnl_weight {
-    float fill; /* of such a vector */
+    float fill; /* of such a vector; of a node's, which input it is */
     const struct nx_dnnl_layout *layout;
     void *at;
     struct nx_dnnl_weight *older;
@@ -82,13 +83,16 @@ struct nx_dnnl_spot {
 
 struct nx_dnnl_build {
     struct nx_dnnl *dnnl;
-    struct nx_arena *arena;          /* what the program keeps */
-    struct nx_arena *arena2;         /* what only the load needs */
-    struct nx_dnnl *loader;          /* reorders weights, then goes with arena2 */
-    enum nx_dnnl_type type;          /* to compute in */
-    bool channels_last;              /* the order of all pictures */
-    struct nx_dnnl_spot *spots;      /* per tensor of v->graph */
-    const struct nx_graph *source;   /* has the constants' data */
+    struct nx_arena *arena;        /* what the program keeps */
+    struct nx_arena *arena2;       /* what only the load needs */
+    struct nx_dnnl *loader;        /* reorders weights, then goes with arena2 */
+    enum nx_dnnl_type type;        /* to compute in */
+    bool channels_last;            /* the order of all pictures */
+    struct nx_dnnl_spot *spots;    /* per tensor of v->graph */
+    const struct nx_graph *source; /* has the constants' data */
+    const struct nx_quant *quant;  /* of source; NULL: nothing is in int8 */
+    struct nx_dnnl_weight *
+        *vectors; /* per node of source, in int8: its vectors in units of its grids */
     struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
     uint64_t weights_bytes;          /* of these */
     struct nx_dnnl_variant *v;
@@ -118,8 +122,10 @@ enum nx_status nx_dnnl_value_weight(struct nx_dnnl_build *b, const struct nx_dnn
 /* The same bytes under another layout of the same size; the buffer counts as shared. */
 enum nx_status nx_dnnl_value_alias(struct nx_dnnl_build *b, uint32_t value,
                                    const struct nx_dnnl_layout *layout, uint32_t *alias);
-/* `tensor` as its node wrote it. Constants come as dense rows. */
+/* `tensor` as its node wrote it, but in f32 at least. Constants come as dense rows. */
 enum nx_status nx_dnnl_value_native(struct nx_dnnl_build *b, uint32_t tensor, uint32_t *value);
+/* The same, on its grid if it is stored there: for steps that know what to do with 8 bits. */
+enum nx_status nx_dnnl_value_stored(struct nx_dnnl_build *b, uint32_t tensor, uint32_t *value);
 /* `tensor` in that layout; appends a reorder if it has none. */
 enum nx_status nx_dnnl_value_in(struct nx_dnnl_build *b, uint32_t tensor,
                                 const struct nx_dnnl_layout *layout, uint32_t *value);
@@ -129,6 +135,9 @@ enum nx_status nx_dnnl_value_rows(struct nx_dnnl_build *b, uint32_t tensor, uint
  * has, unless others lie there too or `read` says that the step reads it as well; then a copy. */
 enum nx_status nx_dnnl_value_take(struct nx_dnnl_build *b, uint32_t tensor,
                                   const struct nx_dnnl_layout *layout, bool read, uint32_t *value);
+/* A new value in the place of one that dies, of the same bytes. */
+enum nx_status nx_dnnl_value_over(struct nx_dnnl_build *b, uint32_t value,
+                                  const struct nx_dnnl_layout *layout, uint32_t *over);
 /* Now `tensor` is this value, and no other. */
 void nx_dnnl_value_set(struct nx_dnnl_build *b, uint32_t tensor, uint32_t value);
 
@@ -139,6 +148,14 @@ const struct nx_dnnl_layout *nx_dnnl_weight_layout(const struct nx_dnnl_build *b
 enum nx_status nx_dnnl_weight_in(struct nx_dnnl_build *b, uint32_t tensor,
                                  const struct nx_dnnl_layout *rows,
                                  const struct nx_dnnl_layout *layout, uint32_t *value);
+/* The same on the grids of its channels, `steps` for each side of dimension 0; `rows` are of s8. */
+enum nx_status nx_dnnl_weight_int8(struct nx_dnnl_build *b, uint32_t tensor, const float *steps,
+                                   const struct nx_dnnl_layout *rows,
+                                   const struct nx_dnnl_layout *layout, uint32_t *value);
+/* `layout`, of n f32: the vector that is input `input` of `node`, over units[]. NX_UNSUPPORTED: that is no number. */
+enum nx_status nx_dnnl_weight_over(struct nx_dnnl_build *b, const struct nx_node *node,
+                                   uint32_t input, const float *units, int64_t n,
+                                   const struct nx_dnnl_layout *layout, uint32_t *value);
 /* f32 (n), all of them `fill`. */
 enum nx_status nx_dnnl_weight_fill(struct nx_dnnl_build *b, int64_t n, float fill, uint32_t *value);
 
@@ -162,6 +179,41 @@ enum nx_status nx_dnnl_step_call(struct nx_dnnl_build *b, const struct nx_dnnl_m
 enum nx_status nx_dnnl_step_ref(struct nx_dnnl_build *b, const struct nx_node *node);
 /* Appends node->post.act over the node's output. */
 enum nx_status nx_dnnl_step_act(struct nx_dnnl_build *b, const struct nx_node *node);
+
+/* dnnl_lower_int8.c. Is the tensor to lie on its grid? */
+bool nx_dnnl_is_stored(const struct nx_dnnl_build *b, uint32_t tensor);
+enum nx_dnnl_type nx_dnnl_grid_type(const struct nx_dnnl_build *b, uint32_t tensor);
+/* The step of a value of `tensor` in that layout. */
+float nx_dnnl_step_in(const struct nx_dnnl_build *b, uint32_t tensor,
+                      const struct nx_dnnl_layout *layout);
+/* Nodes that the plan has in int8. NX_UNSUPPORTED: it is none, or there is no code for it; nothing was appended. */
+enum nx_status nx_dnnl_lower_conv_int8(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_fc_int8(struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_lower_affine_int8(struct nx_dnnl_build *b, const struct nx_node *node);
+
+/* What CONV and FC share, in any precision. dnnl_lower_conv.c */
+bool nx_dnnl_weights_are_constant(const struct nx_dnnl_build *b, const struct nx_node *node);
+uint32_t nx_dnnl_conv_sides(const struct nx_dnnl_build *b, const struct nx_node *node,
+                            int64_t dims[NX_RANK_MAX]); /* of the weights; returns how many */
+bool nx_dnnl_plan_post(const struct nx_node *node,
+                       struct nx_dnnl_post *post); /* false: an act is left */
+enum nx_status nx_dnnl_finish(struct nx_dnnl_build *b, const struct nx_node *node,
+                              const struct nx_dnnl_made *made, struct nx_dnnl_args *args,
+                              const struct nx_dnnl_layout *own, bool act_left);
+/* NX_UNSUPPORTED for naive code. */
+enum nx_status nx_dnnl_unless_naive(enum nx_status status, const struct nx_dnnl_made *made);
+
+/* (N, …) as it lies, with weights in its sides; or (…, K) as (M, K) rows. The result is (M, O) dense
+ * rows in f32, whatever the type of the sources. */
+struct nx_dnnl_fc_view {
+    uint32_t rank;
+    int64_t x[NX_RANK_MAX], w[NX_RANK_MAX], y[2];
+    bool rows; /* x has to be dense rows */
+};
+struct nx_dnnl_fc_view nx_dnnl_view_fc(const struct nx_dnnl_build *b, const struct nx_node *node);
+enum nx_status nx_dnnl_fc_source(struct nx_dnnl_build *b, const struct nx_node *node,
+                                 const struct nx_dnnl_fc_view *v,
+                                 const struct nx_dnnl_layout *wanted, uint32_t *src);
 
 /* dnnl_place.c. For a whole graph, inferred: are pictures to lie with their channels last? */
 bool nx_dnnl_wants_channels_last(const struct nx_graph *graph);

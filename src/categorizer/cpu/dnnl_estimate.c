@@ -55,7 +55,10 @@ static bool has_matrix(const struct nx_graph *graph, const struct nx_node *node)
 void nx_dnnl_estimate(const struct nx_graph *graph, enum nx_precision precision, bool blocks,
                       struct nx_load_estimate *e)
 {
-    uint32_t bytes_each = precision == NX_PRECISION_F32 ? sizeof(float) : sizeof(uint16_t);
+    static const uint32_t bytes_of[] = {[NX_PRECISION_F32] = sizeof(float),
+                                        [NX_PRECISION_BF16] = sizeof(uint16_t),
+                                        [NX_PRECISION_INT8] = 1};
+    uint32_t bytes_each = bytes_of[precision];
     e->element_bytes = bytes_each;
     e->weights = e->scratch = 0;
     for (uint32_t t = 0; t < graph->n_tensors; t++)

@@ -9,7 +9,7 @@ static const struct nx_tensor *tensor_of(const struct nx_dnnl_build *b, uint32_t
 }
 
 /* Weights that a node computes have no fixed layout; cpu_ref takes them as they come. */
-static bool weights_are_constant(const struct nx_dnnl_build *b, const struct nx_node *node)
+bool nx_dnnl_weights_are_constant(const struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t last = node->n_inputs - (node->post.sum ? 1 : 0);
     for (uint32_t i = 1; i < last; i++)
@@ -18,8 +18,8 @@ static bool weights_are_constant(const struct nx_dnnl_build *b, const struct nx_
     return true;
 }
 
-/* What oneDNN cannot append is computed afterwards, see finish(). */
-static bool plan_post(const struct nx_node *node, struct nx_dnnl_post *post)
+/* What oneDNN cannot append is computed afterwards, see nx_dnnl_finish(). */
+bool nx_dnnl_plan_post(const struct nx_node *node, struct nx_dnnl_post *post)
 {
     *post = (struct nx_dnnl_post){.sum = node->post.sum};
     return nx_dnnl_acts(&node->post.act, post);
@@ -37,9 +37,9 @@ static enum nx_status destination(struct nx_dnnl_build *b, const struct nx_node 
 
 /* `own` is how the tensor lies, `made->dst` how the primitive sees it; they differ in the number of
  * sides at most. Then the act, if the primitive could not take it along. */
-static enum nx_status finish(struct nx_dnnl_build *b, const struct nx_node *node,
-                             const struct nx_dnnl_made *made, struct nx_dnnl_args *args,
-                             const struct nx_dnnl_layout *own, bool act_left)
+enum nx_status nx_dnnl_finish(struct nx_dnnl_build *b, const struct nx_node *node,
+                              const struct nx_dnnl_made *made, struct nx_dnnl_args *args,
+                              const struct nx_dnnl_layout *own, bool act_left)
 {
     uint32_t dst, seen;
     NX_TRY(destination(b, node, own, &dst));
@@ -65,8 +65,8 @@ static enum nx_status add_bias(struct nx_dnnl_build *b, const struct nx_node *no
 }
 
 /* (O, C/g, kh, kw), or (g, O/g, C/g, kh, kw): the same elements. */
-static uint32_t weight_sides(const struct nx_dnnl_build *b, const struct nx_node *node,
-                             int64_t dims[NX_RANK_MAX])
+uint32_t nx_dnnl_conv_sides(const struct nx_dnnl_build *b, const struct nx_node *node,
+                            int64_t dims[NX_RANK_MAX])
 {
     const int64_t *w = tensor_of(b, node->inputs[1])->shape.dims;
     int32_t groups = node->attr.conv.groups;
@@ -88,7 +88,7 @@ static bool winograd_pays(const struct nx_dnnl_build *b, const struct nx_node *n
 }
 
 /* With every layout given, oneDNN may have naive code alone, which is a thousand times slower: other layouts then. */
-static enum nx_status unless_naive(enum nx_status status, const struct nx_dnnl_made *made)
+enum nx_status nx_dnnl_unless_naive(enum nx_status status, const struct nx_dnnl_made *made)
 {
     return status == NX_OK && nx_dnnl_op_is_naive(made->op) ? NX_UNSUPPORTED : status;
 }
@@ -106,7 +106,7 @@ static enum nx_status choose_algorithm(struct nx_dnnl_build *b, const struct nx_
         c->winograd = attempt < 2;
         c->weights = attempt & 1 ? any : before;
         if (c->weights)
-            status = unless_naive(nx_dnnl_make_conv(b->dnnl, c, post, made, b->err), made);
+            status = nx_dnnl_unless_naive(nx_dnnl_make_conv(b->dnnl, c, post, made, b->err), made);
     }
     c->weights = any;
     return status;
@@ -136,10 +136,13 @@ static enum nx_status choose_conv(struct nx_dnnl_build *b, const struct nx_node 
 
 enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node *node)
 {
-    if (!weights_are_constant(b, node))
+    if (!nx_dnnl_weights_are_constant(b, node))
         return NX_UNSUPPORTED;
+    enum nx_status int8 = nx_dnnl_lower_conv_int8(b, node);
+    if (int8 != NX_UNSUPPORTED)
+        return int8;
     int64_t dims[NX_RANK_MAX];
-    uint32_t rank = weight_sides(b, node, dims);
+    uint32_t rank = nx_dnnl_conv_sides(b, node, dims);
     const struct nx_dnnl_layout *rows = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, rank, dims);
     struct nx_dnnl_conv c = {.window = &node->attr.conv.window,
                              .bias = nx_node_has_bias(node),
@@ -147,7 +150,7 @@ enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node 
     if (!rows || !c.weights)
         return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_post post;
-    bool act_left = !plan_post(node, &post);
+    bool act_left = !nx_dnnl_plan_post(node, &post);
     struct nx_dnnl_made made;
     NX_TRY(choose_conv(b, node, &c, &post, &made));
     struct nx_dnnl_args args = {0};
@@ -157,21 +160,13 @@ enum nx_status nx_dnnl_lower_conv(struct nx_dnnl_build *b, const struct nx_node 
     nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
     nx_dnnl_arg_add(&args, NX_DNNL_WEIGHTS, weights);
     NX_TRY(add_bias(b, node, &args));
-    return finish(b, node, &made, &args, made.dst, act_left);
+    return nx_dnnl_finish(b, node, &made, &args, made.dst, act_left);
 }
 
-/* (N, …) as it lies, with weights in its sides; or (…, K) as (M, K) rows. The result is (M, O) dense
- * rows in f32, whatever the type of the sources. */
-struct fc_view {
-    uint32_t rank;
-    int64_t x[NX_RANK_MAX], w[NX_RANK_MAX], y[2];
-    bool rows; /* x has to be dense rows */
-};
-
-static struct fc_view view_fc(const struct nx_dnnl_build *b, const struct nx_node *node)
+struct nx_dnnl_fc_view nx_dnnl_view_fc(const struct nx_dnnl_build *b, const struct nx_node *node)
 {
     const struct nx_shape *x = &tensor_of(b, node->inputs[0])->shape;
-    struct fc_view v = {.rank = x->rank};
+    struct nx_dnnl_fc_view v = {.rank = x->rank};
     v.y[1] = node->attr.fc.units;
     if (node->attr.fc.flatten && x->rank >= 2 && x->rank <= 4) {
         memcpy(v.x, x->dims, sizeof v.x);
@@ -189,9 +184,9 @@ static struct fc_view view_fc(const struct nx_dnnl_build *b, const struct nx_nod
     return v;
 }
 
-static enum nx_status fc_source(struct nx_dnnl_build *b, const struct nx_node *node,
-                                const struct fc_view *v, const struct nx_dnnl_layout *wanted,
-                                uint32_t *src)
+enum nx_status nx_dnnl_fc_source(struct nx_dnnl_build *b, const struct nx_node *node,
+                                 const struct nx_dnnl_fc_view *v,
+                                 const struct nx_dnnl_layout *wanted, uint32_t *src)
 {
     if (!v->rows)
         return nx_dnnl_value_in(b, node->inputs[0], wanted, src);
@@ -204,6 +199,7 @@ static enum nx_status fc_source(struct nx_dnnl_build *b, const struct nx_node *n
         return nx_dnnl_out_of_memory(b);
     NX_TRY(nx_dnnl_value_alias(b, rows, plain, &rows));
     NX_TRY(nx_dnnl_value_new(b, wanted, src));
+    b->v->values[*src].step = nx_dnnl_step_in(b, node->inputs[0], wanted);
     return nx_dnnl_step_reorder(b, rows, *src);
 }
 
@@ -215,7 +211,7 @@ static enum nx_status choose_fc(struct nx_dnnl_build *b, const struct nx_node *n
     f->weights = nx_dnnl_weight_layout(b, node->inputs[1]);
     enum nx_status status = NX_UNSUPPORTED;
     if (f->weights)
-        status = unless_naive(nx_dnnl_make_fc(b->dnnl, f, post, made, b->err), made);
+        status = nx_dnnl_unless_naive(nx_dnnl_make_fc(b->dnnl, f, post, made, b->err), made);
     if (status != NX_UNSUPPORTED)
         return status;
     f->weights = any;
@@ -224,9 +220,12 @@ static enum nx_status choose_fc(struct nx_dnnl_build *b, const struct nx_node *n
 
 enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *node)
 {
-    if (!weights_are_constant(b, node))
+    if (!nx_dnnl_weights_are_constant(b, node))
         return NX_UNSUPPORTED;
-    struct fc_view v = view_fc(b, node);
+    enum nx_status int8 = nx_dnnl_lower_fc_int8(b, node);
+    if (int8 != NX_UNSUPPORTED)
+        return int8;
+    struct nx_dnnl_fc_view v = nx_dnnl_view_fc(b, node);
     const struct nx_dnnl_layout *rows = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, v.rank, v.w);
     const struct nx_dnnl_layout *out_rows = nx_dnnl_rows_of(b, node->outputs[0]);
     struct nx_dnnl_fc f = {.bias = nx_node_has_bias(node),
@@ -237,17 +236,17 @@ enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *n
     if (!rows || !out_rows || !f.src || !f.weights || !f.dst)
         return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_post post;
-    bool act_left = !plan_post(node, &post);
+    bool act_left = !nx_dnnl_plan_post(node, &post);
     struct nx_dnnl_made made;
     NX_TRY(choose_fc(b, node, &f, &post, &made));
     struct nx_dnnl_args args = {0};
     uint32_t src, weights;
-    NX_TRY(fc_source(b, node, &v, made.src, &src));
+    NX_TRY(nx_dnnl_fc_source(b, node, &v, made.src, &src));
     NX_TRY(nx_dnnl_weight_in(b, node->inputs[1], rows, made.weights, &weights));
     nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
     nx_dnnl_arg_add(&args, NX_DNNL_WEIGHTS, weights);
     NX_TRY(add_bias(b, node, &args));
-    return finish(b, node, &made, &args, out_rows, act_left);
+    return nx_dnnl_finish(b, node, &made, &args, out_rows, act_left);
 }
 
 /* oneDNN normalises over dimension 1 of what has 2 to 5 dimensions. */
@@ -256,7 +255,7 @@ static bool norm_fits(const struct nx_dnnl_build *b, const struct nx_node *node)
     int32_t axis =
         node->op == NX_OP_BATCH_NORM ? node->attr.batch_norm.axis : node->attr.scale_shift.axis;
     uint32_t rank = tensor_of(b, node->inputs[0])->shape.rank;
-    return axis == 1 && rank >= 2 && rank <= 5 && weights_are_constant(b, node);
+    return axis == 1 && rank >= 2 && rank <= 5 && nx_dnnl_weights_are_constant(b, node);
 }
 
 static enum nx_status add_vector(struct nx_dnnl_build *b, uint32_t arg, uint32_t tensor,
@@ -295,22 +294,45 @@ static enum nx_status add_moments(struct nx_dnnl_build *b, const struct nx_node 
     return add_filled(b, NX_DNNL_VARIANCE, channels, 1, args);
 }
 
+/* In blocks that the channels do not fill, oneDNN 2.6 on AVX2 normalises what lies beyond them with what lies beyond the vectors.
+ * That was to be 0; where it becomes no number, the convolution behind multiplies its zeros with it. */
+static enum nx_status norm_source(struct nx_dnnl_build *b, const struct nx_node *node,
+                                  uint32_t *src)
+{
+    const struct nx_shape *x = &tensor_of(b, node->inputs[0])->shape;
+    NX_TRY(nx_dnnl_value_native(b, node->inputs[0], src));
+    const struct nx_dnnl_layout *native = b->v->values[*src].layout;
+    if (x->rank != 4)
+        return NX_OK;
+    const struct nx_dnnl_layout *last =
+        nx_dnnl_channels_last(b->dnnl, nx_dnnl_type_of(native), x->dims);
+    if (!last)
+        return nx_dnnl_out_of_memory(b);
+    return nx_dnnl_bytes(native) == nx_dnnl_bytes(last)
+               ? NX_OK
+               : nx_dnnl_value_in(b, node->inputs[0], last, src);
+}
+
 enum nx_status nx_dnnl_lower_norm(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     if (!norm_fits(b, node))
         return NX_UNSUPPORTED;
+    enum nx_status int8 = nx_dnnl_lower_affine_int8(b, node);
+    if (int8 != NX_UNSUPPORTED)
+        return int8;
     bool batch_norm = node->op == NX_OP_BATCH_NORM;
     float eps = batch_norm ? node->attr.batch_norm.eps : 0;
     bool scale = !batch_norm || !node->attr.batch_norm.fix_gamma;
     bool relu = node->post.act.fn == NX_UNARY_RELU;
     uint32_t src;
-    NX_TRY(nx_dnnl_value_native(b, node->inputs[0], &src));
+    NX_TRY(norm_source(b, node, &src));
     struct nx_dnnl_made made;
     NX_TRY(nx_dnnl_make_norm(b->dnnl, b->v->values[src].layout, eps, scale, relu, &made, b->err));
     struct nx_dnnl_args args = {0};
     nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
     NX_TRY(add_moments(b, node, &args));
-    return finish(b, node, &made, &args, made.dst, !relu && node->post.act.fn != NX_UNARY_NONE);
+    return nx_dnnl_finish(b, node, &made, &args, made.dst,
+                          !relu && node->post.act.fn != NX_UNARY_NONE);
 }
 
 /* Over the last dimension alone: dense rows. */
@@ -321,7 +343,7 @@ enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx
     uint64_t elements = 0;
     nx_shape_elements(x, &elements);
     if (a->first != a->last || (uint32_t)a->last + 1 != x->rank || node->n_inputs != 3 ||
-        !weights_are_constant(b, node) || elements == 0)
+        !nx_dnnl_weights_are_constant(b, node) || elements == 0)
         return NX_UNSUPPORTED;
     int64_t n = x->dims[a->last];
     const int64_t sides[2] = {(int64_t)elements / n, n};
@@ -338,5 +360,5 @@ enum nx_status nx_dnnl_lower_layer_norm(struct nx_dnnl_build *b, const struct nx
     nx_dnnl_arg_add(&args, NX_DNNL_SRC, src);
     NX_TRY(add_vector(b, NX_DNNL_SCALE, node->inputs[1], &args));
     NX_TRY(add_vector(b, NX_DNNL_SHIFT, node->inputs[2], &args));
-    return finish(b, node, &made, &args, rows, false);
+    return nx_dnnl_finish(b, node, &made, &args, rows, false);
 }

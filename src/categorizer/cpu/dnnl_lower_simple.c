@@ -53,6 +53,14 @@ static enum nx_status remake_pool_if_naive(struct nx_dnnl_build *b, const struct
     return nx_dnnl_value_in(b, node->inputs[0], p->src, src);
 }
 
+static enum nx_status make_pool(struct nx_dnnl_build *b, const struct nx_node *node,
+                                struct nx_dnnl_pool *p, uint32_t src, struct nx_dnnl_made *made)
+{
+    p->src = b->v->values[src].layout;
+    p->dst = nx_dnnl_any_of(b, nx_dnnl_type_of(p->src), node->outputs[0]);
+    return p->dst ? nx_dnnl_make_pool(b->dnnl, p, made, b->err) : nx_dnnl_out_of_memory(b);
+}
+
 enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     const struct nx_attr_pool *a = &node->attr.pool;
@@ -68,14 +76,18 @@ enum nx_status nx_dnnl_lower_pool(struct nx_dnnl_build *b, const struct nx_node 
             return NX_UNSUPPORTED;
     }
     uint32_t src;
-    NX_TRY(nx_dnnl_value_native(b, node->inputs[0], &src));
-    p.src = b->v->values[src].layout;
-    p.dst = nx_dnnl_any_of(b, nx_dnnl_type_of(p.src), node->outputs[0]);
-    if (!p.dst)
-        return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_made made;
-    NX_TRY(nx_dnnl_make_pool(b->dnnl, &p, &made, b->err));
-    NX_TRY(remake_pool_if_naive(b, node, &p, &made, &src));
+    enum nx_status status = NX_UNSUPPORTED;
+    if (nx_dnnl_is_stored(b, node->outputs[0])) {
+        NX_TRY(nx_dnnl_value_stored(b, node->inputs[0], &src));
+        status = nx_dnnl_unless_naive(make_pool(b, node, &p, src, &made), &made);
+    }
+    if (status == NX_UNSUPPORTED) {
+        NX_TRY(nx_dnnl_value_native(b, node->inputs[0], &src));
+        NX_TRY(make_pool(b, node, &p, src, &made));
+        status = remake_pool_if_naive(b, node, &p, &made, &src);
+    }
+    NX_TRY(status);
     return one_to_one(b, node, &made, src);
 }
 
@@ -213,6 +225,22 @@ enum nx_status nx_dnnl_lower_binary(struct nx_dnnl_build *b, const struct nx_nod
     return act_left ? nx_dnnl_step_act(b, node) : NX_OK;
 }
 
+/* The parts of a concat as they are to be put together: on the grid of the whole, if all of them are. */
+static enum nx_status parts_of(struct nx_dnnl_build *b, const struct nx_node *node,
+                               uint32_t *values, enum nx_dnnl_type *type)
+{
+    uint32_t y = node->outputs[0];
+    bool stored = nx_dnnl_is_stored(b, y);
+    for (uint32_t i = 0; stored && i < node->n_inputs; i++) {
+        NX_TRY(nx_dnnl_value_stored(b, node->inputs[i], &values[i]));
+        stored = nx_dnnl_is_int8(b->v->values[values[i]].layout);
+    }
+    *type = stored ? nx_dnnl_grid_type(b, y) : b->type;
+    for (uint32_t i = 0; !stored && i < node->n_inputs; i++)
+        NX_TRY(nx_dnnl_value_native(b, node->inputs[i], &values[i]));
+    return NX_OK;
+}
+
 enum nx_status nx_dnnl_lower_concat(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t n = node->n_inputs;
@@ -221,22 +249,26 @@ enum nx_status nx_dnnl_lower_concat(struct nx_dnnl_build *b, const struct nx_nod
         return joined;
     const struct nx_dnnl_layout **layouts = nx_arena_array(b->arena2, n, sizeof *layouts);
     uint32_t *args = nx_arena_array(b->arena2, 2 * (size_t)n + 2, sizeof *args);
-    const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, b->type, node->outputs[0]);
-    if (!layouts || !args || !any)
+    if (!layouts || !args)
         return nx_dnnl_out_of_memory(b);
     uint32_t *values = args + n + 1;
+    enum nx_dnnl_type type;
+    NX_TRY(parts_of(b, node, values, &type));
     for (uint32_t i = 0; i < n; i++) {
-        NX_TRY(nx_dnnl_value_native(b, node->inputs[i], &values[i]));
         layouts[i] = b->v->values[values[i]].layout;
         args[i] = NX_DNNL_SRC_N + i;
-        if (nx_dnnl_type_of(layouts[i]) != b->type)
+        if (nx_dnnl_type_of(layouts[i]) != type)
             return NX_UNSUPPORTED;
     }
+    const struct nx_dnnl_layout *any = nx_dnnl_any_of(b, type, node->outputs[0]);
+    if (!any)
+        return nx_dnnl_out_of_memory(b);
     struct nx_dnnl_made made;
     NX_TRY(nx_dnnl_make_concat(b->dnnl, (uint32_t)node->attr.concat.axis, n, layouts, any, &made,
                                b->err));
     args[n] = NX_DNNL_DST;
     NX_TRY(nx_dnnl_value_new(b, made.dst, &values[n]));
+    b->v->values[values[n]].step = nx_dnnl_step_in(b, node->outputs[0], made.dst);
     NX_TRY(nx_dnnl_step_call(b, &made, n + 1, args, values));
     nx_dnnl_value_set(b, node->outputs[0], values[n]);
     return NX_OK;

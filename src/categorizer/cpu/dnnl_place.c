@@ -133,8 +133,11 @@ enum nx_status nx_dnnl_value_for(struct nx_dnnl_build *b, uint32_t tensor,
                                  const struct nx_dnnl_layout *layout, uint32_t *value)
 {
     const struct nx_dnnl_spot *spot = &b->spots[tensor];
-    if (!layout || spot->buffer == NX_NONE)
-        return nx_dnnl_value_new(b, layout, value);
+    if (!layout || spot->buffer == NX_NONE) {
+        NX_TRY(nx_dnnl_value_new(b, layout, value));
+        b->v->values[*value].step = nx_dnnl_step_in(b, tensor, layout);
+        return NX_OK;
+    }
     const struct nx_dnnl_layout *wanted = nx_dnnl_pictures_of(b, tensor);
     if (!wanted)
         return nx_dnnl_out_of_memory(b);

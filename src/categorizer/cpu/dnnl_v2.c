@@ -89,6 +89,13 @@ bool nx_dnnl_has_bf16(void)
     return isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
 }
 
+bool nx_dnnl_has_int8(void)
+{
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    int avx512 = (int)dnnl_cpu_isa_avx512_core_vnni, avx2 = (int)dnnl_cpu_isa_avx2_vnni;
+    return (isa & avx512) == avx512 || isa == avx2;
+}
+
 enum nx_status nx_dnnl_sgemm(uint32_t threads, int64_t m, int64_t n, int64_t k, const float *a,
                              const float *b, float *c)
 {
@@ -106,9 +113,13 @@ const struct nx_dnnl_layout *nx_dnnl_keep(struct nx_dnnl *d, const dnnl_memory_d
     return layout;
 }
 
-static dnnl_data_type_t data_type(enum nx_dnnl_type type)
+dnnl_data_type_t nx_dnnl_data_type(enum nx_dnnl_type type)
 {
-    return type == NX_DNNL_BF16 ? dnnl_bf16 : dnnl_f32;
+    static const dnnl_data_type_t types[] = {[NX_DNNL_F32] = dnnl_f32,
+                                             [NX_DNNL_BF16] = dnnl_bf16,
+                                             [NX_DNNL_U8] = dnnl_u8,
+                                             [NX_DNNL_S8] = dnnl_s8};
+    return types[type];
 }
 
 /* oneDNN reads arrays of its own length, whatever the rank. */
@@ -128,7 +139,7 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *d, enum nx_dnnl_type t
     for (uint32_t i = rank - 1; i-- > 0;)
         strides[i] = strides[i + 1] * sides[i + 1];
     dnnl_memory_desc_t md;
-    if (dnnl_memory_desc_init_by_strides(&md, (int)rank, sides, data_type(type), strides) !=
+    if (dnnl_memory_desc_init_by_strides(&md, (int)rank, sides, nx_dnnl_data_type(type), strides) !=
         dnnl_success)
         return NULL;
     return nx_dnnl_keep(d, &md);
@@ -167,7 +178,8 @@ static const struct nx_dnnl_layout *tagged(struct nx_dnnl *d, enum nx_dnnl_type 
     dnnl_dims_t sides;
     widen(sides, rank, dims);
     dnnl_memory_desc_t md;
-    if (dnnl_memory_desc_init_by_tag(&md, (int)rank, sides, data_type(type), tag) != dnnl_success)
+    if (dnnl_memory_desc_init_by_tag(&md, (int)rank, sides, nx_dnnl_data_type(type), tag) !=
+        dnnl_success)
         return NULL;
     return nx_dnnl_keep(d, &md);
 }
@@ -187,7 +199,8 @@ const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *d, enum nx_dnnl_ty
     bool avx512 = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
     bool ours = avx512 && type == NX_DNNL_F32 && rank == 4;
     bool amx = type == NX_DNNL_BF16 && isa == (int)dnnl_cpu_isa_avx512_core_amx && rank == 4;
-    if ((ours || amx) && channels_last)
+    bool int8 = (type == NX_DNNL_U8 || type == NX_DNNL_S8) && rank == 4;
+    if ((ours || amx || int8) && channels_last)
         return tagged(d, type, rank, dims, dnnl_acdb);
     bool fits = ours && dims[1] % LANES == 0;
     return tagged(d, type, rank, dims, fits ? dnnl_aBcd16b : dnnl_format_tag_any);
@@ -225,7 +238,25 @@ size_t nx_dnnl_bytes(const struct nx_dnnl_layout *layout)
 
 enum nx_dnnl_type nx_dnnl_type_of(const struct nx_dnnl_layout *layout)
 {
-    return layout->md.data_type == dnnl_bf16 ? NX_DNNL_BF16 : NX_DNNL_F32;
+    switch (layout->md.data_type) {
+    case dnnl_bf16: return NX_DNNL_BF16;
+    case dnnl_u8: return NX_DNNL_U8;
+    case dnnl_s8: return NX_DNNL_S8;
+    default: return NX_DNNL_F32;
+    }
+}
+
+bool nx_dnnl_is_int8(const struct nx_dnnl_layout *layout)
+{
+    return layout->md.data_type == dnnl_u8 || layout->md.data_type == dnnl_s8;
+}
+
+const struct nx_dnnl_layout *nx_dnnl_retyped(struct nx_dnnl *d, const struct nx_dnnl_layout *layout,
+                                             enum nx_dnnl_type type)
+{
+    dnnl_memory_desc_t md = layout->md;
+    md.data_type = nx_dnnl_data_type(type);
+    return nx_dnnl_keep(d, &md);
 }
 
 enum nx_status nx_dnnl_bind(struct nx_dnnl *d, const struct nx_dnnl_layout *layout, void *at,
@@ -254,11 +285,17 @@ void nx_dnnl_rebind(struct nx_dnnl_memory *memory, void *at)
 static int arg_index(uint32_t arg)
 {
     static const int known[NX_DNNL_SRC_N] = {
-        [NX_DNNL_SRC] = DNNL_ARG_SRC,         [NX_DNNL_SRC1] = DNNL_ARG_SRC_1,
-        [NX_DNNL_WEIGHTS] = DNNL_ARG_WEIGHTS, [NX_DNNL_BIAS] = DNNL_ARG_BIAS,
-        [NX_DNNL_SCALE] = DNNL_ARG_SCALE,     [NX_DNNL_SHIFT] = DNNL_ARG_SHIFT,
-        [NX_DNNL_MEAN] = DNNL_ARG_MEAN,       [NX_DNNL_VARIANCE] = DNNL_ARG_VARIANCE,
-        [NX_DNNL_DST] = DNNL_ARG_DST,         [NX_DNNL_SCRATCH] = DNNL_ARG_SCRATCHPAD,
+        [NX_DNNL_SRC] = DNNL_ARG_SRC,
+        [NX_DNNL_SRC1] = DNNL_ARG_SRC_1,
+        [NX_DNNL_WEIGHTS] = DNNL_ARG_WEIGHTS,
+        [NX_DNNL_BIAS] = DNNL_ARG_BIAS,
+        [NX_DNNL_SCALE] = DNNL_ARG_SCALE,
+        [NX_DNNL_SHIFT] = DNNL_ARG_SHIFT,
+        [NX_DNNL_MEAN] = DNNL_ARG_MEAN,
+        [NX_DNNL_VARIANCE] = DNNL_ARG_VARIANCE,
+        [NX_DNNL_ADDEND] = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
+        [NX_DNNL_DST] = DNNL_ARG_DST,
+        [NX_DNNL_SCRATCH] = DNNL_ARG_SCRATCHPAD,
     };
     return arg < NX_DNNL_SRC_N ? known[arg] : DNNL_ARG_MULTIPLE_SRC + (int)(arg - NX_DNNL_SRC_N);
 }

@@ -50,6 +50,7 @@ struct nx_dnnl {
 enum nx_status nx_dnnl_translate(dnnl_status_t status, const char *what, struct nx_err *err);
 enum nx_status nx_dnnl_no_memory(struct nx_err *err);
 int nx_dnnl_take_threads(int threads); /* of the calling thread; returns what it had before */
+dnnl_data_type_t nx_dnnl_data_type(enum nx_dnnl_type type);
 const struct nx_dnnl_layout *nx_dnnl_keep(struct nx_dnnl *d, const dnnl_memory_desc_t *md);
 
 #endif

@@ -69,17 +69,26 @@ bool nx_dnnl_acts(const struct nx_attr_unary *unary, struct nx_dnnl_post *post)
     return true;
 }
 
+/* Dimension 1 of a result, as a mask. */
+enum { CHANNELS = 1 << 1 };
+
 static dnnl_status_t set_post(dnnl_primitive_attr_t attr, const struct nx_dnnl_post *post)
 {
     dnnl_post_ops_t ops;
     dnnl_status_t status = dnnl_post_ops_create(&ops);
     if (status != dnnl_success)
         return status;
-    if (post->sum)
+    const struct nx_dnnl_scales *q = post->quant;
+    if (post->sum && q)
+        status = dnnl_post_ops_append_sum_v2(ops, q->sum_scale, nx_dnnl_data_type(q->sum_type));
+    else if (post->sum)
         status = dnnl_post_ops_append_sum(ops, 1);
     for (uint32_t i = 0; i < post->n_acts && status == dnnl_success; i++)
-        status = dnnl_post_ops_append_eltwise(ops, 1, (dnnl_alg_kind_t)post->acts[i].fn,
+        status = dnnl_post_ops_append_eltwise(ops, q && i + 1 == post->n_acts ? q->last_scale : 1,
+                                              (dnnl_alg_kind_t)post->acts[i].fn,
                                               post->acts[i].alpha, post->acts[i].beta);
+    if (q && status == dnnl_success)
+        status = dnnl_primitive_attr_set_output_scales(attr, q->n, CHANNELS, q->scales);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
@@ -381,6 +390,36 @@ enum nx_status nx_dnnl_make_binary(struct nx_dnnl *d, enum nx_binary kind,
     return make(d, filled, &desc, post, made, err);
 }
 
+static dnnl_status_t append_addend(dnnl_primitive_attr_t attr, const dnnl_memory_desc_t *addend)
+{
+    dnnl_post_ops_t ops;
+    dnnl_status_t status = dnnl_post_ops_create(&ops);
+    if (status != dnnl_success)
+        return status;
+    status = dnnl_post_ops_append_binary(ops, dnnl_binary_add, addend);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    dnnl_post_ops_destroy(ops);
+    return status;
+}
+
+enum nx_status nx_dnnl_make_affine(struct nx_dnnl *d, const struct nx_dnnl_layout *x,
+                                   const struct nx_dnnl_layout *vector,
+                                   const struct nx_dnnl_layout *dst, struct nx_dnnl_made *made,
+                                   struct nx_err *err)
+{
+    struct making m;
+    dnnl_binary_desc_t desc;
+    NX_TRY(begin(&m, d, NULL, err));
+    dnnl_status_t status =
+        dnnl_binary_desc_init(&desc, dnnl_binary_mul, &x->md, &vector->md, &dst->md);
+    if (status == dnnl_success)
+        status = append_addend(m.attr, &vector->md);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(&m.pd, &desc, m.attr, d->engine, NULL);
+    return end(&m, status, made, err);
+}
+
 enum nx_status nx_dnnl_make_matmul(struct nx_dnnl *d, const struct nx_dnnl_layout *a,
                                    const struct nx_dnnl_layout *b, const struct nx_dnnl_layout *dst,
                                    struct nx_dnnl_made *made, struct nx_err *err)
@@ -420,13 +459,16 @@ enum nx_status nx_dnnl_make_concat(struct nx_dnnl *d, uint32_t axis, uint32_t n,
 }
 
 enum nx_status nx_dnnl_make_reorder(struct nx_dnnl *d, const struct nx_dnnl_layout *src,
-                                    const struct nx_dnnl_layout *dst, struct nx_dnnl_made *made,
-                                    struct nx_err *err)
+                                    const struct nx_dnnl_layout *dst, float scale,
+                                    struct nx_dnnl_made *made, struct nx_err *err)
 {
     struct making m;
     NX_TRY(begin(&m, d, NULL, err));
-    return end(
-        &m,
-        dnnl_reorder_primitive_desc_create(&m.pd, &src->md, d->engine, &dst->md, d->engine, m.attr),
-        made, err);
+    dnnl_status_t status = dnnl_success;
+    if (scale < 1 || scale > 1)
+        status = dnnl_primitive_attr_set_output_scales(m.attr, 1, 0, &scale);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&m.pd, &src->md, d->engine, &dst->md, d->engine,
+                                                    m.attr);
+    return end(&m, status, made, err);
 }

@@ -1,9 +1,9 @@
 /* Weights in the layout that computes fastest: reordered once, when first wanted. */
-#include "categorizer/cpu/dnnl_build.h"
-
-#include "common/unconst.h"
-
+#include <math.h>
 #include <string.h>
+
+#include "categorizer/cpu/dnnl_build.h"
+#include "common/unconst.h"
 
 enum { ALIGN = 64 };
 
@@ -47,7 +47,7 @@ static enum nx_status convert(struct nx_dnnl_build *b, const void *data,
                               const struct nx_dnnl_layout *rows, const struct nx_dnnl_weight *w)
 {
     struct nx_dnnl_made made;
-    enum nx_status status = nx_dnnl_make_reorder(b->loader, rows, w->layout, &made, b->err);
+    enum nx_status status = nx_dnnl_make_reorder(b->loader, rows, w->layout, 1, &made, b->err);
     if (status == NX_UNSUPPORTED)
         return nx_err_set(b->err, NX_INTERNAL, "cpu_dnnl: oneDNN cannot reorder a weight");
     NX_TRY(status);
@@ -82,6 +82,50 @@ enum nx_status nx_dnnl_weight_in(struct nx_dnnl_build *b, uint32_t tensor,
             memcpy(w->at, t->data, nx_dnnl_bytes(layout));
         else
             NX_TRY(convert(b, t->data, rows, w));
+    }
+    return nx_dnnl_value_weight(b, w->layout, w->at, value);
+}
+
+/* What compensates for the offset of a source in s8 comes with the layout, and with the reorder into it. */
+static enum nx_status add_int8(struct nx_dnnl_build *b, uint32_t tensor, const float *steps,
+                               const struct nx_dnnl_layout *rows,
+                               const struct nx_dnnl_layout *layout, struct nx_dnnl_weight **w)
+{
+    const struct nx_tensor *t = &b->source->tensors[tensor];
+    uint64_t elements = nx_dnnl_bytes(rows);
+    int8_t *q = alloc_aligned(b->arena2, elements);
+    if (!q)
+        return nx_dnnl_out_of_memory(b);
+    nx_quant_weights(t->data, elements, steps, (uint64_t)t->shape.dims[0], q);
+    NX_TRY(add(b, &b->weights[tensor], 0, layout, w));
+    return convert(b, q, rows, *w);
+}
+
+enum nx_status nx_dnnl_weight_int8(struct nx_dnnl_build *b, uint32_t tensor, const float *steps,
+                                   const struct nx_dnnl_layout *rows,
+                                   const struct nx_dnnl_layout *layout, uint32_t *value)
+{
+    struct nx_dnnl_weight *w = find(b->weights[tensor], 0, layout);
+    if (!w)
+        NX_TRY(add_int8(b, tensor, steps, rows, layout, &w));
+    return nx_dnnl_value_weight(b, w->layout, w->at, value);
+}
+
+enum nx_status nx_dnnl_weight_over(struct nx_dnnl_build *b, const struct nx_node *node,
+                                   uint32_t input, const float *units, int64_t n,
+                                   const struct nx_dnnl_layout *layout, uint32_t *value)
+{
+    struct nx_dnnl_weight **list = &b->vectors[node - b->v->graph.nodes];
+    struct nx_dnnl_weight *w = find(*list, (float)input, layout);
+    const float *data = b->source->tensors[node->inputs[input]].data;
+    for (int64_t i = 0; !w && i < n; i++)
+        if (!data || !isfinite(data[i] / units[i]))
+            return NX_UNSUPPORTED;
+    if (!w) {
+        NX_TRY(add(b, list, (float)input, layout, &w));
+        float *at = w->at;
+        for (int64_t i = 0; i < n; i++)
+            at[i] = data[i] / units[i];
     }
     return nx_dnnl_value_weight(b, w->layout, w->at, value);
 }

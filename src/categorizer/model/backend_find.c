@@ -34,12 +34,13 @@ const struct nx_backend *nx_backend_find(const char *name)
     return NULL;
 }
 
-static const struct nx_backend *after(const struct nx_backend *backend)
+static const struct nx_backend *after(const struct nx_backend *backend, enum nx_precision precision)
 {
     size_t i = 0;
     while (backends[i] != backend)
         i++;
-    return first_there(i + 1);
+    const struct nx_backend *next = first_there(i + 1);
+    return precision == NX_PRECISION_INT8 && next == &nx_backend_cpu_ref ? NULL : next;
 }
 
 enum nx_status nx_backend_check(const char *name, const struct nx_load_options *options,
@@ -50,7 +51,8 @@ enum nx_status nx_backend_check(const char *name, const struct nx_load_options *
     enum nx_status status = NX_UNAVAILABLE;
     if (!backend)
         return nx_err_set(err, NX_UNAVAILABLE, "there is no backend '%s' in this build", name);
-    for (; backend && status != NX_OK; backend = may_move ? after(backend) : NULL)
+    for (; backend && status != NX_OK;
+         backend = may_move ? after(backend, options->precision) : NULL)
         status = backend->check(options, err);
     return status;
 }
@@ -67,7 +69,8 @@ enum nx_status nx_backend_load(const char *name, const struct nx_graph *graph,
         struct nx_err own = {0};
         enum nx_status status = backend->load(graph, options, program, &own);
         bool cannot = status == NX_UNSUPPORTED || status == NX_UNAVAILABLE;
-        const struct nx_backend *next = cannot && may_move ? after(backend) : NULL;
+        const struct nx_backend *next =
+            cannot && may_move ? after(backend, options->precision) : NULL;
         if (!next)
             return status == NX_OK ? status : nx_err_set(err, status, "%s", own.text);
         nx_warn("%s; the model runs on %s", own.text, next->name);

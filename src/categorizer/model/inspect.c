@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "categorizer/graph/shape.h"
+#include "categorizer/model/calibration.h"
 #include "categorizer/model/model_parts.h"
 #include "categorizer/model/onnx.h"
 #include "categorizer/model/symbol.h"
@@ -67,7 +68,9 @@ static enum nx_status try_backend(struct nx_opening *o, struct nx_inspection *i)
                           o->options->backend);
     NX_TRY(nx_opening_prepare(o, &i->activation_bytes));
     i->planned_bytes = nx_opening_planned(o, i->activation_bytes);
-    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &o->options->load, &program, &i->err));
+    struct nx_load_options load = o->options->load;
+    NX_TRY(nx_calibration_read(o->files, &o->graph, &o->work, &load, &i->err));
+    NX_TRY(nx_backend_load(o->options->backend, &o->graph, &load, &program, &i->err));
     i->backend = program->backend->name;
     i->program = program->backend->memory(program);
     program->backend->free(program);

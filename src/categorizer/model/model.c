@@ -8,6 +8,7 @@
 #include "categorizer/graph/pass.h"
 #include "categorizer/graph/plan.h"
 #include "categorizer/graph/shape.h"
+#include "categorizer/model/calibration.h"
 #include "categorizer/model/input_size.h"
 #include "categorizer/model/model_parts.h"
 #include "categorizer/model/onnx.h"
@@ -366,6 +367,7 @@ static enum nx_status load_program(struct nx_opening *o, struct nx_model *model)
     NX_TRY(reserve(o, &model->facts));
     NX_TRY(make_room(o, model));
     struct nx_load_options load = o->options->load;
+    NX_TRY(nx_calibration_read(o->files, &o->graph, &o->work, &load, o->err));
     load.bytes_max = bytes_left(o);
     enum nx_status status =
         nx_backend_load(o->options->backend, &o->graph, &load, &model->program, o->err);

@@ -46,11 +46,12 @@ struct nx_model_files {
     struct nx_file synset;         /* may be missing: then classes have no names */
     struct nx_file symbol, params; /* MXNet's two files, */
     struct nx_file onnx;           /* or this one and neither of them */
+    struct nx_file calibration;    /* for load.precision INT8, which needs it (calibration.h) */
 };
 
 struct nx_model_options {
-    const char *backend; /* a name for nx_backend_find, or "auto" */
-    struct nx_load_options load;
+    const char *backend;                    /* a name for nx_backend_find, or "auto" */
+    struct nx_load_options load;            /* ranges: left to nx_model_open */
     uint32_t hint_height_px, hint_width_px; /* the recipe's size, for nets that take any; 0: 224 */
     /* What the model may hold is taken from it before it is allocated, until close; NULL: no bound. */
     struct nx_budget *budget;

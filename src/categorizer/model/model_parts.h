@@ -1,4 +1,4 @@
-/* model_parts.h — an open model, for model.c, model_infer.c and inspect.c only. */
+/* model_parts.h — an open model, for model.c, model_infer.c, inspect.c and calibrate.c only. */
 #ifndef NX_CATEGORIZER_MODEL_MODEL_PARTS_H
 #define NX_CATEGORIZER_MODEL_MODEL_PARTS_H
 

@@ -14,12 +14,13 @@ _nexus() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="" files=no
     COMPREPLY=()
     case $before in
-    --recipe | --ca | --cert | --key | --token | --out | --output | --input | --secret_file | --CLIENTS/mms_config | \
+    --recipe | --photos | --calibration | --ca | --cert | --key | --token | --out | --output | --input | --secret_file | --CLIENTS/mms_config | \
         --CLIENTS/tls_cert | --CLIENTS/tls_key | --CLIENTS/tls_client_ca | --CLIENTS/tokens)
         mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --PERS/file_path | --CLIENTS/model_store | --CATEGORIZER/profiles)
         mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
-    --timeout | --interval | --size | --batch | --batch-max | --threads | --repeats | --leader_ip | --leader_gms_port | \
+    --timeout | --interval | --percentile | --size | --batch | --batch-max | --threads | --repeats | --leader_ip | \
+        --leader_gms_port | \
         --local_id | --local_ip | --gms_port | --first_view_nodes | --members_max | --contacts | --clock_skew_s | \
         --client_port | --join_timeout_s | --heartbeat_ms | --otlp | --otlp_per_million | --cpus | --RDMA/domain | \
         --SUBGROUP/FUNCTION_TIER/num_shards | --SUBGROUP/FUNCTION_TIER/min_nodes | \
@@ -37,7 +38,8 @@ _nexus() {
     --RDMA/provider) words="tcp verbs" ;;
     --backend) words="auto cpu_dnnl cpu_ref" ;;
     --CATEGORIZER/backend) words="auto gpu_cudnn cpu_dnnl cpu_ref" ;;
-    --precision | --CATEGORIZER/precision) words="f32 bf16" ;;
+    --CATEGORIZER/precision) words="f32 bf16" ;;
+    --precision) words="f32 bf16$([ "${COMP_WORDS[1]}" = model ] && echo " int8")" ;;
     --CLIENTS/management) words="loopback anywhere" ;;
     --CLIENTS/compat) words="both 0.4 1.x" ;;
     *)
@@ -63,10 +65,11 @@ _nexus() {
             log) words="--verify --json" ;;
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
-                2.*) words="inspect run time" ;;
-                *.run) words="--input --output --threads --precision --size --backend" ;;
-                *.time) words="--batch --threads --precision --size --backend --rounds --top" ;;
-                *) words="--batch --precision --size --backend --json" ;;
+                2.*) words="inspect run time calibrate" ;;
+                *.run) words="--input --output --threads --backend --precision --calibration --size" ;;
+                *.time) words="--batch --threads --precision --calibration --size --backend --rounds --top" ;;
+                *.calibrate) words="--photos --recipe --output --percentile --minmax --size --threads --backend" ;;
+                *) words="--batch --precision --calibration --size --backend --json" ;;
                 esac ;;
             esac
         fi ;;
