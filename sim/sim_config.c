@@ -460,6 +460,9 @@ void sim_config_print(const struct sim_config *config, FILE *out)
                 " ns, turns to %" PRId64 " ns, %u spins\n",
                 n, config->view.members[n].subgroup, config->loads[n].ops, config->loads[n].burst,
                 config->loads[n].gap_ns, config->loads[n].turn_ns, config->loads[n].spins);
+    if (config->partings_max)
+        fprintf(out, "#   up to %u leave while the state of their shard moves\n",
+                config->partings_max);
     if (config->change_deaths_max)
         fprintf(out, "#   up to %u die in a change, noticed within %" PRId64 " ns\n",
                 config->change_deaths_max, config->change_notice_ns);
