@@ -132,9 +132,9 @@ bool sim_shard_whole(const struct sim_facts *facts, unsigned node, unsigned but)
 static bool check_life(const struct sim_trace *life, const struct sim_limits *limits,
                        struct sim_verdict *verdict)
 {
-    static sim_judge *const judges[] = {check_fabric,  check_order, check_bulk,  check_p2p,
-                                        check_members, check_views, check_links, check_liveness,
-                                        check_leaves};
+    static sim_judge *const judges[] = {check_fabric, check_order,    check_bulk,
+                                        check_p2p,    check_members,  check_views,
+                                        check_links,  check_liveness, check_leaves};
     struct sim_facts facts;
     sim_facts_collect(&facts, life, limits);
     for (size_t i = 0; i < sizeof judges / sizeof *judges; i++)

@@ -386,7 +386,7 @@ void sim_config_draw(struct sim_config *config, uint64_t seed, uint64_t mutants)
     config->limits.deliver_ns = config->calm ? 200 * NX_US + 30 * hop : 0;
     config->limits.leave_ns = 250 * NX_MS; /* half of the patience: it is not to end by that */
     config->core.leave_held_ns = config->limits.held_ns = 500 * NX_MS;
-    config->limits.idle_writes = 2 * 24;   /* two seconds */
+    config->limits.idle_writes = 2 * 24; /* two seconds */
     config->limits.timeout_ns = timeout;
     if (timeout) /* six beats, a little early sometimes */
         config->limits.idle_writes += (uint64_t)(config->idle_ns * 8 / timeout);
@@ -460,6 +460,9 @@ void sim_config_print(const struct sim_config *config, FILE *out)
                 " ns, turns to %" PRId64 " ns, %u spins\n",
                 n, config->view.members[n].subgroup, config->loads[n].ops, config->loads[n].burst,
                 config->loads[n].gap_ns, config->loads[n].turn_ns, config->loads[n].spins);
+    if (config->partings_max)
+        fprintf(out, "#   up to %u leave while the state of their shard moves\n",
+                config->partings_max);
     if (config->change_deaths_max)
         fprintf(out, "#   up to %u die in a change, noticed within %" PRId64 " ns\n",
                 config->change_deaths_max, config->change_notice_ns);

@@ -83,11 +83,11 @@ struct sim_config {
     nx_ns
         change_notice_ns; /* the longest until the others learn of such a death, each in its time */
     uint32_t partings_max; /* of members of a shard in which somebody is given the state */
-    nx_ns rejoin_ns;      /* until a node that was put out comes again; 0: never */
-    nx_ns load_ns;        /* the longest that a tier takes to load the state that came */
-    bool comes;           /* nodes come, and come back */
-    bool calm;            /* nobody dies, leaves, pauses or is slow, no lane stalls */
-    nx_ns idle_ns;        /* how long the rest is watched */
+    nx_ns rejoin_ns;       /* until a node that was put out comes again; 0: never */
+    nx_ns load_ns;         /* the longest that a tier takes to load the state that came */
+    bool comes;            /* nodes come, and come back */
+    bool calm;             /* nobody dies, leaves, pauses or is slow, no lane stalls */
+    nx_ns idle_ns;         /* how long the rest is watched */
     struct sim_persist persist;
     struct sim_limits limits;
 };

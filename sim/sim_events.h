@@ -13,17 +13,17 @@
 #include <stdint.h>
 
 enum sim_event_kind {
-    SIM_EVENT_TURN,   /* node a takes a turn, if b is still its turn's number */
-    SIM_EVENT_LANE,   /* the head of lane a → b may land, if c is still the lane's number */
-    SIM_EVENT_NOTICE, /* node a learns that b is dead */
-    SIM_EVENT_FAULT,  /* fault a begins */
-    SIM_EVENT_JOIN,   /* joiner a takes a step b, if c is still its try */
-    SIM_EVENT_COME,   /* a process comes, of the node of process a; a new node if there is none */
-    SIM_EVENT_STATE,  /* the tier of node a has loaded the state that came in view b */
-    SIM_EVENT_DISK,   /* the disk of node a has news */
-    SIM_EVENT_OUTAGE, /* all die */
+    SIM_EVENT_TURN,    /* node a takes a turn, if b is still its turn's number */
+    SIM_EVENT_LANE,    /* the head of lane a → b may land, if c is still the lane's number */
+    SIM_EVENT_NOTICE,  /* node a learns that b is dead */
+    SIM_EVENT_FAULT,   /* fault a begins */
+    SIM_EVENT_JOIN,    /* joiner a takes a step b, if c is still its try */
+    SIM_EVENT_COME,    /* a process comes, of the node of process a; a new node if there is none */
+    SIM_EVENT_STATE,   /* the tier of node a has loaded the state that came in view b */
+    SIM_EVENT_DISK,    /* the disk of node a has news */
+    SIM_EVENT_OUTAGE,  /* all die */
     SIM_EVENT_PARTING, /* node a leaves while the state of its shard moves */
-    SIM_EVENT_HEAL,   /* a fault ends */
+    SIM_EVENT_HEAL,    /* a fault ends */
 };
 
 struct sim_event {

@@ -211,7 +211,8 @@ static void run_to_the_end(struct sim_world *world)
         return;
     }
     if (rests && somebody_leaves(world)) /* nobody can let it go, and its end will bring work */
-        rests = run_until_rest(world, grace_ns + NX_LEAVE_PATIENCE_NS + world->config->core.leave_held_ns);
+        rests = run_until_rest(world,
+                               grace_ns + NX_LEAVE_PATIENCE_NS + world->config->core.leave_held_ns);
     if (rests) {
         world->rests = true;
         sim_note(world, 0, SIM_IDLE, (struct sim_record){0});

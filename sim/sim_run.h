@@ -16,9 +16,9 @@ struct sim_world {
     struct sim_events events;
     struct sim_fabric fabric;
     struct sim_node *nodes[SIM_NODES_MAX];
-    unsigned count;   /* processes, in the order of coming */
+    unsigned count;    /* processes, in the order of coming */
     uint32_t partings; /* of members of shards whose state moves */
-    uint32_t murders; /* of those who let somebody in */
+    uint32_t murders;  /* of those who let somebody in */
     uint32_t cuts;
     struct sim_shelf *shelf; /* the nodes' disks; NULL: they have none */
     bool out;                /* all are dead */

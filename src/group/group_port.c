@@ -57,7 +57,8 @@ void nx_group_note_view(struct nx_group *g, nx_ns now)
 
 static void point(struct nx_group *g, nx_ns now)
 {
-    nx_rank leader = nx_core_left(g->core) || nx_core_is_leaving(g->core) ? NX_RANK_NONE : nx_core_leader(g->core);
+    nx_rank leader = nx_core_left(g->core) || nx_core_is_leaving(g->core) ? NX_RANK_NONE
+                                                                          : nx_core_leader(g->core);
     if (g->pointed && leader == g->leader)
         return;
     struct nx_boot_address at = {.port = 0};

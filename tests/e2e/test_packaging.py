@@ -63,11 +63,11 @@ class Notified(unittest.TestCase):
         self.assertEqual(self.told()[0][:7], "STATUS=")
         self.assertEqual([self.told()[0], self.told()[0]], ["READY=1"] * 2)
         group.nodes[1].signal(signal.SIGTERM)
-        self.assertEqual(self.told(), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=15000000"])
+        self.assertEqual(self.told(), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=35000000"])
         self.assertEqual(self.told()[0][:7], "STATUS=")
         self.assertEqual(group.nodes[1].wait(), 0)
         group.nodes[0].signal(signal.SIGTERM)  # it serves on for 7 s first, unless it is asked twice
-        self.assertEqual(self.told(), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=22000000"])
+        self.assertEqual(self.told(), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=42000000"])
         group.nodes[0].signal(signal.SIGTERM)
         self.assertEqual(group.nodes[0].wait(), 0)
 

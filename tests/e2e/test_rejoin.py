@@ -14,13 +14,21 @@ import tiny_model
 from harness import Group, wait_until
 
 
+def slow_weights():
+    """Those of the tiny model behind some that it does not use: they take a while from one replica to another."""
+    identity, count = (1, 0, 0, 0, 1, 0, 0, 0, 1), 16 << 20
+    return tiny_model.params({"arg:unused": ((count,), (0,) * count), "arg:fc_weight": ((3, 3), identity)})
+
+
 class RejoinCase(unittest.TestCase):
-    def serve(self, count):
+    def serve(self, count, weights=tiny_model.params, **keys):
         self.group = Group(count)
         self.addCleanup(self.group.close)
+        for k in range(count):
+            harness.edit_config(self.group.config(k), **keys)
         self.group.start()
         files = [self.path(*file) for file in (("s", tiny_model.synset()), ("m.json", tiny_model.symbol()),
-                                               ("p", tiny_model.params()))]
+                                               ("p", weights()))]
         self.photo = self.path("red.png", tiny_model.png())
         self.assertEqual(self.group.client("installmodel", "1", *files).code, 0)
 
@@ -60,13 +68,28 @@ class RejoinCase(unittest.TestCase):
 
     def test_a_rolling_restart_keeps_the_models(self):
         """Each replica is told to stop as soon as the other is back, which is given the state then; nothing is on disks."""
-        self.serve(4)
-        for k in 3 * (2, 3):
+        self.serve(4, slow_weights)
+        for k in 2 * (2, 3):
             node = self.group.nodes[k]
             node.signal(signal.SIGTERM)
             self.assertEqual(node.wait(), 0, node.story())
             self.group.start_node(k).wait_line(harness.READY)
         self.await_red(0)
+
+    def test_who_is_waited_for(self):
+        """The log names it, the leaver serves on, and a second SIGTERM ends the wait."""
+        self.serve(4, slow_weights, heartbeat_ms=5000)
+        self.restart(2)
+        joiner, leaver = self.group.nodes[2], self.group.nodes[3]
+        joiner.signal(signal.SIGSTOP)
+        leaver.signal(signal.SIGTERM)
+        told = "leaving waits until node 2 has the state of shard 0"
+        wait_until(lambda: any(told in line for line in leaver.errors), leaver.story())
+        self.await_red(0)
+        self.assertTrue(leaver.running)
+        leaver.signal(signal.SIGTERM)
+        self.assertEqual(leaver.wait(8), 0, leaver.story())
+        joiner.signal(signal.SIGCONT)
 
     def test_all_replicas_and_then_all_nodes_stop(self):
         """While one is given the state: who leaves itself needs none, so nobody waits."""

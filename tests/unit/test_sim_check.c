@@ -524,7 +524,7 @@ static void l3_no_leave_takes_the_state_along(void **state)
     uint64_t hash = sim_state_hash(SIM_HASH_EMPTY, 0, 5, 0xa1);
     snprintf(got, sizeof got, "[3000] n1 state id=2 hash=%" PRIx64, hash);
 #define PARTS COMES, "n0 leave"
-#define PARTED(at)                                                    \
+#define PARTED(at)                                                      \
     "[" at "] n1 down peer=0 status=1", "[" at "] n1 view id=3 mask=2", \
         "[" at "] n1 member mask=2 total=1"
     assert_rule("L3", PARTS, PARTED("5"), "[9] n0 left", "[9] n1 end");
@@ -533,13 +533,14 @@ static void l3_no_leave_takes_the_state_along(void **state)
     assert_rule("", PARTS, "n1 leave", "[10] n1 left", "n0 down peer=1 status=1",
                 "n0 view id=3 mask=1", "n0 member mask=1 total=1", "[20] n0 left", "n0 end");
     assert_rule("", PARTS, "n1 kill", "n0 down peer=1", "n0 left", "n0 end");
-    assert_rule("", PARTS, PARTED("8400"), "[8500] n0 left", "[8500] n1 end"); /* patience has ended */
+    assert_rule("", PARTS, PARTED("8400"), "[8500] n0 left",
+                "[8500] n1 end"); /* patience has ended */
     /* the bound of a leave begins when it may go */
     assert_rule("L1", PARTS, got, PARTED("3100"), "[4500] n0 left", "[4500] n1 end");
     assert_rule("L1", PARTS, PARTED("8400"), "[9500] n0 left", "[9500] n1 end");
     /* another has it */
-    assert_rule("L1", "n0 view id=1 mask=7", "n0 member mask=7 id=4 total=1",
-                "n1 view id=1 mask=7", "n1 member mask=7 id=4 total=1", "n2 view id=1 mask=7",
+    assert_rule("L1", "n0 view id=1 mask=7", "n0 member mask=7 id=4 total=1", "n1 view id=1 mask=7",
+                "n1 member mask=7 id=4 total=1", "n2 view id=1 mask=7",
                 "n2 member mask=7 id=4 total=1", "n0 leave", "n1 down peer=0 status=1",
                 "[2000] n0 left");
 }

@@ -53,7 +53,7 @@ struct nx_core_config {
     uint32_t p2p_ring_bytes;             /* per ordered pair of members, power of two */
     uint32_t bulk_ring_bytes;            /* bulk window per sender, power of two */
     struct nx_schedule_limits schedules; /* zeros: the defaults */
-    nx_ns timeout_ns; /* who was silent for so long is taken for failed; 0: nobody is */
+    nx_ns timeout_ns;    /* who was silent for so long is taken for failed; 0: nobody is */
     nx_ns leave_held_ns; /* how long a leave waits at most for who is given our state; 0: not */
     /* simulator only: seeded defects that the judges must catch; 0 = none. Bits: core/mutants.h */
     uint64_t mutants;
@@ -104,7 +104,7 @@ enum nx_event_type {
     NX_EV_SLEEP, /* about to block: says so in our row, so that peers ring; NX_AGAIN: poll first */
     NX_EV_WANT_OUT, /* we want to leave: the others learn of it, and we serve on */
     NX_EV_LEAVE,    /* we leave, as soon as nobody is waited for */
-    NX_EV_DURABLE, /* this much is on our disk; NX_AGAIN: of another view than ours */
+    NX_EV_DURABLE,  /* this much is on our disk; NX_AGAIN: of another view than ours */
 };
 
 /* What is on a member's disk about the view it is in (group/durable/dur_note.h). */
@@ -129,7 +129,7 @@ struct nx_event {
     uint32_t word, value;    /* LOAD */
     enum nx_note_state note; /* … what our note says of it … */
     uint64_t places; /* … and the places of our shard's order, of all views, that are on our disk */
-    bool anyway; /* WANT_OUT, LEAVE: nobody is waited for from now on */
+    bool anyway;     /* WANT_OUT, LEAVE: nobody is waited for from now on */
     bool hold; /* POLL: our disk is behind: hand up nothing ordered or bulk, unless the view ends */
     const char *why; /* PEER_DOWN: a static sentence */
 };
@@ -228,7 +228,7 @@ enum nx_change_state nx_core_change_state(const struct nx_core *core);
 nx_rankset nx_core_leave_awaits(const struct nx_core *core);
 bool nx_core_may_leave(const struct nx_core *core);
 bool nx_core_is_leaving(const struct nx_core *core); /* nothing holds our leave back, or did */
-bool nx_core_left(const struct nx_core *core); /* our leave is known to every live member */
+bool nx_core_left(const struct nx_core *core);       /* our leave is known to every live member */
 void nx_core_get_stats(const struct nx_core *core, struct nx_group_stats *stats);
 
 #endif

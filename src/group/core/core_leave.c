@@ -1,4 +1,4 @@
-/* A leave, until it is announced (docs/view-change.md §7, "Leaving"): for whom it is held back, and for how long. */
+/* A leave, until it is announced (docs/view-change.md §7): for whom it is held back, and for how long. */
 #include "group/core/core_state.h"
 #include "group/membership/mb_leave.h"
 

@@ -1,5 +1,5 @@
 /* mb_leave.h — for whom a leave is held back: a member that alone has its shard's state does not take it along while another
- * is being given it (docs/view-change.md §7, "Leaving").
+ * is being given it (docs/view-change.md §7).
  *
  * Every member that wants to leave says so before it announces that it goes (NX_COL_PARTING), and everybody of its shard
  * passes on of whom it knows that. A leaver relies on another that has the state, an heir, only if that one said that it
@@ -15,8 +15,8 @@
 /* Sets of ranks, as one member knows them in one view. */
 struct nx_leave_facts {
     nx_rank self;
-    nx_rankset shard;      /* the members of our shard; 0: a spare */
-    nx_rankset alive;      /* neither suspected nor gone: who announced its leave is not among them */
+    nx_rankset shard; /* the members of our shard; 0: a spare */
+    nx_rankset alive; /* neither suspected nor gone: who announced its leave is not among them */
     nx_rankset with_state; /* known to have their shard's state */
     nx_rankset parting;    /* known to want to leave */
     nx_rankset aware;      /* known to know that we want to */
