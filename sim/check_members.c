@@ -79,6 +79,24 @@ static bool knows_of_no_majority(const struct sim_facts *facts, const struct tol
     return 2 * __builtin_popcountll(gone) >= __builtin_popcountll(told[node].members);
 }
 
+/* Another that was leaving, too, died and its connection did not tell: those who stay let both go and are silent then, and who hears
+ * nobody blames nobody, so its patience ends it. */
+static bool lost_fellow(const struct sim_facts *facts, const struct told *told, unsigned node,
+                        size_t at)
+{
+    uint64_t lost = 0;
+    for (unsigned n = 0; n < facts->nodes; n++)
+        if (n != node && facts->leaving[n] < facts->killed[n] && facts->killed[n] < at &&
+            (told[node].members >> n & 1))
+            lost |= UINT64_C(1) << n;
+    for (size_t i = facts->leaving[node]; lost && i < at; i++) {
+        const struct sim_record *r = &facts->trace->records[i];
+        if (r->kind == SIM_NOTICE && r->node == node)
+            lost &= ~(UINT64_C(1) << r->peer);
+    }
+    return lost != 0;
+}
+
 static bool left_in_time(const struct sim_facts *facts, const struct told *told, size_t at,
                          struct sim_verdict *verdict)
 {
@@ -89,7 +107,8 @@ static bool left_in_time(const struct sim_facts *facts, const struct told *told,
         if (facts->unlinked[n] && facts->given_up[n] < at)
             return true; /* it takes longer where somebody was silent before */
     if (sim_majority_lost(facts) || sim_given_up(facts, r->node, at) ||
-        (told[r->node].members && knows_of_no_majority(facts, told, r->node, at)))
+        (told[r->node].members && knows_of_no_majority(facts, told, r->node, at)) ||
+        lost_fellow(facts, told, r->node, at))
         return true;
     if (!facts->limits->leave_ns || took <= facts->limits->leave_ns)
         return true;

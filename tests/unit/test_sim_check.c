@@ -420,6 +420,19 @@ static void l1_a_leave_is_clean_and_quick(void **state)
                 "[2000] n3 left");
 }
 
+/* Another leaver's death that the connection did not tell is an excuse; one that was told is none. */
+#define FELLOW                                                                             \
+    QUARTET, "[1] n1 leave", "[2] n3 leave", "[3] n1 kill", "[4] n0 down peer=1 status=1", \
+        "[4] n2 down peer=1 status=1", "[4] n3 down peer=1 status=1",                      \
+        "[4] n0 down peer=3 status=1", "[4] n2 down peer=3 status=1"
+
+static void l1_a_leaver_that_died_unnoticed_is_an_excuse(void **state)
+{
+    (void)state;
+    assert_rule("", FELLOW, "[2000] n3 left");
+    assert_rule("L1", FELLOW, "[5] n3 notice peer=1", "[2000] n3 left");
+}
+
 static void l1_a_later_silence_is_no_excuse(void **state)
 {
     (void)state;
@@ -595,6 +608,7 @@ int main(void)
         cmocka_unit_test(v5_who_comes_hears_nobody_yet),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),
+        cmocka_unit_test(l1_a_leaver_that_died_unnoticed_is_an_excuse),
         cmocka_unit_test(l1_a_later_silence_is_no_excuse),
         cmocka_unit_test(l2_a_leaver_leaves_nothing_behind),
         cmocka_unit_test(q1_rest),
