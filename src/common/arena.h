@@ -28,7 +28,8 @@ void *nx_arena_array(struct nx_arena *arena, size_t count,
 char *nx_arena_strndup(struct nx_arena *arena, const char *text, size_t len);
 
 /* One heap for all threads of the process: else each has its own, of which the C library keeps the end for ever, up to
- * tens of MB. Before the first thread begins. */
+ * tens of MB. Blocks of 4 MiB and more are mappings of their own, however many there were: what bodies took goes back
+ * when they are freed. Before the first thread begins. */
 void nx_heap_share(void);
 /* What the C library keeps of freed memory goes back to the system. It walks the heap: for after something large, not
  * for every day. Any thread. */

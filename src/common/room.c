@@ -31,11 +31,19 @@ bool nx_room_open(struct nx_room *room, size_t bytes)
     return true;
 }
 
+/* There may be keys in it. */
+static void drop_aside(struct nx_room *room)
+{
+    if (room->aside)
+        explicit_bzero(room->aside, room->aside_len);
+    free(room->aside);
+}
+
 void nx_room_close(struct nx_room *room)
 {
     if (room->base)
         munmap(room->base, room->bytes);
-    free(room->aside);
+    drop_aside(room);
     *room = (struct nx_room){0};
 }
 
@@ -163,13 +171,14 @@ bool nx_room_fold(struct nx_room *room)
         return false;
     pack(words, count, aside);
     /* From here on the pages read as zero. A system that refuses leaves them as they are. */
-    if (madvise(room->base, room->bytes, MADV_DONTNEED) != 0) {
-        free(aside);
-        return false;
-    }
+    bool folded = madvise(room->base, room->bytes, MADV_DONTNEED) == 0;
     room->aside = aside;
     room->aside_len = len;
-    return true;
+    if (!folded) {
+        drop_aside(room);
+        room->aside = NULL;
+    }
+    return folded;
 }
 
 void nx_room_unfold(struct nx_room *room)
@@ -177,7 +186,7 @@ void nx_room_unfold(struct nx_room *room)
     if (!room->aside)
         return;
     unpack(room->aside, room->aside_len, (uint64_t *)room->base);
-    free(room->aside);
+    drop_aside(room);
     room->aside = NULL;
     room->aside_len = 0;
 }
