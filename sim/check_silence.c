@@ -255,7 +255,8 @@ static bool outlasts(const struct ears *ears, const struct silence *silence,
 }
 
 /* The node's links broke at this one time, so many that it has no majority, and about then their other ends lost nobody
- * else: nobody else is to go for this silence. */
+ * else: nobody else is to go for this silence. Links that break more than a quarter of the timeout later are of another time: who
+ * judges has found what it sees for a twelfth, and heard again whom it has to for a sixth. */
 static bool is_silent_host(const struct ears *ears, unsigned node, const struct silence *silence)
 {
     nx_ns within = ears->facts->limits->timeout_ns / 2;
@@ -263,7 +264,8 @@ static bool is_silent_host(const struct ears *ears, unsigned node, const struct 
     for (unsigned i = 0; i < ears->silences_count; i++) {
         const struct silence *other = &ears->silences[i];
         unsigned end = other_end(other, node, silence->from, within);
-        if (end == SIM_NOBODY || !other->whole)
+        if (end == SIM_NOBODY || !other->whole ||
+            other->from > silence->from + ears->facts->limits->timeout_ns / 4)
             continue;
         if (outlasts(ears, silence, other))
             return false;
