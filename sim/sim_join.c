@@ -220,6 +220,18 @@ static void propose(struct sim_world *world, unsigned joiner)
     sim_node_wake(l, false);
 }
 
+/* Who connects to a member that has died meanwhile learns it by that. */
+static void find_dead(struct sim_world *world, unsigned joiner)
+{
+    const struct sim_node *x = world->nodes[joiner];
+    for (nx_rankset left = nx_view_ranks(&x->join.view); left; left &= left - 1) {
+        unsigned peer = x->at[__builtin_ctzll(left)];
+        if (peer != SIM_NOBODY && peer != joiner && world->nodes[peer]->life == SIM_DEAD)
+            sim_events_add(&world->events, world->now + 100 * NX_US, SIM_EVENT_NOTICE, false,
+                           joiner, peer, 0);
+    }
+}
+
 static void welcome(struct sim_world *world, unsigned joiner)
 {
     struct sim_node *x = world->nodes[joiner];
@@ -231,6 +243,7 @@ static void welcome(struct sim_world *world, unsigned joiner)
     x->join.active = false;
     x->waiting = false;
     sim_node_start(x, &x->join.view);
+    find_dead(world, joiner);
 }
 
 /* Too long for a try. Once it is proposed only its own end is certain; a leader without a majority may wait for ever. */
