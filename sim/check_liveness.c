@@ -120,6 +120,21 @@ static bool all_is_delivered(const struct court *court, struct sim_verdict *verd
     return true;
 }
 
+/* Half of its view was dead by then, or taken for dead: nobody was left who could let it go with its messages. */
+static bool left_alone(const struct sim_facts *facts, unsigned node)
+{
+    size_t left = facts->left[node];
+    uint64_t view = 0, gone = 0;
+    for (size_t at = 0; at < left; at++) {
+        const struct sim_record *r = &facts->trace->records[at];
+        view = r->kind == SIM_VIEW && r->node == node ? r->mask : view;
+    }
+    for (unsigned n = 0; n < SIM_NODES_MAX; n++)
+        if (facts->killed[n] < left || sim_given_up(facts, n, left))
+            gone |= UINT64_C(1) << n;
+    return view && 2 * __builtin_popcountll(gone & view) >= __builtin_popcountll(view);
+}
+
 static bool leavers_messages_are_delivered(const struct court *court, struct sim_verdict *verdict)
 {
     const struct sim_facts *facts = court->facts;
@@ -127,7 +142,8 @@ static bool leavers_messages_are_delivered(const struct court *court, struct sim
     if (sim_majority_lost(facts))
         return true;
     for (unsigned s = 0; s < facts->nodes; s++) {
-        if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s))
+        if (facts->left[s] == end || sim_given_up(facts, s, end) || !sim_shard_whole(facts, s, s) ||
+            left_alone(facts, s))
             continue;
         for (unsigned n = 0; n < facts->nodes; n++)
             if ((facts->members[s] >> n & 1) && !facts->late[n] && !facts->lacked[n] &&

@@ -456,6 +456,17 @@ static void l2_a_leaver_leaves_nothing_behind(void **state)
     assert_rule("L2", SENT, "n1 deliver peer=1 seq=1 len=5 hash=a1 mask=3", "n1 left",
                 "n0 down peer=1 status=1", "n0 end");
     assert_rule("", SENT, "n0 kill", "n1 down peer=0", "n1 left");
+    /* two others of its view take each other for dead: nobody can let it go; one of four is no excuse */
+    assert_rule("", "n0 view id=1 mask=7", "n1 view id=1 mask=7", "n2 view id=1 mask=7",
+                "n2 member sub=0 shard=0 mask=4", "n2 send len=5 hash=a1", "n2 leave",
+                "n0 cut peer=1", "n0 down peer=1", "n1 down peer=0", "n2 down peer=0",
+                "n2 down peer=1", "n2 left", "n0 down peer=2", "n1 down peer=2");
+    assert_rule("L2", "n0 view id=1 mask=1f", "n1 view id=1 mask=1f", "n2 view id=1 mask=1f",
+                "n3 view id=1 mask=1f", "n4 view id=1 mask=1f", "n2 member sub=0 shard=0 mask=4",
+                "n2 send len=5 hash=a1", "n2 leave", "n0 kill", "n1 down peer=0", "n2 down peer=0",
+                "n3 down peer=0", "n4 down peer=0", "n2 left", "n1 down peer=2 status=1",
+                "n3 down peer=2 status=1", "n4 down peer=2 status=1", "n1 view id=2 mask=1a hash=5",
+                "n3 view id=2 mask=1a hash=5", "n4 view id=2 mask=1a hash=5");
     /* who lacks the state delivers nothing */
     assert_rule("", "n0 view id=1 mask=3", "n1 view id=1 mask=3",
                 "n0 member sub=0 shard=0 mask=3 id=1 total=1",
