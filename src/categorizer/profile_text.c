@@ -1,6 +1,8 @@
 /* profile_text.c — a profile as the lines of a file. */
 #include "categorizer/profile.h"
 
+#include "common/lines.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -48,17 +50,8 @@ struct lines {
 /* False at the end, and for a line that is too long or holds a NUL. */
 static bool next_line(struct lines *l)
 {
-    if (l->at == l->end)
-        return false;
-    const char *newline = memchr(l->at, '\n', (size_t)(l->end - l->at));
-    size_t len = (size_t)((newline ? newline : l->end) - l->at);
-    l->number++;
-    if (len >= sizeof l->line || memchr(l->at, 0, len))
-        return false;
-    memcpy(l->line, l->at, len);
-    l->line[len] = 0;
-    l->at += newline ? len + 1 : len;
-    return true;
+    l->number += l->at < l->end; /* at the end the last line is meant */
+    return nx_line_take(&l->at, l->end, l->line, sizeof l->line);
 }
 
 static enum nx_status bad_line(const struct lines *l, const char *expected, struct nx_err *err)

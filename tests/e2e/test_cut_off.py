@@ -2,40 +2,16 @@
 """A member that was cut off and does not know that the others went on. In a network namespace of its own, where each node has
 an address that can be taken away: skipped with a line where none can be made."""
 
-import ctypes
-import os
 import subprocess
 import sys
 
+import netns
+
 HOSTS = ["10.77.0.%d" % (k + 1) for k in range(4)]
 
-
-def address(action, host):
-    subprocess.run(["ip", "address", action, host + "/32", "dev", "lo"], check=True, capture_output=True)
-
-
-def enter_namespace():
-    """New user and network namespaces for this process and all that it starts. What a killed process still had to say is
-    given up soon, or it would arrive when its network is back."""
-    uid, gid = os.getuid(), os.getgid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x10000000 | 0x40000000) != 0:  # CLONE_NEWUSER | CLONE_NEWNET
-        return "unshare: " + os.strerror(ctypes.get_errno())
-    try:
-        for path, text in (("/proc/self/setgroups", "deny"), ("/proc/self/uid_map", "0 %d 1" % uid),
-                           ("/proc/self/gid_map", "0 %d 1" % gid), ("/proc/sys/net/ipv4/tcp_orphan_retries", "1")):
-            with open(path, "w") as out:
-                out.write(text)
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True, capture_output=True)
-        for host in HOSTS:
-            address("add", host)
-    except (OSError, subprocess.CalledProcessError) as failed:
-        return str(failed)
-    return None
-
-
 if __name__ == "__main__":
-    trouble = enter_namespace()  # before anything starts a thread
+    # What a killed process still had to say is given up soon, or it would arrive when its network is back.
+    trouble = netns.enter(HOSTS, tcp_orphan_retries=1)
     if trouble:
         print("SKIP: no network namespace: %s" % trouble)
         sys.exit(77)
@@ -90,7 +66,7 @@ class CutOff(RestartCase):
 
     def test_it_learns_from_a_newcomer_that_it_was_left_behind(self):
         """Node 3 is in view 1 when all others have died in a later one. The first that is back asks it, of all nodes."""
-        address("del", HOSTS[3])
+        netns.address("del", HOSTS[3])
         self.addCleanup(subprocess.run, ["ip", "address", "add", HOSTS[3] + "/32", "dev", "lo"], capture_output=True)
         wait_until(lambda: self.members() == [0, 1, 2], "node 3 is still a member")
         for tag in ("2", "3"):
@@ -101,7 +77,7 @@ class CutOff(RestartCase):
         for k in range(3):
             self.group.nodes[k].wait()
         wait_until(lambda: not self.speaks_to(HOSTS[3]), "words of the dead are under way")
-        address("add", HOSTS[3])
+        netns.address("add", HOSTS[3])
         harness.edit_config(self.group.config(2), leader_ip=HOSTS[3], leader_gms_port=self.group.gms_ports[3])
         newcomer = self.group.start_node(2)
         self.await_lines(self.group.nodes[3], "node 3 was left behind in view 1: the disk of node 2 holds view 2 of this group")

@@ -2,35 +2,16 @@
 """Who manages models from another machine is refused by every API; who asks is not. In a network namespace of its own, where
 10.77.0.2 plays the other machine: skipped with a line where none can be made."""
 
-import ctypes
 import os
-import subprocess
 import sys
 import unittest
 
+import netns
+
 HERE, FAR = "10.77.0.1", "10.77.0.2"
 
-
-def enter_namespace():
-    """New user and network namespaces for this process and all that it starts, with both addresses on its loopback."""
-    uid, gid = os.getuid(), os.getgid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x10000000 | 0x40000000) != 0:  # CLONE_NEWUSER | CLONE_NEWNET
-        return "unshare: " + os.strerror(ctypes.get_errno())
-    try:
-        for name, text in (("setgroups", "deny"), ("uid_map", "0 %d 1" % uid), ("gid_map", "0 %d 1" % gid)):
-            with open("/proc/self/" + name, "w") as out:
-                out.write(text)
-        for command in (["link", "set", "lo", "up"], ["address", "add", HERE + "/32", "dev", "lo"],
-                        ["address", "add", FAR + "/32", "dev", "lo"]):
-            subprocess.run(["ip", *command], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as failed:
-        return str(failed)
-    return None
-
-
 if __name__ == "__main__":
-    trouble = enter_namespace()  # before anything starts a thread
+    trouble = netns.enter((HERE, FAR))
     if trouble:
         print("SKIP: no network namespace: %s" % trouble)
         sys.exit(77)

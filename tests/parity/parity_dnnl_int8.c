@@ -10,14 +10,6 @@
 
 static const double tolerance_exact = 2e-5, tolerance_a_step = 2e-2;
 
-#define K(kh, kw, s, d, p)                \
-    {                                     \
-        {kh, kw}, {s, s}, {d, d}, {p, p}, \
-        {                                 \
-            p, p                          \
-        }                                 \
-    }
-
 static const struct nx_window three = K(3, 3, 1, 1, 1);
 
 /* Ranges of the net's tensors on inputs such as net_compare makes. */

@@ -62,14 +62,6 @@ static void add_conv_row(struct net *net, uint32_t x, const void *row)
     net_output(net, net_conv(net, x, r->c, r->o, &r->window, r->groups, r->bias, residual, r->act));
 }
 
-#define K(kh, kw, s, d, p)                \
-    {                                     \
-        {kh, kw}, {s, s}, {d, d}, {p, p}, \
-        {                                 \
-            p, p                          \
-        }                                 \
-    }
-
 static void convolutions(void **state)
 {
     (void)state;

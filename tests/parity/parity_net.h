@@ -38,6 +38,15 @@ uint32_t net_source(struct net *net, bool blocked, int64_t c, int64_t h, int64_t
 /* Shapes are known after this; call it before anything that depends on them. */
 void net_infer(struct net *net);
 
+/* A struct nx_window: kernel, stride, dilation, padding on all sides. */
+#define K(kh, kw, s, d, p)                \
+    {                                     \
+        {kh, kw}, {s, s}, {d, d}, {p, p}, \
+        {                                 \
+            p, p                          \
+        }                                 \
+    }
+
 struct net_options {
     const struct nx_backend *backend;
     struct nx_load_options load;

@@ -1,25 +1,13 @@
 #include "categorizer/gpu/gpu_half.h"
 
+#include "categorizer/graph/half_round.h"
+
 #include <math.h>
 #include <string.h>
 
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 uint16_t nx_gpu_to_f16(float value)
 {
-    uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
+    uint32_t bits = nx_half_bits(value), sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
     if (rest > 0x7f800000)
         return (uint16_t)(sign | 0x7e00);
     if (rest >= 0x477ff000) /* 65520, the first that rounds beyond 65504 */
@@ -36,15 +24,15 @@ float nx_gpu_from_f16(uint16_t half)
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31,
              fraction = half & 0x3ff;
     if (exponent == 31)
-        return float_of(sign | 0x7f800000 | fraction << 13);
+        return nx_half_float(sign | 0x7f800000 | fraction << 13);
     if (exponent == 0)
         return (sign ? -1.0f : 1.0f) * ldexpf((float)fraction, -24);
-    return float_of(sign | (exponent + 112) << 23 | fraction << 13);
+    return nx_half_float(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
 uint16_t nx_gpu_to_bf16(float value)
 {
-    uint32_t bits = bits_of(value);
+    uint32_t bits = nx_half_bits(value);
     if (value != value)
         return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
@@ -52,7 +40,7 @@ uint16_t nx_gpu_to_bf16(float value)
 
 float nx_gpu_from_bf16(uint16_t bits)
 {
-    return float_of((uint32_t)bits << 16);
+    return nx_half_float((uint32_t)bits << 16);
 }
 
 void nx_gpu_store(void *array, enum nx_gpu_type type, uint64_t i, float value)

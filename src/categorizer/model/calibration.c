@@ -1,5 +1,7 @@
 #include "categorizer/model/calibration.h"
 
+#include "common/lines.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -68,16 +70,7 @@ struct lines {
 static bool next_line(struct lines *l)
 {
     l->number++;
-    if (l->at == l->end)
-        return false;
-    const char *newline = memchr(l->at, '\n', (size_t)(l->end - l->at));
-    size_t len = (size_t)((newline ? newline : l->end) - l->at);
-    if (len >= sizeof l->line || memchr(l->at, 0, len))
-        return false;
-    memcpy(l->line, l->at, len);
-    l->line[len] = 0;
-    l->at += newline ? len + 1 : len;
-    return true;
+    return nx_line_take(&l->at, l->end, l->line, sizeof l->line);
 }
 
 static enum nx_status bad_line(const struct lines *l, const char *expected, struct nx_err *err)
