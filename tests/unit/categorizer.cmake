@@ -11,5 +11,7 @@ nexus_test(test_served SOURCES test_served.c DEPS nexus_categorizer m)
 nexus_test(test_served_tensors SOURCES test_served_tensors.c DEPS nexus_categorizer)
 nexus_test(test_replicas SOURCES test_replicas.c DEPS nexus_categorizer)
 # Several replicas in one process load with oneDNN at once.
-set_property(TEST test_replicas APPEND PROPERTY ENVIRONMENT
-    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lib/tsan.supp")
+if(TEST test_replicas)
+    set_property(TEST test_replicas APPEND PROPERTY ENVIRONMENT
+        "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lib/tsan.supp")
+endif()
