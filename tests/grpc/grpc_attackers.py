@@ -201,9 +201,11 @@ def streams_that_say_nothing():
         for raw in silent:
             raw.send(b"".join(frame(HEADERS, END_HEADERS, stream, request_headers(b"/test.Echo/Sum"))
                               for stream in range(1, 201, 2)))
-        time.sleep(0.1)
+        # Each may hold as many as it leaves free: 50, 25 and 13, or 25 each, by the order they are read in.
         with Honest(server) as honest:
-            assert 60 < honest.client.stats()["calls"] < 90, honest.client.stats()
+            wait_for(lambda: honest.client.stats()["calls"] > 70)
+            calls = honest.client.stats()["calls"]
+            assert calls <= 88 + 6, calls  # the honest ones have half of the last twelve
         for raw in silent:
             raw.close()
 
