@@ -1,6 +1,7 @@
 /* Nodes of a group in one thread, over loopback; cards are made up, as the fabric is not part of
  * this. */
 #include "boot_nodes.h"
+#include "nx_ports.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -344,7 +345,7 @@ static void a_leader_whose_contacts_know_of_no_group_forms_one(void **state)
     boot_nodes_open(f, 1);
     set_contact(f, 0, 1); /* sends it back to itself */
     strcpy(f->configs[0].contacts[1].ip, "127.0.0.1");
-    f->configs[0].contacts[1].port = boot_nodes_free_port(); /* where nobody listens */
+    f->configs[0].contacts[1].port = nx_free_port(); /* where nobody listens */
     f->configs[0].contacts_count = 2;
     boot_nodes_open(f, 0);
     boot_nodes_open(f, 2);
@@ -386,7 +387,7 @@ static void who_was_left_behind_finds_out(void **state)
     nx_bootstrap_note_view(f->boots[0], &next);
     nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
     BOOT_POLL_UNTIL(f, nx_bootstrap_left_behind(f->boots[2]) == 5);
-    at.port = boot_nodes_free_port(); /* nobody there */
+    at.port = nx_free_port(); /* nobody there */
     nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
     for (int i = 0; i < 2000; i++)
         boot_nodes_turn(f);

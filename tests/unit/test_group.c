@@ -2,6 +2,7 @@
  * a real fabric. */
 #include "common/arena.h"
 #include "group/group.h"
+#include "nx_ports.h"
 #include "nx_test.h"
 
 #include <arpa/inet.h>
@@ -95,20 +96,9 @@ static const struct nx_group_upcalls upcalls = {
     .down = on_down,
 };
 
-static uint16_t free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
 static struct nx_group_config lone_config(void)
 {
-    uint16_t port = free_port();
+    uint16_t port = nx_free_port();
     return (struct nx_group_config){
         .local_id = 5,
         .local_ip = "127.0.0.1",
