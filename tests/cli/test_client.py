@@ -541,8 +541,8 @@ class Answers(ClientCase):
         done = threading.Event()
         self.addCleanup(done.set)
         self.tier.answer = lambda method, messages, context: done.wait(WAIT_S) and b""
-        run = self.client("removemodel", "1", "--timeout", "1")
-        self.assert_refused(run, "%s gave no answer within 1 s" % self.tier.address, out=self.head)
+        run = self.client("removemodel", "1", "--timeout", "5")
+        self.assert_refused(run, "%s gave no answer within 5 s" % self.tier.address, out=self.head)
 
     def test_node_dies_during_the_call(self):
         self.tier.answer = lambda method, messages, context: self.tier.ended.wait(WAIT_S) and b""

@@ -287,7 +287,7 @@ static void who_stops_in_the_handshake_is_hung_up_on(void **state)
     assert_int_equal(read_frame(fd, bytes, &len, &payload, &payload_len), 0); /* by the timeout */
     printf("# a stranger that stops in the handshake is hung up on after %.1f s\n",
            (double)(nx_clock_now() - start) / NX_SEC);
-    assert_true(nx_clock_now() - start < 20 * NX_SEC);
+    assert_true(nx_clock_now() - start < 60 * NX_SEC);
     close(fd);
 }
 

@@ -26,6 +26,7 @@ static const char *program;
 static bool cuts;                 /* links can be cut */
 static struct sim_record own[16]; /* what the driver did to the nodes */
 static unsigned own_count;
+static char rules[1024]; /* for ip, by which links are to be cut */
 static char prefix[] = "/tmp/nx-silence-XXXXXX";
 
 static int make_driver(void **state)
@@ -108,12 +109,24 @@ static int stop_driver(void **state)
     return 0;
 }
 
-/* Nothing of `from` arrives at `to` any more. */
+/* Nothing of `from` arrives at `to` any more, once cut_now was called: links that are meant to break at one time do,
+ * however long a shell takes to start. */
 static void cut(unsigned from, unsigned to)
 {
     note(SIM_STALL, from, 60 * NX_SEC);
     own[own_count - 1].peer = (uint8_t)to;
-    assert_true(shell("ip rule add pref 1 from 127.0.0.%u to 127.0.0.%u blackhole", from, to));
+    size_t used = strlen(rules);
+    snprintf(rules + used, sizeof rules - used,
+             "rule add pref 1 from 127.0.0.%u to 127.0.0.%u blackhole\n", from + 1, to + 1);
+}
+
+static void cut_now(void)
+{
+    FILE *ip = popen("ip -batch -", "we");
+    assert_non_null(ip);
+    fputs(rules, ip);
+    assert_int_equal(pclose(ip), 0);
+    rules[0] = '\0';
 }
 
 static void heal(void)
@@ -286,6 +299,7 @@ static void cut_between_two(struct driver *d, bool there, bool back)
         cut(0, 1);
     if (back)
         cut(1, 0);
+    cut_now();
     (void)await_view_of_two(d, 0, since);
     (void)await_view_of_two(d, 2, since);
     expect_fenced(d, 1);
@@ -313,6 +327,7 @@ static void a_silent_host_is_left_behind(void **state)
         cut(0, i);
         cut(i, 0);
     }
+    cut_now();
     (void)await_view_of_two(d, 1, since);
     (void)await_view_of_two(d, 2, since);
     expect_both_go_on(d, 1, 2, 0);
@@ -339,6 +354,7 @@ static void without_any_link_all_block_and_go_on_when_it_heals(void **state)
         for (unsigned b = 0; b < NODES; b++)
             if (a != b)
                 cut(a, b);
+    cut_now();
     for (unsigned i = 0; i < NODES; i++)
         await_status(d, i, "status wedged");
     heal();

@@ -32,7 +32,7 @@ bool boot_nodes_installed(const struct boot_nodes *nodes); /* all of the first v
 
 #define BOOT_POLL_UNTIL(nodes, condition)            \
     do {                                             \
-        nx_ns until_ = nx_clock_now() + 20 * NX_SEC; \
+        nx_ns until_ = nx_clock_now() + 60 * NX_SEC; \
         while (!(condition)) {                       \
             if (nx_clock_now() > until_)             \
                 fail_msg("never: %s", #condition);   \
