@@ -269,7 +269,7 @@ class OnlyModel(HttpCase):
             harness.Group.start_node = start_node
 
     def test_it_is_meant_where_none_is_named(self):
-        harness.wait_until(lambda: self.ask("GET", "/models/only").status == 200, "not loaded")
+        harness.wait_until(lambda: self.ask("GET", "/v2/models/only/ready").status == 200, "not loaded")
         self.assertEqual(self.ask("POST", "/invocations", self.red).status, 200)
 
     def test_the_shapes_of_0_4(self):

@@ -130,7 +130,7 @@ static void without_a_leader_it_gives_up_in_silence(void **state)
         .local_id = 1,
         .local_ip = "127.0.0.1",
         .leader_ip = "127.0.0.1",
-        .gms_port = 1,
+        .gms_port = nx_free_port(),
         .leader_gms_port = nx_free_port(),
         .first_view_nodes = 2,
         .members_max = 2,
