@@ -243,7 +243,8 @@ def batch_norms(block):
 
 
 def train(net, x):
-    """MXNet moves its averages on the way back."""
+    """MXNet moves its averages on the way back, which has to reach a norm of the photos themselves, too."""
+    x.attach_grad()
     with mx.autograd.record():
         y = net(x)
     y.backward()
