@@ -395,8 +395,13 @@ def compare(name, args):
         say_size(files[0], side)
         facts = inspect(args.nexus, files)
         if args.wrong and not spoil(files[0], args.wrong):
-            return None
-        ours = run_ours(args.nexus, args.backend, files, x, folder)
+            return "has nothing to get wrong"
+        try:
+            ours = run_ours(args.nexus, args.backend, files, x, folder)
+        except subprocess.CalledProcessError:
+            if args.wrong:
+                return "is refused"
+            raise
         of_ref = run_ours(args.nexus, "cpu_ref", files, x, folder) if args.double else None
     if args.double:
         say_double(net, x, {"MXNet": theirs, args.backend: ours, "cpu_ref": of_ref})
@@ -443,8 +448,8 @@ def main():
             continue
         start = time.time()
         result = compare(name, args)
-        if not result:
-            sys.stderr.write("%s: has nothing to get wrong\n" % name)
+        if isinstance(result, str):
+            sys.stderr.write("%s %s\n" % (name, result))
             continue
         bad += not is_good(result)
         sys.stdout.write(row(result))
