@@ -187,6 +187,58 @@ static void a_model_that_fits_is_not_refused_by_its_plan(void **state)
     assert_true(try_budgets(2049) < 192 << 10);
 }
 
+static enum nx_status open_within(uint64_t limit)
+{
+    struct nx_served *s;
+    budget.limit_bytes = limit;
+    err = (struct nx_err){0};
+    enum nx_status status = open_served(&s);
+    if (status == NX_OK) {
+        assert_true(nx_served_facts(s)->memory_bytes <= budget.used_bytes);
+        nx_served_close(s);
+    }
+    assert_int_equal(budget.used_bytes, 0);
+    return status;
+}
+
+/* It opens within so many bytes and not within one less; nor does it depend on what else is left. */
+static void a_model_that_just_fits_opens_to_the_byte(void **state)
+{
+    (void)state;
+    static const char *const backends[] = {"cpu_ref", "auto"};
+    for (size_t b = 0; b < 2; b++) {
+        backend = backends[b];
+        uint64_t refused = 0, opens = budget.limit_bytes = 64 << 20;
+        while (opens - refused > 1) {
+            uint64_t limit = refused + (opens - refused) / 2;
+            *(open_within(limit) == NX_OK ? &opens : &refused) = limit;
+        }
+        for (uint64_t k = 0; k < 40; k++) {
+            assert_int_equal(open_within(opens + k), NX_OK);
+            assert_int_equal(open_within(opens - 1 - k), NX_NO_MEMORY);
+            assert_non_null(strstr(err.text, "memory"));
+        }
+        print_message("%s: %llu bytes are enough\n", backend, (unsigned long long)opens);
+    }
+}
+
+/* The refusal's figure is the plan's, which is not under what it takes. */
+static void a_budget_of_what_a_refusal_asks_for_is_enough(void **state)
+{
+    (void)state;
+    static const char *const backends[] = {"cpu_ref", "auto"};
+    for (size_t b = 0; b < 2; b++) {
+        unsigned long long needed = 0;
+        backend = backends[b];
+        for (uint64_t limit = 0; needed == 0 && limit < 64 << 20; limit += 64) {
+            assert_int_equal(open_within(limit), NX_NO_MEMORY);
+            if (sscanf(err.text, "the model needs %llu bytes", &needed) != 1)
+                needed = 0;
+        }
+        assert_int_equal(open_within(needed), NX_OK);
+    }
+}
+
 static uint64_t resident_bytes(void)
 {
     unsigned long total = 0, resident = 0;
@@ -234,6 +286,8 @@ int main(void)
         each(weights_that_are_no_numbers_load_and_it_is_said),
         each(a_model_over_the_budget_is_refused_with_the_figures),
         each(a_model_that_fits_is_not_refused_by_its_plan),
+        each(a_model_that_just_fits_opens_to_the_byte),
+        each(a_budget_of_what_a_refusal_asks_for_is_enough),
         each(a_thousand_times_ends_where_it_began),
     };
     return cmocka_run_group_tests_name("served", tests, NULL, NULL);
