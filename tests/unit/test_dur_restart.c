@@ -114,7 +114,7 @@ static void a_newer_certain_view_counts_for_all(void **state)
                                     offer_of(5, old, 9)};
     struct nx_dur_restart r = decide(offers, 3);
     assert_int_equal(r.verdict, NX_DUR_WAIT);
-    assert_string_equal(r.why.text, "waiting for nodes 1, 2 of view 18: 1 of its 3 members are "
+    assert_string_equal(r.why.text, "waiting for nodes 1, 2 of view 18: 1 of its 3 members is "
                                     "here, 2 are needed");
     offers[1] = offer_of(1, old, 7);
     r = decide(offers, 3);

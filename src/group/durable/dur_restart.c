@@ -133,20 +133,20 @@ static bool has_quorum(const struct scene *scene, const struct nx_dur_view *view
     return 2 * tally.here > tally.all;
 }
 
-/* "nodes 2, 5 of view 17": the members that are missing, or come without their notes. */
+/* "node 2", "nodes 2, 5": the members that are missing, or come without their notes. */
 static void say_missing(const struct scene *scene, const struct nx_dur_view *view, char *text,
                         size_t cap)
 {
-    size_t used = 0;
-    uint32_t missing = 0;
-    text[0] = '\0';
+    struct tally tally = count_members(scene, view);
+    const char *before = " ";
+    size_t used = (size_t)snprintf(text, cap, "node%s", tally.all - tally.here == 1 ? "" : "s");
     for (uint32_t i = 0; i < view->count; i++) {
         const struct nx_dur_offer *offer = offer_of(scene, view->members[i].node);
         if ((offer && offer->has_note) || view->members[i].keeper)
             continue;
-        int n = snprintf(text + used, cap - used, "%s%u%s", missing ? ", " : "",
-                         view->members[i].node, offer ? " (its disk is empty)" : "");
-        missing++;
+        int n = snprintf(text + used, cap - used, "%s%u%s", before, view->members[i].node,
+                         offer ? " (its disk is empty)" : "");
+        before = ", ";
         used += n > 0 && used + (size_t)n < cap ? (size_t)n : 0;
     }
 }
@@ -182,15 +182,16 @@ static bool check_quorums(const struct scene *scene, struct nx_dur_restart *rest
         say_missing(scene, view, missing, sizeof missing);
         if (tally.here < tally.all && restart->complete) {
             restart->complete = false;
-            nx_err_set(&restart->why, NX_UNAVAILABLE, "waiting for nodes %s of view %llu", missing,
+            nx_err_set(&restart->why, NX_UNAVAILABLE, "waiting for %s of view %llu", missing,
                        (unsigned long long)view->vid);
         }
         if (has_quorum(scene, view))
             continue;
-        nx_err_set(
-            &restart->why, NX_UNAVAILABLE,
-            "waiting for nodes %s of view %llu: %u of its %u members are here, %u are needed",
-            missing, (unsigned long long)view->vid, tally.here, tally.all, tally.all / 2 + 1);
+        nx_err_set(&restart->why, NX_UNAVAILABLE,
+                   "waiting for %s of view %llu: %u of its %u members %s here, %u %s needed",
+                   missing, (unsigned long long)view->vid, tally.here, tally.all,
+                   tally.here == 1 ? "is" : "are", tally.all / 2 + 1,
+                   tally.all == 1 ? "is" : "are");
         return false;
     }
     return true;
