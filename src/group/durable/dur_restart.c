@@ -353,8 +353,13 @@ static void choose_places(const struct scene *scene, struct nx_dur_restart *rest
             choose_truth(scene, g, s, restart);
 }
 
-static void number_view(const struct scene *scene, struct nx_dur_restart *restart)
+/* No group has seen so many that it could not have these, too. Whose disk says otherwise is not believed. */
+enum { VIDS_LEFT = 1 << 20 };
+
+/* Above all that any note or log holds. */
+static bool number_view(const struct scene *scene, struct nx_dur_restart *restart)
 {
+    nx_node last = 0;
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
         if (!offer->has_note)
@@ -364,9 +369,17 @@ static void number_view(const struct scene *scene, struct nx_dur_restart *restar
         nx_vid seen = newest ? newest->vid : 0;
         nx_vid logged = (uint32_t)offer->log_vid;
         seen = logged > seen ? logged : seen;
+        last = seen > restart->vid ? offer->node : last;
         restart->vid = seen > restart->vid ? seen : restart->vid;
     }
-    restart->vid++;
+    if (++restart->vid <= NX_VID_MAX - VIDS_LEFT)
+        return true;
+    nx_err_set(&restart->why, NX_TOO_LARGE,
+               "the disk of node %u tells of view %llu, and no group goes on from beyond %llu: "
+               "without that disk it may begin again",
+               last, (unsigned long long)restart->vid - 1,
+               (unsigned long long)(NX_VID_MAX - VIDS_LEFT - 1));
+    return false;
 }
 
 static bool nobody_has_a_note(const struct scene *scene)
@@ -398,7 +411,8 @@ void nx_dur_restart_decide(const struct nx_dur_offer *offers, uint32_t count, ui
     }
     if (!check_quorums(&scene, restart) || !check_shards(&scene, restart))
         return;
+    if (!number_view(&scene, restart))
+        return;
     restart->verdict = NX_DUR_START;
-    number_view(&scene, restart);
     choose_places(&scene, restart);
 }
