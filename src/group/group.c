@@ -204,6 +204,8 @@ void nx_group_tell_down(struct nx_group *g, const struct nx_err *err)
     if (g->told_down)
         return;
     g->told_down = true;
+    if (g->boot)
+        nx_bootstrap_end(g->boot, nx_clock_now(), err->text);
     if (g->up.down)
         g->up.down(g->ctx, err);
 }

@@ -88,7 +88,7 @@ class TotalRestart(RestartCase):
         self.serve_kept()
         self.kill_all()
         nodes = self.start_in((0, 1, 3))
-        nodes[0].wait_error("waiting for nodes 2 of view 1")
+        nodes[0].wait_error("waiting for node 2 of view 1")
         self.assert_red(self.ask(1))
 
     def test_another_leader(self):
@@ -98,7 +98,7 @@ class TotalRestart(RestartCase):
         for k in (1, 2, 3):
             harness.edit_config(self.group.config(k), leader_gms_port=self.group.gms_ports[1])
         nodes = self.start_in((3, 2, 1))
-        nodes[2].wait_error("waiting for nodes 0 of view 1")
+        nodes[2].wait_error("waiting for node 0 of view 1")
         wait_until(lambda: self.answers(1, node=1), "model 1 is not back")
 
     def test_a_minority_waits_and_says_for_whom(self):

@@ -33,6 +33,7 @@ void boot_nodes_init(struct boot_nodes *nodes, nx_node first_id, int step)
             .members_max = 8,
             .join_timeout_ns = 30 * NX_SEC,
         };
+    nx_log_set_level(NX_LOG_INFO);
     nx_log_set_sink(keep_line, nodes);
 }
 
@@ -42,6 +43,7 @@ void boot_nodes_fini(struct boot_nodes *nodes)
         if (nodes->boots[i])
             boot_nodes_close(nodes, i);
     nx_log_set_sink(NULL, NULL);
+    nx_log_set_level(NX_LOG_WARN);
 }
 
 static struct nx_fabric_card card_of(const struct boot_nodes *nodes, int i)

@@ -431,10 +431,10 @@ static void an_unavailable_shard_is_named(void **state)
     assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
     assert_string_equal(err.text, "the group is still forming");
-    group.waits_for = "waiting for nodes 4 of view 1";
+    group.waits_for = "waiting for node 4 of view 1";
     assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
-    assert_string_equal(err.text, "the group is still forming: waiting for nodes 4 of view 1");
+    assert_string_equal(err.text, "the group is still forming: waiting for node 4 of view 1");
     assert_int_equal(group.streams_count, 0);
     nx_route_unreserve(route, 10); /* still ours */
     free(p);

@@ -23,6 +23,7 @@
 #ifndef NX_GROUP_DUR_RESTART_H
 #define NX_GROUP_DUR_RESTART_H
 
+#include "common/nx_assert.h"
 #include "group/durable/dur_note.h"
 
 enum { NX_DUR_GROUP_BYTES = 16 };
@@ -44,7 +45,8 @@ struct nx_dur_offer {
 /* What records of a log carry as their vid. */
 static inline uint64_t nx_dur_stamp(uint32_t incarnation, nx_vid vid)
 {
-    return (uint64_t)incarnation << 32 | (uint32_t)vid;
+    nx_assert(vid <= NX_VID_MAX);
+    return (uint64_t)incarnation << 32 | vid;
 }
 
 enum nx_dur_verdict {
