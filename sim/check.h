@@ -74,8 +74,8 @@ struct sim_limits {
     uint64_t idle_writes; /* per ordered pair of nodes, between IDLE and END */
     nx_ns timeout_ns;     /* who is silent for so long may be put out; 0: nobody */
     bool full_ends;       /* a full disk may end its node, whose tier refuses no bulk */
-    bool
-        one_incident; /* one thing went wrong without a notice, and nothing else: the group goes on */
+    /* one thing went wrong without a notice, and nothing else: the group goes on */
+    bool one_incident;
 };
 
 struct sim_verdict {

@@ -26,8 +26,8 @@ struct nx_load_options {
     uint32_t batch_max; /* 1 … NX_BATCH_MAX */
     uint32_t threads;   /* of one run, >= 1; a backend may use fewer, never more */
     uint64_t bytes_max; /* what a program may hold; 0: as much as there is */
-    enum nx_precision
-        precision; /* gpu_cudnn stores f16 for F32; all sum in f32. INT8: quant.h, the CPU's backends alone */
+    /* gpu_cudnn stores f16 for F32; all sum in f32. INT8: quant.h, the CPU's backends alone */
+    enum nx_precision precision;
     const struct nx_quant_range *ranges; /* INT8: per tensor of the graph, needed during the load */
 };
 

@@ -106,8 +106,8 @@ struct nx_request_head {
     enum nx_request op;
     uint32_t tag;
     char name[NX_MODEL_NAME_BYTES]; /* "": by tag alone */
-    struct nx_trace_ids
-        trace; /* the asker's span, under which the replica's are; its parent is not sent */
+    /* the asker's span, under which the replica's are; its parent is not sent */
+    struct nx_trace_ids trace;
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_want want;          /* INFER */
     uint64_t version;             /* INFER: by this version of the model alone; 0: by any */
@@ -265,8 +265,8 @@ struct nx_tensor_part {
     enum nx_tensor_type type;
     uint32_t rank;
     uint64_t dims[NX_TENSOR_RANK_MAX];
-    const uint8_t
-        *data; /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    const uint8_t *data;
     uint64_t bytes;
 };
 
@@ -278,8 +278,8 @@ struct nx_tensors {
 
 struct nx_output_want {
     char name[NX_TENSOR_NAME_BYTES];
-    uint32_t
-        top_max; /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+    /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+    uint32_t top_max;
 };
 
 struct nx_tensors_ask {

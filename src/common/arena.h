@@ -42,8 +42,8 @@ void nx_alloc_fail_at(uint64_t n);
 /* calloc that tests can make fail; every plain allocation of ours goes through these. Release
  * with free(). */
 void *nx_calloc(size_t count, size_t item_bytes);
-void *nx_malloc(
-    size_t bytes); /* as nx_calloc, not zeroed: for bytes that are written before they are read */
+/* as nx_calloc, not zeroed: for bytes that are written before they are read */
+void *nx_malloc(size_t bytes);
 void *nx_realloc(void *block, size_t bytes); /* likewise; NULL: the block is as it was */
 
 #endif

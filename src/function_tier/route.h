@@ -37,8 +37,8 @@ typedef void nx_route_done(void *user, const struct nx_answer *answers, uint32_t
 
 enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struct nx_route **route,
                              struct nx_err *err);
-const struct nx_group_upcalls *nx_route_upcalls(
-    void); /* for nx_group_open, with the route as ctx */
+/* for nx_group_open, with the route as ctx */
+const struct nx_group_upcalls *nx_route_upcalls(void);
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
 /* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
 void nx_route_detach(struct nx_route *route, const struct nx_err *why);

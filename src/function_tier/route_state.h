@@ -51,8 +51,8 @@ struct nx_route {
     struct nx_spool *spool;
     struct nx_spans *spans;
     struct nx_route_request *requests;
-    bool
-        unsent; /* a leg may want room, or be lost: else a turn has nothing to look for among the requests */
+    /* a leg may want room, or be lost: else a turn has nothing to look for among the requests */
+    bool unsent;
     uint32_t queries_count; /* legs of all requests */
     uint64_t bytes;
     uint32_t outstanding[NX_MEMBERS_MAX]; /* legs of ours at each replica */

@@ -55,8 +55,8 @@ struct nx_contact {
 struct nx_group_config {
     nx_node local_id;
     char local_ip[48];
-    uint16_t
-        gms_port; /* where this node's bootstrap listens; 0: any free port, which a restart does not keep */
+    /* where this node's bootstrap listens; 0: any free port, which a restart does not keep */
+    uint16_t gms_port;
     char leader_ip[48];
     uint16_t leader_gms_port; /* where the first view meets */
     /* Other nodes that may be asked the way into a running group: whoever starts asks the leader, then these. The leader
@@ -68,8 +68,8 @@ struct nx_group_config {
     struct nx_group_spec spec;
     char provider[16]; /* libfabric's: tcp, verbs */
     char domain[32];   /* empty: any */
-    uint32_t
-        members_max; /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
+    /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
+    uint32_t members_max;
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
     /* A member of whom nothing was heard for so long is taken for failed; 0: never, only broken connections tell. The same
      * at all members, a whole number of milliseconds. */
@@ -77,8 +77,8 @@ struct nx_group_config {
     /* How long arm keeps the caller from falling asleep (NX_AGAIN) where news tends to come that soon, 10 ms at most; 0: not
      * at all. A wake-up costs tens of microseconds of latency; what is looked on in vain, at most this per message. */
     nx_ns spin_ns;
-    nx_ns
-        clock_skew_ns; /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
+    /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
+    nx_ns clock_skew_ns;
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
      * open. Empty: no authentication, whoever reaches a member's port may join. */
     char secret_file[256];
@@ -159,8 +159,8 @@ enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subg
 
 /* --- ordered multicast in the caller's own shard of `subgroup` ------------------------------------------- */
 
-size_t nx_group_send_max(
-    const struct nx_group *group); /* bytes of a small message, and of a bulk head */
+/* bytes of a small message, and of a bulk head */
+size_t nx_group_send_max(const struct nx_group *group);
 
 enum nx_status nx_group_send(struct nx_group *group, uint32_t subgroup, const void *bytes,
                              size_t len);

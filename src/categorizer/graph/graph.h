@@ -468,8 +468,8 @@ struct nx_attr_tile {
 
 struct nx_attr_gather {
     int32_t axis; /* resolved */
-    bool
-        wrap; /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
+    /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
+    bool wrap;
     bool negative_is_from_end;
 };
 

@@ -71,8 +71,8 @@ struct nx_change_facts {
     nx_rankset leavers;   /* members that announced that they go */
     nx_rankset joins;     /* we lead: seats whose new owners are ready to come */
     nx_rankset cards; /* seats whose new owner we learnt in this view, each from one leader alone */
-    nx_rankset
-        reborn; /* members that are known to be dead, once suspected: their nodes ask to join again */
+    /* members that are known to be dead, once suspected: their nodes ask to join again */
+    nx_rankset reborn;
     uint64_t held;  /* places of our shard's order that we hold */
     bool has_state; /* of our shard */
 };

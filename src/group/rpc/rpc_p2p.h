@@ -79,8 +79,8 @@ struct nx_p2p {
     nx_rank self;
     uint32_t members_count;
     uint64_t turn, opened;
-    bool
-        postponed; /* a write found room, but it is another stream's turn: the next turn may take it */
+    /* a write found room, but it is another stream's turn: the next turn may take it */
+    bool postponed;
     uint64_t large_bytes, fragment_bytes;
     struct nx_window out[NX_MEMBERS_MAX];
     struct nx_intake in[NX_MEMBERS_MAX];
