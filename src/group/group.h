@@ -128,6 +128,9 @@ struct nx_group_upcalls {
     void (*down)(void *ctx, const struct nx_err *err);
 };
 
+/* Makes this process a node of the group that `config` describes; both structs are copied, `ctx` goes to every upcall. Waits
+ * for nobody: the node looks for the others in nx_group_poll, and the first view comes as an upcall, or `down` does.
+ * NX_INVALID: a value of config; other failures: err names what this machine refused. Nothing is left open then. */
 enum nx_status nx_group_open(const struct nx_group_config *config,
                              const struct nx_group_upcalls *upcalls, void *ctx,
                              struct nx_group **group, struct nx_err *err);
@@ -135,9 +138,10 @@ enum nx_status nx_group_open(const struct nx_group_config *config,
 /* One turn of bounded work; true if there was some. Never blocks. */
 bool nx_group_poll(struct nx_group *group);
 
-/* To sleep: an epoll descriptor that becomes readable when there is work, …
- * … valid only after nx_group_arm said NX_OK; NX_AGAIN means poll first. *wake_at is when poll is due anyhow. */
+/* An epoll descriptor to sleep at, the same one until close: readable when there is work, if arm was called just before. */
 int nx_group_fd(const struct nx_group *group);
+/* Before each sleep. NX_OK: the descriptor tells of all that comes from now on, and poll is due at *wake_at anyhow (NX_NEVER:
+ * not by time). NX_AGAIN: poll first. */
 enum nx_status nx_group_arm(struct nx_group *group, nx_ns *wake_at);
 
 const struct nx_view *nx_group_view(const struct nx_group *group);     /* NULL before the first */
@@ -228,10 +232,18 @@ bool nx_group_may_leave(struct nx_group *group);
 bool nx_group_leave(struct nx_group *group);
 /* The leave, also a later one, waits for nobody who needs the state. */
 void nx_group_leave_anyway(struct nx_group *group);
+/* Frees all of it. Without a leave before, the others take this member for failed. */
 void nx_group_close(struct nx_group *group);
 
+/* Since open; they only grow. */
 struct nx_group_stats {
-    uint64_t sent, delivered, nulls, writes, write_bytes, doorbells, wakeups;
+    uint64_t sent;        /* small messages that nx_group_send took */
+    uint64_t delivered;   /* deliver upcalls, of our own messages as well */
+    uint64_t nulls;       /* places in the order that we gave up, so that nobody waits for us */
+    uint64_t writes;      /* into peers' memory … */
+    uint64_t write_bytes; /* … and their bytes */
+    uint64_t doorbells;   /* of these, those that woke a sleeper */
+    uint64_t wakeups;     /* how often arm let the caller sleep */
 };
 void nx_group_get_stats(const struct nx_group *group, struct nx_group_stats *stats);
 
