@@ -110,8 +110,8 @@ struct sim_facts {
     uint64_t out; /* nodes that were put out: dead to the others, also if they called it a leave */
     uint64_t stopped; /* nodes that are out, or whose shard takes no sends at the end */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
-    uint64_t unlinked
-        [SIM_NODES_MAX]; /* nodes from which nothing came for the timeout, or to which nothing went */
+    /* nodes from which nothing came for the timeout, or to which nothing went */
+    uint64_t unlinked[SIM_NODES_MAX];
 };
 
 /* Who was silent for longer than the timeout: given up, with whoever heard nothing. */

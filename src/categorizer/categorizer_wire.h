@@ -39,8 +39,8 @@ enum {
     NX_PRIORITY_MAX = 9,       /* the last; 1 is the first, 0 the middle */
     NX_TOP_MAX = 1000,         /* categories in one row's answer */
     NX_ROWS_MAX = 1024,        /* in one query's tensors */
-    NX_HEAD_BYTES_MAX =
-        256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
+    /* the length word included */
+    NX_HEAD_BYTES_MAX = 256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX,
     NX_LABEL_BYTES_MAX = 1024, /* of one category, as a line of the synset */
     NX_PHOTO_BYTES_MAX = 32 * 1024 * 1024,
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX, /* without its payload */
@@ -203,8 +203,8 @@ struct nx_work {
     uint64_t cancelled;
     uint64_t wait_ns; /* from prepared to the start of the batch, of all photos that ran */
     uint64_t sizes[NX_BATCH_STEPS]; /* [k]: batches of up to 2^k photos, and over 2^(k-1) */
-    uint64_t waits
-        [NX_WAIT_STEPS]; /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    uint64_t waits[NX_WAIT_STEPS];
     uint64_t spans_exported, spans_dropped;
     /* Now: of the messages that this replica has delivered, those that are not yet delivered, or kept on the disks, by all */
     uint64_t unsettled, undurable;

@@ -32,11 +32,11 @@
 enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec */
 enum { EXIT_USAGE = 2 };
 
-static const nx_ns LEAVE_NS =
-    10 * NX_SEC; /* a service manager may give up on a stop so long after the drain */
+/* a service manager may give up on a stop so long after the drain */
+static const nx_ns LEAVE_NS = 10 * NX_SEC;
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
-static const nx_ns SPIN_NS =
-    20 * NX_US; /* looked on before falling asleep: about what a wake-up costs */
+/* looked on before falling asleep: about what a wake-up costs */
+static const nx_ns SPIN_NS = 20 * NX_US;
 static const nx_ns PATIENCE_NS = 5 * NX_SEC; /* then a node tells that its group is not complete */
 static const nx_ns STOPPING_NS = NX_MS;      /* how often a node that stops looks whether it may */
 static const nx_ns REJOIN_FIRST_NS = 100 * NX_MS; /* the pause before a node joins again, … */
@@ -298,8 +298,8 @@ static void tell_waiting(struct server *s, nx_ns now)
 /* A node in the background of its terminal (`nexus server &`) leaves the keyboard to others: to read would stop it. */
 static bool is_in_background(void)
 {
-    pid_t foreground =
-        tcgetpgrp(STDIN_FILENO); /* -1: not the terminal that controls us, which anybody may read */
+    /* -1: not the terminal that controls us, which anybody may read */
+    pid_t foreground = tcgetpgrp(STDIN_FILENO);
     return foreground >= 0 && foreground != getpgrp();
 }
 

@@ -6,8 +6,8 @@
 
 #pragma GCC visibility push(default) /* what libnexus-group exports */
 
-typedef int64_t
-    nx_ns; /* nanoseconds; a point in time counts from an arbitrary start and never goes back */
+/* nanoseconds; a point in time counts from an arbitrary start and never goes back */
+typedef int64_t nx_ns;
 
 #define NX_US    ((nx_ns)1000)
 #define NX_MS    ((nx_ns)1000000)

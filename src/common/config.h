@@ -67,8 +67,8 @@ struct nx_config {
     uint32_t requests_max, requests_mb, request_max_mb;
     uint32_t response_timeout_s;
     uint32_t drain_s; /* how long a node that stops is not ready and serves on */
-    char listen
-        [NX_CONFIG_PATH_BYTES]; /* "IP:PORT, …": where clients are served beside client_port */
+    /* "IP:PORT, …": where clients are served beside client_port */
+    char listen[NX_CONFIG_PATH_BYTES];
     struct nx_config_address listen_at[NX_CONFIG_LISTEN_MAX];
     uint32_t listen_count;
     char load_models[NX_CONFIG_LIST_BYTES]; /* "ALL", or "FILE, NAME=FILE": registered at start */

@@ -44,8 +44,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
 void nx_rest_close(struct nx_rest *rest); /* before the route */
 
 struct nx_http *nx_rest_http(struct nx_rest *rest);
-int nx_rest_fd(const struct nx_rest
-                   *rest); /* beside the wire's: readable when nx_rest_resume has something to do */
+/* beside the wire's: readable when nx_rest_resume has something to do */
+int nx_rest_fd(const struct nx_rest *rest);
 /* What probes are told. From the first time on that it is true, requests are taken until the close. */
 void nx_rest_set_ready(struct nx_rest *rest, bool ready);
 /* For /metrics, which tells of the gRPC server as well. */

@@ -23,8 +23,8 @@
 
 enum {
     NX_ROUTE_TAGS_MAX = 64, /* of one photo */
-    NX_ROUTE_QUERIES_MAX =
-        960, /* under way at one node, one per tag; the group has room for 1,024 */
+    /* under way at one node, one per tag; the group has room for 1,024 */
+    NX_ROUTE_QUERIES_MAX = 960,
 };
 #define NX_ROUTE_BYTES_MAX  (UINT64_C(512) << 20) /* photos under way at one node */
 #define NX_ROUTE_COPIES_MAX (UINT64_C(8) << 30)   /* files of installs under way, on disk */

@@ -317,8 +317,8 @@ static void post_writes(struct nx_group *g)
 {
     for (uint32_t i = 0; i < g->update.writes_count; i++) {
         enum nx_status status = nx_fabric_post(g->fabric, &g->update.writes[i]);
-        nx_assert(status !=
-                  NX_AGAIN); /* within what writable promised; a dead peer's are dropped */
+        /* within what writable promised; a dead peer's are dropped */
+        nx_assert(status != NX_AGAIN);
     }
 }
 

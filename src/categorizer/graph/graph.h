@@ -303,8 +303,8 @@ struct nx_attr_conv {
 struct nx_attr_deconv {
     struct nx_window window; /* resolved: before, where target is set */
     int32_t extra[2];        /* more rows below, more columns on the right */
-    int64_t target
-        [2]; /* the output's sides instead, of which before is cut so as to be even; 0: none */
+    /* the output's sides instead, of which before is cut so as to be even; 0: none */
+    int64_t target[2];
     int32_t groups;
     int64_t filters; /* O */
 };

@@ -337,8 +337,8 @@ nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)
     if (!core->has_view || core->mc.senders == 0 || subgroup != core->mc.subgroup)
         return NX_SEQ_NONE;
     if (core->mc.peers & ~core->table.here)
-        return core
-            ->settled_before; /* who is not in this view yet may not have delivered the old one */
+        /* who is not in this view yet may not have delivered the old one */
+        return core->settled_before;
     return (nx_seq)(core->mc.base + nx_stability_frontier(core->delivered, core->mc.set)) - 1;
 }
 
