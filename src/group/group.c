@@ -411,11 +411,6 @@ int nx_group_fd(const struct nx_group *g)
     return g->epoll_fd;
 }
 
-static nx_ns earlier(nx_ns a, nx_ns b)
-{
-    return a < b ? a : b;
-}
-
 /* Our row says that we sleep before the last look, so that a peer that writes after it rings.
  * The last look is at the region, since asking the fabric may land writes (tcp's trywait reads
  * its sockets). */
@@ -427,7 +422,7 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         return NX_OK;
     nx_ns at = nx_bootstrap_wake_at(g->boot);
     if (g->disk.durable)
-        at = earlier(at, nx_durable_wake_at(g->disk.durable));
+        at = nx_ns_least(at, nx_durable_wake_at(g->disk.durable));
     if (g->requested)
         return NX_AGAIN;
     if (nx_spin_goes_on(&g->spin, nx_clock_now())) {
@@ -440,7 +435,7 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         nx_fabric_flush(g->fabric);
         if (g->update.status != NX_OK || g->update.busy || g->requested)
             return NX_AGAIN;
-        at = earlier(at, earlier(g->wake_at, nx_group_port_wake_at(g)));
+        at = nx_ns_least(at, nx_ns_least(g->wake_at, nx_group_port_wake_at(g)));
         g->port_at = 0; /* what wakes us may be the port */
     }
     NX_TRY(nx_fabric_arm(g->fabric));
