@@ -7,8 +7,9 @@
  *        slow the first time (code generation, plans) is done here.
  * run    computes the outputs for `batch` rows. inputs[i] and outputs[i] belong to the graph's i-th
  *        input and output: dense row-major f32 with dims[0] = batch, caller's memory, not
- * overlapping, aligned to 4. Allocates nothing that grows; the result does not depend on earlier
- * runs, nor a row's result on the other rows of its batch. free   gives everything back.
+ *        overlapping, aligned to 4. Allocates nothing that grows; the result does not depend on
+ *        earlier runs, nor a row's result on the other rows of its batch.
+ * free   gives everything back.
  *
  * Thread   a program runs in one thread at a time (any); several programs run at once.
  * Failure  load: NX_UNSUPPORTED names the op, NX_NO_MEMORY (over bytes_max, too), NX_UNAVAILABLE if the device is not

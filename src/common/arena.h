@@ -2,7 +2,10 @@
  *
  * An arena grows by blocks from the C library, large ones from the system, and frees them all at once; it never gives back
  * one allocation. `limit_bytes` bounds what it takes in all, so that input from outside cannot make it
- * grow without end. Owner  one thread at a time. Failure  NULL, and the arena is as before. */
+ * grow without end.
+ *
+ * Thread   one at a time
+ * Failure  NULL, and the arena is as before */
 #ifndef NX_COMMON_ARENA_H
 #define NX_COMMON_ARENA_H
 

@@ -243,7 +243,17 @@ static void note_keepers(struct nx_group *g)
                 g->config.spec.subgroups[view->keepers[i].subgroup].name, view->keepers[i].node);
 }
 
-/* An upcall that the owner left out is skipped. */
+static void tell_view(struct nx_group *g)
+{
+    note_lost_state(g);
+    note_keepers(g);
+    if (g->up.view)
+        g->up.view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
+    nx_group_transfer_view(g->transfer, g->core);
+    nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, false);
+}
+
+/* An upcall that the owner left out is skipped. What is `system` is between the group's own layers: no tier hears of it. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
     const struct nx_group_upcalls *up = &g->up;
@@ -251,14 +261,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
     if (nx_group_transfer_upcall(g->transfer, u))
         return;
     switch (u->type) {
-    case NX_UP_VIEW:
-        note_lost_state(g);
-        note_keepers(g);
-        if (up->view)
-            up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
-        nx_group_transfer_view(g->transfer, g->core);
-        nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, false);
-        return;
+    case NX_UP_VIEW: tell_view(g); return;
     case NX_UP_MEMBER_DOWN:
         if (up->member_down)
             up->member_down(g->ctx, u->rank, u->clean, u->why);

@@ -2,7 +2,7 @@
  *
  * Call order      open, then poll in a loop; everything else between polls or inside upcalls; close at the end.
  * Thread          one thread owns a group and makes every call here. Upcalls run on it, inside nx_group_poll.
- * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll or close.
+ * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll, arm or close.
  * Bytes           handed to an upcall are valid until it returns. Bytes handed to a call are copied, or not
  *                 taken at all, before it returns.
  * Back-pressure   a call that finds its window full says NX_AGAIN (or takes fewer bytes) and changes nothing;

@@ -9,7 +9,9 @@
  *   from each but DELIVERING: BLOCKED, while there is no majority
  *
  * A turn takes what the others' rows say and what we suspect; the caller publishes the stance, the frozen count and
- * the decision after it. Nothing here waits. Owner  a value. Thread  group thread only
+ * the decision after it. Nothing here waits.
+ * Owner   a value
+ * Thread  group thread only
  * Source  Derecho, ACM TOCS 2019, the view change. Departure: suspicions and the accepted removal are one word, the
  *         leader commits when all whom it counts on show its own; the trim needs no message; who comes is in
  *         the same word as who goes. */
