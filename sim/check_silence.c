@@ -29,8 +29,8 @@ struct silence {
 struct ears {
     struct sim_facts *facts;
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
-    bool foreign[SIM_NODES_MAX]
-                [SIM_NODES_MAX]; /* nothing is expected yet: one of them comes later */
+    /* nothing is expected yet: one of them comes later */
+    bool foreign[SIM_NODES_MAX][SIM_NODES_MAX];
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of its view */
     struct silence silences[SILENCES_MAX];

@@ -231,8 +231,8 @@ static void add_incident(struct sim_config *config, struct nx_prng *prng)
 /* Some work for several timeouts, of which many members hear nothing. */
 static void draw_trickle(struct sim_config *config, bool asks)
 {
-    config->core.caps.wakes_on_plain_write =
-        true; /* so sleep needs no word, which all would hear */
+    /* so sleep needs no word, which all would hear */
+    config->core.caps.wakes_on_plain_write = true;
     for (uint32_t n = 0; n < config->nodes; n++) {
         struct sim_load *load = &config->loads[n];
         config->view.members[n].subgroup = n % config->core.spec.subgroups_count;

@@ -39,8 +39,8 @@ enum {
     NX_PRIORITY_MAX = 9,       /* the last; 1 is the first, 0 the middle */
     NX_TOP_MAX = 1000,         /* categories in one row's answer */
     NX_ROWS_MAX = 1024,        /* in one query's tensors */
-    NX_HEAD_BYTES_MAX =
-        256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
+    /* the length word included */
+    NX_HEAD_BYTES_MAX = 256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX,
     NX_LABEL_BYTES_MAX = 1024, /* of one category, as a line of the synset */
     NX_PHOTO_BYTES_MAX = 32 * 1024 * 1024,
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX, /* without its payload */
@@ -106,8 +106,8 @@ struct nx_request_head {
     enum nx_request op;
     uint32_t tag;
     char name[NX_MODEL_NAME_BYTES]; /* "": by tag alone */
-    struct nx_trace_ids
-        trace; /* the asker's span, under which the replica's are; its parent is not sent */
+    /* the asker's span, under which the replica's are; its parent is not sent */
+    struct nx_trace_ids trace;
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_want want;          /* INFER */
     uint64_t version;             /* INFER: by this version of the model alone; 0: by any */
@@ -203,8 +203,8 @@ struct nx_work {
     uint64_t cancelled;
     uint64_t wait_ns; /* from prepared to the start of the batch, of all photos that ran */
     uint64_t sizes[NX_BATCH_STEPS]; /* [k]: batches of up to 2^k photos, and over 2^(k-1) */
-    uint64_t waits
-        [NX_WAIT_STEPS]; /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    uint64_t waits[NX_WAIT_STEPS];
     uint64_t spans_exported, spans_dropped;
     /* Now: of the messages that this replica has delivered, those that are not yet delivered, or kept on the disks, by all */
     uint64_t unsettled, undurable;
@@ -265,8 +265,8 @@ struct nx_tensor_part {
     enum nx_tensor_type type;
     uint32_t rank;
     uint64_t dims[NX_TENSOR_RANK_MAX];
-    const uint8_t
-        *data; /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    const uint8_t *data;
     uint64_t bytes;
 };
 
@@ -278,8 +278,8 @@ struct nx_tensors {
 
 struct nx_output_want {
     char name[NX_TENSOR_NAME_BYTES];
-    uint32_t
-        top_max; /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+    /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+    uint32_t top_max;
 };
 
 struct nx_tensors_ask {

@@ -26,8 +26,8 @@ struct nx_client_args {
     enum nx_client_verb verb;
     bool help;        /* only the usage was asked for; nothing else is filled */
     const char *node; /* host:port, or [v6 address]:port */
-    uint32_t
-        tags[NX_CLIENT_TAGS_MAX]; /* in the order given; one, except for inference and models */
+    /* in the order given; one, except for inference and models */
+    uint32_t tags[NX_CLIENT_TAGS_MAX];
     uint32_t tag_count;
     bool json;               /* models */
     const char *photo_path;  /* inference */

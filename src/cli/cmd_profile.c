@@ -91,7 +91,7 @@ static enum nx_status parse_options(int argc, char **argv, struct options *o, st
     if (files < 2 || files > 3)
         return nx_err_set(
             err, NX_INVALID,
-            "takes <synset> <symbol> <params>, or <synset> <model.onnx>; %d files came", files);
+            "takes <synset> <symbol> <params>, or <synset> <model.onnx>; files given: %d", files);
     for (int i = 0; i < files; i++)
         o->files[i] = argv[optind + i];
     return NX_OK;

@@ -141,6 +141,24 @@ static bool is_choice(const char *choices, const char *value)
     return !strchr(value, ' ') && strstr(choices, word);
 }
 
+/* "tier must be function or categorizer, not …" */
+static enum nx_status say_choices(const struct key *key, const char *value, struct nx_err *err)
+{
+    char list[NX_ERR_TEXT_BYTES] = "";
+    size_t len = 0;
+    for (const char *at = key->choices + 1; *at;) {
+        int word = (int)strcspn(at, " ");
+        bool last = at[word + 1] == 0;
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s%.*s",
+                                len == 0 ? ""
+                                : last   ? " or "
+                                         : ", ",
+                                word, at);
+        at += word + 1;
+    }
+    return nx_err_set(err, NX_INVALID, "%s must be %s, not \"%s\"", key->name, list, value);
+}
+
 static enum nx_status set_text(const struct key *key, void *at, const char *value,
                                struct nx_err *err)
 {
@@ -154,8 +172,7 @@ static enum nx_status set_text(const struct key *key, void *at, const char *valu
         return nx_err_set(err, NX_INVALID, "%s must be an IPv4 address, not \"%s\"", key->name,
                           value);
     if (key->choices && !is_choice(key->choices, value))
-        return nx_err_set(err, NX_INVALID, "%s must be one of%s, not \"%s\"", key->name,
-                          key->choices, value);
+        return say_choices(key, value, err);
     memcpy(at, value, strlen(value) + 1);
     return NX_OK;
 }

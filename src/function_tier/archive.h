@@ -48,8 +48,8 @@ void nx_archive_name(const char *url, char *name, size_t cap);
 
 void nx_archive_close(struct nx_archive *archive);
 
-bool nx_archive_is_onnx(
-    const struct nx_archive *archive); /* SYMBOL is then the ONNX file, PARAMS empty */
+/* SYMBOL is then the ONNX file, PARAMS empty */
+bool nx_archive_is_onnx(const struct nx_archive *archive);
 uint64_t nx_archive_bytes(const struct nx_archive *archive, enum nx_archive_role role);
 
 /* The next bytes of synset, symbol and params, one after the other; *len 0 at the end of all. NX_CORRUPT: they are not

@@ -226,9 +226,7 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
     nx_ns http = nx_http_next_timer(nx_rest_http(tier->rest));
     nx_ns status = nx_group_status_next_timer(tier->status);
     nx_ns preload = nx_preload_next_timer(tier->preload);
-    nx_ns wires = grpc < http ? grpc : http;
-    nx_ns others = status < preload ? status : preload;
-    return others < wires ? others : wires;
+    return nx_ns_least(nx_ns_least(grpc, http), nx_ns_least(status, preload));
 }
 
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)

@@ -23,10 +23,10 @@
 
 enum {
     NX_ROUTE_TAGS_MAX = 64, /* of one photo */
-    NX_ROUTE_QUERIES_MAX =
-        960, /* under way at one node, one per tag; the group has room for 1,024 */
+    /* under way at one node, one per tag; the group has room for 1,024 */
+    NX_ROUTE_QUERIES_MAX = 960,
 };
-#define NX_ROUTE_BYTES_MAX  (UINT64_C(512) << 20) /* photos under way at one node */
+#define NX_ROUTE_BYTES_MAX  (UINT64_C(512) << 20) /* bodies of inferences under way at one node */
 #define NX_ROUTE_COPIES_MAX (UINT64_C(8) << 30)   /* files of installs under way, on disk */
 
 struct nx_route;
@@ -37,8 +37,8 @@ typedef void nx_route_done(void *user, const struct nx_answer *answers, uint32_t
 
 enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struct nx_route **route,
                              struct nx_err *err);
-const struct nx_group_upcalls *nx_route_upcalls(
-    void); /* for nx_group_open, with the route as ctx */
+/* for nx_group_open, with the route as ctx */
+const struct nx_group_upcalls *nx_route_upcalls(void);
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
 /* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
 void nx_route_detach(struct nx_route *route, const struct nx_err *why);
@@ -46,7 +46,7 @@ void nx_route_detach(struct nx_route *route, const struct nx_err *why);
 void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
-/* Room for a photo before its bytes come: NX_AGAIN over the bound. Give back what infer did not take. */
+/* Room for a body before its bytes come: NX_AGAIN over the bound. Give back what nx_route_ask did not take. */
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
 void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
 

@@ -17,8 +17,8 @@ struct nx_service_demo {
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
     bool waits;             /* one of them may wait for room: `held` or `last_waits` */
-    struct nx_pb_model
-        decoded; /* of the message in hand: 16 KB that need not be found for each chunk */
+    /* of the message in hand: 16 KB that need not be found for each chunk */
+    struct nx_pb_model decoded;
 };
 
 /* One call. */

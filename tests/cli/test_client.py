@@ -161,21 +161,28 @@ class Transcripts(ClientCase):
     def test_usage_and_version(self):
         bare = nexus()
         self.assertEqual((bare.code, bare.err), (0, ""))
-        self.assertIn("nexus client <function-tier-node> inference <tags> <photo>", bare.out)
-        for args in (["--help"], ["-h"], ["client", "--help"], ["client", "-h"]):
+        call = "nexus client <function-tier-node> inference <tags> <photo>"
+        self.assertIn(call, bare.out)
+        for args in (["--help"], ["-h"]):
             run = nexus(*args)
             self.assertEqual((run.code, run.out, run.err), (0, bare.out, ""), args)
+        own = nexus("client", "--help")
+        self.assertEqual((own.code, own.err), (0, ""))
+        self.assertIn(call, own.out)
+        self.assertNotIn("nexus server", own.out)
+        for args in (["client", "-h"], ["client", "127.0.0.1:1", "--help"], ["client", "127.0.0.1:1", "inference", "-h"]):
+            run = nexus(*args)
+            self.assertEqual((run.code, run.out, run.err), (0, own.out, ""), args)
+        self.assertEqual(nexus("model", "run", "--help").out, nexus("model", "-h").out)
         version = nexus("--version")
         self.assertRegex(version.out, r"\Anexus \d+\.\d+\.\d+\n\Z")
         self.assertEqual(version.code, 0)
 
-    def test_unknown_mode(self):
-        for mode in ("clinet", "", "-x", "--halp"):
-            run = nexus(mode)
-            self.assertNotEqual(run.code, 0)
-            self.assertEqual(run.out, "")
-            self.assertIn('unknown mode "%s"' % mode, run.err)
-            self.assertIn("usage:", run.err)
+    def test_unknown_command(self):
+        for command in ("clinet", "", "-x", "--halp"):
+            run = nexus(command)
+            self.assertEqual((run.code, run.out), (2, ""))
+            self.assertEqual(run.err, 'nexus: unknown command "%s"; see nexus --help\n' % command)
 
 
 class OnTheWire(ClientCase):

@@ -174,7 +174,8 @@ class Inspect(Model):
         for args in ((), ("look",), ("inspect",), ("inspect", symbol), ("inspect", symbol, symbol),
                      ("inspect", *self.flowers(), "--batch", "0"), ("inspect", *self.flowers(), "--batch"),
                      ("inspect", *self.flowers(), "--input", "x"), ("inspect", *self.flowers(), symbol)):
-            self.assertIn("usage: nexus model inspect", self.nexus(*args, code=2).stderr)
+            said = self.nexus(*args, code=2).stderr
+            self.assertRegex(said, r"\Anexus model: [^\n]+; see nexus model --help\n\Z", args)
 
 
 class Run(Model):
@@ -319,7 +320,7 @@ class Calibrate(Model):
 
     def test_from_photos_to_int8(self):
         done = self.nexus("calibrate", *self.files, "--photos", self.PHOTOS, "-o", self.out)
-        self.assertIn("from 10 of 11 photos", done.stdout)
+        self.assertIn("from 10 of 11 files", done.stdout)
         self.assertIn("passed over: %s/labels.tsv: " % self.PHOTOS, done.stderr)
         self.assertIn("cpu_ref, int8, batch 1, 1 thread\n", self.int8("--calibration", self.out))
 
@@ -329,7 +330,7 @@ class Calibrate(Model):
         args = ["calibrate", *self.files, "--photos", listed, "-o", self.out, "--recipe", "imagenet"]
         wide = {}
         for rule, more in (("minmax", ["--minmax"]), ("percentile 99", ["--percentile", "99"])):
-            self.assertIn("from 2 of 2 photos", self.nexus(*args, *more).stdout)
+            self.assertIn("from 2 of 2 files", self.nexus(*args, *more).stdout)
             with open(self.out, encoding="ascii") as file:
                 lines = file.read().splitlines()
             self.assertEqual(lines[2], "rule %s, 2 photos" % rule)

@@ -384,8 +384,8 @@ static void a_leader_that_comes_back_finds_its_group(void **state)
     set_contact(f, 0, 1);
     boot_nodes_open(f, 0);
     nx_applicant a = await_applicant(f, 1);
-    boot_nodes_open(
-        f, BOOT_NODES); /* calls the one that is by configuration the leader, and waits there … */
+    /* calls the one that is by configuration the leader, and waits there … */
+    boot_nodes_open(f, BOOT_NODES);
     for (int i = 0; i < 500; i++)
         boot_nodes_turn(f);
     struct nx_boot_view seat = *nx_bootstrap_view(f->boots[1]);

@@ -130,8 +130,8 @@ static void names_have_tags(void **state)
     assert_int_equal(nx_tag_of_name("0"), 0);
     assert_int_equal(nx_tag_of_name("4294967295"), UINT32_MAX);
     assert_true(nx_name_is_number("7"));
-    assert_false(
-        nx_name_is_number("07")); /* a name: another way to write 7 would be a second one */
+    /* a name: another way to write 7 would be a second one */
+    assert_false(nx_name_is_number("07"));
     assert_false(nx_name_is_number("4294967296"));
     assert_false(nx_name_is_number("7x"));
     assert_int_equal(nx_tag_of_name("squeezenet"), nx_tag_of_name("squeezenet"));

@@ -100,7 +100,7 @@ static void a_precision_is_one_of_two(void **state)
     assert_int_equal(parse(good, "--CATEGORIZER/precision=bf16", NULL, NULL, NULL), NX_OK);
     assert_string_equal(config.precision, "bf16");
     assert_int_equal(parse(good, "--CATEGORIZER/precision=f16", NULL, NULL, NULL), NX_INVALID);
-    assert_non_null(strstr(err.text, "precision must be one of f32 bf16 , not \"f16\""));
+    assert_non_null(strstr(err.text, "precision must be f32 or bf16, not \"f16\""));
 }
 
 static void the_command_line_wins(void **state)
@@ -126,7 +126,7 @@ static void every_mistake_is_named(void **state)
         {"min_node = 2\n", NULL, NULL,
          "nexus.cfg:9: unknown key \"min_node\" in section [SUBGROUP/CATEGORIZER_TIER]"},
         {"[RDMA]\nprovider = pigeon\n", NULL, NULL,
-         "nexus.cfg:10: provider must be one of tcp verbs , not \"pigeon\""},
+         "nexus.cfg:10: provider must be tcp or verbs, not \"pigeon\""},
         {"num_shards = 99\n", NULL, NULL,
          "nexus.cfg:9: num_shards must be a number from 1 to 32, not \"99\""},
         {"num_shards = -1\n", NULL, NULL,

@@ -115,8 +115,8 @@ static void a_photo_cut_anywhere_is_refused(void **state)
                                         "palette.png", "lossless.webp",    "orientation6.webp"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct nx_test_file f = nx_test_read(IMAGES, names[i]);
-        size_t whole =
-            strstr(names[i], ".png") ? f.len - 4 : f.len; /* IEND's checksum guards nothing */
+        /* IEND's checksum guards nothing */
+        size_t whole = strstr(names[i], ".png") ? f.len - 4 : f.len;
         for (size_t n = 0; n < whole; n++) {
             uint8_t *cut = malloc(n ? n : 1);
             memcpy(cut, f.bytes, n);

@@ -315,8 +315,8 @@ static void a_view_waits_for_a_disk_that_has_its_shard(void **state)
     assert_false(nx_dur_note_may_settle(&note));
     note.views[1].members[later.count - 1].node = 1;
     assert_true(nx_dur_note_may_settle(&note));
-    struct nx_dur_view between =
-        certain; /* in which it had died and come again, with another log */
+    /* in which it had died and come again, with another log */
+    struct nx_dur_view between = certain;
     between.vid = 6;
     between.members[0].stateless = true;
     between.members[1].stateless = false;

@@ -38,8 +38,8 @@ struct nx_pixels {
 
 struct nx_photo_limits {
     uint64_t pixels_max;
-    struct nx_budget
-        *budget; /* see Memory; rgb until nx_pixels_free: NX_NO_MEMORY; NULL: no bound */
+    /* see Memory; rgb is taken from it, until nx_pixels_free: NX_NO_MEMORY; NULL: no bound */
+    struct nx_budget *budget;
 };
 
 #define NX_PHOTO_LIMITS_DEFAULT ((struct nx_photo_limits){.pixels_max = 64u * 1000 * 1000})

@@ -526,8 +526,8 @@ void nx_call_half_close(struct nx_call *call, nx_ns now)
 
 void nx_call_pace(struct nx_call *call)
 {
-    call->paced =
-        true; /* its timer is armed behind on_start, and looks again before the grace has passed */
+    /* its timer is armed behind on_start, and looks again before the grace has passed */
+    call->paced = true;
 }
 
 void nx_call_resume(struct nx_call *call)

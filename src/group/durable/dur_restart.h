@@ -37,8 +37,8 @@ struct nx_dur_offer {
     bool has_log;
     uint8_t group_id[NX_DUR_GROUP_BYTES];
     struct nx_dur_note note;
-    uint64_t
-        log_vid; /* of the log's newest record or checkpoint, incarnation and vid: nx_dur_stamp */
+    /* of the log's newest record or checkpoint, incarnation and vid: nx_dur_stamp */
+    uint64_t log_vid;
     uint64_t places; /* the log's newest version + 1; 0: nothing */
 };
 

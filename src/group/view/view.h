@@ -63,8 +63,8 @@ struct nx_keeper {
     nx_node node;
     uint32_t subgroup, shard;
     nx_vid vid; /* that view */
-    bool
-        late; /* it lacked the state as that view began: its log counts if it goes on into that view */
+    /* it lacked the state as that view began: its log counts if it goes on into that view */
+    bool late;
 };
 
 struct nx_view {
