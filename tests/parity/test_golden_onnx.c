@@ -106,7 +106,8 @@ int main(void)
         .files = {{"onnx.golden", 173},
                   {"onnx_wide.golden", 101},
                   {"onnx_more.golden", 27},
-                  {"onnx_mask.golden", 43}},
+                  {"onnx_mask.golden", 43},
+                  {"onnx_quant.golden", 45}},
         .planned = 227,
     };
     return nx_golden_main(&set);

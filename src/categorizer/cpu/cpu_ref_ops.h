@@ -9,6 +9,7 @@
 
 #include "categorizer/graph/graph.h"
 #include "categorizer/graph/half_round.h"
+#include "categorizer/graph/step_round.h"
 
 struct nx_ref_call {
     const struct nx_graph *graph;

@@ -157,7 +157,7 @@ enum nx_op {
 
 /* clang-format off */
 /* X(enum, name, y as an expression of float x, a, b): the expression is the definition; cpu_ref
- * compiles it. nx_round_f16 and nx_round_bf16 are half_round.h's. */
+ * compiles it. nx_round_f16 and nx_round_bf16 are half_round.h's, nx_round_steps is step_round.h's. */
 #define NX_UNARY_LIST(X)                                                    \
     X(NX_UNARY_NONE,         "none",                 x)                     \
     X(NX_UNARY_RELU,         "relu",                 x > 0 ? x : 0)         \
@@ -237,7 +237,9 @@ enum nx_op {
     X(NX_UNARY_IS_NAN,       "is not a number",      (float)(x != x))       \
     X(NX_UNARY_IS_INF,       "is infinite",          (float)(fabsf(x) > 3.402823466e38f)) \
     X(NX_UNARY_ROUND_F16,    "round to f16",         nx_round_f16(x))        \
-    X(NX_UNARY_ROUND_BF16,   "round to bf16",        nx_round_bf16(x))
+    X(NX_UNARY_ROUND_BF16,   "round to bf16",        nx_round_bf16(x))      \
+    X(NX_UNARY_STEPS_8,      "round to 8 bits",      nx_round_steps(x, a, b, NX_STEPS_8)) \
+    X(NX_UNARY_STEPS_16,     "round to 16 bits",     nx_round_steps(x, a, b, NX_STEPS_16))
 /* clang-format on */
 
 enum nx_unary {

@@ -41,6 +41,11 @@ bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i)
     return v->ints || v->integer;
 }
 
+bool nx_onnx_is_half(const struct nx_onnx_call *c, uint32_t i)
+{
+    return nx_onnx_has(c, i) && c->o->values[c->node->inputs[i]].half;
+}
+
 void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype)
 {
     if (c->node->outputs[0] != NX_NONE)
@@ -293,6 +298,7 @@ static enum nx_status read_weight(struct nx_onnx_call *c, struct nx_onnx_value *
     const float *values;
     NX_TRY(nx_onnx_tensor_read(c->o, v->name, v->initializer, &array));
     v->integer = nx_onnx_dtype_is_integer((enum nx_dtype)array.dtype);
+    v->half = array.dtype == NX_F16 || array.dtype == NX_BF16;
     NX_TRY(nx_onnx_tensor_ints(c->o, &array, &v->ints));
     if (v->ints)
         return NX_OK;
@@ -396,11 +402,13 @@ enum nx_status nx_onnx_constant_float(struct nx_onnx_call *c, uint32_t i, float 
  * what their first input is. */
 static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
 {
-    static const char *const always[] = {"Shape", "Size", "ArgMax", "ArgMin"};
-    const char *op = c->node->op;
+    static const char *const always[] = {"Shape", "Size", "ArgMax", "ArgMin", "QuantizeLinear"};
+    const char *op = strrchr(c->node->op, '.') ? strrchr(c->node->op, '.') + 1 : c->node->op;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (strcmp(op, always[i]) == 0)
             return true;
+    if (strcmp(op, "DequantizeLinear") == 0)
+        return false;
     if (strcmp(op, "TopK") == 0 && output == 1)
         return true;
     if (strcmp(op, "OneHot") == 0)

@@ -29,6 +29,16 @@ struct nx_onnx_ints {
     struct nx_onnx_int *items;
 };
 
+/* How QuantizeLinear rounded: q = round(x / scale) + zero, cut to what dtype holds. */
+struct nx_onnx_grid {
+    enum nx_dtype dtype;
+    bool has_zero; /* the node says a zero point, and by it the type */
+    int64_t n;     /* of scales and zeros: 1, or one for each place along axis */
+    uint32_t axis;
+    const float *scale, *zero;
+    uint32_t of; /* the tensor x */
+};
+
 /* What one name of the file stands for. */
 struct nx_onnx_value {
     const char *name;
@@ -39,6 +49,8 @@ struct nx_onnx_value {
     const struct nx_onnx_ints *ints; /* known integers; NULL */
     bool ready;                      /* a tensor, integers or an initialiser is there */
     bool integer;                    /* of an integer type or bool; once it is ready and read */
+    bool half;                       /* an initialiser of f16 or bf16; once it is read */
+    const struct nx_onnx_grid *grid; /* what QuantizeLinear gave; NULL */
 };
 
 struct nx_onnx_node {
@@ -156,6 +168,7 @@ enum nx_status nx_onnx_arity(const struct nx_onnx_call *c, uint32_t least, uint3
 bool nx_onnx_has(const struct nx_onnx_call *c, uint32_t i); /* is input i there? */
 /* Is input i, which has been read, of an integer type? */
 bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i);
+bool nx_onnx_is_half(const struct nx_onnx_call *c, uint32_t i); /* an initialiser of f16 or bf16 */
 /* Says so of output 0. Only Cast and ConstantOfShape do; for all others it follows (onnx_build.c). */
 void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype);
 /* Input i as a tensor of the graph. */
@@ -265,6 +278,9 @@ enum nx_status nx_onnx_cum_sum(struct nx_onnx_call *c);
 enum nx_status nx_onnx_hardmax(struct nx_onnx_call *c);
 enum nx_status nx_onnx_trilu(struct nx_onnx_call *c);
 enum nx_status nx_onnx_one_hot(struct nx_onnx_call *c);
+/* onnx_quant.c */
+enum nx_status nx_onnx_quantize(struct nx_onnx_call *c);
+enum nx_status nx_onnx_dequantize(struct nx_onnx_call *c);
 /* onnx_index.c: on shapes and on data */
 enum nx_status nx_onnx_concat(struct nx_onnx_call *c);
 enum nx_status nx_onnx_gather(struct nx_onnx_call *c);

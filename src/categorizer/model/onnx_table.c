@@ -135,6 +135,11 @@ static const struct nx_onnx_op table[] = {
     {"MeanVarianceNormalization", nx_onnx_mean_variance, 0},
     {"OneHot", nx_onnx_one_hot, 0},
     {"Trilu", nx_onnx_trilu, 0},
+
+    {"QuantizeLinear", nx_onnx_quantize, 0},
+    {"DequantizeLinear", nx_onnx_dequantize, 0},
+    {"com.microsoft.QuantizeLinear", nx_onnx_quantize, 0}, /* as ONNX Runtime's tools write it */
+    {"com.microsoft.DequantizeLinear", nx_onnx_dequantize, 0},
 };
 
 const struct nx_onnx_op *nx_onnx_find_op(const char *name)
