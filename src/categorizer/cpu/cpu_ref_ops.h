@@ -82,6 +82,7 @@ void nx_ref_group_norm(const struct nx_ref_call *c);
 void nx_ref_where(const struct nx_ref_call *c);
 void nx_ref_tile(const struct nx_ref_call *c);
 void nx_ref_gather(const struct nx_ref_call *c);
+void nx_ref_gather_each(const struct nx_ref_call *c);
 void nx_ref_resize(const struct nx_ref_call *c);
 
 /* cpu_ref_topk.c */

@@ -112,6 +112,8 @@ struct nx_tensor {
  *   PAD          x
  *   TILE         x, repeated along each dimension
  *   GATHER       x, indices of any shape; x's slices along axis, in the indices' order and shape
+ *   GATHER_EACH  x, indices of as many dimensions, each but axis no longer than x's; of the indices' shape:
+ *                y[i] = x[i but for axis, where it is indices[i]]
  *   RESIZE       x (N,C,H,W)
  *   TOPK         x; the first k along axis, in order
  *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over `size` channels)^-beta
@@ -141,6 +143,7 @@ struct nx_tensor {
     X(NX_OP_PAD,         "pad",                  1, 1, pad)         \
     X(NX_OP_TILE,        "tile",                 1, 1, tile)        \
     X(NX_OP_GATHER,      "gather",               2, 2, gather)      \
+    X(NX_OP_GATHER_EACH, "gather elements",      2, 2, gather)      \
     X(NX_OP_RESIZE,      "resize",               1, 1, resize)      \
     X(NX_OP_TOPK,        "top k",                1, 1, topk)        \
     X(NX_OP_LRN,         "local response norm",  1, 1, lrn)         \

@@ -418,8 +418,10 @@ static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
 
 static void note_integers(struct nx_onnx_call *c)
 {
-    if (strcmp(c->node->op, "Cast") == 0 || strcmp(c->node->op, "ConstantOfShape") == 0)
-        return; /* they have said so themselves */
+    static const char *const themselves[] = {"Cast", "CastLike", "ConstantOfShape", "EyeLike"};
+    for (size_t i = 0; i < sizeof themselves / sizeof *themselves; i++)
+        if (strcmp(c->node->op, themselves[i]) == 0)
+            return; /* they have said so */
     for (uint32_t i = 0; i < c->node->n_outputs; i++)
         if (c->node->outputs[i] != NX_NONE)
             c->o->values[c->node->outputs[i]].integer = gives_integers(c, i);

@@ -169,7 +169,7 @@ bool nx_onnx_has(const struct nx_onnx_call *c, uint32_t i); /* is input i there?
 /* Is input i, which has been read, of an integer type? */
 bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i);
 bool nx_onnx_is_half(const struct nx_onnx_call *c, uint32_t i); /* an initialiser of f16 or bf16 */
-/* Says so of output 0. Only Cast and ConstantOfShape do; for all others it follows (onnx_build.c). */
+/* Says so of output 0. Only Cast, CastLike, ConstantOfShape and EyeLike do; for all others it follows (onnx_build.c). */
 void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype);
 /* Input i as a tensor of the graph. */
 enum nx_status nx_onnx_data(struct nx_onnx_call *c, uint32_t i, uint32_t *tensor);
@@ -277,6 +277,8 @@ enum nx_status nx_onnx_center_crop_pad(struct nx_onnx_call *c);
 enum nx_status nx_onnx_cum_sum(struct nx_onnx_call *c);
 enum nx_status nx_onnx_hardmax(struct nx_onnx_call *c);
 enum nx_status nx_onnx_trilu(struct nx_onnx_call *c);
+enum nx_status nx_onnx_eye_like(struct nx_onnx_call *c);
+enum nx_status nx_onnx_reverse_sequence(struct nx_onnx_call *c);
 enum nx_status nx_onnx_one_hot(struct nx_onnx_call *c);
 /* onnx_quant.c */
 enum nx_status nx_onnx_quantize(struct nx_onnx_call *c);
@@ -284,6 +286,7 @@ enum nx_status nx_onnx_dequantize(struct nx_onnx_call *c);
 /* onnx_index.c: on shapes and on data */
 enum nx_status nx_onnx_concat(struct nx_onnx_call *c);
 enum nx_status nx_onnx_gather(struct nx_onnx_call *c);
+enum nx_status nx_onnx_gather_elements(struct nx_onnx_call *c);
 enum nx_status nx_onnx_slice(struct nx_onnx_call *c);
 enum nx_status nx_onnx_split(struct nx_onnx_call *c);
 enum nx_status nx_onnx_squeeze(struct nx_onnx_call *c);
@@ -293,5 +296,6 @@ enum nx_status nx_onnx_shape(struct nx_onnx_call *c);
 enum nx_status nx_onnx_constant(struct nx_onnx_call *c);
 enum nx_status nx_onnx_constant_of_shape(struct nx_onnx_call *c);
 enum nx_status nx_onnx_cast(struct nx_onnx_call *c);
+enum nx_status nx_onnx_cast_like(struct nx_onnx_call *c);
 
 #endif

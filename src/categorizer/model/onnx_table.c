@@ -135,6 +135,10 @@ static const struct nx_onnx_op table[] = {
     {"MeanVarianceNormalization", nx_onnx_mean_variance, 0},
     {"OneHot", nx_onnx_one_hot, 0},
     {"Trilu", nx_onnx_trilu, 0},
+    {"EyeLike", nx_onnx_eye_like, 0},
+    {"ReverseSequence", nx_onnx_reverse_sequence, 0},
+    {"GatherElements", nx_onnx_gather_elements, 0},
+    {"CastLike", nx_onnx_cast_like, 0},
 
     {"QuantizeLinear", nx_onnx_quantize, 0},
     {"DequantizeLinear", nx_onnx_dequantize, 0},
