@@ -185,7 +185,7 @@ static void wrong_inputs_are_named(void **state)
 {
     (void)state;
     static const struct {
-        const char *op, *inputs[4];
+        const char *op, *inputs[10];
         int type, n;
         int64_t value;
         const char *key;
@@ -211,6 +211,40 @@ static void wrong_inputs_are_named(void **state)
         {"ReverseSequence", {"x", "w"}, I64, 3, 0, "time_axis", 2, NX_INVALID, "one length for"},
         {"ReverseSequence", {"x", "s"}, I64, 3, 0, "time_axis", 2, NX_INVALID, "not a list"},
         {"EyeLike", {"x"}, I64, 3, 0, 0, 0, NX_INVALID, "a matrix is needed"},
+        {"QLinearConv", {"x", "s"}, U8, 3, 1, 0, 0, NX_INVALID, "is not of integers"},
+        {"QLinearConv", {"w", "s"}, U8, 3, 1, 0, 0, NX_INVALID, "has no input 3"},
+        {"QLinearMatMul", {"w"}, U8, 3, 1, 0, 0, NX_INVALID, "has no input 1"},
+        {"com.microsoft.QLinearConcat", {"s", "w"}, U8, 3, 1, 0, 0, NX_INVALID, "are not a scale"},
+        {"com.microsoft.QLinearConcat",
+         {"s", "w", "w", "s"},
+         U8,
+         3,
+         1,
+         0,
+         0,
+         NX_INVALID,
+         "are not a scale"},
+        {"com.microsoft.QLinearAveragePool",
+         {"w", "s"},
+         U8,
+         3,
+         1,
+         "channels_last",
+         1,
+         NX_UNSUPPORTED,
+         "not (N, C, H, W)"},
+        {"com.microsoft.QGemm",
+         {"w", "s", "", "w", "s", "", "s"},
+         U8,
+         3,
+         1,
+         0,
+         0,
+         NX_UNSUPPORTED,
+         "a bias that is not integers"},
+        {"DynamicQuantizeLinear", {"x"}, U8, 3, 1, 0, 0, NX_UNSUPPORTED, "of unknown op"},
+        {"ConvInteger", {"w", "w"}, U8, 3, 1, 0, 0, NX_UNSUPPORTED, "of unknown op"},
+        {"Det", {"x"}, U8, 3, 1, 0, 0, NX_UNSUPPORTED, "of unknown op 'Det'"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         write_node(rows[i].op, rows[i].inputs, rows[i].type, rows[i].n, rows[i].value, rows[i].key,

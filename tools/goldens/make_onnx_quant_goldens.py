@@ -23,7 +23,7 @@ import make_onnx_goldens as base
 from make_onnx_goldens import IMG, RNG, case, i64, n, w
 
 TYPES = {"u8": ("u1", 13), "i8": ("i1", 13), "u16": ("u2", 21), "i16": ("i2", 21)}
-MARGIN = 5e-5  # of a step
+MARGIN = 1e-5  # of a step
 
 
 def f(*values):
@@ -96,6 +96,38 @@ def weights():
     case("weight_i16", ("N", 6), [deq("w"), n("MatMul", "x d_w")], {"w": ints("i2", 6, 3), "w_s": f(1e-4), "w_z": np.array(0, "i2")}, opset=21)
 
 
+# --- ops on integers ---
+
+
+def on_integers():
+    ms = {"domain": "com.microsoft"}
+    grids = {"xs": f(1 / 64), "xz": np.array(128, "u1"), "ys": f(1 / 32), "yz": np.array(90, "u1")}
+    head = n("QuantizeLinear", "x xs xz", "q")
+    tail = n("DequantizeLinear", "r ys yz")
+    of = lambda name, shape, nodes, more, **kw: case("on_integers_" + name, shape, [head, *nodes, tail], {**grids, **more}, **kw)
+    conv = {"w": ints("i1", 5, 4, 3, 3), "ws": f(1 / 256), "wz": np.array(0, "i1")}
+    each = {"w": ints("i1", 5, 4, 3, 3), "ws": f(*(2.0 ** -RNG.randint(6, 11, 5))), "wz": np.zeros(5, "i1"), "b": ints("i4", 5)}
+    of("conv", IMG, [n("QLinearConv", "q xs xz w ws wz ys yz", "r")], conv)
+    of("conv_bias", IMG, [n("QLinearConv", "q xs xz w ws wz ys yz b", "r", pads=[1, 0, 2, 1], strides=[2, 1])], each)
+    of("conv_group_u8", IMG, [n("QLinearConv", "q xs xz w ws wz ys yz", "r", group=2)],
+       {"w": ints("u1", 6, 2, 3, 3), "ws": f(1 / 128), "wz": np.array(127, "u1")})
+    of("matmul", ("N", 6), [n("QLinearMatMul", "q xs xz w ws wz ys yz", "r")], {"w": ints("i1", 6, 3), "ws": f(1 / 128), "wz": np.array(0, "i1")})
+    columns = {"ws": f(1 / 64, 1 / 128, 1 / 256), "wz": np.zeros(3, "i1")}
+    of("matmul_columns", ("N", 6), [n("QLinearMatMul", "q xs xz w ws wz ys yz", "r")], {"w": ints("i1", 6, 3), **columns})
+    of("gemm", ("N", 6), [n("QGemm", "q xs xz w ws wz b ys yz", "r", transB=1, **ms)], {"w": ints("i1", 3, 6), **columns, "b": ints("i4", 3)})
+    of("gemm_columns", ("N", 6), [n("QGemm", "q xs xz w ws wz - ys yz", "r", **ms)], {"w": ints("i1", 6, 3), **columns})
+    case("on_integers_gemm_to_f32", ("N", 6), [head, n("QGemm", "q xs xz w ws wz b", **ms)], {**grids, "w": ints("i1", 6, 3), **columns, "b": ints("i4", 3)})
+    two = {"as": f(1 / 32), "az": np.array(100, "u1")}
+    another = [n("Neg", "x", "m"), n("QuantizeLinear", "m as az", "p")]
+    for op in ("Add", "Mul"):
+        of(op.lower(), IMG, [*another, n("QLinear" + op, "q xs xz p as az ys yz", "r", **ms)], two)
+    of("concat", IMG, [*another, n("QLinearConcat", "ys yz q xs xz p as az", "r", axis=1, **ms)], two)
+    of("sigmoid", ("N", 99), [n("QLinearSigmoid", "q xs xz ys yz", "r", **ms)], {})
+    of("leaky_relu", ("N", 99), [n("QLinearLeakyRelu", "q xs xz ys yz", "r", alpha=0.25, **ms)], {})
+    of("average_pool", IMG, [n("QLinearAveragePool", "q xs xz ys yz", "r", kernel_shape=[2, 2], **ms)], {})
+    of("global_average_pool", IMG, [n("QLinearGlobalAveragePool", "q xs xz ys yz", "r", **ms)], {})
+
+
 # --- whole nets ---
 
 
@@ -127,7 +159,7 @@ def is_clear(model, x):
     probe.CopyFrom(model)
     scale = {i.name: onnx.numpy_helper.to_array(i) for i in probe.graph.initializer}
     rounded = [(k.input[0], float(scale[k.input[1]].ravel()[0])) for k in probe.graph.node
-               if k.op_type == "QuantizeLinear" and k.input[0] != "x"]
+               if k.op_type == "QuantizeLinear" and k.input[0] != "x" and k.input[0] not in scale]
     probe.graph.output.extend(h.make_tensor_value_info(name, T.FLOAT, None) for name in {name for name, _ in rounded} - {"y"})
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -160,12 +192,20 @@ def nets():
             if activation == "QUInt16" or is_clear(model, x):
                 break
         base.CASES.append(("net_" + name, model, x))
+    for name, weight, more in (("u8_i8", "QInt8", {"per_channel": True}), ("u8_u8", "QUInt8", {})):
+        with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
+            onnx.save(net, folder + "/f32.onnx")
+            oq.quantize_static(folder + "/f32.onnx", folder + "/net.onnx", Photos(), quant_format=oq.QuantFormat.QOperator,
+                               activation_type=oq.QuantType.QUInt8, weight_type=oq.QuantType[weight], **more)
+            model = onnx.load(folder + "/net.onnx")
+        del model.graph.value_info[:]
+        base.CASES.append(("net_on_integers_" + name, model, RNG.uniform(-2, 2, (2, 3, 12, 12)).astype("f4")))
 
 
 def main():
     logging.disable(logging.WARNING)
     base.CASES.clear()
-    for part in (activations, weights, nets):
+    for part in (activations, weights, on_integers, nets):
         part()
     base.write(sys.argv[1])
 

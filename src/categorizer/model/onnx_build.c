@@ -48,6 +48,7 @@ bool nx_onnx_is_half(const struct nx_onnx_call *c, uint32_t i)
 
 void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype)
 {
+    c->typed = true;
     if (c->node->outputs[0] != NX_NONE)
         c->o->values[c->node->outputs[0]].integer = nx_onnx_dtype_is_integer(dtype);
 }
@@ -402,13 +403,11 @@ enum nx_status nx_onnx_constant_float(struct nx_onnx_call *c, uint32_t i, float 
  * what their first input is. */
 static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
 {
-    static const char *const always[] = {"Shape", "Size", "ArgMax", "ArgMin", "QuantizeLinear"};
-    const char *op = strrchr(c->node->op, '.') ? strrchr(c->node->op, '.') + 1 : c->node->op;
+    static const char *const always[] = {"Shape", "Size", "ArgMax", "ArgMin"};
+    const char *op = c->node->op;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (strcmp(op, always[i]) == 0)
             return true;
-    if (strcmp(op, "DequantizeLinear") == 0)
-        return false;
     if (strcmp(op, "TopK") == 0 && output == 1)
         return true;
     if (strcmp(op, "OneHot") == 0)
@@ -418,11 +417,7 @@ static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
 
 static void note_integers(struct nx_onnx_call *c)
 {
-    static const char *const themselves[] = {"Cast", "CastLike", "ConstantOfShape", "EyeLike"};
-    for (size_t i = 0; i < sizeof themselves / sizeof *themselves; i++)
-        if (strcmp(c->node->op, themselves[i]) == 0)
-            return; /* they have said so */
-    for (uint32_t i = 0; i < c->node->n_outputs; i++)
+    for (uint32_t i = c->typed; i < c->node->n_outputs; i++)
         if (c->node->outputs[i] != NX_NONE)
             c->o->values[c->node->outputs[i]].integer = gives_integers(c, i);
 }

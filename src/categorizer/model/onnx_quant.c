@@ -36,22 +36,17 @@ static enum nx_status check_scales(const struct nx_onnx_call *c, const struct nx
     return NX_OK;
 }
 
-/* One number for all of x, or one for each place along its axis, which has to be of that length. */
-static enum nx_status read_scales(struct nx_onnx_call *c, const struct nx_shape *x,
-                                  struct nx_onnx_grid *g)
+/* Input `at`: one number for all of x, or one for each place along its axis, which has to be of that length. */
+static enum nx_status read_scales(struct nx_onnx_call *c, uint32_t at, int64_t axis,
+                                  const struct nx_shape *x, struct nx_onnx_grid *g)
 {
-    int64_t axis = 1, block = 0;
     uint32_t tensor;
-    NX_TRY(nx_onnx_attr_int(c, "axis", &axis));
-    NX_TRY(nx_onnx_attr_int(c, "block_size", &block));
-    if (block != 0)
-        return nx_onnx_refuse(c, "a scale for each block of an axis");
-    NX_TRY(nx_onnx_data(c, 1, &tensor));
+    NX_TRY(nx_onnx_data(c, at, &tensor));
     const struct nx_shape shape = nx_onnx_tensor(c, tensor)->shape;
     g->scale = nx_onnx_values(c, tensor);
     if (!g->scale)
         return nx_onnx_refuse(c, "a scale that is not known while loading");
-    if (nx_onnx_is_integer(c, 1) || nx_onnx_is_half(c, 1))
+    if (nx_onnx_is_integer(c, at) || nx_onnx_is_half(c, at))
         return nx_onnx_refuse(c, "a scale that is not of type f32");
     if (shape.rank > 1)
         return nx_onnx_wrong(c, "its scale is neither one number nor a list of them");
@@ -67,7 +62,7 @@ static enum nx_status read_scales(struct nx_onnx_call *c, const struct nx_shape 
     return check_scales(c, g);
 }
 
-static enum nx_status read_zeros(struct nx_onnx_call *c, struct nx_onnx_grid *g)
+static enum nx_status read_zeros(struct nx_onnx_call *c, uint32_t at, struct nx_onnx_grid *g)
 {
     struct nx_array array;
     float least, most, *zero = nx_arena_array(c->o->graph->arena, (uint64_t)g->n, sizeof *zero);
@@ -75,10 +70,10 @@ static enum nx_status read_zeros(struct nx_onnx_call *c, struct nx_onnx_grid *g)
         return nx_onnx_no_memory(c->o);
     memset(zero, 0, (size_t)g->n * sizeof *zero);
     g->zero = zero;
-    g->has_zero = nx_onnx_has(c, 2);
+    g->has_zero = nx_onnx_has(c, at);
     if (!g->has_zero)
         return NX_OK;
-    const struct nx_onnx_value *v = &c->o->values[c->node->inputs[2]];
+    const struct nx_onnx_value *v = &c->o->values[c->node->inputs[at]];
     if (!v->initializer.bytes)
         return nx_onnx_refuse(c, "a zero point that the file does not say");
     NX_TRY(nx_onnx_tensor_read(c->o, v->name, v->initializer, &array));
@@ -98,12 +93,14 @@ static enum nx_status read_zeros(struct nx_onnx_call *c, struct nx_onnx_grid *g)
     return NX_OK;
 }
 
-static enum nx_status read_grid(struct nx_onnx_call *c, const struct nx_shape *x,
-                                enum nx_dtype dtype, struct nx_onnx_grid *g)
+/* Of inputs `at` and at + 1. */
+static enum nx_status read_grid(struct nx_onnx_call *c, uint32_t at, int64_t axis,
+                                const struct nx_shape *x, enum nx_dtype dtype,
+                                struct nx_onnx_grid *g)
 {
     *g = (struct nx_onnx_grid){.dtype = dtype, .of = NX_NONE};
-    NX_TRY(read_scales(c, x, g));
-    return read_zeros(c, g);
+    NX_TRY(read_scales(c, at, axis, x, g));
+    return read_zeros(c, at + 1, g);
 }
 
 /* --- weights --- */
@@ -140,25 +137,25 @@ static float dequantized(float q, float scale, float zero, const struct nx_onnx_
 
 static enum nx_status fold(struct nx_onnx_call *c, const struct nx_onnx_grid *g, uint32_t x,
                            float (*f)(float x, float scale, float zero,
-                                      const struct nx_onnx_grid *g))
+                                      const struct nx_onnx_grid *g),
+                           uint32_t *y)
 {
     const struct nx_shape shape = nx_onnx_tensor(c, x)->shape;
     const float *from = nx_onnx_values(c, x);
-    uint32_t y;
     float *to;
-    NX_TRY(nx_onnx_new_constant(c, &shape, &to, &y));
+    NX_TRY(nx_onnx_new_constant(c, &shape, &to, y));
     memcpy(to, from, nx_tensor_bytes(nx_onnx_tensor(c, x)));
     each(g, &shape, to, f);
-    return nx_onnx_set(c, 0, y);
+    return NX_OK;
 }
 
-/* A weight of the file goes from its integers to f32 in one copy. */
-static enum nx_status dequantize_weight(struct nx_onnx_call *c, struct nx_onnx_value *v)
+/* A weight of the file, input i, goes from its integers to f32 in one copy. */
+static enum nx_status dequantize_weight(struct nx_onnx_call *c, uint32_t i, int64_t axis,
+                                        struct nx_onnx_grid *g, uint32_t *y)
 {
-    struct nx_onnx_grid g;
+    const struct nx_onnx_value *v = &c->o->values[c->node->inputs[i]];
     struct nx_array array;
     float least, most, *to;
-    uint32_t y;
     NX_TRY(nx_onnx_tensor_read(c->o, v->name, v->initializer, &array));
     enum nx_dtype dtype = (enum nx_dtype)array.dtype;
     if (dtype != NX_I32 && !limits_of(dtype, &least, &most))
@@ -168,13 +165,13 @@ static enum nx_status dequantize_weight(struct nx_onnx_call *c, struct nx_onnx_v
                           c->node->op, c->node->name, v->name, nx_dtype_name(dtype));
     if (array.elements == 0)
         return nx_err_set(c->o->err, NX_INVALID, "onnx: the weight '%s' is empty", v->name);
-    NX_TRY(read_grid(c, &array.shape, dtype, &g));
-    if (g.dtype != dtype)
-        return nx_onnx_wrong(c, "its zero point is of another type than its input");
-    NX_TRY(nx_onnx_new_constant(c, &array.shape, &to, &y));
+    NX_TRY(read_grid(c, i + 1, axis, &array.shape, dtype, g));
+    if (g->dtype != dtype)
+        return nx_onnx_wrong(c, "a zero point is of another type than its input");
+    NX_TRY(nx_onnx_new_constant(c, &array.shape, &to, y));
     nx_dtype_to_f32_rounded(dtype, array.data, array.elements, to);
-    each(&g, &array.shape, to, dequantized);
-    return nx_onnx_set(c, 0, y);
+    each(g, &array.shape, to, dequantized);
+    return NX_OK;
 }
 
 /* --- activations --- */
@@ -229,34 +226,21 @@ static enum nx_status note_grid(struct nx_onnx_call *c, const struct nx_onnx_gri
     return NX_OK;
 }
 
-static enum nx_status read_output_type(struct nx_onnx_call *c, enum nx_dtype *dtype)
-{
-    float least, most;
-    int64_t code = 0;
-    *dtype = NX_U8;
-    NX_TRY(nx_onnx_attr_int(c, "output_dtype", &code));
-    if (code == 0)
-        return NX_OK;
-    if (code < 0 || !nx_onnx_dtype((uint64_t)code, dtype) || !limits_of(*dtype, &least, &most))
-        return nx_onnx_refuse(c, "rounding to other than integers of 8 or 16 bits");
-    return NX_OK;
-}
-
-enum nx_status nx_onnx_quantize(struct nx_onnx_call *c)
+enum nx_status nx_onnx_quantize_output(struct nx_onnx_call *c, uint32_t x, uint32_t at,
+                                       int64_t axis, enum nx_dtype dtype)
 {
     struct nx_onnx_grid g;
-    enum nx_dtype dtype;
-    uint32_t x, y;
-    NX_TRY(nx_onnx_arity(c, 2, 3));
-    NX_TRY(nx_onnx_data(c, 0, &x));
-    NX_TRY(read_output_type(c, &dtype));
-    NX_TRY(read_grid(c, &nx_onnx_tensor(c, x)->shape, dtype, &g));
+    uint32_t y;
+    NX_TRY(read_grid(c, at, axis, &nx_onnx_tensor(c, x)->shape, dtype, &g));
     if (g.n > 1)
         NX_TRY(nx_onnx_within_photo(c, x, g.axis));
     if (g.dtype == NX_I32)
         return nx_onnx_refuse(c, "rounding to other than integers of 8 or 16 bits");
-    if (nx_onnx_values(c, x))
-        return fold(c, &g, x, quantized);
+    nx_onnx_set_integer(c, g.dtype);
+    if (nx_onnx_values(c, x)) {
+        NX_TRY(fold(c, &g, x, quantized, &y));
+        return nx_onnx_set(c, 0, y);
+    }
     NX_TRY(quantize_by_parts(c, &g, x, &y));
     NX_TRY(note_grid(c, &g, x));
     return nx_onnx_set(c, 0, y);
@@ -276,27 +260,72 @@ static enum nx_status round_to_grid(struct nx_onnx_call *c, const struct nx_onnx
     return nx_onnx_unary(c, fn, g->scale[0], least - g->zero[0], g->of, y);
 }
 
+enum nx_status nx_onnx_dequantize_input(struct nx_onnx_call *c, uint32_t i, int64_t axis,
+                                        struct nx_onnx_grid *g, uint32_t *y)
+{
+    uint32_t x;
+    const struct nx_onnx_value *v = nx_onnx_has(c, i) ? &c->o->values[c->node->inputs[i]] : NULL;
+    if (v && v->initializer.bytes)
+        return dequantize_weight(c, i, axis, g, y);
+    NX_TRY(nx_onnx_data(c, i, &x));
+    if (!nx_onnx_is_integer(c, i))
+        return nx_onnx_wrong(c, "an input to be dequantised is not of integers");
+    NX_TRY(read_grid(c, i + 1, axis, &nx_onnx_tensor(c, x)->shape, NX_U8, g));
+    if (v->grid && g->has_zero && g->dtype != v->grid->dtype)
+        return nx_onnx_wrong(c, "a zero point is of another type than its input");
+    if (g->n > 1)
+        NX_TRY(nx_onnx_within_photo(c, x, g->axis));
+    if (nx_onnx_values(c, x))
+        return fold(c, g, x, dequantized, y);
+    if (is_grid_of(v->grid, g))
+        return round_to_grid(c, v->grid, y);
+    return dequantize_by_parts(c, g, x, y);
+}
+
+/* --- the two nodes --- */
+
+static enum nx_status read_axis(const struct nx_onnx_call *c, int64_t *axis)
+{
+    int64_t block = 0;
+    *axis = 1;
+    NX_TRY(nx_onnx_attr_int(c, "axis", axis));
+    NX_TRY(nx_onnx_attr_int(c, "block_size", &block));
+    return block == 0 ? NX_OK : nx_onnx_refuse(c, "a scale for each block of an axis");
+}
+
+static enum nx_status read_output_type(const struct nx_onnx_call *c, enum nx_dtype *dtype)
+{
+    float least, most;
+    int64_t code = 0;
+    *dtype = NX_U8;
+    NX_TRY(nx_onnx_attr_int(c, "output_dtype", &code));
+    if (code == 0)
+        return NX_OK;
+    if (code < 0 || !nx_onnx_dtype((uint64_t)code, dtype) || !limits_of(*dtype, &least, &most))
+        return nx_onnx_refuse(c, "rounding to other than integers of 8 or 16 bits");
+    return NX_OK;
+}
+
+enum nx_status nx_onnx_quantize(struct nx_onnx_call *c)
+{
+    enum nx_dtype dtype;
+    int64_t axis;
+    uint32_t x;
+    NX_TRY(nx_onnx_arity(c, 2, 3));
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(read_output_type(c, &dtype));
+    NX_TRY(read_axis(c, &axis));
+    return nx_onnx_quantize_output(c, x, 1, axis, dtype);
+}
+
 enum nx_status nx_onnx_dequantize(struct nx_onnx_call *c)
 {
     struct nx_onnx_grid g;
-    uint32_t x, y;
+    int64_t axis;
+    uint32_t y;
     NX_TRY(nx_onnx_arity(c, 2, 3));
-    struct nx_onnx_value *v = nx_onnx_has(c, 0) ? &c->o->values[c->node->inputs[0]] : NULL;
-    if (v && v->initializer.bytes)
-        return dequantize_weight(c, v);
-    NX_TRY(nx_onnx_data(c, 0, &x));
-    if (!nx_onnx_is_integer(c, 0))
-        return nx_onnx_wrong(c, "its input is not of integers");
-    NX_TRY(read_grid(c, &nx_onnx_tensor(c, x)->shape, NX_U8, &g));
-    if (v->grid && g.has_zero && g.dtype != v->grid->dtype)
-        return nx_onnx_wrong(c, "its zero point is of another type than its input");
-    if (g.n > 1)
-        NX_TRY(nx_onnx_within_photo(c, x, g.axis));
-    if (nx_onnx_values(c, x))
-        return fold(c, &g, x, dequantized);
-    if (is_grid_of(v->grid, &g))
-        NX_TRY(round_to_grid(c, v->grid, &y));
-    else
-        NX_TRY(dequantize_by_parts(c, &g, x, &y));
+    NX_TRY(read_axis(c, &axis));
+    NX_TRY(nx_onnx_dequantize_input(c, 0, axis, &g, &y));
+    nx_onnx_set_integer(c, NX_F32);
     return nx_onnx_set(c, 0, y);
 }

@@ -144,6 +144,16 @@ static const struct nx_onnx_op table[] = {
     {"DequantizeLinear", nx_onnx_dequantize, 0},
     {"com.microsoft.QuantizeLinear", nx_onnx_quantize, 0}, /* as ONNX Runtime's tools write it */
     {"com.microsoft.DequantizeLinear", nx_onnx_dequantize, 0},
+    {"QLinearConv", nx_onnx_qlinear, 0}, /* the places of onnx_qlinear.c's forms */
+    {"QLinearMatMul", nx_onnx_qlinear, 1},
+    {"com.microsoft.QGemm", nx_onnx_qlinear, 2},
+    {"com.microsoft.QLinearAdd", nx_onnx_qlinear, 3},
+    {"com.microsoft.QLinearMul", nx_onnx_qlinear, 4},
+    {"com.microsoft.QLinearSigmoid", nx_onnx_qlinear, 5},
+    {"com.microsoft.QLinearLeakyRelu", nx_onnx_qlinear, 6},
+    {"com.microsoft.QLinearAveragePool", nx_onnx_qlinear, 7},
+    {"com.microsoft.QLinearGlobalAveragePool", nx_onnx_qlinear, 8},
+    {"com.microsoft.QLinearConcat", nx_onnx_qlinear, 9},
 };
 
 const struct nx_onnx_op *nx_onnx_find_op(const char *name)
