@@ -25,7 +25,7 @@ void nx_golden_check(const struct nx_backend *backend, const struct nx_graph *gr
 typedef bool nx_golden_next(struct nx_reader *r, const struct nx_backend *backend, unsigned passes,
                             float *largest);
 
-#define NX_GOLDEN_FILES_MAX 4
+#define NX_GOLDEN_FILES_MAX 8
 
 struct nx_golden_set {
     const char *name, *magic;

@@ -268,6 +268,22 @@ static void unary_functions(void **state)
     }
 }
 
+/* In blocks that channels do not fill, too: from -128 on 0 is a step, from 1 on it is none. The steps are wide: what lies halfway
+ * between two, but for the last bits, may go either way. */
+static void roundings_to_steps(void **state)
+{
+    (void)state;
+    static const struct nx_attr_unary rows[] = {{NX_UNARY_STEPS_8, 0.013f, -128},
+                                                {NX_UNARY_STEPS_8, 0.013f, 0},
+                                                {NX_UNARY_STEPS_8, 0.013f, 1},
+                                                {NX_UNARY_STEPS_16, 0.017f, -32768},
+                                                {NX_UNARY_STEPS_16, 0.1f, -9}};
+    bf16_too = false;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int64_t c = 3; c <= 32; c += c == 3 ? 13 : 8)
+            compare_op(nx_unary_name(rows[i].fn), c, 5, 3, add_unary, &rows[i]);
+}
+
 struct shifted_row {
     struct nx_attr_unary shift, fn;
 };
@@ -560,13 +576,18 @@ static void add_wide(struct net *net, uint32_t x, const void *row)
     } else if (r->op == NX_OP_GATHER) {
         node.attr.gather = (struct nx_attr_gather){.axis = 1, .wrap = r->groups};
         inputs[1] = net_constant(net, 2, three, -3, 30);
+    } else if (r->op == NX_OP_GATHER_EACH) {
+        struct nx_node places = {.op = NX_OP_UNARY, .attr.unary = {NX_UNARY_MUL, 20, 0}};
+        node.attr.gather = (struct nx_attr_gather){.axis = 1, .negative_is_from_end = true};
+        inputs[1] = net_node(net, &places, &x, 1);
     } else {
         inputs[1] = x;
         inputs[2] = net_constant(net, 3, each, -1, 1);
         struct nx_node above = {.op = NX_OP_UNARY, .attr.unary = {.fn = NX_UNARY_GT, .a = 0.1f}};
         inputs[0] = net_node(net, &above, &x, 1);
     }
-    net_output(net, net_node(net, &node, inputs, r->op == NX_OP_GATHER ? 2 : 3));
+    bool two = r->op == NX_OP_GATHER || r->op == NX_OP_GATHER_EACH;
+    net_output(net, net_node(net, &node, inputs, two ? 2 : 3));
 }
 
 static void ops_of_several_inputs(void **state)
@@ -577,13 +598,13 @@ static void ops_of_several_inputs(void **state)
                                                  {{true, false, false}, false},
                                                  {{false, false, false}, true},
                                                  {{false, true, false}, true}};
-    static const struct wide_row rows[] = {{NX_OP_GROUP_NORM, 0}, {NX_OP_GROUP_NORM, 4},
-                                           {NX_OP_LAYER_NORM, 0}, {NX_OP_GATHER, 0},
-                                           {NX_OP_GATHER, 1},     {NX_OP_WHERE, 0}};
+    static const struct wide_row rows[] = {
+        {NX_OP_GROUP_NORM, 0}, {NX_OP_GROUP_NORM, 4}, {NX_OP_LAYER_NORM, 0}, {NX_OP_GATHER, 0},
+        {NX_OP_GATHER, 1},     {NX_OP_WHERE, 0},      {NX_OP_GATHER_EACH, 0}};
     for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
         compare_op("matrix product", 6, 4, 5, add_matmul, &products[i]);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        bf16_too = rows[i].op != NX_OP_WHERE;
+        bf16_too = rows[i].op != NX_OP_WHERE && rows[i].op != NX_OP_GATHER_EACH;
         compare_op(nx_op_name(rows[i].op), 20, 4, 6, add_wide, &rows[i]);
     }
     bf16_too = true;
@@ -693,6 +714,7 @@ int main(void)
         cmocka_unit_test(normalisations),
         cmocka_unit_test(pools),
         cmocka_unit_test(unary_functions),
+        cmocka_unit_test(roundings_to_steps),
         cmocka_unit_test(unary_functions_where_they_are_defined),
         cmocka_unit_test(binaries),
         cmocka_unit_test(concats),

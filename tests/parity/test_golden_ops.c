@@ -81,7 +81,7 @@ int main(void)
         .name = "golden ops",
         .magic = "NXGOLD1",
         .next = next,
-        .files = {{"ops.golden", 101}, {"ops_wide.golden", 159}, {"ops_more.golden", 33}},
+        .files = {{"ops.golden", 101}, {"ops_wide.golden", 159}, {"ops_more.golden", 37}},
         .planned = 205,
     };
     return nx_golden_main(&set);

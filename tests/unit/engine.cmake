@@ -1,6 +1,7 @@
-foreach(name IN ITEMS calibrate calibration graph histogram quant shape input_size cpu_ref pass model model_infer params symbol symbol_attr onnx synset topk plan)
+foreach(name IN ITEMS calibrate calibration graph histogram quant shape input_size cpu_ref pass model model_infer params symbol symbol_attr onnx onnx_quant synset topk plan)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_model)
 endforeach()
 nexus_test(test_half_round SOURCES test_half_round.c DEPS nexus_graph nexus_common m)
+nexus_test(test_step_round SOURCES test_step_round.c DEPS nexus_graph nexus_common m)
 nexus_test(test_npz SOURCES test_npz.c DEPS nexus_model PkgConfig::ZLIB)
 nexus_test(test_gpu_resident SOURCES test_gpu_resident.c DEPS nexus_gpu_plan)

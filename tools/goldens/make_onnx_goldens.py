@@ -50,8 +50,9 @@ def case(name, shape, nodes, weights=None, opset=13, low=-2.0, high=2.0, batch=2
     if as_inputs:
         inputs = [h.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in inits] + inputs
     outputs = [h.make_tensor_value_info(o, T.FLOAT, None) for o in ("y", *extra_outputs)]
+    domains = [h.make_opsetid(d, 1) for d in sorted({node.domain for node in nodes} - {""})]
     model = h.make_model(h.make_graph(nodes, "g", inputs, outputs, inits),
-                         opset_imports=[h.make_opsetid("", opset)], ir_version=ir or (3 if opset < 9 else 8))
+                         opset_imports=[h.make_opsetid("", opset), *domains], ir_version=ir or (3 if opset < 9 else 8))
     if ir is None and opset < 9 and not as_inputs:
         model.ir_version = 4
     x = RNG.uniform(low, high, [batch if d == "N" else 6 if isinstance(d, str) else d for d in shape]).astype("f4")

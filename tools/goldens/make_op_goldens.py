@@ -231,7 +231,7 @@ def write(path):
             arrays.update({"aux:" + k: v for k, v in aux.items()})
             arrays.update({"golden:input": x, "golden:output": y})
             record(out, name.encode())
-            record(out, json.dumps(json.loads(symbol.tojson()), separators=(",", ":")).encode())
+            record(out, json.dumps(json.loads(symbol.tojson(remove_amp_cast=False)), separators=(",", ":")).encode())
             record(out, params_bytes(arrays))
     print("%d cases, mxnet %s" % (len(CASES), mx.__version__))
 

@@ -54,10 +54,14 @@ def names():
 
 
 def casts():
-    """What a cast takes away, made large: without the rounding it would be 0. (MXNet leaves amp_cast out of what it saves.)"""
+    """What a cast takes away, made large: without the rounding it would be 0."""
     back = lambda d, h: (d - S.Cast(h, dtype="float32")) * 4096
     case("cast_f16", (2, 33), lambda d: back(d, S.Cast(d, dtype="float16")))
+    case("amp_cast_f16", (2, 33), lambda d: back(d, S.amp_cast(d, dtype="float16")))
     case("cast_f16_image", (2, 19, 3, 2), lambda d: back(d, S.Cast(d, dtype="float16")))
+    for name, narrow in (("wide", False), ("narrow", True)):
+        case("amp_multicast_" + name, (2, 9), lambda d, k=narrow: back(d, S.amp_multicast(d, S.Cast(d, dtype="float16"), num_outputs=2, cast_narrow=k)[0]))
+    case("amp_multicast_narrow_f32", (2, 9), lambda d: (lambda p: p[0] + p[1])(S.amp_multicast(d, S.relu(d), num_outputs=2, cast_narrow=True)))
     weight = S.var("w", shape=(3, 5))
     case("cast_weight", (2, 5), lambda d: S.FullyConnected(d, back(weight, S.Cast(weight, dtype="float16")), num_hidden=3, no_bias=True))
 

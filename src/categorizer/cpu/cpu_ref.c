@@ -42,6 +42,7 @@ const nx_ref_kernel nx_ref_kernels[NX_OP_COUNT] = {
     [NX_OP_GROUP_NORM] = nx_ref_group_norm,
     [NX_OP_TILE] = nx_ref_tile,
     [NX_OP_GATHER] = nx_ref_gather,
+    [NX_OP_GATHER_EACH] = nx_ref_gather_each,
     [NX_OP_RESIZE] = nx_ref_resize,
     [NX_OP_CONCAT] = nx_ref_concat,
     [NX_OP_RESHAPE] = nx_ref_copy,

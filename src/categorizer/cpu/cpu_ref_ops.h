@@ -9,6 +9,7 @@
 
 #include "categorizer/graph/graph.h"
 #include "categorizer/graph/half_round.h"
+#include "categorizer/graph/step_round.h"
 
 struct nx_ref_call {
     const struct nx_graph *graph;
@@ -81,6 +82,7 @@ void nx_ref_group_norm(const struct nx_ref_call *c);
 void nx_ref_where(const struct nx_ref_call *c);
 void nx_ref_tile(const struct nx_ref_call *c);
 void nx_ref_gather(const struct nx_ref_call *c);
+void nx_ref_gather_each(const struct nx_ref_call *c);
 void nx_ref_resize(const struct nx_ref_call *c);
 
 /* cpu_ref_topk.c */

@@ -157,6 +157,21 @@ void nx_ref_gather(const struct nx_ref_call *c)
         }
 }
 
+void nx_ref_gather_each(const struct nx_ref_call *c)
+{
+    const struct nx_attr_gather *a = &c->node->attr.gather;
+    const struct nx_shape *xs = nx_ref_in_shape(c, 0), *ys = nx_ref_out_shape(c, 0);
+    int64_t steps[NX_RANK_MAX] = {0}, index[NX_RANK_MAX] = {0};
+    int64_t total = nx_ref_product(ys, 0, ys->rank), side = xs->dims[a->axis];
+    for (uint32_t i = 0; i < xs->rank; i++)
+        steps[i] = nx_ref_product(xs, i + 1, xs->rank);
+    const int64_t along = steps[a->axis];
+    steps[a->axis] = 0;
+    for (int64_t i = 0; i < total; i++, nx_ref_next(index, ys))
+        nx_ref_out(c, 0)[i] = nx_ref_in(c, 0)[nx_ref_offset(index, steps, ys->rank) +
+                                              along * place_of(a, nx_ref_in(c, 1)[i], side)];
+}
+
 static float place_in(const struct nx_attr_resize *a, int i, int64_t o, int64_t in, int64_t out)
 {
     float at = (float)o;

@@ -25,31 +25,44 @@ static void (*const unary_loops[])(const float *, float *, int64_t, float, float
 };
 
 /* A block in its own place may become vector code: it overlaps nothing, and its length is known. */
-#define ROUND_LOOP(name, round)                              \
-    static int64_t name(const float *x, float *y, int64_t n) \
-    {                                                        \
-        float block[32];                                     \
-        const int64_t step = sizeof block / sizeof *block;   \
-        int64_t i = 0;                                       \
-        for (; i + step <= n; i += step) {                   \
-            memcpy(block, x + i, sizeof block);              \
-            for (int k = 0; k < 32; k++)                     \
-                block[k] = round(block[k]);                  \
-            memcpy(y + i, block, sizeof block);              \
-        }                                                    \
-        return i;                                            \
+#define ROUND_LOOP(name, expression)                                               \
+    static int64_t name(const float *from, float *to, int64_t n, float a, float b) \
+    {                                                                              \
+        float block[32];                                                           \
+        const int64_t step = sizeof block / sizeof *block;                         \
+        int64_t i = 0;                                                             \
+        (void)a;                                                                   \
+        (void)b;                                                                   \
+        for (; i + step <= n; i += step) {                                         \
+            memcpy(block, from + i, sizeof block);                                 \
+            for (int k = 0; k < 32; k++) {                                         \
+                float x = block[k];                                                \
+                block[k] = expression;                                             \
+            }                                                                      \
+            memcpy(to + i, block, sizeof block);                                   \
+        }                                                                          \
+        return i;                                                                  \
     }
-ROUND_LOOP(round_f16_blocks, nx_round_f16)
-ROUND_LOOP(round_bf16_blocks, nx_round_bf16)
+ROUND_LOOP(round_f16_blocks, nx_round_f16(x))
+ROUND_LOOP(round_bf16_blocks, nx_round_bf16(x))
+ROUND_LOOP(round_8_blocks, nx_round_steps(x, a, b, NX_STEPS_8))
+ROUND_LOOP(round_16_blocks, nx_round_steps(x, a, b, NX_STEPS_16))
 #undef ROUND_LOOP
+
+static int64_t round_blocks(const struct nx_attr_unary *u, const float *x, float *y, int64_t n)
+{
+    switch (u->fn) {
+    case NX_UNARY_ROUND_F16: return round_f16_blocks(x, y, n, u->a, u->b);
+    case NX_UNARY_ROUND_BF16: return round_bf16_blocks(x, y, n, u->a, u->b);
+    case NX_UNARY_STEPS_8: return round_8_blocks(x, y, n, u->a, u->b);
+    case NX_UNARY_STEPS_16: return round_16_blocks(x, y, n, u->a, u->b);
+    default: return 0;
+    }
+}
 
 void nx_rows_unary(const struct nx_attr_unary *unary, const float *x, float *y, int64_t n)
 {
-    int64_t done = 0;
-    if (unary->fn == NX_UNARY_ROUND_F16)
-        done = round_f16_blocks(x, y, n);
-    else if (unary->fn == NX_UNARY_ROUND_BF16)
-        done = round_bf16_blocks(x, y, n);
+    int64_t done = round_blocks(unary, x, y, n);
     x += done;
     y += done;
     n -= done;

@@ -1,5 +1,6 @@
 /* Ops without weights, or with little of them. */
 #include "categorizer/cpu/dnnl_build.h"
+#include "categorizer/graph/step_round.h"
 
 static const struct nx_shape *shape_of(const struct nx_dnnl_build *b, uint32_t tensor)
 {
@@ -108,7 +109,19 @@ static bool is_whole(const struct nx_dnnl_build *b, uint32_t tensor, uint32_t va
            b->v->buffers[v->buffer].place == NX_DNNL_IN_ARENA;
 }
 
-/* Rounding leaves 0 as it is and asks for no order: no need to bring the value to rows and back. */
+/* Does it round, and leave 0 as it is? Steps do where 0 is among them. */
+static bool is_rounding(const struct nx_attr_unary *u)
+{
+    switch (u->fn) {
+    case NX_UNARY_ROUND_F16:
+    case NX_UNARY_ROUND_BF16: return true;
+    case NX_UNARY_STEPS_8: return u->b <= 0 && u->b >= -NX_STEPS_8;
+    case NX_UNARY_STEPS_16: return u->b <= 0 && u->b >= -NX_STEPS_16;
+    default: return false;
+    }
+}
+
+/* Such a rounding asks for no order: no need to bring the value to rows and back. */
 static enum nx_status lower_rounding(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     uint32_t src, dst;
@@ -124,8 +137,7 @@ static enum nx_status lower_rounding(struct nx_dnnl_build *b, const struct nx_no
 enum nx_status nx_dnnl_lower_unary(struct nx_dnnl_build *b, const struct nx_node *node)
 {
     struct nx_dnnl_post chain;
-    enum nx_unary fn = node->attr.unary.fn;
-    if (fn == NX_UNARY_ROUND_F16 || fn == NX_UNARY_ROUND_BF16)
+    if (is_rounding(&node->attr.unary))
         return lower_rounding(b, node);
     if (!nx_dnnl_acts(&node->attr.unary, &chain) || chain.n_acts == 0)
         return NX_UNSUPPORTED;

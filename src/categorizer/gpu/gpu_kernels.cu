@@ -7,6 +7,7 @@
 #include "categorizer/gpu/gpu_kernels.h"
 #include "categorizer/gpu/gpu_space.h"
 #include "categorizer/graph/half_round.h"
+#include "categorizer/graph/step_round.h"
 
 enum { THREADS = 256 };
 

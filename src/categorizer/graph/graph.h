@@ -112,6 +112,8 @@ struct nx_tensor {
  *   PAD          x
  *   TILE         x, repeated along each dimension
  *   GATHER       x, indices of any shape; x's slices along axis, in the indices' order and shape
+ *   GATHER_EACH  x, indices of as many dimensions, each but axis no longer than x's; of the indices' shape:
+ *                y[i] = x[i but for axis, where it is indices[i]]
  *   RESIZE       x (N,C,H,W)
  *   TOPK         x; the first k along axis, in order
  *   LRN          x (N,C,H,W);  y = x (knorm + alpha / size * sum of x² over `size` channels)^-beta
@@ -141,6 +143,7 @@ struct nx_tensor {
     X(NX_OP_PAD,         "pad",                  1, 1, pad)         \
     X(NX_OP_TILE,        "tile",                 1, 1, tile)        \
     X(NX_OP_GATHER,      "gather",               2, 2, gather)      \
+    X(NX_OP_GATHER_EACH, "gather elements",      2, 2, gather)      \
     X(NX_OP_RESIZE,      "resize",               1, 1, resize)      \
     X(NX_OP_TOPK,        "top k",                1, 1, topk)        \
     X(NX_OP_LRN,         "local response norm",  1, 1, lrn)         \
@@ -157,7 +160,7 @@ enum nx_op {
 
 /* clang-format off */
 /* X(enum, name, y as an expression of float x, a, b): the expression is the definition; cpu_ref
- * compiles it. nx_round_f16 and nx_round_bf16 are half_round.h's. */
+ * compiles it. nx_round_f16 and nx_round_bf16 are half_round.h's, nx_round_steps is step_round.h's. */
 #define NX_UNARY_LIST(X)                                                    \
     X(NX_UNARY_NONE,         "none",                 x)                     \
     X(NX_UNARY_RELU,         "relu",                 x > 0 ? x : 0)         \
@@ -237,7 +240,9 @@ enum nx_op {
     X(NX_UNARY_IS_NAN,       "is not a number",      (float)(x != x))       \
     X(NX_UNARY_IS_INF,       "is infinite",          (float)(fabsf(x) > 3.402823466e38f)) \
     X(NX_UNARY_ROUND_F16,    "round to f16",         nx_round_f16(x))        \
-    X(NX_UNARY_ROUND_BF16,   "round to bf16",        nx_round_bf16(x))
+    X(NX_UNARY_ROUND_BF16,   "round to bf16",        nx_round_bf16(x))      \
+    X(NX_UNARY_STEPS_8,      "round to 8 bits",      nx_round_steps(x, a, b, NX_STEPS_8)) \
+    X(NX_UNARY_STEPS_16,     "round to 16 bits",     nx_round_steps(x, a, b, NX_STEPS_16))
 /* clang-format on */
 
 enum nx_unary {

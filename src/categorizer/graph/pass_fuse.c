@@ -12,8 +12,10 @@ static bool takes_activation(const struct nx_node *node)
 /* A rounding is done where the value lies, in any layout, rather than by who computes it. */
 static bool is_activation(const struct nx_node *node)
 {
-    return node->op == NX_OP_UNARY && node->attr.unary.fn != NX_UNARY_ROUND_F16 &&
-           node->attr.unary.fn != NX_UNARY_ROUND_BF16;
+    enum nx_unary fn = node->op == NX_OP_UNARY ? node->attr.unary.fn : NX_UNARY_NONE;
+    bool rounds = fn == NX_UNARY_ROUND_F16 || fn == NX_UNARY_ROUND_BF16 || fn == NX_UNARY_STEPS_8 ||
+                  fn == NX_UNARY_STEPS_16;
+    return node->op == NX_OP_UNARY && !rounds;
 }
 
 enum nx_status nx_pass_activation(struct nx_graph *graph, struct nx_err *err)

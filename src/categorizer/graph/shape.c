@@ -425,6 +425,7 @@ static const rule rules[NX_OP_COUNT] = {
     [NX_OP_GROUP_NORM] = nx_rule_group_norm,
     [NX_OP_TILE] = nx_rule_tile,
     [NX_OP_GATHER] = nx_rule_gather,
+    [NX_OP_GATHER_EACH] = nx_rule_gather_each,
     [NX_OP_RESIZE] = nx_rule_resize,
     [NX_OP_CONCAT] = nx_rule_concat,
     [NX_OP_RESHAPE] = nx_rule_reshape,

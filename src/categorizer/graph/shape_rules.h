@@ -49,6 +49,7 @@ enum nx_status nx_rule_layer_norm(const struct nx_rule *r);
 enum nx_status nx_rule_group_norm(const struct nx_rule *r);
 enum nx_status nx_rule_tile(const struct nx_rule *r);
 enum nx_status nx_rule_gather(const struct nx_rule *r);
+enum nx_status nx_rule_gather_each(const struct nx_rule *r);
 enum nx_status nx_rule_resize(const struct nx_rule *r);
 
 #endif

@@ -144,6 +144,19 @@ enum nx_status nx_rule_gather(const struct nx_rule *r)
     return nx_rule_out(r, 0, &y);
 }
 
+enum nx_status nx_rule_gather_each(const struct nx_rule *r)
+{
+    struct nx_attr_gather *a = &r->node->attr.gather;
+    const struct nx_shape *x = nx_rule_in(r, 0), *at = nx_rule_in(r, 1);
+    NX_TRY(nx_rule_axis(r, a->axis, x->rank, &a->axis));
+    if (at->rank != x->rank)
+        return nx_rule_refuse(r, at, "indices of as many dimensions as its input");
+    for (uint32_t i = 0; i < x->rank; i++)
+        if (i != (uint32_t)a->axis && at->dims[i] > x->dims[i])
+            return nx_rule_refuse(r, at, "indices within its input's other dimensions");
+    return nx_rule_out(r, 0, at);
+}
+
 enum nx_status nx_rule_resize(const struct nx_rule *r)
 {
     struct nx_attr_resize *a = &r->node->attr.resize;

@@ -120,7 +120,7 @@ enum nx_status nx_lower_flip(struct nx_lower *l);
 enum nx_status nx_lower_depth_space(struct nx_lower *l); /* detail: 1 space to depth */
 enum nx_status nx_lower_norm(struct nx_lower *l);
 enum nx_status nx_lower_split_v2(struct nx_lower *l);
-enum nx_status nx_lower_pass_all(struct nx_lower *l);
+enum nx_status nx_lower_multicast(struct nx_lower *l);
 enum nx_status nx_lower_npx_reshape(struct nx_lower *l); /* detail: 1 NumPy's codes only */
 
 /* lower_layout.c */

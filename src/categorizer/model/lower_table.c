@@ -401,7 +401,7 @@ static const struct nx_op_name table[] = {
     {"space_to_depth", nx_lower_depth_space, 1},
     {"_split_v2", nx_lower_split_v2, 0},
     {"_npi_split", nx_lower_split_v2, 0},
-    {"amp_multicast", nx_lower_pass_all, 0},
+    {"amp_multicast", nx_lower_multicast, 0},
     {"_npx_reshape", nx_lower_npx_reshape, 0},
     {"_np_reshape", nx_lower_npx_reshape, 1},
     {"_npi_reshape", nx_lower_npx_reshape, 1},

@@ -540,15 +540,30 @@ enum nx_status nx_lower_split_v2(struct nx_lower *l)
     return NX_OK;
 }
 
-/* All inputs as they are: mixed precision is one precision here. */
-enum nx_status nx_lower_pass_all(struct nx_lower *l)
+/* Did a cast to f16 or bf16 give this tensor, and which? NX_UNARY_NONE: none did. */
+static enum nx_unary rounding_of(const struct nx_lower *l, uint32_t tensor)
+{
+    const struct nx_tensor *t = &l->graph->tensors[tensor];
+    const struct nx_node *node = t->producer == NX_NONE ? NULL : &l->graph->nodes[t->producer];
+    enum nx_unary fn = node && node->op == NX_OP_UNARY ? node->attr.unary.fn : NX_UNARY_NONE;
+    return fn == NX_UNARY_ROUND_F16 || fn == NX_UNARY_ROUND_BF16 ? fn : NX_UNARY_NONE;
+}
+
+/* All inputs in the widest of their types, which is as they are, or in the narrowest: then all are rounded if one was. */
+enum nx_status nx_lower_multicast(struct nx_lower *l)
 {
     uint32_t outputs[NX_NODE_INPUTS_MAX];
+    struct nx_node node = {.op = NX_OP_IDENTITY};
+    bool narrow = false;
+    NX_TRY(nx_lower_bool(l, "cast_narrow", &narrow));
     for (uint32_t i = 0; i < l->n_inputs; i++) {
-        struct nx_node node = {.op = NX_OP_IDENTITY};
         NX_TRY(nx_lower_data(l, i, &outputs[i]));
-        NX_TRY(add(l, &node, &outputs[i], 1, &outputs[i]));
+        enum nx_unary rounding = narrow ? rounding_of(l, outputs[i]) : NX_UNARY_NONE;
+        if (rounding != NX_UNARY_NONE)
+            node = (struct nx_node){.op = NX_OP_UNARY, .attr.unary = {rounding, 0, 0}};
     }
+    for (uint32_t i = 0; i < l->n_inputs; i++)
+        NX_TRY(add(l, &node, &outputs[i], 1, &outputs[i]));
     memcpy(l->outputs, outputs, l->n_inputs * sizeof *outputs);
     l->n_outputs = l->n_inputs;
     return NX_OK;

@@ -41,8 +41,14 @@ bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i)
     return v->ints || v->integer;
 }
 
+bool nx_onnx_is_half(const struct nx_onnx_call *c, uint32_t i)
+{
+    return nx_onnx_has(c, i) && c->o->values[c->node->inputs[i]].half;
+}
+
 void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype)
 {
+    c->typed = true;
     if (c->node->outputs[0] != NX_NONE)
         c->o->values[c->node->outputs[0]].integer = nx_onnx_dtype_is_integer(dtype);
 }
@@ -293,6 +299,7 @@ static enum nx_status read_weight(struct nx_onnx_call *c, struct nx_onnx_value *
     const float *values;
     NX_TRY(nx_onnx_tensor_read(c->o, v->name, v->initializer, &array));
     v->integer = nx_onnx_dtype_is_integer((enum nx_dtype)array.dtype);
+    v->half = array.dtype == NX_F16 || array.dtype == NX_BF16;
     NX_TRY(nx_onnx_tensor_ints(c->o, &array, &v->ints));
     if (v->ints)
         return NX_OK;
@@ -410,9 +417,7 @@ static bool gives_integers(const struct nx_onnx_call *c, uint32_t output)
 
 static void note_integers(struct nx_onnx_call *c)
 {
-    if (strcmp(c->node->op, "Cast") == 0 || strcmp(c->node->op, "ConstantOfShape") == 0)
-        return; /* they have said so themselves */
-    for (uint32_t i = 0; i < c->node->n_outputs; i++)
+    for (uint32_t i = c->typed; i < c->node->n_outputs; i++)
         if (c->node->outputs[i] != NX_NONE)
             c->o->values[c->node->outputs[i]].integer = gives_integers(c, i);
 }

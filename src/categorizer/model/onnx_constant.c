@@ -141,17 +141,11 @@ static enum nx_status cast_to_half(struct nx_onnx_call *c, enum nx_unary roundin
 
 /* All is computed in f32: a cast to f16 or bf16 rounds, one to f32 or f64 does nothing. To an integer it cuts, to a
  * bool it asks. Integers that are known stay what they are. */
-enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
+static enum nx_status cast_to(struct nx_onnx_call *c, enum nx_dtype to)
 {
     const struct nx_onnx_ints *ints;
-    enum nx_dtype to;
-    int64_t code = 0;
     uint32_t x, y;
-    NX_TRY(nx_onnx_arity(c, 1, 1));
-    NX_TRY(nx_onnx_attr_int(c, "to", &code));
     NX_TRY(nx_onnx_known(c, 0, &ints));
-    if (code < 0 || !nx_onnx_dtype((uint64_t)code, &to))
-        return nx_onnx_refuse(c, "a cast to such a type");
     nx_onnx_set_integer(c, to);
     if (ints && (to == NX_I32 || to == NX_I64))
         return nx_onnx_set_ints(c, 0, ints->scalar, ints->items, ints->n);
@@ -162,4 +156,55 @@ enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
     NX_TRY(nx_onnx_data(c, 0, &x));
     NX_TRY(nx_onnx_unary(c, to == NX_BOOL ? NX_UNARY_NE : NX_UNARY_TRUNC, 0, 0, x, &y));
     return nx_onnx_set(c, 0, y);
+}
+
+static enum nx_status read_cast(const struct nx_onnx_call *c, enum nx_dtype *to)
+{
+    int64_t code = 0;
+    NX_TRY(nx_onnx_attr_int(c, "to", &code));
+    if (code < 0 || !nx_onnx_dtype((uint64_t)code, to))
+        return nx_onnx_refuse(c, "a cast to such a type");
+    return NX_OK;
+}
+
+enum nx_status nx_onnx_cast(struct nx_onnx_call *c)
+{
+    enum nx_dtype to;
+    NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(read_cast(c, &to));
+    return cast_to(c, to);
+}
+
+/* The type of a weight, of an input of the graph or of what a Cast gave. Of all else that is no integer it is f32: to f16
+ * and bf16 alone a Cast rounds. */
+static enum nx_status type_of(struct nx_onnx_call *c, uint32_t i, enum nx_dtype *type)
+{
+    const struct nx_onnx_value *v = &c->o->values[c->node->inputs[i]];
+    struct nx_onnx_call writer = {.o = c->o};
+    struct nx_array array;
+    *type = NX_F32;
+    if (v->initializer.bytes) {
+        NX_TRY(nx_onnx_tensor_read(c->o, v->name, v->initializer, &array));
+        *type = (enum nx_dtype)array.dtype;
+        return NX_OK;
+    }
+    if (v->info.bytes && nx_onnx_info_dtype(v->info, type))
+        return NX_OK;
+    if (v->writer != NX_NONE)
+        writer.node = &c->o->nodes[v->writer];
+    if (writer.node && strcmp(writer.node->op, "Cast") == 0)
+        return read_cast(&writer, type);
+    if (nx_onnx_is_integer(c, i))
+        return nx_onnx_refuse(c, "a cast to the integers that an op gives");
+    return NX_OK;
+}
+
+enum nx_status nx_onnx_cast_like(struct nx_onnx_call *c)
+{
+    enum nx_dtype to;
+    NX_TRY(nx_onnx_arity(c, 2, 2));
+    if (!nx_onnx_has(c, 1))
+        return nx_onnx_wrong(c, "it has no input 1");
+    NX_TRY(type_of(c, 1, &to));
+    return cast_to(c, to);
 }

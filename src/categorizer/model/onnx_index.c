@@ -133,6 +133,27 @@ enum nx_status nx_onnx_gather(struct nx_onnx_call *c)
     return nx_onnx_set(c, 0, y);
 }
 
+enum nx_status nx_onnx_gather_elements(struct nx_onnx_call *c)
+{
+    struct nx_node node = {.op = NX_OP_GATHER_EACH, .attr.gather.negative_is_from_end = true};
+    uint32_t inputs[2], at;
+    int64_t axis = 0;
+    NX_TRY(nx_onnx_arity(c, 2, 2));
+    NX_TRY(nx_onnx_data(c, 0, &inputs[0]));
+    NX_TRY(nx_onnx_data(c, 1, &inputs[1]));
+    NX_TRY(nx_onnx_attr_int(c, "axis", &axis));
+    NX_TRY(nx_onnx_axis(c, axis, rank_of(c, inputs[0]), &at));
+    NX_TRY(nx_onnx_within_photo(c, inputs[0], at));
+    if (!nx_onnx_is_integer(c, 1))
+        return nx_onnx_wrong(c, "its indices are not integers");
+    for (uint32_t i = 0; i < rank_of(c, inputs[0]) && i < rank_of(c, inputs[1]); i++)
+        if (i != at &&
+            nx_onnx_dim(c, inputs[0], i).per_photo != nx_onnx_dim(c, inputs[1], i).per_photo)
+            return nx_onnx_refuse(c, "working across the photos of a batch");
+    node.attr.gather.axis = (int32_t)at;
+    return nx_onnx_finish(c, &node, inputs, 2);
+}
+
 /* --- Slice --- */
 
 struct slicing {

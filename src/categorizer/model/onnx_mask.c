@@ -159,6 +159,97 @@ enum nx_status nx_onnx_trilu(struct nx_onnx_call *c)
     return nx_onnx_finish(c, &node, inputs, 3);
 }
 
+/* --- EyeLike --- */
+
+/* Of its input, the shape alone counts. */
+enum nx_status nx_onnx_eye_like(struct nx_onnx_call *c)
+{
+    enum { ELEMENTS_MAX = 1 << 24 };
+    enum nx_dtype type;
+    int64_t k = 0, code = 0;
+    uint32_t x, y;
+    float *data;
+    NX_TRY(nx_onnx_arity(c, 1, 1));
+    NX_TRY(nx_onnx_data(c, 0, &x));
+    NX_TRY(nx_onnx_attr_int(c, "k", &k));
+    NX_TRY(nx_onnx_attr_int(c, "dtype", &code));
+    const struct nx_shape shape = *shape_of(c, x);
+    if (shape.rank != 2)
+        return nx_onnx_wrong(c, "a matrix is needed");
+    type = nx_onnx_is_integer(c, 0) ? NX_I64 : NX_F32;
+    if (code && (code < 0 || !nx_onnx_dtype((uint64_t)code, &type)))
+        return nx_onnx_refuse(c, "a matrix of such a type");
+    for (uint32_t i = 0; i < 2; i++)
+        if (nx_onnx_dim(c, x, i).per_photo)
+            return nx_onnx_refuse(c, "a shape that depends on the number of photos");
+    if (shape.dims[0] > ELEMENTS_MAX / shape.dims[1])
+        return nx_onnx_refuse(c, "such a large matrix");
+    NX_TRY(nx_onnx_new_constant(c, &shape, &data, &y));
+    for (int64_t r = 0; r < shape.dims[0]; r++)
+        for (int64_t q = 0; q < shape.dims[1]; q++)
+            *data++ = (float)(q - r == k);
+    nx_onnx_set_integer(c, type);
+    return nx_onnx_set(c, 0, y);
+}
+
+/* --- ReverseSequence --- */
+
+/* A list, one number for each place along `axis` of x, in a shape that puts it there. */
+static enum nx_status lay_along(struct nx_onnx_call *c, uint32_t list, uint32_t x, uint32_t axis,
+                                uint32_t *y)
+{
+    struct nx_onnx_int dims[NX_RANK_MAX], have;
+    const uint32_t rank = shape_of(c, x)->rank;
+    for (uint32_t i = 0; i < rank; i++)
+        dims[i] = (struct nx_onnx_int){1, 0};
+    dims[axis] = nx_onnx_dim(c, x, axis);
+    if (shape_of(c, list)->rank != 1)
+        return nx_onnx_wrong(c, "its lengths are not a list");
+    have = nx_onnx_dim(c, list, 0);
+    if (have.base != dims[axis].base || have.per_photo != dims[axis].per_photo)
+        return nx_onnx_wrong(c, "it has not one length for each sequence");
+    return nx_onnx_reshape(c, list, dims, rank, y);
+}
+
+/* Where place t of a sequence of that length comes from: length - 1 - t, or t behind its end. */
+static enum nx_status reversed_places(struct nx_onnx_call *c, uint32_t t, uint32_t length,
+                                      uint32_t *y)
+{
+    struct nx_node choose = {.op = NX_OP_WHERE};
+    uint32_t inputs[3] = {[2] = t};
+    NX_TRY(nx_onnx_binary(c, NX_BINARY_LT, t, length, &inputs[0]));
+    NX_TRY(nx_onnx_binary(c, NX_BINARY_SUB, length, t, &inputs[1]));
+    NX_TRY(nx_onnx_unary(c, NX_UNARY_ADD, -1, 0, inputs[1], &inputs[1]));
+    return nx_onnx_add(c, &choose, inputs, 3, y);
+}
+
+enum nx_status nx_onnx_reverse_sequence(struct nx_onnx_call *c)
+{
+    struct nx_node node = {.op = NX_OP_GATHER_EACH};
+    int64_t batch_axis = 1, time_axis = 0;
+    uint32_t inputs[2], length, batch, time, t, none;
+    NX_TRY(nx_onnx_arity(c, 2, 2));
+    NX_TRY(nx_onnx_data(c, 0, &inputs[0]));
+    NX_TRY(nx_onnx_data(c, 1, &length));
+    NX_TRY(nx_onnx_attr_int(c, "batch_axis", &batch_axis));
+    NX_TRY(nx_onnx_attr_int(c, "time_axis", &time_axis));
+    const struct nx_shape shape = *shape_of(c, inputs[0]);
+    NX_TRY(nx_onnx_axis(c, batch_axis, shape.rank, &batch));
+    NX_TRY(nx_onnx_axis(c, time_axis, shape.rank, &time));
+    NX_TRY(nx_onnx_within_photo(c, inputs[0], time));
+    if (batch == time)
+        return nx_onnx_wrong(c, "its batch_axis is its time_axis");
+    if (shape.dims[time] > NX_TOPK_SIDE_MAX)
+        return nx_onnx_refuse(c, "such a long side");
+    node.attr.gather.axis = (int32_t)time;
+    NX_TRY(lay_along(c, length, inputs[0], batch, &length));
+    NX_TRY(places(c, 0, shape.dims[time], time, shape.rank, &t));
+    NX_TRY(reversed_places(c, t, length, &t));
+    NX_TRY(nx_onnx_unary(c, NX_UNARY_CONSTANT, 0, 0, inputs[0], &none)); /* for its shape */
+    NX_TRY(nx_onnx_binary(c, NX_BINARY_ADD, none, t, &inputs[1]));
+    return nx_onnx_finish(c, &node, inputs, 2);
+}
+
 /* --- OneHot --- */
 
 /* 1 where an index, a 1 at `axis`, names that place: from 0 on, or from -n. */

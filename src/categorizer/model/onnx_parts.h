@@ -11,7 +11,7 @@
 #define NX_ONNX_IR_MIN    3
 #define NX_ONNX_INTS_MAX  1024u /* integers of one value that folding keeps */
 
-enum { NX_ONNX_WINDOW_MAX = 1 << 16 };
+enum { NX_ONNX_WINDOW_MAX = 1 << 16, NX_ONNX_SPARES = 64 };
 
 struct nx_onnx_bytes { /* a message or a string, in the file */
     const uint8_t *bytes;
@@ -29,6 +29,16 @@ struct nx_onnx_ints {
     struct nx_onnx_int *items;
 };
 
+/* How QuantizeLinear rounded: q = round(x / scale) + zero, cut to what dtype holds. */
+struct nx_onnx_grid {
+    enum nx_dtype dtype;
+    bool has_zero; /* the node says a zero point, and by it the type */
+    int64_t n;     /* of scales and zeros: 1, or one for each place along axis */
+    uint32_t axis;
+    const float *scale, *zero;
+    uint32_t of; /* the tensor x */
+};
+
 /* What one name of the file stands for. */
 struct nx_onnx_value {
     const char *name;
@@ -39,6 +49,8 @@ struct nx_onnx_value {
     const struct nx_onnx_ints *ints; /* known integers; NULL */
     bool ready;                      /* a tensor, integers or an initialiser is there */
     bool integer;                    /* of an integer type or bool; once it is ready and read */
+    bool half;                       /* an initialiser of f16 or bf16; once it is read */
+    const struct nx_onnx_grid *grid; /* what QuantizeLinear gave; NULL */
 };
 
 struct nx_onnx_node {
@@ -65,9 +77,10 @@ struct nx_onnx_head {
 struct nx_onnx {
     struct nx_graph *graph;
     struct nx_err *err;
-    struct nx_onnx_value *values; /* sorted by name */
+    struct nx_onnx_value *values; /* sorted by name; behind them NX_ONNX_SPARES without one */
     struct nx_onnx_node *nodes;
     uint32_t n_values, n_nodes;
+    uint32_t spares; /* the first value for a lowering that is made of others */
     struct nx_onnx_input inputs[NX_PORTS_MAX]; /* in the file's order */
     struct nx_onnx_head heads[NX_PORTS_MAX];
     uint32_t n_inputs, n_heads;
@@ -88,6 +101,7 @@ struct nx_onnx_call {
     struct nx_onnx *o;
     struct nx_onnx_node *node;
     int detail; /* of the table's row */
+    bool typed; /* it has said whether its output 0 is of integers */
 };
 
 struct nx_onnx_op {
@@ -156,7 +170,8 @@ enum nx_status nx_onnx_arity(const struct nx_onnx_call *c, uint32_t least, uint3
 bool nx_onnx_has(const struct nx_onnx_call *c, uint32_t i); /* is input i there? */
 /* Is input i, which has been read, of an integer type? */
 bool nx_onnx_is_integer(const struct nx_onnx_call *c, uint32_t i);
-/* Says so of output 0. Only Cast and ConstantOfShape do; for all others it follows (onnx_build.c). */
+bool nx_onnx_is_half(const struct nx_onnx_call *c, uint32_t i); /* an initialiser of f16 or bf16 */
+/* Says so of output 0. Where no lowering does, it follows (onnx_build.c). */
 void nx_onnx_set_integer(struct nx_onnx_call *c, enum nx_dtype dtype);
 /* Input i as a tensor of the graph. */
 enum nx_status nx_onnx_data(struct nx_onnx_call *c, uint32_t i, uint32_t *tensor);
@@ -264,10 +279,25 @@ enum nx_status nx_onnx_center_crop_pad(struct nx_onnx_call *c);
 enum nx_status nx_onnx_cum_sum(struct nx_onnx_call *c);
 enum nx_status nx_onnx_hardmax(struct nx_onnx_call *c);
 enum nx_status nx_onnx_trilu(struct nx_onnx_call *c);
+enum nx_status nx_onnx_eye_like(struct nx_onnx_call *c);
+enum nx_status nx_onnx_reverse_sequence(struct nx_onnx_call *c);
 enum nx_status nx_onnx_one_hot(struct nx_onnx_call *c);
+/* onnx_quant.c */
+enum nx_status nx_onnx_quantize(struct nx_onnx_call *c);
+enum nx_status nx_onnx_dequantize(struct nx_onnx_call *c);
+/* Input i as f32, by its scale and its zero point, inputs i + 1 and i + 2: of these *g. Where there is one for each place along
+ * `axis`, there are that many. */
+enum nx_status nx_onnx_dequantize_input(struct nx_onnx_call *c, uint32_t i, int64_t axis,
+                                        struct nx_onnx_grid *g, uint32_t *y);
+/* x as integers, by scale and zero point in inputs `at` and at + 1, as output 0. dtype: of these, without a zero point. */
+enum nx_status nx_onnx_quantize_output(struct nx_onnx_call *c, uint32_t x, uint32_t at,
+                                       int64_t axis, enum nx_dtype dtype);
+/* onnx_qlinear.c */
+enum nx_status nx_onnx_qlinear(struct nx_onnx_call *c); /* detail: which of its forms */
 /* onnx_index.c: on shapes and on data */
 enum nx_status nx_onnx_concat(struct nx_onnx_call *c);
 enum nx_status nx_onnx_gather(struct nx_onnx_call *c);
+enum nx_status nx_onnx_gather_elements(struct nx_onnx_call *c);
 enum nx_status nx_onnx_slice(struct nx_onnx_call *c);
 enum nx_status nx_onnx_split(struct nx_onnx_call *c);
 enum nx_status nx_onnx_squeeze(struct nx_onnx_call *c);
@@ -277,5 +307,6 @@ enum nx_status nx_onnx_shape(struct nx_onnx_call *c);
 enum nx_status nx_onnx_constant(struct nx_onnx_call *c);
 enum nx_status nx_onnx_constant_of_shape(struct nx_onnx_call *c);
 enum nx_status nx_onnx_cast(struct nx_onnx_call *c);
+enum nx_status nx_onnx_cast_like(struct nx_onnx_call *c);
 
 #endif

@@ -377,8 +377,8 @@ enum nx_status nx_onnx_read(struct nx_onnx *o, const void *bytes, size_t len)
     struct counts n = {0};
     NX_TRY(read_model(o, bytes, len, &graph));
     NX_TRY(count(o, graph, &n));
-    o->values = nx_arena_array(o->graph->arena, n.initializers + n.inputs + n.node_outputs,
-                               sizeof *o->values);
+    o->spares = (uint32_t)(n.initializers + n.inputs + n.node_outputs);
+    o->values = nx_arena_array(o->graph->arena, o->spares + NX_ONNX_SPARES, sizeof *o->values);
     o->nodes = nx_arena_array(o->graph->arena, n.nodes, sizeof *o->nodes);
     if (!o->values || !o->nodes)
         return nx_onnx_no_memory(o);

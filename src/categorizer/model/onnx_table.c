@@ -135,6 +135,25 @@ static const struct nx_onnx_op table[] = {
     {"MeanVarianceNormalization", nx_onnx_mean_variance, 0},
     {"OneHot", nx_onnx_one_hot, 0},
     {"Trilu", nx_onnx_trilu, 0},
+    {"EyeLike", nx_onnx_eye_like, 0},
+    {"ReverseSequence", nx_onnx_reverse_sequence, 0},
+    {"GatherElements", nx_onnx_gather_elements, 0},
+    {"CastLike", nx_onnx_cast_like, 0},
+
+    {"QuantizeLinear", nx_onnx_quantize, 0},
+    {"DequantizeLinear", nx_onnx_dequantize, 0},
+    {"com.microsoft.QuantizeLinear", nx_onnx_quantize, 0}, /* as ONNX Runtime's tools write it */
+    {"com.microsoft.DequantizeLinear", nx_onnx_dequantize, 0},
+    {"QLinearConv", nx_onnx_qlinear, 0}, /* the places of onnx_qlinear.c's forms */
+    {"QLinearMatMul", nx_onnx_qlinear, 1},
+    {"com.microsoft.QGemm", nx_onnx_qlinear, 2},
+    {"com.microsoft.QLinearAdd", nx_onnx_qlinear, 3},
+    {"com.microsoft.QLinearMul", nx_onnx_qlinear, 4},
+    {"com.microsoft.QLinearSigmoid", nx_onnx_qlinear, 5},
+    {"com.microsoft.QLinearLeakyRelu", nx_onnx_qlinear, 6},
+    {"com.microsoft.QLinearAveragePool", nx_onnx_qlinear, 7},
+    {"com.microsoft.QLinearGlobalAveragePool", nx_onnx_qlinear, 8},
+    {"com.microsoft.QLinearConcat", nx_onnx_qlinear, 9},
 };
 
 const struct nx_onnx_op *nx_onnx_find_op(const char *name)
