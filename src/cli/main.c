@@ -39,6 +39,7 @@ static const char usage[] =
     "          --cert FILE --key FILE  the certificate to show, and its key\n"
     "          --token FILE        a bearer token, for nodes that want one\n"
     "          --recipe NAME|FILE  how a photo becomes the model's input; a FILE has '/' or '.'\n"
+    "          --calibration FILE  installmodel: compute in int8, by what model calibrate wrote\n"
     "          --replace           installmodel: in place of the tag's model, without a gap\n"
     "          --timeout SECONDS   how long to wait for the answer (60; installmodel: 600)\n"
     "          models prints what every replica holds; --json as one object\n"
@@ -50,7 +51,7 @@ static const char usage[] =
     "          --ca, --cert, --key, --token: as of client\n"
     "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
     "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
-    "          --precision f32|bf16 (f32)\n"
+    "          --precision f32|bf16|int8 (f32)   --calibration FILE, for int8\n"
     "          --repeats N (20)   --recipe NAME|FILE   --out FILE (the standard output)\n";
 
 int nx_cmd_help(int argc, char **argv)

@@ -162,6 +162,13 @@ static enum nx_status read_range(struct lines *l, struct nx_calibration *c, uint
     return NX_OK;
 }
 
+enum nx_status nx_calibration_say_too_large(uint64_t bytes, struct nx_err *err)
+{
+    return nx_err_set(err, NX_TOO_LARGE,
+                      "the calibration has %" PRIu64 " bytes, at most %" PRIu64 " are possible",
+                      bytes, NX_CALIBRATION_BYTES_MAX);
+}
+
 enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_arena *arena,
                                     struct nx_calibration *calibration, struct nx_err *err)
 {
@@ -169,9 +176,7 @@ enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_aren
     struct nx_calibration c = {0};
     uint32_t least = 0;
     if (len > NX_CALIBRATION_BYTES_MAX)
-        return nx_err_set(err, NX_TOO_LARGE,
-                          "the calibration has %zu bytes, at most %" PRIu64 " are possible", len,
-                          NX_CALIBRATION_BYTES_MAX);
+        return nx_calibration_say_too_large(len, err);
     NX_TRY(read_head(&l, &c, err));
     c.ranges = nx_arena_array(arena, c.n_tensors, sizeof *c.ranges);
     if (!c.ranges)

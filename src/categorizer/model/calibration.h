@@ -35,6 +35,9 @@ struct nx_calibration {
 
 uint64_t nx_calibration_mark(const struct nx_model_files *files, const struct nx_graph *graph);
 
+/* NX_TOO_LARGE, and both sizes. */
+enum nx_status nx_calibration_say_too_large(uint64_t bytes, struct nx_err *err);
+
 /* ranges live in `arena`. On failure *calibration is untouched. */
 enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_arena *arena,
                                     struct nx_calibration *calibration, struct nx_err *err);
