@@ -105,7 +105,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
 {
     static const struct option options[] = {
         {"recipe", required_argument, NULL, 'r'},
-        {"calibration", required_argument, NULL, 'c'},
+        {"calibration", required_argument, NULL, 'q'},
         {"timeout", required_argument, NULL, 't'},
         {"replace", no_argument, NULL, 'p'},
         {"json", no_argument, NULL, 'j'},
@@ -118,7 +118,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
     for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (option) {
         case 'r': args->recipe = optarg; break;
-        case 'c': args->calibration_path = optarg; break;
+        case 'q': args->calibration_path = optarg; break;
         case 't': NX_TRY(nx_client_parse_timeout(optarg, &args->timeout_s, err)); break;
         case 'p': args->replace = true; break;
         case 'j': args->json = true; break;

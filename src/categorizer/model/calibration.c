@@ -185,6 +185,8 @@ enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_aren
         NX_TRY(read_range(&l, &c, &least, err));
     if (least == 0)
         return bad_line(&l, "at least one tensor's range", err);
+    if (l.end[-1] != '\n') /* half a number is a number */
+        return bad_line(&l, "an end of the line: the file is cut", err);
     *calibration = c;
     return NX_OK;
 }
