@@ -41,9 +41,9 @@ def labels():
         return [line.split() for line in text]
 
 
-def calibrate(out, *model):
-    subprocess.run([harness.nexus(), "model", "calibrate", *(model or (SYMBOL, PARAMS)), "--photos", PHOTOS, "--output", out],
-                   check=True, capture_output=True)
+def calibrate(out, *model, photos=PHOTOS, recipe="demo-2019"):
+    subprocess.run([harness.nexus(), "model", "calibrate", *(model or (SYMBOL, PARAMS)), "--photos", photos,
+                    "--recipe", recipe, "--output", out], check=True, capture_output=True)
     with open(out, "rb") as file:
         return file.read()
 
