@@ -242,5 +242,36 @@ class Archive(unittest.TestCase):
         self.assertEqual([replica["models"] for replica in listed["replicas"]], [[]])
 
 
+class Profiles(unittest.TestCase):
+    def test_what_is_measured_in_int8_is_for_that(self):
+        group = harness.Group(2)
+        self.addCleanup(group.close)
+        calibration, folder = os.path.join(group.top, "flowers.cal"), os.path.join(group.top, "profiles")
+        calibrate(calibration)
+        os.mkdir(folder)
+        measure = [harness.nexus(), "profile", SYNSET, SYMBOL, PARAMS, "--threads", "1", "--batch-max", "1", "--repeats", "1",
+                   "--backend", BACKEND[1]]
+        for more in (["--precision", "int8"], ["--calibration", calibration], ["--precision", "bf16", "--calibration", calibration]):
+            done = subprocess.run([*measure, *more], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stderr.splitlines()),
+                             (2, ["nexus profile: --precision int8 and --calibration go together"]))
+        done = subprocess.run([*measure, "--precision", "int8", "--calibration", calibration], capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[2], "backend %s int8" % BACKEND[1])
+        lines[6:] = ["1,1234567,0,1,1"]  # so slow that it is no other's
+        with open(os.path.join(folder, done.stderr.split()[-1]), "w", encoding="ascii") as out:
+            out.write("\n".join(lines) + "\n")
+        group.start_node(0)
+        group.start_node(1, *BACKEND, "--CATEGORIZER/profiles", folder, "--CATEGORIZER/threads", "1")
+        group.wait_ready()
+        for tag, more in (("1", ()), ("2", ("--calibration", calibration))):
+            answer = group.client("installmodel", tag, SYNSET, SYMBOL, PARAMS, *more)
+            self.assertEqual(answer.code, 0, answer.story)
+        self.assertNotEqual([row["batch_us"] for row in models_of(group, 1).values()], [1234567])
+        self.assertEqual([row["batch_us"] for row in models_of(group, 2).values()], [1234567])
+
+
 if __name__ == "__main__":
     sys.exit(harness.main())
