@@ -15,8 +15,10 @@ import urllib.error
 import urllib.request
 import zipfile
 
+import grpc
+
 import harness
-import tiny_model
+import sosp_wire as wire
 from harness import GroupCase
 from test_models import models_of
 from test_restart import RestartCase
@@ -170,6 +172,27 @@ class Refused(GroupCase):
                 self.assert_refused_by_return_code(self.install(bad), words)
                 self.assert_unchanged()
         self.assert_refused(self.install(b""), "x.cal is empty")
+
+    def test_sizes_that_lie(self):
+        files = []
+        for path in (SYNSET, SYMBOL, PARAMS):
+            with open(path, "rb") as file:
+                files.append(file.read())
+        with harness.Wire(self.group.address()) as calls:
+            for announced, last, words in ((len(self.own) + 1, self.own, "fewer bytes than announced"),
+                                           (len(self.own) - 1, self.own, "more bytes than announced"),
+                                           (0, self.own, "more bytes than announced")):
+                with self.subTest(announced=announced):
+                    with self.assertRaises(grpc.RpcError) as caught:
+                        calls.install(2, *files, wire.number(20, announced), tail=last)
+                    self.assertIn(words, caught.exception.details())
+                    self.assert_unchanged()
+            for announced, last, words in ((len(self.own) - 7, self.own[:-7], "the file is cut"),
+                                           (4294967295, self.own, "the calibration has 4294967295 bytes, at most 8388608")):
+                code, text = calls.install(2, *files, wire.number(20, announced), tail=last)
+                self.assertNotEqual(code, 0)
+                self.assertIn(words, text)
+                self.assert_unchanged()
 
     def test_in_place_of_a_model_that_goes_on(self):
         self.assert_done(self.install(self.own) if has_vnni() else
