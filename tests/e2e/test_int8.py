@@ -52,7 +52,7 @@ def calibrate(out, *model, photos=PHOTOS, recipe="demo-2019"):
 
 class Int8(RestartCase):
     def start_kept(self):
-        """Nodes 0 and 1 of the function tier, 2 and 3 replicas, of which one computes in bf16 what brings no calibration."""
+        """Nodes 0 and 1 of the function tier, 2 and 3 replicas."""
         self.group = harness.Group(4)
         self.addCleanup(self.group.close)
         for k in range(4):
@@ -113,6 +113,10 @@ class Int8(RestartCase):
         self.assertEqual(self.precisions(2), {2: "f32", 3: "f32"})
         self.assertEqual({row["version"] for row in models_of(self.group, 1).values()}, versions)
         self.assert_right()
+
+        self.assertEqual(self.install(2, "--calibration", self.calibration, "--replace").code, 0)
+        self.assertEqual(self.install(1, "--replace").code, 0)
+        self.assertEqual((self.precisions(1), self.precisions(2)), ({2: "f32", 3: "f32"}, int8))
 
     def test_a_processor_that_cannot_has_a_vote_and_no_place(self):
         if not has_vnni():
