@@ -167,8 +167,8 @@ class Refused(GroupCase):
     def test_what_is_none(self):
         lines = self.own.splitlines(keepends=True)
         for bad, words in ((b"int8", "calibration line 1"), (os.urandom(5000), "calibration line 1"),
-                           (self.own[:-2], "the file is cut"), (lines[0], "calibration line"),
-                           (self.own + b"9999 0 1 x\n", "the index of a tensor that the model has"),
+                           (self.own[:-4], "the file is cut"), (lines[0], "calibration line"),
+                           (self.own[:-4] + b"9999 0 1 x\nend\n", "the index of a tensor that the model has"),
                            (self.own.replace(b"tensors 5", b"tensors 6"), "it was made for another one"),
                            (b"#" * (8 << 20), "calibration line 1"),
                            (b"#" * ((8 << 20) + 1), "8388609 bytes, at most 8388608 are possible")):

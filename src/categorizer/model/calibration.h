@@ -6,9 +6,10 @@
  *   tensors 312                             of the graph as it is computed
  *   0 -2.1179 2.64 data                     index, low, high, and the name for people; by growing index
  *   17 0 3.0625 resnetv10_relu0_fwd
+ *   end                                     without it the file was cut
  *
- * Every line ends with a newline: a file that was cut within one is refused. A tensor without a line has no range: the
- * convolution that reads it stays in f32. So a line may be taken out where that is wanted.
+ * A tensor without a line has no range: the convolution that reads it stays in f32. So a line may be taken out where
+ * that is wanted.
  *
  * The mark is of the files' bytes and of the graph's ops, wiring and names after all passes. It keeps a file from being used with another
  * model, or with a nexus that computes the model in other steps; it is no protection against somebody who means to, who could make a
