@@ -6,6 +6,7 @@
  *
  *     INFER    head: time left, what is wanted, [version]   body: the photo, or tensors (nx_tensors_ask_encode)
  *     INSTALL  head: request id, format, replace, three sizes, recipe, [precision]   body: synset, symbol, params
+ *              of version 5: … recipe, u32 calibration's size > 0                    body: … params, calibration
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
  *     LIST     head: nothing more                body: none    reply's payload: the shard's models
@@ -13,7 +14,9 @@
  * A model is known by its tag. It may have a name as well: its tag is then nx_tag_of_name(name), so that a name is routed
  * as a tag is. Who asks by name gets the model of that name only; who asks by tag (name empty) gets the tag's model.
  * A reply is one struct nx_answer: a status with a sentence, what was seen on the photo, and a payload.
- * All integers little-endian. Both directions are decoded as input from outside. */
+ * All is of version 4, as it was before installs could bring a calibration; what brings none keeps its bytes, and a node of
+ * an older nexus, to which version 5 is foreign, says so. All integers little-endian. Both directions are decoded as input
+ * from outside. */
 #ifndef NX_CATEGORIZER_WIRE_H
 #define NX_CATEGORIZER_WIRE_H
 
@@ -28,6 +31,7 @@
 
 enum {
     NX_WIRE_VERSION = 4,
+    NX_WIRE_VERSION_CALIBRATED = 5, /* of an INSTALL's head */
     NX_REQUEST_ID_BYTES = 16,
     NX_RECIPE_BYTES_MAX = 4096,
     NX_MODEL_NAME_BYTES = 128, /* the NUL included */
@@ -114,10 +118,12 @@ struct nx_request_head {
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
     bool replace; /* INSTALL: in place of the tag's model, if there is one */
-    /* INSTALL: as the shard's order has it, the same at all replicas; the entry replica sets it from its configuration,
-     * whatever the query says. On the wire it is there unless it is F32. */
+    /* INSTALL: as the shard's order has it, the same at all replicas. INT8 with a calibration, and never without; else the
+     * entry replica sets it from its configuration, whatever the query says, and on the wire it is there unless it is F32. */
     enum nx_precision precision;
     uint64_t synset_bytes, symbol_bytes, params_bytes;
+    uint32_t
+        calibration_bytes; /* 0: none. As decoded of any size: nx_calibration_read is for 8 MiB at most */
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
 };
@@ -131,6 +137,9 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
 /* NX_AGAIN: the head is not whole yet. *used is how long it was. */
 enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_request_head *head,
                                  size_t *used, struct nx_err *err);
+
+/* What the head of an INSTALL says of its body; false if the sum overflows. */
+bool nx_install_body_bytes(const struct nx_request_head *head, uint64_t *bytes);
 
 struct nx_answer {
     /* Status NX_OK: done, with a text to show if it is not empty. NX_UNAVAILABLE: not by this replica, or nobody knows;
@@ -176,11 +185,11 @@ struct nx_model_facts_wire {
     enum nx_model_format format;
     uint64_t version; /* larger for every install of its shard */
     uint8_t digest
-        [NX_MODEL_DIGEST_BYTES];   /* SHA-256 of synset, symbol and params; 0 until it is ready */
+        [NX_MODEL_DIGEST_BYTES]; /* SHA-256 of synset, symbol, params, calibration; 0 until it is ready */
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
     uint64_t weights_bytes, arena_bytes; /* … these are weights, and the arena */
     char backend[16];
-    enum nx_precision precision;
+    enum nx_precision precision;       /* INT8: it was installed with a calibration */
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
     uint64_t queries;                  /* answered by this replica */
     uint64_t execs;                    /* batches of it that ran here */

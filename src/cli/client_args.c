@@ -105,6 +105,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
 {
     static const struct option options[] = {
         {"recipe", required_argument, NULL, 'r'},
+        {"calibration", required_argument, NULL, 'q'},
         {"timeout", required_argument, NULL, 't'},
         {"replace", no_argument, NULL, 'p'},
         {"json", no_argument, NULL, 'j'},
@@ -117,6 +118,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
     for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (option) {
         case 'r': args->recipe = optarg; break;
+        case 'q': args->calibration_path = optarg; break;
         case 't': NX_TRY(nx_client_parse_timeout(optarg, &args->timeout_s, err)); break;
         case 'p': args->replace = true; break;
         case 'j': args->json = true; break;
@@ -180,6 +182,26 @@ static enum nx_status take_operands(const struct verb *verb, char **operands, in
     return NX_OK;
 }
 
+/* The options that one verb alone takes. */
+static enum nx_status check_belongs(const struct verb *verb, const struct nx_client_args *args,
+                                    struct nx_err *err)
+{
+    bool installs = verb->verb == NX_CLIENT_INSTALL;
+    const char *foreign = NULL;
+    if (args->recipe && !installs)
+        foreign = "--recipe";
+    else if (args->calibration_path && !installs)
+        foreign = "--calibration";
+    else if (args->replace && !installs)
+        foreign = "--replace";
+    if (foreign)
+        return nx_err_set(err, NX_INVALID, "%s belongs to installmodel, not to %s", foreign,
+                          verb->name);
+    if (args->json && verb->verb != NX_CLIENT_MODELS)
+        return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
+    return NX_OK;
+}
+
 /* operands: node, verb, then what the verb takes. */
 static enum nx_status take_command(char **operands, int count, struct nx_client_args *args,
                                    struct nx_err *err)
@@ -198,14 +220,7 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
     args->node = operands[0];
     if (!args->timeout_s)
         args->timeout_s = verb->timeout_s;
-    if (args->recipe && verb->verb != NX_CLIENT_INSTALL)
-        return nx_err_set(err, NX_INVALID, "--recipe belongs to installmodel, not to %s",
-                          verb->name);
-    if (args->replace && verb->verb != NX_CLIENT_INSTALL)
-        return nx_err_set(err, NX_INVALID, "--replace belongs to installmodel, not to %s",
-                          verb->name);
-    if (args->json && verb->verb != NX_CLIENT_MODELS)
-        return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
+    NX_TRY(check_belongs(verb, args, err));
     NX_TRY(nx_client_identity_check(&args->paths, err));
     NX_TRY(take_operands(verb, operands + OPERANDS_AT, count - OPERANDS_AT, args, err));
     return nx_client_check_node(args->node, err);

@@ -29,12 +29,13 @@ struct nx_client_args {
     /* in the order given; one, except for inference and models */
     uint32_t tags[NX_CLIENT_TAGS_MAX];
     uint32_t tag_count;
-    bool json;               /* models */
-    const char *photo_path;  /* inference */
-    const char *synset_path; /* install, from here on */
-    const char *model_path;  /* the symbol file, or the .onnx file */
-    const char *params_path; /* NULL for a .onnx file, which holds its own */
-    const char *recipe;      /* NULL unless given */
+    bool json;                    /* models */
+    const char *photo_path;       /* inference */
+    const char *synset_path;      /* install, from here on */
+    const char *model_path;       /* the symbol file, or the .onnx file */
+    const char *params_path;      /* NULL for a .onnx file, which holds its own */
+    const char *recipe;           /* NULL unless given, */
+    const char *calibration_path; /* and so is this: for int8 */
     bool replace;
     uint32_t timeout_s; /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
     struct nx_client_paths paths;

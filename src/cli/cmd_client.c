@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 3, TEXT_BYTES = 64 * 1024 };
+enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 4, TEXT_BYTES = 64 * 1024 };
 
 static volatile sig_atomic_t caught_signal;
 
@@ -88,6 +88,10 @@ static enum nx_status prepare_install(struct request *request, struct nx_err *er
     NX_TRY(open_file(request, args->model_path, err));
     if (args->params_path)
         NX_TRY(open_file(request, args->params_path, err));
+    if (args->calibration_path) {
+        NX_TRY(open_file(request, args->calibration_path, err));
+        model->calibration_bytes = request->files[request->file_count - 1].size_bytes;
+    }
     NX_TRY(make_request_id(model->request_id, err));
     if (args->recipe)
         NX_TRY(nx_client_recipe_text(args->recipe, model->recipe, sizeof model->recipe, err));

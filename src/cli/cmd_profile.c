@@ -4,6 +4,7 @@
  * the profile (categorizer/profile.h). In the folder that [CATEGORIZER] profiles names, as the file that the last line
  * on standard error says, it is used instead of the small one that is measured at load.
  * Exit status  0 written   1 not   2 usage */
+#include "categorizer/model/calibration.h"
 #include "categorizer/served.h"
 #include "cli/client_file.h"
 #include "cli/cmd.h"
@@ -22,7 +23,7 @@ static const nx_ns TIME_MAX_NS = 600 * NX_SEC;
 
 struct options {
     const char *files[3]; /* synset, symbol or .onnx, params or NULL */
-    const char *backend, *out, *recipe;
+    const char *backend, *out, *recipe, *calibration;
     uint32_t batch_max, threads, repeats;
     enum nx_precision precision;
 };
@@ -30,7 +31,7 @@ struct options {
 /* All of the files, one after the other, as an install brings them. */
 struct body {
     uint8_t *bytes;
-    uint64_t len, sizes[3];
+    uint64_t len, sizes[4];
 };
 
 static bool parse_number(const char *text, uint32_t max, uint32_t *value)
@@ -62,9 +63,10 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
         return nx_err_set(err, NX_INVALID, "--repeats \"%s\" is not a number from 1 to %d", optarg,
                           REPEATS_LIMIT);
     case 'p':
-        if (nx_precision_of(optarg, &o->precision) && o->precision != NX_PRECISION_INT8)
+        if (nx_precision_of(optarg, &o->precision))
             return NX_OK;
-        return nx_err_set(err, NX_INVALID, "--precision \"%s\" is not f32 or bf16", optarg);
+        return nx_err_set(err, NX_INVALID, "--precision \"%s\" is not f32, bf16 or int8", optarg);
+    case 'c': o->calibration = optarg; return NX_OK;
     case 'k': o->backend = optarg; return NX_OK;
     case 'e': o->recipe = optarg; return NX_OK;
     default: o->out = optarg; return NX_OK;
@@ -74,10 +76,9 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
 static enum nx_status parse_options(int argc, char **argv, struct options *o, struct nx_err *err)
 {
     static const struct option table[] = {
-        {"batch-max", 1, NULL, 'b'}, {"threads", 1, NULL, 't'},
-        {"repeats", 1, NULL, 'r'},   {"backend", 1, NULL, 'k'},
-        {"precision", 1, NULL, 'p'}, {"out", 1, NULL, 'o'},
-        {"recipe", 1, NULL, 'e'},    {0},
+        {"batch-max", 1, NULL, 'b'}, {"threads", 1, NULL, 't'},     {"repeats", 1, NULL, 'r'},
+        {"backend", 1, NULL, 'k'},   {"precision", 1, NULL, 'p'},   {"out", 1, NULL, 'o'},
+        {"recipe", 1, NULL, 'e'},    {"calibration", 1, NULL, 'c'}, {0},
     };
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
@@ -87,6 +88,8 @@ static enum nx_status parse_options(int argc, char **argv, struct options *o, st
             return nx_err_set(err, NX_INVALID, "unknown option %s", argv[optind - 1]);
         NX_TRY(take_option(o, option, err));
     }
+    if ((o->precision == NX_PRECISION_INT8) != (o->calibration != NULL))
+        return nx_err_set(err, NX_INVALID, "--precision int8 and --calibration go together");
     int files = argc - optind;
     if (files < 2 || files > 3)
         return nx_err_set(
@@ -124,7 +127,11 @@ static enum nx_status read_body(const struct options *o, struct body *body, stru
 {
     for (int i = 0; i < 3 && o->files[i]; i++)
         NX_TRY(append_file(body, i, o->files[i], err));
-    return NX_OK;
+    if (o->calibration)
+        NX_TRY(append_file(body, 3, o->calibration, err));
+    return body->sizes[3] <= NX_CALIBRATION_BYTES_MAX
+               ? NX_OK
+               : nx_calibration_say_too_large(body->sizes[3], err);
 }
 
 static enum nx_status write_text(const char *text, size_t len, const char *path, struct nx_err *err)
@@ -180,7 +187,8 @@ static enum nx_status profile(const struct options *o, const struct body *body, 
                                    .precision = o->precision,
                                    .synset_bytes = body->sizes[0],
                                    .symbol_bytes = body->sizes[1],
-                                   .params_bytes = body->sizes[2]};
+                                   .params_bytes = body->sizes[2],
+                                   .calibration_bytes = (uint32_t)body->sizes[3]};
     struct nx_served_options options = {.backend = o->backend,
                                         .threads = o->threads,
                                         .batch_max = o->batch_max,

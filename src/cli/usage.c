@@ -24,6 +24,7 @@ static const struct usage usages[] = {
      "          models                  what every replica holds; --json as one object\n"
      "          --recipe NAME|FILE      installmodel: how a photo becomes the input;\n"
      "                                  a FILE has '/' or '.'\n"
+     "          --calibration FILE      installmodel: serve it in int8 (model calibrate)\n"
      "          --replace               installmodel: take over from the tag's model\n"
      "          --timeout SECONDS       for the answer (60; installmodel: 600)\n"
      "          --ca FILE               speak TLS; the authorities to believe (PEM)\n"
@@ -55,7 +56,7 @@ static const struct usage usages[] = {
     {"profile", "profile <synset> <symbol> <params> | <synset> <model.onnx> [options]\n",
      "profile   measures a model's latency per batch size, for [CATEGORIZER] profiles\n"
      "          --batch-max N (8)  --threads N (one per core)  --backend NAME (auto)\n"
-     "          --precision f32|bf16 (f32)\n"
+     "          --precision f32|bf16|int8 (f32)   --calibration FILE, which int8 needs\n"
      "          --repeats N (20)  --recipe NAME|FILE  --out FILE (standard output)\n"},
     {"log", "log <dir> [--verify] [--json]\n",
      "log       prints a shard's durable log and checks it; exit status 1: it is wrong,\n"

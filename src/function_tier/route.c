@@ -89,9 +89,10 @@ enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head 
         return err->status;
     q->deadline_ns = NX_NEVER;
     q->head = *head;
-    q->body_bytes = head->op == NX_REQUEST_INSTALL
-                        ? head->synset_bytes + head->symbol_bytes + head->params_bytes
-                        : 0;
+    if (head->op == NX_REQUEST_INSTALL && !nx_install_body_bytes(head, &q->body_bytes)) {
+        give_up(q, 0);
+        return nx_err_set(err, NX_INVALID, "the files' sizes overflow");
+    }
     enum nx_status status = aim_at_shard(&q->legs[0], q, head->tag, err);
     if (status != NX_OK) {
         give_up(q, 0);

@@ -432,6 +432,7 @@ static enum nx_status make_install(const struct nx_pb_model *m, struct nx_reques
                                      .synset_bytes = m->synset_bytes,
                                      .symbol_bytes = m->symbol_bytes,
                                      .params_bytes = m->params_bytes,
+                                     .calibration_bytes = m->calibration_bytes,
                                      .recipe_bytes = (uint32_t)recipe_bytes};
     memcpy(head->recipe, m->recipe, recipe_bytes);
     NX_TRY(choose_format(m->format, &head->format, err));
@@ -443,7 +444,8 @@ static void start_install(struct upload *u, const struct nx_pb_model *model)
     struct nx_request_head head;
     struct nx_err err;
     u->started = true;
-    u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes;
+    u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes +
+                   model->calibration_bytes;
     enum nx_status status = make_install(model, &head, &err);
     head.trace = *nx_call_trace(u->call);
     if (status == NX_OK)

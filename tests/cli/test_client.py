@@ -203,6 +203,7 @@ class OnTheWire(ClientCase):
         self.assertEqual(len(metadata[16]), 16)
         self.assertNotIn(17, metadata)
         self.assertNotIn(18, metadata)
+        self.assertNotIn(20, metadata)
         data = b"".join(wire.field(m, 2) for m in messages[1:])
         self.assertEqual(data, b'rose\nbeagle\n{"nodes":[]}' + params)
         self.assertTrue(all(len(wire.field(m, 2)) <= 256 * 1024 for m in messages[1:]))
@@ -222,6 +223,15 @@ class OnTheWire(ClientCase):
         metadata = dict(wire.fields(wire.field(self.sent()[1][0], 1)))
         self.assertEqual((metadata[2], metadata[3], metadata.get(4, 0), metadata[18]),
                          (2, 10, 0, b"onnx"))
+
+    def test_a_calibration_is_the_last_file(self):
+        self.reply(wire.outcome_reply(0, "ok"))
+        synset, onnx, calibration = self.file("s", b"a\n"), self.file("m.onnx", b"onnx bytes"), self.file("c", b"ranges\n")
+        self.assertEqual(self.client("installmodel", "3", synset, onnx, "--calibration", calibration).code, 0)
+        messages = self.sent()[1]
+        metadata = dict(wire.fields(wire.field(messages[0], 1)))
+        self.assertEqual((metadata[2], metadata[3], metadata.get(4, 0), metadata[20]), (2, 10, 0, 7))
+        self.assertEqual(b"".join(wire.field(m, 2) for m in messages[1:]), b"a\nonnx bytesranges\n")
 
     def test_recipe_name_and_file(self):
         self.reply(wire.outcome_reply(0, "ok"))

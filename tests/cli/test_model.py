@@ -334,7 +334,7 @@ class Calibrate(Model):
             with open(self.out, encoding="ascii") as file:
                 lines = file.read().splitlines()
             self.assertEqual(lines[2], "rule %s, 2 photos" % rule)
-            wide[rule] = [float(line.split()[2]) - float(line.split()[1]) for line in lines[4:]]
+            wide[rule] = [float(line.split()[2]) - float(line.split()[1]) for line in lines[4:-1]]
         self.assertTrue(all(a >= b for a, b in zip(wide["minmax"], wide["percentile 99"])))
         self.assertGreater(sum(wide["minmax"]), 1.1 * sum(wide["percentile 99"]))
 
@@ -349,19 +349,22 @@ class Calibrate(Model):
 
     def test_a_line_taken_out_leaves_a_layer_in_f32(self):
         lines = self.calibrated().splitlines(keepends=True)
-        path = self.file("less.cal", "".join(lines[:-1]).encode())
+        path = self.file("less.cal", "".join(lines[:-2] + lines[-1:]).encode())
         self.assertIn("int8", self.int8("--calibration", path))
 
     def test_other_files_are_refused(self):
         text = self.calibrated()
+        self.assertTrue(text.endswith("\nend\n"))
+        lines = text[:-4]
         self.assertIn("int8 needs a calibration", self.int8(code=1))
         for bad, why in ((text.replace("model ", "model 0", 1)[:-1], "calibration line 2"),
                          (re.sub("model .{16}", "model " + 16 * "0", text), "was made for another one"),
-                         (text + "1 0 1 again\n", "an index above that of the line before"),
-                         (text + "99999 0 1 unknown\n", "a tensor that the model has"),
+                         (lines + "1 0 1 again\nend\n", "an index above that of the line before"),
+                         (lines, "the file is cut"),
+                         (lines + "99999 0 1 unknown\nend\n", "a tensor that the model has"),
                          (re.sub(r"(?m)^(\d+) \S+ ", r"\1 nan ", text), "two numbers"),
                          (text + "x" * 100000, "the index of a tensor"),
-                         (text[:-1] + "\n%d 0 1 a weight\n" % (int(text.splitlines()[3].split()[1]) - 1), "takes none")):
+                         (lines + "%d 0 1 a weight\nend\n" % (int(text.splitlines()[3].split()[1]) - 1), "takes none")):
             said = self.int8("--calibration", self.file("bad.cal", bad.encode()), code=1)
             self.assertIn(why, said)
             self.assertEqual(said.count("\n"), 1)

@@ -405,9 +405,9 @@ class Wire:
         messages = [wire.photo_start(len(photo), tags, packed), *wire.chunks(photo, chunk_bytes)]
         return wire.description(self.stream(wire.WHATSTHIS, messages))
 
-    def install(self, tag, synset, symbol, params, extra=b"", chunk_bytes=64 * 1024):
+    def install(self, tag, synset, symbol, params, extra=b"", chunk_bytes=64 * 1024, tail=b""):
         messages = [wire.install_start(tag, len(synset), len(symbol), len(params), extra),
-                    *wire.chunks(synset + symbol + params, chunk_bytes)]
+                    *wire.chunks(synset + symbol + params + tail, chunk_bytes)]
         return wire.outcome(self.stream(wire.INSTALL, messages))
 
     def remove(self, tag, request_id=b""):

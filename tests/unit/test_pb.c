@@ -254,6 +254,7 @@ static void both_sides_agree_on_requests(void **state)
                                   .synset_bytes = 1,
                                   .symbol_bytes = 2,
                                   .params_bytes = 4294967295u,
+                                  .calibration_bytes = 77,
                                   .has_request_id = true,
                                   .request_id = "0123456789abcde",
                                   .recipe = "size = 224\n",
@@ -262,6 +263,7 @@ static void both_sides_agree_on_requests(void **state)
     assert_int_equal(nx_pb_install_decode(bytes, len, &part, back, &err), NX_OK);
     assert_int_equal(back->tag, 9);
     assert_true(back->params_bytes == UINT32_MAX && back->has_request_id);
+    assert_int_equal(back->calibration_bytes, 77);
     assert_memory_equal(back->request_id, model->request_id, NX_PB_REQUEST_ID_BYTES);
     assert_string_equal(back->recipe, model->recipe);
     assert_string_equal(back->format, model->format);

@@ -40,7 +40,7 @@ struct nx_pb_photo {
 };
 
 struct nx_pb_model {
-    uint32_t tag, synset_bytes, symbol_bytes, params_bytes;
+    uint32_t tag, synset_bytes, symbol_bytes, params_bytes, calibration_bytes;
     bool has_request_id;
     uint8_t request_id[NX_PB_REQUEST_ID_BYTES];
     char recipe[NX_PB_RECIPE_BYTES]; /* a name or the text of an INI file; "" if absent */

@@ -109,6 +109,7 @@ static enum nx_status copy_model(const Sospdemo__ModelMetadata *from, struct nx_
     model->synset_bytes = from->synset_size;
     model->symbol_bytes = from->symbol_size;
     model->params_bytes = from->params_size;
+    model->calibration_bytes = from->calibration_size;
     model->has_request_id = has;
     memcpy(model->request_id, id, sizeof id);
     memcpy(model->recipe, from->recipe, recipe + 1);

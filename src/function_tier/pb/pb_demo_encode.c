@@ -80,6 +80,7 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
     metadata.synset_size = model->synset_bytes;
     metadata.symbol_size = model->symbol_bytes;
     metadata.params_size = model->params_bytes;
+    metadata.calibration_size = model->calibration_bytes;
     metadata.request_id = request_id(model->has_request_id, model->request_id);
     metadata.recipe = nx_unconst(model->recipe);
     metadata.format = nx_unconst(model->format);
