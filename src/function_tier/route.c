@@ -39,19 +39,18 @@ static enum nx_status aim_at_shard(struct nx_leg *leg, struct nx_route_request *
     return NX_OK;
 }
 
-/* Nothing was sent yet; the first `aimed` legs count at their replicas. */
 static void give_up(struct nx_route_request *q, uint32_t aimed)
 {
     for (uint32_t i = 0; i < aimed; i++)
         q->route->outstanding[q->legs[i].peer]--;
-    q->body = NULL; /* still the caller's */
+    q->photo = NULL; /* still the caller's */
     nx_route_drop(q);
 }
 
 enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
-                            const uint32_t *tags, uint32_t tags_count, uint8_t *body,
-                            uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,
-                            struct nx_route_request **request, struct nx_err *err)
+                            const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
+                            uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
+                            void *user, struct nx_route_request **request, struct nx_err *err)
 {
     nx_assert(!nx_route_is_change(head->op));
     nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
@@ -61,8 +60,8 @@ enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *he
     if (!q)
         return err->status;
     q->deadline_ns = deadline_ns;
-    q->body = body;
-    q->body_bytes = body_bytes;
+    q->photo = photo;
+    q->body_bytes = photo_bytes;
     q->head = *head;
     for (uint32_t i = 0; i < tags_count; i++) {
         enum nx_status status = aim_at_shard(&q->legs[i], q, tags[i], err);
@@ -74,7 +73,7 @@ enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *he
     *request = q;
     for (uint32_t i = 0; i < tags_count; i++) {
         nx_log_traced(NX_LOG_DEBUG, &head->trace, "tag %u: %llu bytes go to rank %u", tags[i],
-                      (unsigned long long)body_bytes, q->legs[i].peer);
+                      (unsigned long long)photo_bytes, q->legs[i].peer);
         nx_leg_push(&q->legs[i]);
     }
     return NX_OK;
@@ -198,7 +197,7 @@ void nx_route_expire(struct nx_route_request *q)
 static bool fail_lost(struct nx_route *r)
 {
     for (struct nx_route_request *q = r->requests; q; q = q->next)
-        if (!q->body && q->legs[0].lost) {
+        if (!q->photo && q->legs[0].lost) {
             struct nx_err err;
             nx_query_cancel(r->group, q->legs[0].stream);
             nx_err_set(&err, NX_UNAVAILABLE,

@@ -125,12 +125,12 @@ void nx_route_drop(struct nx_route_request *q)
     if (q->next)
         q->next->link = q->link;
     r->queries_count -= q->legs_count;
-    if (q->body)
+    if (q->photo)
         nx_route_unreserve(r, q->body_bytes);
     for (uint32_t i = 0; i < q->legs_count; i++)
         free(q->legs[i].reply);
     nx_copy_close(&q->copy);
-    free(q->body);
+    free(q->photo);
     free(q->answers);
     free(q);
 }
@@ -234,10 +234,10 @@ enum nx_status nx_leg_write(struct nx_leg *leg, const uint8_t *bytes, size_t len
 /* What this node holds of the body. */
 static uint64_t body_here(const struct nx_route_request *q)
 {
-    return q->body ? q->body_bytes : q->copy.whole_so_far ? q->copy.got : 0;
+    return q->photo ? q->body_bytes : q->copy.whole_so_far ? q->copy.got : 0;
 }
 
-/* The next bytes of the body from what this node holds: of an INFER, or what was copied of an INSTALL. */
+/* The next bytes of the body from what this node holds: a photo, or what was copied of an INSTALL. */
 static bool push_body(struct nx_leg *leg)
 {
     struct nx_route_request *q = leg->request;
@@ -245,8 +245,8 @@ static bool push_body(struct nx_leg *leg)
     uint8_t buf[REPLAY_BYTES];
     const uint8_t *bytes = buf;
     size_t len = left, taken = 0;
-    if (q->body)
-        bytes = q->body + at;
+    if (q->photo)
+        bytes = q->photo + at;
     else {
         len = len < sizeof buf ? len : sizeof buf;
         leg->lost = !nx_copy_read(&q->copy, at, buf, len);

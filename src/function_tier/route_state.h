@@ -20,7 +20,7 @@ struct nx_leg {
     size_t head_bytes;
     nx_ns aimed;               /* nx_clock_wall, if its spans are told */
     struct nx_trace_ids trace; /* its span, below the request's; a fresh one each time it is sent */
-    uint64_t sent;             /* of head and body together */
+    uint64_t sent;             /* of head and photo together */
     uint32_t resends;
     bool done;
     bool lost;      /* what was sent of it cannot be sent again */
@@ -36,9 +36,9 @@ struct nx_route_request {
     nx_ns deadline_ns;
     bool pinned;                 /* each leg is for its replica and no other */
     struct nx_request_head head; /* of a change; of an INFER, its op */
-    uint8_t *body;               /* a photo, or tensors; NULL: none, or files, which stream */
-    uint64_t body_bytes;         /* the body's, or the files' */
-    struct nx_copy copy;         /* of the files, as far as they came */
+    uint8_t *photo;
+    uint64_t body_bytes; /* the photo's, or the files' */
+    struct nx_copy copy; /* of the files, as far as they came */
     uint32_t legs_count, legs_done;
     struct nx_answer *answers;
     struct nx_leg legs[];
