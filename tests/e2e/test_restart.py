@@ -416,10 +416,10 @@ class FullDisk(RestartCase):
         self.fill_up(place)
         nodes[3].kill()
         for k in (0, 2):
-            self.await_lines(nodes[k], "the disks of nodes 1 have not taken view 2 yet: no change is answered")
+            self.await_lines(nodes[k], "the disk of node 1 has not taken view 2 yet: no change is answered")
         answer = self.group.client("installmodel", "2", *self.paths)
         self.assertNotEqual(answer.code, 0, answer.story)
-        self.assertIn("nothing can be kept now: the disks of nodes 1 have not taken view 2 yet", answer.story)
+        self.assertIn("nothing can be kept now: the disk of node 1 has not taken view 2 yet", answer.story)
         self.assert_red(self.ask(1))
         os.remove(os.path.join(place, "filler"))
         self.await_lines(nodes[1], "the disk of small/.plog has room again")
