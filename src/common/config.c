@@ -1,6 +1,7 @@
 #include "common/config.h"
 
 #include "common/arena.h"
+#include "common/given_file.h"
 #include "common/nx_assert.h"
 
 #include <arpa/inet.h>
@@ -385,36 +386,23 @@ enum nx_status nx_config_parse(const char *text, const char *name, int argc, cha
     return nx_config_parse_beside(text, name, argc, argv, NULL, 0, config, err);
 }
 
-enum { FILE_BYTES_MAX = 64 * 1024 };
-
-static enum nx_status check_text(const char *path, const char *text, size_t len, struct nx_err *err)
-{
-    if (len > FILE_BYTES_MAX || memchr(text, 0, len))
-        return nx_err_set(err, NX_INVALID, "%s is no configuration file: %s", path,
-                          len > FILE_BYTES_MAX ? "over 64 KiB" : "it holds a zero byte");
-    return NX_OK;
-}
+/* It is read once, at the start, and may be a pipe: its writer must not keep the node from starting for ever. */
+static const struct nx_given_how how_read = {.bytes_max = 64 * 1024, .pipe_wait = 10 * NX_SEC};
 
 enum nx_status nx_config_read(const char *path, const char *wanted, char **text, struct nx_err *err)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    char *got = nx_malloc(FILE_BYTES_MAX + 1);
-    size_t len = got ? fread(got, 1, FILE_BYTES_MAX + 1, f) : 0;
-    enum nx_status status;
-    if (!got)
-        status = nx_err_set(err, NX_NO_MEMORY, "%s: out of memory", path);
-    else if (ferror(f))
-        status = nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    else
-        status = check_text(path, got, len, err);
-    fclose(f);
-    if (status != NX_OK) {
+    struct nx_err why;
+    char *got;
+    size_t len;
+    enum nx_status status = nx_given_read_whole(path, &how_read, &got, &len, NULL, &why);
+    if (status == NX_IO)
+        return nx_err_set(err, status, "%s (%s)", why.text, wanted);
+    if (status != NX_OK)
+        return nx_err_set(err, status, "no configuration file: %s", why.text);
+    if (memchr(got, 0, len)) {
         free(got);
-        return status;
+        return nx_err_set(err, NX_INVALID, "no configuration file: %s holds a zero byte", path);
     }
-    got[len] = 0;
     *text = got;
     return NX_OK;
 }

@@ -355,10 +355,10 @@ class BadFiles(ClientCase):
 
     def test_fifo(self):
         os.mkfifo(self.path("fifo"))
-        self.check(self.path("fifo"), "is not a regular file")
+        self.check(self.path("fifo"), "not a plain file")
 
     def test_device(self):
-        self.check("/dev/zero", "is not a regular file")
+        self.check("/dev/zero", "not a plain file")
 
     @unittest.skipIf(os.geteuid() == 0, "root reads everything")
     def test_unreadable(self):

@@ -172,8 +172,9 @@ static void a_file_that_is_none_is_refused(void **state)
     (void)state;
     assert_int_equal(nx_config_load("/nonexistent/nexus.cfg", 0, NULL, &config, &err), NX_IO);
     assert_non_null(strstr(err.text, "No such file or directory"));
-    assert_int_equal(nx_config_load("/", 0, NULL, &config, &err), NX_IO);
-    assert_int_equal(nx_config_load("/proc/self/exe", 0, NULL, &config, &err), NX_INVALID);
+    assert_int_equal(nx_config_load("/", 0, NULL, &config, &err), NX_INVALID);
+    assert_string_equal(err.text, "no configuration file: / is a directory, not a plain file");
+    assert_int_equal(nx_config_load("/proc/self/exe", 0, NULL, &config, &err), NX_TOO_LARGE);
 }
 
 int main(void)
