@@ -9,7 +9,7 @@ static const char usage[] =
     "usage: nexus server [--KEY VALUE ...]\n"
     "       nexus client <function-tier-node> installmodel <tag> <synset> <symbol> <params>\n"
     "       nexus client <function-tier-node> installmodel <tag> <synset> <model.onnx>\n"
-    "       nexus client <function-tier-node> inference <tags> <photo>\n"
+    "       nexus client <function-tier-node> inference <models> <photo>\n"
     "       nexus client <function-tier-node> removemodel <tag>\n"
     "       nexus client <function-tier-node> models [--json]\n"
     "       nexus status <function-tier-node> [--json]\n"
