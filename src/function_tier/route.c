@@ -199,6 +199,13 @@ size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t l
     return taken;
 }
 
+uint8_t *nx_route_keep_reply(struct nx_route_request *q, uint32_t i)
+{
+    uint8_t *reply = q->legs[i].reply;
+    q->legs[i].reply = NULL;
+    return reply;
+}
+
 void nx_route_cancel(struct nx_route_request *q)
 {
     for (uint32_t i = 0; i < q->legs_count; i++) {

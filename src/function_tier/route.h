@@ -84,6 +84,10 @@ struct nx_route_asked {
 };
 struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
 
+/* From within `done`: the memory that the payload of answers[i] lies in, which is the caller's to free() from now on. NULL: it has
+ * none. */
+uint8_t *nx_route_keep_reply(struct nx_route_request *request, uint32_t i);
+
 /* Who asked waits no longer: what has not been answered is NX_DEADLINE, and `done` is called. */
 void nx_route_expire(struct nx_route_request *request);
 

@@ -184,6 +184,16 @@ class Process:
                 seconds += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
         return seconds
 
+    def thread_switches(self, name):
+        """How often the threads of that name went to sleep: at least once after each thing that they did."""
+        total, tasks = 0, "/proc/%d/task" % self.pid
+        for task in os.listdir(tasks):
+            with open("%s/%s/status" % (tasks, task)) as status:
+                facts = dict(line.split(":", 1) for line in status)
+            if facts["Name"].strip() == name:
+                total += int(facts["voluntary_ctxt_switches"])
+        return total
+
     def own_bytes(self):
         """Of its memory that is resident, what is no file's: heaps, mappings, stacks."""
         with open("/proc/%d/status" % self.pid) as status:
