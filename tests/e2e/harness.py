@@ -300,6 +300,13 @@ class Group:
         return Answer(done.returncode, done.stdout, done.stderr)
 
 
+def client_at(address, *args):
+    """`nexus client` at an address that no node of a group tells."""
+    done = subprocess.run([_nexus, "client", address, *args], stdin=subprocess.DEVNULL, env=_client_env(), capture_output=True, text=True,
+                          timeout=WAIT_S)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
 class GroupCase(unittest.TestCase):
     """One group for all tests of a class; after each test it must still serve.
 
