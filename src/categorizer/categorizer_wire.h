@@ -122,8 +122,8 @@ struct nx_request_head {
      * entry replica sets it from its configuration, whatever the query says, and on the wire it is there unless it is F32. */
     enum nx_precision precision;
     uint64_t synset_bytes, symbol_bytes, params_bytes;
-    uint32_t
-        calibration_bytes; /* 0: none. As decoded of any size: nx_calibration_read is for 8 MiB at most */
+    /* 0: none. As decoded of any size: nx_calibration_read is for 8 MiB at most */
+    uint32_t calibration_bytes;
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
 };
@@ -184,8 +184,8 @@ struct nx_model_facts_wire {
     bool ready;                     /* else it is being installed */
     enum nx_model_format format;
     uint64_t version; /* larger for every install of its shard */
-    uint8_t digest
-        [NX_MODEL_DIGEST_BYTES]; /* SHA-256 of synset, symbol, params, calibration; 0 until it is ready */
+    /* SHA-256 of synset, symbol, params, calibration; 0 until it is ready */
+    uint8_t digest[NX_MODEL_DIGEST_BYTES];
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
     uint64_t weights_bytes, arena_bytes; /* … these are weights, and the arena */
     char backend[16];

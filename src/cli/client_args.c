@@ -1,10 +1,11 @@
 #include "cli/client_args.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { INSTALL_TIMEOUT_S = 600, OTHER_TIMEOUT_S = 60 };
-enum { VERB_AT = 1, OPERANDS_AT = 2 };
+enum { VERB_AT = 1, OPERANDS_AT = 2, VERSION_DIGITS_MAX = 19 };
 
 static const struct verb {
     const char *name;
@@ -15,7 +16,7 @@ static const struct verb {
 } verbs[] = {
     {"installmodel", NX_CLIENT_INSTALL, 3, 4,
      "<tag> <synset> <symbol> <params>, or <tag> <synset> <model.onnx>", INSTALL_TIMEOUT_S},
-    {"inference", NX_CLIENT_INFER, 2, 2, "<tags> <photo>", OTHER_TIMEOUT_S},
+    {"inference", NX_CLIENT_INFER, 2, 2, "<models> <photo>", OTHER_TIMEOUT_S},
     {"removemodel", NX_CLIENT_REMOVE, 1, 1, "<tag>", OTHER_TIMEOUT_S},
     {"models", NX_CLIENT_MODELS, 0, 0, "nothing", OTHER_TIMEOUT_S},
 };
@@ -44,20 +45,58 @@ static enum nx_status parse_tag(const char *text, struct nx_client_args *args, s
     return NX_OK;
 }
 
+static bool parse_version(const char *text, size_t len, uint64_t *version)
+{
+    uint64_t v = 0;
+    if (len == 0 || len > VERSION_DIGITS_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(text[i] - '0');
+    }
+    *version = v;
+    return v > 0;
+}
+
+/* "7" and "rose" are names as well as "rose:3"; digits alone must be a tag, which goes into *tag, too. */
+static bool parse_model(const char *text, size_t len, struct nx_client_model *model, uint32_t *tag,
+                        bool *plain)
+{
+    static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *colon = memchr(text, ':', len);
+    size_t name_len = colon ? (size_t)(colon - text) : len;
+    *model = (struct nx_client_model){0};
+    if (name_len == 0 || name_len >= sizeof model->name)
+        return false;
+    memcpy(model->name, text, name_len);
+    if (colon && !parse_version(colon + 1, len - name_len - 1, &model->version))
+        return false;
+    bool number = strspn(model->name, "0123456789") == name_len;
+    *plain = number && !colon;
+    if (!number)
+        return strspn(model->name, bytes) == name_len;
+    if (!nx_client_parse_u32(model->name, tag))
+        return false;
+    snprintf(model->name, sizeof model->name, "%u", *tag); /* 007 is 7 */
+    return true;
+}
+
 static enum nx_status parse_tags(const char *list, struct nx_client_args *args, struct nx_err *err)
 {
     for (const char *at = list;; at++) {
-        char one[16] = {0};
         size_t len = strcspn(at, ",");
-        if (args->tag_count == NX_CLIENT_TAGS_MAX)
+        uint32_t i = args->tag_count;
+        bool plain = false;
+        if (i == NX_CLIENT_TAGS_MAX)
             return nx_err_set(err, NX_INVALID, "tags \"%.60s\" are more than %d", list,
                               NX_CLIENT_TAGS_MAX);
-        memcpy(one, at, len < sizeof one ? len : 0); /* too long for a number: left empty */
-        if (!nx_client_parse_u32(one, &args->tags[args->tag_count]))
+        if (!parse_model(at, len, &args->models[i], &args->tags[i], &plain))
             return nx_err_set(err, NX_INVALID,
-                              "\"%.*s\" in tags \"%.60s\" is not a number from 0 to %u; a model "
-                              "with a name is asked by HTTP, at /predictions/NAME",
+                              "\"%.*s\" in tags \"%.60s\" is neither a number from 0 to %u nor a "
+                              "model's name, with or without its version, as rose:3",
                               len < 60 ? (int)len : 60, at, list, UINT32_MAX);
+        args->by_name |= !plain;
         args->tag_count++;
         at += len;
         if (!*at)

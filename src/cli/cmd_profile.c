@@ -10,6 +10,7 @@
 #include "cli/cmd.h"
 #include "common/arena.h"
 #include "common/cpus.h"
+#include "common/given_file.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -100,27 +101,32 @@ static enum nx_status parse_options(int argc, char **argv, struct options *o, st
     return NX_OK;
 }
 
-static enum nx_status append_file(struct body *body, int i, const char *path, struct nx_err *err)
+static enum nx_status append(struct body *body, int i, int fd, size_t len, const char *path,
+                             struct nx_err *err)
 {
-    FILE *f = fopen(path, "rb");
-    long len = -1;
-    if (f && fseek(f, 0, SEEK_END) == 0)
-        len = ftell(f);
-    uint8_t *bytes = len > 0 ? nx_realloc(body->bytes, body->len + (uint64_t)len) : NULL;
-    if (bytes)
-        body->bytes = bytes;
-    bool read = bytes && fseek(f, 0, SEEK_SET) == 0 &&
-                fread(bytes + body->len, 1, (size_t)len, f) == (size_t)len;
-    int why = errno;
-    if (f)
-        fclose(f);
+    size_t got;
     if (len == 0)
         return nx_err_set(err, NX_INVALID, "%s is empty", path);
-    if (!read)
-        return nx_err_set(err, NX_IO, "%s cannot be read: %s", path, strerror(why));
-    body->sizes[i] = (uint64_t)len;
-    body->len += (uint64_t)len;
+    uint8_t *bytes = nx_realloc(body->bytes, body->len + len);
+    if (!bytes)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the %zu bytes of %s", len, path);
+    body->bytes = bytes;
+    NX_TRY(nx_given_read(fd, path, bytes + body->len, len, &got, err));
+    if (got < len)
+        return nx_err_set(err, NX_CORRUPT, "%s was cut while it was read", path);
+    body->sizes[i] = len;
+    body->len += len;
     return NX_OK;
+}
+
+static enum nx_status append_file(struct body *body, int i, const char *path, struct nx_err *err)
+{
+    struct stat facts;
+    int fd;
+    NX_TRY(nx_given_open(path, &fd, &facts, err));
+    enum nx_status status = append(body, i, fd, (size_t)facts.st_size, path, err);
+    close(fd);
+    return status;
 }
 
 static enum nx_status read_body(const struct options *o, struct body *body, struct nx_err *err)

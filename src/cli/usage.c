@@ -16,7 +16,7 @@ static const struct usage usages[] = {
     {"client",
      "client <function-tier-node> installmodel <tag> <synset> <symbol> <params>\n"
      "client <function-tier-node> installmodel <tag> <synset> <model.onnx>\n"
-     "client <function-tier-node> inference <tags> <photo>\n"
+     "client <function-tier-node> inference <models> <photo>\n"
      "client <function-tier-node> removemodel <tag>\n"
      "client <function-tier-node> models [--json]\n",
      "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"

@@ -58,6 +58,17 @@ enum nx_status nx_route_ask(struct nx_route *route, const struct nx_request_head
                             uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,
                             struct nx_route_request **request, struct nx_err *err);
 
+/* The same of models by name; the head's own name and version are not looked at. */
+struct nx_route_model {
+    char name[NX_MODEL_NAME_BYTES]; /* as nx_head_set_name takes it */
+    uint64_t version;               /* 0: whichever serves */
+};
+enum nx_status nx_route_ask_models(struct nx_route *route, const struct nx_request_head *head,
+                                   const struct nx_route_model *models, uint32_t models_count,
+                                   uint8_t *body, uint64_t body_bytes, nx_ns deadline_ns,
+                                   nx_route_done *done, void *user,
+                                   struct nx_route_request **request, struct nx_err *err);
+
 /* INSTALL or REMOVE. An INSTALL's body is then written as it comes. */
 enum nx_status nx_route_change(struct nx_route *route, const struct nx_request_head *head,
                                nx_route_done *done, void *user, struct nx_route_request **request,
@@ -72,6 +83,10 @@ struct nx_route_asked {
     uint32_t node, shard;
 };
 struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
+
+/* From within `done`: the memory that the payload of answers[i] lies in, which is the caller's to free() from now on. NULL: it has
+ * none. */
+uint8_t *nx_route_keep_reply(struct nx_route_request *request, uint32_t i);
 
 /* Who asked waits no longer: what has not been answered is NX_DEADLINE, and `done` is called. */
 void nx_route_expire(struct nx_route_request *request);

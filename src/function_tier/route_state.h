@@ -40,6 +40,7 @@ struct nx_route_request {
     uint64_t body_bytes; /* the photo's, or the files' */
     struct nx_copy copy; /* of the files, as far as they came */
     uint32_t legs_count, legs_done;
+    struct nx_route_model *models; /* of the legs; NULL: what the head says, but for the tag */
     struct nx_answer *answers;
     struct nx_leg legs[];
 };

@@ -167,7 +167,7 @@ class Inspect(Model):
         self.assertIn("No such file", self.nexus("inspect", "/nowhere", code=1).stderr)
         self.assertIn("is empty", self.nexus("inspect", self.file("e", b""), code=1).stderr)
         self.assertIn("onnx", self.nexus("inspect", self.file("g", b"\xff" * 100), code=1).stderr)
-        self.assertIn("not a regular", self.nexus("inspect", self.folder, code=1).stderr)
+        self.assertIn("not a plain file", self.nexus("inspect", self.folder, code=1).stderr)
 
     def test_usage(self):
         symbol = self.flowers()[0]

@@ -194,6 +194,16 @@ class Process:
                 seconds += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
         return seconds
 
+    def thread_switches(self, name):
+        """How often the threads of that name went to sleep: at least once after each thing that they did."""
+        total, tasks = 0, "/proc/%d/task" % self.pid
+        for task in os.listdir(tasks):
+            with open("%s/%s/status" % (tasks, task)) as status:
+                facts = dict(line.split(":", 1) for line in status)
+            if facts["Name"].strip() == name:
+                total += int(facts["voluntary_ctxt_switches"])
+        return total
+
     def own_bytes(self):
         """Of its memory that is resident, what is no file's: heaps, mappings, stacks."""
         with open("/proc/%d/status" % self.pid) as status:
@@ -298,6 +308,13 @@ class Group:
         done = subprocess.run([_nexus, "client", self.address(node), *args], stdin=subprocess.DEVNULL, env=_client_env(),
                               capture_output=True, text=True, timeout=timeout_s or WAIT_S)
         return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def client_at(address, *args):
+    """`nexus client` at an address that no node of a group tells."""
+    done = subprocess.run([_nexus, "client", address, *args], stdin=subprocess.DEVNULL, env=_client_env(), capture_output=True, text=True,
+                          timeout=WAIT_S)
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 class GroupCase(unittest.TestCase):

@@ -124,6 +124,25 @@ class Budget(AdmissionCase):
         self.assert_free()
 
 
+class Fair(AdmissionCase):
+    OPTIONS = (*HttpCase.OPTIONS, "--CLIENTS/requests_mb", "8")
+
+    def test_many_bodies_just_under_a_mebibyte_leave_room_for_photos(self):
+        """Those that come slowly would lose their places only after five seconds, and there is always another."""
+        host, port = self.group.address().split(":")
+        head = b"POST /predictions/1 HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (1 << 20)
+        with contextlib.ExitStack() as held:
+            for _ in range(12):
+                s = held.enter_context(socket.create_connection((host, int(port)), timeout=harness.WAIT_S))
+                with contextlib.suppress(OSError):  # refused before it was heard out
+                    s.sendall(head + bytes((1 << 20) - 1))
+            harness.wait_until(lambda: self.metric("nexus_http_buffered_bytes") > 4 << 20, "nobody holds anything")
+            for _ in range(20):
+                self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
+                self.assertEqual(self.infer()[0], "OK")
+        self.assert_serving()
+
+
 class Priorities(AdmissionCase):
     """Which goes first is tested in tests/unit/test_batcher.c; here, that each API takes it, and refuses what is none."""
 

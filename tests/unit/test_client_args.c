@@ -132,7 +132,7 @@ static void a_refusal_names_the_value_and_writes_nothing(void **state)
         {"h:1 inference 1,,2 p", "\"\" in tags \"1,,2\""},
         {"h:1 inference 1,2, p", "\"\" in tags \"1,2,\""},
         {"h:1 inference 1,4294967296 p", "\"4294967296\" in tags"},
-        {"h:1 inference 1", "missing argument: inference takes <tags> <photo>"},
+        {"h:1 inference 1", "missing argument: inference takes <models> <photo>"},
         {"h:1 installmodel 1 s y", "\"y\" does not end in .onnx"},
         {"h removemodel 1", "\"h\" is not host:port"},
         {"h:65536 removemodel 1", "\"h:65536\" is not host:port"},

@@ -249,6 +249,15 @@ static void both_sides_agree_on_requests(void **state)
     assert_int_equal(nx_pb_whatsthis_decode(bytes, len, &part, &photo_back, &err), NX_OK);
     assert_int_equal(photo_back.tag_count, 3);
     assert_memory_equal(photo_back.tags, photo.tags, 3 * sizeof photo.tags[0]);
+    assert_int_equal(photo_back.model_count, 0);
+    const struct nx_pb_photo named = {.models = {{"rose", 3}, {"7", 0}}, .model_count = 2};
+    assert_int_equal(nx_pb_photo_encode(&named, bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_whatsthis_decode(bytes, len, &part, &photo_back, &err), NX_OK);
+    assert_int_equal(photo_back.tag_count, 0);
+    assert_int_equal(photo_back.model_count, 2);
+    assert_string_equal(photo_back.models[0].name, "rose");
+    assert_int_equal(photo_back.models[0].version, 3);
+    assert_string_equal(photo_back.models[1].name, "7");
     struct nx_pb_model *model = calloc(2, sizeof *model), *back = model + 1;
     *model = (struct nx_pb_model){.tag = 9,
                                   .synset_bytes = 1,

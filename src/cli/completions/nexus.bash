@@ -78,7 +78,7 @@ _nexus() {
     case $word in -*) return ;; esac
     if [ $files = yes ] && [ "$COMP_CWORD" -gt 1 ]; then
         case ${COMP_WORDS[1]}.$COMP_CWORD in
-        client.2 | client.3 | model.2 | status.* | top.*) ;;
+        client.2 | client.3 | client.4 | model.2 | status.* | top.*) ;; # the fourth is a tag, a name or an option
         *) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
         esac
     fi

@@ -38,6 +38,7 @@ complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/prec
 
 set -l verbs installmodel inference removemodel models
 complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c nexus -f -n "__fish_seen_subcommand_from client; and test (count (commandline -opc)) -eq 4"
 complete -c nexus -n "__fish_seen_subcommand_from installmodel" -r -l recipe -d "how a photo becomes the input"
 complete -c nexus -n "__fish_seen_subcommand_from installmodel" -l replace -d "in place of what the tag has"
 complete -c nexus -n "__fish_seen_subcommand_from client status top" -x -l timeout -d "seconds for the answer"
