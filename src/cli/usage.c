@@ -20,7 +20,7 @@ static const struct usage usages[] = {
      "client <function-tier-node> removemodel <tag>\n"
      "client <function-tier-node> models [--json]\n",
      "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
-     "          tags                    one tag or several: 1 or 1,2,3\n"
+     "          <models>                tags, or names with a version or not: 1,rose:3\n"
      "          models                  what every replica holds; --json as one object\n"
      "          --recipe NAME|FILE      installmodel: how a photo becomes the input;\n"
      "                                  a FILE has '/' or '.'\n"

@@ -25,8 +25,8 @@ struct nx_infer_ask {
     const struct nx_trace_ids *trace; /* the request's span; NULL: it has none */
     uint64_t version;                 /* of the model; 0: whichever serves */
     struct nx_want want;              /* of photos: top_max or outputs is set */
-    uint8_t *
-        whole; /* of tensors: the pieces as one (nx_infer_join), or NULL; nx_infer_start takes it, or frees it */
+    /* of tensors: the pieces as one (nx_infer_join), or NULL; nx_infer_start takes it, or frees it */
+    uint8_t *whole;
     size_t whole_bytes;
     uint32_t bodies_count; /* photos; of tensors the pieces of the one body */
     struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
