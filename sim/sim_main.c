@@ -6,7 +6,7 @@
  *
  * --disks skips the seeds of groups that keep nothing on disks.
  * --edit takes parts of what a seed draws away (sim_edit.h); --shrink looks for such a list that shows the same failure.
- * Exit code 0: every promise held (with --mutants: every mutant was caught); 1: not; 2: usage. */
+ * Exit code 0: every promise held (with --mutants: every mutant was caught), or --help; 1: not; 2: usage. */
 #include "sim_seed.h"
 #include "sim_shrink.h"
 
@@ -300,6 +300,21 @@ static bool parse_options(int argc, char **argv, struct options *options)
     return true;
 }
 
+static const char usage[] =
+    "usage: nexus-sim [--seed N | --seeds A..B] [--disks] [--mutant NAME] [--edit LIST] "
+    "[--shrink] [--trace]\n"
+    "       nexus-sim --mutants [--within N]\n"
+    "       nexus-sim --list-mutants\n";
+
+/* Wherever it stands, as other options may be half written. */
+static bool asks_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
 /* What nodes say of their disks: the trace has it. */
 static void say_nothing(void *ctx, enum nx_level level, const char *line)
 {
@@ -310,12 +325,12 @@ int main(int argc, char **argv)
 {
     struct options options;
     nx_log_set_sink(say_nothing, NULL);
+    if (asks_help(argc, argv)) {
+        fputs(usage, stdout);
+        return 0;
+    }
     if (!parse_options(argc, argv, &options)) {
-        fputs("usage: nexus-sim [--seed N | --seeds A..B] [--disks] [--mutant NAME] [--edit LIST] "
-              "[--shrink] [--trace]\n"
-              "       nexus-sim --mutants [--within N]\n"
-              "       nexus-sim --list-mutants\n",
-              stderr);
+        fputs(usage, stderr);
         return 2;
     }
     struct sim_trace trace;
