@@ -342,7 +342,7 @@ enum nx_auth_verdict nx_auth_check(struct nx_auth *auth, const char *header, siz
         char names[64];
         name_scopes(scopes, names, sizeof names);
         snprintf(caller->sentence, sizeof caller->sentence,
-                 "the token %s has not the scope that this takes: %s", t->name, names);
+                 "the token %s lacks the scope %s, which this call needs", t->name, names);
         return NX_AUTH_SCOPE;
     }
     caller->retry_after_ns = t->interval ? wait_for_turn(t, now) : 0;

@@ -224,7 +224,7 @@ class Locked(PageCase):
         self.give("guess")
         self.page.wait("document.querySelector('#alert').innerText.includes('does not know that token')")
         self.give(self.SECRETS["infer"])
-        self.page.wait("document.querySelector('#alert').innerText.includes('has not the scope')")
+        self.page.wait("document.querySelector('#alert').innerText.includes('lacks the scope')")
         self.assertEqual(len(self.page.requests()), asked + 2)  # locked, it does not go on asking
         self.give(self.SECRETS["infer,observe"])
         self.page.wait("document.querySelectorAll('#members tbody tr').length === 2")
@@ -251,7 +251,7 @@ class Locked(PageCase):
         self.give(self.SECRETS["observe"])
         self.page.wait("document.querySelector('#model').value === '1'")
         self.page.choose_file("#photo", self.photo)
-        self.page.wait("document.querySelector('#answer').innerText.includes('has not the scope')")
+        self.page.wait("document.querySelector('#answer').innerText.includes('lacks the scope')")
         self.page.run("document.querySelector('#forget').click()")
         self.page.wait(self.OPEN)
 
