@@ -531,6 +531,12 @@ static void say_why(const struct nx_err *err)
         fprintf(stderr, "nexus server: %s\n", err->text);
 }
 
+/* What only shows as the parts open, such as a key without its certificate, is a wrong configuration all the same. */
+static int why_not_open(const struct nx_err *err)
+{
+    return err->status == NX_INVALID ? EXIT_USAGE : EXIT_FAILURE;
+}
+
 int nx_cmd_server(int argc, char **argv)
 {
     struct server s = {.epoll_fd = -1, .signal_fd = -1};
@@ -551,7 +557,7 @@ int nx_cmd_server(int argc, char **argv)
         nx_cmd_wait_passively(argc, argv);
     nx_heap_share(); /* what a model took on the loader's would not come back */
     s.started = nx_clock_now();
-    int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : EXIT_FAILURE;
+    int code = open_server(&s, &err) == NX_OK ? run(&s, &err) : why_not_open(&err);
     if (code != EXIT_SUCCESS)
         say_why(&err);
     close_server(&s);

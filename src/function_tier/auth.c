@@ -212,7 +212,7 @@ static enum nx_status check_text(const char *path, const struct stat *facts, con
                                  size_t len, struct nx_err *err)
 {
     if (facts->st_mode & S_IWOTH)
-        return nx_err_set(err, NX_DENIED,
+        return nx_err_set(err, NX_INVALID,
                           "tokens: %s can be written by everybody on this machine; chmod 600 it",
                           path);
     if (memchr(text, 0, len))
@@ -230,7 +230,8 @@ static enum nx_status load(const char *path, struct nx_auth **auth, struct nx_er
     char *text;
     size_t len;
     if (nx_given_read_whole(path, &how, &text, &len, &facts, &why) != NX_OK)
-        return nx_err_set(err, why.status, "tokens: %s", why.text);
+        return nx_err_set(err, why.status == NX_NO_MEMORY ? why.status : NX_INVALID, "tokens: %s",
+                          why.text);
     enum nx_status status = check_text(path, &facts, text, len, err);
     if (status == NX_OK)
         status = nx_auth_parse(path, text, auth, err);

@@ -257,7 +257,7 @@ class Files(harness.unittest.TestCase):
         self.addCleanup(group.close)
         args = [word for key, value in keys.items() for word in ("--CLIENTS/" + key, value)]
         node = group.start_node(0, *args)
-        self.assertEqual(node.wait(), 1, node.story())
+        self.assertEqual(node.wait(), 2, node.story())
         self.assertEqual(len(node.errors), 1, node.story())
         return node.errors[0]
 

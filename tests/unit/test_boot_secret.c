@@ -85,7 +85,7 @@ static void a_bad_file_is_refused_with_the_reason(void **state)
 {
     struct fixture *f = *state;
     static const uint8_t bytes[NX_SECRET_BYTES_MAX + 1];
-    refuse_file(f, "/nonexistent/secret", NX_IO, "No such file or directory");
+    refuse_file(f, "/nonexistent/secret", NX_INVALID, "No such file or directory");
     refuse_file(f, f->folder, NX_INVALID, "not a plain file");
     refuse_file(f, "/dev/zero", NX_INVALID, "not a plain file");
     write_file(f->file, bytes, 0, 0600);

@@ -245,7 +245,7 @@ static void a_reload_counts_for_the_next_and_a_bad_one_not_at_all(void **state)
     struct nx_stream later;
     int other[2];
     chmod(key, 0644);
-    assert_int_equal(nx_tls_reload(tls, &err), NX_DENIED);
+    assert_int_equal(nx_tls_reload(tls, &err), NX_INVALID);
     assert_non_null(strstr(err.text, "tls_key: "));
     chmod(key, 0600);
     shake_hands(); /* this one, and those to come, as before */

@@ -40,10 +40,10 @@ static enum nx_status check_file(const char *key, const char *path, bool is_secr
     struct stat facts;
     int fd;
     if (nx_given_open(path, &fd, &facts, &why) != NX_OK)
-        return nx_err_set(err, why.status, "%s: %s", key, why.text);
+        return nx_err_set(err, NX_INVALID, "%s: %s", key, why.text);
     close(fd);
     if (is_secret && facts.st_mode & (S_IROTH | S_IWOTH))
-        return nx_err_set(err, NX_DENIED,
+        return nx_err_set(err, NX_INVALID,
                           "%s: %s is open to everybody on this machine; chmod 600 it", key, path);
     return NX_OK;
 }

@@ -7,7 +7,8 @@
  * would not be asked again). ALPN chooses http/1.1 before h2: HTTP/2 here is gRPC alone, gRPC's clients offer nothing
  * else, and a browser or curl, which offer both, want what HTTP/1.1 has. A client that offers neither is refused, one that
  * does not speak ALPN is told apart by its first bytes.
- * Thread   the server's. Failure  a sentence that names the key of nexus.cfg, the file and the cause.
+ * Thread   the server's. Failure  a sentence that names the key of nexus.cfg, the file and the cause; NX_INVALID,
+ *          whatever is wrong with the file, or NX_NO_MEMORY.
  * Source   RFC 8446, RFC 7301; RFC 9113 section 9.2 for what HTTP/2 asks of TLS. */
 #ifndef NX_FUNCTION_TIER_TLS_H
 #define NX_FUNCTION_TIER_TLS_H

@@ -66,7 +66,8 @@ enum nx_status nx_boot_secret_load(const char *path, struct nx_boot_secret *secr
     if (!secret->given)
         return NX_OK;
     if (load(path, secret, &why) != NX_OK)
-        return nx_err_set(err, why.status, "secret_file: %s", why.text);
+        return nx_err_set(err, why.status == NX_NO_MEMORY ? why.status : NX_INVALID,
+                          "secret_file: %s", why.text);
     secret->held = true;
     return NX_OK;
 }

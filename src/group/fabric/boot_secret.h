@@ -5,7 +5,7 @@
  * The file holds 16 to 4096 bytes, all of which count, a final newline too; only its owner may
  * read it. Its bytes are in memory only while the key is derived; the key until the wipe.
  * Owner    the caller; nothing is allocated
- * Failure  one sentence that names the file, what was expected and what it is */
+ * Failure  NX_INVALID and one sentence that names the file, what was expected and what it is */
 #ifndef NX_GROUP_BOOT_SECRET_H
 #define NX_GROUP_BOOT_SECRET_H
 
