@@ -153,10 +153,12 @@ static enum nx_status submit(struct nx_categorizer *c, struct nx_incoming *in,
 void nx_photo_start(struct nx_categorizer *c, struct nx_incoming *in)
 {
     struct nx_err err = {0};
-    struct nx_entry *e = nx_store_find(c->store, in->head.tag);
-    if (!e || e->state != NX_ENTRY_READY || !nx_store_is_named(e, in->head.name))
-        nx_store_say_missing(in->head.tag, in->head.name, &err);
-    else if (in->head.version && in->head.version != e->generation)
+    struct nx_entry *e = nx_store_find_ready(c->store, in->head.tag, in->head.name, &err);
+    if (!e) {
+        nx_categorizer_refuse(c, in, &err);
+        return;
+    }
+    if (in->head.version && in->head.version != e->generation)
         nx_err_set(&err, NX_NOT_FOUND, "version %llu is not found, its version is %llu",
                    (unsigned long long)in->head.version, (unsigned long long)e->generation);
     else if (in->body_bytes == 0)

@@ -161,6 +161,21 @@ enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_er
     return nx_err_set(err, NX_NOT_FOUND, "tag %u is not installed", tag);
 }
 
+struct nx_entry *nx_store_find_ready(struct nx_store *store, uint32_t tag, const char *name,
+                                     struct nx_err *err)
+{
+    struct nx_entry *e = nx_store_find(store, tag);
+    if (!e || !nx_store_is_named(e, name))
+        nx_store_say_missing(tag, name, err);
+    else if (e->state == NX_ENTRY_READY)
+        return e;
+    else if (name[0])
+        nx_err_set(err, NX_UNAVAILABLE, "model %s is still loading; try again", name);
+    else
+        nx_err_set(err, NX_UNAVAILABLE, "tag %u is still loading; try again", tag);
+    return NULL;
+}
+
 static void begin(struct nx_entry *e, uint64_t generation, nx_seq seq, uint32_t tag,
                   const struct nx_request_id *request, nx_rankset replicas)
 {

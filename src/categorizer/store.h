@@ -122,6 +122,9 @@ enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *e
 
 /* Whether who asks by this name ("": by tag) means this entry, found by its tag. */
 bool nx_store_is_named(const struct nx_entry *entry, const char *name);
+/* The entry that answers who asks by this tag and name, or NULL: NX_UNAVAILABLE while it is being installed, else NX_NOT_FOUND. */
+struct nx_entry *nx_store_find_ready(struct nx_store *store, uint32_t tag, const char *name,
+                                     struct nx_err *err);
 /* NX_NOT_FOUND, with the name, or the tag if there is none. */
 enum nx_status nx_store_say_missing(uint32_t tag, const char *name, struct nx_err *err);
 

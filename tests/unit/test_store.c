@@ -48,6 +48,26 @@ static void a_model_is_ready_when_every_replica_says_so(void **state)
     assert_int_equal(nx_store_find(store, 7)->state, NX_ENTRY_READY);
 }
 
+static void a_model_answers_when_it_is_ready(void **state)
+{
+    (void)state;
+    struct nx_err err = {0};
+    assert_null(nx_store_find_ready(store, 7, "", &err));
+    assert_int_equal(err.status, NX_NOT_FOUND);
+    install(10, 7, 1);
+    strcpy(entry->name, "rose");
+    assert_null(nx_store_find_ready(store, 7, "rose", &err));
+    assert_int_equal(err.status, NX_UNAVAILABLE);
+    assert_string_equal(err.text, "model rose is still loading; try again");
+    assert_null(nx_store_find_ready(store, 7, "", &err));
+    assert_string_equal(err.text, "tag 7 is still loading; try again");
+    assert_null(nx_store_find_ready(store, 7, "tulip", &err)); /* of the same tag */
+    assert_int_equal(err.status, NX_NOT_FOUND);
+    vote(10, 1, &fine, 5);
+    vote(10, 2, &fine, 5);
+    assert_ptr_equal(nx_store_find_ready(store, 7, "rose", &err), nx_store_find(store, 7));
+}
+
 static void versions_only_grow(void **state)
 {
     (void)state;
@@ -285,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(a_model_is_ready_when_every_replica_says_so),
+        each(a_model_answers_when_it_is_ready),
         each(a_dead_replicas_vote_is_not_awaited),
         each(a_shard_that_is_resumed_votes_once_more),
         each(versions_only_grow),
