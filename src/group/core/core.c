@@ -1,9 +1,12 @@
 #include "group/core/core.h"
 
 #include "common/arena.h"
+#include "common/nx_assert.h"
 #include "group/core/core_state.h"
+#include "group/multicast/mc_bulk.h"
 #include "group/multicast/mc_stability.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,13 +29,23 @@ uint64_t nx_core_layout_hash(const struct nx_core_config *config)
     return shape_of(config, &shape, NULL) == NX_OK ? nx_region_shape_hash(&shape) : 0;
 }
 
+/* What stands before a bulk's head in its ring, the longest of all headers, in whole lines. */
+enum {
+    LINE_BYTES = 64,
+    LONGEST_HEADERS_BYTES = NX_RECORD_HEADER_BYTES + sizeof(struct nx_bulk_header),
+    HEADERS_BYTES = (LONGEST_HEADERS_BYTES + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES
+};
+static_assert(NX_RECORD_HEADER_BYTES + sizeof(nx_stream) <= HEADERS_BYTES, "a commit's as well");
+static_assert(HEADERS_BYTES == 64, "the same at every member: who takes less refuses the rest");
+
 /* A small message, and a bulk head in its first block, take at most a quarter of their ring, with
  * their headers. */
 static size_t send_max_of(const struct nx_region_shape *shape)
 {
     uint64_t ring = shape->mc_ring_bytes < shape->bulk_ring_bytes ? shape->mc_ring_bytes
                                                                   : shape->bulk_ring_bytes;
-    return ring / 4 - 64;
+    nx_assert(ring / 4 > HEADERS_BYTES && ring % LINE_BYTES == 0);
+    return ring / 4 - HEADERS_BYTES;
 }
 
 enum nx_status nx_core_open(const struct nx_core_config *config, void *region,
