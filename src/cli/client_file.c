@@ -105,8 +105,12 @@ enum nx_status nx_client_recipe_text(const char *recipe, char *text, size_t cap,
             err, NX_INVALID,
             "recipe \"%.64s\" is neither a name (a-z, 0-9 and -) nor a path with / or .", recipe);
     struct nx_client_file file;
-    NX_TRY(nx_client_file_open(&file, recipe, err));
-    enum nx_status status = read_recipe(&file, text, cap, err);
-    nx_client_file_close(&file);
+    enum nx_status status = nx_client_file_open(&file, recipe, err);
+    if (status == NX_OK) {
+        status = read_recipe(&file, text, cap, err);
+        nx_client_file_close(&file);
+    }
+    if (status != NX_OK)
+        nx_err_prefix(err, "--recipe");
     return status;
 }

@@ -27,16 +27,19 @@ enum nx_status nx_client_identity_check(const struct nx_client_paths *paths, str
 }
 
 /* The whole file, a NUL behind it; as <(pass show nexus), too, where somebody may be asked for a passphrase first. */
-static enum nx_status read_text(const char *path, const char **text, struct nx_err *err)
+static enum nx_status read_text(const char *option, const char *path, const char **text,
+                                struct nx_err *err)
 {
     static const struct nx_given_how how = {.bytes_max = 1 << 20, .pipe_wait = 60 * NX_SEC};
     char *bytes;
     size_t len;
     if (!path)
         return NX_OK;
-    NX_TRY(nx_given_read_whole(path, &how, &bytes, &len, NULL, err));
+    struct nx_err why;
+    if (nx_given_read_whole(path, &how, &bytes, &len, NULL, &why) != NX_OK)
+        return nx_err_set(err, why.status, "%s: %s", option, why.text);
     *text = bytes;
-    return len > 0 ? NX_OK : nx_err_set(err, NX_INVALID, "%s is empty", path);
+    return len > 0 ? NX_OK : nx_err_set(err, NX_INVALID, "%s: %s is empty", option, path);
 }
 
 /* Cuts the end of the line; what is left must be able to stand in a header. */
@@ -46,22 +49,22 @@ static enum nx_status check_token(const char *path, char *token, struct nx_err *
     size_t len = strlen(token);
     for (size_t i = 0; i < len; i++)
         if (token[i] <= ' ' || token[i] > '~')
-            return nx_err_set(err, NX_INVALID, "%s holds no token: byte %zu is not printable", path,
-                              i);
+            return nx_err_set(err, NX_INVALID,
+                              "--token: %s holds no token: byte %zu is not printable", path, i);
     if (len == 0 || len > NX_CLIENT_TOKEN_BYTES_MAX)
         return nx_err_set(err, NX_INVALID,
-                          "%s holds no token: its first line has %zu bytes, not 1 to %d", path, len,
-                          NX_CLIENT_TOKEN_BYTES_MAX);
+                          "--token: %s holds no token: its first line has %zu bytes, not 1 to %d",
+                          path, len, NX_CLIENT_TOKEN_BYTES_MAX);
     return NX_OK;
 }
 
 static enum nx_status read_texts(const struct nx_client_paths *paths,
                                  struct nx_client_identity *texts, struct nx_err *err)
 {
-    NX_TRY(read_text(paths->ca, &texts->ca, err));
-    NX_TRY(read_text(paths->cert, &texts->cert, err));
-    NX_TRY(read_text(paths->key, &texts->key, err));
-    NX_TRY(read_text(paths->token, &texts->token, err));
+    NX_TRY(read_text("--ca", paths->ca, &texts->ca, err));
+    NX_TRY(read_text("--cert", paths->cert, &texts->cert, err));
+    NX_TRY(read_text("--key", paths->key, &texts->key, err));
+    NX_TRY(read_text("--token", paths->token, &texts->token, err));
     return texts->token ? check_token(paths->token, (char *)(uintptr_t)texts->token, err) : NX_OK;
 }
 

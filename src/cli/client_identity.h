@@ -1,7 +1,7 @@
 /* client_identity.h — --ca, --cert, --key, --token: whom a client believes, and what it shows.
  *
  * Options are checked as they are read; files are opened by nx_client_identity_open, and their texts live until close.
- * Failure  one sentence that names the option or the file. Thread  one at a time (getopt_long keeps state). */
+ * Failure  one sentence that names the option and the file. Thread  one at a time (getopt_long keeps state). */
 #ifndef NX_CLI_CLIENT_IDENTITY_H
 #define NX_CLI_CLIENT_IDENTITY_H
 

@@ -67,6 +67,15 @@ static enum nx_status open_file(struct request *request, const char *path, struc
     return NX_OK;
 }
 
+static enum nx_status open_calibration(struct request *request, const char *path,
+                                       struct nx_err *err)
+{
+    enum nx_status status = open_file(request, path, err);
+    if (status != NX_OK)
+        nx_err_prefix(err, "--calibration");
+    return status;
+}
+
 static enum nx_status make_request_id(uint8_t id[NX_PB_REQUEST_ID_BYTES], struct nx_err *err)
 {
     if (getrandom(id, NX_PB_REQUEST_ID_BYTES, 0) != NX_PB_REQUEST_ID_BYTES)
@@ -89,7 +98,7 @@ static enum nx_status prepare_install(struct request *request, struct nx_err *er
     if (args->params_path)
         NX_TRY(open_file(request, args->params_path, err));
     if (args->calibration_path) {
-        NX_TRY(open_file(request, args->calibration_path, err));
+        NX_TRY(open_calibration(request, args->calibration_path, err));
         model->calibration_bytes = request->files[request->file_count - 1].size_bytes;
     }
     NX_TRY(make_request_id(model->request_id, err));

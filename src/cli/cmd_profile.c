@@ -133,8 +133,10 @@ static enum nx_status read_body(const struct options *o, struct body *body, stru
 {
     for (int i = 0; i < 3 && o->files[i]; i++)
         NX_TRY(append_file(body, i, o->files[i], err));
-    if (o->calibration)
-        NX_TRY(append_file(body, 3, o->calibration, err));
+    if (o->calibration && append_file(body, 3, o->calibration, err) != NX_OK) {
+        nx_err_prefix(err, "--calibration");
+        return err->status;
+    }
     return body->sizes[3] <= NX_CALIBRATION_BYTES_MAX
                ? NX_OK
                : nx_calibration_say_too_large(body->sizes[3], err);

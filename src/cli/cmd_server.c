@@ -136,7 +136,7 @@ static enum nx_status open_function_tier(struct server *s, struct nx_err *err)
                                         .rest = rest_config(&s->config)};
     for (uint32_t i = 0; i < s->config.listen_count; i++)
         c.listen_also[c.listen_also_count++] = (struct nx_grpc_address){
-            s->config.listen_at[i].ip, (uint16_t)s->config.listen_at[i].port};
+            s->config.listen_at[i].ip, (uint16_t)s->config.listen_at[i].port, "listen"};
     return nx_function_tier_open(&c, &s->function_tier, err);
 }
 

@@ -31,6 +31,15 @@ enum nx_status nx_mapped_file_open(const char *path, struct nx_mapped_file *file
     return status;
 }
 
+enum nx_status nx_mapped_file_open_for(const char *option, const char *path,
+                                       struct nx_mapped_file *file, struct nx_err *err)
+{
+    enum nx_status status = nx_mapped_file_open(path, file, err);
+    if (status != NX_OK)
+        nx_err_prefix(err, "%s", option);
+    return status;
+}
+
 void nx_mapped_file_close(struct nx_mapped_file *file)
 {
     union {

@@ -16,6 +16,9 @@ struct nx_mapped_file {
 
 enum nx_status nx_mapped_file_open(const char *path, struct nx_mapped_file *file,
                                    struct nx_err *err);
+/* The same of an option's value; the sentence begins with the option. */
+enum nx_status nx_mapped_file_open_for(const char *option, const char *path,
+                                       struct nx_mapped_file *file, struct nx_err *err);
 void nx_mapped_file_close(struct nx_mapped_file *file);
 
 #endif

@@ -126,7 +126,9 @@ static enum nx_status read_calibration(struct nx_model_args *args, const char *p
 {
     if (args->calibration.bytes)
         return refuse(err, "a second calibration", path);
-    NX_TRY(nx_mapped_file_open(path, &args->calibration, err) == NX_OK ? NX_OK : NX_IO);
+    NX_TRY(nx_mapped_file_open_for("--calibration", path, &args->calibration, err) == NX_OK
+               ? NX_OK
+               : NX_IO);
     args->files.calibration = (struct nx_file){args->calibration.bytes, args->calibration.len};
     return NX_OK;
 }

@@ -53,7 +53,7 @@ static int by_name(const void *a, const void *b)
 static enum nx_status list_lines(struct calibrating *c)
 {
     struct nx_mapped_file list;
-    NX_TRY(nx_mapped_file_open(c->args->photos, &list, c->err));
+    NX_TRY(nx_mapped_file_open_for("--photos", c->args->photos, &list, c->err));
     enum nx_status status = NX_OK;
     const char *at = list.bytes, *end = at + list.len;
     while (at < end && status == NX_OK) {
@@ -98,7 +98,7 @@ static enum nx_status read_recipe(struct calibrating *c)
         c->recipe = *preset;
         return NX_OK;
     }
-    NX_TRY(nx_mapped_file_open(recipe, &file, c->err));
+    NX_TRY(nx_mapped_file_open_for("--recipe", recipe, &file, c->err));
     enum nx_status status = nx_recipe_parse(file.bytes, file.len, &c->recipe, c->err);
     if (status != NX_OK)
         nx_err_prefix(c->err, "%s", recipe);

@@ -43,7 +43,7 @@ static enum nx_status read_inputs(struct run *r)
     for (uint32_t i = 0; i < r->args->n_inputs; i++) {
         const struct nx_model_input_arg *arg = &r->args->inputs[i];
         struct nx_npy npy;
-        NX_TRY(nx_mapped_file_open(arg->path, &r->mapped[i], r->err));
+        NX_TRY(nx_mapped_file_open_for("--input", arg->path, &r->mapped[i], r->err));
         enum nx_status status = nx_npy_parse(r->mapped[i].bytes, r->mapped[i].len, &npy, r->err);
         if (status != NX_OK) {
             nx_err_prefix(r->err, "%s", arg->path);

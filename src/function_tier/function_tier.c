@@ -128,7 +128,7 @@ static enum nx_status open_parts(struct nx_function_tier *t,
                                  const struct nx_function_tier_config *config, struct nx_err *err)
 {
     struct nx_rest_config rest = config->rest;
-    struct nx_grpc_config grpc = {.at = {config->local_ip, config->client_port},
+    struct nx_grpc_config grpc = {.at = {config->local_ip, config->client_port, "client_port"},
                                   .also_count = config->listen_also_count,
                                   .limits = nx_grpc_limits_default(),
                                   .neighbour = {t, take_http, make_room, count_http}};

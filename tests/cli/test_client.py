@@ -353,7 +353,7 @@ class BadArguments(ClientCase):
         model = self.model()
         for recipe, word in (
                 ("", 'recipe ""'), ("ImageNet", 'recipe "ImageNet"'),
-                (self.path("no.recipe"), "No such file"),
+                (self.path("no.recipe"), "--recipe: cannot read"),
                 (self.file("empty.recipe", b""), "is empty"),
                 (self.file("nul.recipe", b"a\0b"), "not UTF-8"),
                 (self.file("latin.recipe", b"\xe9t\xe9"), "not UTF-8"),

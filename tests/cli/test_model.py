@@ -375,7 +375,7 @@ class Calibrate(Model):
         empty = os.path.join(self.folder, "empty")
         os.mkdir(empty)
         self.assertIn("there is no photo", said(*self.files, "--photos", empty, "-o", self.out))
-        self.assertIn("No such file", said(*self.files, "--photos", empty + "x", "-o", self.out))
+        self.assertIn("--photos: cannot read ", said(*self.files, "--photos", empty + "x", "-o", self.out))
         self.assertIn("recipe line 1", said(*self.files, "--photos", empty, "-o", self.out, "--recipe", self.file("r", b"bad = 1")))
         self.assertFalse(os.path.exists(self.out))
         self.assertIn("No such file", said(*self.files, "--photos", self.PHOTOS, "-o", empty + "x/y"))

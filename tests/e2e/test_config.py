@@ -97,9 +97,11 @@ class Config(unittest.TestCase):
         self.refuse(self.group.start_node(0, "--RDMA/provider", "carrier-pigeon"), "carrier-pigeon")
 
     def test_taken_ports(self):
-        for port in (self.group.client_ports[0], self.group.gms_ports[0]):
+        for key, port in (("client_port", self.group.client_ports[0]), ("gms_port", self.group.gms_ports[0])):
             with self.subTest(port=port), socket.create_server(("127.0.0.1", port)):
-                self.refuse(self.group.start_node(0), str(port))
+                node = self.group.start_node(0)
+                self.refuse(node, key, str(port))
+                self.assertEqual(node.wait(), 1, node.story())  # right as it is: the port may be free the next time
 
     def test_address_that_is_not_ours(self):
         harness.edit_config(self.group.config(0), local_ip="192.0.2.1")

@@ -167,7 +167,7 @@ class OwnKeys(MmsCase):
         group = self.group_of(2)
         node = group.start_node(0, "--CLIENTS/listen", "127.0.0.1:%d" % group.client_ports[0])
         self.assertGreater(node.wait(), 0)
-        self.assertIn("cannot listen on 127.0.0.1:%d" % group.client_ports[0], "\n".join(node.errors))
+        self.assertIn("listen: cannot listen on 127.0.0.1:%d" % group.client_ports[0], "\n".join(node.errors))
 
 
 if __name__ == "__main__":

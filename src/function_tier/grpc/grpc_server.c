@@ -47,6 +47,11 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+static const char *key_of(const struct nx_grpc_address *address)
+{
+    return address->key ? address->key : "listen address";
+}
+
 static enum nx_status resolve(const struct nx_grpc_address *address, struct addrinfo **found,
                               struct nx_err *err)
 {
@@ -57,7 +62,7 @@ static enum nx_status resolve(const struct nx_grpc_address *address, struct addr
     int rc = getaddrinfo(address->ip, port, &hints, found);
     if (rc == 0)
         return NX_OK;
-    return nx_err_set(err, NX_INVALID, "listen address %s is not a numeric IP address: %s",
+    return nx_err_set(err, NX_INVALID, "%s: %s is not a numeric IP address: %s", key_of(address),
                       address->ip, gai_strerror(rc));
 }
 
@@ -95,9 +100,9 @@ static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_add
     if (fd >= 0)
         close(fd);
     return nx_err_set(err, NX_IO,
-                      strchr(address->ip, ':') ? "cannot listen on [%s]:%u: %s"
-                                               : "cannot listen on %s:%u: %s",
-                      address->ip, address->port, strerror(cause));
+                      strchr(address->ip, ':') ? "%s: cannot listen on [%s]:%u: %s"
+                                               : "%s: cannot listen on %s:%u: %s",
+                      key_of(address), address->ip, address->port, strerror(cause));
 }
 
 static bool watch_listeners(struct nx_grpc *server, int op, uint32_t events)

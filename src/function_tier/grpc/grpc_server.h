@@ -137,8 +137,9 @@ struct nx_grpc_witness {
 enum { NX_GRPC_ALSO_MAX = 4 };
 
 struct nx_grpc_address {
-    const char *ip; /* numeric IPv4 or IPv6 */
-    uint16_t port;  /* 0: any */
+    const char *ip;  /* numeric IPv4 or IPv6 */
+    uint16_t port;   /* 0: any */
+    const char *key; /* who gave it, for sentences: a key of nexus.cfg; NULL: not known */
 };
 
 struct nx_grpc_config {

@@ -38,7 +38,7 @@ static enum nx_status listen_at(const struct addrinfo *at, const char *ip, uint1
         if (e == EADDRINUSE)
             return nx_err_set(err, NX_FATAL, "gms_port %u on %s is taken by another process", port,
                               ip);
-        return nx_err_set(err, NX_FATAL, "cannot listen on %s, gms_port %u: %s", ip, port,
+        return nx_err_set(err, NX_FATAL, "gms_port: cannot listen on %s:%u: %s", ip, port,
                           strerror(e));
     }
     *fd = s;
