@@ -77,12 +77,14 @@ static enum nx_status list_photos(struct calibrating *c)
     if (!c->paths)
         return nx_err_set(c->err, NX_NO_MEMORY, "out of memory for the photos' names");
     if (stat(c->args->photos, &found) != 0)
-        return nx_err_set(c->err, NX_IO, "%s: %s", c->args->photos, strerror(errno));
+        return nx_err_set(c->err, NX_IO, "--photos: cannot read %s: %s", c->args->photos,
+                          strerror(errno));
     if (!S_ISDIR(found.st_mode))
         return list_lines(c);
     DIR *folder = opendir(c->args->photos);
     if (!folder)
-        return nx_err_set(c->err, NX_IO, "%s: %s", c->args->photos, strerror(errno));
+        return nx_err_set(c->err, NX_IO, "--photos: cannot read %s: %s", c->args->photos,
+                          strerror(errno));
     enum nx_status status = list_folder(c, folder);
     closedir(folder);
     qsort(c->paths, c->n_paths, sizeof *c->paths, by_name);
