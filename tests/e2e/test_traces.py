@@ -216,7 +216,7 @@ class Wrong(harness.unittest.TestCase):
         group = harness.Group(2)
         self.addCleanup(group.close)
         node = group.start_node(0, "--otlp", "127.0.0.1:4318")
-        self.assertEqual(node.wait(), 1)
+        self.assertEqual(node.wait(), 2)
         self.assertIn("otlp must be a URL", node.errors[-1])
 
 
