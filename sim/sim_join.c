@@ -3,6 +3,7 @@
 #include "sim_node.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -224,8 +225,8 @@ static void propose(struct sim_world *world, unsigned joiner)
 static void find_dead(struct sim_world *world, unsigned joiner)
 {
     const struct sim_node *x = world->nodes[joiner];
-    for (nx_rankset left = nx_view_ranks(&x->join.view); left; left &= left - 1) {
-        unsigned peer = x->at[__builtin_ctzll(left)];
+    for (nx_rankset left = nx_view_ranks(&x->join.view); left;) {
+        unsigned peer = x->at[nx_rankset_take(&left)];
         if (peer != SIM_NOBODY && peer != joiner && world->nodes[peer]->life == SIM_DEAD)
             sim_events_add(&world->events, world->now + 100 * NX_US, SIM_EVENT_NOTICE, false,
                            joiner, peer, 0);

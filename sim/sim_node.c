@@ -4,6 +4,7 @@
 #include "sim_keep.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -142,8 +143,8 @@ bool sim_node_step(struct sim_node *node, const struct nx_event *event)
     note_wedge(node);
     nx_core_step(node->core, node->world->now, event, &node->update);
     nx_assert(node->update.upcalls_count <= NX_UPCALLS_PER_STEP);
-    for (nx_rankset left = node->update.disconnect; left; left &= left - 1) {
-        nx_rank seat = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = node->update.disconnect; left;) {
+        nx_rank seat = nx_rankset_take(&left);
         unsigned who = sim_node_who(node, seat);
         if (who < SIM_NODES_MAX && who != node->rank && node->world->nodes[who]->seat == seat)
             sim_world_disconnect(node->world, node->rank, who);
@@ -359,7 +360,7 @@ static void read_loads(struct sim_node *node)
 {
     nx_rankset others = nx_view_ranks(nx_core_view(node->core)) & ~NX_RANK_BIT(node->seat);
     for (; others; others &= others - 1) {
-        nx_rank seat = (nx_rank)__builtin_ctzll(others);
+        nx_rank seat = nx_rankset_first(others);
         for (unsigned word = 0; word < NX_LOAD_WORDS; word++)
             sim_note(node->world, node->rank, SIM_LOADS,
                      (struct sim_record){.peer = (uint8_t)sim_node_who(node, seat),

@@ -1,6 +1,8 @@
 /* The workload: what a random tier asks of its group. */
 #include "sim_node.h"
 
+#include "group/view/rankset.h"
+
 #include <string.h>
 
 enum { WRITES_PER_TURN = 4, WORD = 8 };
@@ -54,7 +56,7 @@ static nx_rank draw_peer(struct sim_node *node)
     for (uint64_t skip = nx_prng_below(&node->prng, (uint64_t)__builtin_popcountll(others));
          skip > 0; skip--)
         others &= others - 1;
-    return (nx_rank)__builtin_ctzll(others);
+    return nx_rankset_first(others);
 }
 
 static enum sim_op draw_op(struct sim_node *node)

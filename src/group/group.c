@@ -13,6 +13,7 @@
 #include "common/arena.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -329,8 +330,8 @@ static void post_writes(struct nx_group *g)
 
 static void disconnect(struct nx_group *g)
 {
-    for (nx_rankset left = g->update.disconnect; left; left &= left - 1)
-        nx_fabric_drop(g->fabric, (nx_rank)__builtin_ctzll(left));
+    for (nx_rankset left = g->update.disconnect; left;)
+        nx_fabric_drop(g->fabric, nx_rankset_take(&left));
 }
 
 /* A group that cannot go on says so, once. */

@@ -9,6 +9,7 @@
 #include "common/codec.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -146,8 +147,8 @@ static void enter(struct nx_group *g, enum nx_admission_state state, nx_ns now, 
 static void stop_asking(struct nx_group *g)
 {
     struct nx_admission *a = &g->admission;
-    for (nx_rankset left = a->waiting; left; left &= left - 1)
-        nx_group_unask(g, &a->asks[__builtin_ctzll(left)]);
+    for (nx_rankset left = a->waiting; left;)
+        nx_group_unask(g, &a->asks[nx_rankset_take(&left)]);
     a->waiting = a->to_ask = 0;
 }
 
@@ -188,8 +189,8 @@ static void ask_members(struct nx_group *g)
 {
     struct nx_admission *a = &g->admission;
     a->to_ask &= others_alive(g);
-    for (nx_rankset left = a->to_ask; left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = a->to_ask; left;) {
+        nx_rank peer = nx_rankset_take(&left);
         a->asks[peer] = (struct nx_ask){.peer = peer, .reply = take_reply};
         if (nx_group_ask(g, &a->asks[peer], a->query, a->bytes) != NX_OK)
             continue; /* no room now */
@@ -299,8 +300,8 @@ static enum nx_status find_seat(struct nx_group *g, struct admit *a, struct nx_e
     if (taken == all && nx_core_change_state(g->core) == NX_CHANGE_STEADY)
         return nx_err_set(err, NX_DENIED, "the group is full: it has %u members (members_max)",
                           g->config.members_max);
-    for (nx_rankset left = all & ~taken; left; left &= left - 1) {
-        a->seat = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = all & ~taken; left;) {
+        a->seat = nx_rankset_take(&left);
         if (prepare_seat(g, nx_core_rank(g->core), a, err) == NX_OK)
             return NX_OK;
     }

@@ -2,6 +2,7 @@
 #include "group/group_state.h"
 
 #include "common/log.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -51,9 +52,8 @@ void nx_group_form_lost(struct nx_group *g, nx_ns now, nx_rank peer, const char 
 static void hand_over_losses(struct nx_group *g, nx_ns now)
 {
     nx_rankset others = nx_view_ranks(nx_core_view(g->core)) & ~NX_RANK_BIT(nx_core_rank(g->core));
-    for (nx_rankset left = others & ~nx_fabric_connected(g->fabric); left; left &= left - 1)
-        nx_group_peer_lost(g, now, (nx_rank)__builtin_ctzll(left),
-                           "its connection ended before the view");
+    for (nx_rankset left = others & ~nx_fabric_connected(g->fabric); left;)
+        nx_group_peer_lost(g, now, nx_rankset_take(&left), "its connection ended before the view");
 }
 
 static void install(struct nx_group *g, nx_ns now)

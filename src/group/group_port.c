@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +30,8 @@ void nx_group_peer_lost(struct nx_group *g, nx_ns now, nx_rank peer, const char 
 /* An admission holds for the view in which it was made. */
 static void release_seats(struct nx_group *g)
 {
-    for (nx_rankset left = g->admitted; left; left &= left - 1)
-        nx_fabric_drop(g->fabric, (nx_rank)__builtin_ctzll(left));
+    for (nx_rankset left = g->admitted; left;)
+        nx_fabric_drop(g->fabric, nx_rankset_take(&left));
     g->lost &= ~g->admitted;
     g->admitted = 0;
 }
@@ -48,9 +49,8 @@ void nx_group_note_view(struct nx_group *g, nx_ns now)
     release_seats(g);
     nx_rankset lost = g->lost & came;
     g->lost = 0;
-    for (nx_rankset left = lost; left; left &= left - 1)
-        nx_group_peer_lost(g, now, (nx_rank)__builtin_ctzll(left),
-                           "its connection ended before the view");
+    for (nx_rankset left = lost; left;)
+        nx_group_peer_lost(g, now, nx_rankset_take(&left), "its connection ended before the view");
 }
 
 /* --- the port --------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "group/group_state.h"
 
 #include "common/log.h"
+#include "group/view/rankset.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static void seek_majority(struct nx_group *g, nx_ns now)
     if (!is_blocked(g) || !lost || now < g->probe_at)
         return;
     g->probe_at = now + PROBE_EVERY_NS;
-    g->probed = (nx_rank)__builtin_ctzll(later ? later : lost);
+    g->probed = nx_rankset_first(later ? later : lost);
     struct nx_boot_address at = {.port = view->members[g->probed].gms_port};
     memcpy(at.host, view->members[g->probed].host, sizeof at.host);
     nx_bootstrap_probe(g->boot, &at, now);

@@ -5,6 +5,7 @@
 #include "group/core/core_state.h"
 #include "group/multicast/mc_bulk.h"
 #include "group/multicast/mc_stability.h"
+#include "group/view/rankset.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -99,8 +100,8 @@ void nx_core_begin_shard(struct nx_core *core)
     /* "No shard acts below its minimum": it waits for members, or for their state. */
     core->starved = mc->senders > 0 && !nx_core_is_adequate(core, mc->subgroup, mc->shard, mc->set);
     mc->wedged = core->starved;
-    for (nx_rankset left = mc->set; left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = mc->set; left;) {
+        nx_rank r = nx_rankset_take(&left);
         core->received[r] = core->delivered[r] = core->mc_posted[r] = 0;
     }
 }
@@ -142,8 +143,8 @@ static void begin_among_others(struct nx_core *core)
 /* Whether the view is the first of all of its members. */
 static bool is_first_view(const struct nx_view *view)
 {
-    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1)
-        if (view->members[__builtin_ctzll(left)].since != view->vid)
+    for (nx_rankset left = nx_view_ranks(view); left;)
+        if (view->members[nx_rankset_take(&left)].since != view->vid)
             return false;
     return true;
 }
@@ -284,8 +285,8 @@ bool nx_core_has_news(const struct nx_core *core)
 {
     if (!core->has_view || core->down != NX_OK)
         return false;
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
-        if (nx_table_has_news(&core->table, (nx_rank)__builtin_ctzll(left)))
+    for (nx_rankset left = nx_core_others(core); left;)
+        if (nx_table_has_news(&core->table, nx_rankset_take(&left)))
             return true;
     return nx_core_relays_have_news(core) ||
            (!core->change.decided && core->change.changed && nx_core_is_proven(core));
@@ -323,7 +324,7 @@ nx_rank nx_core_leader(const struct nx_core *core)
     nx_rankset stay = core->suspect.alive;
     if (core->suspect.leaving)
         stay &= ~NX_RANK_BIT(core->self);
-    return stay ? (nx_rank)__builtin_ctzll(stay) : NX_RANK_NONE;
+    return stay ? nx_rankset_first(stay) : NX_RANK_NONE;
 }
 
 bool nx_core_has_state(const struct nx_core *core)

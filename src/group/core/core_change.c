@@ -1,6 +1,8 @@
 /* The view change as part of a turn: what rows say of the membership, the wedge, the install (docs/view-change.md §6). */
 #include "group/core/core_state.h"
 
+#include "group/view/rankset.h"
+
 #include <string.h>
 
 /* The peer is in our view. Of our bulk bytes it has what it took before; all else is written to it again. */
@@ -70,8 +72,7 @@ static void hear_decisions(struct nx_core *core)
 {
     for (nx_rankset left = nx_core_others(core); left; left &= left - 1)
         nx_change_hear_decision(
-            &core->change,
-            nx_table_seen(&core->table, (nx_rank)__builtin_ctzll(left), NX_COL_COMMITTED));
+            &core->change, nx_table_seen(&core->table, nx_rankset_first(left), NX_COL_COMMITTED));
     if (nx_core_is_proven(core))
         nx_change_hear_decision(&core->change,
                                 nx_decision_word(core->view.vid + 1, core->change.changed));
@@ -115,7 +116,7 @@ bool nx_core_change(struct nx_core *core)
     /* A leave that we only hear of from the leader is one, too. */
     for (nx_rankset left = core->change.leavers & ~NX_RANK_BIT(core->self) & ~suspect->leaves_seen;
          left; left &= left - 1)
-        nx_suspect_hear_leave(suspect, (nx_rank)__builtin_ctzll(left));
+        nx_suspect_hear_leave(suspect, nx_rankset_first(left));
     core->mc.wedged |= core->change.wedged;
     core->mc.trimming = core->change.decided != 0 && core->mc.senders > 0 &&
                         !(core->change.decided & NX_RANK_BIT(core->self));
@@ -131,8 +132,8 @@ uint64_t nx_core_trim(const struct nx_core *core)
 static bool leavers_are_told(const struct nx_core *core)
 {
     nx_rankset leavers = core->change.decided & core->suspect.reachable;
-    for (nx_rankset left = leavers; left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = leavers; left;) {
+        nx_rank peer = nx_rankset_take(&left);
         uint32_t bit = 1u << NX_COL_COMMITTED;
         if (core->table.told[peer][NX_COL_COMMITTED] !=
                 nx_decision_word(core->view.vid + 1, core->change.decided) ||
@@ -194,8 +195,8 @@ static void begin_table(struct nx_core *core, nx_rankset joined)
 {
     nx_table_begin_epoch(&core->table, core->view.vid);
     nx_core_take_seats(core, joined);
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_core_others(core); left;) {
+        nx_rank peer = nx_rankset_take(&left);
         if (nx_table_seen(&core->table, peer, NX_COL_INSTALLED) == core->view.vid)
             greet(core, peer);
         nx_table_tell(&core->table, peer, NX_COL_INSTALLED, core->view.vid);
@@ -265,8 +266,8 @@ static bool is_drained(const struct nx_core *core)
     bool blocked = core->change.state == NX_CHANGE_BLOCKED;
     if ((core->change.state != NX_CHANGE_STEADY && !blocked) || owes_order(core))
         return false;
-    for (nx_rankset left = core->suspect.alive & nx_core_others(core); left; left &= left - 1) {
-        const struct nx_window *out = &core->p2p.out[__builtin_ctzll(left)];
+    for (nx_rankset left = core->suspect.alive & nx_core_others(core); left;) {
+        const struct nx_window *out = &core->p2p.out[nx_rankset_take(&left)];
         if (out->freed != out->head)
             return false;
     }
@@ -280,8 +281,8 @@ static nx_rankset knowing(const struct nx_core *core)
     if (!(core->change.decided & NX_RANK_BIT(core->self)))
         return 0;
     uint64_t word = nx_decision_word(core->view.vid + 1, core->change.decided);
-    for (nx_rankset left = nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_core_others(core); left;) {
+        nx_rank peer = nx_rankset_take(&left);
         if (nx_table_seen(&core->table, peer, NX_COL_COMMITTED) == word)
             set |= NX_RANK_BIT(peer);
     }

@@ -1,6 +1,8 @@
 /* What is on the members' disks, as epoch words: 0 nothing is said, 1 the view is in the member's note, n + 2 the view
  * is certain, and n places of the shard's order of this view (and all before it) are on its disk. */
 #include "group/core/core_state.h"
+
+#include "group/view/rankset.h"
 #include <string.h>
 
 enum { NOTED = 1, CERTAIN = 2 };
@@ -28,8 +30,8 @@ static void settle_durable(struct nx_core *core)
     bool alone = (core->config.mutants & NX_MUTANT_DURABLE_ALONE) != 0;
     bool uncertain = (core->config.mutants & NX_MUTANT_DURABLE_UNCERTAIN) != 0;
     uint64_t least = UINT64_MAX;
-    for (nx_rankset left = nx_view_ranks(&core->view); left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(&core->view); left;) {
+        nx_rank r = nx_rankset_take(&left);
         uint64_t word = core->durable_words[r];
         if ((alone && r != core->self) || (uncertain && word < CERTAIN))
             continue;
@@ -84,8 +86,8 @@ void nx_core_notes(const struct nx_core *core, bool *written, bool *certain)
     *certain = false;
     if (!core->has_view)
         return;
-    for (nx_rankset left = nx_view_ranks(&core->view); left; left &= left - 1) {
-        uint64_t word = core->durable_words[__builtin_ctzll(left)];
+    for (nx_rankset left = nx_view_ranks(&core->view); left;) {
+        uint64_t word = core->durable_words[nx_rankset_take(&left)];
         *written &= word >= NOTED;
         *certain |= word >= CERTAIN;
     }

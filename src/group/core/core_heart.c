@@ -1,6 +1,8 @@
 /* Heartbeats as part of a turn (docs/view-change.md §8): who was silent for too long goes; our own heart beats. */
 #include "group/core/core_state.h"
 
+#include "group/view/rankset.h"
+
 void nx_core_hear_heart(struct nx_core *core, nx_rank peer, uint32_t changed, nx_ns now)
 {
     nx_heart_hear(&core->heart, peer, (changed & 1u << NX_COL_HEARTBEAT) != 0, now);
@@ -21,8 +23,8 @@ bool nx_core_judge(struct nx_core *core, nx_ns now)
 {
     bool was_isolated = core->heart.isolated;
     nx_rankset out = condemned(core, now);
-    for (nx_rankset left = out; left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = out; left;) {
+        nx_rank rank = nx_rankset_take(&left);
         bool unheard = core->heart.links[core->self].unheard >> rank & 1;
         nx_suspect_fail(&core->suspect, rank,
                         unheard ? "it was silent for longer than the timeout"

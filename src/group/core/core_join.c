@@ -2,14 +2,16 @@
  * (docs/view-change.md §8). */
 #include "group/core/core_state.h"
 
+#include "group/view/rankset.h"
+
 /* --- before: seats --- */
 
 bool nx_core_is_proven(const struct nx_core *core)
 {
     const struct nx_change *change = &core->change;
     uint64_t word = nx_decision_word(core->view.vid + 1, change->members ^ change->changed);
-    for (nx_rankset left = nx_change_joins(change); left; left &= left - 1)
-        if (nx_table_peek(&core->table, (nx_rank)__builtin_ctzll(left), NX_COL_COMMITTED,
+    for (nx_rankset left = nx_change_joins(change); left;)
+        if (nx_table_peek(&core->table, nx_rankset_take(&left), NX_COL_COMMITTED,
                           core->view.vid + 1) == word)
             return true;
     return false;
@@ -90,8 +92,8 @@ static bool are_strangers(const struct nx_core *core, nx_rankset seats)
         nx_node node = core->cards[__builtin_ctzll(left)].node;
         if (is_here(core, node))
             return false;
-        for (nx_rankset others = left & (left - 1); others; others &= others - 1)
-            if (core->cards[__builtin_ctzll(others)].node == node)
+        for (nx_rankset others = left & (left - 1); others;)
+            if (core->cards[nx_rankset_take(&others)].node == node)
                 return false;
     }
     return true;
@@ -102,8 +104,8 @@ enum nx_status nx_core_join(struct nx_core *core, const struct nx_event *event)
     const struct nx_suspect *suspect = &core->suspect;
     if (event->ranks == 0 || (event->ranks & nx_view_ranks(&core->view)))
         return NX_INVALID;
-    for (nx_rankset left = event->ranks; left; left &= left - 1) {
-        unsigned seat = (unsigned)__builtin_ctzll(left);
+    for (nx_rankset left = event->ranks; left;) {
+        unsigned seat = nx_rankset_take(&left);
         if (!(nx_core_cards(core) >> seat & 1) || core->admitted_by[seat] != core->self)
             return NX_NOT_FOUND;
     }
@@ -128,8 +130,8 @@ void nx_core_next_view(const struct nx_core *core, struct nx_view *next)
     *next = core->view;
     next->vid++;
     next->vacant |= core->change.decided & members;
-    for (nx_rankset left = joined; left; left &= left - 1) {
-        nx_rank seat = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = joined; left;) {
+        nx_rank seat = nx_rankset_take(&left);
         next->members[seat] = core->cards[seat];
         for (; next->members_count <= seat; next->members_count++)
             next->vacant |= NX_RANK_BIT(next->members_count);
@@ -154,8 +156,8 @@ static void take_seat(struct nx_core *core, nx_rank seat)
 
 void nx_core_take_seats(struct nx_core *core, nx_rankset joined)
 {
-    for (nx_rankset left = joined; left; left &= left - 1)
-        take_seat(core, (nx_rank)__builtin_ctzll(left));
+    for (nx_rankset left = joined; left;)
+        take_seat(core, nx_rankset_take(&left));
     core->admitted &= ~joined;
     core->joins = 0;
     core->reborn &= nx_view_ranks(&core->view) & ~joined;
@@ -178,8 +180,8 @@ void nx_core_cut_bulk(struct nx_core *core, nx_rankset fresh)
     nx_bulk_await_bases(bulk, core->view.vid, core->region, &core->shape, fresh);
     bulk->base = bulk->out.head;
     core->ending = (core->mc.peers & ~fresh) | NX_RANK_BIT(core->self);
-    for (nx_rankset left = core->mc.peers; left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = core->mc.peers; left;) {
+        nx_rank peer = nx_rankset_take(&left);
         core->bulk_posted[peer] = bulk->out.head;
         if (fresh & NX_RANK_BIT(peer))
             core->consumed[peer] = bulk->out.head;
@@ -190,9 +192,8 @@ void nx_core_cut_bulk(struct nx_core *core, nx_rankset fresh)
 
 void nx_core_take_bases(struct nx_core *core)
 {
-    for (nx_rankset left = core->bulk.awaited & nx_core_others(core) & ~core->ending; left;
-         left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = core->bulk.awaited & nx_core_others(core) & ~core->ending; left;) {
+        nx_rank peer = nx_rankset_take(&left);
         const char *why = nx_bulk_take_base(&core->bulk, peer,
                                             nx_table_seen(&core->table, peer, NX_COL_BULK_BASE),
                                             nx_table_seen(&core->table, peer, NX_COL_BULK_SENT));
@@ -232,8 +233,8 @@ bool nx_core_feed_shard(struct nx_core *core)
         !nx_core_is_adequate(core, mc->subgroup, mc->shard, mc->set))
         return false;
     core->starved = mc->wedged = false;
-    for (nx_rankset left = mc->peers & nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = mc->peers & nx_core_others(core); left;) {
+        nx_rank peer = nx_rankset_take(&left);
         const char *why = nx_mc_receive(mc, mc->sender_of[peer],
                                         nx_table_seen(&core->table, peer, NX_COL_MC_SENT));
         if (why)

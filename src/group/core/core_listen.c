@@ -3,6 +3,8 @@
 #include "group/core/core_state.h"
 #include "group/multicast/mc_order.h"
 
+#include "group/view/rankset.h"
+
 static const char *hear_received(struct nx_core *core, nx_rank peer)
 {
     uint64_t received = nx_table_seen(&core->table, peer, NX_COL_MC_RECEIVED);
@@ -123,8 +125,8 @@ void nx_core_last_look(struct nx_core *core, nx_rank peer)
 bool nx_core_listen(struct nx_core *core, nx_ns now)
 {
     bool moved = false;
-    for (nx_rankset left = heard(core); left; left &= left - 1)
-        listen_to(core, (nx_rank)__builtin_ctzll(left), now, &moved);
+    for (nx_rankset left = heard(core); left;)
+        listen_to(core, nx_rankset_take(&left), now, &moved);
     moved |= nx_core_hear_relays(core);
     return nx_core_feed_shard(core) || moved;
 }

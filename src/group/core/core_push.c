@@ -1,5 +1,7 @@
 #include "group/core/core_state.h"
 
+#include "group/view/rankset.h"
+
 enum { SLEEP_BIT = 1u << NX_COL_SLEEP, BEAT_BIT = 1u << NX_COL_HEARTBEAT };
 
 void nx_core_add_write(struct nx_core *core, struct nx_update *update, struct nx_write write)
@@ -163,8 +165,8 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
  */
 static void push_farewells(struct nx_core *core, nx_rankset writable, struct nx_update *update)
 {
-    for (nx_rankset left = writable & core->suspect.untold; left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = writable & core->suspect.untold; left;) {
+        nx_rank peer = nx_rankset_take(&left);
         nx_table_tell(&core->table, peer, NX_COL_INSTALLED, NX_FAREWELL);
         push_row(core, update, peer, NX_BLOCK_SLOW);
         update->writes[update->writes_count - 1].doorbell = !core->config.caps.wakes_on_plain_write;
@@ -176,8 +178,8 @@ void nx_core_push(struct nx_core *core, nx_rankset writable, struct nx_update *u
 {
     core->beats_posted = 0;
     push_farewells(core, writable, update);
-    for (nx_rankset left = writable & nx_core_others(core); left; left &= left - 1)
-        push_peer(core, update, (nx_rank)__builtin_ctzll(left));
+    for (nx_rankset left = writable & nx_core_others(core); left;)
+        push_peer(core, update, nx_rankset_take(&left));
 }
 
 /* Our good night to a peer. It rings if our last write may have landed after the peer's last look:
@@ -221,8 +223,8 @@ void nx_core_sleep(struct nx_core *core, nx_ns now, nx_rankset writable, struct 
         core->untold_night = others;
     } /* else woken for nothing: whoever writes to us rings still */
     nx_rankset told = core->untold_night & others & writable;
-    for (nx_rankset left = told; left; left &= left - 1)
-        say_good_night(core, update, (nx_rank)__builtin_ctzll(left));
+    for (nx_rankset left = told; left;)
+        say_good_night(core, update, nx_rankset_take(&left));
     core->unrung &= ~told;
     core->untold_night &= ~told;
 }

@@ -7,6 +7,8 @@
  * itself after the install cannot be overtaken by it. */
 #include "group/core/core_state.h"
 
+#include "group/view/rankset.h"
+
 static bool may_pass_on(const struct nx_core *core, nx_rank peer)
 {
     return !core->change.wedged &&
@@ -48,8 +50,8 @@ void nx_core_pass_on(struct nx_core *core, struct nx_update *update, nx_rank pee
     /* One sender at a time, in turns: the writes to a peer are bounded. */
     nx_rankset senders = core->relays_for & ~NX_RANK_BIT(peer);
     nx_rankset later = senders & ~(NX_RANK_BIT(core->pass_on_from[peer]) - 1);
-    for (nx_rankset left = later ? later : senders; left; left &= left - 1) {
-        nx_rank sender = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = later ? later : senders; left;) {
+        nx_rank sender = nx_rankset_take(&left);
         if (pass_on(core, update, peer, sender)) {
             core->pass_on_from[peer] = (sender + 1) % NX_MEMBERS_MAX;
             return;
@@ -64,9 +66,8 @@ static bool all_have(const struct nx_core *core, nx_rank sender)
     bool own = sender == core->self;
     if (nx_core_mutant(core, NX_MUTANT_READS_PAST_PLAN))
         return true;
-    for (nx_rankset left = nx_bulk_children(&core->bulk, sender) & core->suspect.alive; left;
-         left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_bulk_children(&core->bulk, sender) & core->suspect.alive; left;) {
+        nx_rank peer = nx_rankset_take(&left);
         if (own ? core->bulk_posted[peer] != core->bulk.out.head
                 : core->relayed[sender][peer] != core->bulk.in[sender].read)
             return false;
@@ -81,8 +82,8 @@ static void turn(struct nx_core *core, nx_rank sender)
     uint64_t at = own ? core->bulk.out.head : core->bulk.in[sender].read;
     nx_bulk_turn(&core->bulk, sender);
     uint64_t *reached = own ? core->bulk_posted : core->relayed[sender];
-    for (nx_rankset left = core->mc.peers; left; left &= left - 1)
-        reached[__builtin_ctzll(left)] = at;
+    for (nx_rankset left = core->mc.peers; left;)
+        reached[nx_rankset_take(&left)] = at;
     core->turned |= own ? 0 : NX_RANK_BIT(sender);
     nx_core_settle_relays(core);
 }
@@ -90,8 +91,8 @@ static void turn(struct nx_core *core, nx_rank sender)
 bool nx_core_turn_plans(struct nx_core *core)
 {
     bool moved = false;
-    for (nx_rankset left = core->change.wedged ? 0 : core->bulk.turning; left; left &= left - 1) {
-        nx_rank sender = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = core->change.wedged ? 0 : core->bulk.turning; left;) {
+        nx_rank sender = nx_rankset_take(&left);
         if (!all_have(core, sender))
             continue;
         turn(core, sender);
@@ -103,8 +104,8 @@ bool nx_core_turn_plans(struct nx_core *core)
 void nx_core_settle_relays(struct nx_core *core)
 {
     core->relays_for = core->relayed_by_others = 0;
-    for (nx_rankset left = core->mc.peers; left; left &= left - 1) {
-        nx_rank sender = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = core->mc.peers; left;) {
+        nx_rank sender = nx_rankset_take(&left);
         if (nx_bulk_children(&core->bulk, sender))
             core->relays_for |= NX_RANK_BIT(sender);
         if (nx_bulk_parent(&core->bulk, sender) != sender)
@@ -135,8 +136,8 @@ static nx_rankset looked_for(const struct nx_core *core)
 bool nx_core_hear_relays(struct nx_core *core)
 {
     bool moved = false;
-    for (nx_rankset left = looked_for(core); left; left &= left - 1) {
-        nx_rank by, sender = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = looked_for(core); left;) {
+        nx_rank by, sender = nx_rankset_take(&left);
         uint64_t sent = readable(core, sender, &by);
         if (sent <= core->bulk.in[sender].sent)
             continue;
@@ -151,8 +152,8 @@ bool nx_core_hear_relays(struct nx_core *core)
 
 bool nx_core_relays_have_news(const struct nx_core *core)
 {
-    for (nx_rankset left = looked_for(core); left; left &= left - 1) {
-        nx_rank by, sender = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = looked_for(core); left;) {
+        nx_rank by, sender = nx_rankset_take(&left);
         if (readable(core, sender, &by) > core->bulk.in[sender].sent)
             return true;
     }

@@ -15,6 +15,8 @@
 #include "group/core/core_state.h"
 #include "group/multicast/mc_stability.h"
 
+#include "group/view/rankset.h"
+
 void nx_core_fail_self(struct nx_core *core, const char *why)
 {
     core->down = NX_FATAL;
@@ -52,8 +54,8 @@ static bool settle(struct nx_core *core)
  * leave by themselves when a window fills or when nothing else went there for NX_RECEIPT_NS. */
 static bool tell_consumed(struct nx_core *core, bool due)
 {
-    for (nx_rankset left = core->owing & nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = core->owing & nx_core_others(core); left;) {
+        nx_rank peer = nx_rankset_take(&left);
         uint64_t read = core->p2p.in[peer].read;
         uint64_t told = core->table.told[peer][NX_COL_P2P_CONSUMED];
         if (due || read - told >= core->shape.p2p_ring_bytes / 4)
@@ -80,8 +82,8 @@ static bool tell_shard(struct nx_core *core, bool due)
         core->delivered_told_at = core->delivered_at;
         due = true;
     }
-    for (nx_rankset left = core->mc.peers & nx_core_others(core); left; left &= left - 1) {
-        nx_rank peer = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = core->mc.peers & nx_core_others(core); left;) {
+        nx_rank peer = nx_rankset_take(&left);
         if (due)
             nx_core_tell_receipts(core, peer);
         nx_table_tell(&core->table, peer, NX_COL_BULK_CONSUMED, core->bulk.in[peer].read);

@@ -4,6 +4,8 @@
 #include "group/multicast/mc_deliver.h"
 #include "group/multicast/mc_stability.h"
 
+#include "group/view/rankset.h"
+
 static bool has_room(const struct nx_update *update)
 {
     return update->upcalls_count < NX_UPCALLS_PER_STEP;
@@ -59,7 +61,7 @@ static bool close_stream(struct nx_core *core, nx_rank rank, struct nx_update *u
 static void close_streams(struct nx_core *core, struct nx_update *update)
 {
     for (nx_rankset left = core->orphaning; left && has_room(update);) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        nx_rank rank = nx_rankset_first(left);
         if (!close_stream(core, rank, update)) {
             left &= ~NX_RANK_BIT(rank);
             core->orphaning &= ~NX_RANK_BIT(rank);
@@ -78,7 +80,7 @@ static nx_stream ended_stream(struct nx_core *core, nx_rank rank)
 static void end_bulks(struct nx_core *core, struct nx_update *update)
 {
     for (nx_rankset left = core->ending; left && has_room(update);) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+        nx_rank rank = nx_rankset_first(left);
         struct nx_part part = {.peer = rank, .stream = ended_stream(core, rank)};
         if (part.stream) {
             nx_core_add_upcall(update, NX_UP_BULK_ABORTED)->part = part;

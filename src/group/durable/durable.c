@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -144,8 +145,8 @@ static struct nx_dur_view shape_of(const struct nx_view *view)
 {
     struct nx_dur_view shape = {
         .vid = view->vid, .incarnation = view->incarnation, .since = view->begun};
-    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(view); left;) {
+        nx_rank r = nx_rankset_take(&left);
         const struct nx_member *m = &view->members[r];
         shape.members[shape.count++] = (struct nx_dur_member){
             .node = m->node,
@@ -193,8 +194,8 @@ static nx_rank rank_here(const struct nx_durable *d, const struct nx_view *view)
 /* Somebody in our shard has the state, that is, we get it from there if we lack it. */
 static bool has_donor(const struct nx_view *view, nx_rank self)
 {
-    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
-        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left;) {
+        const struct nx_member *m = &view->members[nx_rankset_take(&left)];
         if (m->subgroup == view->members[self].subgroup && m->shard == view->members[self].shard)
             return true;
     }

@@ -2,6 +2,7 @@
 #include "group/fabric/boot_state.h"
 
 #include "common/log.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -41,8 +42,8 @@ static uint32_t collect_blocked(struct nx_bootstrap *b)
 {
     uint32_t count = 0;
     b->offers[count++] = b->mine.offer;
-    for (nx_rankset left = b->blocked & nx_view_ranks(&b->running); left; left &= left - 1) {
-        const struct nx_member *m = &b->running.members[__builtin_ctzll(left)];
+    for (nx_rankset left = b->blocked & nx_view_ranks(&b->running); left;) {
+        const struct nx_member *m = &b->running.members[nx_rankset_take(&left)];
         if (m->node == b->mine.node || count == NX_MEMBERS_MAX)
             continue;
         struct nx_dur_offer *offer = &b->offers[count++];

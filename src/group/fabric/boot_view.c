@@ -1,6 +1,8 @@
 /* The frames that carry a view: of the first view, of a seat, of the view with the joiner. */
 #include "group/fabric/boot_codec.h"
 
+#include "group/view/rankset.h"
+
 static_assert(NX_MEMBERS_MAX * (3 * 4 + 8 + 2 + 48 + NX_BOOT_CARD_BYTES_MAX) +
                       NX_SUBGROUPS_MAX * (1 + NX_SHARDS_MAX * 8) + NX_KEEPERS_MAX * 15 + 256 +
                       NX_BOOT_SEAL_BYTES_MAX <=
@@ -62,8 +64,8 @@ size_t nx_boot_encode_view(enum nx_boot_kind kind, const struct nx_boot_view *bo
     nx_write_u8(&w, (uint8_t)view->members_count);
     nx_write_u32(&w, (uint32_t)view->vacant);
     nx_write_u32(&w, (uint32_t)view->stateless);
-    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
-        unsigned r = (unsigned)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(view); left;) {
+        unsigned r = nx_rankset_take(&left);
         write_member(&w, &view->members[r], &boot->cards[r]);
     }
     write_base(&w, view);
@@ -158,8 +160,8 @@ enum nx_status nx_boot_decode_view(enum nx_boot_kind kind, const uint8_t *payloa
     nx_reader_init(&r, payload, len);
     if (!read_head(&r, kind, &v))
         return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at its head");
-    for (nx_rankset left = nx_view_ranks(&v.view); left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(&v.view); left;) {
+        unsigned i = nx_rankset_take(&left);
         if (!read_member(&r, v.view.vid, &v.view.members[i], &v.cards[i]))
             return nx_err_set(err, NX_CORRUPT, "the leader's view is malformed at member %u", i);
     }

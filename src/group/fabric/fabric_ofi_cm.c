@@ -3,6 +3,7 @@
 
 #include "common/codec.h"
 #include "common/log.h"
+#include "group/view/rankset.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -251,8 +252,8 @@ static enum nx_status call_peers(struct nx_fabric *f, nx_rankset peers,
                                  const struct nx_fabric_card *cards, uint64_t token,
                                  struct nx_err *err)
 {
-    for (nx_rankset left = peers; left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = peers; left;) {
+        nx_rank rank = nx_rankset_take(&left);
         reset_peer(f, rank, &cards[rank], NX_OFI_IDLE);
         NX_TRY(call_peer(f, rank, &cards[rank], token, err));
     }

@@ -1,6 +1,7 @@
 #include "group/membership/mb_change.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -121,7 +122,7 @@ bool nx_change_turn(struct nx_change *change, const struct nx_change_facts *fact
         wedge(change, facts);
     if (!change->wedged)
         return false;
-    nx_rank leader = (nx_rank)__builtin_ctzll(counted);
+    nx_rank leader = nx_rankset_first(counted);
     if (change->mutants & NX_CHANGE_ANYBODY_PROPOSES)
         leader = change->self;
     bool majority = is_majority(change, counted, facts->reborn);

@@ -1,5 +1,7 @@
 #include "group/membership/mb_heart.h"
 
+#include "group/view/rankset.h"
+
 #include <string.h>
 
 static nx_ns period(const struct nx_heart *heart)
@@ -26,8 +28,8 @@ void nx_heart_begin(struct nx_heart *heart, nx_ns timeout, nx_rank self, nx_rank
 void nx_heart_install(struct nx_heart *heart, nx_rankset members, nx_ns now)
 {
     nx_assert(members & NX_RANK_BIT(heart->self));
-    for (nx_rankset left = members & ~heart->members; left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = members & ~heart->members; left;) {
+        nx_rank rank = nx_rankset_take(&left);
         heart->silent_at[rank] = listened(heart, now) + NX_FIRST_TIMEOUTS * heart->timeout;
         heart->links[rank] = (struct nx_links){0, 0};
     }
@@ -58,8 +60,8 @@ void nx_heart_hear_links(struct nx_heart *heart, nx_rank rank, uint64_t word)
 static void find_links(struct nx_heart *heart, nx_rankset reachable, nx_ns now)
 {
     struct nx_links own = {0, 0};
-    for (nx_rankset left = reachable & ~NX_RANK_BIT(heart->self); left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = reachable & ~NX_RANK_BIT(heart->self); left;) {
+        nx_rank rank = nx_rankset_take(&left);
         if (listened(heart, now) >= heart->silent_at[rank])
             own.unheard |= 1u << rank;
         else if (heart->links[rank].unheard >> heart->self & 1)
@@ -73,8 +75,8 @@ static void find_links(struct nx_heart *heart, nx_rankset reachable, nx_ns now)
 static nx_rankset doubtful(const struct nx_heart *heart, nx_rankset reachable, nx_ns now)
 {
     nx_rankset set = 0;
-    for (nx_rankset left = reachable & ~NX_RANK_BIT(heart->self); left; left &= left - 1) {
-        nx_rank rank = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = reachable & ~NX_RANK_BIT(heart->self); left;) {
+        nx_rank rank = nx_rankset_take(&left);
         if (listened(heart, now) > heart->silent_at[rank] - heart->timeout / 2)
             set |= NX_RANK_BIT(rank);
     }
@@ -91,8 +93,8 @@ static bool is_majority(const struct nx_heart *heart, nx_rankset set)
 static bool may_judge_instead(const struct nx_heart *heart, nx_rank rank, nx_rankset reachable)
 {
     nx_rankset with = (reachable & ~heart->clique) | NX_RANK_BIT(rank);
-    for (nx_rankset left = heart->clique; left; left &= left - 1) {
-        nx_rank of = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = heart->clique; left;) {
+        nx_rank of = nx_rankset_take(&left);
         if (!(heart->links[of].broken >> rank & 1))
             with |= NX_RANK_BIT(of);
     }
@@ -102,8 +104,8 @@ static bool may_judge_instead(const struct nx_heart *heart, nx_rank rank, nx_ran
 static bool has_rival(const struct nx_heart *heart, nx_rankset reachable)
 {
     nx_rankset lower = (NX_RANK_BIT(heart->self) - 1) & reachable & ~heart->clique;
-    for (nx_rankset left = lower; left; left &= left - 1)
-        if (may_judge_instead(heart, (nx_rank)__builtin_ctzll(left), reachable))
+    for (nx_rankset left = lower; left;)
+        if (may_judge_instead(heart, nx_rankset_take(&left), reachable))
             return true;
     return false;
 }
@@ -143,9 +145,8 @@ static bool is_confirmed(const struct nx_heart *heart)
 {
     nx_rankset own = heart->links[heart->self].unheard;
     for (nx_rankset left = heart->doomed & ~own; left; left &= left - 1)
-        for (nx_rankset kept = heart->clique; kept; kept &= kept - 1)
-            if (!is_confirmed_link(heart, (nx_rank)__builtin_ctzll(kept),
-                                   (nx_rank)__builtin_ctzll(left)))
+        for (nx_rankset kept = heart->clique; kept;)
+            if (!is_confirmed_link(heart, nx_rankset_take(&kept), nx_rankset_first(left)))
                 return false;
     return true;
 }
@@ -206,8 +207,8 @@ nx_ns nx_heart_next(const struct nx_heart *heart, nx_rankset reachable)
         at = judged_at(heart) + heart->late;
     nx_rankset awaited =
         reachable & ~NX_RANK_BIT(heart->self) & ~(nx_rankset)heart->links[heart->self].unheard;
-    for (nx_rankset left = awaited; left; left &= left - 1) {
-        nx_ns silent_at = heart->silent_at[__builtin_ctzll(left)] + heart->late;
+    for (nx_rankset left = awaited; left;) {
+        nx_ns silent_at = heart->silent_at[nx_rankset_take(&left)] + heart->late;
         at = silent_at < at ? silent_at : at;
     }
     return at;

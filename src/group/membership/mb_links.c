@@ -1,5 +1,7 @@
 #include "group/membership/mb_links.h"
 
+#include "group/view/rankset.h"
+
 struct search {
     const struct nx_links *links;
     nx_rank self;
@@ -14,8 +16,8 @@ static bool is_broken(const struct search *search, nx_rank a, nx_rank b)
 static nx_rankset broken_in(const struct search *search, nx_rank a, nx_rankset set)
 {
     nx_rankset broken = 0;
-    for (nx_rankset left = set & ~NX_RANK_BIT(a); left; left &= left - 1) {
-        nx_rank b = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = set & ~NX_RANK_BIT(a); left;) {
+        nx_rank b = nx_rankset_take(&left);
         if (is_broken(search, a, b))
             broken |= NX_RANK_BIT(b);
     }
@@ -34,8 +36,8 @@ static nx_rankset without_one(const struct search *search, nx_rankset set, nx_ra
  * broken link one must go: a doubtful one is tried first, else the higher rank. `self` stays. */
 static nx_rankset without(const struct search *search, nx_rankset set, unsigned budget)
 {
-    for (nx_rankset left = set; left; left &= left - 1) {
-        nx_rank a = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = set; left;) {
+        nx_rank a = nx_rankset_take(&left);
         nx_rankset broken = broken_in(search, a, set);
         if (!broken)
             continue;

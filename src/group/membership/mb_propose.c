@@ -3,6 +3,7 @@
 #include "group/membership/mb_change.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 static uint32_t ranks_below(nx_rank rank)
 {
@@ -23,8 +24,8 @@ static bool has_promised(const struct nx_change *change, nx_rank rank, nx_rank l
 
 static bool all_promised(const struct nx_change *change, nx_rankset counted)
 {
-    for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
-        if (!has_promised(change, (nx_rank)__builtin_ctzll(left), change->self))
+    for (nx_rankset left = others_of(change, counted); left;)
+        if (!has_promised(change, nx_rankset_take(&left), change->self))
             return false;
     return true;
 }
@@ -34,8 +35,8 @@ static bool must_keep(const struct nx_change *change, nx_rankset counted)
 {
     if (change->changed == 0)
         return false;
-    for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
-        if (change->stances[__builtin_ctzll(left)].changed != change->changed)
+    for (nx_rankset left = others_of(change, counted); left;)
+        if (change->stances[nx_rankset_take(&left)].changed != change->changed)
             return false;
     return true;
 }
@@ -43,8 +44,8 @@ static bool must_keep(const struct nx_change *change, nx_rankset counted)
 static bool all_show_ours(const struct nx_change *change, nx_rankset counted)
 {
     struct nx_stance ours = nx_change_stance(change);
-    for (nx_rankset left = others_of(change, counted); left; left &= left - 1) {
-        struct nx_stance theirs = change->stances[__builtin_ctzll(left)];
+    for (nx_rankset left = others_of(change, counted); left;) {
+        struct nx_stance theirs = change->stances[nx_rankset_take(&left)];
         if (theirs.suspected != ours.suspected || theirs.changed != ours.changed)
             return false;
     }
@@ -56,8 +57,8 @@ static void propose(struct nx_change *change, nx_rankset counted,
                     const struct nx_change_facts *facts)
 {
     nx_rankset removal = change->changed | change->suspected | facts->leavers;
-    for (nx_rankset left = others_of(change, counted); left; left &= left - 1)
-        removal |= change->stances[__builtin_ctzll(left)].changed;
+    for (nx_rankset left = others_of(change, counted); left;)
+        removal |= change->stances[nx_rankset_take(&left)].changed;
     change->made |= facts->joins & ~change->members;
     change->changed = (removal & change->members) | change->made;
 }

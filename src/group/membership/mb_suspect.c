@@ -1,6 +1,7 @@
 #include "group/membership/mb_suspect.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -55,7 +56,7 @@ void nx_suspect_hear(struct nx_suspect *suspect, nx_rankset suspected)
         suspect->fenced = true;
     for (nx_rankset left = suspected & suspect->reachable & ~NX_RANK_BIT(suspect->self); left;
          left &= left - 1)
-        nx_suspect_fail(suspect, (nx_rank)__builtin_ctzll(left), "another member lost it");
+        nx_suspect_fail(suspect, nx_rankset_first(left), "another member lost it");
 }
 
 void nx_suspect_hear_leave(struct nx_suspect *suspect, nx_rank rank)
@@ -69,7 +70,7 @@ bool nx_suspect_next(struct nx_suspect *suspect, nx_rank *rank, bool *clean, con
 {
     if (!suspect->unreported)
         return false;
-    *rank = (nx_rank)__builtin_ctzll(suspect->unreported);
+    *rank = nx_rankset_first(suspect->unreported);
     suspect->unreported &= ~NX_RANK_BIT(*rank);
     *clean = (suspect->leaves_seen & NX_RANK_BIT(*rank)) != 0;
     *why = suspect->why[*rank];

@@ -14,6 +14,7 @@
 #define NX_GROUP_MB_SUSPECT_H
 
 #include "common/clock.h"
+#include "group/view/rankset.h"
 #include "group/view/view.h"
 
 #define NX_LEAVE_PATIENCE_NS NX_SEC
@@ -43,7 +44,7 @@ void nx_suspect_install(struct nx_suspect *suspect, nx_rankset members, nx_ranks
 /* Who leads: the lowest that is not suspected. */
 static inline nx_rank nx_suspect_leader(const struct nx_suspect *suspect)
 {
-    return (nx_rank)__builtin_ctzll(suspect->members & ~suspect->suspected);
+    return nx_rankset_first(suspect->members & ~suspect->suspected);
 }
 
 /* Another member's suspicions, and its announcement. */

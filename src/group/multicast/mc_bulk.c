@@ -1,6 +1,7 @@
 #include "group/multicast/mc_bulk.h"
 
 #include "group/multicast/mc_order.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -17,8 +18,8 @@ void nx_bulk_init(struct nx_bulk *bulk, struct nx_mc *mc, nx_rank self, nx_vid s
     uint64_t ring_bytes = shape->bulk_ring_bytes;
     bulk->block_bytes = ring_bytes / 4 < NX_BULK_BLOCK_BYTES ? ring_bytes / 4 : NX_BULK_BLOCK_BYTES;
     nx_window_init(&bulk->out, region + nx_bulk_ring_offset(shape, self), ring_bytes);
-    for (nx_rankset left = mc->peers; left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = mc->peers; left;) {
+        nx_rank r = nx_rankset_take(&left);
         nx_intake_init(&bulk->in[r], region + nx_bulk_ring_offset(shape, r), ring_bytes);
     }
 }
@@ -122,8 +123,8 @@ static size_t put_block(struct nx_bulk *bulk, struct nx_bulk_own *own, const uin
 static enum nx_schedule wanted_plan(const struct nx_bulk *bulk)
 {
     enum nx_schedule wanted = NX_SCHEDULE_SEQUENTIAL;
-    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
-        const struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
+    for (nx_rankset left = bulk->busy; left;) {
+        const struct nx_bulk_own *own = &bulk->own[nx_rankset_take(&left)];
         if (own->state == NX_BULK_TAKING && own->schedule > wanted)
             wanted = own->schedule;
     }
@@ -214,8 +215,8 @@ static bool commit_own(struct nx_bulk *bulk, struct nx_bulk_own *own, uint64_t c
 
 bool nx_bulk_owes(const struct nx_bulk *bulk)
 {
-    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
-        enum nx_bulk_state state = bulk->own[__builtin_ctzll(left)].state;
+    for (nx_rankset left = bulk->busy; left;) {
+        enum nx_bulk_state state = bulk->own[nx_rankset_take(&left)].state;
         if (state == NX_BULK_DRAINING || state == NX_BULK_ABORTING)
             return true;
     }
@@ -227,8 +228,8 @@ bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered)
     bool moved = bulk->out.freed != consumed;
     nx_assert(consumed >= bulk->out.freed && consumed <= bulk->out.head);
     bulk->out.freed = consumed;
-    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
-        unsigned slot = (unsigned)__builtin_ctzll(left);
+    for (nx_rankset left = bulk->busy; left;) {
+        unsigned slot = nx_rankset_take(&left);
         struct nx_bulk_own *own = &bulk->own[slot];
         if (own->state == NX_BULK_DRAINING)
             moved |= commit_own(bulk, own, consumed);
@@ -244,8 +245,8 @@ bool nx_bulk_settle(struct nx_bulk *bulk, uint64_t consumed, uint64_t delivered)
 
 void nx_bulk_cut(struct nx_bulk *bulk)
 {
-    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
-        struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
+    for (nx_rankset left = bulk->busy; left;) {
+        struct nx_bulk_own *own = &bulk->own[nx_rankset_take(&left)];
         bool delivered =
             own->state == NX_BULK_COMMITTED && !nx_mc_find_commit(bulk->mc, own->stream);
         if (own->state == NX_BULK_ABORTING)
@@ -262,8 +263,8 @@ void nx_bulk_await_bases(struct nx_bulk *bulk, nx_vid vid, uint8_t *region,
     bulk->cut_vid = vid;
     bulk->awaited = bulk->mc->peers;
     bulk->unread &= ~bulk->awaited;
-    for (nx_rankset left = fresh; left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = fresh; left;) {
+        nx_rank r = nx_rankset_take(&left);
         nx_intake_init(&bulk->in[r], region + nx_bulk_ring_offset(shape, r),
                        shape->bulk_ring_bytes);
         memset(bulk->theirs[r], 0, sizeof bulk->theirs[r]);
@@ -285,8 +286,8 @@ const char *nx_bulk_take_base(struct nx_bulk *bulk, nx_rank peer, uint64_t word,
 
 nx_stream nx_bulk_next_lost(struct nx_bulk *bulk)
 {
-    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
-        unsigned slot = (unsigned)__builtin_ctzll(left);
+    for (nx_rankset left = bulk->busy; left;) {
+        unsigned slot = nx_rankset_take(&left);
         struct nx_bulk_own *own = &bulk->own[slot];
         if (own->state != NX_BULK_LOST)
             continue;
@@ -447,12 +448,12 @@ void nx_bulk_begin_epoch(struct nx_bulk *bulk, nx_vid epoch)
     bulk->epoch = epoch;
     bulk->turning = 0;
     memset(bulk->plans, 0, sizeof bulk->plans);
-    for (nx_rankset left = bulk->mc->peers; left; left &= left - 1) {
-        struct nx_intake *in = &bulk->in[__builtin_ctzll(left)];
+    for (nx_rankset left = bulk->mc->peers; left;) {
+        struct nx_intake *in = &bulk->in[nx_rankset_take(&left)];
         in->sent = in->read;
     }
-    for (nx_rankset left = bulk->busy; left; left &= left - 1) {
-        struct nx_bulk_own *own = &bulk->own[__builtin_ctzll(left)];
+    for (nx_rankset left = bulk->busy; left;) {
+        struct nx_bulk_own *own = &bulk->own[nx_rankset_take(&left)];
         if (own->state == NX_BULK_COMMITTED)
             own->end = nx_mc_find_commit(bulk->mc, own->stream);
     }

@@ -2,13 +2,14 @@
 
 #include "common/nx_assert.h"
 #include "group/multicast/mc_order.h"
+#include "group/view/rankset.h"
 
 uint64_t nx_stability_frontier(const uint64_t *counts, nx_rankset shard)
 {
     nx_assert(shard != 0);
     uint64_t least = UINT64_MAX;
-    for (nx_rankset left = shard; left; left &= left - 1) {
-        uint64_t count = counts[__builtin_ctzll(left)];
+    for (nx_rankset left = shard; left;) {
+        uint64_t count = counts[nx_rankset_take(&left)];
         least = count < least ? count : least;
     }
     return least;

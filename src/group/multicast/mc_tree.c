@@ -1,6 +1,7 @@
 #include "group/multicast/mc_tree.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 /* With two receivers a relay takes one of the sender's two copies and adds a hop. From three on it pays for messages that
  * fill the pipeline: a chain of n holds n − 1 blocks under way before the last member sees the first one.
@@ -26,10 +27,10 @@ static uint32_t list_from(nx_rankset members, nx_rank first, nx_rank list[NX_MEM
 {
     nx_rankset before = members & (NX_RANK_BIT(first) - 1);
     uint32_t count = 0;
-    for (nx_rankset left = members & ~before; left; left &= left - 1)
-        list[count++] = (nx_rank)__builtin_ctzll(left);
-    for (nx_rankset left = before; left; left &= left - 1)
-        list[count++] = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = members & ~before; left;)
+        list[count++] = nx_rankset_take(&left);
+    for (nx_rankset left = before; left;)
+        list[count++] = nx_rankset_take(&left);
     return count;
 }
 

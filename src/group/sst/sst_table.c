@@ -1,5 +1,7 @@
 #include "group/sst/sst_table.h"
 
+#include "group/view/rankset.h"
+
 #include <string.h>
 
 static uint32_t block_mask(enum nx_row_block block)
@@ -153,8 +155,8 @@ void nx_table_tell(struct nx_table *table, nx_rank peer, enum nx_column column, 
 void nx_table_tell_all(struct nx_table *table, nx_rankset peers, enum nx_column column,
                        uint64_t value)
 {
-    for (nx_rankset left = peers; left; left &= left - 1)
-        nx_table_tell(table, (nx_rank)__builtin_ctzll(left), column, value);
+    for (nx_rankset left = peers; left;)
+        nx_table_tell(table, nx_rankset_take(&left), column, value);
 }
 
 struct nx_row_range nx_table_push(struct nx_table *table, nx_rank peer, enum nx_row_block block)

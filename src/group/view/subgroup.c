@@ -1,6 +1,7 @@
 #include "group/view/view.h"
 
 #include "common/nx_assert.h"
+#include "group/view/rankset.h"
 
 #include <string.h>
 
@@ -15,7 +16,7 @@ static void judge_shard(struct nx_shard *shard, nx_rankset stateless, uint32_t m
 {
     nx_rankset have = shard->set & ~stateless;
     shard->stateless = shard->set & stateless;
-    shard->donor = have ? (nx_rank)__builtin_ctzll(have) : NX_RANK_NONE;
+    shard->donor = have ? nx_rankset_first(have) : NX_RANK_NONE;
     shard->adequate = (uint32_t)__builtin_popcountll(have) >= min_nodes;
 }
 
@@ -24,8 +25,8 @@ void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *s
 {
     memset(layout, 0, sizeof *layout);
     layout->subgroups_count = spec->subgroups_count;
-    for (nx_rankset left = nx_view_ranks(view); left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(view); left;) {
+        nx_rank r = nx_rankset_take(&left);
         const struct nx_member *member = &view->members[r];
         nx_assert(member->subgroup < spec->subgroups_count);
         if (member->shard < spec->subgroups[member->subgroup].num_shards)
@@ -73,8 +74,8 @@ static bool goes_on(const struct nx_view *previous, const struct nx_view *next, 
 static void give_shards(struct seats *seats, const struct nx_group_spec *spec, nx_rankset waiting,
                         struct nx_view *next)
 {
-    for (nx_rankset left = waiting; left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = waiting; left;) {
+        nx_rank r = nx_rankset_take(&left);
         struct nx_member *member = &next->members[r];
         nx_rankset *shards = seats->of[member->subgroup];
         member->shard = next_shard(shards, &spec->subgroups[member->subgroup]);
@@ -91,8 +92,8 @@ static nx_rankset seat_keepers(struct seats *seats, const struct nx_group_spec *
                                nx_rankset fresh, struct nx_view *next)
 {
     nx_rankset others = fresh;
-    for (nx_rankset left = fresh; left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = fresh; left;) {
+        nx_rank r = nx_rankset_take(&left);
         struct nx_member *m = &next->members[r];
         const struct nx_subgroup_spec *sub = &spec->subgroups[m->subgroup];
         uint64_t keeps = m->keeps;
@@ -117,8 +118,8 @@ static void add_keeper(struct nx_view *next, const struct nx_keeper *keeper)
 
 static bool had_state(const struct nx_view *view, uint32_t g, uint32_t s)
 {
-    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left; left &= left - 1) {
-        const struct nx_member *m = &view->members[__builtin_ctzll(left)];
+    for (nx_rankset left = nx_view_ranks(view) & ~view->stateless; left;) {
+        const struct nx_member *m = &view->members[nx_rankset_take(&left)];
         if (m->subgroup == g && m->shard == s)
             return true;
     }
@@ -137,8 +138,8 @@ static void keep_shard(const struct nx_view *previous, uint32_t g, uint32_t s, s
     }
     if (next->base[g][s] == 0)
         next->base[g][s] = 1;
-    for (nx_rankset left = nx_view_ranks(previous); left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(previous); left;) {
+        nx_rank r = nx_rankset_take(&left);
         const struct nx_member *m = &previous->members[r];
         if (m->subgroup == g && m->shard == s)
             add_keeper(next, &(struct nx_keeper){.node = m->node,
@@ -184,8 +185,8 @@ nx_rankset nx_view_assign(const struct nx_view *previous, const struct nx_group_
     struct seats seats = {0};
     nx_rankset spares = 0, fresh = 0;
     next->stateless &= nx_view_ranks(next);
-    for (nx_rankset left = nx_view_ranks(next); left; left &= left - 1) {
-        nx_rank r = (nx_rank)__builtin_ctzll(left);
+    for (nx_rankset left = nx_view_ranks(next); left;) {
+        nx_rank r = nx_rankset_take(&left);
         struct nx_member *member = &next->members[r];
         nx_assert(member->subgroup < spec->subgroups_count);
         if (!goes_on(previous, next, r)) {
