@@ -117,8 +117,8 @@ void bench_raw_write(struct bench_raw *raw, unsigned peer, uint64_t offset, uint
 
 /* bench_raw.c: the denominators */
 void bench_raw_rate(struct bench_run *run); /* one write per message and peer */
-void bench_raw_pong(
-    struct bench_run *run); /* node 0 and 1 in turn, `size` there and `reply` back */
+/* node 0 and 1 in turn, `size` there and `reply` back */
+void bench_raw_pong(struct bench_run *run);
 void bench_raw_stream(struct bench_run *run); /* `size` bytes to every peer, once */
 
 /* modes */

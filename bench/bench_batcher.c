@@ -12,6 +12,7 @@
 #include "categorizer/device.h"
 #include "categorizer/served.h"
 #include "common/arena.h"
+#include "common/given_file.h"
 #include "common/prng.h"
 
 #include <errno.h>
@@ -68,19 +69,15 @@ struct outcome {
 
 static bool read_whole(const char *path, struct bench_file *file)
 {
-    FILE *f = fopen(path, "rb");
-    long len = -1;
-    if (f && fseek(f, 0, SEEK_END) == 0)
-        len = ftell(f);
-    file->bytes = len > 0 ? malloc((size_t)len) : NULL;
-    file->len = len > 0 ? (size_t)len : 0;
-    bool read = file->bytes && fseek(f, 0, SEEK_SET) == 0 &&
-                fread(file->bytes, 1, file->len, f) == file->len;
-    if (f)
-        fclose(f);
-    if (!read)
-        fprintf(stderr, "nexus-bench batcher: cannot read %s\n", path);
-    return read;
+    const struct nx_given_how how = {.bytes_max = UINT32_MAX};
+    struct nx_err err;
+    char *bytes;
+    if (nx_given_read_whole(path, &how, &bytes, &file->len, NULL, &err) != NX_OK) {
+        fprintf(stderr, "nexus-bench batcher: %s\n", err.text);
+        return false;
+    }
+    file->bytes = (uint8_t *)bytes;
+    return true;
 }
 
 /* --- the device's callbacks --------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include "categorizer/image/photo.h"
 #include "categorizer/model/model.h"
 #include "common/clock.h"
+#include "common/given_file.h"
 #ifdef NX_HAVE_DNNL
 #include "categorizer/cpu/dnnl_api.h"
 #endif
@@ -101,21 +102,15 @@ static double rss_mb(void)
 
 static bool read_whole(const char *path, struct nx_file *file)
 {
-    FILE *f = fopen(path, "rb");
-    long len = -1;
-    if (f && fseek(f, 0, SEEK_END) == 0)
-        len = ftell(f);
-    char *bytes = len > 0 ? malloc((size_t)len) : NULL;
-    bool read =
-        bytes && fseek(f, 0, SEEK_SET) == 0 && fread(bytes, 1, (size_t)len, f) == (size_t)len;
-    if (f)
-        fclose(f);
-    if (!read) {
-        fprintf(stderr, "nexus-bench infer: cannot read %s\n", path);
-        free(bytes);
+    const struct nx_given_how how = {.bytes_max = UINT32_MAX};
+    struct nx_err err;
+    char *bytes;
+    size_t len;
+    if (nx_given_read_whole(path, &how, &bytes, &len, NULL, &err) != NX_OK) {
+        fprintf(stderr, "nexus-bench infer: %s\n", err.text);
         return false;
     }
-    *file = (struct nx_file){bytes, (size_t)len};
+    *file = (struct nx_file){bytes, len};
     return true;
 }
 

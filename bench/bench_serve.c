@@ -10,6 +10,7 @@
 #include "bench/bench_held.h"
 #include "bench/load/load_report.h"
 #include "common/arena.h"
+#include "common/given_file.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -215,17 +216,12 @@ static bool parse_options(struct serve *s, int argc, char **argv)
 
 static bool read_photo(struct serve *s, struct nx_err *err)
 {
-    FILE *f = fopen(s->photo, "rbe");
-    long len = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    uint8_t *bytes = len > 0 ? malloc((size_t)len) : NULL;
-    bool fine = bytes && fseek(f, 0, SEEK_SET) == 0 && fread(bytes, (size_t)len, 1, f) == 1;
-    if (f)
-        fclose(f);
-    s->ask.photo = bytes;
-    s->ask.photo_bytes = fine ? (size_t)len : 0;
-    if (!fine)
-        nx_err_set(err, NX_IO, "cannot read %s", s->photo);
-    return fine;
+    const struct nx_given_how how = {.bytes_max = 1 << 30};
+    char *bytes;
+    if (nx_given_read_whole(s->photo, &how, &bytes, &s->ask.photo_bytes, NULL, err) != NX_OK)
+        return false;
+    s->ask.photo = (uint8_t *)bytes;
+    return true;
 }
 
 static enum nx_status find_address(const char *node, struct load_target *target, struct nx_err *err)

@@ -55,7 +55,7 @@ function(nexus_test name)
         set(A_LABELS unit)
     endif()
     if(NOT A_TIMEOUT)
-        set(A_TIMEOUT 60)
+        set(A_TIMEOUT 300)
     endif()
     if(NX_SANITIZE) # instrumented code is several times slower, and the machine may be busy
         math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")

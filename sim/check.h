@@ -74,8 +74,8 @@ struct sim_limits {
     uint64_t idle_writes; /* per ordered pair of nodes, between IDLE and END */
     nx_ns timeout_ns;     /* who is silent for so long may be put out; 0: nobody */
     bool full_ends;       /* a full disk may end its node, whose tier refuses no bulk */
-    bool
-        one_incident; /* one thing went wrong without a notice, and nothing else: the group goes on */
+    /* one thing went wrong without a notice, and nothing else: the group goes on */
+    bool one_incident;
 };
 
 struct sim_verdict {
@@ -110,8 +110,8 @@ struct sim_facts {
     uint64_t out; /* nodes that were put out: dead to the others, also if they called it a leave */
     uint64_t stopped; /* nodes that are out, or whose shard takes no sends at the end */
     size_t given_up[SIM_NODES_MAX]; /* wrongly: a connection to it was cut though it lived */
-    uint64_t unlinked
-        [SIM_NODES_MAX]; /* nodes from which nothing came for the timeout, or to which nothing went */
+    /* nodes from which nothing came for the timeout, or to which nothing went */
+    uint64_t unlinked[SIM_NODES_MAX];
 };
 
 /* Who was silent for longer than the timeout: given up, with whoever heard nothing. */

@@ -35,8 +35,8 @@ struct shard {
 struct court {
     const struct sim_facts *facts;
     struct shard shards[SIM_SUBS_MAX][SIM_SHARDS_MAX][GENERATIONS];
-    uint64_t lost_in[SIM_SUBS_MAX]
-                    [SIM_SHARDS_MAX]; /* the view that the last generation began with */
+    /* the view that the last generation began with */
+    uint64_t lost_in[SIM_SUBS_MAX][SIM_SHARDS_MAX];
     unsigned generations[SIM_SUBS_MAX][SIM_SHARDS_MAX];
     unsigned generation[SIM_NODES_MAX];
     bool has_state[SIM_NODES_MAX];

@@ -16,10 +16,11 @@ struct stall {
     struct pause when;
 };
 
-/* Node `at` heard nothing of node `of` for so long that at `from` it may have put it out. */
+/* Node `at` heard nothing of node `of` for so long that at `from` it may have put it out. What its pauses cost it of that is
+ * known but for a beat each: it may have known of the silence no sooner than at `due`. */
 struct silence {
     unsigned at, of;
-    nx_ns from, until;
+    nx_ns from, due, until;
     bool healed;  /* `of` was heard again at `until`; or there was nothing more to expect */
     bool whole;   /* of the full timeout: it cannot have been heard in time */
     size_t since; /* what is recorded after it may follow from it */
@@ -28,8 +29,8 @@ struct silence {
 struct ears {
     struct sim_facts *facts;
     bool closed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [at][of]: nothing is expected any more */
-    bool foreign[SIM_NODES_MAX]
-                [SIM_NODES_MAX]; /* nothing is expected yet: one of them comes later */
+    /* nothing is expected yet: one of them comes later */
+    bool foreign[SIM_NODES_MAX][SIM_NODES_MAX];
     nx_ns heard[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t members[SIM_NODES_MAX]; /* of its view */
     struct silence silences[SILENCES_MAX];
@@ -74,15 +75,39 @@ static nx_ns hindered(const struct ears *ears, unsigned at, unsigned of, nx_ns f
     return sum;
 }
 
+/* A word is read before the last piece of its write has landed, sometimes: so nearly the timeout is enough. */
+static nx_ns enough(const struct ears *ears)
+{
+    return ears->facts->limits->timeout_ns - ears->facts->limits->timeout_ns / 16;
+}
+
 /* A node that is late by less than a beat cannot know it: so much of each of its pauses counts. */
+static nx_ns beat_of(const struct ears *ears)
+{
+    return ears->facts->limits->timeout_ns / 6;
+}
+
 static nx_ns excused(const struct ears *ears, unsigned at, nx_ns from, nx_ns until)
 {
-    nx_ns sum = 0, beat = ears->facts->limits->timeout_ns / 6;
+    nx_ns sum = 0, beat = beat_of(ears);
     for (unsigned i = 0; i < ears->pauses_count[at]; i++) {
         nx_ns shared = overlap(&ears->pauses[at][i], from, until);
         sum += shared > beat ? shared - beat : 0;
     }
     return sum;
+}
+
+/* When node `at`, which listens for so long from `heard` on, is through, if `lost` of each of its pauses counts as listening.
+ * Pauses come in their order: one that begins before the end moves it. */
+static nx_ns listened(const struct ears *ears, unsigned at, nx_ns heard, nx_ns lost)
+{
+    nx_ns end = heard + enough(ears);
+    for (unsigned i = 0; i < ears->pauses_count[at]; i++) {
+        const struct pause *pause = &ears->pauses[at][i];
+        nx_ns shared = pause->from < end ? overlap(pause, heard, pause->until) : 0;
+        end += shared > lost ? shared - lost : 0;
+    }
+    return end;
 }
 
 static void give_up(struct sim_facts *facts, unsigned node, size_t at)
@@ -91,22 +116,17 @@ static void give_up(struct sim_facts *facts, unsigned node, size_t at)
         facts->given_up[node] = at;
 }
 
-/* A word is read before the last piece of its write has landed, sometimes: so nearly the timeout is enough. */
-static nx_ns enough(const struct ears *ears)
-{
-    return ears->facts->limits->timeout_ns - ears->facts->limits->timeout_ns / 16;
-}
-
 static void note_silence(struct ears *ears, unsigned at, unsigned of, nx_ns now)
 {
     struct sim_facts *facts = ears->facts;
-    nx_ns heard = ears->heard[at][of], from = heard + enough(ears);
+    nx_ns heard = ears->heard[at][of], from = listened(ears, at, heard, beat_of(ears));
     size_t after = record_at(facts->trace, from);
     bool whole = now - heard - excused(ears, at, heard, now) >= facts->limits->timeout_ns;
     nx_assert(ears->silences_count < SILENCES_MAX);
     ears->silences[ears->silences_count++] = (struct silence){.at = at,
                                                               .of = of,
                                                               .from = from,
+                                                              .due = listened(ears, at, heard, 0),
                                                               .until = now,
                                                               .whole = whole,
                                                               .since = after ? after - 1 : 0};
@@ -218,23 +238,23 @@ static void note_record(struct ears *ears, const struct sim_record *r)
     }
 }
 
-/* Whether it is of one of these, and at about this time. The other end; SIM_NOBODY if not. */
-static unsigned other_end(const struct silence *silence, unsigned node, nx_ns from, nx_ns within)
+/* Whether it is of one of these, and due at about this time. The other end; SIM_NOBODY if not. */
+static unsigned other_end(const struct silence *silence, unsigned node, nx_ns due, nx_ns within)
 {
-    nx_ns apart = silence->from > from ? silence->from - from : from - silence->from;
+    nx_ns apart = silence->due > due ? silence->due - due : due - silence->due;
     if (apart > within || (silence->at != node && silence->of != node))
         return SIM_NOBODY;
     return silence->at == node ? silence->of : silence->at;
 }
 
 /* Whether somebody of `ends` lost another than the node, or the node another than those. */
-static bool lost_others(const struct ears *ears, unsigned node, uint64_t ends, nx_ns from)
+static bool lost_others(const struct ears *ears, unsigned node, uint64_t ends, nx_ns due)
 {
     nx_ns within = 2 * ears->facts->limits->timeout_ns;
     for (unsigned i = 0; i < ears->silences_count; i++) {
         const struct silence *silence = &ears->silences[i];
         for (unsigned n = 0; n < ears->facts->nodes; n++) {
-            unsigned other = other_end(silence, n, from, within);
+            unsigned other = other_end(silence, n, due, within);
             if (other == SIM_NOBODY)
                 continue;
             if ((n == node && !(ends >> other & 1)) || ((ends >> n & 1) && other != node))
@@ -255,7 +275,7 @@ static bool outlasts(const struct ears *ears, const struct silence *silence,
 }
 
 /* The node's links broke at this one time, so many that it has no majority, and about then their other ends lost nobody
- * else: nobody else is to go for this silence. Links that break more than a quarter of the timeout later are of another time: who
+ * else: nobody else is to go for this silence. Links that are found broken more than a quarter of the timeout later are of another time: who
  * judges has found what it sees for a twelfth, and heard again whom it has to for a sixth. */
 static bool is_silent_host(const struct ears *ears, unsigned node, const struct silence *silence)
 {
@@ -263,9 +283,9 @@ static bool is_silent_host(const struct ears *ears, unsigned node, const struct 
     uint64_t ends = 0, mute = 0;
     for (unsigned i = 0; i < ears->silences_count; i++) {
         const struct silence *other = &ears->silences[i];
-        unsigned end = other_end(other, node, silence->from, within);
+        unsigned end = other_end(other, node, silence->due, within);
         if (end == SIM_NOBODY || !other->whole ||
-            other->from > silence->from + ears->facts->limits->timeout_ns / 4)
+            other->due > silence->due + ears->facts->limits->timeout_ns / 4)
             continue;
         if (outlasts(ears, silence, other))
             return false;
@@ -274,7 +294,7 @@ static bool is_silent_host(const struct ears *ears, unsigned node, const struct 
     }
     unsigned linked = ears->facts->nodes - (unsigned)__builtin_popcountll(ends);
     return (ends & (ends - 1)) != 0 && ends == mute && 2 * linked <= ears->facts->nodes &&
-           !lost_others(ears, node, ends, silence->from);
+           !lost_others(ears, node, ends, silence->due);
 }
 
 static void blame(struct ears *ears)

@@ -231,8 +231,8 @@ static void add_incident(struct sim_config *config, struct nx_prng *prng)
 /* Some work for several timeouts, of which many members hear nothing. */
 static void draw_trickle(struct sim_config *config, bool asks)
 {
-    config->core.caps.wakes_on_plain_write =
-        true; /* so sleep needs no word, which all would hear */
+    /* so sleep needs no word, which all would hear */
+    config->core.caps.wakes_on_plain_write = true;
     for (uint32_t n = 0; n < config->nodes; n++) {
         struct sim_load *load = &config->loads[n];
         config->view.members[n].subgroup = n % config->core.spec.subgroups_count;
@@ -325,6 +325,7 @@ static void draw_persistence(struct sim_config *config)
     config->limits.full_ends = persist->disk.enospc_permille > 0;
     if (!config->calm && nx_prng_chance(&prng, 1, 3))
         draw_full_disks(persist, &prng);
+    persist->disk.thin = nx_prng_chance(&prng, 1, 3);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < config->faults_count; i++)
         if (config->faults[i].kind != SIM_FAULT_JOIN) {
@@ -419,10 +420,10 @@ static void print_persistence(const struct sim_persist *persist, FILE *out)
 {
     fprintf(out,
             "#   disks: requests to %" PRId64 " ns, %u of 1000 %" PRId64
-            " ns, %u without room, %u fail%s; %u lives\n",
+            " ns, %u without room%s, %u fail%s; %u lives\n",
             persist->disk.latency_max_ns, persist->disk.tail_permille, persist->disk.tail_ns,
-            persist->disk.enospc_permille, persist->disk.eio_permille,
-            persist->rots ? ", bits flip" : "", persist->lives);
+            persist->disk.enospc_permille, persist->disk.thin ? " at the sync" : "",
+            persist->disk.eio_permille, persist->rots ? ", bits flip" : "", persist->lives);
     for (uint32_t life = 0; persist->full && life < persist->lives; life++)
         fprintf(out,
                 "#   life %u: disks of nodes %" PRIx64 " are full at %" PRId64 " ns for %" PRId64

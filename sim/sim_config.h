@@ -78,10 +78,10 @@ struct sim_config {
     struct sim_fault faults[SIM_FAULTS_MAX];
     uint32_t faults_count;
     uint32_t murders_max; /* of those who let somebody in, or are let in */
-    uint32_t
-        change_deaths_max; /* of those who are about to tell of a change, or just installed its view */
-    nx_ns
-        change_notice_ns; /* the longest until the others learn of such a death, each in its time */
+    /* of those who are about to tell of a change, or just installed its view */
+    uint32_t change_deaths_max;
+    /* the longest until the others learn of such a death, each in its time */
+    nx_ns change_notice_ns;
     uint32_t partings_max; /* of members of a shard in which somebody is given the state */
     nx_ns rejoin_ns;       /* until a node that was put out comes again; 0: never */
     nx_ns load_ns;         /* the longest that a tier takes to load the state that came */

@@ -184,9 +184,11 @@ static bool is_filled(const struct sim_disk *d, nx_ns at)
 static bool fails(struct sim_disk *d, struct nx_disk_request *r)
 {
     bool writes = r->kind == NX_DISK_WRITE || r->kind == NX_DISK_REPLACE;
+    bool finds = r->kind == (d->faults.thin ? NX_DISK_SYNC : NX_DISK_WRITE);
     bool full = is_filled(d, d->due) ||
                 (d->faults.space_bytes && used_bytes(d) + r->len > d->faults.space_bytes);
-    if (writes && (full || nx_prng_chance(&d->prng, d->faults.enospc_permille, 1000)))
+    if ((finds || r->kind == NX_DISK_REPLACE) &&
+        (full || nx_prng_chance(&d->prng, d->faults.enospc_permille, 1000)))
         return answer(r, NX_UNAVAILABLE, "No space left on device"), true;
     if ((writes || r->kind == NX_DISK_SYNC) &&
         nx_prng_chance(&d->prng, d->faults.eio_permille, 1000))

@@ -23,7 +23,8 @@ struct sim_disk_faults {
     uint32_t eio_permille;    /* writes and syncs that fail for good */
     uint32_t enospc_permille; /* writes that find no space, this time */
     uint64_t space_bytes;     /* 0: without bound */
-    bool ignore_syncs;        /* a disk that lies: the twin of a log that does not sync */
+    bool thin; /* it takes writes without room, and says so at the sync, which forgets them */
+    bool ignore_syncs; /* a disk that lies: the twin of a log that does not sync */
 };
 
 struct sim_disk *sim_disk_new(uint64_t seed, const struct sim_disk_faults *faults);

@@ -150,8 +150,8 @@ void sim_node_pause(struct sim_node *node, nx_ns until);
 void sim_node_leave(struct sim_node *node);
 void sim_node_outage(struct sim_node *node, bool power); /* all die: nobody is told */
 void sim_node_kill(struct sim_node *node, uint32_t after_writes);
-void sim_node_last_words(
-    struct sim_node *node); /* at the end: what it knows, what it still waits for */
+/* at the end: what it knows, what it still waits for */
+void sim_node_last_words(struct sim_node *node);
 
 /* A VIEW, POLL or SLEEP: upcalls written down, writes posted; false if the node died among them. */
 bool sim_node_step(struct sim_node *node, const struct nx_event *event);

@@ -14,8 +14,8 @@
 /* A run that has not come to rest by then never will. */
 static const nx_ns longest_run_ns = 20 * NX_SEC;
 enum { EVENTS_MAX = 2000000 };
-static const nx_ns grace_ns =
-    50 * NX_MS; /* without work, before we call it rest: timers may still bring some */
+/* without work, before we call it rest: timers may still bring some */
+static const nx_ns grace_ns = 50 * NX_MS;
 
 void sim_note(struct sim_world *world, unsigned node, enum sim_kind kind, struct sim_record record)
 {

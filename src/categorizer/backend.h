@@ -7,8 +7,9 @@
  *        slow the first time (code generation, plans) is done here.
  * run    computes the outputs for `batch` rows. inputs[i] and outputs[i] belong to the graph's i-th
  *        input and output: dense row-major f32 with dims[0] = batch, caller's memory, not
- * overlapping, aligned to 4. Allocates nothing that grows; the result does not depend on earlier
- * runs, nor a row's result on the other rows of its batch. free   gives everything back.
+ *        overlapping, aligned to 4. Allocates nothing that grows; the result does not depend on
+ *        earlier runs, nor a row's result on the other rows of its batch.
+ * free   gives everything back.
  *
  * Thread   a program runs in one thread at a time (any); several programs run at once.
  * Failure  load: NX_UNSUPPORTED names the op, NX_NO_MEMORY (over bytes_max, too), NX_UNAVAILABLE if the device is not
@@ -26,8 +27,8 @@ struct nx_load_options {
     uint32_t batch_max; /* 1 … NX_BATCH_MAX */
     uint32_t threads;   /* of one run, >= 1; a backend may use fewer, never more */
     uint64_t bytes_max; /* what a program may hold; 0: as much as there is */
-    enum nx_precision
-        precision; /* gpu_cudnn stores f16 for F32; all sum in f32. INT8: quant.h, the CPU's backends alone */
+    /* gpu_cudnn stores f16 for F32; all sum in f32. INT8: quant.h, the CPU's backends alone */
+    enum nx_precision precision;
     const struct nx_quant_range *ranges; /* INT8: per tensor of the graph, needed during the load */
 };
 

@@ -172,11 +172,6 @@ static nx_ns work_of(const struct nx_lane *lane)
     return full * latency(lane, size) + (rest ? latency(lane, rest) : 0);
 }
 
-static nx_ns least(nx_ns a, nx_ns b)
-{
-    return a < b ? a : b;
-}
-
 static nx_ns expected_wait(const struct nx_batcher *b, const struct nx_lane *lane, nx_ns now,
                            nx_ns turn)
 {
@@ -188,7 +183,7 @@ static nx_ns expected_wait(const struct nx_batcher *b, const struct nx_lane *lan
     if (other)
         do {
             if (other != lane)
-                wait += least(work_of(other), own + latency(other, other->size_max));
+                wait += nx_ns_least(work_of(other), own + latency(other, other->size_max));
             other = other->round_next;
         } while (other != b->turn);
     return wait;
@@ -294,7 +289,7 @@ static uint32_t plan_size(const struct nx_lane *lane)
 {
     nx_ns tightest = NX_NEVER;
     for (const struct nx_batch_item *i = lane->first; i; i = i->next)
-        tightest = least(tightest, time_given(i));
+        tightest = nx_ns_least(tightest, time_given(i));
     return tightest == NX_NEVER ? lane->best : size_within(lane, lane->best, tightest / 2);
 }
 

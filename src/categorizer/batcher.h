@@ -9,8 +9,8 @@
  *   turn = deadline + (priority - NX_BATCH_LEVEL_MIDDLE) · NX_BATCH_LEVEL_NS        the tightest deadline first
  *
  * so that among photos of one deadline the higher priority goes first, and no photo starves: of those with the same time
- * given, only what comes within (b - a) · NX_BATCH_LEVEL_NS after it overtakes a photo of level b from level a. The device takes a batch whenever it is free and
- * something is ready: it never waits for a batch to fill.
+ * given, only what comes within (b - a) · NX_BATCH_LEVEL_NS after it overtakes a photo of level b from level a. The device
+ * takes a batch whenever it is free and something is ready: it never waits for a batch to fill.
  *
  *   batch = the most photos, up to best(profile) and the size b with 2 · latency(b) <= the tightest time a photo was
  *           given, that the first of them still meets its deadline with
@@ -40,10 +40,10 @@
 
 enum { NX_BATCH_ITEMS_MAX = 256 };
 enum { NX_BATCH_LEVELS = 9, NX_BATCH_LEVEL_MIDDLE = 5 };
-#define NX_BATCH_LEVEL_NS (10 * NX_SEC) /* of deadline, that a level of priority is worth */
-#define NX_BATCH_ENDLESS_NS \
-    (120 * NX_SEC) /* the place of a photo whose deadline is NX_NEVER: as one of so long */
-#define NX_BATCH_TURN_NS (10 * NX_MS) /* device time of a lane in one round */
+#define NX_BATCH_LEVEL_NS   (10 * NX_SEC) /* of deadline, that a level of priority is worth */
+/* the place of a photo whose deadline is NX_NEVER: as one of so long */
+#define NX_BATCH_ENDLESS_NS (120 * NX_SEC)
+#define NX_BATCH_TURN_NS    (10 * NX_MS) /* device time of a lane in one round */
 
 enum nx_batch_state { NX_BATCH_OUT, NX_BATCH_PREPARING, NX_BATCH_READY };
 
@@ -51,8 +51,7 @@ struct nx_lane;
 
 /* A photo; the head of the caller's own struct. */
 struct nx_batch_item {
-    struct nx_batch_item *prev,
-        *next; /* READY: in its lane; of a list that the batcher hands out: next */
+    struct nx_batch_item *prev, *next; /* READY: in its lane; in a list handed out: next */
     struct nx_lane *lane;
     enum nx_batch_state state;
     uint32_t priority;             /* 1 first … NX_BATCH_LEVELS last; 0: the middle */

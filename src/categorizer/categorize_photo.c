@@ -119,8 +119,8 @@ static struct nx_job_infer *make_infer(struct nx_categorizer *c, struct nx_incom
     j->trace = in->head.trace;
     j->model = model;
     j->want = in->head.want;
-    j->photo =
-        in->body; /* set before other threads can see it; ours to free once it is submitted */
+    /* set before other threads can see it; ours to free once it is submitted */
+    j->photo = in->body;
     j->photo_bytes = in->body_bytes;
     j->budget_bytes = tensor_bytes;
     return j;

@@ -20,7 +20,8 @@ struct nx_categorizer;
 struct nx_categorizer_config {
     uint32_t subgroup;   /* of the categorizer tier in the group's spec */
     const char *backend; /* auto, gpu_cudnn, cpu_dnnl, cpu_ref */
-    /* Of models that are installed through this replica: they are computed so at all replicas of the shard. */
+    /* F32 or BF16, of models that are installed through this replica without a calibration: they are computed so at all
+     * replicas of the shard. */
     enum nx_precision precision;
     uint32_t threads;      /* of one batch; 0: one per usable processor (cpus.h) */
     uint32_t batch_max;    /* photos of one batch at most */

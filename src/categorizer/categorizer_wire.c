@@ -29,8 +29,16 @@ static void encode_install(struct nx_writer *w, const struct nx_request_head *he
     nx_write_u64(w, head->params_bytes);
     nx_write_u32(w, head->recipe_bytes);
     nx_write_bytes(w, head->recipe, head->recipe_bytes);
-    if (head->precision != NX_PRECISION_F32)
+    if (head->calibration_bytes)
+        nx_write_u32(w, head->calibration_bytes);
+    else if (head->precision != NX_PRECISION_F32)
         nx_write_u8(w, (uint8_t)head->precision);
+}
+
+static uint8_t version_of(const struct nx_request_head *head)
+{
+    return head->op == NX_REQUEST_INSTALL && head->calibration_bytes ? NX_WIRE_VERSION_CALIBRATED
+                                                                     : NX_WIRE_VERSION;
 }
 
 size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t cap)
@@ -38,7 +46,7 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
     struct nx_writer w;
     nx_writer_init(&w, bytes, cap);
     nx_write_u32(&w, 0);
-    nx_write_u8(&w, NX_WIRE_VERSION);
+    nx_write_u8(&w, version_of(head));
     nx_write_u8(&w, (uint8_t)head->op);
     nx_write_u32(&w, head->tag);
     nx_write_name(&w, head->name);
@@ -91,7 +99,22 @@ static void decode_infer(struct nx_reader *r, struct nx_request_head *head)
     r->bad |= head->version == 0;
 }
 
-static void decode_install(struct nx_reader *r, struct nx_request_head *head)
+/* How it is computed: the end of an INSTALL's head. */
+static void decode_precision(struct nx_reader *r, uint8_t version, struct nx_request_head *head)
+{
+    if (version == NX_WIRE_VERSION_CALIBRATED) {
+        head->calibration_bytes = nx_read_u32(r);
+        head->precision = NX_PRECISION_INT8;
+        r->bad |= head->calibration_bytes == 0;
+    } else if (!r->bad && nx_reader_left(r) > 0) {
+        uint8_t precision = nx_read_u8(r);
+        r->bad |= precision == NX_PRECISION_F32 || precision == NX_PRECISION_INT8 ||
+                  precision >= NX_PRECISION_COUNT;
+        head->precision = (enum nx_precision)precision;
+    }
+}
+
+static void decode_install(struct nx_reader *r, uint8_t version, struct nx_request_head *head)
 {
     decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES);
     head->format = (enum nx_model_format)nx_read_u8(r);
@@ -104,14 +127,10 @@ static void decode_install(struct nx_reader *r, struct nx_request_head *head)
         r->bad = true;
     else
         decode_bytes(r, head->recipe, head->recipe_bytes);
-    if (r->bad || nx_reader_left(r) == 0)
-        return;
-    uint8_t precision = nx_read_u8(r);
-    r->bad |= precision == NX_PRECISION_F32 || precision >= NX_PRECISION_COUNT;
-    head->precision = (enum nx_precision)precision;
+    decode_precision(r, version, head);
 }
 
-static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
+static void decode_fields(struct nx_reader *r, uint8_t version, struct nx_request_head *head)
 {
     head->tag = nx_read_u32(r);
     nx_read_name(r, head->name, sizeof head->name);
@@ -120,12 +139,13 @@ static void decode_fields(struct nx_reader *r, struct nx_request_head *head)
     head->trace.flags = nx_read_u8(r);
     switch (head->op) {
     case NX_REQUEST_INFER: decode_infer(r, head); break;
-    case NX_REQUEST_INSTALL: decode_install(r, head); break;
+    case NX_REQUEST_INSTALL: decode_install(r, version, head); break;
     case NX_REQUEST_REMOVE: decode_bytes(r, head->request.bytes, NX_REQUEST_ID_BYTES); break;
     case NX_REQUEST_LIST:
     case NX_REQUEST_DESCRIBE: break;
     default: r->bad = true;
     }
+    r->bad |= version == NX_WIRE_VERSION_CALIBRATED && head->op != NX_REQUEST_INSTALL;
 }
 
 static int is_format(enum nx_model_format format)
@@ -149,12 +169,12 @@ enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_reques
     nx_reader_init(&r, bytes, head_bytes);
     nx_read_u32(&r);
     uint8_t version = nx_read_u8(&r);
-    if (version != NX_WIRE_VERSION)
+    if (version != NX_WIRE_VERSION && version != NX_WIRE_VERSION_CALIBRATED)
         return nx_err_set(err, NX_UNSUPPORTED,
-                          "an operation has wire version %u, this node speaks %d", version,
-                          NX_WIRE_VERSION);
+                          "an operation has wire version %u, this node speaks %d and %d", version,
+                          NX_WIRE_VERSION, NX_WIRE_VERSION_CALIBRATED);
     struct nx_request_head decoded = {.op = (enum nx_request)nx_read_u8(&r)};
-    decode_fields(&r, &decoded);
+    decode_fields(&r, version, &decoded);
     if (r.bad || nx_reader_left(&r) != 0 ||
         (decoded.op == NX_REQUEST_INSTALL && !is_format(decoded.format)))
         return nx_err_set(err, NX_CORRUPT, "operation %d has a malformed head of %u bytes",
@@ -162,6 +182,13 @@ enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_reques
     *head = decoded;
     *used = head_bytes;
     return NX_OK;
+}
+
+bool nx_install_body_bytes(const struct nx_request_head *head, uint64_t *bytes)
+{
+    return !__builtin_add_overflow(head->synset_bytes, head->symbol_bytes, bytes) &&
+           !__builtin_add_overflow(*bytes, head->params_bytes, bytes) &&
+           !__builtin_add_overflow(*bytes, head->calibration_bytes, bytes);
 }
 
 size_t nx_answer_encode(const struct nx_answer *answer, void *bytes, size_t cap)

@@ -6,6 +6,7 @@
  *
  *     INFER    head: time left, what is wanted, [version]   body: the photo, or tensors (nx_tensors_ask_encode)
  *     INSTALL  head: request id, format, replace, three sizes, recipe, [precision]   body: synset, symbol, params
+ *              of version 5: … recipe, u32 calibration's size > 0                    body: … params, calibration
  *     REMOVE   head: request id                  body: none
  *     DESCRIBE head: nothing more                body: none    reply's payload: one model
  *     LIST     head: nothing more                body: none    reply's payload: the shard's models
@@ -13,7 +14,9 @@
  * A model is known by its tag. It may have a name as well: its tag is then nx_tag_of_name(name), so that a name is routed
  * as a tag is. Who asks by name gets the model of that name only; who asks by tag (name empty) gets the tag's model.
  * A reply is one struct nx_answer: a status with a sentence, what was seen on the photo, and a payload.
- * All integers little-endian. Both directions are decoded as input from outside. */
+ * All is of version 4, as it was before installs could bring a calibration; what brings none keeps its bytes, and a node of
+ * an older nexus, to which version 5 is foreign, says so. All integers little-endian. Both directions are decoded as input
+ * from outside. */
 #ifndef NX_CATEGORIZER_WIRE_H
 #define NX_CATEGORIZER_WIRE_H
 
@@ -28,6 +31,7 @@
 
 enum {
     NX_WIRE_VERSION = 4,
+    NX_WIRE_VERSION_CALIBRATED = 5, /* of an INSTALL's head */
     NX_REQUEST_ID_BYTES = 16,
     NX_RECIPE_BYTES_MAX = 4096,
     NX_MODEL_NAME_BYTES = 128, /* the NUL included */
@@ -39,8 +43,8 @@ enum {
     NX_PRIORITY_MAX = 9,       /* the last; 1 is the first, 0 the middle */
     NX_TOP_MAX = 1000,         /* categories in one row's answer */
     NX_ROWS_MAX = 1024,        /* in one query's tensors */
-    NX_HEAD_BYTES_MAX =
-        256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX, /* the length word included */
+    /* the length word included */
+    NX_HEAD_BYTES_MAX = 256 + NX_MODEL_NAME_BYTES + NX_RECIPE_BYTES_MAX,
     NX_LABEL_BYTES_MAX = 1024, /* of one category, as a line of the synset */
     NX_PHOTO_BYTES_MAX = 32 * 1024 * 1024,
     NX_ANSWER_BYTES_MAX = 32 + NX_ERR_TEXT_BYTES + NX_LABEL_BYTES_MAX, /* without its payload */
@@ -106,18 +110,20 @@ struct nx_request_head {
     enum nx_request op;
     uint32_t tag;
     char name[NX_MODEL_NAME_BYTES]; /* "": by tag alone */
-    struct nx_trace_ids
-        trace; /* the asker's span, under which the replica's are; its parent is not sent */
+    /* the asker's span, under which the replica's are; its parent is not sent */
+    struct nx_trace_ids trace;
     nx_ns time_left_ns;           /* INFER: until the client's deadline, from now; NX_NEVER: none */
     struct nx_want want;          /* INFER */
     uint64_t version;             /* INFER: by this version of the model alone; 0: by any */
     struct nx_request_id request; /* INSTALL, REMOVE: the same when the client sends it again */
     enum nx_model_format format;
     bool replace; /* INSTALL: in place of the tag's model, if there is one */
-    /* INSTALL: as the shard's order has it, the same at all replicas; the entry replica sets it from its configuration,
-     * whatever the query says. On the wire it is there unless it is F32. */
+    /* INSTALL: as the shard's order has it, the same at all replicas. INT8 with a calibration, and never without; else the
+     * entry replica sets it from its configuration, whatever the query says, and on the wire it is there unless it is F32. */
     enum nx_precision precision;
     uint64_t synset_bytes, symbol_bytes, params_bytes;
+    /* 0: none. As decoded of any size: nx_calibration_read is for 8 MiB at most */
+    uint32_t calibration_bytes;
     uint32_t recipe_bytes;
     char recipe[NX_RECIPE_BYTES_MAX]; /* a preset's name or INI text; not NUL-terminated */
 };
@@ -131,6 +137,9 @@ size_t nx_request_encode(const struct nx_request_head *head, void *bytes, size_t
 /* NX_AGAIN: the head is not whole yet. *used is how long it was. */
 enum nx_status nx_request_decode(const void *bytes, size_t len, struct nx_request_head *head,
                                  size_t *used, struct nx_err *err);
+
+/* What the head of an INSTALL says of its body; false if the sum overflows. */
+bool nx_install_body_bytes(const struct nx_request_head *head, uint64_t *bytes);
 
 struct nx_answer {
     /* Status NX_OK: done, with a text to show if it is not empty. NX_UNAVAILABLE: not by this replica, or nobody knows;
@@ -175,12 +184,12 @@ struct nx_model_facts_wire {
     bool ready;                     /* else it is being installed */
     enum nx_model_format format;
     uint64_t version; /* larger for every install of its shard */
-    uint8_t digest
-        [NX_MODEL_DIGEST_BYTES];   /* SHA-256 of synset, symbol and params; 0 until it is ready */
+    /* SHA-256 of synset, symbol, params, calibration; 0 until it is ready */
+    uint8_t digest[NX_MODEL_DIGEST_BYTES];
     uint64_t params, memory_bytes; /* memory: all that it holds at this replica, of which … */
     uint64_t weights_bytes, arena_bytes; /* … these are weights, and the arena */
     char backend[16];
-    enum nx_precision precision;
+    enum nx_precision precision;       /* INT8: it was installed with a calibration */
     char recipe[NX_RECIPE_NAME_BYTES]; /* a preset's name, or "custom" */
     uint64_t queries;                  /* answered by this replica */
     uint64_t execs;                    /* batches of it that ran here */
@@ -203,8 +212,8 @@ struct nx_work {
     uint64_t cancelled;
     uint64_t wait_ns; /* from prepared to the start of the batch, of all photos that ran */
     uint64_t sizes[NX_BATCH_STEPS]; /* [k]: batches of up to 2^k photos, and over 2^(k-1) */
-    uint64_t waits
-        [NX_WAIT_STEPS]; /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
+    uint64_t waits[NX_WAIT_STEPS];
     uint64_t spans_exported, spans_dropped;
     /* Now: of the messages that this replica has delivered, those that are not yet delivered, or kept on the disks, by all */
     uint64_t unsettled, undurable;
@@ -265,8 +274,8 @@ struct nx_tensor_part {
     enum nx_tensor_type type;
     uint32_t rank;
     uint64_t dims[NX_TENSOR_RANK_MAX];
-    const uint8_t
-        *data; /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    /* row-major, little-endian; BYTES: u32 length and bytes, each. Not owned */
+    const uint8_t *data;
     uint64_t bytes;
 };
 
@@ -278,8 +287,8 @@ struct nx_tensors {
 
 struct nx_output_want {
     char name[NX_TENSOR_NAME_BYTES];
-    uint32_t
-        top_max; /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+    /* 0: the tensor; else its largest elements of each row, as BYTES (nx_class_encode) */
+    uint32_t top_max;
 };
 
 struct nx_tensors_ask {

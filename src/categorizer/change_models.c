@@ -22,7 +22,9 @@ bool nx_change_refused(struct nx_categorizer *c, struct nx_incoming *in)
 static enum nx_status open_bulk(struct nx_categorizer *c, struct nx_incoming *in)
 {
     struct nx_ordered message = {.kind = NX_ORDERED_INSTALL, .op = in->head};
-    message.op.precision = c->config.precision; /* for all replicas; the others' do not matter */
+    if (!message.op.calibration_bytes)
+        message.op.precision =
+            c->config.precision; /* for all replicas; the others' do not matter */
     uint8_t head[NX_ORDERED_BYTES_MAX];
     size_t len = nx_ordered_encode(&message, head, sizeof head);
     return nx_bulk_open(c->group, c->config.subgroup, in->body_bytes, head, len, &in->bulk);

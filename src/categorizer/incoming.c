@@ -1,5 +1,6 @@
 #include "categorizer/incoming.h"
 
+#include "categorizer/model/calibration.h"
 #include "common/arena.h"
 #include "common/nx_assert.h"
 
@@ -84,10 +85,7 @@ static uint64_t announced_body(const struct nx_request_head *head, uint64_t left
         return left;
     if (head->op != NX_REQUEST_INSTALL)
         return 0;
-    if (__builtin_add_overflow(head->synset_bytes, head->symbol_bytes, &sum) ||
-        __builtin_add_overflow(sum, head->params_bytes, &sum))
-        return UINT64_MAX;
-    return sum;
+    return nx_install_body_bytes(head, &sum) ? sum : UINT64_MAX;
 }
 
 static enum nx_status check_body(const struct nx_incoming *in, uint64_t left, struct nx_err *err)
@@ -100,6 +98,8 @@ static enum nx_status check_body(const struct nx_incoming *in, uint64_t left, st
         return nx_err_set(err, NX_TOO_LARGE, "the %s has %llu bytes, the limit is %d",
                           in->head.want.input == NX_INPUT_PHOTO ? "photo" : "tensor",
                           (unsigned long long)left, NX_PHOTO_BYTES_MAX);
+    if (in->head.op == NX_REQUEST_INSTALL && in->head.calibration_bytes > NX_CALIBRATION_BYTES_MAX)
+        return nx_calibration_say_too_large(in->head.calibration_bytes, err);
     return NX_OK;
 }
 

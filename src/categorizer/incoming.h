@@ -45,8 +45,8 @@ struct nx_incoming {
 
     uint8_t *body;
     uint64_t body_bytes, body_got;
-    struct nx_err
-        bulk_room; /* not NX_OK: it is delivered, and this replica's disk has no room for it */
+    /* not NX_OK: it is delivered, and this replica's disk has no room for it */
+    struct nx_err bulk_room;
     struct nx_err refused; /* not NX_OK: the body is dropped, this is the answer */
 
     nx_stream bulk; /* INSTALL at its entry replica: our own bulk message; 0 before */

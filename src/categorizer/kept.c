@@ -5,12 +5,6 @@
 
 #include <stdlib.h>
 
-bool nx_kept_size(const struct nx_request_head *head, uint64_t *bytes)
-{
-    return !__builtin_add_overflow(head->synset_bytes, head->symbol_bytes, bytes) &&
-           !__builtin_add_overflow(*bytes, head->params_bytes, bytes);
-}
-
 struct nx_kept *nx_kept_open(struct nx_spool *spool, const struct nx_request_head *head,
                              struct nx_err *err)
 {
@@ -21,7 +15,7 @@ struct nx_kept *nx_kept_open(struct nx_spool *spool, const struct nx_request_hea
     }
     k->uses = 1;
     k->head = *head;
-    bool sized = nx_kept_size(head, &k->bytes);
+    bool sized = nx_install_body_bytes(head, &k->bytes);
     if (sized && k->bytes > 0 && nx_spool_take(spool, k->bytes, &k->at, err) == NX_OK)
         k->spool = spool;
     atomic_init(&k->state, k->spool ? NX_KEPT_COMING : NX_KEPT_LOST);

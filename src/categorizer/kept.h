@@ -21,7 +21,7 @@ enum nx_kept_state { NX_KEPT_COMING, NX_KEPT_WHOLE, NX_KEPT_LOST };
 
 struct nx_kept {
     struct nx_spool *spool; /* NULL: no room was had; LOST from the start */
-    uint64_t at, bytes;     /* where it lies; synset, symbol and params together */
+    uint64_t at, bytes;     /* where it lies; all that the INSTALL brought */
     uint32_t uses;
     atomic_int state;            /* released by the one who fills it, acquired by nx_kept_state */
     atomic_bool unwanted;        /* the entry is gone */
@@ -46,8 +46,5 @@ bool nx_kept_is_wanted(const struct nx_kept *kept);
 /* All of it, read only, as memory that costs none of ours; NULL, and *err says why. */
 const uint8_t *nx_kept_map(const struct nx_kept *kept, struct nx_err *err);
 void nx_kept_unmap(const struct nx_kept *kept, const uint8_t *bytes);
-
-/* The bytes that an INSTALL with this head brings; false if the sum overflows. */
-bool nx_kept_size(const struct nx_request_head *head, uint64_t *bytes);
 
 #endif

@@ -185,7 +185,7 @@ static enum nx_status take_entry(struct nx_reader *r, struct nx_spool *spool,
     struct nx_err no_room = {0};
     uint64_t bytes;
     read_entry(r, &e, &head, files);
-    if (r->bad || !nx_kept_size(&head, &bytes) || bytes == 0 ||
+    if (r->bad || !nx_install_body_bytes(&head, &bytes) || bytes == 0 ||
         (*files && __builtin_add_overflow(*files_bytes, bytes, files_bytes)) ||
         nx_store_find_in(store, e.tag, e.state) || nx_store_find_version(store, e.version))
         return nx_err_set(err, NX_CORRUPT, "entry %u of a shard's state is malformed", i);

@@ -1,29 +1,23 @@
 /* profile_file.c — the file of a profile, found by its model's digest. */
 #include "categorizer/profile.h"
 
+#include "common/given_file.h"
+
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { DIGITS = 16 };
 
-static enum nx_status read_file(const char *path, char *text, size_t *len, struct nx_err *err)
+static enum nx_status read_file(const char *path, char **text, size_t *len, struct nx_err *err)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return nx_err_set(err, errno == ENOENT ? NX_NOT_FOUND : NX_IO, "%s: %s", path,
-                          strerror(errno));
-    *len = fread(text, 1, NX_PROFILE_FILE_BYTES_MAX + 1, f);
-    bool failed = ferror(f);
-    fclose(f);
-    if (failed)
-        return nx_err_set(err, NX_IO, "%s cannot be read", path);
-    if (*len > NX_PROFILE_FILE_BYTES_MAX)
-        return nx_err_set(err, NX_TOO_LARGE, "%s has more than %d bytes", path,
-                          NX_PROFILE_FILE_BYTES_MAX);
-    return NX_OK;
+    static const struct nx_given_how how = {.bytes_max = NX_PROFILE_FILE_BYTES_MAX};
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return nx_err_set(err, NX_NOT_FOUND, "%s: %s", path, strerror(ENOENT));
+    return nx_given_read_whole(path, &how, text, len, NULL, err);
 }
 
 static enum nx_status check_origin(const char *path, const struct nx_profile_origin *a,
@@ -43,15 +37,17 @@ static enum nx_status check_origin(const char *path, const struct nx_profile_ori
 enum nx_status nx_profile_find(const char *folder, const struct nx_profile_origin *origin,
                                uint32_t batch_max, struct nx_profile *profile, struct nx_err *err)
 {
-    char path[PATH_MAX], text[NX_PROFILE_FILE_BYTES_MAX + 1];
+    char path[PATH_MAX], *text;
     const char *digest = strchr(origin->model, ':');
     struct nx_profile read;
     struct nx_profile_origin of;
     size_t len = 0;
     snprintf(path, sizeof path, "%s/%.*s.profile", folder, DIGITS,
              digest ? digest + 1 : origin->model);
-    NX_TRY(read_file(path, text, &len, err));
-    if (nx_profile_parse(text, len, &read, &of, err) != NX_OK) {
+    NX_TRY(read_file(path, &text, &len, err));
+    enum nx_status status = nx_profile_parse(text, len, &read, &of, err);
+    free(text);
+    if (status != NX_OK) {
         nx_err_prefix(err, "%s", path);
         return err->status;
     }

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double US_MAX =
-    1e9; /* of one batch: a quarter of an hour; sums stay far from overflow */
+/* of one batch: a quarter of an hour; sums stay far from overflow */
+static const double US_MAX = 1e9;
 static const char first_line[] = "nexus profile 1";
 static const char columns[] = "batch,mean(us),std(us),memory(B),repeats";
 

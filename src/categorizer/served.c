@@ -27,6 +27,7 @@ static enum nx_status open_model(struct nx_served *s, const struct nx_request_he
                                  struct nx_err *err)
 {
     const uint8_t *symbol = body + head->synset_bytes, *params = symbol + head->symbol_bytes;
+    const uint8_t *calibration = params + head->params_bytes;
     struct nx_model_files files = {.synset = {body, head->synset_bytes}};
     if (head->format == NX_FORMAT_ONNX) {
         files.onnx = (struct nx_file){symbol, head->symbol_bytes};
@@ -34,6 +35,8 @@ static enum nx_status open_model(struct nx_served *s, const struct nx_request_he
         files.symbol = (struct nx_file){symbol, head->symbol_bytes};
         files.params = (struct nx_file){params, head->params_bytes};
     }
+    if (head->calibration_bytes)
+        files.calibration = (struct nx_file){calibration, head->calibration_bytes};
     struct nx_model_options model_options = {
         .backend = options->backend,
         .load = {.batch_max = options->batch_max,
@@ -179,7 +182,9 @@ enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t 
                               const struct nx_served_options *options, struct nx_served **served,
                               struct nx_digest *digest, struct nx_err *err)
 {
-    size_t body_bytes = head->synset_bytes + head->symbol_bytes + head->params_bytes;
+    uint64_t body_bytes;
+    if (!nx_install_body_bytes(head, &body_bytes))
+        return nx_err_set(err, NX_INVALID, "the files' sizes overflow");
     NX_TRY(nx_digest_of(body, body_bytes, digest, err));
     struct nx_served *s = nx_calloc(1, sizeof *s);
     if (!s)

@@ -39,9 +39,8 @@ struct nx_served_facts {
     char note[NX_ERR_TEXT_BYTES / 2]; /* what whoever installs should know; "": nothing */
 };
 
-/* `body` is synset, symbol (or, with NX_FORMAT_ONNX, the ONNX file) and params (then none) one after the other, as
- * long as `head` says. *digest is its SHA-256,
- * also when the model is refused. */
+/* `body` is synset, symbol (or, with NX_FORMAT_ONNX, the ONNX file), params (then none) and the calibration, if there is
+ * one, one after the other, as long as `head` says. *digest is its SHA-256, also when the model is refused. */
 enum nx_status nx_served_open(const struct nx_request_head *head, const uint8_t *body,
                               const struct nx_served_options *options, struct nx_served **served,
                               struct nx_digest *digest, struct nx_err *err);

@@ -35,8 +35,8 @@ struct nx_entry {
     struct nx_request_id request;
     nx_rankset waiting;      /* LOADING: replicas that have not voted */
     struct nx_digest digest; /* of the body, by the first vote; the others must agree */
-    struct nx_err
-        failure; /* the first vote against; NX_OK with a text: a note of the votes for it */
+    /* the first vote against; NX_OK with a text: a note of the votes for it */
+    struct nx_err failure;
     bool any_vote;
     /* This replica's own; the caller puts them here and takes them out. */
     void *model;

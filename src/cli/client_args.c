@@ -1,10 +1,11 @@
 #include "cli/client_args.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { INSTALL_TIMEOUT_S = 600, OTHER_TIMEOUT_S = 60 };
-enum { VERB_AT = 1, OPERANDS_AT = 2 };
+enum { VERB_AT = 1, OPERANDS_AT = 2, VERSION_DIGITS_MAX = 19 };
 
 static const struct verb {
     const char *name;
@@ -15,7 +16,7 @@ static const struct verb {
 } verbs[] = {
     {"installmodel", NX_CLIENT_INSTALL, 3, 4,
      "<tag> <synset> <symbol> <params>, or <tag> <synset> <model.onnx>", INSTALL_TIMEOUT_S},
-    {"inference", NX_CLIENT_INFER, 2, 2, "<tags> <photo>", OTHER_TIMEOUT_S},
+    {"inference", NX_CLIENT_INFER, 2, 2, "<models> <photo>", OTHER_TIMEOUT_S},
     {"removemodel", NX_CLIENT_REMOVE, 1, 1, "<tag>", OTHER_TIMEOUT_S},
     {"models", NX_CLIENT_MODELS, 0, 0, "nothing", OTHER_TIMEOUT_S},
 };
@@ -44,20 +45,58 @@ static enum nx_status parse_tag(const char *text, struct nx_client_args *args, s
     return NX_OK;
 }
 
+static bool parse_version(const char *text, size_t len, uint64_t *version)
+{
+    uint64_t v = 0;
+    if (len == 0 || len > VERSION_DIGITS_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(text[i] - '0');
+    }
+    *version = v;
+    return v > 0;
+}
+
+/* "7" and "rose" are names as well as "rose:3"; digits alone must be a tag, which goes into *tag, too. */
+static bool parse_model(const char *text, size_t len, struct nx_client_model *model, uint32_t *tag,
+                        bool *plain)
+{
+    static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *colon = memchr(text, ':', len);
+    size_t name_len = colon ? (size_t)(colon - text) : len;
+    *model = (struct nx_client_model){0};
+    if (name_len == 0 || name_len >= sizeof model->name)
+        return false;
+    memcpy(model->name, text, name_len);
+    if (colon && !parse_version(colon + 1, len - name_len - 1, &model->version))
+        return false;
+    bool number = strspn(model->name, "0123456789") == name_len;
+    *plain = number && !colon;
+    if (!number)
+        return strspn(model->name, bytes) == name_len;
+    if (!nx_client_parse_u32(model->name, tag))
+        return false;
+    snprintf(model->name, sizeof model->name, "%u", *tag); /* 007 is 7 */
+    return true;
+}
+
 static enum nx_status parse_tags(const char *list, struct nx_client_args *args, struct nx_err *err)
 {
     for (const char *at = list;; at++) {
-        char one[16] = {0};
         size_t len = strcspn(at, ",");
-        if (args->tag_count == NX_CLIENT_TAGS_MAX)
+        uint32_t i = args->tag_count;
+        bool plain = false;
+        if (i == NX_CLIENT_TAGS_MAX)
             return nx_err_set(err, NX_INVALID, "tags \"%.60s\" are more than %d", list,
                               NX_CLIENT_TAGS_MAX);
-        memcpy(one, at, len < sizeof one ? len : 0); /* too long for a number: left empty */
-        if (!nx_client_parse_u32(one, &args->tags[args->tag_count]))
+        if (!parse_model(at, len, &args->models[i], &args->tags[i], &plain))
             return nx_err_set(err, NX_INVALID,
-                              "\"%.*s\" in tags \"%.60s\" is not a number from 0 to %u; a model "
-                              "with a name is asked by HTTP, at /predictions/NAME",
+                              "\"%.*s\" in tags \"%.60s\" is neither a number from 0 to %u nor a "
+                              "model's name, with or without its version, as rose:3",
                               len < 60 ? (int)len : 60, at, list, UINT32_MAX);
+        args->by_name |= !plain;
         args->tag_count++;
         at += len;
         if (!*at)
@@ -105,6 +144,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
 {
     static const struct option options[] = {
         {"recipe", required_argument, NULL, 'r'},
+        {"calibration", required_argument, NULL, 'q'},
         {"timeout", required_argument, NULL, 't'},
         {"replace", no_argument, NULL, 'p'},
         {"json", no_argument, NULL, 'j'},
@@ -117,6 +157,7 @@ static enum nx_status parse_options(int argc, char **argv, struct nx_client_args
     for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (option) {
         case 'r': args->recipe = optarg; break;
+        case 'q': args->calibration_path = optarg; break;
         case 't': NX_TRY(nx_client_parse_timeout(optarg, &args->timeout_s, err)); break;
         case 'p': args->replace = true; break;
         case 'j': args->json = true; break;
@@ -180,6 +221,26 @@ static enum nx_status take_operands(const struct verb *verb, char **operands, in
     return NX_OK;
 }
 
+/* The options that one verb alone takes. */
+static enum nx_status check_belongs(const struct verb *verb, const struct nx_client_args *args,
+                                    struct nx_err *err)
+{
+    bool installs = verb->verb == NX_CLIENT_INSTALL;
+    const char *foreign = NULL;
+    if (args->recipe && !installs)
+        foreign = "--recipe";
+    else if (args->calibration_path && !installs)
+        foreign = "--calibration";
+    else if (args->replace && !installs)
+        foreign = "--replace";
+    if (foreign)
+        return nx_err_set(err, NX_INVALID, "%s belongs to installmodel, not to %s", foreign,
+                          verb->name);
+    if (args->json && verb->verb != NX_CLIENT_MODELS)
+        return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
+    return NX_OK;
+}
+
 /* operands: node, verb, then what the verb takes. */
 static enum nx_status take_command(char **operands, int count, struct nx_client_args *args,
                                    struct nx_err *err)
@@ -198,14 +259,7 @@ static enum nx_status take_command(char **operands, int count, struct nx_client_
     args->node = operands[0];
     if (!args->timeout_s)
         args->timeout_s = verb->timeout_s;
-    if (args->recipe && verb->verb != NX_CLIENT_INSTALL)
-        return nx_err_set(err, NX_INVALID, "--recipe belongs to installmodel, not to %s",
-                          verb->name);
-    if (args->replace && verb->verb != NX_CLIENT_INSTALL)
-        return nx_err_set(err, NX_INVALID, "--replace belongs to installmodel, not to %s",
-                          verb->name);
-    if (args->json && verb->verb != NX_CLIENT_MODELS)
-        return nx_err_set(err, NX_INVALID, "--json belongs to models, not to %s", verb->name);
+    NX_TRY(check_belongs(verb, args, err));
     NX_TRY(nx_client_identity_check(&args->paths, err));
     NX_TRY(take_operands(verb, operands + OPERANDS_AT, count - OPERANDS_AT, args, err));
     return nx_client_check_node(args->node, err);

@@ -2,7 +2,7 @@
  *
  * Everything that can be known wrong without opening a file is found here, so that a mistyped
  * command sends nothing: operands missing or superfluous, a tag that is not a decimal number of
- * 32 bits, a node that is not host:port, an option that does not belong to the verb.
+ * 32 bits, a model that is neither that nor a name, a node that is not host:port, an option that does not belong to the verb.
  *
  * Owner    strings point into argv
  * Thread   one at a time (getopt_long keeps state)
@@ -19,22 +19,31 @@
 #define NX_CLIENT_TAGS_MAX       64
 #define NX_CLIENT_TIMEOUT_S_MAX  86400
 #define NX_CLIENT_NODE_BYTES_MAX 255
+#define NX_CLIENT_NAME_BYTES     128 /* the NUL included */
 
 enum nx_client_verb { NX_CLIENT_INSTALL, NX_CLIENT_INFER, NX_CLIENT_REMOVE, NX_CLIENT_MODELS };
+
+struct nx_client_model {
+    char name[NX_CLIENT_NAME_BYTES]; /* a tag in digits, too */
+    uint64_t version;                /* 0: whichever serves */
+};
 
 struct nx_client_args {
     enum nx_client_verb verb;
     bool help;        /* only the usage was asked for; nothing else is filled */
     const char *node; /* host:port, or [v6 address]:port */
-    uint32_t
-        tags[NX_CLIENT_TAGS_MAX]; /* in the order given; one, except for inference and models */
+    /* in the order given; one, except for inference and models */
+    uint32_t tags[NX_CLIENT_TAGS_MAX];
     uint32_t tag_count;
-    bool json;               /* models */
-    const char *photo_path;  /* inference */
-    const char *synset_path; /* install, from here on */
-    const char *model_path;  /* the symbol file, or the .onnx file */
-    const char *params_path; /* NULL for a .onnx file, which holds its own */
-    const char *recipe;      /* NULL unless given */
+    bool by_name; /* inference: one of them is no plain tag, and the models say who is asked */
+    struct nx_client_model models[NX_CLIENT_TAGS_MAX]; /* inference: tag_count of them */
+    bool json;                                         /* models */
+    const char *photo_path;                            /* inference */
+    const char *synset_path;                           /* install, from here on */
+    const char *model_path;                            /* the symbol file, or the .onnx file */
+    const char *params_path;      /* NULL for a .onnx file, which holds its own */
+    const char *recipe;           /* NULL unless given, */
+    const char *calibration_path; /* and so is this: for int8 */
     bool replace;
     uint32_t timeout_s; /* for the whole call, 1..NX_CLIENT_TIMEOUT_S_MAX */
     struct nx_client_paths paths;

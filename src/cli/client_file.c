@@ -1,10 +1,10 @@
 #include "cli/client_file.h"
 
 #include "cli/client_text.h"
+#include "common/given_file.h"
 #include "common/nx_assert.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,10 +12,6 @@
 
 static enum nx_status check_stat(const char *path, const struct stat *st, struct nx_err *err)
 {
-    if (S_ISDIR(st->st_mode))
-        return nx_err_set(err, NX_INVALID, "%s is a directory, not a file", path);
-    if (!S_ISREG(st->st_mode))
-        return nx_err_set(err, NX_INVALID, "%s is not a regular file", path);
     if (st->st_size == 0)
         return nx_err_set(err, NX_INVALID, "%s is empty", path);
     if (st->st_size > (off_t)UINT32_MAX)
@@ -28,14 +24,9 @@ enum nx_status nx_client_file_open(struct nx_client_file *file, const char *path
                                    struct nx_err *err)
 {
     *file = (struct nx_client_file){.fd = -1, .path = path};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        return nx_err_set(err, NX_IO, "cannot read %s: %s", path, strerror(error));
-    }
+    int fd;
+    NX_TRY(nx_given_open(path, &fd, &st, err));
     enum nx_status status = check_stat(path, &st, err);
     if (status != NX_OK) {
         close(fd);
@@ -44,24 +35,6 @@ enum nx_status nx_client_file_open(struct nx_client_file *file, const char *path
     file->fd = fd;
     file->size_bytes = (uint32_t)st.st_size;
     file->modified = st.st_mtim;
-    return NX_OK;
-}
-
-/* Reads on until `want` bytes are there or the file ends; *got says how many. */
-static enum nx_status read_whole(const struct nx_client_file *file, uint8_t *bytes, size_t want,
-                                 size_t *got, struct nx_err *err)
-{
-    *got = 0;
-    while (*got < want) {
-        ssize_t n = read(file->fd, bytes + *got, want - *got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return nx_err_set(err, NX_IO, "cannot read %s: %s", file->path, strerror(errno));
-        if (n == 0)
-            break;
-        *got += (size_t)n;
-    }
     return NX_OK;
 }
 
@@ -85,7 +58,7 @@ enum nx_status nx_client_file_read(struct nx_client_file *file, void *bytes, siz
     nx_assert(file->fd >= 0 && cap > 0);
     size_t left = file->size_bytes - file->read_bytes;
     size_t want = left < cap ? left : cap, got;
-    NX_TRY(read_whole(file, bytes, want, &got, err));
+    NX_TRY(nx_given_read(file->fd, file->path, bytes, want, &got, err));
     if (got < want || want == left)
         NX_TRY(check_unchanged(file, err));
     if (got < want) /* the size came back after the read: changed all the same */

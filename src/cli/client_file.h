@@ -4,7 +4,7 @@
  *
  * A file whose size or modification time changes between open and its last byte is refused: the
  * last piece is not handed out, so that a receiver that counts never has a torn file complete.
- * Failure  one sentence with the path: NX_IO not readable, NX_INVALID not a regular file or empty,
+ * Failure  one sentence with the path: NX_IO not readable, NX_INVALID not a plain file or empty,
  *          NX_TOO_LARGE over what a 32-bit size can announce, NX_CORRUPT changed meanwhile */
 #ifndef NX_CLI_CLIENT_FILE_H
 #define NX_CLI_CLIENT_FILE_H

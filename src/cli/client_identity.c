@@ -1,12 +1,10 @@
 #include "cli/client_identity.h"
 
-#include "cli/client_file.h"
 #include "common/arena.h"
+#include "common/given_file.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { TEXT_FILE_BYTES_MAX = 1 << 20 };
 
 bool nx_client_identity_option(int letter, const char *value, struct nx_client_paths *paths)
 {
@@ -28,26 +26,17 @@ enum nx_status nx_client_identity_check(const struct nx_client_paths *paths, str
     return NX_OK;
 }
 
-/* The whole file, a NUL behind it. */
+/* The whole file, a NUL behind it; as <(pass show nexus), too, where somebody may be asked for a passphrase first. */
 static enum nx_status read_text(const char *path, const char **text, struct nx_err *err)
 {
-    struct nx_client_file file;
-    char *bytes = NULL;
+    static const struct nx_given_how how = {.bytes_max = 1 << 20, .pipe_wait = 60 * NX_SEC};
+    char *bytes;
+    size_t len;
     if (!path)
         return NX_OK;
-    NX_TRY(nx_client_file_open(&file, path, err));
-    size_t len = 0;
-    enum nx_status status = NX_OK;
-    if (file.size_bytes > TEXT_FILE_BYTES_MAX)
-        status = nx_err_set(err, NX_TOO_LARGE, "%s is over %d bytes: neither PEM nor a token", path,
-                            TEXT_FILE_BYTES_MAX);
-    else if (!(bytes = nx_calloc(file.size_bytes + 1, 1)))
-        status = nx_err_set(err, NX_NO_MEMORY, "no memory for %s", path);
-    else
-        status = nx_client_file_read(&file, bytes, file.size_bytes, &len, err);
-    nx_client_file_close(&file);
+    NX_TRY(nx_given_read_whole(path, &how, &bytes, &len, NULL, err));
     *text = bytes;
-    return status;
+    return len > 0 ? NX_OK : nx_err_set(err, NX_INVALID, "%s is empty", path);
 }
 
 /* Cuts the end of the line; what is left must be able to stand in a header. */

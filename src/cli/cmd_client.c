@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 3, TEXT_BYTES = 64 * 1024 };
+enum { EXIT_USAGE = 2, EXIT_SIGNAL_BASE = 128, FILES_MAX = 4, TEXT_BYTES = 64 * 1024 };
 
 static volatile sig_atomic_t caught_signal;
 
@@ -47,7 +47,7 @@ static const char models_method[] = "/nexus.Control/ListModels";
 struct request {
     const char *method;
     const struct nx_client_args *args;
-    uint8_t first[NX_PB_RECIPE_BYTES + 1024];
+    uint8_t first[NX_PB_RECIPE_BYTES + 1024]; /* 64 models of 128 bytes are fewer */
     size_t first_bytes;
     struct nx_client_file files[FILES_MAX];
     unsigned file_count;
@@ -88,6 +88,10 @@ static enum nx_status prepare_install(struct request *request, struct nx_err *er
     NX_TRY(open_file(request, args->model_path, err));
     if (args->params_path)
         NX_TRY(open_file(request, args->params_path, err));
+    if (args->calibration_path) {
+        NX_TRY(open_file(request, args->calibration_path, err));
+        model->calibration_bytes = request->files[request->file_count - 1].size_bytes;
+    }
     NX_TRY(make_request_id(model->request_id, err));
     if (args->recipe)
         NX_TRY(nx_client_recipe_text(args->recipe, model->recipe, sizeof model->recipe, err));
@@ -104,6 +108,18 @@ static enum nx_status prepare_install(struct request *request, struct nx_err *er
     return NX_OK;
 }
 
+/* In place of the tags: who asks by name does not get another model that shares its tag. */
+static void name_models(const struct nx_client_args *args, struct nx_pb_photo *photo)
+{
+    static_assert((int)NX_PB_MODEL_BYTES == (int)NX_CLIENT_NAME_BYTES, "one bound for names");
+    photo->model_count = args->tag_count;
+    photo->tag_count = 0;
+    for (uint32_t i = 0; i < args->tag_count; i++) {
+        memcpy(photo->models[i].name, args->models[i].name, sizeof photo->models[i].name);
+        photo->models[i].version = args->models[i].version;
+    }
+}
+
 static enum nx_status prepare_infer(struct request *request, struct nx_err *err)
 {
     const struct nx_client_args *args = request->args;
@@ -112,6 +128,8 @@ static enum nx_status prepare_infer(struct request *request, struct nx_err *err)
     NX_TRY(open_file(request, args->photo_path, err));
     photo.photo_bytes = request->files[0].size_bytes;
     memcpy(photo.tags, args->tags, sizeof photo.tags);
+    if (args->by_name)
+        name_models(args, &photo);
     request->method = infer_method;
     take_first(request, nx_pb_photo_encode(&photo, request->first, sizeof request->first,
                                            &request->first_bytes));

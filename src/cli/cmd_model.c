@@ -15,20 +15,7 @@
 #include <string.h>
 
 enum { EXIT_USAGE = 2 };
-
-static const char usage[] =
-    "usage: nexus model inspect <symbol> <params> | <model.onnx>  [--batch N] [--backend B]\n"
-    "                           [--precision f32|bf16|int8] [--calibration FILE]\n"
-    "                           [--size HxW] [--json]\n"
-    "       nexus model run     <symbol> <params> | <model.onnx>  --input [NAME=]X.npy ...\n"
-    "                           [--output FOLDER] [--backend B] [--threads N]\n"
-    "                           [--precision f32|bf16|int8] [--calibration FILE] [--size HxW]\n"
-    "       nexus model time    <symbol> <params> | <model.onnx>  [--batch N] [--threads N]\n"
-    "                           [--precision f32|bf16|int8] [--calibration FILE] [--backend B]\n"
-    "                           [--size HxW] [--rounds N] [--top N]\n"
-    "       nexus model calibrate <symbol> <params> | <model.onnx>  --photos FOLDER|LIST\n"
-    "                           --output FILE [--recipe NAME|FILE] [--percentile P | --minmax]\n"
-    "                           [--backend B] [--threads N] [--size HxW]\n";
+#define HELP "nexus model --help"
 
 static int inspect(const struct nx_model_args *args)
 {
@@ -78,7 +65,7 @@ int nx_cmd_model(int argc, char **argv)
     struct nx_model_args args;
     enum nx_model_verb verb;
     if (argc < 2 || !read_verb(argv[1], &verb)) {
-        fprintf(stderr, "nexus model: inspect, run, time or calibrate is expected\n%s", usage);
+        fprintf(stderr, "nexus model: inspect, run, time or calibrate is expected; see " HELP "\n");
         return EXIT_USAGE;
     }
     if (verb != NX_MODEL_INSPECT)
@@ -88,7 +75,7 @@ int nx_cmd_model(int argc, char **argv)
     if (status == NX_OK)
         code = work(&args, verb);
     else
-        fprintf(stderr, "nexus model: %s\n%s", err.text, status == NX_INVALID ? usage : "");
+        fprintf(stderr, "nexus model: %s%s\n", err.text, status == NX_INVALID ? "; see " HELP : "");
     nx_model_args_close(&args);
     return status == NX_INVALID ? EXIT_USAGE : code;
 }

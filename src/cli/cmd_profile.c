@@ -4,11 +4,13 @@
  * the profile (categorizer/profile.h). In the folder that [CATEGORIZER] profiles names, as the file that the last line
  * on standard error says, it is used instead of the small one that is measured at load.
  * Exit status  0 written   1 not   2 usage */
+#include "categorizer/model/calibration.h"
 #include "categorizer/served.h"
 #include "cli/client_file.h"
 #include "cli/cmd.h"
 #include "common/arena.h"
 #include "common/cpus.h"
+#include "common/given_file.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -22,7 +24,7 @@ static const nx_ns TIME_MAX_NS = 600 * NX_SEC;
 
 struct options {
     const char *files[3]; /* synset, symbol or .onnx, params or NULL */
-    const char *backend, *out, *recipe;
+    const char *backend, *out, *recipe, *calibration;
     uint32_t batch_max, threads, repeats;
     enum nx_precision precision;
 };
@@ -30,7 +32,7 @@ struct options {
 /* All of the files, one after the other, as an install brings them. */
 struct body {
     uint8_t *bytes;
-    uint64_t len, sizes[3];
+    uint64_t len, sizes[4];
 };
 
 static bool parse_number(const char *text, uint32_t max, uint32_t *value)
@@ -62,9 +64,10 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
         return nx_err_set(err, NX_INVALID, "--repeats \"%s\" is not a number from 1 to %d", optarg,
                           REPEATS_LIMIT);
     case 'p':
-        if (nx_precision_of(optarg, &o->precision) && o->precision != NX_PRECISION_INT8)
+        if (nx_precision_of(optarg, &o->precision))
             return NX_OK;
-        return nx_err_set(err, NX_INVALID, "--precision \"%s\" is not f32 or bf16", optarg);
+        return nx_err_set(err, NX_INVALID, "--precision \"%s\" is not f32, bf16 or int8", optarg);
+    case 'c': o->calibration = optarg; return NX_OK;
     case 'k': o->backend = optarg; return NX_OK;
     case 'e': o->recipe = optarg; return NX_OK;
     default: o->out = optarg; return NX_OK;
@@ -74,10 +77,9 @@ static enum nx_status take_option(struct options *o, int option, struct nx_err *
 static enum nx_status parse_options(int argc, char **argv, struct options *o, struct nx_err *err)
 {
     static const struct option table[] = {
-        {"batch-max", 1, NULL, 'b'}, {"threads", 1, NULL, 't'},
-        {"repeats", 1, NULL, 'r'},   {"backend", 1, NULL, 'k'},
-        {"precision", 1, NULL, 'p'}, {"out", 1, NULL, 'o'},
-        {"recipe", 1, NULL, 'e'},    {0},
+        {"batch-max", 1, NULL, 'b'}, {"threads", 1, NULL, 't'},     {"repeats", 1, NULL, 'r'},
+        {"backend", 1, NULL, 'k'},   {"precision", 1, NULL, 'p'},   {"out", 1, NULL, 'o'},
+        {"recipe", 1, NULL, 'e'},    {"calibration", 1, NULL, 'c'}, {0},
     };
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
@@ -87,44 +89,55 @@ static enum nx_status parse_options(int argc, char **argv, struct options *o, st
             return nx_err_set(err, NX_INVALID, "unknown option %s", argv[optind - 1]);
         NX_TRY(take_option(o, option, err));
     }
+    if ((o->precision == NX_PRECISION_INT8) != (o->calibration != NULL))
+        return nx_err_set(err, NX_INVALID, "--precision int8 and --calibration go together");
     int files = argc - optind;
     if (files < 2 || files > 3)
         return nx_err_set(
             err, NX_INVALID,
-            "takes <synset> <symbol> <params>, or <synset> <model.onnx>; %d files came", files);
+            "takes <synset> <symbol> <params>, or <synset> <model.onnx>; files given: %d", files);
     for (int i = 0; i < files; i++)
         o->files[i] = argv[optind + i];
     return NX_OK;
 }
 
-static enum nx_status append_file(struct body *body, int i, const char *path, struct nx_err *err)
+static enum nx_status append(struct body *body, int i, int fd, size_t len, const char *path,
+                             struct nx_err *err)
 {
-    FILE *f = fopen(path, "rb");
-    long len = -1;
-    if (f && fseek(f, 0, SEEK_END) == 0)
-        len = ftell(f);
-    uint8_t *bytes = len > 0 ? nx_realloc(body->bytes, body->len + (uint64_t)len) : NULL;
-    if (bytes)
-        body->bytes = bytes;
-    bool read = bytes && fseek(f, 0, SEEK_SET) == 0 &&
-                fread(bytes + body->len, 1, (size_t)len, f) == (size_t)len;
-    int why = errno;
-    if (f)
-        fclose(f);
+    size_t got;
     if (len == 0)
         return nx_err_set(err, NX_INVALID, "%s is empty", path);
-    if (!read)
-        return nx_err_set(err, NX_IO, "%s cannot be read: %s", path, strerror(why));
-    body->sizes[i] = (uint64_t)len;
-    body->len += (uint64_t)len;
+    uint8_t *bytes = nx_realloc(body->bytes, body->len + len);
+    if (!bytes)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for the %zu bytes of %s", len, path);
+    body->bytes = bytes;
+    NX_TRY(nx_given_read(fd, path, bytes + body->len, len, &got, err));
+    if (got < len)
+        return nx_err_set(err, NX_CORRUPT, "%s was cut while it was read", path);
+    body->sizes[i] = len;
+    body->len += len;
     return NX_OK;
+}
+
+static enum nx_status append_file(struct body *body, int i, const char *path, struct nx_err *err)
+{
+    struct stat facts;
+    int fd;
+    NX_TRY(nx_given_open(path, &fd, &facts, err));
+    enum nx_status status = append(body, i, fd, (size_t)facts.st_size, path, err);
+    close(fd);
+    return status;
 }
 
 static enum nx_status read_body(const struct options *o, struct body *body, struct nx_err *err)
 {
     for (int i = 0; i < 3 && o->files[i]; i++)
         NX_TRY(append_file(body, i, o->files[i], err));
-    return NX_OK;
+    if (o->calibration)
+        NX_TRY(append_file(body, 3, o->calibration, err));
+    return body->sizes[3] <= NX_CALIBRATION_BYTES_MAX
+               ? NX_OK
+               : nx_calibration_say_too_large(body->sizes[3], err);
 }
 
 static enum nx_status write_text(const char *text, size_t len, const char *path, struct nx_err *err)
@@ -180,7 +193,8 @@ static enum nx_status profile(const struct options *o, const struct body *body, 
                                    .precision = o->precision,
                                    .synset_bytes = body->sizes[0],
                                    .symbol_bytes = body->sizes[1],
-                                   .params_bytes = body->sizes[2]};
+                                   .params_bytes = body->sizes[2],
+                                   .calibration_bytes = (uint32_t)body->sizes[3]};
     struct nx_served_options options = {.backend = o->backend,
                                         .threads = o->threads,
                                         .batch_max = o->batch_max,

@@ -32,11 +32,11 @@
 enum { FUNCTION, CATEGORIZER }; /* indices of the subgroups in every node's spec */
 enum { EXIT_USAGE = 2 };
 
-static const nx_ns LEAVE_NS =
-    10 * NX_SEC; /* a service manager may give up on a stop so long after the drain */
+/* a service manager may give up on a stop so long after the drain */
+static const nx_ns LEAVE_NS = 10 * NX_SEC;
 static const nx_ns DRAIN_MAX_NS = 5 * NX_SEC; /* what is under way at a stop may take so long */
-static const nx_ns SPIN_NS =
-    20 * NX_US; /* looked on before falling asleep: about what a wake-up costs */
+/* looked on before falling asleep: about what a wake-up costs */
+static const nx_ns SPIN_NS = 20 * NX_US;
 static const nx_ns PATIENCE_NS = 5 * NX_SEC; /* then a node tells that its group is not complete */
 static const nx_ns STOPPING_NS = NX_MS;      /* how often a node that stops looks whether it may */
 static const nx_ns REJOIN_FIRST_NS = 100 * NX_MS; /* the pause before a node joins again, … */
@@ -298,8 +298,8 @@ static void tell_waiting(struct server *s, nx_ns now)
 /* A node in the background of its terminal (`nexus server &`) leaves the keyboard to others: to read would stop it. */
 static bool is_in_background(void)
 {
-    pid_t foreground =
-        tcgetpgrp(STDIN_FILENO); /* -1: not the terminal that controls us, which anybody may read */
+    /* -1: not the terminal that controls us, which anybody may read */
+    pid_t foreground = tcgetpgrp(STDIN_FILENO);
     return foreground >= 0 && foreground != getpgrp();
 }
 
@@ -414,7 +414,7 @@ static void go_outside(struct server *s, nx_ns now)
         nx_function_tier_detach(s->function_tier, "this node is joining its group again");
     close_group(s);
     s->rejoin_at = now + s->rejoin_pause;
-    s->rejoin_pause = 2 * s->rejoin_pause < REJOIN_MAX_NS ? 2 * s->rejoin_pause : REJOIN_MAX_NS;
+    s->rejoin_pause = nx_ns_least(2 * s->rejoin_pause, REJOIN_MAX_NS);
 }
 
 /* One turn without a group. False: it cannot be opened again. */
@@ -423,8 +423,7 @@ static bool turn_outside(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_
     *wake_at = s->rejoin_at;
     if (s->function_tier) {
         (void)nx_function_tier_poll(s->function_tier, now);
-        nx_ns timer = nx_function_tier_next_timer(s->function_tier);
-        *wake_at = timer < *wake_at ? timer : *wake_at;
+        *wake_at = nx_ns_least(*wake_at, nx_function_tier_next_timer(s->function_tier));
     }
     if (s->stopping) {
         s->left = true;
@@ -433,38 +432,55 @@ static bool turn_outside(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_
     return now < s->rejoin_at || open_group(s, err) == NX_OK;
 }
 
-/* One turn; true if more work is known. *wake_at is lowered to when the tier wants to be polled. */
+/* Out of FORMING, once there is a live view. */
+static void note_formed(struct server *s, nx_ns now)
+{
+    if (!nx_group_view(s->group) || nx_group_replays(s->group)) {
+        tell_waiting(s, now);
+        return;
+    }
+    s->formed = true;
+    s->formed_at = now;
+    if (s->rejoin_at)
+        nx_warn("node %u is a member of its group again", s->config.local_id);
+    else
+        announce(s);
+    nx_notify("READY=1\nSTATUS=in the group");
+    warn_inadequate(s);
+}
+
+/* From NOTICE to the end, a step whenever it is its time. */
+static void go_on_stopping(struct server *s, nx_ns now)
+{
+    if (!s->draining && now >= s->notice_until && (!s->formed || nx_group_may_leave(s->group)))
+        begin_drain(s, now);
+    if (s->draining && drained(s, now))
+        s->left = !s->formed || nx_group_leave(s->group);
+}
+
+static nx_ns turn_due(const struct server *s, nx_ns now)
+{
+    nx_ns at = NX_NEVER;
+    if (!s->formed && !s->told_waiting)
+        at = s->started + PATIENCE_NS;
+    if (s->stopping)
+        at = s->notice_until > now ? s->notice_until : now + STOPPING_NS;
+    return s->function_tier ? nx_ns_least(at, nx_function_tier_next_timer(s->function_tier)) : at;
+}
+
+/* One turn; true if more work is known. *wake_at is when the tier wants to be polled. */
 static bool turn(struct server *s, nx_ns now, nx_ns *wake_at)
 {
     bool busy = nx_group_poll(s->group);
-    if (!s->formed && nx_group_view(s->group) && !nx_group_replays(s->group)) {
-        s->formed = true;
-        s->formed_at = now;
-        if (s->rejoin_at)
-            nx_warn("node %u is a member of its group again", s->config.local_id);
-        else
-            announce(s);
-        nx_notify("READY=1\nSTATUS=in the group");
-        warn_inadequate(s);
-    }
     if (!s->formed)
-        tell_waiting(s, now);
+        note_formed(s, now);
     if (s->function_tier)
         busy |= nx_function_tier_poll(s->function_tier, now);
     else
         busy |= nx_categorizer_poll(s->categorizer);
-    if (s->stopping && !s->draining && now >= s->notice_until &&
-        (!s->formed || nx_group_may_leave(s->group)))
-        begin_drain(s, now);
-    if (s->draining && drained(s, now))
-        s->left = !s->formed || nx_group_leave(s->group);
-    *wake_at = NX_NEVER;
-    if (!s->formed && !s->told_waiting)
-        *wake_at = s->started + PATIENCE_NS;
     if (s->stopping)
-        *wake_at = s->notice_until > now ? s->notice_until : now + STOPPING_NS;
-    if (s->function_tier && nx_function_tier_next_timer(s->function_tier) < *wake_at)
-        *wake_at = nx_function_tier_next_timer(s->function_tier);
+        go_on_stopping(s, now);
+    *wake_at = turn_due(s, now);
     return busy;
 }
 
@@ -486,8 +502,7 @@ static bool live(struct server *s, nx_ns now, nx_ns *wake_at, struct nx_err *err
     }
     if (busy || nx_group_arm(s->group, &group_wake_at) != NX_OK)
         group_wake_at = 0;
-    if (group_wake_at < *wake_at)
-        *wake_at = group_wake_at;
+    *wake_at = nx_ns_least(*wake_at, group_wake_at);
     return true;
 }
 

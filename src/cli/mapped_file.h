@@ -1,6 +1,6 @@
 /* mapped_file.h — a whole file as bytes, read-only.
  *
- * Failure  one sentence with the path: NX_IO not readable, NX_INVALID not a regular file or empty. A file that is
+ * Failure  one sentence with the path: NX_IO not readable, NX_INVALID not a plain file or empty. A file that is
  *          cut while it is mapped ends the process with SIGBUS: for tools that run on the user's own files. */
 #ifndef NX_CLI_MAPPED_FILE_H
 #define NX_CLI_MAPPED_FILE_H

@@ -172,7 +172,7 @@ static enum nx_status calibrate(struct calibrating *c, FILE *out)
     NX_TRY(open_model(c));
     NX_TRY(see_photos(c));
     NX_TRY(write_file(c));
-    fprintf(out, "%s: from %u of %u photos\n", c->args->output, c->seen, c->n_paths);
+    fprintf(out, "%s: from %u of %u files\n", c->args->output, c->seen, c->n_paths);
     return NX_OK;
 }
 

@@ -149,7 +149,8 @@ static void print_rows(const struct timing *t, const struct timed_step *rows, ui
             fprintf(out, " %6u ", rows[i].calls);
         else
             fputs("        ", out);
-        fprintf(out, " %-16s %-40s ", *rows[i].op ? rows[i].op : "output", rows[i].how);
+        fprintf(out, " %-16s ", *rows[i].op ? rows[i].op : "output");
+        fprintf(out, kinds ? "%s" : "%-40s ", rows[i].how);
         print_text(out, rows[i].node);
         putc('\n', out);
     }

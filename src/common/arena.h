@@ -2,7 +2,10 @@
  *
  * An arena grows by blocks from the C library, large ones from the system, and frees them all at once; it never gives back
  * one allocation. `limit_bytes` bounds what it takes in all, so that input from outside cannot make it
- * grow without end. Owner  one thread at a time. Failure  NULL, and the arena is as before. */
+ * grow without end.
+ *
+ * Thread   one at a time
+ * Failure  NULL, and the arena is as before */
 #ifndef NX_COMMON_ARENA_H
 #define NX_COMMON_ARENA_H
 
@@ -42,8 +45,8 @@ void nx_alloc_fail_at(uint64_t n);
 /* calloc that tests can make fail; every plain allocation of ours goes through these. Release
  * with free(). */
 void *nx_calloc(size_t count, size_t item_bytes);
-void *nx_malloc(
-    size_t bytes); /* as nx_calloc, not zeroed: for bytes that are written before they are read */
+/* as nx_calloc, not zeroed: for bytes that are written before they are read */
+void *nx_malloc(size_t bytes);
 void *nx_realloc(void *block, size_t bytes); /* likewise; NULL: the block is as it was */
 
 #endif

@@ -2,7 +2,8 @@
  *
  *   used_bytes <= limit_bytes
  *
- * Memory is taken before it is allocated and given back after it is freed. Thread  any. */
+ * Memory is taken before it is allocated and given back after it is freed.
+ * Thread  any */
 #ifndef NX_COMMON_BUDGET_H
 #define NX_COMMON_BUDGET_H
 

@@ -6,13 +6,19 @@
 
 #pragma GCC visibility push(default) /* what libnexus-group exports */
 
-typedef int64_t
-    nx_ns; /* nanoseconds; a point in time counts from an arbitrary start and never goes back */
+/* nanoseconds; a point in time counts from an arbitrary start and never goes back */
+typedef int64_t nx_ns;
 
 #define NX_US    ((nx_ns)1000)
 #define NX_MS    ((nx_ns)1000000)
 #define NX_SEC   ((nx_ns)1000000000)
 #define NX_NEVER INT64_MAX
+
+/* The earlier of two times, the shorter of two spans. */
+static inline nx_ns nx_ns_least(nx_ns a, nx_ns b)
+{
+    return a < b ? a : b;
+}
 
 nx_ns nx_clock_now(void);         /* monotonic */
 nx_ns nx_clock_wall(void);        /* since 1970, for log lines and file stamps only */

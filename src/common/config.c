@@ -1,6 +1,7 @@
 #include "common/config.h"
 
 #include "common/arena.h"
+#include "common/given_file.h"
 #include "common/nx_assert.h"
 
 #include <arpa/inet.h>
@@ -141,6 +142,24 @@ static bool is_choice(const char *choices, const char *value)
     return !strchr(value, ' ') && strstr(choices, word);
 }
 
+/* "tier must be function or categorizer, not …" */
+static enum nx_status say_choices(const struct key *key, const char *value, struct nx_err *err)
+{
+    char list[NX_ERR_TEXT_BYTES] = "";
+    size_t len = 0;
+    for (const char *at = key->choices + 1; *at;) {
+        int word = (int)strcspn(at, " ");
+        bool last = at[word + 1] == 0;
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s%.*s",
+                                len == 0 ? ""
+                                : last   ? " or "
+                                         : ", ",
+                                word, at);
+        at += word + 1;
+    }
+    return nx_err_set(err, NX_INVALID, "%s must be %s, not \"%s\"", key->name, list, value);
+}
+
 static enum nx_status set_text(const struct key *key, void *at, const char *value,
                                struct nx_err *err)
 {
@@ -154,8 +173,7 @@ static enum nx_status set_text(const struct key *key, void *at, const char *valu
         return nx_err_set(err, NX_INVALID, "%s must be an IPv4 address, not \"%s\"", key->name,
                           value);
     if (key->choices && !is_choice(key->choices, value))
-        return nx_err_set(err, NX_INVALID, "%s must be one of%s, not \"%s\"", key->name,
-                          key->choices, value);
+        return say_choices(key, value, err);
     memcpy(at, value, strlen(value) + 1);
     return NX_OK;
 }
@@ -286,27 +304,30 @@ static enum nx_status check_shards(const char *name, const char *tier,
     return NX_OK;
 }
 
-/* "10.0.0.1:23580": *rest is behind it and its comma. */
-static bool read_address(const char *text, struct nx_config_address *address, const char **rest)
+/* "10.0.0.1:23580", or "[::1]:23580": *rest is behind it and its comma. */
+static bool read_address(const char *text, bool six, struct nx_config_address *address,
+                         const char **rest)
 {
-    const char *colon = strchr(text, ':'), *end = text + strcspn(text, ",");
-    size_t len = colon && colon < end ? (size_t)(colon - text) : 0;
-    struct in_addr ip;
+    bool brackets = six && *text == '[';
+    const char *end = text + strcspn(text, ","), *from = text + brackets;
+    const char *to = from + strcspn(from, brackets ? "]" : ":"), *colon = to + brackets;
+    size_t len = to < end && *colon == ':' ? (size_t)(to - from) : 0;
+    struct in6_addr ip; /* room for both */
     char *after;
     if (len == 0 || len >= sizeof address->ip || colon[1] < '0' || colon[1] > '9')
         return false;
-    memcpy(address->ip, text, len);
+    memcpy(address->ip, from, len);
     address->ip[len] = 0;
     errno = 0;
     unsigned long port = strtoul(colon + 1, &after, 10);
     after += strspn(after, " \t");
     address->port = (uint32_t)port;
     *rest = *end ? end + 1 : end;
-    return inet_pton(AF_INET, address->ip, &ip) == 1 && errno == 0 && after == end && port >= 1 &&
-           port <= 65535;
+    return inet_pton(brackets ? AF_INET6 : AF_INET, address->ip, &ip) == 1 && errno == 0 &&
+           after == end && port >= 1 && port <= 65535;
 }
 
-static enum nx_status read_addresses(const char *name, const char *key, const char *text,
+static enum nx_status read_addresses(const char *name, const char *key, const char *text, bool six,
                                      struct nx_config_address *addresses, uint32_t max,
                                      uint32_t *count, struct nx_err *err)
 {
@@ -315,11 +336,11 @@ static enum nx_status read_addresses(const char *name, const char *key, const ch
         if (*count == max)
             return nx_err_set(err, NX_INVALID, "%s: %s names more than %u addresses", name, key,
                               max);
-        if (!read_address(rest, &addresses[(*count)++], &rest))
+        if (!read_address(rest, six, &addresses[(*count)++], &rest))
             return nx_err_set(err, NX_INVALID,
                               "%s: %s must be IPv4 addresses with ports, such as "
-                              "\"10.0.0.1:23580, 10.0.0.2:23580\", not \"%s\"",
-                              name, key, text);
+                              "\"10.0.0.1:23580, 10.0.0.2:23580\"%s, not \"%s\"",
+                              name, key, six ? ", or IPv6 ones, such as \"[::1]:8080\"" : "", text);
     }
     return NX_OK;
 }
@@ -346,9 +367,9 @@ static enum nx_status check_whole(const char *name, struct nx_config *c, struct 
                           name, c->first_view_nodes, need, c->function_tier.min_nodes,
                           c->categorizer_tier.num_shards, c->categorizer_tier.min_nodes);
     NX_TRY(check_members(name, c, err));
-    NX_TRY(read_addresses(name, "contacts", c->contacts, c->contact, NX_CONFIG_CONTACTS_MAX,
+    NX_TRY(read_addresses(name, "contacts", c->contacts, false, c->contact, NX_CONFIG_CONTACTS_MAX,
                           &c->contacts_count, err));
-    NX_TRY(read_addresses(name, "listen", c->listen, c->listen_at, NX_CONFIG_LISTEN_MAX,
+    NX_TRY(read_addresses(name, "listen", c->listen, true, c->listen_at, NX_CONFIG_LISTEN_MAX,
                           &c->listen_count, err));
     if (c->client_port == 0) {
         if (c->local_id > 65535 - 28000)
@@ -385,36 +406,23 @@ enum nx_status nx_config_parse(const char *text, const char *name, int argc, cha
     return nx_config_parse_beside(text, name, argc, argv, NULL, 0, config, err);
 }
 
-enum { FILE_BYTES_MAX = 64 * 1024 };
-
-static enum nx_status check_text(const char *path, const char *text, size_t len, struct nx_err *err)
-{
-    if (len > FILE_BYTES_MAX || memchr(text, 0, len))
-        return nx_err_set(err, NX_INVALID, "%s is no configuration file: %s", path,
-                          len > FILE_BYTES_MAX ? "over 64 KiB" : "it holds a zero byte");
-    return NX_OK;
-}
+/* It is read once, at the start, and may be a pipe: its writer must not keep the node from starting for ever. */
+static const struct nx_given_how how_read = {.bytes_max = 64 * 1024, .pipe_wait = 10 * NX_SEC};
 
 enum nx_status nx_config_read(const char *path, const char *wanted, char **text, struct nx_err *err)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    char *got = nx_malloc(FILE_BYTES_MAX + 1);
-    size_t len = got ? fread(got, 1, FILE_BYTES_MAX + 1, f) : 0;
-    enum nx_status status;
-    if (!got)
-        status = nx_err_set(err, NX_NO_MEMORY, "%s: out of memory", path);
-    else if (ferror(f))
-        status = nx_err_set(err, NX_IO, "cannot read %s: %s (%s)", path, strerror(errno), wanted);
-    else
-        status = check_text(path, got, len, err);
-    fclose(f);
-    if (status != NX_OK) {
+    struct nx_err why;
+    char *got;
+    size_t len;
+    enum nx_status status = nx_given_read_whole(path, &how_read, &got, &len, NULL, &why);
+    if (status == NX_IO)
+        return nx_err_set(err, status, "%s (%s)", why.text, wanted);
+    if (status != NX_OK)
+        return nx_err_set(err, status, "no configuration file: %s", why.text);
+    if (memchr(got, 0, len)) {
         free(got);
-        return status;
+        return nx_err_set(err, NX_INVALID, "no configuration file: %s holds a zero byte", path);
     }
-    got[len] = 0;
     *text = got;
     return NX_OK;
 }

@@ -62,13 +62,13 @@ struct nx_config {
     char model_store[NX_CONFIG_PATH_BYTES]; /* from the node's folder; empty: none */
     char management[NX_CONFIG_TEXT_BYTES];  /* "loopback" or "anywhere" */
     char compat[NX_CONFIG_TEXT_BYTES];      /* "0.4", "1.x" or "both" */
-    uint32_t
-        connections_max; /* of clients; 0: as many as the limit of descriptors leaves room for */
+    /* of clients; 0: as many as the limit of descriptors leaves room for */
+    uint32_t connections_max;
     uint32_t requests_max, requests_mb, request_max_mb;
     uint32_t response_timeout_s;
     uint32_t drain_s; /* how long a node that stops is not ready and serves on */
-    char listen
-        [NX_CONFIG_PATH_BYTES]; /* "IP:PORT, …": where clients are served beside client_port */
+    /* "IP:PORT, …": where clients are served beside client_port */
+    char listen[NX_CONFIG_PATH_BYTES];
     struct nx_config_address listen_at[NX_CONFIG_LISTEN_MAX];
     uint32_t listen_count;
     char load_models[NX_CONFIG_LIST_BYTES]; /* "ALL", or "FILE, NAME=FILE": registered at start */

@@ -7,6 +7,8 @@
  *   this view  outcome known when the next view is installed
  *   this node  leave the group
  *
+ * Nodes and clients tell each other the numbers (`return code:3`), so a new code goes to the end.
+ *
  * The function that first knows the cause fills struct nx_err; those above pass it on unchanged. A
  * failed call changes nothing unless its header says what. */
 #ifndef NX_COMMON_STATUS_H

@@ -39,17 +39,25 @@ static void count(struct nx_admission *a, uint64_t was, uint64_t is)
     a->large += if_large(is) - if_large(was);
 }
 
-/* No room for a body that is `own` and gets `more`; one that is large has the small ones' share only if it is the only one. */
-static bool is_full(const struct nx_admission *a, uint64_t own, uint64_t more)
+/* What a body of that size leaves free for smaller ones. */
+static uint64_t left_by(const struct nx_admission *a, uint64_t size)
 {
-    uint64_t others = a->large - if_large(own),
-             most = a->bytes_max - a->bytes_max / NX_LARGE_BODIES_SHARE;
-    if (more > a->bytes_max - a->bytes)
-        return true;
-    return if_large(own + more) && others > 0 && (others > most || own + more > most - others);
+    uint64_t most = a->bytes_max / NX_BODIES_SHARE;
+    return size < most / NX_BODIES_LEAVE ? size * NX_BODIES_LEAVE : most;
 }
 
-/* Who arrives for over SAFE_NS, the first begun; a small one would make no room for a large one. */
+/* No room for a body that is `own` and gets `more`. The only one there is, of the large ones or of all, need leave nothing: a body
+ * as large as the bound would never be taken. */
+static bool is_full(const struct nx_admission *a, uint64_t own, uint64_t more)
+{
+    uint64_t room = a->bytes_max - a->bytes, size = own + more;
+    uint64_t others = if_large(size) ? a->large - if_large(own) : a->bytes - own;
+    if (more > room)
+        return true;
+    return others > 0 && room - more < left_by(a, size);
+}
+
+/* Who arrives for over SAFE_NS, the first begun; a small one does not give way for a large one that has to leave room. */
 static struct nx_arrival *who_gives_up(const struct nx_admission *a, bool for_large, nx_ns now)
 {
     struct nx_arrival *arrival;
@@ -71,7 +79,7 @@ static enum nx_status make_room(struct nx_admission *a, uint64_t more,
     if (more > a->bytes_max - (a->bytes - a->arriving + own))
         return refuse_bytes(a, err);
     while (is_full(a, own, more)) {
-        bool for_large = more <= a->bytes_max - a->bytes;
+        bool for_large = more <= a->bytes_max - a->bytes && if_large(own + more);
         struct nx_arrival *first = who_gives_up(a, for_large, now);
         struct nx_err lost;
         if (!first || first == asker)

@@ -9,8 +9,12 @@
  *
  * A body counts as far as it has arrived, not as long as its sender says that it will be; a request counts once it is whole.
  * When there is no room, the one that has been arriving for longest gives up its own, if that is over five seconds: who
- * sends slowly keeps nobody out. Bodies over a mebibyte leave an eighth of the bytes to the others, unless there is one of them
- * alone: a handful of senders of much keeps no photo out.
+ * sends slowly keeps nobody out. Senders of much keep no photo out, and those of photos nobody who sends numbers:
+ *
+ *     a body of s bytes is taken only if min(4 s, bytes_max / 8) stay free behind it
+ *
+ * so whatever others hold in bodies of s, there is room for several of a fraction of it. One alone may have all; a body over a
+ * mebibyte is alone when there is no other such.
  * Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_ADMISSION_H
 #define NX_FUNCTION_TIER_ADMISSION_H
@@ -19,7 +23,7 @@
 
 #include <sys/queue.h>
 
-enum { NX_LARGE_BODY_BYTES = 1 << 20, NX_LARGE_BODIES_SHARE = 8 };
+enum { NX_LARGE_BODY_BYTES = 1 << 20, NX_BODIES_SHARE = 8, NX_BODIES_LEAVE = 4 };
 
 struct nx_admission {
     uint32_t requests_max, requests;

@@ -17,9 +17,9 @@ enum { ENTRY_NAME_MAX = 255, SMALL_BYTES = 1 << 20 };
 
 /* As the engine's own bounds (model.h), so that a refusal comes before the bytes. */
 static const uint64_t role_bytes_max[NX_ARCHIVE_ROLES] = {UINT64_C(16) << 20, NX_ARCHIVE_BYTES_MAX,
-                                                          NX_ARCHIVE_BYTES_MAX};
+                                                          NX_ARCHIVE_BYTES_MAX, UINT64_C(8) << 20};
 static const char *const role_names[NX_ARCHIVE_ROLES] = {"synset.txt", "*-symbol.json or *.onnx",
-                                                         "*.params"};
+                                                         "*.params", "*.cal"};
 
 struct file {
     char name[ENTRY_NAME_MAX + 1]; /* "": there is none */
@@ -57,6 +57,8 @@ static int role_of(const char *name)
         return NX_ARCHIVE_SYNSET;
     if (ends_with(name, "-symbol.json") || ends_with(name, ".onnx"))
         return NX_ARCHIVE_SYMBOL;
+    if (ends_with(name, ".cal"))
+        return NX_ARCHIVE_CALIBRATION;
     return ends_with(name, ".params") ? NX_ARCHIVE_PARAMS : -1;
 }
 
@@ -80,11 +82,19 @@ static enum nx_status keep(struct nx_archive *a, const char *name, uint64_t inde
     return NX_OK;
 }
 
+/* Who puts a calibration there means int8: an empty one is refused, not passed over. */
+static bool is_wanted(const struct nx_archive *a, unsigned role)
+{
+    if (role == NX_ARCHIVE_CALIBRATION)
+        return a->files[role].name[0] != 0;
+    return role != NX_ARCHIVE_PARAMS || !a->is_onnx;
+}
+
 static enum nx_status check_whole(struct nx_archive *a, struct nx_err *err)
 {
     a->is_onnx = ends_with(a->files[NX_ARCHIVE_SYMBOL].name, ".onnx");
     for (unsigned role = 0; role < NX_ARCHIVE_ROLES; role++) {
-        bool wanted = role != NX_ARCHIVE_PARAMS || !a->is_onnx;
+        bool wanted = is_wanted(a, role);
         if (wanted && (!a->files[role].name[0] || a->files[role].bytes == 0))
             return nx_err_set(err, NX_INVALID, "%s has no %s%s", a->url, role_names[role],
                               a->files[role].name[0] ? " with bytes in it" : "");

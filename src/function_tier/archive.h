@@ -2,6 +2,7 @@
  *
  *     NAME-symbol.json, NAME-0000.params, synset.txt        MXNet      (MANIFEST.json, signature.json, *.py: ignored)
  *     NAME.onnx, synset.txt                                 ONNX
+ *     and, if it is to be served in int8, NAME.cal          what `nexus model calibrate` wrote
  *
  * Everything in an archive is hostile: names that leave it, symbolic links, encryption, more than NX_ARCHIVE_ENTRIES_MAX
  * entries, two candidates for one role, sizes over the engine's bounds, and what expands more than NX_ARCHIVE_RATIO_MAX times
@@ -20,7 +21,13 @@
 enum { NX_ARCHIVE_ENTRIES_MAX = 1000, NX_ARCHIVE_RATIO_MAX = 200, NX_ARCHIVE_URL_BYTES_MAX = 128 };
 #define NX_ARCHIVE_BYTES_MAX (UINT64_C(8) << 30)
 
-enum nx_archive_role { NX_ARCHIVE_SYNSET, NX_ARCHIVE_SYMBOL, NX_ARCHIVE_PARAMS, NX_ARCHIVE_ROLES };
+enum nx_archive_role {
+    NX_ARCHIVE_SYNSET,
+    NX_ARCHIVE_SYMBOL,
+    NX_ARCHIVE_PARAMS,
+    NX_ARCHIVE_CALIBRATION, /* none: 0 bytes */
+    NX_ARCHIVE_ROLES
+};
 
 struct nx_archive;
 
@@ -48,11 +55,11 @@ void nx_archive_name(const char *url, char *name, size_t cap);
 
 void nx_archive_close(struct nx_archive *archive);
 
-bool nx_archive_is_onnx(
-    const struct nx_archive *archive); /* SYMBOL is then the ONNX file, PARAMS empty */
+/* SYMBOL is then the ONNX file, PARAMS empty */
+bool nx_archive_is_onnx(const struct nx_archive *archive);
 uint64_t nx_archive_bytes(const struct nx_archive *archive, enum nx_archive_role role);
 
-/* The next bytes of synset, symbol and params, one after the other; *len 0 at the end of all. NX_CORRUPT: they are not
+/* The next bytes of synset, symbol, params and calibration, one after the other; *len 0 at the end of all. NX_CORRUPT: they are not
  * what the archive's directory says. */
 enum nx_status nx_archive_read(struct nx_archive *archive, void *dst, size_t cap, size_t *len,
                                struct nx_err *err);

@@ -1,9 +1,9 @@
 #include "function_tier/auth.h"
 
 #include "common/arena.h"
+#include "common/given_file.h"
 #include "common/nx_assert.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { HASH_BYTES = 32, PATH_BYTES = 256, FILE_BYTES_MAX = 64 << 10, RATE_MAX = 1000000 };
+enum { HASH_BYTES = 32, PATH_BYTES = 256, RATE_MAX = 1000000 };
 
 struct token {
     char name[NX_AUTH_NAME_BYTES];
@@ -208,37 +208,34 @@ enum nx_status nx_auth_parse(const char *name, const char *text, struct nx_auth 
 }
 
 /* Who may write the file may let in whom they like. */
-static enum nx_status check_facts(FILE *f, const char *path, struct nx_err *err)
+static enum nx_status check_text(const char *path, const struct stat *facts, const char *text,
+                                 size_t len, struct nx_err *err)
 {
-    struct stat facts;
-    if (fstat(fileno(f), &facts) != 0 || !S_ISREG(facts.st_mode))
-        return nx_err_set(err, NX_INVALID, "tokens: %s is no plain file", path);
-    if (facts.st_mode & S_IWOTH)
+    if (facts->st_mode & S_IWOTH)
         return nx_err_set(err, NX_DENIED,
                           "tokens: %s can be written by everybody on this machine; chmod 600 it",
+                          path);
+    if (memchr(text, 0, len))
+        return nx_err_set(err, NX_INVALID, "tokens: %s is no list of tokens: it holds a zero byte",
                           path);
     return NX_OK;
 }
 
+/* Again and again, on the loop thread: no pipe. */
 static enum nx_status load(const char *path, struct nx_auth **auth, struct nx_err *err)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return nx_err_set(err, NX_IO, "tokens: cannot read %s: %s", path, strerror(errno));
-    enum nx_status status = check_facts(f, path, err);
-    char *text = status == NX_OK ? nx_calloc(FILE_BYTES_MAX + 2, 1) : NULL;
-    size_t len = text ? fread(text, 1, FILE_BYTES_MAX + 1, f) : 0;
-    if (status == NX_OK && !text)
-        status = nx_err_set(err, NX_NO_MEMORY, "tokens: out of memory");
-    else if (status == NX_OK && ferror(f))
-        status = nx_err_set(err, NX_IO, "tokens: cannot read %s: %s", path, strerror(errno));
-    else if (status == NX_OK && (len > FILE_BYTES_MAX || memchr(text, 0, len)))
-        status = nx_err_set(err, NX_INVALID, "tokens: %s is no list of tokens: %s", path,
-                            len > FILE_BYTES_MAX ? "over 64 KiB" : "it holds a zero byte");
+    static const struct nx_given_how how = {.bytes_max = 64 * 1024};
+    struct nx_err why;
+    struct stat facts;
+    char *text;
+    size_t len;
+    if (nx_given_read_whole(path, &how, &text, &len, &facts, &why) != NX_OK)
+        return nx_err_set(err, why.status, "tokens: %s", why.text);
+    enum nx_status status = check_text(path, &facts, text, len, err);
     if (status == NX_OK)
         status = nx_auth_parse(path, text, auth, err);
+    explicit_bzero(text, len);
     free(text);
-    fclose(f);
     return status;
 }
 

@@ -162,7 +162,8 @@ static enum nx_status open_parts(struct nx_function_tier *t,
     NX_TRY(nx_service_demo_open(t->route, t->metrics, &t->admission, &t->demo, err));
     memcpy(t->methods, nx_service_demo_methods(t->demo),
            NX_SERVICE_DEMO_METHODS * sizeof t->methods[0]);
-    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, t->status, &t->v2, err));
+    NX_TRY(nx_service_v2_open(&rest, t->route, t->metrics, t->status, nx_rest_fd(t->rest), &t->v2,
+                              err));
     memcpy(t->methods + V2_METHODS_AT, nx_service_v2_methods(t->v2),
            NX_SERVICE_V2_METHODS * sizeof t->methods[0]);
     nx_health_init(&t->health);
@@ -226,9 +227,7 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier)
     nx_ns http = nx_http_next_timer(nx_rest_http(tier->rest));
     nx_ns status = nx_group_status_next_timer(tier->status);
     nx_ns preload = nx_preload_next_timer(tier->preload);
-    nx_ns wires = grpc < http ? grpc : http;
-    nx_ns others = status < preload ? status : preload;
-    return others < wires ? others : wires;
+    return nx_ns_least(nx_ns_least(grpc, http), nx_ns_least(status, preload));
 }
 
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now)
@@ -292,10 +291,10 @@ void nx_function_tier_close(struct nx_function_tier *tier)
 {
     if (tier->server)
         nx_grpc_close(tier->server);
+    if (tier->v2)
+        nx_service_v2_close(tier->v2); /* its workers ring the other's bell */
     if (tier->rest)
         nx_rest_close(tier->rest);
-    if (tier->v2)
-        nx_service_v2_close(tier->v2);
     if (tier->preload)
         nx_preload_close(tier->preload);
     if (tier->status)

@@ -68,7 +68,7 @@ bool nx_function_tier_drained(const struct nx_function_tier *tier);
 /* Why this node cannot go on in its group; status NX_OK: it can. */
 const struct nx_err *nx_function_tier_down(const struct nx_function_tier *tier);
 
-void nx_function_tier_close(
-    struct nx_function_tier *tier); /* before the group: it cancels its queries */
+/* before the group: it cancels its queries */
+void nx_function_tier_close(struct nx_function_tier *tier);
 
 #endif

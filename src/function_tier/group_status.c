@@ -189,7 +189,7 @@ enum nx_status nx_status_ask(struct nx_group_status *source, nx_ns deadline, nx_
     a->source = source;
     a->done = done;
     a->user = user;
-    a->until = deadline < patience ? deadline : patience;
+    a->until = nx_ns_least(deadline, patience);
     *ask = a;
     enter(a);
     if (nx_route_ready(source->route) &&

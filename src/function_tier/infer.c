@@ -9,8 +9,9 @@
 struct part {
     struct nx_infer *infer;
     struct nx_route_request *request; /* while it is under way */
-    uint8_t *payload;                 /* a copy: the answer's is gone with it */
-    struct nx_rows rows;              /* of a photo */
+    uint8_t *reply;                   /* which the payload lies in */
+    const uint8_t *payload;
+    struct nx_rows rows; /* of a photo */
     uint32_t payload_bytes;
     uint64_t version; /* of the model that answered */
 };
@@ -32,7 +33,7 @@ static void drop(struct nx_infer *f)
     for (uint32_t i = 0; i < f->parts_count; i++) {
         if (f->parts[i].request)
             nx_route_cancel(f->parts[i].request);
-        free(f->parts[i].payload);
+        free(f->parts[i].reply);
     }
     free(f);
 }
@@ -96,17 +97,15 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
     struct nx_infer *f = p->infer;
     const struct nx_answer *a = &answers[0];
     nx_assert(count == 1);
+    struct nx_route_request *request = p->request;
     p->request = NULL;
     f->parts_done++;
     if (f->failure.status != NX_OK)
         return;
     struct nx_err err = a->err;
     if (err.status == NX_OK) {
-        p->payload = nx_malloc(a->payload_bytes);
-        if (!p->payload)
-            nx_err_set(&err, NX_NO_MEMORY, "no memory for an answer of %u bytes", a->payload_bytes);
-        else
-            memcpy(p->payload, a->payload, a->payload_bytes);
+        p->reply = nx_route_keep_reply(request, 0);
+        p->payload = a->payload;
         p->payload_bytes = a->payload_bytes;
         p->version = a->version;
     }
@@ -117,6 +116,14 @@ static void part_done(void *user, const struct nx_answer *answers, uint32_t coun
     f->failure = err;
     if (!f->starting && (err.status != NX_OK || f->parts_done == f->parts_count))
         finish(f);
+}
+
+static size_t sum(const struct nx_infer_span *pieces, uint32_t count)
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < count; i++)
+        len += pieces[i].len;
+    return len;
 }
 
 static uint8_t *join(const struct nx_infer_span *pieces, uint32_t count, size_t len)
@@ -130,17 +137,31 @@ static uint8_t *join(const struct nx_infer_span *pieces, uint32_t count, size_t 
     return body;
 }
 
-/* The part's body in `count` pieces. */
-static enum nx_status start_part(struct nx_infer *f, const struct nx_request_head *head,
-                                 const struct nx_infer_span *pieces, uint32_t count, struct part *p,
-                                 nx_ns deadline, struct nx_err *err)
+enum nx_status nx_infer_join(struct nx_infer_ask *ask, struct nx_err *err)
 {
-    size_t len = 0;
-    for (uint32_t i = 0; i < count; i++)
-        len += pieces[i].len;
+    nx_assert(ask->want.input == NX_INPUT_TENSORS && !ask->whole);
+    ask->whole_bytes = sum(ask->bodies, ask->bodies_count);
+    ask->whole = join(ask->bodies, ask->bodies_count, ask->whole_bytes);
+    return ask->whole ? NX_OK
+                      : nx_err_set(err, NX_NO_MEMORY, "no memory for a body of %zu bytes",
+                                   ask->whole_bytes);
+}
+
+/* The i-th part's body: of tensors all pieces, perhaps put together before. */
+static enum nx_status start_part(struct nx_infer *f, const struct nx_request_head *head,
+                                 const struct nx_infer_ask *ask, uint32_t i, nx_ns deadline,
+                                 struct nx_err *err)
+{
+    const struct nx_infer_span *pieces = &ask->bodies[i];
+    uint32_t count = f->tensors ? ask->bodies_count : 1;
+    size_t len = ask->whole ? ask->whole_bytes : sum(pieces, count);
+    struct part *p = &f->parts[i];
     p->infer = f;
-    NX_TRY(nx_route_reserve(f->route, len, err));
-    uint8_t *copy = join(pieces, count, len);
+    if (nx_route_reserve(f->route, len, err) != NX_OK) {
+        free(ask->whole);
+        return err->status;
+    }
+    uint8_t *copy = ask->whole ? ask->whole : join(pieces, count, len);
     enum nx_status status = NX_NO_MEMORY;
     if (copy)
         status = nx_route_ask(f->route, head, &head->tag, 1, copy, len, deadline, part_done, p,
@@ -160,11 +181,14 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
 {
     nx_assert(ask->bodies_count >= 1 && ask->bodies_count <= NX_INFER_PHOTOS_MAX);
     bool tensors = ask->want.input == NX_INPUT_TENSORS;
-    uint32_t parts = tensors ? 1 : ask->bodies_count, pieces = tensors ? ask->bodies_count : 1;
+    uint32_t parts = tensors ? 1 : ask->bodies_count;
+    nx_assert(tensors || !ask->whole);
     nx_assert(tensors || ask->want.outputs || ask->want.top_max > 0);
     struct nx_infer *f = nx_calloc(1, sizeof *f + parts * sizeof f->parts[0]);
-    if (!f)
+    if (!f) {
+        free(ask->whole);
         return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
+    }
     *f = (struct nx_infer){
         .route = route, .done = done, .user = user, .tensors = tensors, .starting = true};
     struct nx_request_head head = {
@@ -174,8 +198,7 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
         head.trace = *ask->trace;
     for (uint32_t i = 0; i < parts; i++) {
         f->parts_count++;
-        enum nx_status status =
-            start_part(f, &head, &ask->bodies[i], pieces, &f->parts[i], deadline, err);
+        enum nx_status status = start_part(f, &head, ask, i, deadline, err);
         if (status == NX_OK && f->failure.status != NX_OK) {
             *err = f->failure;
             status = err->status;

@@ -25,7 +25,10 @@ struct nx_infer_ask {
     const struct nx_trace_ids *trace; /* the request's span; NULL: it has none */
     uint64_t version;                 /* of the model; 0: whichever serves */
     struct nx_want want;              /* of photos: top_max or outputs is set */
-    uint32_t bodies_count;            /* photos; of tensors the pieces of the one body */
+    /* of tensors: the pieces as one (nx_infer_join), or NULL; nx_infer_start takes it, or frees it */
+    uint8_t *whole;
+    size_t whole_bytes;
+    uint32_t bodies_count; /* photos; of tensors the pieces of the one body */
     struct nx_infer_span bodies[NX_INFER_PHOTOS_MAX];
 };
 
@@ -42,7 +45,10 @@ struct nx_infer_result {
 
 typedef void nx_infer_done(void *user, const struct nx_infer_result *result);
 
-/* The bodies are copied. NX_AGAIN: over a bound of this node; NX_UNAVAILABLE: no shard. */
+/* Puts the pieces of tensors together, for a thread that has the time. NX_NO_MEMORY. */
+enum nx_status nx_infer_join(struct nx_infer_ask *ask, struct nx_err *err);
+
+/* The bodies are copied, but for ask->whole. NX_AGAIN: over a bound of this node; NX_UNAVAILABLE: no shard. */
 enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask *ask,
                               nx_ns deadline, nx_infer_done *done, void *user,
                               struct nx_infer **infer, struct nx_err *err);

@@ -58,14 +58,15 @@ static enum nx_status make_head(const struct nx_archive *a, const char *name, co
     if (recipe_bytes > NX_RECIPE_BYTES_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "the recipe has %zu bytes, the limit is %d",
                           recipe_bytes, NX_RECIPE_BYTES_MAX);
-    *head =
-        (struct nx_request_head){.op = NX_REQUEST_INSTALL,
-                                 .replace = replace,
-                                 .format = nx_archive_is_onnx(a) ? NX_FORMAT_ONNX : NX_FORMAT_MXNET,
-                                 .synset_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYNSET),
-                                 .symbol_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYMBOL),
-                                 .params_bytes = nx_archive_bytes(a, NX_ARCHIVE_PARAMS),
-                                 .recipe_bytes = (uint32_t)recipe_bytes};
+    *head = (struct nx_request_head){
+        .op = NX_REQUEST_INSTALL,
+        .replace = replace,
+        .format = nx_archive_is_onnx(a) ? NX_FORMAT_ONNX : NX_FORMAT_MXNET,
+        .synset_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYNSET),
+        .symbol_bytes = nx_archive_bytes(a, NX_ARCHIVE_SYMBOL),
+        .params_bytes = nx_archive_bytes(a, NX_ARCHIVE_PARAMS),
+        .calibration_bytes = (uint32_t)nx_archive_bytes(a, NX_ARCHIVE_CALIBRATION),
+        .recipe_bytes = (uint32_t)recipe_bytes};
     memcpy(head->recipe, recipe, recipe_bytes);
     nx_head_set_name(head, name);
     return nx_install_request_id(&head->request, err);

@@ -22,8 +22,8 @@ enum nx_status nx_preload_open(struct nx_route *route, const char *store, const 
                                struct nx_preload **preload, struct nx_err *err);
 void nx_preload_close(struct nx_preload *preload); /* before the route */
 
-const char *nx_preload_only(
-    const struct nx_preload *preload); /* the one model's name; "": not one */
+/* the one model's name; "": not one */
+const char *nx_preload_only(const struct nx_preload *preload);
 
 nx_ns nx_preload_next_timer(const struct nx_preload *preload);
 bool nx_preload_poll(struct nx_preload *preload, nx_ns now); /* true: it has more to do at once */

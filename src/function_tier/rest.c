@@ -339,8 +339,7 @@ static void on_head(void *ctx, struct nx_http_exchange *x, nx_ns now)
     } else if (!call->endpoint && nx_rest_is_tritons_own(ask)) {
         nx_rest_refuse(call, 501, NULL, "this extension of the protocol is not implemented here");
     } else if (!call->endpoint) {
-        nx_rest_refuse(call, 404, NULL,
-                       "Requested resource is not found, please refer to API document.");
+        nx_rest_refuse(call, 404, NULL, "%s", nx_rest_why_missing(ask));
     } else if (!refused_at_the_door(call) && admit(call, now)) {
         if (!(call->endpoint->flags & NX_ENDPOINT_INFERS))
             nx_http_set_body_max(x, SMALL_BODY_BYTES);

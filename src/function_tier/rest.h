@@ -7,7 +7,8 @@
  * Every reply has x-request-id. Admission: over NX_ROUTE_QUERIES_MAX or the budget of admission.h a request is refused at once
  * with 429 and Retry-After; a shard that cannot serve is 503 and Retry-After. Management is for loopback peers unless
  * manage_anywhere. With tokens: 401, 403, and 429 over a token's rate. Who changes models, or is not let, is logged with the request's id.
- * docs/operations.md lists the endpoints. Owner, thread  the loop thread. */
+ * docs/operations.md lists the endpoints.
+ * Owner, thread  the loop thread */
 #ifndef NX_FUNCTION_TIER_REST_H
 #define NX_FUNCTION_TIER_REST_H
 
@@ -44,8 +45,8 @@ enum nx_status nx_rest_open(const struct nx_rest_config *config, struct nx_route
 void nx_rest_close(struct nx_rest *rest); /* before the route */
 
 struct nx_http *nx_rest_http(struct nx_rest *rest);
-int nx_rest_fd(const struct nx_rest
-                   *rest); /* beside the wire's: readable when nx_rest_resume has something to do */
+/* beside the wire's: readable when nx_rest_resume has something to do */
+int nx_rest_fd(const struct nx_rest *rest);
 /* What probes are told. From the first time on that it is true, requests are taken until the close. */
 void nx_rest_set_ready(struct nx_rest *rest, bool ready);
 /* For /metrics, which tells of the gRPC server as well. */

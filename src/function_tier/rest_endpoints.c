@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* PUT is what curl -T sends, without -X POST, as TorchServe's documentation has it. */
+enum { ANY_ASK = NX_HTTP_GET | NX_HTTP_POST | NX_HTTP_PUT };
+
 /* The first row that fits decides; rows with ? stand behind those that spell the same place out. */
 static const struct nx_endpoint endpoints[] = {
     {"ping", NX_HTTP_GET, NX_ENDPOINT_OPEN, NX_API_OPERATIONS, nx_rest_ping},
@@ -48,12 +51,9 @@ static const struct nx_endpoint endpoints[] = {
     {"models/?", NX_HTTP_GET, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_describe},
     {"models/?/invoke", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
     {"predictions/?", NX_HTTP_OPTIONS, NX_ENDPOINT_TELLS, NX_API_MMS, nx_rest_api_of_model},
-    {"predictions/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
-     nx_rest_predict_1_x},
-    {"predictions/?/?", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
-     nx_rest_predict_1_x},
-    {"invocations", NX_HTTP_GET | NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS,
-     nx_rest_invocations},
+    {"predictions/?", ANY_ASK, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
+    {"predictions/?/?", ANY_ASK, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_1_x},
+    {"invocations", ANY_ASK, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_invocations},
     {"?/predict", NX_HTTP_POST, NX_ENDPOINT_INFERS, NX_API_MMS, nx_rest_predict_0_4},
 };
 
@@ -98,8 +98,9 @@ const struct nx_endpoint *nx_rest_find(const struct nx_http_ask *ask, const char
 
 bool nx_rest_is_tritons_own(const struct nx_http_ask *ask)
 {
-    static const char *const words[] = {"systemsharedmemory", "cudasharedmemory", "logging",
-                                        "trace"};
+    static const char *const words[] = {
+        "systemsharedmemory", "cudasharedmemory", "logging", "trace",
+        "generate",           "generate_stream"};
     uint32_t n = ask->segments_count;
     if (n < 2 || n > NX_HTTP_SEGMENTS_MAX || strcmp(ask->segments[0], "v2") != 0)
         return false;
@@ -108,6 +109,24 @@ bool nx_rest_is_tritons_own(const struct nx_http_ask *ask)
         if (strcmp(ask->segments[at], words[i]) == 0)
             return true;
     return false;
+}
+
+const char *nx_rest_why_missing(const struct nx_http_ask *ask)
+{
+    static const struct {
+        const char *first, *why;
+    } known[] = {
+        {"v1", "Protocol v1 is not offered here; v2 is: POST /v2/models/M/infer."},
+        {"explanations",
+         "Explanations are not offered here; predictions are: POST /predictions/M."},
+        {"wfpredict", "Workflows are not offered here; single models are: POST /predictions/M."},
+        {"workflows", "Workflows are not offered here; single models are: POST /models?url=FILE."},
+    };
+    bool listed = ask->segments_count > 1 && ask->segments_count <= NX_HTTP_SEGMENTS_MAX;
+    for (size_t i = 0; listed && i < sizeof known / sizeof *known; i++)
+        if (strcmp(ask->segments[0], known[i].first) == 0)
+            return known[i].why;
+    return "Requested resource is not found, please refer to API document.";
 }
 
 void nx_rest_allow(struct nx_http_exchange *x, unsigned methods)

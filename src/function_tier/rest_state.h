@@ -91,8 +91,10 @@ struct nx_rest {
 /* words: what stands for each ?. NULL: *methods are those that the path knows, 0 if there is no such path. */
 const struct nx_endpoint *nx_rest_find(const struct nx_http_ask *ask, const char *words[2],
                                        unsigned *methods);
-/* Extensions of Triton that its clients ask for: shared memory, logging, tracing. */
+/* Extensions of Triton that its clients ask for: shared memory, logging, tracing, generation. */
 bool nx_rest_is_tritons_own(const struct nx_http_ask *ask);
+/* Of a path that is none: what there is in its place, where others have such a path. */
+const char *nx_rest_why_missing(const struct nx_http_ask *ask);
 /* The header Allow, of the reply to come. */
 void nx_rest_allow(struct nx_http_exchange *x, unsigned methods);
 

@@ -47,23 +47,30 @@ static void give_up(struct nx_route_request *q, uint32_t aimed)
     nx_route_drop(q);
 }
 
-enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
-                            const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
-                            uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
-                            void *user, struct nx_route_request **request, struct nx_err *err)
+/* Listed, and not aimed yet; NULL, and *err says why. */
+static struct nx_route_request *add_question(struct nx_route *r, const struct nx_request_head *head,
+                                             uint32_t legs, nx_route_done *done, void *user,
+                                             struct nx_err *err)
 {
     nx_assert(!nx_route_is_change(head->op));
-    nx_assert(tags_count >= 1 && tags_count <= NX_ROUTE_TAGS_MAX);
-    struct nx_route_request *q = nx_route_add(r, tags_count, done, user, err);
+    nx_assert(legs >= 1 && legs <= NX_ROUTE_TAGS_MAX);
+    struct nx_route_request *q = nx_route_add(r, legs, done, user, err);
     if (!q && head->op == NX_REQUEST_INFER && err->status == NX_UNAVAILABLE)
         err->status = NX_AGAIN; /* it is for who infers to slow down */
-    if (!q)
-        return err->status;
+    if (q)
+        q->head = *head;
+    return q;
+}
+
+/* Takes `photo` over if it is NX_OK; else the request is gone. */
+static enum nx_status send_legs(struct nx_route_request *q, const uint32_t *tags, uint8_t *photo,
+                                uint64_t photo_bytes, nx_ns deadline_ns,
+                                struct nx_route_request **request, struct nx_err *err)
+{
     q->deadline_ns = deadline_ns;
     q->photo = photo;
     q->body_bytes = photo_bytes;
-    q->head = *head;
-    for (uint32_t i = 0; i < tags_count; i++) {
+    for (uint32_t i = 0; i < q->legs_count; i++) {
         enum nx_status status = aim_at_shard(&q->legs[i], q, tags[i], err);
         if (status != NX_OK) {
             give_up(q, i);
@@ -71,12 +78,42 @@ enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *he
         }
     }
     *request = q;
-    for (uint32_t i = 0; i < tags_count; i++) {
-        nx_log_traced(NX_LOG_DEBUG, &head->trace, "tag %u: %llu bytes go to rank %u", tags[i],
+    for (uint32_t i = 0, legs = q->legs_count; i < legs; i++) {
+        nx_log_traced(NX_LOG_DEBUG, &q->head.trace, "tag %u: %llu bytes go to rank %u", tags[i],
                       (unsigned long long)photo_bytes, q->legs[i].peer);
         nx_leg_push(&q->legs[i]);
     }
     return NX_OK;
+}
+
+enum nx_status nx_route_ask(struct nx_route *r, const struct nx_request_head *head,
+                            const uint32_t *tags, uint32_t tags_count, uint8_t *photo,
+                            uint64_t photo_bytes, nx_ns deadline_ns, nx_route_done *done,
+                            void *user, struct nx_route_request **request, struct nx_err *err)
+{
+    struct nx_route_request *q = add_question(r, head, tags_count, done, user, err);
+    return q ? send_legs(q, tags, photo, photo_bytes, deadline_ns, request, err) : err->status;
+}
+
+enum nx_status nx_route_ask_models(struct nx_route *r, const struct nx_request_head *head,
+                                   const struct nx_route_model *models, uint32_t models_count,
+                                   uint8_t *photo, uint64_t photo_bytes, nx_ns deadline_ns,
+                                   nx_route_done *done, void *user,
+                                   struct nx_route_request **request, struct nx_err *err)
+{
+    uint32_t tags[NX_ROUTE_TAGS_MAX];
+    struct nx_route_request *q = add_question(r, head, models_count, done, user, err);
+    if (!q)
+        return err->status;
+    q->models = nx_malloc(models_count * sizeof *models);
+    if (!q->models) {
+        give_up(q, 0);
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
+    }
+    memcpy(q->models, models, models_count * sizeof *models);
+    for (uint32_t i = 0; i < models_count; i++)
+        tags[i] = nx_tag_of_name(models[i].name);
+    return send_legs(q, tags, photo, photo_bytes, deadline_ns, request, err);
 }
 
 enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head *head,
@@ -88,9 +125,10 @@ enum nx_status nx_route_change(struct nx_route *r, const struct nx_request_head 
         return err->status;
     q->deadline_ns = NX_NEVER;
     q->head = *head;
-    q->body_bytes = head->op == NX_REQUEST_INSTALL
-                        ? head->synset_bytes + head->symbol_bytes + head->params_bytes
-                        : 0;
+    if (head->op == NX_REQUEST_INSTALL && !nx_install_body_bytes(head, &q->body_bytes)) {
+        give_up(q, 0);
+        return nx_err_set(err, NX_INVALID, "the files' sizes overflow");
+    }
     enum nx_status status = aim_at_shard(&q->legs[0], q, head->tag, err);
     if (status != NX_OK) {
         give_up(q, 0);
@@ -160,6 +198,13 @@ size_t nx_route_write(struct nx_route_request *q, const uint8_t *bytes, size_t l
     nx_leg_write(leg, bytes, len, &taken);
     nx_copy_append(&q->copy, bytes, taken);
     return taken;
+}
+
+uint8_t *nx_route_keep_reply(struct nx_route_request *q, uint32_t i)
+{
+    uint8_t *reply = q->legs[i].reply;
+    q->legs[i].reply = NULL;
+    return reply;
 }
 
 void nx_route_cancel(struct nx_route_request *q)
@@ -391,6 +436,14 @@ void nx_route_underway(const struct nx_route *route, uint32_t *queries, uint64_t
     *bytes = route->bytes;
 }
 
+/* "": by its tag alone. */
+static const char *name_in(const struct nx_leg *leg)
+{
+    const struct nx_route_request *q = leg->request;
+    const char *name = q->models ? q->models[leg - q->legs].name : q->head.name;
+    return nx_name_is_number(name) ? "" : name;
+}
+
 uint32_t nx_route_pending(const struct nx_route *route, const char *model)
 {
     struct nx_request_head wanted = {0};
@@ -399,7 +452,7 @@ uint32_t nx_route_pending(const struct nx_route *route, const char *model)
     for (const struct nx_route_request *q = route->requests; q; q = q->next)
         for (uint32_t i = 0; q->head.op == NX_REQUEST_INFER && i < q->legs_count; i++)
             pending += !q->legs[i].done && q->legs[i].tag == wanted.tag &&
-                       strcmp(q->head.name, wanted.name) == 0;
+                       strcmp(name_in(&q->legs[i]), wanted.name) == 0;
     return pending;
 }
 

@@ -23,10 +23,10 @@
 
 enum {
     NX_ROUTE_TAGS_MAX = 64, /* of one photo */
-    NX_ROUTE_QUERIES_MAX =
-        960, /* under way at one node, one per tag; the group has room for 1,024 */
+    /* under way at one node, one per tag; the group has room for 1,024 */
+    NX_ROUTE_QUERIES_MAX = 960,
 };
-#define NX_ROUTE_BYTES_MAX  (UINT64_C(512) << 20) /* photos under way at one node */
+#define NX_ROUTE_BYTES_MAX  (UINT64_C(512) << 20) /* bodies of inferences under way at one node */
 #define NX_ROUTE_COPIES_MAX (UINT64_C(8) << 30)   /* files of installs under way, on disk */
 
 struct nx_route;
@@ -37,8 +37,8 @@ typedef void nx_route_done(void *user, const struct nx_answer *answers, uint32_t
 
 enum nx_status nx_route_open(uint32_t categorizer_subgroup, uint64_t seed, struct nx_route **route,
                              struct nx_err *err);
-const struct nx_group_upcalls *nx_route_upcalls(
-    void); /* for nx_group_open, with the route as ctx */
+/* for nx_group_open, with the route as ctx */
+const struct nx_group_upcalls *nx_route_upcalls(void);
 void nx_route_attach(struct nx_route *route, struct nx_group *group);
 /* The group is about to be closed: what is under way ends with `why`, and until the next attach nothing is routed. */
 void nx_route_detach(struct nx_route *route, const struct nx_err *why);
@@ -46,7 +46,7 @@ void nx_route_detach(struct nx_route *route, const struct nx_err *why);
 void nx_route_set_spans(struct nx_route *route, struct nx_spans *spans);
 void nx_route_close(struct nx_route *route); /* after the group; requests under way are dropped */
 
-/* Room for a photo before its bytes come: NX_AGAIN over the bound. Give back what infer did not take. */
+/* Room for a body before its bytes come: NX_AGAIN over the bound. Give back what nx_route_ask did not take. */
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
 void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
 
@@ -57,6 +57,17 @@ enum nx_status nx_route_ask(struct nx_route *route, const struct nx_request_head
                             const uint32_t *tags, uint32_t tags_count, uint8_t *body,
                             uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,
                             struct nx_route_request **request, struct nx_err *err);
+
+/* The same of models by name; the head's own name and version are not looked at. */
+struct nx_route_model {
+    char name[NX_MODEL_NAME_BYTES]; /* as nx_head_set_name takes it */
+    uint64_t version;               /* 0: whichever serves */
+};
+enum nx_status nx_route_ask_models(struct nx_route *route, const struct nx_request_head *head,
+                                   const struct nx_route_model *models, uint32_t models_count,
+                                   uint8_t *body, uint64_t body_bytes, nx_ns deadline_ns,
+                                   nx_route_done *done, void *user,
+                                   struct nx_route_request **request, struct nx_err *err);
 
 /* INSTALL or REMOVE. An INSTALL's body is then written as it comes. */
 enum nx_status nx_route_change(struct nx_route *route, const struct nx_request_head *head,
@@ -72,6 +83,10 @@ struct nx_route_asked {
     uint32_t node, shard;
 };
 struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
+
+/* From within `done`: the memory that the payload of answers[i] lies in, which is the caller's to free() from now on. NULL: it has
+ * none. */
+uint8_t *nx_route_keep_reply(struct nx_route_request *request, uint32_t i);
 
 /* Who asked waits no longer: what has not been answered is NX_DEADLINE, and `done` is called. */
 void nx_route_expire(struct nx_route_request *request);

@@ -131,6 +131,7 @@ void nx_route_drop(struct nx_route_request *q)
         free(q->legs[i].reply);
     nx_copy_close(&q->copy);
     free(q->photo);
+    free(q->models);
     free(q->answers);
     free(q);
 }
@@ -193,12 +194,23 @@ static nx_ns time_left(nx_ns deadline)
     return deadline > now ? deadline - now : 0;
 }
 
+static void fill_head(const struct nx_leg *leg, struct nx_request_head *head)
+{
+    const struct nx_route_request *q = leg->request;
+    *head = q->head;
+    head->tag = leg->tag;
+    if (!q->models)
+        return;
+    nx_head_set_name(head, q->models[leg - q->legs].name);
+    head->version = q->models[leg - q->legs].version;
+}
+
 /* From the start, at this replica. */
 void nx_leg_aim(struct nx_leg *leg, nx_rank peer)
 {
     struct nx_route_request *q = leg->request;
-    struct nx_request_head head = q->head;
-    head.tag = leg->tag;
+    struct nx_request_head head;
+    fill_head(leg, &head);
     head.time_left_ns = time_left(q->deadline_ns);
     if (nx_trace_is_there(&q->head.trace))
         nx_trace_child(&q->route->prng, &q->head.trace, &leg->trace);

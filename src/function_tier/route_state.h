@@ -40,6 +40,7 @@ struct nx_route_request {
     uint64_t body_bytes; /* the photo's, or the files' */
     struct nx_copy copy; /* of the files, as far as they came */
     uint32_t legs_count, legs_done;
+    struct nx_route_model *models; /* of the legs; NULL: what the head says, but for the tag */
     struct nx_answer *answers;
     struct nx_leg legs[];
 };
@@ -51,8 +52,8 @@ struct nx_route {
     struct nx_spool *spool;
     struct nx_spans *spans;
     struct nx_route_request *requests;
-    bool
-        unsent; /* a leg may want room, or be lost: else a turn has nothing to look for among the requests */
+    /* a leg may want room, or be lost: else a turn has nothing to look for among the requests */
+    bool unsent;
     uint32_t queries_count; /* legs of all requests */
     uint64_t bytes;
     uint32_t outstanding[NX_MEMBERS_MAX]; /* legs of ours at each replica */

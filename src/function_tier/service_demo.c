@@ -17,8 +17,8 @@ struct nx_service_demo {
     struct nx_grpc_method methods[NX_SERVICE_DEMO_METHODS];
     struct upload *uploads; /* every call under way */
     bool waits;             /* one of them may wait for room: `held` or `last_waits` */
-    struct nx_pb_model
-        decoded; /* of the message in hand: 16 KB that need not be found for each chunk */
+    /* of the message in hand: 16 KB that need not be found for each chunk */
+    struct nx_pb_model decoded;
 };
 
 /* One call. */
@@ -38,7 +38,8 @@ struct upload {
     struct nx_arrival arrival; /* if admitted */
     uint8_t *photo;
     uint64_t photo_cap; /* <= announced; reserved at the route */
-    struct nx_pb_photo tags;
+    uint32_t tags[NX_ROUTE_TAGS_MAX], asked_count;
+    struct nx_route_model *models; /* in place of tags, or NULL */
     /* of a change, for the audit */
     enum nx_request op;
     uint32_t tag;
@@ -83,6 +84,7 @@ static void drop_upload(struct upload *u)
     if (u->next)
         u->next->link = u->link;
     drop_photo(u);
+    free(u->models);
     if (u->admitted)
         nx_admission_leave(u->service->admission, &u->arrival);
     free(u);
@@ -198,14 +200,23 @@ static enum nx_status encode_photo_reply(struct photo_reply *r, const struct nx_
     return nx_pb_photo_reply_encode(&reply, r->bytes, sizeof r->bytes, len);
 }
 
+/* The i-th of the models that are asked, as the client knows it. */
+static void name_model(const struct upload *u, uint32_t i, char name[NX_MODEL_NAME_BYTES])
+{
+    if (u->models)
+        memcpy(name, u->models[i].name, NX_MODEL_NAME_BYTES);
+    else
+        snprintf(name, NX_MODEL_NAME_BYTES, "%u", u->tags[i]);
+}
+
 /* A photo counts once for each of its tags; a tag that nobody has is none of the models. */
 static void count_inferences(const struct upload *u, const struct nx_answer *answers,
                              uint32_t count)
 {
     nx_ns took = nx_clock_now() - u->begun;
     for (uint32_t i = 0; i < count; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "%u", u->tags.tags[i]);
+        char name[NX_MODEL_NAME_BYTES];
+        name_model(u, i, name);
         if (answers[i].err.status != NX_NOT_FOUND)
             nx_metrics_inference(u->service->metrics, name, answers[i].err.status == NX_OK, 1,
                                  took);
@@ -219,7 +230,10 @@ static void photo_done(void *user, const struct nx_answer *answers, uint32_t cou
     count_inferences(u, answers, count);
     for (uint32_t i = 0; i < count; i++)
         if (answers[i].err.status != NX_OK) {
-            fail(u, &answers[i].err);
+            struct nx_err why = answers[i].err;
+            if (u->models)
+                nx_err_prefix(&why, "model %s", u->models[i].name);
+            fail(u, &why);
             return;
         }
     size_t len;
@@ -260,33 +274,67 @@ static void lose_place(struct nx_arrival *arrival, const struct nx_err *err)
 }
 
 /* "1,2", for logs, as far as there is room. */
-static void name_tags(const struct upload *u)
+static void name_models(const struct upload *u)
 {
     char text[NX_CALL_ABOUT_BYTES] = "";
-    for (size_t i = 0, len = 0; i < u->tags.tag_count && len < sizeof text; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, i ? ",%u" : "%u", u->tags.tags[i]);
+    for (uint32_t i = 0, len = 0; i < u->asked_count && len < sizeof text; i++) {
+        char name[NX_MODEL_NAME_BYTES];
+        name_model(u, i, name);
+        len += (uint32_t)snprintf(text + len, sizeof text - len, i ? ",%s" : "%s", name);
+    }
     nx_call_set_about(u->call, text);
+}
+
+static enum nx_status take_models(struct upload *u, const struct nx_pb_photo *photo,
+                                  struct nx_err *err)
+{
+    static_assert((int)NX_PB_MODEL_BYTES == (int)NX_MODEL_NAME_BYTES, "one bound for names");
+    static_assert((int)NX_PB_TAGS_MAX == (int)NX_ROUTE_TAGS_MAX, "as many as can be asked");
+    u->models = nx_calloc(photo->model_count, sizeof *u->models);
+    if (!u->models)
+        return nx_err_set(err, NX_NO_MEMORY, "no memory for a request");
+    u->asked_count = photo->model_count;
+    for (uint32_t i = 0; i < photo->model_count; i++) {
+        const struct nx_pb_model_name *m = &photo->models[i];
+        if (!nx_model_name_ok(m->name))
+            return nx_err_set(err, NX_INVALID, "\"%.100s\" can be no model's name", m->name);
+        memcpy(u->models[i].name, m->name, sizeof m->name);
+        u->models[i].version = m->version;
+    }
+    return NX_OK;
+}
+
+static enum nx_status take_asked(struct upload *u, const struct nx_pb_photo *photo,
+                                 struct nx_err *err)
+{
+    if (photo->tag_count && photo->model_count)
+        return nx_err_set(err, NX_INVALID, "the metadata brings tags and models; one of the two");
+    if (photo->tag_count == 0 && photo->model_count == 0)
+        return nx_err_set(err, NX_INVALID, "the metadata names no tag");
+    if (photo->model_count)
+        return take_models(u, photo, err);
+    u->asked_count = photo->tag_count;
+    memcpy(u->tags, photo->tags, sizeof u->tags);
+    return NX_OK;
 }
 
 static void start_photo(struct upload *u, const struct nx_pb_photo *photo, nx_ns now)
 {
     struct nx_err err = {0};
     uint64_t bytes = photo->photo_bytes;
-    if (photo->tag_count == 0)
-        nx_err_set(&err, NX_INVALID, "the metadata names no tag");
-    else if (bytes == 0)
+    enum nx_status status = take_asked(u, photo, &err);
+    name_models(u);
+    if (status == NX_OK && bytes == 0)
         nx_err_set(&err, NX_INVALID, "the photo is empty");
-    else if (bytes > NX_PHOTO_BYTES_MAX)
+    else if (status == NX_OK && bytes > NX_PHOTO_BYTES_MAX)
         nx_err_set(&err, NX_TOO_LARGE, "the photo has %llu bytes, the limit is %d",
                    (unsigned long long)bytes, NX_PHOTO_BYTES_MAX);
-    else
+    else if (status == NX_OK)
         u->admitted =
             nx_admission_expect(u->service->admission, &u->arrival, bytes, now, &err) == NX_OK;
     u->arrival.lose = lose_place;
     u->started = true;
     u->announced = bytes;
-    u->tags = *photo;
-    name_tags(u);
     if (err.status != NX_OK)
         fail(u, &err);
 }
@@ -334,6 +382,17 @@ static bool is_complete(struct upload *u)
     return false;
 }
 
+static enum nx_status ask_replicas(struct upload *u, const struct nx_request_head *head,
+                                   struct nx_err *err)
+{
+    nx_ns deadline = nx_call_deadline(u->call);
+    if (u->models)
+        return nx_route_ask_models(u->service->route, head, u->models, u->asked_count, u->photo,
+                                   u->announced, deadline, photo_done, u, &u->request, err);
+    return nx_route_ask(u->service->route, head, u->tags, u->asked_count, u->photo, u->announced,
+                        deadline, photo_done, u, &u->request, err);
+}
+
 static void end_photo(struct nx_call *call, nx_ns now)
 {
     (void)now;
@@ -345,9 +404,7 @@ static void end_photo(struct nx_call *call, nx_ns now)
         return;
     if (nx_priority_read(level, level ? strlen(level) : 0, &head.want.priority, &err) == NX_OK &&
         nx_admission_whole(u->service->admission, &u->arrival, &err) == NX_OK &&
-        nx_route_ask(u->service->route, &head, u->tags.tags, u->tags.tag_count, u->photo,
-                     u->announced, nx_call_deadline(call), photo_done, u, &u->request,
-                     &err) == NX_OK)
+        ask_replicas(u, &head, &err) == NX_OK)
         u->photo = NULL; /* the route's now */
     else
         fail(u, &err);
@@ -432,6 +489,7 @@ static enum nx_status make_install(const struct nx_pb_model *m, struct nx_reques
                                      .synset_bytes = m->synset_bytes,
                                      .symbol_bytes = m->symbol_bytes,
                                      .params_bytes = m->params_bytes,
+                                     .calibration_bytes = m->calibration_bytes,
                                      .recipe_bytes = (uint32_t)recipe_bytes};
     memcpy(head->recipe, m->recipe, recipe_bytes);
     NX_TRY(choose_format(m->format, &head->format, err));
@@ -443,7 +501,8 @@ static void start_install(struct upload *u, const struct nx_pb_model *model)
     struct nx_request_head head;
     struct nx_err err;
     u->started = true;
-    u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes;
+    u->announced = (uint64_t)model->synset_bytes + model->symbol_bytes + model->params_bytes +
+                   model->calibration_bytes;
     enum nx_status status = make_install(model, &head, &err);
     head.trace = *nx_call_trace(u->call);
     if (status == NX_OK)

@@ -51,6 +51,7 @@ static void leave(struct nx_v2_call *v)
         nx_route_cancel(v->asked);
     if (v->infer)
         nx_infer_cancel(v->infer);
+    nx_task_end(v->task);
     if (v->install)
         nx_install_cancel(v->install);
     if (v->status)
@@ -89,7 +90,7 @@ static void count(const struct nx_v2_call *v, enum nx_grpc_code code)
 void nx_v2_call_fail(struct nx_v2_call *v, const struct nx_err *err)
 {
     struct nx_call *call = v->call;
-    bool inference = v->request != NULL;
+    bool inference = v->request != NULL || v->task;
     count(v, nx_grpc_code_of(err->status));
     leave(v);
     if (inference)
@@ -416,8 +417,9 @@ static enum nx_call_take take_statistics(struct nx_call *call, const uint8_t *by
 
 enum nx_status nx_service_v2_open(const struct nx_rest_config *config, struct nx_route *route,
                                   struct nx_metrics *metrics, struct nx_group_status *group_status,
-                                  struct nx_service_v2 **service, struct nx_err *err)
+                                  int bell, struct nx_service_v2 **service, struct nx_err *err)
 {
+    static const char *const workers[] = {"nexus-infer", "nexus-infer-lg"};
 #define PATH(name) "/inference.GRPCInferenceService/" name
     static const struct nx_grpc_method unary[] = {
         {.path = PATH("ServerLive"), .on_message = take_live},
@@ -442,6 +444,10 @@ enum nx_status nx_service_v2_open(const struct nx_rest_config *config, struct nx
     struct nx_service_v2 *s = nx_calloc(1, sizeof *s);
     if (!s)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the service");
+    if (nx_aside_open(workers, bell, &s->aside, err) != NX_OK) {
+        free(s);
+        return err->status;
+    }
     static_assert(sizeof unary / sizeof *unary + 1 == NX_SERVICE_V2_METHODS, "all of them");
     s->config = *config;
     s->route = route;
@@ -472,7 +478,7 @@ void nx_service_v2_set_ready(struct nx_service_v2 *service, bool ready)
 
 bool nx_service_v2_resume(struct nx_service_v2 *service)
 {
-    bool any = false, installs = service->installs;
+    bool any = nx_aside_poll(service->aside), installs = service->installs;
     service->installs = false;
     for (struct nx_v2_call *v = installs ? service->calls : NULL, *next; v; v = next) {
         next = v->next; /* an install that fails ends its call */
@@ -486,5 +492,6 @@ bool nx_service_v2_resume(struct nx_service_v2 *service)
 void nx_service_v2_close(struct nx_service_v2 *service)
 {
     nx_assert(!service->calls); /* the server has cancelled them */
+    nx_aside_close(service->aside);
     free(service);
 }

@@ -16,10 +16,10 @@ struct nx_service_v2;
 
 enum { NX_SERVICE_V2_METHODS = 12 };
 
-/* config.model_store lives as long as the service. */
+/* config.model_store lives as long as the service, and so does `bell`, which is rung when resume has something to do. */
 enum nx_status nx_service_v2_open(const struct nx_rest_config *config, struct nx_route *route,
                                   struct nx_metrics *metrics, struct nx_group_status *group_status,
-                                  struct nx_service_v2 **service, struct nx_err *err);
+                                  int bell, struct nx_service_v2 **service, struct nx_err *err);
 const struct nx_grpc_method *nx_service_v2_methods(const struct nx_service_v2 *service);
 void nx_service_v2_set_ready(struct nx_service_v2 *service, bool ready);
 bool nx_service_v2_resume(struct nx_service_v2 *service); /* as nx_rest_resume */

@@ -7,6 +7,8 @@
 #include <string.h>
 
 static void infer_done(void *user, const struct nx_infer_result *result);
+static void answer_in_stream(struct nx_v2_call *v, uint8_t *bytes, size_t len,
+                             const struct nx_err *failed);
 
 static enum nx_status header_priority(const struct nx_call *call, uint32_t *priority,
                                       struct nx_err *err)
@@ -15,13 +17,53 @@ static enum nx_status header_priority(const struct nx_call *call, uint32_t *prio
     return nx_priority_read(level, level ? strlen(level) : 0, priority, err);
 }
 
-/* Decodes, checks, and sends the photos or the tensor on their way; all is copied that is needed later. */
+enum nx_status nx_v2_read_infer(const uint8_t *bytes, size_t len, struct nx_v2_request *request,
+                                struct nx_v2_read *read, struct nx_err *err)
+{
+    NX_TRY(nx_pb_v2_infer_decode(bytes, len, &read->message, err));
+    read->raw = read->message.raw;
+    NX_TRY(nx_v2_pb_read(&read->message, request, err));
+    return nx_v2_to_ask(request, &read->ask, err);
+}
+
+void nx_v2_read_free(struct nx_v2_read *read)
+{
+    nx_pb_v2_infer_free(&read->message);
+    free(read->ask.whole);
+    read->ask.whole = NULL;
+}
+
+/* Sends the photos or the tensor on their way; all is copied that is needed later. */
+static enum nx_status ask_replicas(struct nx_v2_call *v, struct nx_v2_read *read,
+                                   struct nx_err *err)
+{
+    struct nx_infer_ask *ask = &read->ask;
+    v->raw = read->raw;
+    if (!ask->want.priority)
+        NX_TRY(header_priority(v->call, &ask->want.priority, err));
+    ask->trace = nx_call_trace(v->call);
+    enum nx_status status = nx_infer_start(v->service->route, ask, nx_call_deadline(v->call),
+                                           infer_done, v, &v->infer, err);
+    ask->whole = NULL; /* taken, whatever came of it */
+    return status;
+}
+
+static enum nx_status read_at_once(struct nx_v2_call *v, const uint8_t *bytes, size_t len,
+                                   struct nx_err *err)
+{
+    struct nx_v2_read read = {0};
+    enum nx_status status = nx_v2_read_infer(bytes, len, v->request, &read, err);
+    nx_call_set_about(v->call, v->request->model);
+    if (status == NX_OK)
+        status = ask_replicas(v, &read, err);
+    nx_v2_read_free(&read);
+    return status;
+}
+
+/* Admits the request, and has it read. */
 static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t len,
                             struct nx_err *err)
 {
-    struct nx_infer_ask ask;
-    struct nx_pb_v2_infer infer = {0};
-    enum nx_status status;
     nx_v2_free(v->request);
     v->request = nx_v2_new();
     v->begun = nx_clock_now();
@@ -32,24 +74,32 @@ static enum nx_status start(struct nx_v2_call *v, const uint8_t *bytes, size_t l
     NX_TRY(nx_admission_take(v->service->config.admission, len, v->begun, err));
     v->admitted = true;
     v->admitted_bytes = len;
-    NX_TRY(nx_pb_v2_infer_decode(bytes, len, &infer, err));
-    status = nx_v2_pb_read(&infer, v->request, err);
-    v->raw = infer.raw;
-    nx_call_set_about(v->call, v->request->model);
-    if (status == NX_OK)
-        status = nx_v2_to_ask(v->request, &ask, err);
-    if (status == NX_OK && !ask.want.priority)
-        status = header_priority(v->call, &ask.want.priority, err);
-    ask.trace = nx_call_trace(v->call);
-    if (status == NX_OK)
-        status = nx_infer_start(v->service->route, &ask, nx_call_deadline(v->call), infer_done, v,
-                                &v->infer, err);
-    nx_pb_v2_infer_free(&infer);
-    return status;
+    return nx_v2_is_large(len) ? nx_v2_read_aside(v, bytes, len, err)
+                               : read_at_once(v, bytes, len, err);
 }
 
-static enum nx_status finish(struct nx_v2_call *v, const struct nx_infer_result *result,
-                             uint8_t **bytes, size_t *len, struct nx_err *err)
+static void fail_request(struct nx_v2_call *v, const struct nx_err *err)
+{
+    if (!v->stream) {
+        nx_v2_call_fail(v, err);
+        return;
+    }
+    nx_v2_call_dismiss(v);
+    answer_in_stream(v, NULL, 0, err);
+}
+
+void nx_v2_infer_read(struct nx_v2_call *v, struct nx_v2_read *read, const struct nx_err *outcome)
+{
+    struct nx_err err = *outcome;
+    nx_call_set_about(v->call, v->request->model);
+    if (err.status != NX_OK || ask_replicas(v, read, &err) != NX_OK)
+        fail_request(v, &err);
+}
+
+/* --- answers ---------------------------------------------------------------------------------------- */
+
+static enum nx_status make_reply(struct nx_v2_call *v, const struct nx_infer_result *result,
+                                 struct nx_v2_reply *reply, struct nx_err *err)
 {
     bool ok = result->err.status == NX_OK;
     if (result->err.status != NX_NOT_FOUND)
@@ -63,12 +113,49 @@ static enum nx_status finish(struct nx_v2_call *v, const struct nx_infer_result 
         *err = result->err;
         return err->status;
     }
-    struct nx_v2_reply reply;
     v->request->answered_by = result->version;
-    NX_TRY(nx_v2_reply_make(v->request, result, &reply, err));
-    enum nx_status status = nx_v2_pb_write(v->request, v->raw, v->stream, &reply, bytes, len, err);
-    nx_v2_reply_free(&reply);
-    return status;
+    return nx_v2_reply_make(v->request, result, reply, err);
+}
+
+void nx_v2_infer_written(struct nx_v2_call *v, uint8_t *bytes, size_t len,
+                         const struct nx_err *outcome)
+{
+    if (v->stream)
+        answer_in_stream(v, bytes, len, outcome);
+    else if (outcome->status != NX_OK)
+        nx_v2_call_fail(v, outcome);
+    else
+        nx_v2_call_reply(v, NX_OK, bytes, len);
+}
+
+/* Large answers by a worker, which then has the reply, and `infer` that its data lies in. */
+static void write_reply(struct nx_v2_call *v, struct nx_infer *infer, struct nx_v2_reply *reply)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0, data = 0;
+    struct nx_err err = {0};
+    for (uint32_t i = 0; i < reply->count; i++)
+        data += reply->tensors[i].data_bytes;
+    if (nx_v2_is_large(data) && nx_v2_write_aside(v, infer, reply, data, &err) == NX_OK)
+        return;
+    if (err.status == NX_OK)
+        nx_v2_pb_write(v->request, v->raw, v->stream, reply, &bytes, &len, &err);
+    nx_v2_reply_free(reply);
+    nx_v2_infer_written(v, bytes, len, &err);
+}
+
+static void infer_done(void *user, const struct nx_infer_result *result)
+{
+    struct nx_v2_call *v = user;
+    struct nx_infer *infer = v->infer;
+    struct nx_v2_reply reply;
+    struct nx_err err = {0};
+    v->infer = NULL;
+    nx_v2_call_dismiss(v);
+    if (make_reply(v, result, &reply, &err) == NX_OK)
+        write_reply(v, infer, &reply);
+    else
+        nx_v2_infer_written(v, NULL, 0, &err);
 }
 
 /* --- ModelInfer ------------------------------------------------------------------------------------- */
@@ -95,7 +182,7 @@ void nx_v2_stream_start(struct nx_call *call, nx_ns now)
 
 static bool is_idle(const struct nx_v2_call *v)
 {
-    return !v->infer && !v->unsent;
+    return !v->infer && !v->task && !v->unsent;
 }
 
 /* Sends the answer that waits, if there is room; then the next request may come, or the end. */
@@ -119,15 +206,16 @@ static void go_on(struct nx_v2_call *v)
     }
 }
 
-static void answer_in_stream(struct nx_v2_call *v, const struct nx_infer_result *result,
+/* Takes the bytes over; without them the error is told. */
+static void answer_in_stream(struct nx_v2_call *v, uint8_t *bytes, size_t len,
                              const struct nx_err *failed)
 {
     struct nx_err err;
-    enum nx_status status =
-        failed ? failed->status : finish(v, result, &v->unsent, &v->unsent_bytes, &err);
-    const struct nx_err *why = failed ? failed : &err;
-    if (status != NX_OK)
-        status = nx_pb_v2_stream_error_encode(why->text, v->request ? v->request->id : "",
+    enum nx_status status = NX_OK;
+    v->unsent = bytes;
+    v->unsent_bytes = len;
+    if (failed->status != NX_OK)
+        status = nx_pb_v2_stream_error_encode(failed->text, v->request ? v->request->id : "",
                                               &v->unsent, &v->unsent_bytes);
     if (status != NX_OK) {
         nx_err_set(&err, NX_INTERNAL, "an answer could not be encoded: %s", nx_status_text(status));
@@ -135,22 +223,6 @@ static void answer_in_stream(struct nx_v2_call *v, const struct nx_infer_result 
         return;
     }
     go_on(v);
-}
-
-static void infer_done(void *user, const struct nx_infer_result *result)
-{
-    struct nx_v2_call *v = user;
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    struct nx_err err;
-    v->infer = NULL;
-    nx_v2_call_dismiss(v);
-    if (v->stream)
-        answer_in_stream(v, result, NULL);
-    else if (finish(v, result, &bytes, &len, &err) != NX_OK)
-        nx_v2_call_fail(v, &err);
-    else
-        nx_v2_call_reply(v, NX_OK, bytes, len);
 }
 
 enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, size_t len,
@@ -168,10 +240,8 @@ enum nx_call_take nx_v2_take_stream(struct nx_call *call, const uint8_t *bytes, 
     v->asked_before = true;
     if (status == NX_OK)
         status = start(v, bytes, len, &err);
-    if (status != NX_OK) {
-        nx_v2_call_dismiss(v);
-        answer_in_stream(v, NULL, &err);
-    }
+    if (status != NX_OK)
+        fail_request(v, &err);
     return NX_CALL_TAKEN;
 }
 

@@ -16,8 +16,8 @@
 #include "function_tier/v2_request.h"
 
 enum {
-    NX_V2_READER_INLINE_BYTES =
-        32 << 10, /* up to here it is cheaper to read at once: about half a millisecond */
+    /* up to here it is cheaper to read at once: about half a millisecond */
+    NX_V2_READER_INLINE_BYTES = 32 << 10,
     NX_V2_READER_SHORT_BYTES = 2 << 20,
     NX_V2_READINGS_MAX = 1024,
 };

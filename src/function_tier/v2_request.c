@@ -156,6 +156,7 @@ enum nx_status nx_v2_to_ask(struct nx_v2_request *r, struct nx_infer_ask *ask, s
 {
     const struct nx_v2_input *first = &r->inputs[0];
     memset(&ask->want, 0, sizeof ask->want);
+    ask->whole = NULL;
     ask->want.priority = (uint32_t)r->priority;
     memcpy(ask->model, r->model, sizeof ask->model);
     NX_TRY(nx_v2_read_version(r->model, r->version, &ask->version, err));

@@ -204,6 +204,8 @@ void nx_group_tell_down(struct nx_group *g, const struct nx_err *err)
     if (g->told_down)
         return;
     g->told_down = true;
+    if (g->boot)
+        nx_bootstrap_end(g->boot, nx_clock_now(), err->text);
     if (g->up.down)
         g->up.down(g->ctx, err);
 }
@@ -243,7 +245,17 @@ static void note_keepers(struct nx_group *g)
                 g->config.spec.subgroups[view->keepers[i].subgroup].name, view->keepers[i].node);
 }
 
-/* An upcall that the owner left out is skipped. */
+static void tell_view(struct nx_group *g)
+{
+    note_lost_state(g);
+    note_keepers(g);
+    if (g->up.view)
+        g->up.view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
+    nx_group_transfer_view(g->transfer, g->core);
+    nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, false);
+}
+
+/* An upcall that the owner left out is skipped. What is `system` is between the group's own layers: no tier hears of it. */
 static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
 {
     const struct nx_group_upcalls *up = &g->up;
@@ -251,14 +263,7 @@ static void make_upcall(struct nx_group *g, const struct nx_upcall *u)
     if (nx_group_transfer_upcall(g->transfer, u))
         return;
     switch (u->type) {
-    case NX_UP_VIEW:
-        note_lost_state(g);
-        note_keepers(g);
-        if (up->view)
-            up->view(g->ctx, nx_core_view(g->core), nx_core_layout(g->core));
-        nx_group_transfer_view(g->transfer, g->core);
-        nx_group_disk_cut(&g->disk, &g->up, g->ctx, g->config.subgroup, false);
-        return;
+    case NX_UP_VIEW: tell_view(g); return;
     case NX_UP_MEMBER_DOWN:
         if (up->member_down)
             up->member_down(g->ctx, u->rank, u->clean, u->why);
@@ -317,8 +322,8 @@ static void post_writes(struct nx_group *g)
 {
     for (uint32_t i = 0; i < g->update.writes_count; i++) {
         enum nx_status status = nx_fabric_post(g->fabric, &g->update.writes[i]);
-        nx_assert(status !=
-                  NX_AGAIN); /* within what writable promised; a dead peer's are dropped */
+        /* within what writable promised; a dead peer's are dropped */
+        nx_assert(status != NX_AGAIN);
     }
 }
 
@@ -411,11 +416,6 @@ int nx_group_fd(const struct nx_group *g)
     return g->epoll_fd;
 }
 
-static nx_ns earlier(nx_ns a, nx_ns b)
-{
-    return a < b ? a : b;
-}
-
 /* Our row says that we sleep before the last look, so that a peer that writes after it rings.
  * The last look is at the region, since asking the fabric may land writes (tcp's trywait reads
  * its sockets). */
@@ -427,7 +427,7 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         return NX_OK;
     nx_ns at = nx_bootstrap_wake_at(g->boot);
     if (g->disk.durable)
-        at = earlier(at, nx_durable_wake_at(g->disk.durable));
+        at = nx_ns_least(at, nx_durable_wake_at(g->disk.durable));
     if (g->requested)
         return NX_AGAIN;
     if (nx_spin_goes_on(&g->spin, nx_clock_now())) {
@@ -440,7 +440,7 @@ enum nx_status nx_group_arm(struct nx_group *g, nx_ns *wake_at)
         nx_fabric_flush(g->fabric);
         if (g->update.status != NX_OK || g->update.busy || g->requested)
             return NX_AGAIN;
-        at = earlier(at, earlier(g->wake_at, nx_group_port_wake_at(g)));
+        at = nx_ns_least(at, nx_ns_least(g->wake_at, nx_group_port_wake_at(g)));
         g->port_at = 0; /* what wakes us may be the port */
     }
     NX_TRY(nx_fabric_arm(g->fabric));

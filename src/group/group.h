@@ -2,7 +2,7 @@
  *
  * Call order      open, then poll in a loop; everything else between polls or inside upcalls; close at the end.
  * Thread          one thread owns a group and makes every call here. Upcalls run on it, inside nx_group_poll.
- * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll or close.
+ * Upcalls         may call send, bulk_*, query_*, reply_*, set_load, state_ready and leave; never poll, arm or close.
  * Bytes           handed to an upcall are valid until it returns. Bytes handed to a call are copied, or not
  *                 taken at all, before it returns.
  * Back-pressure   a call that finds its window full says NX_AGAIN (or takes fewer bytes) and changes nothing;
@@ -55,8 +55,8 @@ struct nx_contact {
 struct nx_group_config {
     nx_node local_id;
     char local_ip[48];
-    uint16_t
-        gms_port; /* where this node's bootstrap listens; 0: any free port, which a restart does not keep */
+    /* where this node's bootstrap listens; 0: any free port, which a restart does not keep */
+    uint16_t gms_port;
     char leader_ip[48];
     uint16_t leader_gms_port; /* where the first view meets */
     /* Other nodes that may be asked the way into a running group: whoever starts asks the leader, then these. The leader
@@ -68,8 +68,8 @@ struct nx_group_config {
     struct nx_group_spec spec;
     char provider[16]; /* libfabric's: tcp, verbs */
     char domain[32];   /* empty: any */
-    uint32_t
-        members_max; /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
+    /* seats, >= first_view_nodes; a node that comes back takes another one than it had */
+    uint32_t members_max;
     nx_ns join_timeout_ns; /* how long open's first view may take before the group gives up */
     /* A member of whom nothing was heard for so long is taken for failed; 0: never, only broken connections tell. The same
      * at all members, a whole number of milliseconds. */
@@ -77,8 +77,8 @@ struct nx_group_config {
     /* How long arm keeps the caller from falling asleep (NX_AGAIN) where news tends to come that soon, 10 ms at most; 0: not
      * at all. A wake-up costs tens of microseconds of latency; what is looked on in vain, at most this per message. */
     nx_ns spin_ns;
-    nx_ns
-        clock_skew_ns; /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
+    /* a node whose wall clock differs by more is refused; 0: NX_CLOCK_SKEW_NS */
+    nx_ns clock_skew_ns;
     /* A file of 16 to 4096 bytes that all members share and only its owner may read; read once, by
      * open. Empty: no authentication, whoever reaches a member's port may join. */
     char secret_file[256];
@@ -128,6 +128,9 @@ struct nx_group_upcalls {
     void (*down)(void *ctx, const struct nx_err *err);
 };
 
+/* Makes this process a node of the group that `config` describes; both structs are copied, `ctx` goes to every upcall. Waits
+ * for nobody: the node looks for the others in nx_group_poll, and the first view comes as an upcall, or `down` does.
+ * NX_INVALID: a value of config; other failures: err names what this machine refused. Nothing is left open then. */
 enum nx_status nx_group_open(const struct nx_group_config *config,
                              const struct nx_group_upcalls *upcalls, void *ctx,
                              struct nx_group **group, struct nx_err *err);
@@ -135,9 +138,10 @@ enum nx_status nx_group_open(const struct nx_group_config *config,
 /* One turn of bounded work; true if there was some. Never blocks. */
 bool nx_group_poll(struct nx_group *group);
 
-/* To sleep: an epoll descriptor that becomes readable when there is work, …
- * … valid only after nx_group_arm said NX_OK; NX_AGAIN means poll first. *wake_at is when poll is due anyhow. */
+/* An epoll descriptor to sleep at, the same one until close: readable when there is work, if arm was called just before. */
 int nx_group_fd(const struct nx_group *group);
+/* Before each sleep. NX_OK: the descriptor tells of all that comes from now on, and poll is due at *wake_at anyhow (NX_NEVER:
+ * not by time). NX_AGAIN: poll first. */
 enum nx_status nx_group_arm(struct nx_group *group, nx_ns *wake_at);
 
 const struct nx_view *nx_group_view(const struct nx_group *group);     /* NULL before the first */
@@ -159,8 +163,8 @@ enum nx_status nx_group_shard_status(const struct nx_group *group, uint32_t subg
 
 /* --- ordered multicast in the caller's own shard of `subgroup` ------------------------------------------- */
 
-size_t nx_group_send_max(
-    const struct nx_group *group); /* bytes of a small message, and of a bulk head */
+/* bytes of a small message, and of a bulk head */
+size_t nx_group_send_max(const struct nx_group *group);
 
 enum nx_status nx_group_send(struct nx_group *group, uint32_t subgroup, const void *bytes,
                              size_t len);
@@ -228,10 +232,18 @@ bool nx_group_may_leave(struct nx_group *group);
 bool nx_group_leave(struct nx_group *group);
 /* The leave, also a later one, waits for nobody who needs the state. */
 void nx_group_leave_anyway(struct nx_group *group);
+/* Frees all of it. Without a leave before, the others take this member for failed. */
 void nx_group_close(struct nx_group *group);
 
+/* Since open; they only grow. */
 struct nx_group_stats {
-    uint64_t sent, delivered, nulls, writes, write_bytes, doorbells, wakeups;
+    uint64_t sent;        /* small messages that nx_group_send took */
+    uint64_t delivered;   /* deliver upcalls, of our own messages as well */
+    uint64_t nulls;       /* places in the order that we gave up, so that nobody waits for us */
+    uint64_t writes;      /* into peers' memory … */
+    uint64_t write_bytes; /* … and their bytes */
+    uint64_t doorbells;   /* of these, those that woke a sleeper */
+    uint64_t wakeups;     /* how often arm let the caller sleep */
 };
 void nx_group_get_stats(const struct nx_group *group, struct nx_group_stats *stats);
 

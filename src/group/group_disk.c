@@ -3,6 +3,7 @@
 #include "common/log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { REPLAYED_PER_TURN = 64, STATE_PIECE_BYTES = 64 * 1024 };
 
@@ -234,17 +235,21 @@ static void tell_core(struct nx_group_disk *disk, struct nx_core *core, nx_ns no
     disk->told_places = event.places;
 }
 
-/* "nodes 1, 4" */
+/* "the disk of node 1 has", "the disks of nodes 1, 4 have" */
 static void say_late(const struct nx_group_disk *disk, const struct nx_view *view, char *text,
                      size_t cap)
 {
-    size_t used = 0;
-    text[0] = '\0';
-    for (nx_rankset left = disk->late & nx_view_ranks(view); left; left &= left - 1) {
-        int n = snprintf(text + used, cap - used, "%s%u", used ? ", " : "nodes ",
+    nx_rankset late = disk->late & nx_view_ranks(view);
+    bool one = __builtin_popcountll(late) == 1;
+    const char *end = one ? " has" : " have", *before = "";
+    size_t room = cap - strlen(end);
+    size_t used = (size_t)snprintf(text, room, one ? "the disk of node " : "the disks of nodes ");
+    for (nx_rankset left = late; left; left &= left - 1, before = ", ") {
+        int n = snprintf(text + used, room - used, "%s%u", before,
                          view->members[__builtin_ctzll(left)].node);
-        used += n > 0 && used + (size_t)n < cap ? (size_t)n : 0;
+        used += n > 0 && used + (size_t)n < room ? (size_t)n : 0;
     }
+    snprintf(text + used, cap - used, "%s", end);
 }
 
 enum nx_status nx_group_disk_room(struct nx_group_disk *disk, const struct nx_core *core,
@@ -257,8 +262,7 @@ enum nx_status nx_group_disk_room(struct nx_group_disk *disk, const struct nx_co
     if (disk->late == 0)
         return NX_OK;
     say_late(disk, nx_core_view(core), nodes, sizeof nodes);
-    return nx_err_set(err, NX_UNAVAILABLE,
-                      "nothing can be kept now: the disks of %s have not taken view %llu yet",
+    return nx_err_set(err, NX_UNAVAILABLE, "nothing can be kept now: %s not taken view %llu yet",
                       nodes, (unsigned long long)disk->late_vid);
 }
 
@@ -280,7 +284,7 @@ static void look_for_late(struct nx_group_disk *disk, const struct nx_core *core
     if (told)
         return;
     say_late(disk, view, nodes, sizeof nodes);
-    nx_warn("the disks of %s have not taken view %llu yet: no change is answered, and installs are "
+    nx_warn("%s not taken view %llu yet: no change is answered, and installs are "
             "refused, until they have",
             nodes, (unsigned long long)view->vid);
 }

@@ -77,8 +77,8 @@ static void send_answers(struct nx_group *g);
 bool nx_group_port_turn(struct nx_group *g, nx_ns now)
 {
     send_answers(g);
-    bool moved = nx_group_admit_turn(
-        g, now); /* first: whoever came may lead from now on, and has its welcome from us */
+    /* first: whoever came may lead from now on, and has its welcome from us */
+    bool moved = nx_group_admit_turn(g, now);
     if (now >= g->port_at) {
         g->port_at = now + PORT_EVERY_NS;
         point(g, now);

@@ -114,16 +114,16 @@ struct nx_group {
     bool pointed;   /* it was told */
     nx_ns probe_at; /* while BLOCKED: when the next lost member is asked for a later view */
     nx_rank probed; /* the last that was */
-    nx_ns
-        count_at; /* while the view cannot go on: when it is seen next whether enough disks are here, … */
+    /* while the view cannot go on: when it is seen next whether enough disks are here, … */
+    nx_ns count_at;
     char stuck_why[NX_ERR_TEXT_BYTES];           /* … and why not */
     nx_vid told_stuck;                           /* of which view that was said */
     char waits_for[NX_ERR_TEXT_BYTES];           /* nx_group_waits_for */
     struct nx_fabric_card cards[NX_MEMBERS_MAX]; /* of members, and of those that are admitted */
     nx_rankset admitted; /* seats that the fabric awaits or has, not in the view yet */
     nx_ns admitted_at;   /* the last of them */
-    nx_rankset
-        lost; /* of these: connections that ended; the core hears of it when they are members */
+    /* of these: connections that ended; the core hears of it when they are members */
+    nx_rankset lost;
     struct nx_admission admission;
     struct nx_twin twin;
     struct nx_system_answer answers[NX_MEMBERS_MAX];

@@ -161,21 +161,28 @@ class Transcripts(ClientCase):
     def test_usage_and_version(self):
         bare = nexus()
         self.assertEqual((bare.code, bare.err), (0, ""))
-        self.assertIn("nexus client <function-tier-node> inference <tags> <photo>", bare.out)
-        for args in (["--help"], ["-h"], ["client", "--help"], ["client", "-h"]):
+        call = "nexus client <function-tier-node> inference <models> <photo>"
+        self.assertIn(call, bare.out)
+        for args in (["--help"], ["-h"]):
             run = nexus(*args)
             self.assertEqual((run.code, run.out, run.err), (0, bare.out, ""), args)
+        own = nexus("client", "--help")
+        self.assertEqual((own.code, own.err), (0, ""))
+        self.assertIn(call, own.out)
+        self.assertNotIn("nexus server", own.out)
+        for args in (["client", "-h"], ["client", "127.0.0.1:1", "--help"], ["client", "127.0.0.1:1", "inference", "-h"]):
+            run = nexus(*args)
+            self.assertEqual((run.code, run.out, run.err), (0, own.out, ""), args)
+        self.assertEqual(nexus("model", "run", "--help").out, nexus("model", "-h").out)
         version = nexus("--version")
         self.assertRegex(version.out, r"\Anexus \d+\.\d+\.\d+\n\Z")
         self.assertEqual(version.code, 0)
 
-    def test_unknown_mode(self):
-        for mode in ("clinet", "", "-x", "--halp"):
-            run = nexus(mode)
-            self.assertNotEqual(run.code, 0)
-            self.assertEqual(run.out, "")
-            self.assertIn('unknown mode "%s"' % mode, run.err)
-            self.assertIn("usage:", run.err)
+    def test_unknown_command(self):
+        for command in ("clinet", "", "-x", "--halp"):
+            run = nexus(command)
+            self.assertEqual((run.code, run.out), (2, ""))
+            self.assertEqual(run.err, 'nexus: unknown command "%s"; see nexus --help\n' % command)
 
 
 class OnTheWire(ClientCase):
@@ -196,6 +203,7 @@ class OnTheWire(ClientCase):
         self.assertEqual(len(metadata[16]), 16)
         self.assertNotIn(17, metadata)
         self.assertNotIn(18, metadata)
+        self.assertNotIn(20, metadata)
         data = b"".join(wire.field(m, 2) for m in messages[1:])
         self.assertEqual(data, b'rose\nbeagle\n{"nodes":[]}' + params)
         self.assertTrue(all(len(wire.field(m, 2)) <= 256 * 1024 for m in messages[1:]))
@@ -215,6 +223,15 @@ class OnTheWire(ClientCase):
         metadata = dict(wire.fields(wire.field(self.sent()[1][0], 1)))
         self.assertEqual((metadata[2], metadata[3], metadata.get(4, 0), metadata[18]),
                          (2, 10, 0, b"onnx"))
+
+    def test_a_calibration_is_the_last_file(self):
+        self.reply(wire.outcome_reply(0, "ok"))
+        synset, onnx, calibration = self.file("s", b"a\n"), self.file("m.onnx", b"onnx bytes"), self.file("c", b"ranges\n")
+        self.assertEqual(self.client("installmodel", "3", synset, onnx, "--calibration", calibration).code, 0)
+        messages = self.sent()[1]
+        metadata = dict(wire.fields(wire.field(messages[0], 1)))
+        self.assertEqual((metadata[2], metadata[3], metadata.get(4, 0), metadata[20]), (2, 10, 0, 7))
+        self.assertEqual(b"".join(wire.field(m, 2) for m in messages[1:]), b"a\nonnx bytesranges\n")
 
     def test_recipe_name_and_file(self):
         self.reply(wire.outcome_reply(0, "ok"))
@@ -236,6 +253,20 @@ class OnTheWire(ClientCase):
         self.assertEqual(wire.field(metadata, 1), len(photo))
         self.assertEqual(wire.field(metadata, 2), bytes([3, 1, 0]))
         self.assertEqual(b"".join(wire.field(m, 2) for m in messages[1:]), photo)
+
+    def test_models_by_name(self):
+        self.reply(wire.blob(1, b"x"))
+        photo = self.file("p", b"photo")
+        for asked, expected in (("rose", [(b"rose", None)]), ("rose:3", [(b"rose", 3)]), ("7:2", [(b"7", 2)]),
+                                ("007,rose,a_b-c.d:18446744", [(b"7", None), (b"rose", None),
+                                                               (b"a_b-c.d", 18446744)])):
+            with self.subTest(asked=asked):
+                self.tier.calls.clear()
+                self.assertEqual(self.client("inference", asked, photo).code, 0)
+                metadata = wire.field(self.sent()[1][0], 1)
+                self.assertIsNone(wire.field(metadata, 2))  # no tags beside them
+                self.assertEqual([(wire.field(m, 1), wire.field(m, 2)) for m in [v for k, v in wire.fields(metadata) if k == 16]],
+                                 expected)
 
     def test_a_big_model_needs_little_memory(self):
         seen, sizes, high_water = hashlib.sha256(), [], []
@@ -300,11 +331,11 @@ class BadArguments(ClientCase):
 
     def test_tag_lists(self):
         photo = self.file("p", b"x")
-        for tags in ("1,,2", "1,2,", ",1", "", ",", "1,x", "1 2", "1,4294967296", "1, 2",
-                     ",".join(["1"] * 65)):
+        for tags in ("1,,2", "1,2,", ",1", "", ",", "1 2", "1,4294967296", "1, 2", "rose:", "rose:x",
+                     "rose:0", "rose:3:4", ":3", "röschen", "a/b", "x" * 128, "4294967296:1",
+                     "rose:99999999999999999999", ",".join(["1"] * 65)):
             with self.subTest(tags=tags):
                 self.assert_refused(self.client("inference", tags, photo), "tags", out="")
-        self.assert_refused(self.client("inference", "rose", photo), '"rose" in tags', "/predictions/NAME", out="")
 
     def test_node(self):
         for node in ("127.0.0.1", "127.0.0.1:", ":28000", "127.0.0.1:0", "127.0.0.1:65536",
@@ -355,10 +386,10 @@ class BadFiles(ClientCase):
 
     def test_fifo(self):
         os.mkfifo(self.path("fifo"))
-        self.check(self.path("fifo"), "is not a regular file")
+        self.check(self.path("fifo"), "not a plain file")
 
     def test_device(self):
-        self.check("/dev/zero", "is not a regular file")
+        self.check("/dev/zero", "not a plain file")
 
     @unittest.skipIf(os.geteuid() == 0, "root reads everything")
     def test_unreadable(self):
@@ -541,8 +572,8 @@ class Answers(ClientCase):
         done = threading.Event()
         self.addCleanup(done.set)
         self.tier.answer = lambda method, messages, context: done.wait(WAIT_S) and b""
-        run = self.client("removemodel", "1", "--timeout", "1")
-        self.assert_refused(run, "%s gave no answer within 1 s" % self.tier.address, out=self.head)
+        run = self.client("removemodel", "1", "--timeout", "5")
+        self.assert_refused(run, "%s gave no answer within 5 s" % self.tier.address, out=self.head)
 
     def test_node_dies_during_the_call(self):
         self.tier.answer = lambda method, messages, context: self.tier.ended.wait(WAIT_S) and b""

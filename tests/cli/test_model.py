@@ -167,14 +167,15 @@ class Inspect(Model):
         self.assertIn("No such file", self.nexus("inspect", "/nowhere", code=1).stderr)
         self.assertIn("is empty", self.nexus("inspect", self.file("e", b""), code=1).stderr)
         self.assertIn("onnx", self.nexus("inspect", self.file("g", b"\xff" * 100), code=1).stderr)
-        self.assertIn("not a regular", self.nexus("inspect", self.folder, code=1).stderr)
+        self.assertIn("not a plain file", self.nexus("inspect", self.folder, code=1).stderr)
 
     def test_usage(self):
         symbol = self.flowers()[0]
         for args in ((), ("look",), ("inspect",), ("inspect", symbol), ("inspect", symbol, symbol),
                      ("inspect", *self.flowers(), "--batch", "0"), ("inspect", *self.flowers(), "--batch"),
                      ("inspect", *self.flowers(), "--input", "x"), ("inspect", *self.flowers(), symbol)):
-            self.assertIn("usage: nexus model inspect", self.nexus(*args, code=2).stderr)
+            said = self.nexus(*args, code=2).stderr
+            self.assertRegex(said, r"\Anexus model: [^\n]+; see nexus model --help\n\Z", args)
 
 
 class Run(Model):
@@ -319,7 +320,7 @@ class Calibrate(Model):
 
     def test_from_photos_to_int8(self):
         done = self.nexus("calibrate", *self.files, "--photos", self.PHOTOS, "-o", self.out)
-        self.assertIn("from 10 of 11 photos", done.stdout)
+        self.assertIn("from 10 of 11 files", done.stdout)
         self.assertIn("passed over: %s/labels.tsv: " % self.PHOTOS, done.stderr)
         self.assertIn("cpu_ref, int8, batch 1, 1 thread\n", self.int8("--calibration", self.out))
 
@@ -329,11 +330,11 @@ class Calibrate(Model):
         args = ["calibrate", *self.files, "--photos", listed, "-o", self.out, "--recipe", "imagenet"]
         wide = {}
         for rule, more in (("minmax", ["--minmax"]), ("percentile 99", ["--percentile", "99"])):
-            self.assertIn("from 2 of 2 photos", self.nexus(*args, *more).stdout)
+            self.assertIn("from 2 of 2 files", self.nexus(*args, *more).stdout)
             with open(self.out, encoding="ascii") as file:
                 lines = file.read().splitlines()
             self.assertEqual(lines[2], "rule %s, 2 photos" % rule)
-            wide[rule] = [float(line.split()[2]) - float(line.split()[1]) for line in lines[4:]]
+            wide[rule] = [float(line.split()[2]) - float(line.split()[1]) for line in lines[4:-1]]
         self.assertTrue(all(a >= b for a, b in zip(wide["minmax"], wide["percentile 99"])))
         self.assertGreater(sum(wide["minmax"]), 1.1 * sum(wide["percentile 99"]))
 
@@ -348,19 +349,22 @@ class Calibrate(Model):
 
     def test_a_line_taken_out_leaves_a_layer_in_f32(self):
         lines = self.calibrated().splitlines(keepends=True)
-        path = self.file("less.cal", "".join(lines[:-1]).encode())
+        path = self.file("less.cal", "".join(lines[:-2] + lines[-1:]).encode())
         self.assertIn("int8", self.int8("--calibration", path))
 
     def test_other_files_are_refused(self):
         text = self.calibrated()
+        self.assertTrue(text.endswith("\nend\n"))
+        lines = text[:-4]
         self.assertIn("int8 needs a calibration", self.int8(code=1))
         for bad, why in ((text.replace("model ", "model 0", 1)[:-1], "calibration line 2"),
                          (re.sub("model .{16}", "model " + 16 * "0", text), "was made for another one"),
-                         (text + "1 0 1 again\n", "an index above that of the line before"),
-                         (text + "99999 0 1 unknown\n", "a tensor that the model has"),
+                         (lines + "1 0 1 again\nend\n", "an index above that of the line before"),
+                         (lines, "the file is cut"),
+                         (lines + "99999 0 1 unknown\nend\n", "a tensor that the model has"),
                          (re.sub(r"(?m)^(\d+) \S+ ", r"\1 nan ", text), "two numbers"),
                          (text + "x" * 100000, "the index of a tensor"),
-                         (text[:-1] + "\n%d 0 1 a weight\n" % (int(text.splitlines()[3].split()[1]) - 1), "takes none")):
+                         (lines + "%d 0 1 a weight\nend\n" % (int(text.splitlines()[3].split()[1]) - 1), "takes none")):
             said = self.int8("--calibration", self.file("bad.cal", bad.encode()), code=1)
             self.assertIn(why, said)
             self.assertEqual(said.count("\n"), 1)

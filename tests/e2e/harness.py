@@ -5,14 +5,11 @@ every process it began: also when the test fails, and (by the kernel) when this 
 have bounds, `WAIT_S`, that only a broken service reaches; nothing here sleeps for a fixed time and hopes.
 """
 
-import contextlib
 import ctypes
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,10 +27,12 @@ except ImportError as missing:
     print("SKIP: %s (package python3-grpcio)" % missing)
     sys.exit(77)
 
+import port_blocks
 import sosp_wire as wire
 import tiny_model
 
-WAIT_S = 60 if os.environ.get("NEXUS_SLOW") else 20
+WAIT_S = 180 if os.environ.get("NEXUS_SLOW") else 60
+HEARTBEAT_MS = 5000  # a node that a busy machine lets wait is not dead; real deaths are told by connections that end
 READY = "Finished constructing group."
 LISTENING = "FunctionTier listening on "
 RULE = "/" * 42
@@ -54,15 +53,8 @@ def main():
 
 
 def free_ports(count):
-    """Ports free a moment ago, all different; below the range from which the kernel gives ports to connections."""
-    with contextlib.ExitStack() as stack:
-        taken = []
-        while len(taken) < count:
-            with contextlib.suppress(OSError):
-                port = random.randrange(10000, 32000)
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-                taken.append(port)
-        return taken
+    """Ports where nobody listens, all different, none of them given out before."""
+    return [port_blocks.free_port() for _ in range(count)]
 
 
 def wait_until(condition, otherwise):
@@ -71,6 +63,16 @@ def wait_until(condition, otherwise):
         if time.monotonic() > end:
             raise AssertionError(otherwise)
         time.sleep(0.02)
+
+
+def wait_until_asleep(nodes, seconds, share):
+    """So long they use less than this share of a processor. What work leaves behind may not be over yet, and is waited for; those
+    that never sleep have no such interval."""
+    def sleep():
+        before = [node.cpu_s() for node in nodes]
+        time.sleep(seconds)  # the interval that is measured
+        return all(node.cpu_s() - cpu_s < share * seconds for node, cpu_s in zip(nodes, before))
+    wait_until(sleep, "a node without work uses the processor")
 
 
 def _client_env():
@@ -124,6 +126,11 @@ class Process:
                     raise AssertionError("%s: no line \"%s\"; %s" % (self.folder, start, self.story()))
                 self._news.wait(min(left, 0.2))
 
+    def wait_error(self, *words):
+        """A line of stderr that has all of them; it may not have been read yet when others know what it says."""
+        wait_until(lambda: any(all(word in line for word in words) for line in self.errors),
+                   "no line of %s; %s" % (words, self.story()))
+
     def _any_reader(self):
         return any(reader.is_alive() for reader in self._readers)
 
@@ -145,7 +152,7 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError("%s does not end; %s" % (self.folder, self.story())) from None
         for reader in self._readers:
-            reader.join(5)
+            reader.join(WAIT_S)
         return code
 
     def kill(self):
@@ -177,12 +184,25 @@ class Process:
         """Of the threads of that name, together."""
         seconds, tasks = 0, "/proc/%d/task" % self.pid
         for task in os.listdir(tasks):
-            with open("%s/%s/stat" % (tasks, task)) as stat:
-                head, _, rest = stat.read().rpartition(")")
+            try:
+                with open("%s/%s/stat" % (tasks, task)) as stat:
+                    head, _, rest = stat.read().rpartition(")")
+            except OSError:  # ended meanwhile
+                continue
             if head.partition("(")[2] == name:
                 values = rest.split()
                 seconds += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
         return seconds
+
+    def thread_switches(self, name):
+        """How often the threads of that name went to sleep: at least once after each thing that they did."""
+        total, tasks = 0, "/proc/%d/task" % self.pid
+        for task in os.listdir(tasks):
+            with open("%s/%s/status" % (tasks, task)) as status:
+                facts = dict(line.split(":", 1) for line in status)
+            if facts["Name"].strip() == name:
+                total += int(facts["voluntary_ctxt_switches"])
+        return total
 
     def own_bytes(self):
         """Of its memory that is resident, what is no file's: heaps, mappings, stacks."""
@@ -231,7 +251,7 @@ class Group:
             if self.is_function_tier(k):
                 client_port["client_port"] = self.client_ports[k]
             contacts = ", ".join("127.0.0.1:%d" % port for port in self.gms_ports if port != self.gms_ports[k])
-            edit_config(self.config(k), leader_gms_port=self.gms_ports[0],
+            edit_config(self.config(k), leader_gms_port=self.gms_ports[0], heartbeat_ms=HEARTBEAT_MS,
                         gms_port=self.gms_ports[k], contacts=contacts, **client_port)
 
     def folder(self, k):
@@ -288,6 +308,13 @@ class Group:
         done = subprocess.run([_nexus, "client", self.address(node), *args], stdin=subprocess.DEVNULL, env=_client_env(),
                               capture_output=True, text=True, timeout=timeout_s or WAIT_S)
         return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def client_at(address, *args):
+    """`nexus client` at an address that no node of a group tells."""
+    done = subprocess.run([_nexus, "client", address, *args], stdin=subprocess.DEVNULL, env=_client_env(), capture_output=True, text=True,
+                          timeout=WAIT_S)
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 class GroupCase(unittest.TestCase):
@@ -395,9 +422,9 @@ class Wire:
         messages = [wire.photo_start(len(photo), tags, packed), *wire.chunks(photo, chunk_bytes)]
         return wire.description(self.stream(wire.WHATSTHIS, messages))
 
-    def install(self, tag, synset, symbol, params, extra=b"", chunk_bytes=64 * 1024):
+    def install(self, tag, synset, symbol, params, extra=b"", chunk_bytes=64 * 1024, tail=b""):
         messages = [wire.install_start(tag, len(synset), len(symbol), len(params), extra),
-                    *wire.chunks(synset + symbol + params, chunk_bytes)]
+                    *wire.chunks(synset + symbol + params + tail, chunk_bytes)]
         return wire.outcome(self.stream(wire.INSTALL, messages))
 
     def remove(self, tag, request_id=b""):

@@ -26,6 +26,8 @@ def infer_request(photo, model="1", priority=None):
 
 
 class AdmissionCase(HttpCase):
+    held = 0  # uploads of ours that wait
+
     def infer(self, message=None, metadata=(), timeout=harness.WAIT_S):
         """(code, details, trailers) of a ModelInfer."""
         with grpc.insecure_channel(self.group.address(), [("grpc.enable_http_proxy", 0)]) as channel:
@@ -40,10 +42,18 @@ class AdmissionCase(HttpCase):
         """An upload that has said how long it is, has sent a part of it, and waits."""
         host, port = self.group.address().split(":")
         with socket.create_connection((host, int(port)), timeout=harness.WAIT_S) as s:
-            before = self.metric("nexus_http_exchanges")
+            self.wait_exchanges(self.held)  # those of before are over
             s.sendall(b"POST /predictions/1 HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + bytes(sent))
-            harness.wait_until(lambda: self.metric("nexus_http_exchanges") > before, "the upload is not under way")
-            yield
+            self.held += 1
+            self.wait_exchanges(self.held)
+            try:
+                yield
+            finally:
+                self.held -= 1
+
+    def wait_exchanges(self, count):
+        """So many beside the one that asks."""
+        harness.wait_until(lambda: self.metric("nexus_http_exchanges") == count + 1, "not %d uploads under way" % count)
 
     def metric(self, name):
         for line in self.ask("GET", "/metrics").body.decode().splitlines():
@@ -112,6 +122,25 @@ class Budget(AdmissionCase):
             requests = [infer_request(self.red), infer_request(b"nonsense"), infer_request(self.red)] * 3
             self.assertEqual(len(list(channel.stream_stream(STREAM)(iter(requests), timeout=harness.WAIT_S))), 9)
         self.assert_free()
+
+
+class Fair(AdmissionCase):
+    OPTIONS = (*HttpCase.OPTIONS, "--CLIENTS/requests_mb", "8")
+
+    def test_many_bodies_just_under_a_mebibyte_leave_room_for_photos(self):
+        """Those that come slowly would lose their places only after five seconds, and there is always another."""
+        host, port = self.group.address().split(":")
+        head = b"POST /predictions/1 HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (1 << 20)
+        with contextlib.ExitStack() as held:
+            for _ in range(12):
+                s = held.enter_context(socket.create_connection((host, int(port)), timeout=harness.WAIT_S))
+                with contextlib.suppress(OSError):  # refused before it was heard out
+                    s.sendall(head + bytes((1 << 20) - 1))
+            harness.wait_until(lambda: self.metric("nexus_http_buffered_bytes") > 4 << 20, "nobody holds anything")
+            for _ in range(20):
+                self.assertEqual(self.ask("POST", "/predictions/1", self.red).status, 200)
+                self.assertEqual(self.infer()[0], "OK")
+        self.assert_serving()
 
 
 class Priorities(AdmissionCase):

@@ -115,7 +115,7 @@ class Config(unittest.TestCase):
 
         right = bytes(range(32))
         with_secret = ("--secret_file", "secret")
-        self.refuse(self.group.start_node(0, *with_secret), "cannot read secret_file secret")
+        self.refuse(self.group.start_node(0, *with_secret), "secret_file: cannot read secret")
         secret(0, right, 0o644)
         self.refuse(self.group.start_node(0, *with_secret), "secret_file secret is open to other users (mode 0644")
         secret(0, right[:15])

@@ -32,7 +32,7 @@ class HostsGroup(Group):
         super().__init__(count)
         for k in range(count):
             contacts = ", ".join("%s:%d" % (HOSTS[c], self.gms_ports[c]) for c in range(count) if c != k)
-            harness.edit_config(self.config(k), local_ip=HOSTS[k], leader_ip=HOSTS[0], contacts=contacts, heartbeat_ms=100,
+            harness.edit_config(self.config(k), local_ip=HOSTS[k], leader_ip=HOSTS[0], contacts=contacts, heartbeat_ms=500,
                                 members_max=8)
             with open(self.config(k)) as config:
                 text = config.read()
@@ -67,6 +67,7 @@ class CutOff(RestartCase):
     def test_it_learns_from_a_newcomer_that_it_was_left_behind(self):
         """Node 3 is in view 1 when all others have died in a later one. The first that is back asks it, of all nodes."""
         netns.address("del", HOSTS[3])
+        self.group.nodes[3].signal(signal.SIGSTOP)  # or it would ask the others, a second after it hears nobody
         self.addCleanup(subprocess.run, ["ip", "address", "add", HOSTS[3] + "/32", "dev", "lo"], capture_output=True)
         wait_until(lambda: self.members() == [0, 1, 2], "node 3 is still a member")
         for tag in ("2", "3"):
@@ -78,6 +79,7 @@ class CutOff(RestartCase):
             self.group.nodes[k].wait()
         wait_until(lambda: not self.speaks_to(HOSTS[3]), "words of the dead are under way")
         netns.address("add", HOSTS[3])
+        self.group.nodes[3].signal(signal.SIGCONT)
         harness.edit_config(self.group.config(2), leader_ip=HOSTS[3], leader_gms_port=self.group.gms_ports[3])
         newcomer = self.group.start_node(2)
         self.await_lines(self.group.nodes[3], "node 3 was left behind in view 1: the disk of node 2 holds view 2 of this group")

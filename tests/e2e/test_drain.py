@@ -17,16 +17,16 @@ import tiny_model
 from harness import grpc
 
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-DRAIN_S = 3
+DRAIN_S = 6
 
 PROXY = """
 global
     maxconn 200
 defaults
     mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
     option redispatch
     retries 3
     option httpchk GET /v2/health/ready

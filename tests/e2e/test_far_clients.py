@@ -46,7 +46,7 @@ class FarClients(unittest.TestCase):
                                         "--CLIENTS/listen", "127.0.0.1:%d" % cls.port, "--RDMA/domain=")
         cls.group.start_node(1, "--RDMA/domain=")
         cls.group.wait_ready()
-        harness.wait_until(lambda: cls.http(HERE, HERE, "GET", "/models/m")[0] == 200, cls.node.story())
+        harness.wait_until(lambda: cls.http(HERE, HERE, "GET", "/v2/models/m/ready")[0] == 200, cls.node.story())
 
     @classmethod
     def http(cls, source, to, method, path, body=None, port=None):

@@ -416,7 +416,7 @@ class Management(HttpCase):
             self.assertEqual((gone.status, gone.json), (200, {"status": 'Model "tiny" unregistered'}))
             self.assertEqual(self.ask("DELETE", "/models/tiny").status, 404)
             self.assertEqual(self.ask("POST", "/predictions/tiny", self.red).status, 404)
-        self.assertTrue(any("audit: " in line and "tiny registered" in line for line in self.group.nodes[0].errors))
+        self.group.nodes[0].wait_error("audit: ", "tiny registered")
 
     def test_a_folder_a_number_and_a_recipe(self):
         folder = os.path.join(self.store, "plain")
@@ -640,7 +640,7 @@ class Hostile(HttpCase):
         sockets = []
 
         def dial():
-            s = socket.create_connection((host, int(port)), timeout=5)
+            s = socket.create_connection((host, int(port)), timeout=harness.WAIT_S)
             s.setblocking(False)
             sockets.append(s)
             return s
@@ -695,7 +695,7 @@ class Hostile(HttpCase):
         host, port = self.group.address().split(":")
         idle = []
         for _ in range(600):
-            s = socket.create_connection((host, int(port)), timeout=5)
+            s = socket.create_connection((host, int(port)), timeout=harness.WAIT_S)
             s.sendall(b"GET /ping HTTP/1.1\r\nHost: h\r\n\r\n")
             idle.append(s)
         for s in idle:
@@ -808,7 +808,7 @@ class Descriptors(HttpCase):
         host, port = self.group.address().split(":")
         limits = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (node.open_files() + 20, limits[1]))
-        crowd = [socket.create_connection((host, int(port)), timeout=5) for _ in range(100)]
+        crowd = [socket.create_connection((host, int(port)), timeout=harness.WAIT_S) for _ in range(100)]
         for s in crowd:
             with Hostile.swallow():
                 s.sendall(b"GET /ping HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import harness
 import sosp_wire as wire
@@ -142,10 +143,12 @@ class Logs(HttpCase):
         self.assertEqual(code, "UNAUTHENTICATED")
         self.assertIn("ModelInfer refused: a token is needed",
                       self.wait_line(kind="audit", request="stranger-2")["message"])
+        begun = time.monotonic()
         for _ in range(60):
             self.get("/metrics", "guess", x_request_id="many")
+        most = 21 + 10 * (time.monotonic() - begun)
         told = [line for line in self.lines() if line.get("request") == "many" and line.get("kind") == "audit"]
-        self.assertLess(len(told), 60)
+        self.assertLess(len(told), most)
         harness.wait_until(lambda: self.get("/metrics", "guess").status == 401 and any(
             "others before it" in line["message"] for line in self.lines()), "nobody says how many were left out")
 

@@ -121,6 +121,20 @@ class Api(HttpCase):
         harness.wait_until(lambda: label in self.call("GET", "/metrics/triton")[2], "no metric tells of version %d" % now)
         self.assert_done(self.group.client("removemodel", "5"))
 
+    def test_the_client_asks_by_name(self):
+        self.row("POST", "/models?url=m.mar&model_name=rose.v1", 200)
+        version = int(json.loads(self.row("GET", "/models/rose.v1", 200))["modelVersion"])
+        for asked in ("rose.v1", "rose.v1:%d" % version):
+            self.assertIn("photo description:red\n", self.group.client("inference", asked, self.photo_file).out)
+        self.assert_done(self.group.client("installmodel", "5", *self.good_model))
+        both = self.group.client("inference", "5,rose.v1,5", self.photo_file)
+        self.assertIn("photo description:red or red or red\n", both.out)
+        for asked, word in (("tulip", "model tulip: "), ("5,tulip", "model tulip: "),
+                            ("rose.v1:%d" % (version + 1), "model rose.v1: version %d is not found" % (version + 1)),
+                            ("v2", '"v2" can be no model\'s name')):
+            self.assert_refused(self.group.client("inference", asked, self.photo_file), word)
+        self.assert_done(self.group.client("removemodel", "5"))
+
     def test_predict_with_bad_input(self):
         text = ("-F", "data=@%s;type=text/plain" % self.photo_file)
         for path, args, status, kind, word in (
@@ -269,7 +283,7 @@ class OnlyModel(HttpCase):
             harness.Group.start_node = start_node
 
     def test_it_is_meant_where_none_is_named(self):
-        harness.wait_until(lambda: self.ask("GET", "/models/only").status == 200, "not loaded")
+        harness.wait_until(lambda: self.ask("GET", "/v2/models/only/ready").status == 200, "not loaded")
         self.assertEqual(self.ask("POST", "/invocations", self.red).status, 200)
 
     def test_the_shapes_of_0_4(self):

@@ -76,7 +76,7 @@ class Precision(unittest.TestCase):
         self.assertRegex(self.group.client("models").out, r"(?m)^ +1 .* cpu_dnnl +bf16 ")
         answer = self.group.client("inference", "1", self.photo)
         self.assertTrue(answer.out.endswith("\nphoto description:red\n"), answer.story)
-        with urllib.request.urlopen("http://%s/metrics" % self.group.address(), timeout=10) as metrics:
+        with urllib.request.urlopen("http://%s/metrics" % self.group.address(), timeout=harness.WAIT_S) as metrics:
             self.assertIn('nexus_model_info{model="1",node="3",device="cpu_dnnl",precision="bf16"} 1\n',
                           metrics.read().decode())
         self.group.nodes[3].kill()  # one that joins again, whatever its own file says, computes as the others do

@@ -11,6 +11,8 @@ import sys
 
 import harness
 from harness import GroupCase
+from test_int8 import calibrate, has_vnni
+from test_models import models_of
 
 DATA = os.environ.get("NEXUS_SHARED_DATA", "")
 
@@ -30,10 +32,10 @@ def labelled(folder):
 
 
 class RealModels(GroupCase):
-    def install(self, tag, recipe, folder, *files):
+    def install(self, tag, recipe, folder, *files, more=()):
         """`files`: symbol and params, or one ONNX file."""
         paths = [os.path.join(DATA, folder, name) for name in ("synset.txt", *files)]
-        self.assert_done(self.group.client("installmodel", tag, *paths, "--recipe", recipe))
+        self.assert_done(self.group.client("installmodel", tag, *paths, "--recipe", recipe, *more))
 
     def ask(self, tag, photo):
         answer = self.group.client("inference", tag, photo)
@@ -54,6 +56,25 @@ class RealModels(GroupCase):
         self.assert_labels("2", photos, lines("lenet-mxnet", "synset.txt"),
                            {"3_1062.png": "7", "6_1014.png": "5"})
         self.assert_done(self.group.client("removemodel", "2"))
+
+    def test_in_int8(self):
+        """Calibrated on every second photo: the labels of all are those of f32."""
+        if not has_vnni():
+            print("SKIP: this processor has no VNNI", flush=True)
+            self.skipTest("no VNNI")
+        for tag, recipe, folder, files, photos, misses in (
+                ("5", "grey-255", "lenet-mxnet", ("LeNet-symbol.json", "LeNet-0010.params"), "lenet-mxnet",
+                 {"3_1062.png": "7", "6_1014.png": "5"}),
+                ("6", "caffe-bgr", "squeezenet1.1-mxnet", ("squeezenet_v1.1-symbol.json", "squeezenet_v1.1-0000.params"),
+                 "squeezenet1.1-onnx-fp16", None)):
+            listed = list(labelled(photos))
+            half = self.file("half.txt", "".join(photo + "\n" for photo, _ in listed[::2]).encode())
+            calibration = os.path.join(self.files.name, folder + ".cal")
+            calibrate(calibration, *(os.path.join(DATA, folder, name) for name in files), photos=half, recipe=recipe)
+            self.install(tag, recipe, folder, *files, more=("--calibration", calibration))
+            self.assertEqual({row["precision"] for row in models_of(self.group, int(tag)).values()}, {"int8"})
+            self.assert_labels(tag, listed, lines(folder, "synset.txt"), misses)
+            self.assert_done(self.group.client("removemodel", tag))
 
     def test_squeezenet(self):
         self.install("3", "caffe-bgr", "squeezenet1.1-mxnet", "squeezenet_v1.1-symbol.json",

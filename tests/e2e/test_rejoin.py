@@ -14,6 +14,9 @@ import tiny_model
 from harness import Group, wait_until
 
 
+WAITS_S = 18  # who leaves waits 20 s for whom it waits
+
+
 def slow_weights():
     """Those of the tiny model behind some that it does not use: they take a while from one replica to another."""
     identity, count = (1, 0, 0, 0, 1, 0, 0, 0, 1), 16 << 20
@@ -78,17 +81,19 @@ class RejoinCase(unittest.TestCase):
 
     def test_who_is_waited_for(self):
         """The log names it, the leaver serves on, and a second SIGTERM ends the wait."""
-        self.serve(4, slow_weights, heartbeat_ms=5000)
+        self.serve(4, slow_weights, heartbeat_ms=20000)
         self.restart(2)
         joiner, leaver = self.group.nodes[2], self.group.nodes[3]
         joiner.signal(signal.SIGSTOP)
+        began = time.monotonic()
         leaver.signal(signal.SIGTERM)
         told = "leaving waits until node 2 has the state of shard 0"
         wait_until(lambda: any(told in line for line in leaver.errors), leaver.story())
         self.await_red(0)
         self.assertTrue(leaver.running)
         leaver.signal(signal.SIGTERM)
-        self.assertEqual(leaver.wait(8), 0, leaver.story())
+        self.assertEqual(leaver.wait(), 0, leaver.story())
+        self.assertLess(time.monotonic() - began, WAITS_S)
         joiner.signal(signal.SIGCONT)
 
     def test_all_replicas_and_then_all_nodes_stop(self):
@@ -97,7 +102,7 @@ class RejoinCase(unittest.TestCase):
         self.restart(2)
         began = time.monotonic()
         self.assertEqual(self.group.stop(), [0, 0, 0, 0])
-        self.assertLess(time.monotonic() - began, 6)
+        self.assertLess(time.monotonic() - began, WAITS_S)
 
     def states(self):
         told = subprocess.run([harness.nexus(), "status", self.group.address(), "--json"], capture_output=True, check=True)
@@ -148,7 +153,7 @@ class RejoinCase(unittest.TestCase):
         self.assertEqual(process.wait(), 1, process.story())
         self.assertIn("node id 1 is taken by the member at 127.0.0.1:%d" % self.group.gms_ports[1],
                       "\n".join(process.errors))
-        self.assertIn("node id 1 is taken by the member", "\n".join(self.group.nodes[0].errors))
+        self.group.nodes[0].wait_error("node id 1 is taken by the member")
         self.await_red(0)
 
 

@@ -275,7 +275,7 @@ class Files(harness.unittest.TestCase):
             self.assertIn("tls_client_ca is given, but no tls_cert", self.refused(tls_client_ca=authority.ca))
             self.assertIn("no tls_key", self.refused(tls_cert=cert))
             self.assertIn("No such file", self.refused(tls_cert=folder + "/none", tls_key=key))
-            self.assertIn("no plain file", self.refused(tls_cert=folder, tls_key=key))
+            self.assertIn("not a plain file", self.refused(tls_cert=folder, tls_key=key))
             self.assertIn("no usable certificate", self.refused(tls_cert=empty, tls_key=key))
             self.assertIn("is no key to", self.refused(tls_cert=cert, tls_key=other_key))
             self.assertIn("open to everybody", self.refused(tls_cert=cert, tls_key=open_key))

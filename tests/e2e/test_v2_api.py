@@ -79,6 +79,41 @@ class Grpc(HttpCase):
         self.assertEqual((wire.field(stats, 1), wire.field(stats, 2)), (b"1", b"1"))
         self.assertEqual(len(wire.fields(self.good("ModelStatistics"))), 1)
 
+    def test_large_ones_are_read_and_written_aside(self):
+        """By threads of their own, in each form of the numbers, in a call of their own and in a stream."""
+        n, i = tiny_onnx.node, tiny_onnx.info
+        echo = tiny_onnx.model([n("Identity", ["x"], ["y"])], [i("x", tiny_onnx.FLOAT, ["N", 8192])], [i("y", tiny_onnx.FLOAT, ["N", 8192])])
+        answer = self.group.client("installmodel", "3", self.file("echo.txt", b"a\n" * 8192), self.file("echo.onnx", echo))
+        self.assertEqual(answer.code, 0, answer.story)
+        self.addCleanup(self.group.client, "removemodel", "3")
+        node = self.group.nodes[0]
+        for rows, worker in ((16, "nexus-infer"), (100, "nexus-infer-lg")):
+            raw = struct.pack("<%df" % (rows * 8192), *range(rows * 8192))
+            typed = wire.blob(1, b"3") + tensor(b"x", b"FP32", (rows, 8192), wire.blob(6, raw))
+            packed = wire.blob(1, b"3") + tensor(b"x", b"FP32", (rows, 8192)) + wire.blob(7, raw)
+            before = node.thread_switches(worker)
+            for message, number in ((typed, None), (packed, 6)):
+                for reply in (self.good("ModelInfer", message),
+                              *(wire.field(r, 2) for r in self.good("ModelStreamInfer", message, message, stream=True))):
+                    if number:
+                        self.assertEqual(wire.field(reply, number), raw)
+                    else:
+                        self.assertEqual(wire.field(wire.field(wire.field(reply, 5), 5), 6), raw)
+            self.assertGreaterEqual(node.thread_switches(worker) - before, 6)
+            wrong = wire.blob(1, b"3") + tensor(b"x", b"FP32", (rows, 8192)) + wire.blob(7, raw[:-4])
+            self.assertEqual(self.call("ModelInfer", wrong)[0], "INVALID_ARGUMENT")
+            failed, fine = self.good("ModelStreamInfer", wrong, packed, stream=True)
+            self.assertIn(b"its shape needs", wire.field(failed, 1))
+            self.assertEqual(wire.field(wire.field(fine, 2), 6), raw)
+            torn = typed[:-1]
+            self.assertEqual(self.call("ModelInfer", torn)[0], "INVALID_ARGUMENT")
+        with grpc.insecure_channel(self.group.address(), [("grpc.enable_http_proxy", 0)]) as channel:
+            for _ in range(8):  # who leaves meanwhile leaves nothing
+                call = channel.unary_unary(SERVICE + "ModelInfer").future(typed)
+                time.sleep(0.02)
+                call.cancel()
+        self.assert_serving()
+
     def test_statistics(self):
         """Both wires tell the same; requests are this node's, the work behind them all replicas'."""
         before = time.time()

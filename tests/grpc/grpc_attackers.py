@@ -2,9 +2,9 @@
 import threading
 import time
 
-from grpc_clients import Client, wait_for
+from grpc_clients import Client, answer_of, wait_for
 from grpc_harness import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, MEMORY_FACTOR,
-                          PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, Raw, Server, frame,
+                          PING, PREFACE, PRIORITY, RST, SETTINGS, WAIT_S, WINDOW, Raw, Server, frame,
                           literal, message, request_headers, run)
 
 MEMORY_KIB_MAX = 60 * 1024 * MEMORY_FACTOR
@@ -23,7 +23,7 @@ class Honest:
     def ask(self):
         while not self.stopping:
             try:
-                assert self.client.unary("Unary", b"honest", timeout=5) == b"honest"
+                assert self.client.unary("Unary", b"honest", timeout=WAIT_S) == b"honest"
                 self.answers += 1
             except Exception as error:
                 self.errors.append(error)
@@ -36,7 +36,7 @@ class Honest:
     def __exit__(self, kind, *_):
         before = self.answers
         if kind is None:
-            wait_for(lambda: self.answers > before + 10 or self.errors, 10)
+            wait_for(lambda: self.answers > before + 10 or self.errors)
         self.stopping = True
         self.thread.join()
         if kind is None:
@@ -46,10 +46,9 @@ class Honest:
 
 
 def attack(server, build, seconds=0.7, expect_hang_up=True):
-    """Sends build(n) over and over, in a new connection whenever the server hangs up."""
-    end, hang_ups, sent, raw = time.monotonic() + seconds, 0, 0, Raw(server)
-    reader = None
-    while time.monotonic() < end:
+    """Sends build(n) over and over, in a new connection whenever the server hangs up; so long, and until it did once."""
+    begun, hang_ups, sent, raw = time.monotonic(), 0, 0, Raw(server)
+    while time.monotonic() < begun + (WAIT_S if expect_hang_up and not hang_ups else seconds):
         if not raw.send(build(sent)):
             hang_ups += 1
             raw.close()
@@ -62,7 +61,7 @@ def attack(server, build, seconds=0.7, expect_hang_up=True):
                 pass
         except OSError:
             pass
-        raw.socket.settimeout(10)
+        raw.socket.settimeout(WAIT_S)
     raw.close()
     assert hang_ups > 0 or not expect_hang_up
     return hang_ups
@@ -111,10 +110,10 @@ def one_huge_header_list():
     with Server() as server, Honest(server):
         raw = Raw(server)
         raw.send(frame(HEADERS, 0, 1, request_headers()) + frame(CONTINUATION, END_HEADERS, 1, fat))
-        answers = [p for kind, _, stream, p in raw.frames(1) if kind == HEADERS and stream == 1]
-        assert len(answers) == 1
+        answers = [kind for kind, _ in answer_of(raw, 1)]
+        assert answers == [HEADERS], answers
         raw.send(frame(HEADERS, 0, 3, request_headers()) + frame(CONTINUATION, 0, 3, fat) * 6)
-        assert raw.hung_up(5)
+        assert raw.hung_up()
 
 
 def control_frame_floods():
@@ -148,35 +147,35 @@ def nobody_reads_the_answers():
                                          for stream in range(n * 200 + 1, n * 200 + 201, 2))):
                     break
         with Client(server) as client:
-            wait_for(lambda: client.stats()["connections"] <= 2, 10)
+            wait_for(lambda: client.stats()["connections"] <= 2)
 
 
 def a_big_reply_into_a_full_socket():
     window = b"\x7f\xff\x00\x00"
-    with Server("stall_ms=700") as server, Honest(server):
+    with Server("stall_ms=3000") as server, Honest(server), Client(server) as client:
+        assert client.stats()["buffered"] < 100000
         raw = Raw(server, settings=b"\x00\x04" + window, receive_buffer=4096)
         raw.send(frame(WINDOW, 0, 0, window))
         for stream in range(1, 21, 2):
             raw.send(frame(HEADERS, END_HEADERS, stream, request_headers(b"/test.Echo/Big"))
                      + frame(DATA, END_STREAM, stream, message(b"2000000")))
-        with Client(server) as client:
-            wait_for(lambda: client.stats()["buffered"] > 5000000)
-            wait_for(lambda: client.stats()["buffered"] < 100000)
-            wait_for(lambda: client.stats()["connections"] <= 2)
+        wait_for(lambda: client.stats()["buffered"] > 5000000)
+        wait_for(lambda: client.stats()["buffered"] < 100000)
+        wait_for(lambda: client.stats()["connections"] <= 2)
         raw.close()
 
 
 def slow_reader_of_a_big_reply():
     """No window for the reply: the call must not stay for ever."""
     no_window = b"\x00\x04\x00\x00\x00\x00"
-    with Server("stall_ms=500") as server, Honest(server):
+    with Server("stall_ms=3000") as server, Honest(server), Client(server) as client:
+        assert client.stats()["buffered"] < 100000
         raw = Raw(server, settings=no_window)
         for stream in range(1, 21, 2):
             raw.send(frame(HEADERS, END_HEADERS, stream, request_headers(b"/test.Echo/Big"))
                      + frame(DATA, END_STREAM, stream, message(b"1000000")))
-        with Client(server) as client:
-            wait_for(lambda: client.stats()["buffered"] > 9000000)
-            wait_for(lambda: client.stats()["buffered"] < 100000)
+        wait_for(lambda: client.stats()["buffered"] > 9000000)
+        wait_for(lambda: client.stats()["buffered"] < 100000)
         raw.close()
 
 
@@ -190,8 +189,8 @@ def slow_writers():
         silent.send(PREFACE[:10])
         with Client(server) as client:
             wait_for(lambda: client.stats()["wire"] == 1)
-        assert any(kind == HEADERS for kind, *_ in stopped.frames(2))
-        assert silent.hung_up(5)
+        assert any(kind == HEADERS for kind, *_ in stopped.frames())
+        assert silent.hung_up()
 
 
 def streams_that_say_nothing():
@@ -229,12 +228,12 @@ def out_of_descriptors():
                 raw = Raw(server)
                 raw.send(frame(HEADERS, END_HEADERS, 1, request_headers(b"/test.Echo/Sum"))
                          + frame(PING, 0, 0, b"12345678"))
-                any(kind == PING for kind, *_ in raw.frames(1))  # served, or hung up on
+                any(kind == PING for kind, *_ in raw.frames())  # served, or hung up on
                 busy.append(raw)
             for raw in busy:
                 raw.close()
         with Client(server) as late:
-            assert late.unary("Unary", b"late", timeout=5) == b"late"
+            assert late.unary("Unary", b"late", timeout=WAIT_S) == b"late"
             stats = late.stats()
             assert stats["refused"] > 50, stats
 
@@ -244,14 +243,14 @@ def nonsense():
         for junk in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01" * 50, b"\0" * 4096):
             raw = Raw(server, greet=False)
             raw.send(junk)
-            assert raw.hung_up(5), junk[:10]
+            assert raw.hung_up(), junk[:10]
         for bad in (frame(DATA, 0, 0, b"x"), frame(HEADERS, END_HEADERS, 2, request_headers()),
                     frame(WINDOW, 0, 0, b"\0\0\0\0"), frame(SETTINGS, 0, 0, b"12345"),
                     frame(HEADERS, END_HEADERS, 1, b"\xff\xff\xff\xff\xff"),
                     frame(5, 0, 1, b"\0\0\0\2"), frame(DATA, 0, 1, b"x" * 20000)):
             raw = Raw(server)
             raw.send(bad)
-            assert raw.hung_up(5), bad[:12]
+            assert raw.hung_up(), bad[:12]
 
 
 def resets_while_messages_are_held():

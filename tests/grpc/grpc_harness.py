@@ -12,6 +12,9 @@ import time
 # Sanitizers take memory of their own: the build says how many times as much is still a pass.
 MEMORY_FACTOR = int(os.environ.get("NX_MEMORY_FACTOR", "1"))
 
+# A bound for what must happen, which only a broken server reaches, however busy the machine is; never a pause.
+WAIT_S = 60
+
 
 class Server:
     """The executable named on the command line; its figures; a clean end."""
@@ -27,7 +30,7 @@ class Server:
         self.port = int(self.process.stdout.readline())
         self.target = f"127.0.0.1:{self.port}"
 
-    def stop(self, wait_s=15):
+    def stop(self, wait_s=WAIT_S):
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(wait_s)
         assert code == 0, f"the server ended with {code}"
@@ -74,7 +77,7 @@ class Raw:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(10)
+        self.socket.settimeout(WAIT_S)
         self.socket.connect(("127.0.0.1", server.port))
         self.buffer = b""
         if greet:
@@ -88,7 +91,7 @@ class Raw:
         except OSError:
             return False
 
-    def frames(self, seconds=5.0):
+    def frames(self, seconds=WAIT_S):
         """(kind, flags, stream, payload) until the time is over or the server hangs up."""
         end = time.monotonic() + seconds
         while True:
@@ -113,7 +116,7 @@ class Raw:
                 return
             self.buffer += more
 
-    def hung_up(self, seconds=5.0):
+    def hung_up(self, seconds=WAIT_S):
         end = time.monotonic() + seconds
         for _ in self.frames(seconds):
             pass

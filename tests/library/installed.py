@@ -1,11 +1,11 @@
 """The installed library, for the tests of this folder: where it lies, and how a program is built against it."""
 import argparse
 import os
-import random
-import socket
 import subprocess
+import sys
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path.insert(0, os.path.join(SOURCES, "tests", "lib"))
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"]
 
 
@@ -31,18 +31,6 @@ class Installed:
                         source, "-o", program,
                         *(libraries or self.pkg_config("--libs", "nexus-group"))],
                        env=self.environ, check=True)
-
-
-def free_port():
-    """Free a moment ago, and below the range from which the kernel gives ports to connections."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def from_arguments():

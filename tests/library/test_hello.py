@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import installed
+from port_blocks import free_port  # in a folder that installed adds
 
 
 def program_text():
@@ -29,7 +30,7 @@ def build(lib, folder, port):
 def test_hello(lib):
     """each of two nodes hears both greetings, in one order, and leaves"""
     with tempfile.TemporaryDirectory() as folder:
-        program = build(lib, folder, installed.free_port())
+        program = build(lib, folder, free_port())
         nodes = [subprocess.Popen([program, str(n), "2"], env=lib.environ, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE) for n in range(2)]
         try:
@@ -45,7 +46,7 @@ def test_hello(lib):
 def test_alone(lib):
     """a group of one hears itself"""
     with tempfile.TemporaryDirectory() as folder:
-        program = build(lib, folder, installed.free_port())
+        program = build(lib, folder, free_port())
         told = subprocess.run([program], env=lib.environ, text=True, capture_output=True, timeout=60,
                               check=True)
         assert told.stdout == "member 0 says: good morning\n" and not told.stderr, told

@@ -1,6 +1,7 @@
 /* A member that left every upcall out: whatever the others send it, it goes on, and holds nobody up. Both members
  * live in this process, polled in turns. */
 #include "group/group.h"
+#include "nx_ports.h"
 #include "nx_test.h"
 
 #include <arpa/inet.h>
@@ -44,17 +45,6 @@ static void on_member_down(void *ctx, nx_rank rank, bool clean, const char *why)
 static const struct nx_group_upcalls talker_upcalls = {
     .deliver = on_deliver, .query_failed = on_query_failed, .member_down = on_member_down};
 static const struct nx_group_upcalls no_upcalls;
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
 
 static struct nx_group *open_member(uint16_t port, nx_node node, const struct nx_group_upcalls *up,
                                     void *ctx)
@@ -113,7 +103,7 @@ static void a_member_without_upcalls_holds_nobody_up(void **state)
 {
     (void)state;
     struct talker t = {0};
-    uint16_t port = free_port();
+    uint16_t port = nx_free_port();
     nx_ns until = nx_clock_now() + 50 * NX_SEC;
     t.group = open_member(port, 0, &talker_upcalls, &t);
     struct nx_group *quiet = open_member(port, 1, &no_upcalls, NULL);
@@ -140,8 +130,8 @@ static void without_a_leader_it_gives_up_in_silence(void **state)
         .local_id = 1,
         .local_ip = "127.0.0.1",
         .leader_ip = "127.0.0.1",
-        .gms_port = 1,
-        .leader_gms_port = free_port(),
+        .gms_port = nx_free_port(),
+        .leader_gms_port = nx_free_port(),
         .first_view_nodes = 2,
         .members_max = 2,
         .spec = {1, {{"ALL", 1, 1, 2, false}}},

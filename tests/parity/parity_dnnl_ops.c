@@ -144,6 +144,20 @@ static void add_fc_sum(struct net *net, uint32_t x, const void *row)
     add_fc(net, x, 19 * 3 * 5, 13, true, residual, NX_UNARY_RELU);
 }
 
+/* Three layers of one matrix over a photo's many rows; the last adds the first's. */
+static void add_fc_rows(struct net *net, uint32_t x, const void *row)
+{
+    const int64_t k = *(const int64_t *)row, dims[] = {k, k};
+    uint32_t in[4] = {x, net_constant(net, 2, dims, -0.1, 0.1), net_constant(net, 1, &k, -1, 1)};
+    struct nx_node node = {.op = NX_OP_FC, .attr.fc = {.units = k}};
+    in[3] = net_node(net, &node, in, 2);
+    node.post.act.fn = NX_UNARY_GELU;
+    in[0] = net_node(net, &node, in, 3);
+    node.post.act.fn = NX_UNARY_RELU;
+    node.post.sum = true;
+    net_output(net, net_node(net, &node, in, 4));
+}
+
 static void fully_connected(void **state)
 {
     (void)state;
@@ -151,6 +165,9 @@ static void fully_connected(void **state)
     compare_op("fc", 19, 3, 5, add_flat_fc, NULL);
     compare_op("fc over the last dimension", 19, 3, 5, add_last_fc, NULL);
     compare_op("fc with a sum", 19, 3, 5, add_fc_sum, NULL);
+    static const int64_t widths[] = {5, 37, 64};
+    for (size_t i = 0; i < 3; i++)
+        compare_op("fc over many rows", 19, 7, widths[i], add_fc_rows, &widths[i]);
 }
 
 struct norm_row {

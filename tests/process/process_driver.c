@@ -17,25 +17,6 @@
 
 #define PATIENCE_NS (100 * NX_SEC)
 
-/* Below the range from which the kernel gives ports to connections, so that nobody gets it by
- * chance. */
-uint16_t driver_free_port(void)
-{
-    static unsigned tries;
-    for (;;) {
-        unsigned port = 10000 + ((unsigned)getpid() * 131 + tries++ * 7) % 22000;
-        struct sockaddr_in a = {.sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        assert_true(fd >= 0);
-        int bound = bind(fd, (struct sockaddr *)&a, sizeof a);
-        close(fd);
-        if (bound == 0)
-            return (uint16_t)port;
-    }
-}
-
 static void become_node(const struct driver *d, const int in[2], const int out[2], unsigned index,
                         unsigned id, unsigned nodes, unsigned min_nodes, double join_timeout_s)
 {

@@ -33,7 +33,6 @@ struct driver {
     struct driver_node nodes[DRIVER_NODES_MAX];
 };
 
-uint16_t driver_free_port(void);
 void driver_start(struct driver *d, unsigned index, unsigned id, unsigned nodes, unsigned min_nodes,
                   double join_timeout_s);
 void driver_stop_all(struct driver *d); /* by kill; whatever state they are in */

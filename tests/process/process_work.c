@@ -91,8 +91,8 @@ static void on_view(void *ctx, const struct nx_view *view, const struct nx_layou
     w->rank = nx_group_rank(w->group);
     trace_view(w->rank, view, layout);
     meet_members(w, view);
-    const uint8_t *a =
-        view->members[w->rank].address; /* a sockaddr_in: its port, for the driver's garbage */
+    /* a sockaddr_in: its port, for the driver's garbage */
+    const uint8_t *a = view->members[w->rank].address;
     int members = __builtin_popcountll(nx_view_ranks(view));
     if (w->vid)
         work_say("installed %llu members %d at %lld after %llu with %llu order %016llx",
@@ -336,8 +336,8 @@ static bool open_query(struct work *w, nx_rank peer, struct work_task *t)
     struct work_query *q = idle_query(w);
     if (!q)
         return false;
-    uint64_t total =
-        t->size + (t->size ? t->opened % 11 : 0); /* sizes differ, so that mixing them up shows */
+    /* sizes differ, so that mixing them up shows */
+    uint64_t total = t->size + (t->size ? t->opened % 11 : 0);
     struct work_query fresh = {.total = total, .peer = peer, .open = true};
     enum nx_status status = nx_query_open(w->group, peer, total, q, &fresh.stream);
     if (status == NX_AGAIN)

@@ -51,8 +51,8 @@ struct work {
     unsigned replies_count;
 };
 
-void work_say(const char *format, ...)
-    __attribute__((format(printf, 1, 2))); /* one line to the driver */
+/* one line to the driver */
+void work_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void work_upcalls(struct nx_group_upcalls *upcalls);
 bool work_push(struct work *w); /* does what fits the windows; true if something moved */
 bool work_pending(const struct work *w);

@@ -5,6 +5,7 @@
  *
  * What is judged in each: members that go on from one view to the next have delivered the same in it, in the same order; no
  * sender's message is lost, doubled or out of its order (process_work.c); who joins delivers what the others do. */
+#include "nx_ports.h"
 #include "nx_test.h"
 #include "process/process_driver.h"
 
@@ -26,9 +27,9 @@ static int make_driver(void **state)
     d->program = program;
     d->ip = ip;
     d->provider = provider;
-    d->port = d->ports[0] = driver_free_port();
+    d->port = d->ports[0] = nx_free_port();
     for (unsigned i = 1; i < DRIVER_NODES_MAX; i++)
-        d->ports[i] = driver_free_port();
+        d->ports[i] = nx_free_port();
     *state = d;
     return 0;
 }

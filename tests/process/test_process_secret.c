@@ -1,6 +1,7 @@
 /* Groups of real processes with a shared secret: who forms one, who is refused, and what a
  * stranger reads on the wire. */
 #include "group/fabric/boot_auth.h"
+#include "nx_ports.h"
 #include "nx_test.h"
 #include "process/process_driver.h"
 
@@ -47,7 +48,7 @@ static int open_fixture(void **state)
     f->driver.program = program;
     f->driver.ip = "127.0.0.1";
     f->driver.provider = "tcp";
-    f->driver.port = driver_free_port();
+    f->driver.port = nx_free_port();
     f->driver.secret_file = f->secret;
     snprintf(f->log, sizeof f->log, "%s/log", f->folder);
     f->driver.log = open(f->log, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND, 0600);
@@ -286,7 +287,7 @@ static void who_stops_in_the_handshake_is_hung_up_on(void **state)
     assert_int_equal(read_frame(fd, bytes, &len, &payload, &payload_len), 0); /* by the timeout */
     printf("# a stranger that stops in the handshake is hung up on after %.1f s\n",
            (double)(nx_clock_now() - start) / NX_SEC);
-    assert_true(nx_clock_now() - start < 20 * NX_SEC);
+    assert_true(nx_clock_now() - start < 60 * NX_SEC);
     close(fd);
 }
 

@@ -503,8 +503,8 @@ static void a_joiner_is_the_proof_of_its_view(void **state)
     wire->now = 1000;
     for (unsigned turn = 0; turn < 4 && nx_core_view(wire->cores[0])->vid == 1; turn++) {
         wire_turn(wire, 0);
-        wire->lanes[0][1].held =
-            turn > 0; /* the wedge and the proposal come, the decision does not */
+        /* the wedge and the proposal come, the decision does not */
+        wire->lanes[0][1].held = turn > 0;
         wire_turn(wire, 1);
     }
     assert_int_equal(nx_core_view(wire->cores[0])->vid, 2);

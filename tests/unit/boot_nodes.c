@@ -1,6 +1,7 @@
 #include "boot_nodes.h"
 
 #include "common/log.h"
+#include "nx_ports.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -16,20 +17,9 @@ static void keep_line(void *ctx, enum nx_level level, const char *line)
     snprintf(nodes->log + used, sizeof nodes->log - used, "%s\n", line);
 }
 
-uint16_t boot_nodes_free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
 void boot_nodes_init(struct boot_nodes *nodes, nx_node first_id, int step)
 {
-    *nodes = (struct boot_nodes){.auto_connect = true, .port = boot_nodes_free_port()};
+    *nodes = (struct boot_nodes){.auto_connect = true, .port = nx_free_port()};
     for (int i = 0; i < BOOT_NODES_MAX; i++)
         nodes->configs[i] = (struct nx_group_config){
             .local_id = (nx_node)((int)first_id + i * step),
@@ -43,6 +33,7 @@ void boot_nodes_init(struct boot_nodes *nodes, nx_node first_id, int step)
             .members_max = 8,
             .join_timeout_ns = 30 * NX_SEC,
         };
+    nx_log_set_level(NX_LOG_INFO);
     nx_log_set_sink(keep_line, nodes);
 }
 
@@ -52,6 +43,7 @@ void boot_nodes_fini(struct boot_nodes *nodes)
         if (nodes->boots[i])
             boot_nodes_close(nodes, i);
     nx_log_set_sink(NULL, NULL);
+    nx_log_set_level(NX_LOG_WARN);
 }
 
 static struct nx_fabric_card card_of(const struct boot_nodes *nodes, int i)

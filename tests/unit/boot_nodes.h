@@ -30,11 +30,9 @@ void boot_nodes_turn(struct boot_nodes *nodes); /* all that are open, once */
 enum nx_boot_phase boot_nodes_phase(const struct boot_nodes *nodes, int i);
 bool boot_nodes_installed(const struct boot_nodes *nodes); /* all of the first view */
 
-uint16_t boot_nodes_free_port(void);
-
 #define BOOT_POLL_UNTIL(nodes, condition)            \
     do {                                             \
-        nx_ns until_ = nx_clock_now() + 20 * NX_SEC; \
+        nx_ns until_ = nx_clock_now() + 60 * NX_SEC; \
         while (!(condition)) {                       \
             if (nx_clock_now() > until_)             \
                 fail_msg("never: %s", #condition);   \

@@ -1,4 +1,4 @@
-foreach(name IN ITEMS status codec arena room ring prng text utf8 cpus descriptors event_wait request_trace worker)
+foreach(name IN ITEMS status codec arena room ring prng text utf8 cpus descriptors event_wait given_file request_trace worker)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_common)
 endforeach()
 nexus_test(test_config SOURCES test_config.c DEPS nexus_config)

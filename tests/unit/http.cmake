@@ -11,4 +11,5 @@ nexus_test(test_admission SOURCES test_admission.c ${CMAKE_SOURCE_DIR}/src/funct
 nexus_test(test_auth SOURCES test_auth.c DEPS nexus_auth)
 nexus_test(test_v2_request SOURCES test_v2_request.c DEPS nexus_v2)
 nexus_test(test_v2_reader SOURCES test_v2_reader.c DEPS nexus_v2)
+nexus_test(test_aside SOURCES test_aside.c DEPS nexus_v2)
 nexus_test(test_v2_writer SOURCES test_v2_writer.c DEPS nexus_v2)

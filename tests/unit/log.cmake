@@ -1,6 +1,6 @@
 foreach(name IN ITEMS plog_segment plog)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_sim_disk)
 endforeach()
-nexus_test(test_plog_crash SOURCES test_plog_crash.c DEPS nexus_sim_disk TIMEOUT 240)
+nexus_test(test_plog_crash SOURCES test_plog_crash.c DEPS nexus_sim_disk TIMEOUT 600)
 nexus_test(test_blob_store SOURCES test_blob_store.c DEPS nexus_blob nexus_sim_disk)
 nexus_test(test_disk_file SOURCES test_disk_file.c DEPS nexus_log)

@@ -191,6 +191,10 @@ static void a_reload_revokes_keeps_rates_and_fails_whole(void **state)
     assert_int_equal(check(auth, "Bearer abc", NX_MAY_INFER, 9 * NX_SEC), NX_AUTH_UNKNOWN);
     unlink(path);
     assert_int_equal(nx_auth_reload(auth, &err), NX_IO);
+    assert_int_equal(mkfifo(path, 0600), 0); /* nobody writes it, and nobody waits for that */
+    assert_int_equal(nx_auth_reload(auth, &err), NX_INVALID);
+    assert_non_null(strstr(err.text, "is a pipe, not a plain file"));
+    unlink(path);
     nx_auth_close(auth);
 }
 

@@ -222,6 +222,103 @@ static void a_put_given_up_leaves_nothing(void **state)
     nx_blob_put_close(put);
 }
 
+enum { LARGE = 1500000 };
+
+/* A put of `bytes` on a thin disk without room, up to the sync that fails; then there is room again. */
+static struct nx_blob_put *put_until_full(const uint8_t *bytes)
+{
+    struct sim_disk_faults thin = calm;
+    struct nx_blob_put *put;
+    struct nx_err err = {0};
+    char name[NX_BLOB_NAME_BYTES];
+    thin.thin = true;
+    sim_disk_set_faults(disk, &thin);
+    sim_disk_fill(disk, 0, NX_NEVER);
+    assert_int_equal(nx_blob_put_open(store, &put, &err), NX_OK);
+    nx_blob_put_wait_for_room(put);
+    for (size_t at = 0; at < LARGE; pass_time(put))
+        at += nx_blob_put_write(put, bytes + at, LARGE - at);
+    nx_blob_put_finish(put);
+    while (!nx_blob_put_is_full(put, &err)) {
+        assert_int_equal(nx_blob_put_status(put, name, &err), NX_AGAIN);
+        pass_time(put);
+    }
+    assert_non_null(strstr(err.text, "No space left on device"));
+    return put;
+}
+
+static enum nx_status end_put(struct nx_blob_put *put, char name[NX_BLOB_NAME_BYTES],
+                              struct nx_err *err)
+{
+    enum nx_status status;
+    while ((status = nx_blob_put_status(put, name, err)) == NX_AGAIN) {
+        if (nx_blob_put_is_full(put, NULL) && !nx_blob_put_is_busy(put))
+            nx_blob_put_retry(put);
+        pass_time(put);
+    }
+    nx_blob_put_close(put);
+    return status;
+}
+
+/* What the kernel dropped when a sync found no room is written again, all of it: the next sync alone would find nothing to do. */
+static void a_sync_without_room_writes_all_again(void **state)
+{
+    (void)state;
+    uint8_t *bytes = malloc(LARGE), *back = malloc(LARGE);
+    char name[NX_BLOB_NAME_BYTES];
+    size_t len;
+    struct nx_err err = {0};
+    for (size_t i = 0; i < LARGE; i++)
+        bytes[i] = (uint8_t)(i * i >> 7);
+    for (int rounds = 1; rounds <= 3; rounds++) {
+        bytes[0]++;
+        struct nx_blob_put *put = put_until_full(bytes);
+        for (int i = 1; i < rounds; i++) { /* in vain */
+            nx_blob_put_retry(put);
+            do {
+                assert_true(nx_blob_put_is_full(put, NULL)); /* until it is synced */
+                pass_time(put);
+            } while (nx_blob_put_is_busy(put));
+        }
+        sim_disk_fill(disk, 0, 0);
+        assert_int_equal(end_put(put, name, &err), NX_OK);
+        nx_blob_store_close(store);
+        sim_disk_crash(disk, true);
+        open_store();
+        assert_int_equal(get_all(name, back, &len, &err), NX_OK);
+        assert_int_equal(len, LARGE);
+        assert_memory_equal(back, bytes, LARGE);
+    }
+    free(bytes);
+    free(back);
+}
+
+/* Where the bytes cannot be read back either, it is no blob; nothing of it stays. */
+static void what_a_sync_without_room_lost_is_missed(void **state)
+{
+    (void)state;
+    uint8_t *bytes = calloc(LARGE, 1);
+    char name[NX_BLOB_NAME_BYTES];
+    size_t len;
+    struct nx_err err = {0};
+    struct nx_blob_put *put = put_until_full(bytes);
+    sim_disk_bytes(disk, sim_disk_name(disk, 0), &len)[LARGE / 2] ^= 1;
+    sim_disk_fill(disk, 0, 0);
+    assert_int_equal(end_put(put, name, &err), NX_CORRUPT);
+    assert_non_null(strstr(err.text, "the disk was full at a sync, and has lost what was written"));
+    assert_null(sim_disk_name(disk, 0));
+    put = put_until_full(bytes);
+    sim_disk_put(disk, sim_disk_name(disk, 0), bytes, LARGE - 1);
+    sim_disk_fill(disk, 0, 0);
+    assert_int_equal(end_put(put, name, &err), NX_CORRUPT);
+    put = put_until_full(bytes); /* given up while it is written again */
+    nx_blob_put_retry(put);
+    nx_blob_put_close(put);
+    sim_disk_fill(disk, 0, 0);
+    assert_null(sim_disk_name(disk, 0));
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +329,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_removal_does_not_hit_a_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_restart_keeps_what_is_claimed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_put_given_up_leaves_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_sync_without_room_writes_all_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_sync_without_room_lost_is_missed, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("blob_store", tests, NULL, NULL);
 }

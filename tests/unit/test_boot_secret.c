@@ -86,8 +86,8 @@ static void a_bad_file_is_refused_with_the_reason(void **state)
     struct fixture *f = *state;
     static const uint8_t bytes[NX_SECRET_BYTES_MAX + 1];
     refuse_file(f, "/nonexistent/secret", NX_IO, "No such file or directory");
-    refuse_file(f, f->folder, NX_INVALID, "is not a plain file");
-    refuse_file(f, "/dev/zero", NX_INVALID, "is not a plain file");
+    refuse_file(f, f->folder, NX_INVALID, "not a plain file");
+    refuse_file(f, "/dev/zero", NX_INVALID, "not a plain file");
     write_file(f->file, bytes, 0, 0600);
     refuse_file(f, f->file, NX_INVALID, "holds 0 bytes, expected 16 to 4096");
     write_file(f->file, bytes, NX_SECRET_BYTES_MIN - 1, 0600);
@@ -104,7 +104,7 @@ static void a_bad_file_is_refused_with_the_reason(void **state)
     }
     unlink(f->file);
     assert_int_equal(mkfifo(f->file, 0600), 0);
-    refuse_file(f, f->file, NX_INVALID, "is not a plain file"); /* and does not wait for a writer */
+    refuse_file(f, f->file, NX_INVALID, "not a plain file"); /* and does not wait for a writer */
 }
 
 static void a_good_file_gives_a_key_until_it_is_wiped(void **state)

@@ -109,7 +109,7 @@ static void the_largest_hello_fits_a_frame(void **state)
     h->offer.note.count = NX_DUR_VIEWS_MAX;
     for (uint32_t v = 0; v < NX_DUR_VIEWS_MAX; v++) {
         struct nx_dur_view *view = &h->offer.note.views[v];
-        view->vid = UINT64_MAX - NX_DUR_VIEWS_MAX + v;
+        view->vid = NX_VID_MAX - NX_DUR_VIEWS_MAX + v;
         view->count = NX_DUR_MEMBERS_MAX;
         for (uint32_t m = 0; m < NX_DUR_MEMBERS_MAX; m++)
             view->members[m] = (struct nx_dur_member){
@@ -197,6 +197,9 @@ static void an_impossible_view_is_refused(void **state)
     expect_view_refused(&v, "head");
     v = good;
     v.view.vid = 0;
+    expect_view_refused(&v, "head");
+    v = good;
+    v.view.vid = NX_VID_MAX + 1;
     expect_view_refused(&v, "head");
 }
 

@@ -1,6 +1,9 @@
 /* Nodes of a group in one thread, over loopback; cards are made up, as the fabric is not part of
  * this. */
 #include "boot_nodes.h"
+#include "nx_ports.h"
+
+#include "group/fabric/boot_conn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -189,6 +192,62 @@ static void a_late_comer_gets_a_seat(void **state)
     BOOT_POLL_UNTIL(f, nx_bootstrap_standing(f->boots[0], a) == NX_APPLICANT_GONE);
 }
 
+/* The node that sends somebody away, and that one. */
+static void expect_both_say(struct boot_nodes *f, const char *here, const char *there)
+{
+    char nothing[64];
+    snprintf(nothing, sizeof nothing, "127.0.0.1:%u: the connection was closed", f->port);
+    nx_ns until = nx_clock_now() + 2 * NX_SEC;
+    while (!strstr(f->log, there) && nx_clock_now() < until)
+        boot_nodes_turn(f);
+    if (!strstr(f->log, there) || !strstr(f->log, here) || strstr(f->log, nothing))
+        fail_msg("\"%s\" and \"%s\" are not both in \"%s\"", here, there, f->log);
+}
+
+/* Whoever waits learns why its leader ends from the leader, not from an end of the connection. */
+static void who_waits_is_told_why_its_leader_ends(void **state)
+{
+    struct boot_nodes *f = *state;
+    char there[128];
+    install_all(f);
+    boot_nodes_open(f, BOOT_NODES);
+    (void)await_applicant(f, 0);
+    nx_bootstrap_end(f->boots[0], nx_clock_now(), "its disk broke");
+    snprintf(there, sizeof there, "127.0.0.1:%u: node 10 ends: its disk broke", f->port);
+    expect_both_say(f, "has to ask others: node 10 ends: its disk broke", there);
+    (void)await_applicant(f, 0); /* this one goes on */
+    boot_nodes_close(f, 0);
+    snprintf(there, sizeof there, "127.0.0.1:%u: node 10 ends\n", f->port);
+    expect_both_say(f, "has to ask others: node 10 ends\n", there);
+    assert_int_equal(boot_nodes_phase(f, BOOT_NODES), NX_BOOT_GATHERING);
+}
+
+/* A reason that came before the end of a connection is read, also by who finds the end when it writes. */
+static void the_last_word_is_read_after_a_write_that_failed(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct nx_boot_conn conn = {.fd = -1};
+    struct nx_err err = {0};
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    const uint8_t *payload;
+    enum nx_boot_kind kind;
+    size_t len, bytes = nx_boot_encode_reason(NX_BOOT_LATER, "not now", frame);
+    bool moved = false;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(write(ends[1], frame, bytes), (ssize_t)bytes);
+    close(ends[1]);
+    conn.fd = ends[0];
+    nx_boot_auth_off(&conn.auth, NX_BOOT_JOINER);
+    assert_true(nx_boot_conn_send(&conn, frame, bytes));
+    assert_int_equal(nx_boot_conn_move(&conn, &moved, &err), NX_PEER_DOWN);
+    assert_string_equal(err.text, "Broken pipe");
+    assert_int_equal(nx_boot_conn_peek(&conn, &kind, &payload, &len, &err), NX_OK);
+    assert_int_equal(kind, NX_BOOT_LATER);
+    assert_memory_equal(payload, "not now", 7);
+    nx_boot_conn_close(&conn);
+}
+
 static void who_is_put_off_tries_again(void **state)
 {
     struct boot_nodes *f = *state;
@@ -277,7 +336,7 @@ static void the_blocked_count_disks(void **state)
     nx_bootstrap_note_blocked(f->boots[0], 1);
     nx_bootstrap_offer(f->boots[0], &mine);
     assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 1, &err), NX_AGAIN);
-    assert_string_equal(err.text, "waiting for nodes 8, 9 of view 1: 1 of its 3 members are here, "
+    assert_string_equal(err.text, "waiting for nodes 8, 9 of view 1: 1 of its 3 members is here, "
                                   "2 are needed");
     nx_bootstrap_note_blocked(f->boots[0], 1 | 2); /* another one is left: its disk is like ours */
     assert_int_equal(nx_bootstrap_may_restart(f->boots[0], 2, &err), NX_AGAIN);
@@ -325,8 +384,8 @@ static void a_leader_that_comes_back_finds_its_group(void **state)
     set_contact(f, 0, 1);
     boot_nodes_open(f, 0);
     nx_applicant a = await_applicant(f, 1);
-    boot_nodes_open(
-        f, BOOT_NODES); /* calls the one that is by configuration the leader, and waits there … */
+    /* calls the one that is by configuration the leader, and waits there … */
+    boot_nodes_open(f, BOOT_NODES);
     for (int i = 0; i < 500; i++)
         boot_nodes_turn(f);
     struct nx_boot_view seat = *nx_bootstrap_view(f->boots[1]);
@@ -344,7 +403,7 @@ static void a_leader_whose_contacts_know_of_no_group_forms_one(void **state)
     boot_nodes_open(f, 1);
     set_contact(f, 0, 1); /* sends it back to itself */
     strcpy(f->configs[0].contacts[1].ip, "127.0.0.1");
-    f->configs[0].contacts[1].port = boot_nodes_free_port(); /* where nobody listens */
+    f->configs[0].contacts[1].port = nx_free_port(); /* where nobody listens */
     f->configs[0].contacts_count = 2;
     boot_nodes_open(f, 0);
     boot_nodes_open(f, 2);
@@ -386,7 +445,7 @@ static void who_was_left_behind_finds_out(void **state)
     nx_bootstrap_note_view(f->boots[0], &next);
     nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
     BOOT_POLL_UNTIL(f, nx_bootstrap_left_behind(f->boots[2]) == 5);
-    at.port = boot_nodes_free_port(); /* nobody there */
+    at.port = nx_free_port(); /* nobody there */
     nx_bootstrap_probe(f->boots[2], &at, nx_clock_now());
     for (int i = 0; i < 2000; i++)
         boot_nodes_turn(f);
@@ -405,6 +464,7 @@ static void a_clock_far_off_is_refused(void **state)
 static void a_node_lost_while_connecting_lets_the_others_start_over(void **state)
 {
     struct boot_nodes *f = *state;
+    char there[128];
     f->auto_connect = false;
     for (int i = 0; i < BOOT_NODES; i++)
         boot_nodes_open(f, i);
@@ -415,6 +475,9 @@ static void a_node_lost_while_connecting_lets_the_others_start_over(void **state
     boot_nodes_close(f, 2);
     BOOT_POLL_UNTIL(f, boot_nodes_phase(f, 0) == NX_BOOT_GATHERING &&
                            boot_nodes_phase(f, 1) == NX_BOOT_GATHERING);
+    snprintf(there, sizeof there, "127.0.0.1:%u: the first view starts over: node 8 was lost",
+             f->port);
+    expect_both_say(f, "has to try again: the first view starts over: node 8 was lost", there);
     boot_nodes_open(f, 2);
     f->auto_connect = true;
     BOOT_POLL_UNTIL(f, boot_nodes_installed(f));
@@ -570,6 +633,8 @@ int main(void)
         WITH(a_duplicate_id_is_refused_and_the_group_forms),
         WITH(another_configuration_is_refused),
         WITH(a_late_comer_gets_a_seat),
+        WITH(who_waits_is_told_why_its_leader_ends),
+        cmocka_unit_test(the_last_word_is_read_after_a_write_that_failed),
         WITH(who_is_put_off_tries_again),
         WITH(who_is_put_off_by_the_blocked_asks_others),
         WITH(a_leader_that_gathers_disks_says_so),

@@ -20,7 +20,7 @@ static void lines_become_ranges(void **state)
     struct nx_arena arena;
     struct nx_calibration c;
     struct nx_err err = {0};
-    static const char text[] = HEAD "0 -2.5 1e3 data\n7 0 0 with blanks  in it\n19 -1 -0.5";
+    static const char text[] = HEAD "0 -2.5 1e3 data\n7 0 0 with blanks  in it\n19 -1 -0.5\nend\n";
     assert_int_equal(parse(text, strlen(text), &arena, &c, &err), NX_OK);
     assert_true(c.mark == UINT64_C(0x00c0ffee00c0ffee));
     assert_string_equal(c.rule, "minmax, 3 photos");
@@ -95,6 +95,12 @@ static void what_is_none_is_refused_with_its_line(void **state)
         {HEAD "3 0 1,5 x\n", "line 5: "},
         {HEAD "3 . 1 x\n", "line 5: "},
         {HEAD "\n3 0 1 x\n", "line 5: "},
+        {HEAD "3 0 1 x\n4 0 1", "line 7: expected \"end\": the file is cut"},
+        {HEAD "3 0 1 x\n", "line 6: expected \"end\": the file is cut"},
+        {HEAD "3 0 1 x\nend", "line 6: expected the index of a tensor, its range and its name"},
+        {HEAD "3 0 1 x\nend\n\n", "line 6: "},
+        {HEAD "3 0 1 x\nend\n4 0 1 x\nend\n", "line 6: "},
+        {HEAD "end\n", "line 4: expected at least one tensor's range"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct nx_arena arena;

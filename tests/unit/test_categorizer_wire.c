@@ -25,6 +25,14 @@ static struct nx_request_head in_bf16(void)
     return h;
 }
 
+static struct nx_request_head calibrated(void)
+{
+    struct nx_request_head h = install_head();
+    h.precision = NX_PRECISION_INT8;
+    h.calibration_bytes = 12345;
+    return h;
+}
+
 /* What is written without one is as it was before there was a choice: logs that are older stay good. */
 static void a_precision_is_written_only_if_it_is_not_f32(void **state)
 {
@@ -36,11 +44,67 @@ static void a_precision_is_written_only_if_it_is_not_f32(void **state)
     struct nx_err err;
     assert_int_equal(len, before + 1);
     assert_memory_equal(bytes + 4, as_before + 4, before - 4);
-    static const uint8_t none[] = {0, NX_PRECISION_COUNT, 0xff};
+    static const uint8_t none[] = {0, NX_PRECISION_INT8, NX_PRECISION_COUNT, 0xff};
     for (size_t i = 0; i < sizeof none; i++) {
         bytes[len - 1] = none[i];
         assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_CORRUPT);
     }
+}
+
+/* Logs hold heads: what an older nexus wrote is read, and what needs nothing new is written as it was. */
+static void an_install_without_a_calibration_keeps_its_bytes(void **state)
+{
+    (void)state;
+    uint8_t old[] = {
+        100, 0, 0, 0, 4, 2, 7,  0, 0,   0,   0,   [36] = 1, 2,   3,   [52] = 1, 1,   10, 0,
+        0,   0, 0, 0, 0, 0, 20, 0, 0,   0,   0,   0,        0,   0,   0,        0,   0,  0,
+        2,   0, 0, 0, 8, 0, 0,  0, 'i', 'm', 'a', 'g',      'e', 'n', 'e',      't', 2 /* bf16 */};
+    struct nx_request_head head = install_head(), back;
+    uint8_t bytes[NX_HEAD_BYTES_MAX];
+    size_t used;
+    struct nx_err err;
+    assert_int_equal(nx_request_encode(&head, bytes, sizeof bytes), sizeof old - 1);
+    old[0] = sizeof old - 1;
+    assert_memory_equal(bytes, old, sizeof old - 1);
+    assert_int_equal(nx_request_decode(old, sizeof old - 1, &back, &used, &err), NX_OK);
+    assert_memory_equal(&back, &head, sizeof back);
+    old[0] = sizeof old;
+    old[sizeof old - 1] = 1;
+    head = in_bf16();
+    assert_int_equal(nx_request_decode(old, sizeof old, &back, &used, &err), NX_OK);
+    assert_memory_equal(&back, &head, sizeof back);
+}
+
+static void a_calibration_stands_in_a_head_of_its_own_version(void **state)
+{
+    (void)state;
+    struct nx_request_head head = calibrated(), plain = install_head(), back;
+    struct nx_request_head removal = {.op = NX_REQUEST_REMOVE, .tag = 7};
+    uint8_t bytes[NX_HEAD_BYTES_MAX], as_before[NX_HEAD_BYTES_MAX];
+    size_t before = nx_request_encode(&plain, as_before, sizeof as_before), used;
+    size_t len = nx_request_encode(&head, bytes, sizeof bytes);
+    uint64_t body;
+    struct nx_err err;
+    assert_int_equal(len, before + 4);
+    assert_int_equal(bytes[4], NX_WIRE_VERSION_CALIBRATED);
+    assert_memory_equal(bytes + 5, as_before + 5, before - 5);
+    assert_true(nx_install_body_bytes(&head, &body));
+    assert_true(body == 10 + 20 + (1ull << 33) + 12345);
+    bytes[4] = NX_WIRE_VERSION;
+    assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_CORRUPT);
+    as_before[4] = NX_WIRE_VERSION_CALIBRATED; /* and then there is none */
+    assert_int_equal(nx_request_decode(as_before, before, &back, &used, &err), NX_CORRUPT);
+    bytes[4] = NX_WIRE_VERSION_CALIBRATED;
+    memset(bytes + len - 4, 0, 4);
+    assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_CORRUPT);
+    len = nx_request_encode(&removal, bytes, sizeof bytes);
+    bytes[4] = NX_WIRE_VERSION_CALIBRATED;
+    assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_CORRUPT);
+    bytes[4] = NX_WIRE_VERSION_CALIBRATED + 1;
+    assert_int_equal(nx_request_decode(bytes, len, &back, &used, &err), NX_UNSUPPORTED);
+    assert_string_equal(err.text, "an operation has wire version 6, this node speaks 4 and 5");
+    head.params_bytes = UINT64_MAX - 1000; /* the sum overflows by the calibration */
+    assert_false(nx_install_body_bytes(&head, &body));
 }
 
 static void every_operation_comes_back(void **state)
@@ -53,6 +117,7 @@ static void every_operation_comes_back(void **state)
          .time_left_ns = NX_NEVER},
         install_head(),
         in_bf16(),
+        calibrated(),
         {.op = NX_REQUEST_REMOVE, .tag = 0, .name = "flowers", .request = {{9}}},
         {.op = NX_REQUEST_LIST},
         {.op = NX_REQUEST_DESCRIBE, .tag = 5, .name = "x"},
@@ -130,8 +195,8 @@ static void names_have_tags(void **state)
     assert_int_equal(nx_tag_of_name("0"), 0);
     assert_int_equal(nx_tag_of_name("4294967295"), UINT32_MAX);
     assert_true(nx_name_is_number("7"));
-    assert_false(
-        nx_name_is_number("07")); /* a name: another way to write 7 would be a second one */
+    /* a name: another way to write 7 would be a second one */
+    assert_false(nx_name_is_number("07"));
     assert_false(nx_name_is_number("4294967296"));
     assert_false(nx_name_is_number("7x"));
     assert_int_equal(nx_tag_of_name("squeezenet"), nx_tag_of_name("squeezenet"));
@@ -293,6 +358,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_comes_back),
         cmocka_unit_test(a_precision_is_written_only_if_it_is_not_f32),
+        cmocka_unit_test(an_install_without_a_calibration_keeps_its_bytes),
+        cmocka_unit_test(a_calibration_stands_in_a_head_of_its_own_version),
         cmocka_unit_test(malformed_heads_are_refused),
         cmocka_unit_test(answers_come_back_and_nonsense_does_not),
         cmocka_unit_test(names_have_tags),

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ARGS_MAX = 12 };
+enum { ARGS_MAX = 14 };
 
 /* Splits a line at blanks, puts "client" before it, and parses. */
 static enum nx_status parse(const char *line, struct nx_client_args *args, struct nx_err *err)
@@ -31,6 +31,7 @@ static void an_install_names_three_files(void **state)
     assert_string_equal(args.model_path, "y");
     assert_string_equal(args.params_path, "p");
     assert_null(args.recipe);
+    assert_null(args.calibration_path);
     assert_true(args.timeout_s > 0);
 }
 
@@ -48,13 +49,14 @@ static void options_stand_anywhere(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "--timeout 9 --recipe r h:1 installmodel 7 s y p",
-        "h:1 installmodel 7 s --recipe=r y p --timeout=9",
+        "--timeout 9 --recipe r --calibration c h:1 installmodel 7 s y p",
+        "h:1 installmodel 7 s --recipe=r y p --timeout=9 --calibration=c",
     };
     for (int i = 0; i < 2; i++) {
         struct nx_client_args args;
         assert_int_equal(parse(lines[i], &args, NULL), NX_OK);
         assert_string_equal(args.recipe, "r");
+        assert_string_equal(args.calibration_path, "c");
         assert_int_equal(args.timeout_s, 9);
         assert_string_equal(args.params_path, "p");
     }
@@ -130,13 +132,14 @@ static void a_refusal_names_the_value_and_writes_nothing(void **state)
         {"h:1 inference 1,,2 p", "\"\" in tags \"1,,2\""},
         {"h:1 inference 1,2, p", "\"\" in tags \"1,2,\""},
         {"h:1 inference 1,4294967296 p", "\"4294967296\" in tags"},
-        {"h:1 inference 1", "missing argument: inference takes <tags> <photo>"},
+        {"h:1 inference 1", "missing argument: inference takes <models> <photo>"},
         {"h:1 installmodel 1 s y", "\"y\" does not end in .onnx"},
         {"h removemodel 1", "\"h\" is not host:port"},
         {"h:65536 removemodel 1", "\"h:65536\" is not host:port"},
         {"[]:1 removemodel 1", "\"[]:1\" is not host:port"},
         {"h:1 removemodel 1 --recipe r", "--recipe belongs to installmodel"},
         {"h:1 removemodel 1 --replace", "--replace belongs to installmodel"},
+        {"h:1 inference 1 p --calibration c", "--calibration belongs to installmodel"},
         {"h:1 removemodel 1 --json", "--json belongs to models"},
         {"h:1 models --ca a --cert c", "--cert and --key belong together"},
         {"h:1 models --ca a --key k", "--cert and --key belong together"},

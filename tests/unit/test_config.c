@@ -92,6 +92,28 @@ static void a_secret_s_path_may_be_longer_than_other_texts(void **state)
     assert_string_equal(err.text, "option --secret_file: secret_file is longer than 255 bytes");
 }
 
+static void clients_may_come_by_either_protocol(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse(good, "--CLIENTS/listen", "[::1]:8080, 127.0.0.1:8081,[2001:db8::7]:1", NULL, NULL),
+        NX_OK);
+    assert_int_equal(config.listen_count, 3);
+    assert_string_equal(config.listen_at[0].ip, "::1");
+    assert_int_equal(config.listen_at[0].port, 8080);
+    assert_string_equal(config.listen_at[1].ip, "127.0.0.1");
+    assert_string_equal(config.listen_at[2].ip, "2001:db8::7");
+    static const char *const bad[] = {"::1:8080", "[::1]",     "[::1]8080",     "[::1:8080",
+                                      "[]:8080",  "[::1]:",    "[127.0.0.1]:1", "[::1]:0",
+                                      "[::g]:1",  "[::1]:1 x", "[::1,::1]:1",   "::1]:80"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(parse(good, "--CLIENTS/listen", bad[i], NULL, NULL), NX_INVALID);
+        assert_non_null(strstr(err.text, "or IPv6 ones, such as \"[::1]:8080\""));
+    }
+    assert_int_equal(parse(good, "--contacts", "[::1]:8080", NULL, NULL),
+                     NX_INVALID); /* of nodes */
+}
+
 static void a_precision_is_one_of_two(void **state)
 {
     (void)state;
@@ -100,7 +122,7 @@ static void a_precision_is_one_of_two(void **state)
     assert_int_equal(parse(good, "--CATEGORIZER/precision=bf16", NULL, NULL, NULL), NX_OK);
     assert_string_equal(config.precision, "bf16");
     assert_int_equal(parse(good, "--CATEGORIZER/precision=f16", NULL, NULL, NULL), NX_INVALID);
-    assert_non_null(strstr(err.text, "precision must be one of f32 bf16 , not \"f16\""));
+    assert_non_null(strstr(err.text, "precision must be f32 or bf16, not \"f16\""));
 }
 
 static void the_command_line_wins(void **state)
@@ -126,7 +148,7 @@ static void every_mistake_is_named(void **state)
         {"min_node = 2\n", NULL, NULL,
          "nexus.cfg:9: unknown key \"min_node\" in section [SUBGROUP/CATEGORIZER_TIER]"},
         {"[RDMA]\nprovider = pigeon\n", NULL, NULL,
-         "nexus.cfg:10: provider must be one of tcp verbs , not \"pigeon\""},
+         "nexus.cfg:10: provider must be tcp or verbs, not \"pigeon\""},
         {"num_shards = 99\n", NULL, NULL,
          "nexus.cfg:9: num_shards must be a number from 1 to 32, not \"99\""},
         {"num_shards = -1\n", NULL, NULL,
@@ -172,8 +194,9 @@ static void a_file_that_is_none_is_refused(void **state)
     (void)state;
     assert_int_equal(nx_config_load("/nonexistent/nexus.cfg", 0, NULL, &config, &err), NX_IO);
     assert_non_null(strstr(err.text, "No such file or directory"));
-    assert_int_equal(nx_config_load("/", 0, NULL, &config, &err), NX_IO);
-    assert_int_equal(nx_config_load("/proc/self/exe", 0, NULL, &config, &err), NX_INVALID);
+    assert_int_equal(nx_config_load("/", 0, NULL, &config, &err), NX_INVALID);
+    assert_string_equal(err.text, "no configuration file: / is a directory, not a plain file");
+    assert_int_equal(nx_config_load("/proc/self/exe", 0, NULL, &config, &err), NX_TOO_LARGE);
 }
 
 int main(void)
@@ -181,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_and_its_defaults),
         cmocka_unit_test(contacts_are_a_list),
+        cmocka_unit_test(clients_may_come_by_either_protocol),
         cmocka_unit_test(a_precision_is_one_of_two),
         cmocka_unit_test(the_command_line_wins),
         cmocka_unit_test(every_mistake_is_named),

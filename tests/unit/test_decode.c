@@ -115,8 +115,8 @@ static void a_photo_cut_anywhere_is_refused(void **state)
                                         "palette.png", "lossless.webp",    "orientation6.webp"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct nx_test_file f = nx_test_read(IMAGES, names[i]);
-        size_t whole =
-            strstr(names[i], ".png") ? f.len - 4 : f.len; /* IEND's checksum guards nothing */
+        /* IEND's checksum guards nothing */
+        size_t whole = strstr(names[i], ".png") ? f.len - 4 : f.len;
         for (size_t n = 0; n < whole; n++) {
             uint8_t *cut = malloc(n ? n : 1);
             memcpy(cut, f.bytes, n);
@@ -269,15 +269,26 @@ static void stray_bytes_between_segments_do_no_harm(void **state)
     free(f.bytes);
 }
 
-/* Of each kind: what fits is taken until it is freed, what does not is refused, a photo cut short holds nothing. */
-static void pixels_are_taken_from_a_budget(void **state)
+/* What fits is taken until it is freed, what does not is refused, a photo cut short holds nothing. What is held beside the
+ * pixels while they are decoded: of 420, 3 x 2 units of 6 blocks of 64 coefficients; of what is lossless, 4 bytes a pixel. */
+static const struct {
+    const char *name;
+    uint64_t pixels, beside;
+} decoded[] = {
+    {"444.jpg", 40 * 30, 0},
+    {"rgb8.png", 37 * 23, 0},
+    {"lossy.webp", 40 * 30, 0},
+    {"progressive.jpg", 40 * 30, 3 * 2 * 6 * 64 * 2},
+    {"lossless.webp", 40 * 30, 4 * 40 * 30},
+};
+
+static void what_decoding_holds_is_taken_from_a_budget(void **state)
 {
     (void)state;
-    static const char *const names[] = {"444.jpg", "rgb8.png", "lossy.webp"};
-    for (size_t i = 0; i < 3; i++) {
-        struct nx_test_file f = nx_test_read(IMAGES, names[i]);
-        uint64_t bytes = i == 1 ? 37 * 23 * 3 : 40 * 30 * 3;
-        struct nx_budget budget = {.limit_bytes = bytes};
+    for (size_t i = 0; i < sizeof decoded / sizeof decoded[0]; i++) {
+        struct nx_test_file f = nx_test_read(IMAGES, decoded[i].name);
+        uint64_t bytes = 3 * decoded[i].pixels;
+        struct nx_budget budget = {.limit_bytes = bytes + decoded[i].beside};
         struct nx_photo_limits limits = {.pixels_max = 10000, .budget = &budget};
         struct nx_pixels p = {0};
         struct nx_err err = {0};
@@ -297,6 +308,26 @@ static void pixels_are_taken_from_a_budget(void **state)
         assert_int_equal(budget.used_bytes, 0);
         free(f.bytes);
     }
+}
+
+/* They are held at every scale, and their refusal is told from the pixels'. */
+static void a_smaller_copy_of_a_progressive_jpeg_needs_all_coefficients(void **state)
+{
+    (void)state;
+    struct nx_test_file f = nx_test_read(IMAGES, "progressive.jpg");
+    struct nx_budget budget = {.limit_bytes = 4608 + 3 * 5 * 4};
+    struct nx_photo_limits limits = {.pixels_max = 10000, .budget = &budget};
+    struct nx_pixels p = {0};
+    struct nx_err err = {0};
+    assert_int_equal(nx_photo_decode(f.bytes, f.len, 4, &limits, &p, &err), NX_OK);
+    assert_int_equal(p.width, 5);
+    assert_int_equal(p.height, 4);
+    nx_pixels_free(&p);
+    budget.limit_bytes = 4607;
+    assert_int_equal(nx_photo_decode(f.bytes, f.len, 4, &limits, &p, &err), NX_NO_MEMORY);
+    assert_non_null(strstr(err.text, "a photo's decoder of 4608 bytes"));
+    assert_int_equal(budget.used_bytes, 0);
+    free(f.bytes);
 }
 
 static void no_memory_is_an_answer(void **state)
@@ -329,7 +360,8 @@ int main(void)
         cmocka_unit_test(cmyk_is_refused),
         cmocka_unit_test(a_jpeg_with_scans_without_end_is_refused),
         cmocka_unit_test(stray_bytes_between_segments_do_no_harm),
-        cmocka_unit_test(pixels_are_taken_from_a_budget),
+        cmocka_unit_test(what_decoding_holds_is_taken_from_a_budget),
+        cmocka_unit_test(a_smaller_copy_of_a_progressive_jpeg_needs_all_coefficients),
         cmocka_unit_test(no_memory_is_an_answer),
     };
     return cmocka_run_group_tests_name("decode", tests, NULL, NULL);

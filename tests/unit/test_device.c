@@ -100,7 +100,7 @@ static struct photo *wait_finished(void)
             return (struct photo *)job;
         uint64_t rung;
         struct pollfd p = {.fd = bell, .events = POLLIN};
-        assert_int_equal(poll(&p, 1, 20000), 1);
+        assert_int_equal(poll(&p, 1, 60000), 1);
         assert_int_equal(read(bell, &rung, sizeof rung), sizeof rung);
     }
 }
@@ -121,8 +121,8 @@ static void photos_are_prepared_side_by_side_and_come_back_answered(void **state
     }
     assert_int_equal(seen, 39 * 40 / 2);
     assert_null(nx_device_finished(device));
-    assert_true(atomic_load(&preparing_most) >=
-                2); /* each takes a millisecond, and there are four threads */
+    /* each takes a millisecond, and there are four threads */
+    assert_true(atomic_load(&preparing_most) >= 2);
     struct nx_device_figures f = nx_device_figures(device);
     assert_int_equal(f.work.photos, 40);
     assert_in_range(f.work.batches, 5, 40);

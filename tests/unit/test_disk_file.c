@@ -71,7 +71,7 @@ static void requests_are_carried_out_in_order(void **state)
         nx_disk_submit(disk, &r[i]);
     while (!r[4].done) {
         struct pollfd ready = {.fd = nx_disk_fd(disk), .events = POLLIN};
-        assert_int_equal(poll(&ready, 1, 10000), 1);
+        assert_int_equal(poll(&ready, 1, 60000), 1);
         assert_true(nx_disk_poll(disk));
     }
     struct pollfd idle = {.fd = nx_disk_fd(disk), .events = POLLIN};

@@ -158,25 +158,29 @@ static void a_full_disk_at_a_view_is_waited_for(void **state)
     close_member(&m);
 }
 
-/* P1: the message is delivered, its tier agreed, and only then the disk was full. */
-static void a_body_that_was_agreed_to_waits_for_room(void **state)
+/* P1: the message is delivered, its tier agreed, and only then the disk is full. What was durable survives the loss of power. */
+static void expect_body_after_full(unsigned disk, bool thin)
 {
-    (void)state;
     struct member m;
     struct nx_replay replay;
     struct nx_err err = {0};
+    struct sim_disk_faults faults = calm;
     open_member(&m);
+    faults.thin = thin;
+    sim_disk_set_faults(m.disks[disk], &faults);
     begin(&m);
     say(&m, 0, "a body", 5);
     assert_int_equal(nx_durable_bulk_room(m.d, 5, &err), NX_OK);
-    fill(&m, BODIES_0);
+    fill(&m, disk);
     pass(&m, 30 * NX_SEC);
     assert_alive(&m);
     assert_int_equal(nx_durable_places(m.d), 0);
-    make_room(&m, BODIES_0);
+    make_room(&m, disk);
     pass(&m, 200 * NX_MS);
     assert_int_equal(nx_durable_places(m.d), 1);
     nx_durable_close(m.d);
+    for (unsigned i = 0; i < DISKS; i++)
+        sim_disk_crash(m.disks[i], true);
     open_again(&m);
     enum nx_status status;
     bool came = false;
@@ -188,6 +192,21 @@ static void a_body_that_was_agreed_to_waits_for_room(void **state)
     }
     assert_true(came);
     close_member(&m);
+}
+
+static void a_body_that_was_agreed_to_waits_for_room(void **state)
+{
+    (void)state;
+    expect_body_after_full(BODIES_0, false);
+    expect_body_after_full(LOG_0, false);
+}
+
+/* A thin disk takes the bytes, says at the sync that there was no room for them, and has forgotten them. */
+static void a_sync_without_room_is_waited_for(void **state)
+{
+    (void)state;
+    expect_body_after_full(BODIES_0, true);
+    expect_body_after_full(LOG_0, true);
 }
 
 /* A disk that is full while its node stops does not hold it up. */
@@ -440,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_at_a_view_is_waited_for),
         cmocka_unit_test(a_body_that_was_agreed_to_waits_for_room),
+        cmocka_unit_test(a_sync_without_room_is_waited_for),
         cmocka_unit_test(a_full_disk_does_not_hold_up_closing),
         cmocka_unit_test(who_is_awaited_makes_way),
         cmocka_unit_test(a_joiner_on_a_full_disk_has_no_state_to_tell_of),

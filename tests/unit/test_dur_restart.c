@@ -114,7 +114,7 @@ static void a_newer_certain_view_counts_for_all(void **state)
                                     offer_of(5, old, 9)};
     struct nx_dur_restart r = decide(offers, 3);
     assert_int_equal(r.verdict, NX_DUR_WAIT);
-    assert_string_equal(r.why.text, "waiting for nodes 1, 2 of view 18: 1 of its 3 members are "
+    assert_string_equal(r.why.text, "waiting for nodes 1, 2 of view 18: 1 of its 3 members is "
                                     "here, 2 are needed");
     offers[1] = offer_of(1, old, 7);
     r = decide(offers, 3);
@@ -315,8 +315,8 @@ static void a_view_waits_for_a_disk_that_has_its_shard(void **state)
     assert_false(nx_dur_note_may_settle(&note));
     note.views[1].members[later.count - 1].node = 1;
     assert_true(nx_dur_note_may_settle(&note));
-    struct nx_dur_view between =
-        certain; /* in which it had died and come again, with another log */
+    /* in which it had died and come again, with another log */
+    struct nx_dur_view between = certain;
     between.vid = 6;
     between.members[0].stateless = true;
     between.members[1].stateless = false;
@@ -361,6 +361,37 @@ static void a_log_of_a_later_view_holds_all(void **state)
     assert_true(r.places[2].has_state && !r.places[0].has_state);
     offers[2].log_vid = nx_dur_stamp(1, 6); /* of another incarnation */
     assert_int_equal(decide(offers, 3).verdict, NX_DUR_WAIT);
+}
+
+/* A number that a log cannot hold, or that leaves none for the views to come, is named. */
+static void no_view_is_numbered_beyond_the_last(void **state)
+{
+    (void)state;
+    const nx_vid last = NX_VID_MAX - (1 << 20);
+    struct nx_dur_offer offers[] = {offer_of(1, view_of(last, 0x6), 9),
+                                    offer_of(2, view_of(last - 1, 0x6), 9)};
+    struct nx_dur_restart r = decide(offers, 2);
+    assert_int_equal(r.verdict, NX_DUR_WAIT);
+    assert_non_null(strstr(r.why.text, "the disk of node 1 tells of view 4293918719, and no group "
+                                       "goes on from beyond 4293918718"));
+    offers[0] = offer_of(1, view_of(last - 1, 0x6), 9);
+    assert_int_equal(decide(offers, 2).verdict, NX_DUR_START);
+    assert_int_equal(decide(offers, 2).vid, last);
+    offers[1].log_vid = UINT32_MAX; /* a log, not a note */
+    r = decide(offers, 2);
+    assert_int_equal(r.verdict, NX_DUR_WAIT);
+    assert_non_null(strstr(r.why.text, "the disk of node 2 tells of view 4294967295"));
+
+    uint8_t bytes[NX_DUR_NOTE_BYTES_MAX];
+    struct nx_err err = {0};
+    struct nx_dur_note note = offer_of(1, view_of(NX_VID_MAX, 0x6), 9).note, read;
+    size_t len = nx_dur_note_encode(&note, bytes, sizeof bytes);
+    assert_int_equal(nx_dur_note_decode(bytes, len, &read, &err), NX_OK);
+    note.views[0].vid++;
+    len = nx_dur_note_encode(&note, bytes, sizeof bytes);
+    assert_int_equal(nx_dur_note_decode(bytes, len, &read, &err), NX_CORRUPT);
+    assert_string_equal(err.text, "view 1 of 1 in the view note has the number 4294967296: at most "
+                                  "4294967295");
 }
 
 static void a_note_does_not_grow_by_the_same_again(void **state)
@@ -468,6 +499,7 @@ int main(void)
         cmocka_unit_test(a_view_waits_for_a_disk_that_has_its_shard),
         cmocka_unit_test(a_log_is_spared_while_others_write_theirs),
         cmocka_unit_test(a_log_of_a_later_view_holds_all),
+        cmocka_unit_test(no_view_is_numbered_beyond_the_last),
         cmocka_unit_test(a_note_does_not_grow_by_the_same_again),
         cmocka_unit_test(who_went_another_way_does_not_join),
         cmocka_unit_test(a_note_is_read_as_written_or_refused),

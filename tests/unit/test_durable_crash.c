@@ -281,6 +281,7 @@ static void draw_faults(struct life *life)
     faults.tail_permille = nx_prng_chance(&life->prng, 1, 2) ? 50 : 0;
     faults.enospc_permille = nx_prng_chance(&life->prng, 1, 4) ? 30 : 0;
     faults.eio_permille = nx_prng_chance(&life->prng, 1, 6) ? 5 : 0;
+    faults.thin = nx_prng_chance(&life->prng, 1, 2);
     for (unsigned i = 0; i < DISKS; i++)
         sim_disk_set_faults(life->disks[i], &faults);
 }

@@ -89,8 +89,8 @@ static void an_old_system_waits_as_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            an_old_system_waits_as_well), /* first: then no child knows more than it saw */
+        /* first: then no child knows more than it saw */
+        cmocka_unit_test(an_old_system_waits_as_well),
         cmocka_unit_test(a_wait_ends_with_its_time_or_an_event),
     };
     return cmocka_run_group_tests_name("event_wait", tests, NULL, NULL);

@@ -88,6 +88,35 @@ static void markers_are_counted_as_a_decoder_meets_them(void **state)
     assert_memory_equal(m.exif, "II", 2);
 }
 
+/* A frame of three components, then a scan. */
+static struct nx_jpeg_markers markers_of(uint8_t frame, uint8_t in_first_scan)
+{
+    const uint8_t jpeg[] = {0xff, 0xd8,  0xff, 0xc4, 0,
+                            8,    0,     0,    0,    0,
+                            0,    9, /* tables are no frame */
+                            0xff, frame, 0,    8,    8,
+                            0,    16,    0,    16,   3,
+                            0xff, 0xda,  0,    3,    in_first_scan,
+                            0x55, 0xff,  0xda, 0,    3,
+                            1,    0xff,  0xd9};
+    struct nx_jpeg_markers m = nx_jpeg_markers_find(jpeg, sizeof jpeg);
+    assert_int_equal(m.scans, 2);
+    return m;
+}
+
+static void a_jpeg_whose_pixels_come_after_its_last_scan_is_told(void **state)
+{
+    (void)state;
+    static const uint8_t progressive[] = {0xc2, 0xc6, 0xca, 0xce},
+                         others[] = {0xc0, 0xc1, 0xc3, 0xc9};
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(markers_of(progressive[i], 3).holds_all);
+        assert_true(markers_of(others[i], 1).holds_all);
+        assert_false(markers_of(others[i], 3).holds_all);
+        assert_int_equal(markers_of(others[i], 3).components, 3);
+    }
+}
+
 static void a_segment_longer_than_the_file_ends_the_walk(void **state)
 {
     (void)state;
@@ -106,6 +135,7 @@ int main(void)
         cmocka_unit_test(nonsense_means_upright),
         cmocka_unit_test(a_block_cut_before_its_entry_ends_means_upright),
         cmocka_unit_test(markers_are_counted_as_a_decoder_meets_them),
+        cmocka_unit_test(a_jpeg_whose_pixels_come_after_its_last_scan_is_told),
         cmocka_unit_test(a_segment_longer_than_the_file_ends_the_walk),
     };
     return cmocka_run_group_tests_name("exif", tests, NULL, NULL);

@@ -120,8 +120,8 @@ static void a_keeper_brings_its_log(void **state)
     assert_int_equal(shard, 0);
     assert_int_equal(places, 6);
     assert_false(nx_judge_log(&view, false, &hello, &shard, &places));
-    view.stateless =
-        NX_RANK_BIT(2); /* it had come without the state: its log must be of this view */
+    /* it had come without the state: its log must be of this view */
+    view.stateless = NX_RANK_BIT(2);
     assert_false(nx_judge_log(&view, true, &hello, &shard, &places));
     hello.offer.log_vid = nx_dur_stamp(11, 7);
     assert_true(nx_judge_log(&view, true, &hello, &shard, &places));

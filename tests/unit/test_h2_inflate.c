@@ -156,8 +156,8 @@ static void blocks_of_nothing_are_read_by_pieces(void **state)
 static struct nx_grpc_core core;
 static struct nx_h2 *h2;
 static struct h2_out in;
-static char
-    told[400]; /* for each message its stream's letter and length, and what else there was */
+/* for each message its stream's letter and length, and what else there was */
+static char told[400];
 
 static void note(const struct nx_call *call, const char *what, size_t len)
 {

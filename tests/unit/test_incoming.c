@@ -83,6 +83,35 @@ static void files_must_be_as_long_as_announced(void **state)
     nx_incoming_drop(&all, in);
 }
 
+static void a_calibration_counts_and_has_its_bound(void **state)
+{
+    (void)state;
+    struct nx_request_head head = {.op = NX_REQUEST_INSTALL,
+                                   .format = NX_FORMAT_MXNET,
+                                   .synset_bytes = 10,
+                                   .symbol_bytes = 10,
+                                   .params_bytes = 10,
+                                   .precision = NX_PRECISION_INT8,
+                                   .calibration_bytes = 7};
+    uint8_t bytes[NX_HEAD_BYTES_MAX + 64] = {0};
+    size_t len = nx_request_encode(&head, bytes, NX_HEAD_BYTES_MAX);
+    struct nx_incoming *in = nx_incoming_add(&all, 1, len + 37);
+    nx_incoming_feed(&all, in, bytes, len + 37);
+    assert_int_equal(in->refused.status, NX_OK);
+    assert_int_equal(in->body_bytes, 37);
+    nx_incoming_drop(&all, in);
+
+    head.calibration_bytes = (8 << 20) + 1;
+    len = nx_request_encode(&head, bytes, NX_HEAD_BYTES_MAX);
+    in = nx_incoming_add(&all, 2, len + 30 + head.calibration_bytes);
+    nx_incoming_feed(&all, in, bytes, len);
+    assert_int_equal(in->refused.status, NX_TOO_LARGE);
+    assert_string_equal(in->refused.text,
+                        "the calibration has 8388609 bytes, at most 8388608 are possible");
+    assert_null(in->body);
+    nx_incoming_drop(&all, in);
+}
+
 static void a_stream_that_ends_in_its_head_is_refused(void **state)
 {
     (void)state;
@@ -126,6 +155,7 @@ int main(void)
         each(any_cut_gives_the_same),
         each(over_the_budget_is_read_and_dropped),
         each(files_must_be_as_long_as_announced),
+        each(a_calibration_counts_and_has_its_bound),
         each(a_stream_that_ends_in_its_head_is_refused),
         each(each_is_found_and_visited_once),
     };

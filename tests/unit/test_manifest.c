@@ -29,16 +29,24 @@ static struct nx_request_head head_of(uint32_t tag, uint8_t request, uint64_t pa
     return h;
 }
 
-static struct nx_entry *install(nx_seq seq, uint32_t tag, uint8_t request, uint64_t params)
+static struct nx_entry *install_with(nx_seq seq, uint32_t tag, uint8_t request, uint64_t params,
+                                     uint32_t calibration)
 {
     struct nx_entry *e;
     struct nx_outcome o;
     struct nx_request_head h = head_of(tag, request, params);
+    h.calibration_bytes = calibration;
+    h.precision = calibration ? NX_PRECISION_INT8 : NX_PRECISION_F32;
     assert_int_equal(nx_store_install(store, seq, tag, &h.request, 0x6, &e, &o),
                      NX_VERDICT_PENDING);
     e->kept = nx_kept_open(spool, &h, &err);
     assert_non_null(e->kept);
     return e;
+}
+
+static struct nx_entry *install(nx_seq seq, uint32_t tag, uint8_t request, uint64_t params)
+{
+    return install_with(seq, tag, request, params, 0);
 }
 
 static void vote(nx_seq seq, nx_rank voter, const char *failure)
@@ -146,6 +154,32 @@ static void what_is_encoded_is_decoded(void **state)
     free(bytes);
 }
 
+/* Bytes in which only an entry with a calibration is of another form: older nodes read all else. */
+static void a_calibration_comes_with_the_files(void **state)
+{
+    (void)state;
+    size_t before, len;
+    uint64_t files;
+    free(nx_manifest_encode(store, follow, &before));
+    install_with(20, 12, 6, 60, 500);
+    uint8_t *bytes = nx_manifest_encode(store, follow, &len);
+    if (nx_manifest_decode(bytes, len, spool, copy, followed, &files, &err) != NX_OK)
+        fail_msg("%s", err.text);
+    assert_same(store, copy);
+    assert_int_equal(files, 1030 + 30 + 590);
+    const struct nx_request_head *head = &nx_store_find(copy, 12)->kept->head;
+    assert_int_equal(head->calibration_bytes, 500);
+    assert_int_equal(head->precision, NX_PRECISION_INT8);
+    assert_int_equal(nx_store_find(copy, 12)->kept->bytes, 590);
+    free(bytes);
+    nx_kept_drop(nx_store_find(store, 12)->kept);
+    nx_store_find(store, 12)->kept = NULL;
+    nx_store_find(store, 12)->state = NX_ENTRY_FREE;
+    bytes = nx_manifest_encode(store, follow, &len);
+    assert_int_equal(len, before);
+    free(bytes);
+}
+
 static void an_empty_store_is_a_state_too(void **state)
 {
     (void)state;
@@ -187,6 +221,7 @@ static void sealed_nonsense_is_refused_or_harmless(void **state)
     uint64_t files;
     struct nx_prng prng;
     struct nx_digest seal;
+    install_with(20, 12, 6, 60, 500);
     uint8_t *good = nx_manifest_encode(store, follow, &len), *bytes = malloc(len);
     nx_prng_init(&prng, 3);
     for (int round = 0; round < 3000; round++) {
@@ -226,8 +261,11 @@ static void files_that_find_no_room_are_said_to(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(what_is_encoded_is_decoded),          TEST(an_empty_store_is_a_state_too),
-        TEST(any_bit_that_differs_is_noticed),     TEST(sealed_nonsense_is_refused_or_harmless),
+        TEST(what_is_encoded_is_decoded),
+        TEST(an_empty_store_is_a_state_too),
+        TEST(a_calibration_comes_with_the_files),
+        TEST(any_bit_that_differs_is_noticed),
+        TEST(sealed_nonsense_is_refused_or_harmless),
         TEST(files_that_find_no_room_are_said_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,8 @@ static void the_last_that_has_the_state_waits_for_who_lacks_it(void **state)
     assert_int_equal(nx_leave_awaits(&f), 0); /* 1 has it */
     f.with_state = 17;
     assert_int_equal(nx_leave_awaits(&f), 14);
-    f.with_state =
-        21; /* 2 has got it, and does not know yet that we go: it may want to go as well */
+    /* 2 has got it, and does not know yet that we go: it may want to go as well */
+    f.with_state = 21;
     assert_int_equal(nx_leave_awaits(&f), 10);
     f.aware |= 4;
     assert_int_equal(nx_leave_awaits(&f), 0);

@@ -249,11 +249,21 @@ static void both_sides_agree_on_requests(void **state)
     assert_int_equal(nx_pb_whatsthis_decode(bytes, len, &part, &photo_back, &err), NX_OK);
     assert_int_equal(photo_back.tag_count, 3);
     assert_memory_equal(photo_back.tags, photo.tags, 3 * sizeof photo.tags[0]);
+    assert_int_equal(photo_back.model_count, 0);
+    const struct nx_pb_photo named = {.models = {{"rose", 3}, {"7", 0}}, .model_count = 2};
+    assert_int_equal(nx_pb_photo_encode(&named, bytes, sizeof bytes, &len), NX_OK);
+    assert_int_equal(nx_pb_whatsthis_decode(bytes, len, &part, &photo_back, &err), NX_OK);
+    assert_int_equal(photo_back.tag_count, 0);
+    assert_int_equal(photo_back.model_count, 2);
+    assert_string_equal(photo_back.models[0].name, "rose");
+    assert_int_equal(photo_back.models[0].version, 3);
+    assert_string_equal(photo_back.models[1].name, "7");
     struct nx_pb_model *model = calloc(2, sizeof *model), *back = model + 1;
     *model = (struct nx_pb_model){.tag = 9,
                                   .synset_bytes = 1,
                                   .symbol_bytes = 2,
                                   .params_bytes = 4294967295u,
+                                  .calibration_bytes = 77,
                                   .has_request_id = true,
                                   .request_id = "0123456789abcde",
                                   .recipe = "size = 224\n",
@@ -262,6 +272,7 @@ static void both_sides_agree_on_requests(void **state)
     assert_int_equal(nx_pb_install_decode(bytes, len, &part, back, &err), NX_OK);
     assert_int_equal(back->tag, 9);
     assert_true(back->params_bytes == UINT32_MAX && back->has_request_id);
+    assert_int_equal(back->calibration_bytes, 77);
     assert_memory_equal(back->request_id, model->request_id, NX_PB_REQUEST_ID_BYTES);
     assert_string_equal(back->recipe, model->recipe);
     assert_string_equal(back->format, model->format);

@@ -326,6 +326,7 @@ static void draw_faults(struct run *run, bool lying)
                                  .tail_permille = nx_prng_chance(p, 1, 3) ? 5 : 0,
                                  .eio_permille = nx_prng_chance(p, 1, 4) ? 4 : 0,
                                  .enospc_permille = nx_prng_chance(p, 1, 4) ? 20 : 0,
+                                 .thin = nx_prng_chance(p, 1, 2),
                                  .ignore_syncs = lying};
 }
 

@@ -2,6 +2,7 @@
  * test installs, bulk messages that it aborts. What is real: stores, models, files, states. */
 #include "categorizer/backend.h"
 #include "categorizer/categorizer_state.h"
+#include "nx_calibrated.h"
 #include "nx_params_file.h"
 #include "nx_test.h"
 
@@ -319,20 +320,37 @@ static nx_stream ask(nx_rank at, const struct nx_request_head *head, const void 
     return world.asked;
 }
 
-static nx_stream install(nx_rank at, uint32_t tag, uint8_t id)
+static struct nx_params_file params;
+
+static void write_params(uint32_t tag)
 {
-    static struct nx_params_file params;
-    uint8_t body[BULK_MAX];
-    struct nx_request_head head = install_head(tag, id);
     nx_pf_begin(&params, 1);
     nx_pf_array(&params, 2, (const int64_t[]){3, 3}, (float)tag);
     nx_pf_names(&params, 1);
     nx_pf_name(&params, "arg:fc_weight");
+}
+
+static nx_stream install_with(nx_rank at, uint32_t tag, uint8_t id, const char *calibration)
+{
+    uint8_t body[BULK_MAX];
+    uint64_t bytes;
+    struct nx_request_head head = install_head(tag, id);
+    write_params(tag);
     head.params_bytes = nx_pf_len(&params);
+    head.calibration_bytes = (uint32_t)strlen(calibration);
+    head.precision = calibration[0] ? NX_PRECISION_INT8 : NX_PRECISION_F32;
+    assert_true(nx_install_body_bytes(&head, &bytes) && bytes <= sizeof body);
+    uint8_t *at_params = body + head.synset_bytes + head.symbol_bytes;
     memcpy(body, synset_text, head.synset_bytes);
     memcpy(body + head.synset_bytes, symbol_text, head.symbol_bytes);
-    memcpy(body + head.synset_bytes + head.symbol_bytes, params.bytes, head.params_bytes);
-    return ask(at, &head, body, head.synset_bytes + head.symbol_bytes + head.params_bytes);
+    memcpy(at_params, params.bytes, head.params_bytes);
+    memcpy(at_params + head.params_bytes, calibration, head.calibration_bytes);
+    return ask(at, &head, body, bytes);
+}
+
+static nx_stream install(nx_rank at, uint32_t tag, uint8_t id)
+{
+    return install_with(at, tag, id, "");
 }
 
 static nx_stream photo(nx_rank at, uint32_t tag)
@@ -611,6 +629,60 @@ static enum nx_precision computed_in(nx_rank r, uint32_t tag)
     return nx_served_facts(held->served)->precision;
 }
 
+/* Of the model with that tag's weights. */
+static char *calibration_of(uint32_t tag)
+{
+    static float input[3 * 224 * 224];
+    for (size_t i = 0; i < sizeof input / sizeof *input; i++)
+        input[i] = (float)(i % 5);
+    write_params(tag);
+    struct nx_model_files files = {.symbol = {symbol_text, sizeof symbol_text - 1},
+                                   .params = {params.bytes, nx_pf_len(&params)}};
+    return nx_calibrated(&files, input);
+}
+
+/* A precision of the model, not of the node it came through: all have it, who joins too, and nobody's configuration matters. */
+static void a_calibrated_model_is_in_int8_at_all_replicas(void **state)
+{
+    (void)state;
+    char *calibration = calibration_of(7);
+    nx_stream a = install_with(0, 7, 1, calibration), b = install(1, 8, 2);
+    run(3);
+    assert_answer(a, NX_OK, "install model successfully.");
+    assert_answer(b, NX_OK, "install model successfully.");
+    view(2, 7, 4);
+    assert_int_equal(move_state(1, 2, 100, UINT32_MAX), NX_OK);
+    run(7);
+    for (nx_rank r = 0; r < REPLICAS; r++) {
+        assert_int_equal(computed_in(r, 7), NX_PRECISION_INT8);
+        assert_int_equal(computed_in(r, 8), NX_PRECISION_F32);
+    }
+    assert_memory_equal(&nx_store_find(world.members[0].c->store, 7)->digest,
+                        &nx_store_find(world.members[2].c->store, 7)->digest, NX_DIGEST_BYTES);
+    free(calibration);
+}
+
+static void a_calibration_of_another_model_changes_no_replica(void **state)
+{
+    (void)state;
+    char *calibration = calibration_of(9);
+    nx_stream a = install_with(0, 7, 1, calibration);
+    run(3);
+    assert_answer(a, NX_INVALID, "it was made for another one");
+    calibration[strlen(calibration) / 2] = 0;
+    a = install_with(1, 9, 2, calibration); /* cut */
+    run(3);
+    assert_answer(a, NX_CORRUPT, "calibration line");
+    a = install_with(1, 9, 3, "int8, please");
+    run(3);
+    assert_answer(a, NX_CORRUPT, "calibration line 1: expected \"nexus calibration 1\"");
+    for (nx_rank r = 0; r < 2; r++) {
+        assert_null(nx_store_find(world.members[r].c->store, 7));
+        assert_null(nx_store_find(world.members[r].c->store, 9));
+    }
+    free(calibration);
+}
+
 static bool has_bf16(void)
 {
     struct nx_load_options load = {.batch_max = 1, .threads = 1, .precision = NX_PRECISION_BF16};
@@ -681,6 +753,8 @@ int main(void)
         TEST(a_repeated_request_takes_nobody_elses_files),
         TEST(a_bulk_that_a_join_aborts_is_sent_again_once),
         TEST(all_replicas_compute_as_the_one_that_took_the_model_in),
+        TEST(a_calibrated_model_is_in_int8_at_all_replicas),
+        TEST(a_calibration_of_another_model_changes_no_replica),
         TEST(what_one_replica_cannot_compute_in_none_does),
         TEST(a_precision_that_a_backend_lacks_is_refused_at_the_start),
         TEST(a_decision_of_a_view_waits_for_all),

@@ -204,6 +204,37 @@ static void tags_go_to_their_shards_and_come_back_in_order(void **state)
     assert_memory_equal(answers[1].label, "beagle", 6);
 }
 
+static void names_go_to_their_shards_with_their_versions(void **state)
+{
+    (void)state;
+    static const struct nx_route_model models[] = {{"7", 0}, {"rose", 3}};
+    const struct nx_request_head head = {.op = NX_REQUEST_INFER};
+    uint32_t rose = nx_tag_of_name("rose");
+    struct nx_route_request *request;
+    struct nx_request_head told;
+    size_t used;
+    assert_int_equal(nx_route_ask_models(route, &head, models, 2, photo(100), 100, NX_NEVER, done,
+                                         &dones, &request, &err),
+                     NX_OK);
+    assert_true(NX_RANK_BIT(group.streams[1].peer) & 0x18);
+    assert_true(NX_RANK_BIT(group.streams[2].peer) & (rose % 2 ? 0x18 : 0x06));
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(
+            nx_request_decode(group.streams[i].bytes, group.streams[i].got, &told, &used, &err),
+            NX_OK);
+        assert_int_equal(told.tag, i == 1 ? 7 : rose);
+        assert_string_equal(told.name,
+                            i == 1 ? "" : "rose"); /* a number is a tag, whatever its name */
+        assert_int_equal(told.version, i == 1 ? 0 : 3);
+    }
+    assert_int_equal(nx_route_pending(route, "rose"), 1);
+    assert_int_equal(nx_route_pending(route, "7"), 1);
+    assert_int_equal(nx_route_pending(route, "tulip"), 0);
+    reply(1, "rose");
+    reply(2, "rose");
+    assert_int_equal(dones, 1);
+}
+
 static void the_less_loaded_replica_is_asked(void **state)
 {
     (void)state;
@@ -431,10 +462,10 @@ static void an_unavailable_shard_is_named(void **state)
     assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
     assert_string_equal(err.text, "the group is still forming");
-    group.waits_for = "waiting for nodes 4 of view 1";
+    group.waits_for = "waiting for node 4 of view 1";
     assert_int_equal(infer_with(route, tags, 2, p, 10, NX_NEVER, done, &dones, &request, &err),
                      NX_UNAVAILABLE);
-    assert_string_equal(err.text, "the group is still forming: waiting for nodes 4 of view 1");
+    assert_string_equal(err.text, "the group is still forming: waiting for node 4 of view 1");
     assert_int_equal(group.streams_count, 0);
     nx_route_unreserve(route, 10); /* still ours */
     free(p);
@@ -611,6 +642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(tags_go_to_their_shards_and_come_back_in_order),
+        each(names_go_to_their_shards_with_their_versions),
         each(the_less_loaded_replica_is_asked),
         each(a_replica_that_leaves_is_asked_last),
         each(more_than_the_group_has_room_for_is_refused),

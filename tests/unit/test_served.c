@@ -1,4 +1,5 @@
 #include "categorizer/served.h"
+#include "nx_calibrated.h"
 #include "nx_params_file.h"
 
 #include <math.h>
@@ -23,7 +24,9 @@ static const char synset_text[] = "red\ngreen\nblue\n";
 enum { PLANE = 64, IN = 3 * PLANE, BATCH = 4 };
 
 static struct nx_params_file params;
-static uint8_t body[sizeof symbol_text + sizeof synset_text + NX_PARAMS_FILE_BYTES];
+enum { CALIBRATION_MAX = 1000 };
+static uint8_t
+    body[sizeof symbol_text + sizeof synset_text + NX_PARAMS_FILE_BYTES + CALIBRATION_MAX];
 static struct nx_request_head head;
 static struct nx_budget budget;
 static struct nx_err err;
@@ -187,6 +190,58 @@ static void a_model_that_fits_is_not_refused_by_its_plan(void **state)
     assert_true(try_budgets(2049) < 192 << 10);
 }
 
+static enum nx_status open_within(uint64_t limit)
+{
+    struct nx_served *s;
+    budget.limit_bytes = limit;
+    err = (struct nx_err){0};
+    enum nx_status status = open_served(&s);
+    if (status == NX_OK) {
+        assert_true(nx_served_facts(s)->memory_bytes <= budget.used_bytes);
+        nx_served_close(s);
+    }
+    assert_int_equal(budget.used_bytes, 0);
+    return status;
+}
+
+/* It opens within so many bytes and not within one less; nor does it depend on what else is left. */
+static void a_model_that_just_fits_opens_to_the_byte(void **state)
+{
+    (void)state;
+    static const char *const backends[] = {"cpu_ref", "auto"};
+    for (size_t b = 0; b < 2; b++) {
+        backend = backends[b];
+        uint64_t refused = 0, opens = budget.limit_bytes = 64 << 20;
+        while (opens - refused > 1) {
+            uint64_t limit = refused + (opens - refused) / 2;
+            *(open_within(limit) == NX_OK ? &opens : &refused) = limit;
+        }
+        for (uint64_t k = 0; k < 40; k++) {
+            assert_int_equal(open_within(opens + k), NX_OK);
+            assert_int_equal(open_within(opens - 1 - k), NX_NO_MEMORY);
+            assert_non_null(strstr(err.text, "memory"));
+        }
+        print_message("%s: %llu bytes are enough\n", backend, (unsigned long long)opens);
+    }
+}
+
+/* The refusal's figure is the plan's, which is not under what it takes. */
+static void a_budget_of_what_a_refusal_asks_for_is_enough(void **state)
+{
+    (void)state;
+    static const char *const backends[] = {"cpu_ref", "auto"};
+    for (size_t b = 0; b < 2; b++) {
+        unsigned long long needed = 0;
+        backend = backends[b];
+        for (uint64_t limit = 0; needed == 0 && limit < 64 << 20; limit += 64) {
+            assert_int_equal(open_within(limit), NX_NO_MEMORY);
+            if (sscanf(err.text, "the model needs %llu bytes", &needed) != 1)
+                needed = 0;
+        }
+        assert_int_equal(open_within(needed), NX_OK);
+    }
+}
+
 static uint64_t resident_bytes(void)
 {
     unsigned long total = 0, resident = 0;
@@ -224,6 +279,74 @@ static void a_thousand_times_ends_where_it_began(void **state)
     }
 }
 
+/* Appends the model's own, or that of the same net with other weights. */
+static void calibrate(const float weights[9])
+{
+    static float input[IN];
+    for (int i = 0; i < IN; i++)
+        input[i] = (float)(i % 7) - 2;
+    write_body(weights);
+    struct nx_model_files files = {.symbol = {symbol_text, sizeof symbol_text - 1},
+                                   .params = {params.bytes, nx_pf_len(&params)}};
+    char *text = nx_calibrated(&files, input);
+    write_body(identity);
+    head.calibration_bytes = (uint32_t)strlen(text);
+    head.precision = NX_PRECISION_INT8;
+    assert_true(head.calibration_bytes <= CALIBRATION_MAX);
+    memcpy(body + head.synset_bytes + head.symbol_bytes + head.params_bytes, text,
+           head.calibration_bytes);
+    free(text);
+}
+
+static void a_calibrated_model_is_served_in_int8(void **state)
+{
+    (void)state;
+    static float input[IN];
+    struct nx_served *s;
+    struct nx_digest plain;
+    struct nx_profile_origin origin;
+    struct nx_answer answer;
+    static const struct nx_want want;
+    assert_int_equal(open_served(&s), NX_OK);
+    plain = digest;
+    nx_served_close(s);
+    calibrate(identity);
+    if (open_served(&s) != NX_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(nx_served_facts(s)->precision, NX_PRECISION_INT8);
+    assert_memory_not_equal(&digest, &plain, sizeof digest); /* another model than without it */
+    nx_served_origin(s, &digest, &origin);
+    assert_string_equal(origin.backend, "cpu_ref int8");
+    for (int k = 0; k < PLANE; k++)
+        input[2 * PLANE + k] = 1;
+    struct nx_served_photo photo = {input, &want, &answer, NULL};
+    nx_served_run(s, &photo, 1);
+    assert_int_equal(answer.err.status, NX_OK);
+    assert_int_equal(answer.index, 2);
+    nx_served_close(s);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void assert_refused(enum nx_status status, const char *words)
+{
+    struct nx_served *s;
+    err = (struct nx_err){0};
+    if (open_served(&s) != status || !strstr(err.text, words))
+        fail_msg("status %d, \"%s\"; expected %d, \"%s\"", err.status, err.text, status, words);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void a_calibration_that_is_not_the_models_is_refused(void **state)
+{
+    (void)state;
+    const float other[9] = {0, 1, 0, 1, 0, 0, 0, 0, 1};
+    calibrate(other);
+    assert_refused(NX_INVALID, "it was made for another one");
+    calibrate(identity);
+    while (--head.calibration_bytes) /* it has one range: wherever it is cut, there is not enough */
+        assert_refused(NX_CORRUPT, "calibration line ");
+}
+
 #define each(test) cmocka_unit_test_setup(test, setup)
 
 int main(void)
@@ -234,6 +357,10 @@ int main(void)
         each(weights_that_are_no_numbers_load_and_it_is_said),
         each(a_model_over_the_budget_is_refused_with_the_figures),
         each(a_model_that_fits_is_not_refused_by_its_plan),
+        each(a_model_that_just_fits_opens_to_the_byte),
+        each(a_budget_of_what_a_refusal_asks_for_is_enough),
+        each(a_calibrated_model_is_served_in_int8),
+        each(a_calibration_that_is_not_the_models_is_refused),
         each(a_thousand_times_ends_where_it_began),
     };
     return cmocka_run_group_tests_name("served", tests, NULL, NULL);

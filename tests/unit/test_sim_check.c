@@ -341,6 +341,35 @@ static void v5_a_link_that_stays_broken_is_no_silent_host(void **state)
                    "[2600] n0 column peer=1 offset=0 total=3 status=2", "[2600] n1 down peer=2");
 }
 
+/* n1's links to n2 and n3 stand still, and n0 puts the higher end of the one of which it is told out. */
+#define TWO_LINKS                                                                               \
+    "[1001] n3 comes peer=3 id=64", "[1002] n0 view id=2 mask=f", "[1002] n1 view id=2 mask=f", \
+        "[1002] n2 view id=2 mask=f", "[1002] n3 view id=2 mask=f",                             \
+        "[1100] n1 stall peer=2 total=5000", "[1100] n1 stall peer=3 total=5000",               \
+        "[1100] n2 stall peer=1 total=5000", "[1100] n3 stall peer=1 total=5000"
+#define TOLD_OF_ONE "[2150] n0 down peer=3", "[2160] n3 out status=17", "[6200] n0 end"
+
+static void v5_who_stood_still_finds_a_silence_later(void **state)
+{
+    (void)state;
+    static const struct sim_limits silence = {.timeout_ns = 960};
+    /* n3 alone can say yet that it does not hear n1, so either end of that link may go */
+    assert_silence("", TWO_LINKS, "[1100] n1 pause total=400", "[1100] n2 pause total=400",
+                   TOLD_OF_ONE);
+    /* all may know that n1 has lost two of four */
+    assert_silence("V5", TWO_LINKS, TOLD_OF_ONE);
+    assert_silence("V5", TWO_LINKS, "[1100] n1 pause total=100", "[1100] n2 pause total=100",
+                   TOLD_OF_ONE);
+    /* nor may it go before anybody can have found the silence: a pause counts, but for a beat */
+    assert_silence("V5", "[1100] n2 stall peer=1 total=5000", "[1200] n1 pause total=400",
+                   "[2120] n0 down peer=2", "[2200] n0 end");
+    assert_silence("", "[1100] n2 stall peer=1 total=5000", "[1200] n1 pause total=400",
+                   "[2150] n0 down peer=2", "[2200] n0 end");
+    /* the time that one pause costs has room for another */
+    assert_silence("V5", "[1100] n2 stall peer=1 total=5000", "[1200] n1 pause total=400",
+                   "[1950] n1 pause total=400", "[2150] n0 down peer=2", "[2500] n0 end");
+}
+
 static void v5_who_comes_hears_nobody_yet(void **state)
 {
     (void)state;
@@ -616,6 +645,7 @@ int main(void)
         cmocka_unit_test(v5_silence_excuses_what_it_must),
         cmocka_unit_test(v5_each_silence_is_judged_alone),
         cmocka_unit_test(v5_a_link_that_stays_broken_is_no_silent_host),
+        cmocka_unit_test(v5_who_stood_still_finds_a_silence_later),
         cmocka_unit_test(v5_who_comes_hears_nobody_yet),
         cmocka_unit_test(v6_after_one_silence_a_majority_goes_on),
         cmocka_unit_test(l1_a_leave_is_clean_and_quick),

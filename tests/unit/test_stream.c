@@ -113,8 +113,8 @@ static void nothing_that_came_stays_inside(void **state)
         bytes[i] = (uint8_t)(i * 7);
     assert_int_equal(SSL_write_ex(client, bytes, sizeof bytes, &n), 1);
     assert_int_equal(n, sizeof bytes);
-    ssize_t first =
-        nx_stream_recv(&server, got, NX_STREAM_ROOM + 100); /* one record, and no second */
+    /* one record, and no second */
+    ssize_t first = nx_stream_recv(&server, got, NX_STREAM_ROOM + 100);
     assert_true(first > 0 && first <= NX_STREAM_ROOM);
     assert_int_equal(SSL_pending(server.tls), 0);
     ssize_t rest = nx_stream_recv(&server, got + first, sizeof got - (size_t)first);

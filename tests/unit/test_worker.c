@@ -25,7 +25,7 @@ static struct nx_job *wait_finished(struct nx_worker *w, int bell)
             return job;
         uint64_t rung;
         struct pollfd p = {.fd = bell, .events = POLLIN};
-        assert_int_equal(poll(&p, 1, 20000), 1);
+        assert_int_equal(poll(&p, 1, 60000), 1);
         assert_int_equal(read(bell, &rung, sizeof rung), sizeof rung);
     }
 }

@@ -86,8 +86,8 @@ void nx_ref_group_norm(const struct nx_ref_call *c)
     const struct nx_shape *xs = nx_ref_in_shape(c, 0);
     int64_t channels = xs->dims[1], inner = nx_ref_product(xs, 2, xs->rank);
     int64_t groups = a->groups ? a->groups : channels, each = channels / groups;
-    int64_t step =
-        nx_ref_in_shape(c, 1)->dims[0] == channels ? 1 : each; /* a factor for each group */
+    /* a factor for each group */
+    int64_t step = nx_ref_in_shape(c, 1)->dims[0] == channels ? 1 : each;
     for (int64_t g = 0; g < xs->dims[0] * groups; g++) {
         const float *x = nx_ref_in(c, 0) + g * each * inner;
         float *y = nx_ref_out(c, 0) + g * each * inner;

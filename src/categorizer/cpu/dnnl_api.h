@@ -122,6 +122,10 @@ struct nx_dnnl_fc {
 };
 enum nx_status nx_dnnl_make_fc(struct nx_dnnl *, const struct nx_dnnl_fc *,
                                const struct nx_dnnl_post *, struct nx_dnnl_made *, struct nx_err *);
+/* The same, of dense rows, by the code for products of matrices. It cuts many rows into even parts for each thread. */
+enum nx_status nx_dnnl_make_fc_rows(struct nx_dnnl *, const struct nx_dnnl_fc *,
+                                    const struct nx_dnnl_post *, struct nx_dnnl_made *,
+                                    struct nx_err *);
 
 /* y = scale (x - mean) / sqrt(var + eps) + shift over dimension 1, then ReLU if asked. Arguments
  * MEAN, VARIANCE, SHIFT, and SCALE unless scale is false: f32 (C). */

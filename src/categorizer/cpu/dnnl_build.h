@@ -92,8 +92,8 @@ struct nx_dnnl_build {
     struct nx_dnnl_spot *spots;    /* per tensor of v->graph */
     const struct nx_graph *source; /* has the constants' data */
     const struct nx_quant *quant;  /* of source; NULL: nothing is in int8 */
-    struct nx_dnnl_weight *
-        *vectors; /* per node of source, in int8: its vectors in units of its grids */
+    /* per node of source, in int8: its vectors in units of its grids */
+    struct nx_dnnl_weight **vectors;
     struct nx_dnnl_weight **weights; /* per tensor of source, and one list more for the vectors */
     uint64_t weights_bytes;          /* of these */
     struct nx_dnnl_variant *v;

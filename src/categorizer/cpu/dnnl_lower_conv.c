@@ -203,19 +203,41 @@ enum nx_status nx_dnnl_fc_source(struct nx_dnnl_build *b, const struct nx_node *
     return nx_dnnl_step_reorder(b, rows, *src);
 }
 
+/* Told by one photo, so that it is the same code, and one layout of the weights, for every batch. In bf16 and for few rows the
+ * other code is as fast. */
+static bool has_many_rows(const struct nx_dnnl_build *b, const struct nx_node *node,
+                          const struct nx_dnnl_fc_view *v)
+{
+    enum { MANY = 64 };
+    return v->rows && b->type == NX_DNNL_F32 &&
+           v->x[0] >= MANY * tensor_of(b, node->inputs[0])->shape.dims[0];
+}
+
+static enum nx_status make_fc(struct nx_dnnl_build *b, const struct nx_dnnl_fc *f, bool many_rows,
+                              const struct nx_dnnl_post *post, struct nx_dnnl_made *made)
+{
+    if (many_rows) {
+        enum nx_status status =
+            nx_dnnl_unless_naive(nx_dnnl_make_fc_rows(b->dnnl, f, post, made, b->err), made);
+        if (status != NX_UNSUPPORTED)
+            return status;
+    }
+    return nx_dnnl_make_fc(b->dnnl, f, post, made, b->err);
+}
+
 static enum nx_status choose_fc(struct nx_dnnl_build *b, const struct nx_node *node,
-                                struct nx_dnnl_fc *f, const struct nx_dnnl_post *post,
-                                struct nx_dnnl_made *made)
+                                struct nx_dnnl_fc *f, bool many_rows,
+                                const struct nx_dnnl_post *post, struct nx_dnnl_made *made)
 {
     const struct nx_dnnl_layout *any = f->weights;
     f->weights = nx_dnnl_weight_layout(b, node->inputs[1]);
     enum nx_status status = NX_UNSUPPORTED;
     if (f->weights)
-        status = nx_dnnl_unless_naive(nx_dnnl_make_fc(b->dnnl, f, post, made, b->err), made);
+        status = nx_dnnl_unless_naive(make_fc(b, f, many_rows, post, made), made);
     if (status != NX_UNSUPPORTED)
         return status;
     f->weights = any;
-    return nx_dnnl_make_fc(b->dnnl, f, post, made, b->err);
+    return make_fc(b, f, many_rows, post, made);
 }
 
 enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *node)
@@ -238,7 +260,7 @@ enum nx_status nx_dnnl_lower_fc(struct nx_dnnl_build *b, const struct nx_node *n
     struct nx_dnnl_post post;
     bool act_left = !nx_dnnl_plan_post(node, &post);
     struct nx_dnnl_made made;
-    NX_TRY(choose_fc(b, node, &f, &post, &made));
+    NX_TRY(choose_fc(b, node, &f, has_many_rows(b, node, &v), &post, &made));
     struct nx_dnnl_args args = {0};
     uint32_t src, weights;
     NX_TRY(nx_dnnl_fc_source(b, node, &v, made.src, &src));

@@ -134,8 +134,8 @@ enum nx_status nx_dnnl_lower_split(struct nx_dnnl_build *b, const struct nx_node
     uint32_t src;
     NX_TRY(nx_dnnl_value_rows(b, node->inputs[0], &src));
     part.dims[axis] /= node->n_outputs;
-    const struct nx_dnnl_layout *to =
-        nx_dnnl_rows(b->dnnl, NX_DNNL_F32, part.rank, part.dims); /* before the squeeze */
+    /* before the squeeze */
+    const struct nx_dnnl_layout *to = nx_dnnl_rows(b->dnnl, NX_DNNL_F32, part.rank, part.dims);
     for (uint32_t i = 0; i < node->n_outputs; i++) {
         first[axis] = (int64_t)i * part.dims[axis];
         NX_TRY(copy_out(

@@ -280,6 +280,38 @@ enum nx_status nx_dnnl_make_fc(struct nx_dnnl *d, const struct nx_dnnl_fc *f,
     return make(d, filled, &desc, post, made, err);
 }
 
+/* (O, K) seen as (K, O), or the other way round; "any" stays so. */
+static dnnl_status_t turn(const dnnl_memory_desc_t *md, dnnl_memory_desc_t *turned)
+{
+    static const int swapped[2] = {1, 0};
+    return dnnl_memory_desc_permute_axes(turned, md, swapped);
+}
+
+static dnnl_status_t describe_rows(const struct nx_dnnl_fc *f, dnnl_matmul_desc_t *desc)
+{
+    dnnl_memory_desc_t weights, bias;
+    dnnl_dims_t units = {1, f->dst->md.dims[1]};
+    dnnl_status_t status = turn(&f->weights->md, &weights);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&bias, 2, units, dnnl_f32, dnnl_ab);
+    if (status == dnnl_success)
+        status =
+            dnnl_matmul_desc_init(desc, &f->src->md, &weights, f->bias ? &bias : NULL, &f->dst->md);
+    return status;
+}
+
+enum nx_status nx_dnnl_make_fc_rows(struct nx_dnnl *d, const struct nx_dnnl_fc *f,
+                                    const struct nx_dnnl_post *post, struct nx_dnnl_made *made,
+                                    struct nx_err *err)
+{
+    dnnl_matmul_desc_t desc;
+    dnnl_memory_desc_t weights;
+    NX_TRY(make(d, describe_rows(f, &desc), &desc, post, made, err));
+    NX_TRY(nx_dnnl_translate(turn(&made->weights->md, &weights), "turn a matrix", err));
+    made->weights = nx_dnnl_keep(d, &weights);
+    return made->weights ? NX_OK : nx_dnnl_no_memory(err);
+}
+
 enum nx_status nx_dnnl_make_norm(struct nx_dnnl *d, const struct nx_dnnl_layout *x, float eps,
                                  bool scale, bool relu, struct nx_dnnl_made *made,
                                  struct nx_err *err)

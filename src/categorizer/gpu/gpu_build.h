@@ -92,8 +92,8 @@ enum nx_status nx_gpu_lower_reduce(struct nx_gpu_build *b);
 enum nx_status nx_gpu_lower_lrn(struct nx_gpu_build *b);
 enum nx_status nx_gpu_lower_softmax(struct nx_gpu_build *b);
 enum nx_status nx_gpu_lower_scale_shift(struct nx_gpu_build *b);
-enum nx_status nx_gpu_lower_each(
-    struct nx_gpu_build *b); /* UNARY, BINARY, PRELU, WHERE, IDENTITY */
+/* UNARY, BINARY, PRELU, WHERE, IDENTITY */
+enum nx_status nx_gpu_lower_each(struct nx_gpu_build *b);
 enum nx_status nx_gpu_lower_concat(struct nx_gpu_build *b);
 enum nx_status nx_gpu_lower_reshape(struct nx_gpu_build *b);
 enum nx_status nx_gpu_lower_part(struct nx_gpu_build *b); /* SPLIT, SLICE, TRANSPOSE */

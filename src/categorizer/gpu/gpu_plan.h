@@ -75,8 +75,8 @@ struct nx_gpu_step {
     int64_t dims[NX_RANK_MAX];
     enum nx_gpu_fn fn;
     enum nx_binary binary;
-    int64_t
-        valid; /* EACH: y is 0 where the index along dimension 1 is this or more; 0: everywhere valid */
+    /* EACH: y is 0 where the index along dimension 1 is this or more; 0: everywhere valid */
+    int64_t valid;
     uint32_t axis; /* SOFTMAX: a dimension of dims */
     bool log;
     float temperature;

@@ -139,8 +139,8 @@ struct nx_gpu_step nx_gpu_each(const struct nx_gpu_build *b, uint32_t tensor,
     if (y->nhwc && y->pitch > shape->dims[1]) {
         step.valid = shape->dims[1];
         step.dims[1] = y->pitch;
-        step.y.stride[1] =
-            1; /* one channel counts as none to step over, but its padding does not */
+        /* one channel counts as none to step over, but its padding does not */
+        step.y.stride[1] = 1;
     }
     return step;
 }

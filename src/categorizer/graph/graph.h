@@ -308,8 +308,8 @@ struct nx_attr_conv {
 struct nx_attr_deconv {
     struct nx_window window; /* resolved: before, where target is set */
     int32_t extra[2];        /* more rows below, more columns on the right */
-    int64_t target
-        [2]; /* the output's sides instead, of which before is cut so as to be even; 0: none */
+    /* the output's sides instead, of which before is cut so as to be even; 0: none */
+    int64_t target[2];
     int32_t groups;
     int64_t filters; /* O */
 };
@@ -473,8 +473,8 @@ struct nx_attr_tile {
 
 struct nx_attr_gather {
     int32_t axis; /* resolved */
-    bool
-        wrap; /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
+    /* indices outside count modulo the side; else they are cut to it, after -1 meant the last */
+    bool wrap;
     bool negative_is_from_end;
 };
 

@@ -5,16 +5,18 @@
  * Its outputs agree with those before exactly, but where the list says "rounds". New constants live
  * in the graph's arena.
  *
- *   NX_PASS_NO_OPS       drops IDENTITY, RESHAPE to the same shape, PAD by nothing, CONCAT of one,
- * and the Flatten before an FC that flattens by itself NX_PASS_CONSTANTS    nodes with only
- * constant inputs are computed now, by `evaluator` NX_PASS_PATTERNS x sigmoid(x), GELU and layer norms that are
- * spelled out in small ops become one (rounds) NX_PASS_PAD          a PAD with zeros in H and W
- * goes into its CONV NX_PASS_FOLD_BN      BATCH_NORM or SCALE_SHIFT after CONV or FC, or a sum or
- * product with one constant for each channel, also behind a TRANSPOSE: into weights and bias (rounds) NX_PASS_SCALE_SHIFT  what BATCH_NORM is left becomes SCALE_SHIFT (rounds).
- * Never folded forward into a convolution: zero padding comes after the shift NX_PASS_SUM CONV or
- * FC whose result is only added to r, where r dies: post.sum; before ACTIVATION, so that
- * relu(conv(x) + r) is one node NX_PASS_ACTIVATION   UNARY after CONV, FC, SCALE_SHIFT or BINARY:
- * their post.act */
+ *   NX_PASS_NO_OPS       drops IDENTITY, RESHAPE to the same shape, PAD by nothing, CONCAT of one, and the Flatten before
+ *                        an FC that flattens by itself
+ *   NX_PASS_CONSTANTS    nodes with only constant inputs are computed now, by `evaluator`
+ *   NX_PASS_PATTERNS     x sigmoid(x), GELU and layer norms that are spelled out in small ops become one (rounds)
+ *   NX_PASS_PAD          a PAD with zeros in H and W goes into its CONV
+ *   NX_PASS_FOLD_BN      BATCH_NORM or SCALE_SHIFT after CONV or FC, or a sum or product with one constant for each
+ *                        channel, also behind a TRANSPOSE: into weights and bias (rounds)
+ *   NX_PASS_SCALE_SHIFT  what BATCH_NORM is left becomes SCALE_SHIFT (rounds). Never folded forward into a convolution:
+ *                        zero padding comes after the shift
+ *   NX_PASS_SUM          CONV or FC whose result is only added to r, where r dies: post.sum; before ACTIVATION, so that
+ *                        relu(conv(x) + r) is one node
+ *   NX_PASS_ACTIVATION   UNARY after CONV, FC, SCALE_SHIFT or BINARY: their post.act */
 #ifndef NX_CATEGORIZER_GRAPH_PASS_H
 #define NX_CATEGORIZER_GRAPH_PASS_H
 

@@ -4,11 +4,14 @@
 
 #include "common/nx_assert.h"
 
-static bool shares_its_input(const struct nx_graph *graph, const struct nx_node *node, bool views)
+/* The input in whose slot the node's output lies: what it is a view of, or what it is added to. NX_NONE: none. */
+static uint32_t shared_input(const struct nx_graph *graph, const struct nx_node *node, bool views)
 {
     bool view = views && (node->op == NX_OP_RESHAPE || node->op == NX_OP_IDENTITY);
+    if (!view && !node->post.sum)
+        return NX_NONE;
     uint32_t in = node->inputs[node->post.sum ? node->n_inputs - 1 : 0];
-    return (view || node->post.sum) && graph->tensors[in].kind == NX_TENSOR_COMPUTED;
+    return graph->tensors[in].kind == NX_TENSOR_COMPUTED ? in : NX_NONE;
 }
 
 /* A slot for each output of the node at `step`, or a part in its input's. */
@@ -16,12 +19,11 @@ static void open_slots(const struct nx_graph *graph, uint32_t step, bool views,
                        struct nx_plan *plan)
 {
     const struct nx_node *node = &graph->nodes[step];
-    bool shared = shares_its_input(graph, node, views);
-    uint32_t in = node->inputs[node->post.sum ? node->n_inputs - 1 : 0];
+    uint32_t shared = shared_input(graph, node, views);
     for (uint32_t i = 0; i < node->n_outputs; i++) {
         uint32_t t = node->outputs[i];
-        if (shared) {
-            plan->slot_of[t] = plan->slot_of[in];
+        if (shared != NX_NONE) {
+            plan->slot_of[t] = plan->slot_of[shared];
             continue;
         }
         plan->slot_of[t] = plan->n_slots;

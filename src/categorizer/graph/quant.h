@@ -41,8 +41,8 @@ struct nx_grid {
 struct nx_quant {
     struct nx_grid *grids; /* per tensor: its range's; NX_GRID_NONE without a range */
     bool *stored;          /* per tensor */
-    const float *
-        *steps; /* per node: of its weights, one for each output channel; NULL: computed in f32 */
+    /* per node: of its weights, one for each output channel; NULL: computed in f32 */
+    const float **steps;
     uint32_t n_int8; /* nodes that have some */
 };
 

@@ -80,6 +80,17 @@ static uint64_t bytes_of(uint32_t width, uint32_t height)
     return (uint64_t)width * 3 * height;
 }
 
+enum nx_status nx_decode_hold(const struct nx_decode_job *job, uint64_t bytes, struct nx_err *err)
+{
+    return job->budget ? nx_budget_take(job->budget, bytes, "a photo's decoder", err) : NX_OK;
+}
+
+void nx_decode_release(const struct nx_decode_job *job, uint64_t bytes)
+{
+    if (job->budget)
+        nx_budget_give(job->budget, bytes);
+}
+
 enum nx_status nx_decode_alloc(const struct nx_decode_job *job, uint32_t width, uint32_t height,
                                struct nx_pixels *pixels, struct nx_err *err)
 {

@@ -14,8 +14,9 @@
  *         applied yet
  * Owner   the caller gives pixels back with nx_pixels_free
  * Thread  any
- * Memory  at most 3 · pixels_max bytes and what a decoder needs beside; a progressive JPEG needs
- *         6 · pixels_max more. The first is taken from limits->budget */
+ * Memory  at most 3 · pixels_max bytes, and what a decoder holds beside until it is done: all
+ *         coefficients of a JPEG of several scans (up to 6 bytes a pixel), a lossless WebP's pixels
+ *         (4), alpha (2), else some rows. Both are taken from limits->budget, but for the rows */
 #ifndef NX_IMAGE_DECODE_H
 #define NX_IMAGE_DECODE_H
 
@@ -37,8 +38,8 @@ struct nx_pixels {
 
 struct nx_photo_limits {
     uint64_t pixels_max;
-    struct nx_budget
-        *budget; /* rgb is taken from it, until nx_pixels_free: NX_NO_MEMORY; NULL: no bound */
+    /* see Memory; rgb is taken from it, until nx_pixels_free: NX_NO_MEMORY; NULL: no bound */
+    struct nx_budget *budget;
 };
 
 #define NX_PHOTO_LIMITS_DEFAULT ((struct nx_photo_limits){.pixels_max = 64u * 1000 * 1000})

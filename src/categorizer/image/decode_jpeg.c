@@ -13,7 +13,7 @@ enum { SCANS_MAX = 64 };
 
 struct jpeg {
     tjhandle tj;
-    int width, height, colorspace;
+    int width, height, subsampling, colorspace;
 };
 
 static enum nx_status refuse(tjhandle tj, struct nx_err *err)
@@ -24,8 +24,7 @@ static enum nx_status refuse(tjhandle tj, struct nx_err *err)
 static enum nx_status read_header(const struct nx_decode_job *job, struct jpeg *j,
                                   struct nx_err *err)
 {
-    int subsampling;
-    if (tjDecompressHeader3(j->tj, job->bytes, job->len, &j->width, &j->height, &subsampling,
+    if (tjDecompressHeader3(j->tj, job->bytes, job->len, &j->width, &j->height, &j->subsampling,
                             &j->colorspace) != 0)
         return refuse(j->tj, err);
     if (j->colorspace == TJCS_CMYK || j->colorspace == TJCS_YCCK)
@@ -56,6 +55,16 @@ static bool harmless(tjhandle tj)
            strstr(tjGetErrorStr2(tj), "extraneous bytes before marker") != NULL;
 }
 
+/* Of all blocks, 64 of 2 bytes each; chroma is one block in each unit of all that TurboJPEG knows. They are held at every scale. */
+static uint64_t coefficient_bytes(const struct jpeg *j)
+{
+    int across = tjMCUWidth[j->subsampling], down = tjMCUHeight[j->subsampling];
+    int blocks = across / 8 * (down / 8) + (j->subsampling == TJSAMP_GRAY ? 0 : 2);
+    uint64_t units =
+        (uint64_t)((j->width + across - 1) / across) * (uint64_t)((j->height + down - 1) / down);
+    return units * (uint64_t)blocks * 64 * 2;
+}
+
 static enum nx_status decompress(const struct nx_decode_job *job, const struct jpeg *j,
                                  struct nx_pixels *out, struct nx_err *err)
 {
@@ -73,6 +82,17 @@ static enum nx_status decompress(const struct nx_decode_job *job, const struct j
     return NX_OK;
 }
 
+static enum nx_status decompress_within(const struct nx_decode_job *job, const struct jpeg *j,
+                                        bool all_coefficients, struct nx_pixels *out,
+                                        struct nx_err *err)
+{
+    uint64_t held = all_coefficients ? coefficient_bytes(j) : 0;
+    NX_TRY(nx_decode_hold(job, held, err));
+    enum nx_status status = decompress(job, j, out, err);
+    nx_decode_release(job, held);
+    return status;
+}
+
 enum nx_status nx_decode_jpeg(const struct nx_decode_job *job, struct nx_pixels *out,
                               struct nx_err *err)
 {
@@ -85,7 +105,7 @@ enum nx_status nx_decode_jpeg(const struct nx_decode_job *job, struct nx_pixels 
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the JPEG decoder");
     enum nx_status status = read_header(job, &j, err);
     if (status == NX_OK)
-        status = decompress(job, &j, out, err);
+        status = decompress_within(job, &j, markers.holds_all, out, err);
     if (status == NX_OK && markers.exif)
         out->orientation = nx_exif_orientation(markers.exif, markers.exif_bytes);
     tjDestroy(j.tj);

@@ -22,6 +22,10 @@ enum nx_status nx_decode_webp(const struct nx_decode_job *, struct nx_pixels *, 
 enum nx_status nx_decode_check_size(const struct nx_decode_job *job, const char *kind,
                                     uint64_t width, uint64_t height, struct nx_err *err);
 
+/* What the decoder holds of the whole picture beside rgb, and is given back when it is done: NX_NO_MEMORY. */
+enum nx_status nx_decode_hold(const struct nx_decode_job *, uint64_t bytes, struct nx_err *err);
+void nx_decode_release(const struct nx_decode_job *, uint64_t bytes);
+
 /* Zeroed rgb for width × height, which passed the limit. The caller owns it on NX_OK. */
 enum nx_status nx_decode_alloc(const struct nx_decode_job *job, uint32_t width, uint32_t height,
                                struct nx_pixels *pixels, struct nx_err *err);

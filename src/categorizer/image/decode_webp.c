@@ -75,6 +75,14 @@ static enum nx_status read_pixels(const struct nx_decode_job *job, WebPDecoderCo
     return NX_OK;
 }
 
+/* libwebp has a lossless picture in 4 bytes a pixel before it writes rgb, and decodes alpha, which is not asked for, too. */
+static uint64_t held_bytes(const WebPBitstreamFeatures *input)
+{
+    enum { LOSSLESS = 2 }; /* decode.h of libwebp says it in a comment */
+    uint64_t each = input->format == LOSSLESS ? 4 : input->has_alpha ? 2 : 0;
+    return each * (uint64_t)input->width * (uint64_t)input->height;
+}
+
 enum nx_status nx_decode_webp(const struct nx_decode_job *job, struct nx_pixels *out,
                               struct nx_err *err)
 {
@@ -90,5 +98,9 @@ enum nx_status nx_decode_webp(const struct nx_decode_job *job, struct nx_pixels 
                                 (uint64_t)config.input.height, err));
     if (is_cut_short(job->bytes, job->len))
         return refuse(VP8_STATUS_NOT_ENOUGH_DATA, err);
-    return read_pixels(job, &config, out, err);
+    uint64_t held = held_bytes(&config.input);
+    NX_TRY(nx_decode_hold(job, held, err));
+    enum nx_status status = read_pixels(job, &config, out, err);
+    nx_decode_release(job, held);
+    return status;
 }

@@ -1,20 +1,47 @@
 #include "categorizer/image/jpeg_markers.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-enum { TEM = 0x01, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, APP1 = 0xe1 };
+enum {
+    TEM = 0x01,
+    SOF0 = 0xc0,
+    DHT = 0xc4,
+    JPG = 0xc8,
+    DAC = 0xcc,
+    SOF15 = 0xcf,
+    RST0 = 0xd0,
+    SOI = 0xd8,
+    EOI = 0xd9,
+    SOS = 0xda,
+    APP1 = 0xe1
+};
 
 static bool stands_alone(uint8_t marker)
 {
     return marker == TEM || (marker >= RST0 && marker <= SOI);
 }
 
+/* SOF0..15; among their codes are those of three other segments. */
+static bool starts_frame(uint8_t marker)
+{
+    return marker >= SOF0 && marker <= SOF15 && marker != DHT && marker != JPG && marker != DAC;
+}
+
+/* Frame: precision, height, width, components. Scan: components. */
+static void note_scans(struct nx_jpeg_markers *m, uint8_t marker, const uint8_t *body, size_t len)
+{
+    if (starts_frame(marker) && len > 5) {
+        m->components = body[5];
+        m->holds_all |= (marker & 3) == 2; /* SOF2, 6, 10, 14 */
+    }
+    if (marker == SOS && m->scans++ == 0 && len > 0)
+        m->holds_all |= body[0] < m->components;
+}
+
 static void note_segment(struct nx_jpeg_markers *m, uint8_t marker, const uint8_t *body, size_t len)
 {
     static const uint8_t exif_mark[6] = {'E', 'x', 'i', 'f', 0, 0};
-    if (marker == SOS)
-        m->scans++;
+    note_scans(m, marker, body, len);
     if (marker == APP1 && !m->exif && len > sizeof exif_mark &&
         memcmp(body, exif_mark, sizeof exif_mark) == 0) {
         m->exif = body + sizeof exif_mark;

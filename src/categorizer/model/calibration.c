@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char first_line[] = "nexus calibration 1";
+static const char first_line[] = "nexus calibration 1", last_line[] = "end\n";
 
 /* Eight bytes a step, as FNV-1a has them one at a time; the shift brings high bits back down. */
 static uint64_t mix(uint64_t mark, uint64_t word)
@@ -162,6 +162,19 @@ static enum nx_status read_range(struct lines *l, struct nx_calibration *c, uint
     return NX_OK;
 }
 
+static bool is_last(const struct lines *l)
+{
+    size_t n = sizeof last_line - 1;
+    return (size_t)(l->end - l->at) == n && memcmp(l->at, last_line, n) == 0;
+}
+
+enum nx_status nx_calibration_say_too_large(uint64_t bytes, struct nx_err *err)
+{
+    return nx_err_set(err, NX_TOO_LARGE,
+                      "the calibration has %" PRIu64 " bytes, at most %" PRIu64 " are possible",
+                      bytes, NX_CALIBRATION_BYTES_MAX);
+}
+
 enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_arena *arena,
                                     struct nx_calibration *calibration, struct nx_err *err)
 {
@@ -169,17 +182,18 @@ enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_aren
     struct nx_calibration c = {0};
     uint32_t least = 0;
     if (len > NX_CALIBRATION_BYTES_MAX)
-        return nx_err_set(err, NX_TOO_LARGE,
-                          "the calibration has %zu bytes, at most %" PRIu64 " are possible", len,
-                          NX_CALIBRATION_BYTES_MAX);
+        return nx_calibration_say_too_large(len, err);
     NX_TRY(read_head(&l, &c, err));
     c.ranges = nx_arena_array(arena, c.n_tensors, sizeof *c.ranges);
     if (!c.ranges)
         return nx_err_set(err, NX_NO_MEMORY, "out of memory for the calibration");
-    while (l.at < l.end)
+    while (l.at < l.end && !is_last(&l))
         NX_TRY(read_range(&l, &c, &least, err));
     if (least == 0)
         return bad_line(&l, "at least one tensor's range", err);
+    l.number++;
+    if (l.at == l.end)
+        return bad_line(&l, "\"end\": the file is cut", err);
     *calibration = c;
     return NX_OK;
 }
@@ -203,6 +217,7 @@ enum nx_status nx_calibration_write(FILE *out, const struct nx_calibration *c,
         write_name(out, names[t]);
         putc('\n', out);
     }
+    fputs(last_line, out);
     if (ferror(out) || fflush(out) == EOF)
         return nx_err_set(err, NX_IO, "cannot write the calibration: %s", strerror(errno));
     return NX_OK;

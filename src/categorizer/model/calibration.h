@@ -6,6 +6,7 @@
  *   tensors 312                             of the graph as it is computed
  *   0 -2.1179 2.64 data                     index, low, high, and the name for people; by growing index
  *   17 0 3.0625 resnetv10_relu0_fwd
+ *   end                                     without it the file was cut
  *
  * A tensor without a line has no range: the convolution that reads it stays in f32. So a line may be taken out where
  * that is wanted.
@@ -34,6 +35,9 @@ struct nx_calibration {
 };
 
 uint64_t nx_calibration_mark(const struct nx_model_files *files, const struct nx_graph *graph);
+
+/* NX_TOO_LARGE, and both sizes. */
+enum nx_status nx_calibration_say_too_large(uint64_t bytes, struct nx_err *err);
 
 /* ranges live in `arena`. On failure *calibration is untouched. */
 enum nx_status nx_calibration_parse(const char *text, size_t len, struct nx_arena *arena,

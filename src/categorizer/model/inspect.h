@@ -24,8 +24,8 @@ struct nx_inspection {
     struct nx_model_facts facts; /* for one photo; backend and memory_bytes are not set */
     uint64_t macs;               /* at that batch */
     uint64_t weight_bytes;       /* of the weights that nodes read, as f32 */
-    uint64_t
-        activation_bytes; /* the planned arena at that batch, after the passes; 0 where these fail */
+    /* the planned arena at that batch, after the passes; 0 where these fail */
+    uint64_t activation_bytes;
     uint64_t planned_bytes; /* what a program is thought to hold before it is loaded; 0 likewise */
     const struct nx_odd_weight *odd;
     uint32_t n_odd;

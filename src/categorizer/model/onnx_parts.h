@@ -91,8 +91,8 @@ struct nx_onnx {
     int64_t declared_batch; /* 0: the file leaves it open */
     const struct nx_size_hint *hint;
     bool size_is_free;
-    struct nx_shape
-        *other; /* per tensor: its shape at OTHER_BATCH, where the graph's is at BATCH */
+    /* per tensor: its shape at OTHER_BATCH, where the graph's is at BATCH */
+    struct nx_shape *other;
     uint32_t cap_other;
 };
 

@@ -22,8 +22,8 @@ struct nx_survey_op {
 
 struct nx_survey {
     const char *format;
-    char producer
-        [256]; /* "pytorch 2.1.0, IR version 8, opset 17"; what came from the file is unchecked */
+    /* "pytorch 2.1.0, IR version 8, opset 17"; what came from the file is unchecked */
+    char producer[256];
     struct nx_arena *arena;
     struct nx_survey_op *ops; /* by first occurrence */
     uint32_t n_ops, n_nodes;

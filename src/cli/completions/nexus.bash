@@ -39,7 +39,7 @@ _nexus() {
     --backend) words="auto cpu_dnnl cpu_ref" ;;
     --CATEGORIZER/backend) words="auto gpu_cudnn cpu_dnnl cpu_ref" ;;
     --CATEGORIZER/precision) words="f32 bf16" ;;
-    --precision) words="f32 bf16$([ "${COMP_WORDS[1]}" = model ] && echo " int8")" ;;
+    --precision) words="f32 bf16 int8" ;;
     --CLIENTS/management) words="loopback anywhere" ;;
     --CLIENTS/compat) words="both 0.4 1.x" ;;
     *)
@@ -54,14 +54,14 @@ _nexus() {
                 2) words="127.0.0.1:28000 --help" ;;
                 3) words="installmodel inference removemodel models" ;;
                 *) case ${COMP_WORDS[3]} in
-                    installmodel) words="--recipe --replace --timeout --ca --cert --key --token" ;;
+                    installmodel) words="--recipe --calibration --replace --timeout --ca --cert --key --token" ;;
                     models) words="--json --timeout --ca --cert --key --token" ;;
                     *) words="--timeout --ca --cert --key --token" ;;
                     esac ;;
                 esac ;;
             status) words="127.0.0.1:28000 --json --timeout --ca --cert --key --token --help" ;;
             top) words="127.0.0.1:28000 --interval --timeout --ca --cert --key --token --help" ;;
-            profile) words="--batch-max --threads --backend --precision --repeats --recipe --out" ;;
+            profile) words="--batch-max --threads --backend --precision --calibration --repeats --recipe --out" ;;
             log) words="--verify --json" ;;
             model)
                 case $COMP_CWORD.${COMP_WORDS[2]} in
@@ -78,7 +78,7 @@ _nexus() {
     case $word in -*) return ;; esac
     if [ $files = yes ] && [ "$COMP_CWORD" -gt 1 ]; then
         case ${COMP_WORDS[1]}.$COMP_CWORD in
-        client.2 | client.3 | model.2 | status.* | top.*) ;;
+        client.2 | client.3 | client.4 | model.2 | status.* | top.*) ;; # the fourth is a tag, a name or an option
         *) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
         esac
     fi

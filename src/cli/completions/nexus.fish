@@ -38,6 +38,7 @@ complete -c nexus -n "__fish_seen_subcommand_from server" -x -l CATEGORIZER/prec
 
 set -l verbs installmodel inference removemodel models
 complete -c nexus -f -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c nexus -f -n "__fish_seen_subcommand_from client; and test (count (commandline -opc)) -eq 4"
 complete -c nexus -n "__fish_seen_subcommand_from installmodel" -r -l recipe -d "how a photo becomes the input"
 complete -c nexus -n "__fish_seen_subcommand_from installmodel" -l replace -d "in place of what the tag has"
 complete -c nexus -n "__fish_seen_subcommand_from client status top" -x -l timeout -d "seconds for the answer"
@@ -57,9 +58,8 @@ complete -c nexus -n "__fish_seen_subcommand_from run" -r -l input -d "NAME=X.np
 complete -c nexus -n "__fish_seen_subcommand_from run" -r -l output -d "a folder for the outputs"
 complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time calibrate" -x -l backend -a "auto cpu_dnnl cpu_ref"
 complete -c nexus -n "__fish_seen_subcommand_from profile run time calibrate" -x -l threads -d "that compute"
-complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l precision -a "f32 bf16"
-complete -c nexus -n "__fish_seen_subcommand_from inspect run time" -x -l precision -a "int8"
-complete -c nexus -n "__fish_seen_subcommand_from inspect run time" -r -l calibration -d "for int8"
+complete -c nexus -n "__fish_seen_subcommand_from profile inspect run time" -x -l precision -a "f32 bf16 int8"
+complete -c nexus -n "__fish_seen_subcommand_from installmodel profile inspect run time" -r -l calibration -d "for int8"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l photos -d "a folder, or a list"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l recipe -d "how a photo becomes the input"
 complete -c nexus -n "__fish_seen_subcommand_from calibrate" -r -l output -d "where it goes"

@@ -82,6 +82,14 @@ void nx_grpc_buffer_free(struct nx_grpc_buffer *buffer)
     nx_grpc_buffer_init(buffer, buffer->budget);
 }
 
+uint8_t *nx_grpc_buffer_release(struct nx_grpc_buffer *buffer)
+{
+    uint8_t *bytes = buffer->bytes;
+    discharge(buffer->budget, buffer->cap);
+    nx_grpc_buffer_init(buffer, buffer->budget);
+    return bytes;
+}
+
 static void move_to_front(struct nx_grpc_buffer *buffer)
 {
     size_t len = nx_grpc_buffer_len(buffer);

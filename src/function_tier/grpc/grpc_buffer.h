@@ -41,6 +41,9 @@ void nx_grpc_budget_fini(struct nx_grpc_budget *budget);
 void nx_grpc_buffer_init(struct nx_grpc_buffer *buffer, struct nx_grpc_budget *budget);
 void nx_grpc_buffer_free(struct nx_grpc_buffer *buffer); /* empty and usable again */
 
+/* Its block, which is the caller's to free() from now on and no budget's; the buffer is empty and usable again. */
+uint8_t *nx_grpc_buffer_release(struct nx_grpc_buffer *buffer);
+
 static inline size_t nx_grpc_buffer_len(const struct nx_grpc_buffer *buffer)
 {
     return buffer->end - buffer->start;

@@ -492,7 +492,8 @@ void nx_call_pump(struct nx_call *call, nx_ns now)
     if (service_knows(call) && !call->held) {
         size_t used =
             offer_span(call, nx_grpc_buffer_span(&call->in), nx_grpc_buffer_len(&call->in), now);
-        nx_grpc_buffer_pop(&call->in, used);
+        if (nx_grpc_buffer_len(&call->in) > 0) /* the service has not taken it whole */
+            nx_grpc_buffer_pop(&call->in, used);
         end_input(call, now);
     }
     if (call->state == NX_CALL_AWAIT_FLUSH)
@@ -526,8 +527,25 @@ void nx_call_half_close(struct nx_call *call, nx_ns now)
 
 void nx_call_pace(struct nx_call *call)
 {
-    call->paced =
-        true; /* its timer is armed behind on_start, and looks again before the grace has passed */
+    /* its timer is armed behind on_start, and looks again before the grace has passed */
+    call->paced = true;
+}
+
+/* Whether these are the last bytes of the buffer, with `before` others in front. */
+static bool is_alone(const struct nx_grpc_buffer *buffer, const uint8_t *bytes, size_t len,
+                     size_t before)
+{
+    return buffer->bytes && nx_grpc_buffer_len(buffer) == before + len &&
+           nx_grpc_buffer_span(buffer) + before == bytes;
+}
+
+uint8_t *nx_call_take_message(struct nx_call *call, const uint8_t *bytes, size_t len)
+{
+    nx_assert(call->core->upcalls > 0 && len > 0);
+    if (is_alone(&call->in, bytes, len, NX_GRPC_PREFIX_BYTES))
+        return nx_grpc_buffer_release(&call->in);
+    return is_alone(&call->inflated, bytes, len, 0) ? nx_grpc_buffer_release(&call->inflated)
+                                                    : NULL;
 }
 
 void nx_call_resume(struct nx_call *call)

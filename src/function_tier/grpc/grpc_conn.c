@@ -27,11 +27,6 @@ static void drop(struct nx_grpc_conn *conn)
 /* So long after the last byte a session is folded; that costs some microseconds, and as many at the next byte. */
 #define FOLD_AFTER NX_SEC
 
-static nx_ns sooner(nx_ns a, nx_ns b)
-{
-    return a < b ? a : b;
-}
-
 /* It only may grow too old. */
 static bool is_quiet(const struct nx_grpc_conn *conn)
 {
@@ -50,8 +45,8 @@ static nx_ns next_look(const struct nx_grpc_conn *conn, nx_ns now)
     const struct nx_grpc_limits *limits = &conn->core->limits;
     nx_ns too_old = conn->active + limits->idle_timeout_ns;
     if (is_quiet(conn))
-        return now < fold_at(conn) ? sooner(fold_at(conn), too_old) : too_old;
-    nx_ns wait = sooner(limits->stall_timeout_ns, limits->idle_timeout_ns);
+        return now < fold_at(conn) ? nx_ns_least(fold_at(conn), too_old) : too_old;
+    nx_ns wait = nx_ns_least(limits->stall_timeout_ns, limits->idle_timeout_ns);
     return now + (conn->draining && wait > DRAIN_NOTICE ? DRAIN_NOTICE : wait);
 }
 

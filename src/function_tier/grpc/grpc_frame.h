@@ -1,7 +1,8 @@
 /* grpc_frame.h — length-prefixed messages: one flag byte, a length of 4 bytes (big-endian), the
  * message.
  *
- * Pure; nothing is copied or allocated. Source  gRPC over HTTP/2, "Length-Prefixed-Message". */
+ * Pure; nothing is copied or allocated.
+ * Source  gRPC over HTTP/2, "Length-Prefixed-Message". */
 #ifndef NX_GRPC_FRAME_H
 #define NX_GRPC_FRAME_H
 

@@ -2,7 +2,8 @@
  *
  * The output grows with what actually comes out, never with what the input claims; a claim of more than the cap is refused
  * at once. A few KB become 64 MiB at the price of a tenth of a second: what strangers send is inflated by pieces, one for
- * each turn of the loop. Sole user of zlib in the wire. Thread  the server's. */
+ * each turn of the loop. Sole user of zlib in the wire.
+ * Thread  the server's */
 #ifndef NX_GRPC_INFLATE_H
 #define NX_GRPC_INFLATE_H
 

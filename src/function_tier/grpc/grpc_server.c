@@ -78,7 +78,11 @@ static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_add
     NX_TRY(resolve(address, &at, err));
     int one = 1;
     int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+    /* A client by IPv4 at [::] would be one of a single /64 with all others, and not known as one of this machine. */
+    bool only_six = at->ai_family != AF_INET6 ||
+                    (fd >= 0 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0);
+    bool ok = only_six && fd >= 0 &&
+              setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
               bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
     int cause = errno;
     freeaddrinfo(at);
@@ -90,8 +94,10 @@ static enum nx_status listen_on(struct nx_grpc *server, const struct nx_grpc_add
     }
     if (fd >= 0)
         close(fd);
-    return nx_err_set(err, NX_IO, "cannot listen on %s:%u: %s", address->ip, address->port,
-                      strerror(cause));
+    return nx_err_set(err, NX_IO,
+                      strchr(address->ip, ':') ? "cannot listen on [%s]:%u: %s"
+                                               : "cannot listen on %s:%u: %s",
+                      address->ip, address->port, strerror(cause));
 }
 
 static bool watch_listeners(struct nx_grpc *server, int op, uint32_t events)

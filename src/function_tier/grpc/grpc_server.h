@@ -211,6 +211,10 @@ enum nx_status nx_call_trailer(struct nx_call *call, const char *name, const cha
  * SERVER_STREAM must anyhow. Over it: NX_CALL_GONE_REFUSED, and DEADLINE_EXCEEDED. */
 void nx_call_pace(struct nx_call *call);
 
+/* From within on_message, which is going to answer NX_CALL_TAKEN: the block that the message lies in, and that is the service's
+ * to free() from now on; the message stays where it is in it. NULL: others lie in it, too; who wants to keep it has to copy. */
+uint8_t *nx_call_take_message(struct nx_call *call, const uint8_t *bytes, size_t len);
+
 /* A held message is offered again, and those behind it follow; from the next poll on. */
 void nx_call_resume(struct nx_call *call);
 

@@ -1,7 +1,8 @@
 /* h2_headers.h — the header lists of a call: how it begins, how it ends. Internal to the wire.
  *
  * Pure functions: they write name-value pairs that point into the call and into the caller's text, and return how many.
- * Both live until nghttp2 has been given the list, which copies it. Thread  the server's. */
+ * Both live until nghttp2 has been given the list, which copies it.
+ * Thread  the server's */
 #ifndef NX_GRPC_H2_HEADERS_H
 #define NX_GRPC_H2_HEADERS_H
 

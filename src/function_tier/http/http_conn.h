@@ -51,8 +51,8 @@ struct nx_http_conn {
     struct nx_http *http;
     enum nx_http_state state;
     struct nx_http_exchange *x; /* from its head to its reply */
-    struct nx_grpc_buffer
-        in; /* what is not consumed yet: a part of a head, or pipelined requests */
+    /* what is not consumed yet: a part of a head, or pipelined requests */
+    struct nx_grpc_buffer in;
     struct nx_grpc_buffer out;
     nx_ns since;    /* when the state began */
     nx_ns progress; /* when the peer last sent or took bytes */

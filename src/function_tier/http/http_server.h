@@ -150,7 +150,7 @@ enum nx_status nx_http_query(const struct nx_http_ask *ask, const char *name, ch
 enum nx_status nx_http_form_value(struct nx_http_span form, const char *name, char *dst, size_t cap,
                                   struct nx_err *err);
 
-const char *nx_http_method_name(
-    enum nx_http_method method); /* "GET"; "OTHER" for what is none of ours */
+/* "GET"; "OTHER" for what is none of ours */
+const char *nx_http_method_name(enum nx_http_method method);
 
 #endif

@@ -21,6 +21,7 @@ enum {
     NX_PB_REQUEST_ID_BYTES = 16,
     NX_PB_RECIPE_BYTES = 16384, /* with its NUL */
     NX_PB_FORMAT_BYTES = 32,    /* with its NUL */
+    NX_PB_MODEL_BYTES = 128,    /* a name, with its NUL */
     NX_PB_CHUNK_PREFIX_BYTES = 11,
 };
 
@@ -33,14 +34,21 @@ struct nx_pb_part {
     size_t chunk_bytes;
 };
 
+struct nx_pb_model_name {
+    char name[NX_PB_MODEL_BYTES];
+    uint64_t version; /* 0: whichever serves */
+};
+
 struct nx_pb_photo {
     uint32_t photo_bytes;
     uint32_t tags[NX_PB_TAGS_MAX]; /* in the client's order, repetitions kept */
     uint32_t tag_count;
+    uint32_t model_count; /* so many are written */
+    struct nx_pb_model_name models[NX_PB_TAGS_MAX];
 };
 
 struct nx_pb_model {
-    uint32_t tag, synset_bytes, symbol_bytes, params_bytes;
+    uint32_t tag, synset_bytes, symbol_bytes, params_bytes, calibration_bytes;
     bool has_request_id;
     uint8_t request_id[NX_PB_REQUEST_ID_BYTES];
     char recipe[NX_PB_RECIPE_BYTES]; /* a name or the text of an INI file; "" if absent */

@@ -47,12 +47,31 @@ static enum nx_status split(const uint8_t *bytes, size_t len, struct nx_pb_part 
     return NX_OK;
 }
 
+static enum nx_status check_models(const Sospdemo__PhotoMetadata *from, struct nx_err *err)
+{
+    if (from->n_models > NX_PB_TAGS_MAX)
+        return nx_err_set(err, NX_TOO_LARGE, "%zu models in one request, the limit is %d",
+                          from->n_models, NX_PB_TAGS_MAX);
+    for (size_t i = 0; i < from->n_models; i++)
+        if (strlen(from->models[i]->name) >= NX_PB_MODEL_BYTES)
+            return nx_err_set(err, NX_TOO_LARGE, "a model's name of %zu bytes, the limit is %d",
+                              strlen(from->models[i]->name), NX_PB_MODEL_BYTES - 1);
+    return NX_OK;
+}
+
 static enum nx_status copy_tags(const Sospdemo__PhotoMetadata *from, struct nx_pb_photo *photo,
                                 struct nx_err *err)
 {
     if (from->n_tags > NX_PB_TAGS_MAX)
         return nx_err_set(err, NX_TOO_LARGE, "%zu tags in one request, the limit is %d",
                           from->n_tags, NX_PB_TAGS_MAX);
+    NX_TRY(check_models(from, err));
+    photo->model_count = (uint32_t)from->n_models;
+    for (size_t i = 0; i < from->n_models; i++) {
+        struct nx_pb_model_name *m = &photo->models[i];
+        memcpy(m->name, from->models[i]->name, strlen(from->models[i]->name) + 1);
+        m->version = from->models[i]->version;
+    }
     photo->photo_bytes = from->photo_size;
     photo->tag_count = (uint32_t)from->n_tags;
     for (size_t i = 0; i < from->n_tags; i++)
@@ -109,6 +128,7 @@ static enum nx_status copy_model(const Sospdemo__ModelMetadata *from, struct nx_
     model->synset_bytes = from->synset_size;
     model->symbol_bytes = from->symbol_size;
     model->params_bytes = from->params_size;
+    model->calibration_bytes = from->calibration_size;
     model->has_request_id = has;
     memcpy(model->request_id, id, sizeof id);
     memcpy(model->recipe, from->recipe, recipe + 1);

@@ -54,14 +54,34 @@ enum nx_status nx_pb_model_reply_encode(int32_t error_code, const char *error_de
     return nx_pb_pack(&message.base, dst, cap, len);
 }
 
+/* Points `list` at `models`, which it fills; false: a name is not UTF-8. */
+static bool put_models(const struct nx_pb_photo *photo, Sospdemo__ModelName *models,
+                       Sospdemo__ModelName **list)
+{
+    for (uint32_t i = 0; i < photo->model_count; i++) {
+        sospdemo__model_name__init(&models[i]);
+        if (!text_ok(photo->models[i].name))
+            return false;
+        models[i].name = nx_unconst(photo->models[i].name);
+        models[i].version = photo->models[i].version;
+        list[i] = &models[i];
+    }
+    return true;
+}
+
 enum nx_status nx_pb_photo_encode(const struct nx_pb_photo *photo, void *dst, size_t cap,
                                   size_t *len)
 {
     Sospdemo__PhotoMetadata metadata;
+    Sospdemo__ModelName models[NX_PB_TAGS_MAX], *list[NX_PB_TAGS_MAX];
+    if (!put_models(photo, models, list))
+        return NX_INVALID;
     sospdemo__photo_metadata__init(&metadata);
     metadata.photo_size = photo->photo_bytes;
     metadata.n_tags = photo->tag_count;
     metadata.tags = (uint32_t *)(uintptr_t)photo->tags;
+    metadata.n_models = photo->model_count;
+    metadata.models = list;
     Sospdemo__WhatsthisRequest message;
     sospdemo__whatsthis_request__init(&message);
     message.body_case = SOSPDEMO__WHATSTHIS_REQUEST__BODY_METADATA;
@@ -80,6 +100,7 @@ enum nx_status nx_pb_model_encode(const struct nx_pb_model *model, void *dst, si
     metadata.synset_size = model->synset_bytes;
     metadata.symbol_size = model->symbol_bytes;
     metadata.params_size = model->params_bytes;
+    metadata.calibration_size = model->calibration_bytes;
     metadata.request_id = request_id(model->has_request_id, model->request_id);
     metadata.recipe = nx_unconst(model->recipe);
     metadata.format = nx_unconst(model->format);

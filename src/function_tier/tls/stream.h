@@ -27,8 +27,8 @@ struct nx_stream {
     int fd;               /* non-blocking; -1: none */
     struct ssl_st *tls;   /* NULL: plain */
     struct nx_room *room; /* where the state of TLS lies, if it can be folded; owned */
-    bool
-        recv_blocked; /* a recv waits until the socket can be written: watch EPOLLOUT, not EPOLLIN, then recv */
+    /* a recv waits until the socket can be written: watch EPOLLOUT, not EPOLLIN, then recv */
+    bool recv_blocked;
 };
 
 static inline struct nx_stream nx_stream_plain(int fd)

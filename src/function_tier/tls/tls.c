@@ -1,11 +1,11 @@
 #include "function_tier/tls/tls.h"
 
 #include "common/arena.h"
+#include "common/given_file.h"
 #include "common/log.h"
 #include "common/nx_assert.h"
 #include "function_tier/tls/tls_memory.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { PATH_BYTES = 256 };
 
@@ -30,18 +31,17 @@ static const char *last_cause(void)
 
 /* --- files ------------------------------------------------------------------------------------------ */
 
-/* What can be said better than by the library: is there such a file, may it be read, and by whom else? */
+/* What can be said better than by the library: is there such a file, may it be read, and by whom else? And a pipe in its place
+ * would hold the loop thread. */
 static enum nx_status check_file(const char *key, const char *path, bool is_secret,
                                  struct nx_err *err)
 {
+    struct nx_err why;
     struct stat facts;
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return nx_err_set(err, NX_IO, "%s: cannot read %s: %s", key, path, strerror(errno));
-    int rc = fstat(fileno(f), &facts);
-    fclose(f);
-    if (rc != 0 || !S_ISREG(facts.st_mode))
-        return nx_err_set(err, NX_INVALID, "%s: %s is no plain file", key, path);
+    int fd;
+    if (nx_given_open(path, &fd, &facts, &why) != NX_OK)
+        return nx_err_set(err, why.status, "%s: %s", key, why.text);
+    close(fd);
     if (is_secret && facts.st_mode & (S_IROTH | S_IWOTH))
         return nx_err_set(err, NX_DENIED,
                           "%s: %s is open to everybody on this machine; chmod 600 it", key, path);

@@ -22,8 +22,8 @@ struct nx_tls;
 struct nx_tls_files {
     const char *cert; /* PEM: the server's certificate, then its chain; "" or NULL: no TLS at all */
     const char *key;  /* PEM, without a passphrase; not accessible to others */
-    const char *
-        client_ca; /* PEM: who must have signed clients' certificates; "" or NULL: none is asked for */
+    /* PEM: who must have signed clients' certificates; "" or NULL: none is asked for */
+    const char *client_ca;
 };
 
 /* *tls is NULL if the files name no certificate. The strings are copied. */

@@ -135,9 +135,33 @@ static bool is_first_view(const struct nx_view *view)
     return true;
 }
 
+/* Who is there, and what rows say of them. */
+static void begin_members(struct nx_core *core, nx_ns now, const struct nx_view *view)
+{
+    nx_rankset ranks = nx_view_ranks(view);
+    nx_table_init(&core->table, core->region, &core->shape, core->config.caps.waw, view->vid);
+    core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
+    nx_suspect_init(&core->suspect, core->self, view->members_count);
+    nx_suspect_install(&core->suspect, ranks, 0);
+    nx_heart_begin(&core->heart, core->config.timeout_ns, core->self, ranks, now);
+    core->heart.ignores_lateness = nx_core_mutant(core, NX_MUTANT_IGNORES_LATENESS);
+    nx_core_begin_change(core);
+}
+
+/* Bulk messages, queries and replies: their windows begin with our membership. */
+static void begin_streams(struct nx_core *core, const struct nx_view *view)
+{
+    nx_vid since = view->members[core->self].since;
+    nx_bulk_init(&core->bulk, &core->mc, core->self, since, core->region, &core->shape,
+                 core->heads);
+    nx_bulk_plan(&core->bulk, view->vid, &core->config.schedules);
+    nx_p2p_init(&core->p2p, core->self, view->members_count, since, core->region, &core->shape,
+                core->asked);
+    core->receipts_at = NX_NEVER;
+}
+
 static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct nx_view *view)
 {
-    uint8_t *region = core->region;
     if (core->has_view)
         return NX_EXISTS;
     NX_TRY(nx_view_check(view, core->config.members_max, &core->config.spec, NULL));
@@ -147,23 +171,13 @@ static enum nx_status install_view(struct nx_core *core, nx_ns now, const struct
     core->view = *view;
     core->self = self;
     nx_layout_compute(view, &core->config.spec, &core->layout);
-    nx_table_init(&core->table, region, &core->shape, core->config.caps.waw, view->vid);
-    core->table.believes_torn = nx_core_mutant(core, NX_MUTANT_SKIP_GUARD_CHECK);
-    nx_suspect_init(&core->suspect, self, view->members_count);
-    nx_suspect_install(&core->suspect, nx_view_ranks(view), 0);
-    nx_heart_begin(&core->heart, core->config.timeout_ns, self, nx_view_ranks(view), now);
-    core->heart.ignores_lateness = nx_core_mutant(core, NX_MUTANT_IGNORES_LATENESS);
-    nx_core_begin_change(core);
+    begin_members(core, now, view);
     nx_core_begin_state(core);
     nx_core_begin_shard(core);
-    nx_vid since = view->members[self].since;
     core->settled_before = NX_SEQ_NONE;
     core->durable = NX_SEQ_NONE;
     nx_core_begin_durable(core);
-    nx_bulk_init(&core->bulk, &core->mc, self, since, region, &core->shape, core->heads);
-    nx_bulk_plan(&core->bulk, view->vid, &core->config.schedules);
-    nx_p2p_init(&core->p2p, self, view->members_count, since, region, &core->shape, core->asked);
-    core->receipts_at = NX_NEVER;
+    begin_streams(core, view);
     core->has_view = true;
     if (!is_first_view(view))
         begin_among_others(core);
@@ -337,8 +351,8 @@ nx_seq nx_core_settled(const struct nx_core *core, uint32_t subgroup)
     if (!core->has_view || core->mc.senders == 0 || subgroup != core->mc.subgroup)
         return NX_SEQ_NONE;
     if (core->mc.peers & ~core->table.here)
-        return core
-            ->settled_before; /* who is not in this view yet may not have delivered the old one */
+        /* who is not in this view yet may not have delivered the old one */
+        return core->settled_before;
     return (nx_seq)(core->mc.base + nx_stability_frontier(core->delivered, core->mc.set)) - 1;
 }
 

@@ -177,10 +177,10 @@ struct nx_update {
     enum nx_status status; /* of the request the event carried */
     nx_stream stream;      /* BULK_OPEN, QUERY_OPEN */
     size_t taken;          /* *_WRITE */
-    nx_rankset
-        disconnect; /* seats: close their connections, if there are any, before anything else */
-    bool busy;      /* something was done; poll again before sleeping */
-    nx_ns wake_at;  /* the latest time of the next POLL; NX_NEVER if only events matter */
+    /* seats: close their connections, if there are any, before anything else */
+    nx_rankset disconnect;
+    bool busy;     /* something was done; poll again before sleeping */
+    nx_ns wake_at; /* the latest time of the next POLL; NX_NEVER if only events matter */
     uint32_t upcalls_count, writes_count;
     struct nx_upcall upcalls[NX_UPCALLS_PER_STEP];
     struct nx_write writes[NX_MEMBERS_MAX * NX_WRITES_PER_PEER];
@@ -207,8 +207,8 @@ nx_rankset nx_core_heard(const struct nx_core *core); /* of these, those that ar
 /* The lowest rank neither suspected nor leaving: who admits joiners. NX_RANK_NONE before the first view. */
 nx_rank nx_core_leader(const struct nx_core *core);
 bool nx_core_has_state(const struct nx_core *core); /* of our shard; true for a spare */
-nx_rankset nx_core_with_state(
-    const struct nx_core *core); /* members that are known to have theirs */
+/* members that are known to have theirs */
+nx_rankset nx_core_with_state(const struct nx_core *core);
 /* Members of which the view's start lost the state: nobody of their shard that had it goes on. A joiner does not know. */
 nx_rankset nx_core_lost_state(const struct nx_core *core);
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);

@@ -72,6 +72,9 @@ static void hear_decisions(struct nx_core *core)
         nx_change_hear_decision(
             &core->change,
             nx_table_seen(&core->table, (nx_rank)__builtin_ctzll(left), NX_COL_COMMITTED));
+    if (nx_core_is_proven(core))
+        nx_change_hear_decision(&core->change,
+                                nx_decision_word(core->view.vid + 1, core->change.changed));
 }
 
 /* "A member that finds itself suspected, or out of a view that it did not want to leave, is fenced." */
@@ -81,31 +84,33 @@ static bool is_fenced(const struct nx_core *core)
     return core->suspect.fenced || (out && !core->announced);
 }
 
-bool nx_core_change(struct nx_core *core)
+/* What this member says of who goes and comes, and what it holds. */
+static struct nx_change_facts facts_of(const struct nx_core *core)
 {
-    struct nx_suspect *suspect = &core->suspect;
-    if (core->change.changed) {
-        hear_decisions(core);
-        if (nx_core_is_proven(core))
-            nx_change_hear_decision(&core->change,
-                                    nx_decision_word(core->view.vid + 1, core->change.changed));
-    }
-    if (is_fenced(core)) {
-        suspect->left = core->leave_asked;
-        core->down = NX_FENCED;
-        core->down_why = "another member takes this node for failed";
-        return true;
-    }
-    nx_rankset leavers = suspect->leaves_seen;
+    nx_rankset leavers = core->suspect.leaves_seen;
     if (core->announced)
         leavers |= NX_RANK_BIT(core->self);
-    struct nx_change_facts facts = {.suspected = suspect->suspected,
+    return (struct nx_change_facts){.suspected = core->suspect.suspected,
                                     .leavers = leavers,
                                     .joins = core->joins,
                                     .cards = nx_core_cards(core),
                                     .reborn = core->reborn,
                                     .held = core->mc.received,
                                     .has_state = core->has_state};
+}
+
+bool nx_core_change(struct nx_core *core)
+{
+    struct nx_suspect *suspect = &core->suspect;
+    if (core->change.changed)
+        hear_decisions(core);
+    if (is_fenced(core)) {
+        suspect->left = core->leave_asked;
+        core->down = NX_FENCED;
+        core->down_why = "another member takes this node for failed";
+        return true;
+    }
+    struct nx_change_facts facts = facts_of(core);
     bool moved = nx_change_turn(&core->change, &facts);
     /* A leave that we only hear of from the leader is one, too. */
     for (nx_rankset left = core->change.leavers & ~NX_RANK_BIT(core->self) & ~suspect->leaves_seen;

@@ -148,8 +148,8 @@ static void push_peer(struct nx_core *core, struct nx_update *update, nx_rank pe
     }
     nx_core_tell_receipts(core, peer);
     if (core->ring & NX_RANK_BIT(peer))
-        core->table.dirty[peer] |=
-            SLEEP_BIT; /* something must be written for the bell to ride on */
+        /* something must be written for the bell to ride on */
+        core->table.dirty[peer] |= SLEEP_BIT;
     push_row(core, update, peer, NX_BLOCK_HOT);
     if (nx_core_mutant(core, NX_MUTANT_GUARD_BEFORE_PAYLOAD))
         put_last_first(update, before);
@@ -187,8 +187,8 @@ static void say_good_night(struct nx_core *core, struct nx_update *update, nx_ra
     bool rings = core->unrung & NX_RANK_BIT(peer);
     nx_table_tell(&core->table, peer, NX_COL_SLEEP, core->sleep_epoch);
     if (rings)
-        core->table.dirty[peer] |=
-            SLEEP_BIT; /* it knows that we sleep, but the bell needs a write */
+        /* it knows that we sleep, but the bell needs a write */
+        core->table.dirty[peer] |= SLEEP_BIT;
     push_row(core, update, peer, NX_BLOCK_HOT);
     if (rings) {
         update->writes[update->writes_count - 1].doorbell = true;

@@ -49,12 +49,12 @@ struct nx_core {
     nx_rank admitted_by[NX_MEMBERS_MAX]; /* … and who led then */
     nx_rankset joins;                    /* we lead: seats to propose */
     nx_rankset stillborn;                /* seats whose owner's connection ended before its view */
-    nx_rankset
-        reborn; /* members that are known to be dead, since their nodes ask to join; perhaps not suspected yet */
+    /* members that are known to be dead, since their nodes ask to join; perhaps not suspected yet */
+    nx_rankset reborn;
 
     bool began_among_others; /* we joined a group that was there */
-    bool
-        has_state; /* of our shard; else nothing is delivered, and the end of a view skips what it delivers */
+    /* of our shard; else nothing is delivered, and the end of a view skips what it delivers */
+    bool has_state;
     bool starved; /* our shard has too few members with state: it is wedged */
     nx_rankset with_state, lost_state;
 
@@ -67,8 +67,8 @@ struct nx_core {
     /* Per rank, ours included: what each member says, checked. */
     uint64_t received[NX_MEMBERS_MAX], delivered[NX_MEMBERS_MAX], consumed[NX_MEMBERS_MAX];
     nx_rankset orphaning; /* lost members whose streams are not all closed yet */
-    nx_rankset
-        ending; /* members, us too, whose bulk streams a cut ended, and that are not all closed yet */
+    /* members, us too, whose bulk streams a cut ended, and that are not all closed yet */
+    nx_rankset ending;
     nx_rankset vacated;    /* of these, the ones that are out of the view */
     nx_seq settled_before; /* what was settled when the view was installed */
     uint8_t *saved; /* a multicast ring: our undelivered messages, while a view is installed */

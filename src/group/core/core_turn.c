@@ -106,15 +106,12 @@ static void tell_receipts(struct nx_core *core, nx_ns now)
 nx_ns nx_core_next_turn(const struct nx_core *core, nx_ns now)
 {
     const struct nx_suspect *suspect = &core->suspect;
-    nx_ns at = core->receipts_at, beat_at = nx_heart_next(&core->heart, suspect->reachable);
-    at = beat_at < at ? beat_at : at;
-    nx_ns leave_at = nx_core_leave_due(core);
-    at = leave_at < at ? leave_at : at;
+    nx_ns at = nx_ns_least(core->receipts_at, nx_heart_next(&core->heart, suspect->reachable));
+    at = nx_ns_least(at, nx_core_leave_due(core));
     if (!suspect->leaving || suspect->left)
         return at;
     nx_ns half = suspect->leave_until - NX_LEAVE_PATIENCE_NS / 2;
-    nx_ns due = now < half ? half : suspect->leave_until;
-    return due < at ? due : at;
+    return nx_ns_least(at, now < half ? half : suspect->leave_until);
 }
 
 static void report_down(struct nx_core *core, struct nx_update *update)

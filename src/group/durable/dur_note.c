@@ -220,8 +220,8 @@ static bool read_view(struct nx_reader *r, struct nx_dur_view *view)
     view->incarnation = nx_read_u32(r);
     view->since = nx_read_u64(r);
     view->count = nx_read_u8(r);
-    if (r->bad || view->vid == 0 || view->since > view->vid || view->count == 0 ||
-        view->count > NX_DUR_MEMBERS_MAX)
+    if (r->bad || view->vid == 0 || view->vid > NX_VID_MAX || view->since > view->vid ||
+        view->count == 0 || view->count > NX_DUR_MEMBERS_MAX)
         return false;
     for (uint32_t i = 0; i < view->count; i++) {
         struct nx_dur_member member = {.node = nx_read_u32(r)};
@@ -256,11 +256,17 @@ enum nx_status nx_dur_note_decode(const uint8_t *bytes, size_t len, struct nx_du
     if (r.bad || flags > FLAGS_ALL || note->count > NX_DUR_VIEWS_MAX ||
         (note->certain && note->count == 0))
         return nx_err_set(err, NX_CORRUPT, "the view note is malformed at its head");
-    for (uint32_t i = 0; i < note->count; i++)
-        if (!read_view(&r, &note->views[i]) ||
-            (i > 0 && note->views[i].vid <= note->views[i - 1].vid))
-            return nx_err_set(err, NX_CORRUPT, "the view note is malformed at view %u of %u", i + 1,
-                              note->count);
+    for (uint32_t i = 0; i < note->count; i++) {
+        struct nx_dur_view *view = &note->views[i];
+        if (read_view(&r, view) && (i == 0 || view->vid > note->views[i - 1].vid))
+            continue;
+        if (!r.bad && view->vid > NX_VID_MAX)
+            return nx_err_set(
+                err, NX_CORRUPT, "view %u of %u in the view note has the number %llu: at most %llu",
+                i + 1, note->count, (unsigned long long)view->vid, (unsigned long long)NX_VID_MAX);
+        return nx_err_set(err, NX_CORRUPT, "the view note is malformed at view %u of %u", i + 1,
+                          note->count);
+    }
     if (r.bad || nx_reader_left(&r) != 0)
         return nx_err_set(err, NX_CORRUPT, "the view note is malformed at its end");
     return NX_OK;

@@ -57,8 +57,8 @@ static bool read_view(struct nx_reader *r, struct nx_dur_entry *entry)
     view->members_count = nx_read_u32(r);
     view->vacant = nx_read_u64(r);
     view->stateless = nx_read_u64(r);
-    if (r->bad || view->members_count == 0 || view->members_count > NX_MEMBERS_MAX ||
-        entry->self >= view->members_count)
+    if (r->bad || view->vid > NX_VID_MAX || view->members_count == 0 ||
+        view->members_count > NX_MEMBERS_MAX || entry->self >= view->members_count)
         return false;
     for (uint32_t i = 0; i < view->members_count; i++) {
         struct nx_member *m = &view->members[i];

@@ -133,20 +133,20 @@ static bool has_quorum(const struct scene *scene, const struct nx_dur_view *view
     return 2 * tally.here > tally.all;
 }
 
-/* "nodes 2, 5 of view 17": the members that are missing, or come without their notes. */
+/* "node 2", "nodes 2, 5": the members that are missing, or come without their notes. */
 static void say_missing(const struct scene *scene, const struct nx_dur_view *view, char *text,
                         size_t cap)
 {
-    size_t used = 0;
-    uint32_t missing = 0;
-    text[0] = '\0';
+    struct tally tally = count_members(scene, view);
+    const char *before = " ";
+    size_t used = (size_t)snprintf(text, cap, "node%s", tally.all - tally.here == 1 ? "" : "s");
     for (uint32_t i = 0; i < view->count; i++) {
         const struct nx_dur_offer *offer = offer_of(scene, view->members[i].node);
         if ((offer && offer->has_note) || view->members[i].keeper)
             continue;
-        int n = snprintf(text + used, cap - used, "%s%u%s", missing ? ", " : "",
-                         view->members[i].node, offer ? " (its disk is empty)" : "");
-        missing++;
+        int n = snprintf(text + used, cap - used, "%s%u%s", before, view->members[i].node,
+                         offer ? " (its disk is empty)" : "");
+        before = ", ";
         used += n > 0 && used + (size_t)n < cap ? (size_t)n : 0;
     }
 }
@@ -182,15 +182,16 @@ static bool check_quorums(const struct scene *scene, struct nx_dur_restart *rest
         say_missing(scene, view, missing, sizeof missing);
         if (tally.here < tally.all && restart->complete) {
             restart->complete = false;
-            nx_err_set(&restart->why, NX_UNAVAILABLE, "waiting for nodes %s of view %llu", missing,
+            nx_err_set(&restart->why, NX_UNAVAILABLE, "waiting for %s of view %llu", missing,
                        (unsigned long long)view->vid);
         }
         if (has_quorum(scene, view))
             continue;
-        nx_err_set(
-            &restart->why, NX_UNAVAILABLE,
-            "waiting for nodes %s of view %llu: %u of its %u members are here, %u are needed",
-            missing, (unsigned long long)view->vid, tally.here, tally.all, tally.all / 2 + 1);
+        nx_err_set(&restart->why, NX_UNAVAILABLE,
+                   "waiting for %s of view %llu: %u of its %u members %s here, %u %s needed",
+                   missing, (unsigned long long)view->vid, tally.here, tally.all,
+                   tally.here == 1 ? "is" : "are", tally.all / 2 + 1,
+                   tally.all == 1 ? "is" : "are");
         return false;
     }
     return true;
@@ -352,8 +353,13 @@ static void choose_places(const struct scene *scene, struct nx_dur_restart *rest
             choose_truth(scene, g, s, restart);
 }
 
-static void number_view(const struct scene *scene, struct nx_dur_restart *restart)
+/* No group has seen so many that it could not have these, too. Whose disk says otherwise is not believed. */
+enum { VIDS_LEFT = 1 << 20 };
+
+/* Above all that any note or log holds. */
+static bool number_view(const struct scene *scene, struct nx_dur_restart *restart)
 {
+    nx_node last = 0;
     for (uint32_t i = 0; i < scene->count; i++) {
         const struct nx_dur_offer *offer = &scene->offers[i];
         if (!offer->has_note)
@@ -363,9 +369,17 @@ static void number_view(const struct scene *scene, struct nx_dur_restart *restar
         nx_vid seen = newest ? newest->vid : 0;
         nx_vid logged = (uint32_t)offer->log_vid;
         seen = logged > seen ? logged : seen;
+        last = seen > restart->vid ? offer->node : last;
         restart->vid = seen > restart->vid ? seen : restart->vid;
     }
-    restart->vid++;
+    if (++restart->vid <= NX_VID_MAX - VIDS_LEFT)
+        return true;
+    nx_err_set(&restart->why, NX_TOO_LARGE,
+               "the disk of node %u tells of view %llu, and no group goes on from beyond %llu: "
+               "without that disk it may begin again",
+               last, (unsigned long long)restart->vid - 1,
+               (unsigned long long)(NX_VID_MAX - VIDS_LEFT - 1));
+    return false;
 }
 
 static bool nobody_has_a_note(const struct scene *scene)
@@ -397,7 +411,8 @@ void nx_dur_restart_decide(const struct nx_dur_offer *offers, uint32_t count, ui
     }
     if (!check_quorums(&scene, restart) || !check_shards(&scene, restart))
         return;
+    if (!number_view(&scene, restart))
+        return;
     restart->verdict = NX_DUR_START;
-    number_view(&scene, restart);
     choose_places(&scene, restart);
 }

@@ -23,6 +23,7 @@
 #ifndef NX_GROUP_DUR_RESTART_H
 #define NX_GROUP_DUR_RESTART_H
 
+#include "common/nx_assert.h"
 #include "group/durable/dur_note.h"
 
 enum { NX_DUR_GROUP_BYTES = 16 };
@@ -36,15 +37,16 @@ struct nx_dur_offer {
     bool has_log;
     uint8_t group_id[NX_DUR_GROUP_BYTES];
     struct nx_dur_note note;
-    uint64_t
-        log_vid; /* of the log's newest record or checkpoint, incarnation and vid: nx_dur_stamp */
+    /* of the log's newest record or checkpoint, incarnation and vid: nx_dur_stamp */
+    uint64_t log_vid;
     uint64_t places; /* the log's newest version + 1; 0: nothing */
 };
 
 /* What records of a log carry as their vid. */
 static inline uint64_t nx_dur_stamp(uint32_t incarnation, nx_vid vid)
 {
-    return (uint64_t)incarnation << 32 | (uint32_t)vid;
+    nx_assert(vid <= NX_VID_MAX);
+    return (uint64_t)incarnation << 32 | vid;
 }
 
 enum nx_dur_verdict {

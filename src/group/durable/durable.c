@@ -296,6 +296,9 @@ bool nx_durable_log_is_void(const struct nx_durable *d)
 enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view, nx_rank self,
                                bool joined, struct nx_err *err)
 {
+    if (view->vid > NX_VID_MAX)
+        return nx_err_set(err, NX_TOO_LARGE, "view %llu is beyond what a log has room for: %llu",
+                          (unsigned long long)view->vid, (unsigned long long)NX_VID_MAX);
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
     d->begun_here = d->preparing && !joined; /* what we prepared for last may not be this */

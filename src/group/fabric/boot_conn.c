@@ -218,8 +218,10 @@ static enum nx_status read_some(struct nx_boot_conn *conn, bool *moved, struct n
 
 enum nx_status nx_boot_conn_move(struct nx_boot_conn *conn, bool *moved, struct nx_err *err)
 {
-    NX_TRY(write_some(conn, moved, err));
-    return read_some(conn, moved, err);
+    enum nx_status written = write_some(conn, moved, err);
+    enum nx_status status = read_some(conn, moved, written == NX_OK ? err : NULL);
+    return written == NX_OK ? status
+                            : written; /* what it said before it hung up is there to take */
 }
 
 static void forget(struct nx_boot_conn *conn, size_t bytes)

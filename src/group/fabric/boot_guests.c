@@ -41,6 +41,8 @@ enum nx_status nx_boot_guests_open(struct nx_bootstrap *b, struct nx_err *err)
 
 void nx_boot_guests_close(struct nx_bootstrap *b)
 {
+    if (b->guests)
+        nx_bootstrap_end(b, nx_clock_now(), b->error.text);
     for (int i = 0; b->guests && i < NX_BOOT_GUESTS_MAX; i++)
         nx_boot_conn_close(&b->guests[i].conn);
     free(b->guests);
@@ -98,17 +100,30 @@ void nx_boot_guest_drop(struct nx_boot_guest *g)
     g->interest = 0;
 }
 
+static void say_farewell(struct nx_bootstrap *b, struct nx_boot_guest *g, enum nx_boot_kind kind,
+                         const char *why, nx_ns now)
+{
+    uint8_t frame[NX_BOOT_FRAME_MAX];
+    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(kind, why, frame), now);
+}
+
+/* Whose connection broke will not read it; who did something wrong or nothing at all is to know. */
 void nx_boot_guest_lose(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns now, const char *why)
 {
     bool viewed = g->state == NX_GUEST_VIEWED || g->state == NX_GUEST_READY;
+    struct nx_err lost = {0};
+    nx_err_set(&lost, NX_PEER_DOWN, "node %u was lost: %s", g->hello.node, why);
     if (nx_boot_is_member(g))
         nx_warn("bootstrap: node %u at %s was lost before its view: %s", g->hello.node,
                 g->conn.peer, why);
     else
         nx_debug("bootstrap: %s: %s", g->conn.peer, why);
-    nx_boot_guest_drop(g);
+    if (nx_boot_is_member(g))
+        say_farewell(b, g, NX_BOOT_LATER, why, now);
+    else
+        nx_boot_guest_drop(g);
     if (viewed && b->phase == NX_BOOT_CONNECTING)
-        nx_boot_leader_start_over(b, now, why);
+        nx_boot_leader_start_over(b, now, lost.text);
 }
 
 /* --- coming ----------------------------------------------------------------------------------- */
@@ -221,20 +236,27 @@ static bool waits_itself(const struct nx_bootstrap *b)
 void nx_boot_guest_refuse(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns now,
                           const char *why)
 {
-    uint8_t frame[NX_BOOT_FRAME_MAX];
     bool aside = waits_itself(b) && nx_boot_conn_settled(&g->conn);
-    enum nx_boot_kind kind = aside ? NX_BOOT_ASIDE : NX_BOOT_REFUSED;
     nx_warn("bootstrap: refused %s: %s", g->conn.peer, why);
-    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(kind, why, frame), now);
+    say_farewell(b, g, aside ? NX_BOOT_ASIDE : NX_BOOT_REFUSED, why, now);
 }
 
 void nx_boot_guest_put_off(struct nx_bootstrap *b, struct nx_boot_guest *g, nx_ns now,
                            const char *why)
 {
-    uint8_t frame[NX_BOOT_FRAME_MAX];
-    enum nx_boot_kind kind = b->blocked ? NX_BOOT_ASIDE : NX_BOOT_LATER;
     nx_info("bootstrap: %s has to try again: %s", g->conn.peer, why);
-    nx_boot_guest_dismiss(b, g, frame, nx_boot_encode_reason(kind, why, frame), now);
+    say_farewell(b, g, b->blocked ? NX_BOOT_ASIDE : NX_BOOT_LATER, why, now);
+}
+
+void nx_bootstrap_end(struct nx_bootstrap *b, nx_ns now, const char *why)
+{
+    struct nx_err err = {0};
+    nx_err_set(&err, NX_FATAL, "node %u ends%s%s", b->mine.node, why[0] ? ": " : "", why);
+    for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++)
+        if (nx_boot_is_member(&b->guests[i])) {
+            nx_info("bootstrap: %s has to ask others: %s", b->guests[i].conn.peer, err.text);
+            say_farewell(b, &b->guests[i], NX_BOOT_ASIDE, err.text, now);
+        }
 }
 
 void nx_boot_guest_redirect(struct nx_bootstrap *b, struct nx_boot_guest *g,

@@ -95,9 +95,11 @@ void nx_boot_leader_start_over(struct nx_bootstrap *b, nx_ns now, const char *wh
     if (b->phase != NX_BOOT_CONNECTING || b->joining)
         return;
     nx_warn("bootstrap: the first view starts over: %s", why);
+    struct nx_err err = {0};
+    nx_err_set(&err, NX_AGAIN, "the first view starts over: %s", why);
     for (int i = 0; i < NX_BOOT_GUESTS_MAX; i++)
         if (nx_boot_is_member(&b->guests[i]))
-            nx_boot_guest_drop(&b->guests[i]); /* they call again */
+            nx_boot_guest_put_off(b, &b->guests[i], now, err.text);
     nx_boot_enter(b, NX_BOOT_GATHERING, now, why);
 }
 

@@ -110,8 +110,8 @@ struct nx_bootstrap {
     nx_rankset blocked;             /* whom we reach while we are blocked; 0: we are not */
     nx_rankset other_side;          /* whom another that is blocked in our view reaches */
     bool restarts;                  /* a leader gathers the disks of our group */
-    nx_ns
-        enough_since; /* we, those who are blocked with us and our applicants could begin again; 0: no */
+    /* we, those who are blocked with us and our applicants could begin again; 0: no */
+    nx_ns enough_since;
     /* of the configured leader, while it gathers, and of a member that is blocked for good: boot_restart.c */
     struct nx_dur_offer offers[NX_MEMBERS_MAX];
     struct nx_dur_restart restart;

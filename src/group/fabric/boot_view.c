@@ -103,9 +103,9 @@ static bool read_head(struct nx_reader *r, enum nx_boot_kind kind, struct nx_boo
     v->view.members_count = nx_read_u8(r);
     v->view.vacant = nx_read_u32(r);
     v->view.stateless = nx_read_u32(r);
-    if (r->bad || v->token == 0 || v->view.vid == 0 || v->view.begun > v->view.vid ||
-        v->view.members_count == 0 || v->view.members_count > NX_MEMBERS_MAX ||
-        v->rank >= NX_MEMBERS_MAX)
+    if (r->bad || v->token == 0 || v->view.vid == 0 || v->view.vid > NX_VID_MAX ||
+        v->view.begun > v->view.vid || v->view.members_count == 0 ||
+        v->view.members_count > NX_MEMBERS_MAX || v->rank >= NX_MEMBERS_MAX)
         return false;
     nx_rankset ranks = nx_view_ranks(&v->view), all = NX_RANK_BIT(v->view.members_count) - 1;
     nx_rankset self = NX_RANK_BIT(v->rank);

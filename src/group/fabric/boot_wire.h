@@ -92,8 +92,8 @@ struct nx_boot_view {
     nx_rank rank;     /* of who gets this */
     nx_rankset peers; /* whom its fabric connects to */
     struct nx_view view;
-    struct nx_fabric_card
-        cards[NX_MEMBERS_MAX]; /* of the members; what a vacant rank had is none */
+    /* of the members; what a vacant rank had is none */
+    struct nx_fabric_card cards[NX_MEMBERS_MAX];
 };
 
 /* PROBE: of whom asks. PROBED: of the one that answers, and whether it has the asker for a member. */
@@ -102,8 +102,8 @@ struct nx_boot_probe {
     nx_vid vid; /* 0: no view yet, or none any more */
     nx_node node;
     bool member;
-    nx_rankset
-        alive; /* PROBED: of a member that is blocked, too: whom of that view it reaches, itself included; else 0 */
+    /* PROBED: of a member that is blocked, too: whom of that view it reaches, itself included; else 0 */
+    nx_rankset alive;
 };
 
 /* Each fills a whole frame and returns its bytes. */

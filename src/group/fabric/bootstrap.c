@@ -267,16 +267,11 @@ int nx_bootstrap_fd(const struct nx_bootstrap *b)
     return b->epoll_fd;
 }
 
-static nx_ns earlier(nx_ns a, nx_ns b)
-{
-    return a < b ? a : b;
-}
-
 nx_ns nx_bootstrap_wake_at(const struct nx_bootstrap *b)
 {
-    nx_ns at = earlier(nx_boot_guests_wake_at(b), nx_boot_caller_wake_at(b));
+    nx_ns at = nx_ns_least(nx_boot_guests_wake_at(b), nx_boot_caller_wake_at(b));
     if (b->phase >= NX_BOOT_INSTALLED)
         return at;
-    at = earlier(at, b->deadline);
-    return b->leader && !b->joining ? earlier(at, nx_boot_leader_wake_at(b)) : at;
+    at = nx_ns_least(at, b->deadline);
+    return b->leader && !b->joining ? nx_ns_least(at, nx_boot_leader_wake_at(b)) : at;
 }

@@ -39,6 +39,9 @@ enum nx_boot_phase {
 enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t layout_hash,
                                  const struct nx_fabric_card *card, nx_ns now,
                                  struct nx_bootstrap **boot, struct nx_err *err);
+/* Who waits at our port for the first view, or for a seat, is told that this node ends, and why ("": not known), and asks others
+ * first. Close says so to those who are still there. */
+void nx_bootstrap_end(struct nx_bootstrap *boot, nx_ns now, const char *why);
 void nx_bootstrap_close(struct nx_bootstrap *boot);
 /* What our disk holds: before the first poll, and again with nx_bootstrap_renew. A group with a persistent subgroup then begins as its members' disks allow
  * (dur_restart.h): as a new one, when first_view_nodes have come and all disks are empty, or where the last one ended. */

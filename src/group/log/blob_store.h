@@ -37,7 +37,7 @@ bool nx_blob_put_poll(struct nx_blob_put *put);
 enum nx_status nx_blob_put_status(struct nx_blob_put *put, char name[NX_BLOB_NAME_BYTES],
                                   struct nx_err *err);
 void nx_blob_put_close(struct nx_blob_put *put);
-/* As of nx_disk_stream: a full disk is waited for. */
+/* As of nx_disk_stream: a full disk is waited for, also one that says so only when the blob is synced. */
 void nx_blob_put_wait_for_room(struct nx_blob_put *put);
 bool nx_blob_put_is_full(const struct nx_blob_put *put, struct nx_err *err);
 bool nx_blob_put_is_busy(const struct nx_blob_put *put);

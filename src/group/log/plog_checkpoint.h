@@ -28,8 +28,8 @@ size_t nx_checkpoint_write(struct nx_checkpoint_writer *writer, const void *byte
 void nx_checkpoint_finish(struct nx_checkpoint_writer *writer);
 bool nx_checkpoint_poll(struct nx_checkpoint_writer *writer);
 enum nx_status nx_checkpoint_status(const struct nx_checkpoint_writer *writer, struct nx_err *err);
-void nx_checkpoint_close(
-    struct nx_checkpoint_writer *writer); /* removes it unless it is published */
+/* removes it unless it is published */
+void nx_checkpoint_close(struct nx_checkpoint_writer *writer);
 
 /* Reads and checks the file `name`, giving the state to `sink` piece by piece (NULL: checks only). What the sink
  * got is good only if NX_OK comes back. Blocks: for opening and inspecting. The sentence names file and offset. */

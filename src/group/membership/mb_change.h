@@ -9,7 +9,9 @@
  *   from each but DELIVERING: BLOCKED, while there is no majority
  *
  * A turn takes what the others' rows say and what we suspect; the caller publishes the stance, the frozen count and
- * the decision after it. Nothing here waits. Owner  a value. Thread  group thread only
+ * the decision after it. Nothing here waits.
+ * Owner   a value
+ * Thread  group thread only
  * Source  Derecho, ACM TOCS 2019, the view change. Departure: suspicions and the accepted removal are one word, the
  *         leader commits when all whom it counts on show its own; the trim needs no message; who comes is in
  *         the same word as who goes. */
@@ -71,8 +73,8 @@ struct nx_change_facts {
     nx_rankset leavers;   /* members that announced that they go */
     nx_rankset joins;     /* we lead: seats whose new owners are ready to come */
     nx_rankset cards; /* seats whose new owner we learnt in this view, each from one leader alone */
-    nx_rankset
-        reborn; /* members that are known to be dead, once suspected: their nodes ask to join again */
+    /* members that are known to be dead, once suspected: their nodes ask to join again */
+    nx_rankset reborn;
     uint64_t held;  /* places of our shard's order that we hold */
     bool has_state; /* of our shard */
 };

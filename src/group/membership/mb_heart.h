@@ -19,8 +19,8 @@ enum {
     /* A member that does not run for a timeout, less a beat, plus a dwell is still heard in time: eleven twelfths of it. */
     NX_BEATS_PER_TIMEOUT = 6,
     NX_FIRST_TIMEOUTS = 3, /* so long a member may take until its first word */
-    NX_DWELLS_PER_TIMEOUT =
-        12, /* so long a finding must hold: words about links may be under way */
+    /* so long a finding must hold: words about links may be under way */
+    NX_DWELLS_PER_TIMEOUT = 12,
 };
 
 struct nx_heart {

@@ -189,8 +189,8 @@ void nx_bulk_give_up(struct nx_bulk *bulk, nx_stream stream)
 static bool announce_abort(struct nx_bulk *bulk, struct nx_bulk_own *own)
 {
     struct nx_record record = {.len = sizeof own->stream, .kind = NX_REC_ABORT};
-    bool turning =
-        (bulk->turning & NX_RANK_BIT(self_of(bulk))) != 0; /* nothing follows a plan yet */
+    /* nothing follows a plan yet */
+    bool turning = (bulk->turning & NX_RANK_BIT(self_of(bulk))) != 0;
     uint8_t *payload = turning ? NULL : nx_window_append(&bulk->out, &record);
     if (!payload)
         return false;

@@ -88,8 +88,8 @@ struct nx_bulk {
     uint64_t opened;
     uint64_t busy; /* bit i: own[i] is not free */
     uint64_t block_bytes;
-    bool
-        keeps_slots; /* an epoch begins: a member may still have to deliver commits of the last one */
+    /* an epoch begins: a member may still have to deliver commits of the last one */
+    bool keeps_slots;
     struct nx_window out;
     bool cut;       /* this view began with one: what is sent goes only to those who are in it */
     nx_vid cut_vid; /* the last view that did */

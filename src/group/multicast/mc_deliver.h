@@ -3,9 +3,9 @@
  *   delivered <= min(frontier, received);  one message after the other, no gap, nulls skipped
  *
  * Bytes lie in the sender's ring and stay until `delivered` is published: the caller publishes it
- * in the same update or a later one, after the upcall. Failure  a ring that changed after it was
- * received names its sender.
- * Source  Derecho, ACM TOCS 2019: in-order delivery at the stability frontier. Departure: none. */
+ * in the same update or a later one, after the upcall.
+ * Failure  a ring that changed after it was received names its sender
+ * Source   Derecho, ACM TOCS 2019: in-order delivery at the stability frontier. Departure: none. */
 #ifndef NX_GROUP_MC_DELIVER_H
 #define NX_GROUP_MC_DELIVER_H
 

@@ -42,8 +42,8 @@ struct nx_mc {
         due_nulls[NX_MEMBERS_MAX];    /* per sender: left of the null run that delivery stands in */
     uint64_t indexes[NX_MEMBERS_MAX]; /* per sender */
     uint64_t received, delivered;     /* places of the total order */
-    uint64_t
-        awaited; /* places up to the newest message known that is no null: somebody waits for these */
+    /* places up to the newest message known that is no null: somebody waits for these */
+    uint64_t awaited;
     uint64_t nulls_sent;
 };
 

@@ -103,8 +103,8 @@ static void put_large(struct nx_p2p *p2p, nx_rank peer, uint8_t kind, nx_stream 
     struct nx_p2p_claim *claim = &p2p->claims[peer];
     if (!is_its_turn(p2p, peer, stream, flow)) {
         size_t most;
-        p2p->postponed |=
-            find_room(p2p, peer, flow, len, &most); /* a full window moves by itself */
+        /* a full window moves by itself */
+        p2p->postponed |= find_room(p2p, peer, flow, len, &most);
         return;
     }
     if (!put_fragment(p2p, peer, kind, stream, flow, bytes, len, taken)) {

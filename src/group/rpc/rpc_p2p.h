@@ -27,8 +27,8 @@
 
 enum {
     NX_QUERIES_MAX = NX_STREAM_SLOTS, /* open at one asker, all peers together */
-    NX_P2P_LARGE_BYTES =
-        64 << 10, /* a stream of more is large, or of more than a quarter of the ring */
+    /* a stream of more is large, or of more than a quarter of the ring */
+    NX_P2P_LARGE_BYTES = 64 << 10,
     /* A fragment's bytes at most, or a quarter of the ring: both ends spend a turn on each, which takes as long
      * as the copying of 64 KiB does (docs/performance.md). */
     NX_P2P_FRAGMENT_BYTES = 256 << 10,
@@ -79,8 +79,8 @@ struct nx_p2p {
     nx_rank self;
     uint32_t members_count;
     uint64_t turn, opened;
-    bool
-        postponed; /* a write found room, but it is another stream's turn: the next turn may take it */
+    /* a write found room, but it is another stream's turn: the next turn may take it */
+    bool postponed;
     uint64_t large_bytes, fragment_bytes;
     struct nx_window out[NX_MEMBERS_MAX];
     struct nx_intake in[NX_MEMBERS_MAX];

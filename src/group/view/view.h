@@ -34,7 +34,7 @@ enum {
 
 typedef uint32_t nx_node; /* identity, for ever; the configuration's local_id */
 typedef uint32_t nx_rank; /* index in one view = SST row */
-typedef uint64_t nx_vid;  /* view number; the first view is 1 */
+typedef uint64_t nx_vid;  /* view number; the first view is 1, the last NX_VID_MAX */
 typedef int64_t nx_seq;   /* place in a shard's total order; NX_SEQ_NONE before the first message */
 typedef uint64_t nx_rankset; /* bit r: rank r is in the set */
 
@@ -42,6 +42,7 @@ typedef uint64_t nx_rankset; /* bit r: rank r is in the set */
 #define NX_RANK_NONE      ((nx_rank)-1)
 #define NX_RANK_BIT(rank) ((nx_rankset)1 << (rank))
 #define NX_SHARD_NONE     UINT32_MAX
+#define NX_VID_MAX        ((nx_vid)UINT32_MAX) /* a decision's word and a log's stamp have 32 bits */
 
 struct nx_member {
     nx_node node;
@@ -62,8 +63,8 @@ struct nx_keeper {
     nx_node node;
     uint32_t subgroup, shard;
     nx_vid vid; /* that view */
-    bool
-        late; /* it lacked the state as that view began: its log counts if it goes on into that view */
+    /* it lacked the state as that view began: its log counts if it goes on into that view */
+    bool late;
 };
 
 struct nx_view {
