@@ -38,8 +38,8 @@ struct reading {
     size_t len;
     struct nx_v2_request *request; /* the call's, meanwhile */
     struct nx_v2_read read;
-    struct nx_admission *
-        admission; /* the call's place, meanwhile: one that has left holds its bytes until it is dropped */
+    /* the call's place, meanwhile: one that has left holds its bytes until it is dropped */
+    struct nx_admission *admission;
     struct nx_err err;
 };
 
