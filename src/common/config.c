@@ -142,6 +142,14 @@ static bool is_choice(const char *choices, const char *value)
     return !strchr(value, ' ') && strstr(choices, word);
 }
 
+/* What is chosen elsewhere. */
+static const char *hint_of(const struct key *key, const char *value)
+{
+    if (key->offset == FIELD(precision) && strcmp(value, "int8") == 0)
+        return ": int8 comes with a model, 'nexus client ... installmodel ... --calibration FILE'";
+    return "";
+}
+
 /* "tier must be function or categorizer, not …" */
 static enum nx_status say_choices(const struct key *key, const char *value, struct nx_err *err)
 {
@@ -157,7 +165,8 @@ static enum nx_status say_choices(const struct key *key, const char *value, stru
                                 word, at);
         at += word + 1;
     }
-    return nx_err_set(err, NX_INVALID, "%s must be %s, not \"%s\"", key->name, list, value);
+    return nx_err_set(err, NX_INVALID, "%s must be %s, not \"%s\"%s", key->name, list, value,
+                      hint_of(key, value));
 }
 
 static enum nx_status set_text(const struct key *key, void *at, const char *value,

@@ -1,3 +1,3 @@
-foreach(name IN ITEMS exif decode resize recipe photo)
+foreach(name IN ITEMS exif decode webp_tables resize recipe photo)
     nexus_test(test_${name} SOURCES test_${name}.c DEPS nexus_image)
 endforeach()

@@ -123,6 +123,11 @@ static void a_precision_is_one_of_two(void **state)
     assert_string_equal(config.precision, "bf16");
     assert_int_equal(parse(good, "--CATEGORIZER/precision=f16", NULL, NULL, NULL), NX_INVALID);
     assert_non_null(strstr(err.text, "precision must be f32 or bf16, not \"f16\""));
+    assert_null(strstr(err.text, "--calibration"));
+    assert_int_equal(parse(good, "--CATEGORIZER/precision=int8", NULL, NULL, NULL), NX_INVALID);
+    assert_non_null(strstr(err.text,
+                           "precision must be f32 or bf16, not \"int8\": int8 comes with a "
+                           "model, 'nexus client ... installmodel ... --calibration FILE'"));
 }
 
 static void the_command_line_wins(void **state)

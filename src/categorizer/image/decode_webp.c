@@ -1,6 +1,7 @@
 /* WebP through libwebp's decoder; the only file that includes it. */
 #include "categorizer/image/decode_kinds.h"
 #include "categorizer/image/exif.h"
+#include "categorizer/image/webp_tables.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -75,12 +76,55 @@ static enum nx_status read_pixels(const struct nx_decode_job *job, WebPDecoderCo
     return NX_OK;
 }
 
-/* libwebp has a lossless picture in 4 bytes a pixel before it writes rgb, and decodes alpha, which is not asked for, too. */
-static uint64_t held_bytes(const WebPBitstreamFeatures *input)
+/* Where a lossless stream begins in that chunk, 0: it is none. */
+static size_t stream_at(const uint8_t *chunk, size_t size)
+{
+    enum { VP8L_HEADER_BYTES = 5, ALPHA_HEADER_BYTES = 1, ALPHA_LOSSLESS = 1 };
+    const uint8_t *body = chunk + CHUNK_HEADER_BYTES;
+    if (memcmp(chunk, "VP8L", 4) == 0 && size >= VP8L_HEADER_BYTES)
+        return VP8L_HEADER_BYTES;
+    if (memcmp(chunk, "ALPH", 4) == 0 && size >= ALPHA_HEADER_BYTES &&
+        (body[0] & 3) == ALPHA_LOSSLESS)
+        return ALPHA_HEADER_BYTES;
+    return 0;
+}
+
+/* The one lossless stream that libwebp decodes: of the picture, or of the last alpha before it. False without one, and where
+ * the picture has no chunk around it, which libwebp takes as well. */
+static bool find_stream(const struct nx_decode_job *job, const uint8_t **stream, size_t *len)
+{
+    bool found = false, ends = memcmp(job->bytes + RIFF_HEADER_BYTES, "VP8", 3) != 0;
+    for (size_t at = RIFF_HEADER_BYTES; !ends && at <= job->len - CHUNK_HEADER_BYTES;) {
+        const uint8_t *chunk = job->bytes + at;
+        size_t size = u32_le(chunk + 4), left = job->len - at - CHUNK_HEADER_BYTES;
+        size = size < left ? size : left;
+        size_t skip = stream_at(chunk, size);
+        if (skip) {
+            *stream = chunk + CHUNK_HEADER_BYTES + skip;
+            *len = size - skip;
+            found = true;
+        }
+        ends = memcmp(chunk, "VP8 ", 4) == 0 || memcmp(chunk, "VP8L", 4) == 0;
+        at += CHUNK_HEADER_BYTES + size + (size & 1);
+    }
+    return found;
+}
+
+/* libwebp has a lossless picture in 4 bytes a pixel before it writes rgb, and decodes alpha, which is not asked for, too: into
+ * 1, through 4 if that is lossless. */
+static uint64_t held_bytes(const struct nx_decode_job *job, const WebPBitstreamFeatures *input)
 {
     enum { LOSSLESS = 2 }; /* decode.h of libwebp says it in a comment */
-    uint64_t each = input->format == LOSSLESS ? 4 : input->has_alpha ? 2 : 0;
-    return each * (uint64_t)input->width * (uint64_t)input->height;
+    const uint32_t width = (uint32_t)input->width, height = (uint32_t)input->height;
+    const uint64_t pixels = (uint64_t)width * height;
+    const uint8_t *stream = NULL;
+    size_t len = 0;
+    bool lossless = input->format == LOSSLESS;
+    if (!lossless && !input->has_alpha)
+        return 0;
+    if (find_stream(job, &stream, &len))
+        return (lossless ? 4 : 5) * pixels + nx_webp_tables_bytes(stream, len, width, height);
+    return lossless ? 4 * pixels + nx_webp_tables_most(width, height) : pixels;
 }
 
 enum nx_status nx_decode_webp(const struct nx_decode_job *job, struct nx_pixels *out,
@@ -98,7 +142,7 @@ enum nx_status nx_decode_webp(const struct nx_decode_job *job, struct nx_pixels 
                                 (uint64_t)config.input.height, err));
     if (is_cut_short(job->bytes, job->len))
         return refuse(VP8_STATUS_NOT_ENOUGH_DATA, err);
-    uint64_t held = held_bytes(&config.input);
+    uint64_t held = held_bytes(job, &config.input);
     NX_TRY(nx_decode_hold(job, held, err));
     enum nx_status status = read_pixels(job, &config, out, err);
     nx_decode_release(job, held);

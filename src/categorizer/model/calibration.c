@@ -130,7 +130,10 @@ static enum nx_status read_head(struct lines *l, struct nx_calibration *c, struc
 {
     const char *rest;
     if (!next_line(l) || strcmp(l->line, first_line) != 0)
-        return bad_line(l, "\"nexus calibration 1\"", err);
+        return bad_line(l,
+                        "\"nexus calibration 1\"; a calibration (an archive's *.cal is one) is "
+                        "what 'nexus model calibrate' writes",
+                        err);
     if (!next_line(l) || !read_mark(after(l, "model"), &c->mark))
         return bad_line(l, "\"model\" and 16 hexadecimal digits", err);
     if (!next_line(l) || !read_rule(after(l, "rule"), c->rule))
