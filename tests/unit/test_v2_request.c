@@ -293,6 +293,53 @@ static enum nx_status read_contents(const char *datatype, uint32_t field, const 
     return status;
 }
 
+/* The same of `n` numbers 1, a byte each, with `unknown` fields that nobody knows behind them. */
+static enum nx_status decode_ones(const char *datatype, uint32_t field, size_t n, size_t unknown,
+                                  size_t *data_bytes)
+{
+    size_t room = n + 2 * unknown + 256;
+    uint8_t *ones = malloc(room), *contents = malloc(room), *input = malloc(room);
+    uint8_t *message = malloc(room), *c = contents, *i = input, *m = message;
+    struct nx_pb_v2_infer infer;
+    memset(ones, 1, n);
+    put_bytes(&c, field, ones, n);
+    put_bytes(&i, 1, "x", 1);
+    put_bytes(&i, 2, datatype, strlen(datatype));
+    put_bytes(&i, 5, contents, (size_t)(c - contents));
+    put_bytes(&m, 1, "m", 1);
+    put_bytes(&m, 5, input, (size_t)(i - input));
+    for (; unknown > 0; unknown--, m += 2)
+        memcpy(m, "\x78\x01", 2);
+    enum nx_status status = nx_pb_v2_infer_decode(message, (size_t)(m - message), &infer, &err);
+    if (status == NX_OK) {
+        *data_bytes = infer.inputs[0].data.len;
+        nx_pb_v2_infer_free(&infer);
+    }
+    free(message);
+    free(input);
+    free(contents);
+    free(ones);
+    return status;
+}
+
+/* Pixels and tokens as small numbers are several times as long in memory as they came. */
+static void many_small_numbers_have_room(void **state)
+{
+    (void)state;
+    enum { LARGEST = 32 << 20, TOKENS = LARGEST / 8 };
+    size_t bytes = 0;
+    assert_int_equal(decode_ones("UINT8", 4, 4 << 20, 0, &bytes), NX_OK);
+    assert_int_equal(bytes, 4 << 20);
+    assert_int_equal(decode_ones("UINT8", 4, LARGEST, 0, &bytes), NX_OK);
+    assert_int_equal(bytes, LARGEST);
+    assert_int_equal(decode_ones("INT64", 3, TOKENS, 0, &bytes), NX_OK);
+    assert_int_equal(bytes, LARGEST);
+    assert_int_equal(decode_ones("INT64", 3, LARGEST, 0, &bytes), NX_TOO_LARGE);
+    assert_non_null(strstr(err.text, "of memory"));
+    assert_int_equal(decode_ones("UINT8", 4, 2, 1 << 20, &bytes), NX_TOO_LARGE);
+    assert_non_null(strstr(err.text, "of memory"));
+}
+
 static void typed_contents_are_as_raw_ones(void **state)
 {
     (void)state;
@@ -360,6 +407,7 @@ int main(void)
         each(a_reply_is_json_where_json_has_a_form),
         each(an_output_that_a_photo_does_not_have_is_refused),
         each(typed_contents_are_as_raw_ones),
+        each(many_small_numbers_have_room),
         each(a_reply_by_grpc_is_typed_unless_raw),
     };
     return cmocka_run_group_tests_name("v2_request", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* pb_v2.h — the messages of inference.GRPCInferenceService as plain values. See pb_demo.h for failures.
  *
- * Decoding draws on an allowance of twice the message and NX_PB_V2_ALLOC_EXTRA. Encoders give malloc'd bytes, or NX_NO_MEMORY,
+ * Decoding draws on an allowance: twice the message and NX_PB_V2_ALLOC_EXTRA, and of an inference seven times the message
+ * more, up to NX_PB_V2_ALLOC_NUMBERS, for numbers that are longer in memory than as varints. Encoders give malloc'd bytes, or NX_NO_MEMORY,
  * or NX_INVALID for text that is not UTF-8.
  * Source  proto/inference.proto. */
 #ifndef NX_PB_V2_H
@@ -17,6 +18,7 @@ enum {
     NX_PB_V2_TENSORS_MAX = 16,
     NX_PB_V2_RANK_MAX = 6,
     NX_PB_V2_ALLOC_EXTRA = 1 << 20,
+    NX_PB_V2_ALLOC_NUMBERS = 128 << 20, /* 32 MiB of UINT8, four bytes each */
 };
 
 struct nx_pb_v2_bytes {

@@ -201,12 +201,19 @@ static enum nx_status read_outputs(const Inference__ModelInferRequest *m,
     return NX_OK;
 }
 
+/* A varint of one byte is an INT64 of eight, or a UINT8 that is an uint32_t meanwhile. */
+static size_t allowance(size_t len)
+{
+    size_t numbers = len < NX_PB_V2_ALLOC_NUMBERS / 7 ? 7 * len : NX_PB_V2_ALLOC_NUMBERS;
+    return 2 * len + numbers + NX_PB_V2_ALLOC_EXTRA;
+}
+
 enum nx_status nx_pb_v2_infer_decode(const uint8_t *bytes, size_t len, struct nx_pb_v2_infer *infer,
                                      struct nx_err *err)
 {
     ProtobufCMessage *message;
     NX_TRY(nx_pb_unpack(&inference__model_infer_request__descriptor, "an inference request", bytes,
-                        len, MESSAGE_BYTES_MAX, 2 * len + NX_PB_V2_ALLOC_EXTRA, &message, err));
+                        len, MESSAGE_BYTES_MAX, allowance(len), &message, err));
     const Inference__ModelInferRequest *m = (Inference__ModelInferRequest *)message;
     struct nx_pb_v2_infer found = {
         .model = m->model_name, .version = m->model_version, .id = m->id, .message = message};
