@@ -319,6 +319,32 @@ static void what_a_sync_without_room_lost_is_missed(void **state)
     free(bytes);
 }
 
+/* Where a put waits for room, what nobody needs any more goes and makes some; a blob of its own name stays. */
+static void a_put_that_waits_keeps_no_other_blob(void **state)
+{
+    (void)state;
+    uint8_t *bytes = calloc(LARGE, 1);
+    char name[NX_BLOB_NAME_BYTES], same[NX_BLOB_NAME_BYTES];
+    struct nx_err err = {0};
+    put_all("abc", 3, name);
+    put_all(bytes, LARGE, same);
+    struct nx_blob_put *put = put_until_full(bytes);
+    assert_int_equal(nx_blob_unref(store, abc), NX_OK);
+    assert_int_equal(nx_blob_unref(store, same), NX_OK);
+    for (int i = 0; i < 10; i++)
+        pass_time(put);
+    assert_true(nx_blob_put_is_full(put, NULL));
+    assert_false(there(abc));
+    assert_true(there(same));
+    sim_disk_fill(disk, 0, 0);
+    assert_int_equal(end_put(put, name, &err), NX_OK);
+    assert_string_equal(name, same);
+    for (int i = 0; i < 10; i++)
+        pass_time(NULL);
+    assert_true(there(same));
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_put_given_up_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_sync_without_room_writes_all_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_sync_without_room_lost_is_missed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_put_that_waits_keeps_no_other_blob, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("blob_store", tests, NULL, NULL);
 }

@@ -21,8 +21,8 @@ struct blob {
 
 struct nx_blob_store {
     struct nx_disk *disk;
-    uint64_t puts;   /* ever; for temporary names */
-    unsigned naming; /* puts that may be renaming: a removal now could hit the new file */
+    uint64_t puts;              /* ever; for temporary names */
+    struct nx_blob_put *naming; /* they may be renaming: a removal now could hit the new file */
     bool removing;
     struct nx_disk_request request;
     uint32_t blobs_count;
@@ -36,6 +36,7 @@ struct nx_blob_put {
     uint64_t bytes;
     bool finishing, told;
     char name[NX_BLOB_NAME_BYTES];
+    struct nx_blob_put *next; /* that is naming */
 };
 
 struct nx_blob_get {
@@ -181,6 +182,15 @@ static void remove_one(struct nx_blob_store *store, struct blob *blob)
     *blob = store->blobs[--store->blobs_count];
 }
 
+/* Only its own: a put that waits for room must not keep what would make some. */
+static bool is_being_named(const struct nx_blob_store *store, const char *name)
+{
+    const struct nx_blob_put *p = store->naming;
+    while (p && strcmp(p->name, name) != 0)
+        p = p->next;
+    return p != NULL;
+}
+
 bool nx_blob_poll(struct nx_blob_store *store)
 {
     bool moved = nx_disk_poll(store->disk);
@@ -190,8 +200,8 @@ bool nx_blob_poll(struct nx_blob_store *store)
         if (store->request.err.status != NX_OK)
             nx_warn("%s", store->request.err.text); /* it is collected after the next start */
     }
-    for (uint32_t i = 0; i < store->blobs_count && !store->removing && !store->naming; i++)
-        if (store->blobs[i].due)
+    for (uint32_t i = 0; i < store->blobs_count && !store->removing; i++)
+        if (store->blobs[i].due && !is_being_named(store, store->blobs[i].name))
             remove_one(store, &store->blobs[i]);
     return moved;
 }
@@ -272,7 +282,8 @@ void nx_blob_put_finish(struct nx_blob_put *p)
     bool hashed = !p->finishing && end_hash(p->hash, p->name);
     nx_assert(hashed);
     p->finishing = true;
-    p->store->naming++;
+    p->next = p->store->naming;
+    p->store->naming = p;
     file_name(p->name, file);
     nx_disk_stream_finish(p->stream, file);
 }
@@ -343,7 +354,11 @@ void nx_blob_put_retry(struct nx_blob_put *p)
 
 void nx_blob_put_close(struct nx_blob_put *p)
 {
-    p->store->naming -= p->finishing;
+    struct nx_blob_put **at = &p->store->naming;
+    while (*at && *at != p)
+        at = &(*at)->next;
+    if (*at)
+        *at = p->next;
     nx_disk_stream_close(p->stream);
     EVP_MD_CTX_free(p->hash);
     free(p);
