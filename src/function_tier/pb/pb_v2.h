@@ -1,7 +1,7 @@
 /* pb_v2.h — the messages of inference.GRPCInferenceService as plain values. See pb_demo.h for failures.
  *
- * Decoding draws on an allowance of twice the message and NX_PB_V2_ALLOC_EXTRA. Encoders give malloc'd bytes, or NX_NO_MEMORY,
- * or NX_INVALID for text that is not UTF-8.
+ * Decoding draws on an allowance of twice the message and NX_PB_V2_ALLOC_EXTRA. Encoders give
+ * malloc'd bytes, or NX_NO_MEMORY, or NX_INVALID for text that is not UTF-8.
  * Source  proto/inference.proto. */
 #ifndef NX_PB_V2_H
 #define NX_PB_V2_H
