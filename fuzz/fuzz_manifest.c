@@ -1,4 +1,5 @@
-/* A shard's state as a joiner takes it: whatever the donor writes, sealed or not; what decodes, encodes to the same again. */
+/* A shard's state as a joiner takes it: whatever the donor writes, sealed or not; what decodes,
+ * encodes to the same again. */
 #include "categorizer/manifest.h"
 #include "common/nx_assert.h"
 

@@ -1,5 +1,6 @@
-/* Who asks, and what the request is called: a file of tokens, the headers Authorization, x-request-id and traceparent, and the
- * log line that tells of them. A NUL ends the file; what is behind it is the header. */
+/* Who asks, and what the request is called: a file of tokens, the headers Authorization,
+ * x-request-id and traceparent, and the log line that tells of them. A NUL ends the file; what
+ * is behind it is the header. */
 #include "common/log_json.h"
 #include "common/nx_assert.h"
 #include "common/request_trace.h"

@@ -34,14 +34,15 @@
  *   P1  what anybody was told is durable is there after all nodes have died, wherever its shard is
  *   P2  a log hands up what its shard once had, a prefix of it, in order; all that begin with a state begin with the same
  *   P3  … and each message and body as it was delivered; a disk that kept its promises can be read
- *   P4  who begins again holds a majority of the view in which something was last acknowledged, or of one after it; and where
- *       all have come back the group does begin
+ *   P4  who begins again holds a majority of the view in which something was last acknowledged, or
+ *       of one after it; and where all have come back the group does begin
  *   P6  where nobody died or left, all that was delivered becomes durable (that no delivery waits for it D7 sees)
  *   F1  writes go to what the writer owns in another member's region, within the credits that
  *       POLL named
  *   B1  a bulk's parts come in order without gaps, and are the sender's bytes; B2 an aborted one
- *       is never delivered, and a bulk is aborted only where its sender went or gave it up, or the one that is told was put out,
- *       or where somebody came to the shard in a view of the one that is told
+ *       is never delivered, and a bulk is aborted only where its sender went or gave it up, or the
+ *       one that is told was put out, or where somebody came to the shard in a view of the one that
+ *       is told
  *   R1  every accepted query has exactly one outcome: whole reply, failed (its peer is gone),
  *       cancelled; or waits at a member that lacks a majority, for one that died without a notice
  *   R2  query and reply arrive whole, in order, same bytes, the reply being that query's

@@ -157,7 +157,8 @@ static bool restores(struct court *court, size_t at, struct sim_verdict *verdict
                     r->id, r->total);
 }
 
-/* The story becomes that which led to this state. Returns how much of it is left; the newest `fresh` of `cut` is the rest. */
+/* The story becomes that which led to this state. Returns how much of it is left; the newest
+ * `fresh` of `cut` is the rest. */
 static uint64_t go_back(struct story *story, uint64_t count, uint64_t state)
 {
     struct places branch = {0};

@@ -1,5 +1,6 @@
-/* V6 where nothing went wrong but one silence: whatever it was, when it is over a majority goes on. Deaths that come on top (of
- * who lets a member in that was put out, say) are more than one silence: then it is owed where most of the newest view live. */
+/* V6 where nothing went wrong but one silence: whatever it was, when it is over a majority goes
+ * on. Deaths that come on top (of who lets a member in that was put out, say) are more than one
+ * silence: then it is owed where most of the newest view live. */
 #include "check.h"
 
 struct court {

@@ -22,8 +22,8 @@ struct court {
     bool idle;
 };
 
-/* Who waits for its shard's state holds the senders' windows, also while its disk takes the note that its old log is void: the
- * promise is of a shard whose members have it. */
+/* Who waits for its shard's state holds the senders' windows, also while its disk takes the note
+ * that its old log is void: the promise is of a shard whose members have it. */
 static bool in_time(struct court *court, size_t at, struct sim_verdict *verdict)
 {
     const struct sim_record *records = court->facts->trace->records, *r = &records[at];

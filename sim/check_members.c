@@ -79,8 +79,8 @@ static bool knows_of_no_majority(const struct sim_facts *facts, const struct tol
     return 2 * __builtin_popcountll(gone) >= __builtin_popcountll(told[node].members);
 }
 
-/* Another that was leaving, too, died and its connection did not tell: those who stay let both go and are silent then, and who hears
- * nobody blames nobody, so its patience ends it. */
+/* Another that was leaving, too, died and its connection did not tell: those who stay let both
+ * go and are silent then, and who hears nobody blames nobody, so its patience ends it. */
 static bool lost_fellow(const struct sim_facts *facts, const struct told *told, unsigned node,
                         size_t at)
 {

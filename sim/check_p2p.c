@@ -168,8 +168,9 @@ static bool has_failed(struct court *court, const struct sim_record *r, size_t a
                     r->id, r->status, q->peer);
 }
 
-/* The asker has taken it back, and nothing was said of that yet. Which of several a half query is, or one of those that have the
- * same bytes, the trace does not tell: so each excuses one that is gone. */
+/* The asker has taken it back, and nothing was said of that yet. Which of several a half query
+ * is, or one of those that have the same bytes, the trace does not tell: so each excuses one
+ * that is gone. */
 static bool is_taken_back(struct court *court, const struct asked *asked)
 {
     for (size_t i = 0; i < court->queries_count; i++) {

@@ -97,8 +97,9 @@ static nx_ns excused(const struct ears *ears, unsigned at, nx_ns from, nx_ns unt
     return sum;
 }
 
-/* When node `at`, which listens for so long from `heard` on, is through, if `lost` of each of its pauses counts as listening.
- * Pauses come in their order: one that begins before the end moves it. */
+/* When node `at`, which listens for so long from `heard` on, is through, if `lost` of each of
+ * its pauses counts as listening. Pauses come in their order: one that begins before the end
+ * moves it. */
 static nx_ns listened(const struct ears *ears, unsigned at, nx_ns heard, nx_ns lost)
 {
     nx_ns end = heard + enough(ears);
@@ -275,8 +276,9 @@ static bool outlasts(const struct ears *ears, const struct silence *silence,
 }
 
 /* The node's links broke at this one time, so many that it has no majority, and about then their other ends lost nobody
- * else: nobody else is to go for this silence. Links that are found broken more than a quarter of the timeout later are of another time: who
- * judges has found what it sees for a twelfth, and heard again whom it has to for a sixth. */
+ * else: nobody else is to go for this silence. Links that are found broken more than a quarter
+ * of the timeout later are of another time: who judges has found what it sees for a twelfth, and
+ * heard again whom it has to for a sixth. */
 static bool is_silent_host(const struct ears *ears, unsigned node, const struct silence *silence)
 {
     nx_ns within = ears->facts->limits->timeout_ns / 2;

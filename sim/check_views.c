@@ -103,7 +103,8 @@ static bool judge_record(struct court *court, size_t at, struct sim_verdict *ver
     }
 }
 
-/* At rest: if a majority of the newest view that a live node is in lives and was never cut off, it is in a view without dead. */
+/* At rest: if a majority of the newest view that a live node is in lives and was never cut off,
+ * it is in a view without dead. */
 static bool has_gone_on(const struct court *court, struct sim_verdict *verdict)
 {
     const struct sim_facts *facts = court->facts;

@@ -280,7 +280,8 @@ static void draw_change_deaths(struct sim_config *config)
     config->change_notice_ns = scaled(&prng, 2000, 500000);
 }
 
-/* Who leaves while the state moves: the one that alone has it, several that have, who is given it. A stream of its own, too. */
+/* Who leaves while the state moves: the one that alone has it, several that have, who is given
+ * it. A stream of its own, too. */
 static void draw_partings(struct sim_config *config)
 {
     struct nx_prng prng;

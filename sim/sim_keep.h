@@ -4,8 +4,9 @@
  *            (group_disk.h) as the shell has them, under virtual time
  *   shelf    all keepers of a run
  *
- * A node that dies loses, by a drawn lot, what was written and not synced (the power failed), or keeps it. Disks have a clock
- * of their own, since opening waits for them; `base` is what it said when this life of the group began. */
+ * A node that dies loses, by a drawn lot, what was written and not synced (the power failed), or
+ * keeps it. Disks have a clock of their own, since opening waits for them; `base` is what it
+ * said when this life of the group began. */
 #ifndef SIM_KEEP_H
 #define SIM_KEEP_H
 

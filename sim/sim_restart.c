@@ -1,6 +1,7 @@
-/* How a group begins when it keeps something on disks, as the shell does it: each node that comes reads its disk and says what
- * it has; from then on those who have come may perhaps begin (dur_restart.h), and do once the view is in all of their notes.
- * Anybody may die while it writes its note; then the others start over. */
+/* How a group begins when it keeps something on disks, as the shell does it: each node that
+ * comes reads its disk and says what it has; from then on those who have come may perhaps begin
+ * (dur_restart.h), and do once the view is in all of their notes. Anybody may die while it
+ * writes its note; then the others start over. */
 #include "sim_keep.h"
 
 #include "common/nx_assert.h"

@@ -1,4 +1,5 @@
-/* load_tls.h — TLS as a client: whom to trust, who we are. Sole user of OpenSSL here; the bytes then go through nx_stream. */
+/* load_tls.h — TLS as a client: whom to trust, who we are. Sole user of OpenSSL here; the bytes
+ * then go through nx_stream. */
 #ifndef NX_BENCH_LOAD_TLS_H
 #define NX_BENCH_LOAD_TLS_H
 

@@ -119,7 +119,8 @@ struct nx_request_head {
     enum nx_model_format format;
     bool replace; /* INSTALL: in place of the tag's model, if there is one */
     /* INSTALL: as the shard's order has it, the same at all replicas. INT8 with a calibration, and never without; else the
-     * entry replica sets it from its configuration, whatever the query says, and on the wire it is there unless it is F32. */
+     * entry replica sets it from its configuration, whatever the query says, and on the wire it
+     * is there unless it is F32. */
     enum nx_precision precision;
     uint64_t synset_bytes, symbol_bytes, params_bytes;
     /* 0: none. As decoded of any size: nx_calibration_read is for 8 MiB at most */
@@ -215,7 +216,8 @@ struct nx_work {
     /* [k]: photos that waited up to nx_wait_bounds_us[k]; the last: longer */
     uint64_t waits[NX_WAIT_STEPS];
     uint64_t spans_exported, spans_dropped;
-    /* Now: of the messages that this replica has delivered, those that are not yet delivered, or kept on the disks, by all */
+    /* Now: of the messages that this replica has delivered, those that are not yet delivered, or
+     * kept on the disks, by all */
     uint64_t unsettled, undurable;
 };
 extern const uint32_t nx_wait_bounds_us[NX_WAIT_STEPS - 1];
@@ -231,8 +233,8 @@ struct nx_models_memory {
     uint64_t used_bytes, limit_bytes;
 };
 
-/* u32 count | u64 used | u64 limit | work | each model. Bytes written; 0: cap is too small. Memory and work are 0 until they are
- * set. */
+/* u32 count | u64 used | u64 limit | work | each model. Bytes written; 0: cap is too small.
+ * Memory and work are 0 until they are set. */
 size_t nx_models_encode(const struct nx_model_facts_wire *models, uint32_t count, void *bytes,
                         size_t cap);
 void nx_models_set_memory(void *encoded, const struct nx_models_memory *memory);

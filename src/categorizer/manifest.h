@@ -4,7 +4,8 @@
  *     manifest   = u32 magic | u16 version | u16 0 | u32 manifest bytes | u32 entries | u32 outcomes | u64 installs
  *                | entry … | outcome … | SHA-256 of all before
  *     entry      = u16 slot | u8 state | u8 votes seen | u8 files follow | u64 version | u64 generation | u64 ranks awaited
- *                | 32 bytes digest | status and sentence of the first vote against | the INSTALL's head as in categorizer_wire.h
+ *                | 32 bytes digest | status and sentence of the first vote against | the INSTALL's
+ *                head as in categorizer_wire.h
  *     outcome    = 16 bytes request id | u8 operation | u32 tag | status and sentence         the oldest first
  *
  * decode(encode(store)) = store, up to what is a replica's own (its loaded models). Outcomes are the request ids already

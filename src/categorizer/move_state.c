@@ -1,9 +1,10 @@
 /* move_state.c — the state of a shard: read out of a replica (the donor), and taken in by one that joins.
  *
- * What moves is a manifest (manifest.h) and the files of the models. The donor holds the files for the snapshot, so models may
- * be removed meanwhile. The joiner writes files to its spool as they come, loads the models from there on its worker, one
- * after the other, and has state when all that the shard serves are loaded; what is still being installed is loaded after that,
- * and voted on. */
+ * What moves is a manifest (manifest.h) and the files of the models. The donor holds the files
+ * for the snapshot, so models may be removed meanwhile. The joiner writes files to its spool as
+ * they come, loads the models from there on its worker, one after the other, and has state when
+ * all that the shard serves are loaded; what is still being installed is loaded after that, and
+ * voted on. */
 #include "categorizer/categorizer_state.h"
 
 #include "common/arena.h"

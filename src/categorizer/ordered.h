@@ -4,8 +4,9 @@
  *             | MARK: nothing; who delivered it is in the view in which it was sent, or in a later one
  *             | VOTE: u64 version | u8 status | u16 text_bytes | text | 32 bytes digest
  *
- * An INSTALL is the head of a bulk message whose body is the operation's: synset, symbol, params, calibration; or, for a request that the
- * shard knows already, a small message without a body. */
+ * An INSTALL is the head of a bulk message whose body is the operation's: synset, symbol,
+ * params, calibration; or, for a request that the shard knows already, a small message without a
+ * body. */
 #ifndef NX_CATEGORIZER_ORDERED_H
 #define NX_CATEGORIZER_ORDERED_H
 

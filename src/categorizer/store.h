@@ -92,9 +92,9 @@ bool nx_store_drop_voters(struct nx_store *store, nx_rankset replicas, struct nx
  * must be able to run the model like the others. */
 void nx_store_add_voters(struct nx_store *store, nx_rankset newcomers);
 
-/* Whether none of the shard's members that have its state was in the view before: the group began again, or members came back to
- * a shard that nobody was left in, with its log. They have other ranks than those that installs under way wait for. The same
- * of a view that is replayed. */
+/* Whether none of the shard's members that have its state was in the view before: the group
+ * began again, or members came back to a shard that nobody was left in, with its log. They have
+ * other ranks than those that installs under way wait for. The same of a view that is replayed. */
 bool nx_store_is_resumed(const struct nx_view *view, nx_rankset replicas);
 
 /* Then: whoever is there votes once more. */
@@ -122,7 +122,8 @@ enum nx_status nx_store_say_taken(const struct nx_entry *entry, struct nx_err *e
 
 /* Whether who asks by this name ("": by tag) means this entry, found by its tag. */
 bool nx_store_is_named(const struct nx_entry *entry, const char *name);
-/* The entry that answers who asks by this tag and name, or NULL: NX_UNAVAILABLE while it is being installed, else NX_NOT_FOUND. */
+/* The entry that answers who asks by this tag and name, or NULL: NX_UNAVAILABLE while it is
+ * being installed, else NX_NOT_FOUND. */
 struct nx_entry *nx_store_find_ready(struct nx_store *store, uint32_t tag, const char *name,
                                      struct nx_err *err);
 /* NX_NOT_FOUND, with the name, or the tag if there is none. */

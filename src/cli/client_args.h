@@ -2,7 +2,8 @@
  *
  * Everything that can be known wrong without opening a file is found here, so that a mistyped
  * command sends nothing: operands missing or superfluous, a tag that is not a decimal number of
- * 32 bits, a model that is neither that nor a name, a node that is not host:port, an option that does not belong to the verb.
+ * 32 bits, a model that is neither that nor a name, a node that is not host:port, an option that
+ * does not belong to the verb.
  *
  * Owner    strings point into argv
  * Thread   one at a time (getopt_long keeps state)

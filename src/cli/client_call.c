@@ -116,8 +116,8 @@ static enum nx_status say_late(const struct nx_client_call *call, bool failed, g
 }
 
 /* Waits until the channel is ready; the library tries again and again. What the first failure was decides whether there is
- * any use in that. A state change is awaited in short watches, because a watch cannot be taken back and an interrupt must not
- * wait for it. */
+ * any use in that. A state change is awaited in short watches, because a watch cannot be taken
+ * back and an interrupt must not wait for it. */
 static enum nx_status await_ready(struct nx_client_call *call, struct nx_err *err)
 {
     gpr_timespec limit = earlier(in_ms(CONNECT_TIMEOUT_MS), call->deadline);

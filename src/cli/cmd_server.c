@@ -355,7 +355,8 @@ static void begin_drain(struct server *s, nx_ns now)
         nx_categorizer_drain(s->categorizer, now);
 }
 
-/* The service manager waits for the notice as well, which is as long as the configuration says, and for who is given our state. */
+/* The service manager waits for the notice as well, which is as long as the configuration says,
+ * and for who is given our state. */
 static void tell_stopping(nx_ns notice)
 {
     char text[96];

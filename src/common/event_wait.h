@@ -1,7 +1,8 @@
 /* event_wait.h — sleep on an epoll descriptor, to the nanosecond.
  *
- * Guarantee  not before an event or the end of `left`, also where the system has no epoll_pwait2: Linux before 5.11, and sandboxes
- *            that know no newer calls. There ppoll and epoll_wait do the same in two calls
+ * Guarantee  not before an event or the end of `left`, also where the system has no epoll_pwait2:
+ *            Linux before 5.11, and sandboxes that know no newer calls. There ppoll and epoll_wait
+ *            do the same in two calls
  * Thread     any
  * Failure    -1 with errno, as of epoll_wait: EINTR */
 #ifndef NX_COMMON_EVENT_WAIT_H

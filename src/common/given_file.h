@@ -2,8 +2,9 @@
  *
  *   whatever lies at the path, the caller neither waits for it without end nor reads more than it has room for
  *
- * A directory, a device, a socket is refused. So is a pipe, unless the caller has time for it: one that is read whole, once, may
- * be a pipe, for the sake of a shell's <(…); then its writer has pipe_wait to come and to end.
+ * A directory, a device, a socket is refused. So is a pipe, unless the caller has time for it: one
+ * that is read whole, once, may be a pipe, for the sake of a shell's <(…); then its writer has
+ * pipe_wait to come and to end.
  * Thread   any; a pipe lets it wait.
  * Failure  one sentence that begins with or names the path: NX_IO not readable, NX_INVALID no file of a kind that is taken,
  *          NX_TOO_LARGE more than bytes_max, NX_DEADLINE a pipe that nobody fills or ends, NX_NO_MEMORY. */

@@ -3,7 +3,8 @@
  *   error  something was lost          warn   something odd that the node coped with
  *   info   a handful per view          debug  per object           trace  per message
  *
- * Style: lower case, `row 3 wedged, vid 12`. A line is written whole, by one call, and is at most 4 KiB: what is too long is cut.
+ * Style: lower case, `row 3 wedged, vid 12`. A line is written whole, by one call, and is at most 4
+ * KiB: what is too long is cut.
  *
  *   plain  05:34:19.123456 warn  row 3 wedged, vid 12
  *   json   {"time":"2026-11-21T05:34:19.123456Z","level":"warn","node":3,"message":"row 3 wedged, vid 12"}

@@ -1,7 +1,8 @@
 /* log_json.h — one log line as a JSON object. Pure.
  *
- * Whatever bytes come in, a whole object comes out, in at most `cap` bytes: control bytes are escaped, bytes that are not UTF-8
- * become U+FFFD, a text that is too long ends where it must, and a fact for which there is no room is left out. */
+ * Whatever bytes come in, a whole object comes out, in at most `cap` bytes: control bytes are
+ * escaped, bytes that are not UTF-8 become U+FFFD, a text that is too long ends where it must,
+ * and a fact for which there is no room is left out. */
 #ifndef NX_COMMON_LOG_JSON_H
 #define NX_COMMON_LOG_JSON_H
 

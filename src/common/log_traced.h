@@ -1,4 +1,5 @@
-/* log_traced.h — a log line about something that a request asked for: it has the request's trace_id beside it, if there is one. */
+/* log_traced.h — a log line about something that a request asked for: it has the request's
+ * trace_id beside it, if there is one. */
 #ifndef NX_COMMON_LOG_TRACED_H
 #define NX_COMMON_LOG_TRACED_H
 

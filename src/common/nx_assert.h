@@ -1,7 +1,8 @@
 /* nx_assert.h — three kinds of assertion.
  *
  *   static_assert     layout and relations between constants
- *   nx_assert         our own invariants, on in release too: a stopped node is a case the protocol handles, a wrong one is not
+ *   nx_assert         our own invariants, on in release too: a stopped node is a case the protocol
+ *                     handles, a wrong one is not
  *   nx_assert_slow    the expensive ones, under NX_CHECKED
  *
  * Input from a peer, a client, a file or an image is never asserted on; it gets a status. */

@@ -1,7 +1,8 @@
 /* request_trace.h — what a request is called by those who ask and those who look: its id, and its place in a trace. Pure.
  *
  *   x-request-id  the client's own if it can do no harm in a log or a header, else a fresh one in the form of a UUID
- *   traceparent   version-trace_id-span_id-flags in lower-case hexadecimal digits; what is malformed is as if it were not there
+ *   traceparent   version-trace_id-span_id-flags in lower-case hexadecimal digits; what is
+ *                 malformed is as if it were not there
  *
  * Source  W3C Trace Context, Recommendation of 2021, §3; traceresponse is the draft of its level 2. Departure: tracestate is
  *         not kept, as nothing is asked of others by HTTP. */
@@ -32,8 +33,8 @@ struct nx_trace_ids {
 void nx_request_name(struct nx_prng *prng, const char *given, size_t len,
                      char name[NX_REQUEST_NAME_BYTES]);
 
-/* A fresh span: below the one that `given`, a traceparent, names, or the first of a fresh trace with `flags`. NULL: there was no
- * header, or more than one. */
+/* A fresh span: below the one that `given`, a traceparent, names, or the first of a fresh trace
+ * with `flags`. NULL: there was no header, or more than one. */
 void nx_trace_join(struct nx_prng *prng, const char *given, size_t len, uint8_t flags,
                    struct nx_trace_ids *trace);
 /* The flags of a trace that begins here: sampled, so many times in a million. */

@@ -4,8 +4,8 @@
  *   read(at + k) = what was last written there
  *
  * The file is made by the first take, in `folder`, or in /tmp if that takes no files; nothing is left of it when the process
- * ends, however it ends. What is given back is given back to the disk at once (a hole in the file), so a spool is as large as
- * what is in use.
+ * ends, however it ends. What is given back is given back to the disk at once (a hole in the file),
+ * so a spool is as large as what is in use.
  * Owner, thread  take, give and close: one thread. write, read, map: any thread, of pieces that are taken.
  * Bounds         limit_bytes in use; one file descriptor. */
 #ifndef NX_COMMON_SPOOL_H

@@ -139,8 +139,9 @@ static size_t write_tiny(uint64_t whole, int places, bool minus, char *out)
                            end - at > 1 ? "." : "", (int)(end - at) - 1, at + 1, exponent);
 }
 
-/* `value` with as few digits from 6 to 9 as read back. One division of whole numbers that are exact as doubles tells what a text is
- * worth, so no text is made in vain. 0: it takes the library's way, which costs fifty times as much. */
+/* `value` with as few digits from 6 to 9 as read back. One division of whole numbers that are
+ * exact as doubles tells what a text is worth, so no text is made in vain. 0: it takes the
+ * library's way, which costs fifty times as much. */
 static size_t write_fast(float value, char *out)
 {
     static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,

@@ -46,8 +46,8 @@ static uint64_t left_by(const struct nx_admission *a, uint64_t size)
     return size < most / NX_BODIES_LEAVE ? size * NX_BODIES_LEAVE : most;
 }
 
-/* No room for a body that is `own` and gets `more`. The only one there is, of the large ones or of all, need leave nothing: a body
- * as large as the bound would never be taken. */
+/* No room for a body that is `own` and gets `more`. The only one there is, of the large ones or
+ * of all, need leave nothing: a body as large as the bound would never be taken. */
 static bool is_full(const struct nx_admission *a, uint64_t own, uint64_t more)
 {
     uint64_t room = a->bytes_max - a->bytes, size = own + more;

@@ -13,8 +13,8 @@
  *
  *     a body of s bytes is taken only if min(4 s, bytes_max / 8) stay free behind it
  *
- * so whatever others hold in bodies of s, there is room for several of a fraction of it. One alone may have all; a body over a
- * mebibyte is alone when there is no other such.
+ * so whatever others hold in bodies of s, there is room for several of a fraction of it. One alone
+ * may have all; a body over a mebibyte is alone when there is no other such.
  * Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_ADMISSION_H
 #define NX_FUNCTION_TIER_ADMISSION_H
@@ -49,7 +49,8 @@ enum nx_status nx_admission_take(struct nx_admission *admission, uint64_t bytes,
                                  struct nx_err *err);
 void nx_admission_give(struct nx_admission *admission, uint64_t bytes);
 
-/* One of `announced` bytes begins to arrive; `arrival` stays where it is until it leaves. NX_AGAIN: there is no place for it now. */
+/* One of `announced` bytes begins to arrive; `arrival` stays where it is until it leaves.
+ * NX_AGAIN: there is no place for it now. */
 enum nx_status nx_admission_expect(struct nx_admission *admission, struct nx_arrival *arrival,
                                    uint64_t announced, nx_ns now, struct nx_err *err);
 /* `bytes` of it are here now, in all. NX_AGAIN: no room, and it is to leave. */

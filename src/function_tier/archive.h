@@ -5,8 +5,8 @@
  *     and, if it is to be served in int8, NAME.cal          what `nexus model calibrate` wrote
  *
  * Everything in an archive is hostile: names that leave it, symbolic links, encryption, more than NX_ARCHIVE_ENTRIES_MAX
- * entries, two candidates for one role, sizes over the engine's bounds, and what expands more than NX_ARCHIVE_RATIO_MAX times
- * are refused by name, before a byte of it is sent anywhere.
+ * entries, two candidates for one role, sizes over the engine's bounds, and what expands more than
+ * NX_ARCHIVE_RATIO_MAX times are refused by name, before a byte of it is sent anywhere.
  * Bounds  the caller's chunk is inflated at a time. Blocks on local disk reads.
  * Owner, thread  whoever opened it; one thread. */
 #ifndef NX_FUNCTION_TIER_ARCHIVE_H
@@ -59,8 +59,8 @@ void nx_archive_close(struct nx_archive *archive);
 bool nx_archive_is_onnx(const struct nx_archive *archive);
 uint64_t nx_archive_bytes(const struct nx_archive *archive, enum nx_archive_role role);
 
-/* The next bytes of synset, symbol, params and calibration, one after the other; *len 0 at the end of all. NX_CORRUPT: they are not
- * what the archive's directory says. */
+/* The next bytes of synset, symbol, params and calibration, one after the other; *len 0 at the
+ * end of all. NX_CORRUPT: they are not what the archive's directory says. */
 enum nx_status nx_archive_read(struct nx_archive *archive, void *dst, size_t cap, size_t *len,
                                struct nx_err *err);
 

@@ -4,7 +4,8 @@
  *          └── nx_task_end at any time: done is not called any more
  *
  * Two workers: one for what is short, so that it does not queue behind what is long. A task and all that it holds are the
- * worker's from submit until done; one that is ended meanwhile is dropped by a later poll, and if no worker has begun it, passed over.
+ * worker's from submit until done; one that is ended meanwhile is dropped by a later poll, and if
+ * no worker has begun it, passed over.
  *
  * Thread  the loop's; task->work alone runs on the workers'.
  * Bounds  NX_ASIDE_TASKS_MAX for each worker, ended ones that a worker still has included; then NX_AGAIN. */
@@ -35,7 +36,8 @@ struct nx_task {
 enum nx_status nx_aside_open(const char *const names[2], int bell, struct nx_aside **aside,
                              struct nx_err *err);
 bool nx_aside_poll(struct nx_aside *aside); /* true: there was something */
-/* Waits for what the workers are at; what is not begun is passed over. No task may be left that was not ended. NULL is fine. */
+/* Waits for what the workers are at; what is not begun is passed over. No task may be left that
+ * was not ended. NULL is fine. */
 void nx_aside_close(struct nx_aside *aside);
 
 /* work, done and drop are set. NX_AGAIN: nothing has happened, and the task is the caller's. */

@@ -17,7 +17,8 @@ static inline bool nx_auth_is_told(enum nx_auth_verdict verdict, unsigned scopes
 {
     return verdict == NX_AUTH_RATE ? scopes == NX_MAY_MANAGE : verdict != NX_AUTH_LET_IN;
 }
-/* What was refused: 10 lines a second, 20 at once, whoever asks, so that strangers cannot fill the disk; a line says how many
+/* What was refused: 10 lines a second, 20 at once, whoever asks, so that strangers cannot fill the
+ * disk; a line says how many
  * were left out before it. False: it was not told. Thread  the loop thread. */
 bool nx_audit_refusal(const char *peer, const char *token, const char *request_id, const char *what,
                       const char *why);

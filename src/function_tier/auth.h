@@ -13,7 +13,8 @@
  *
  * Bounds   NX_AUTH_TOKENS_MAX lines, NX_AUTH_TOKEN_BYTES_MAX for a presented token
  * Thread   the server's
- * Failure  NX_INVALID, whatever is wrong with the file, and a sentence with file, line and cause; a reload that fails changes nothing
+ * Failure  NX_INVALID, whatever is wrong with the file, and a sentence with file, line and cause; a
+ *          reload that fails changes nothing
  * Source   RFC 6750 for the header and the answers. The rate is the virtual scheduling of GCRA (ITU-T I.371). */
 #ifndef NX_FUNCTION_TIER_AUTH_H
 #define NX_FUNCTION_TIER_AUTH_H

@@ -55,7 +55,8 @@ nx_ns nx_function_tier_next_timer(const struct nx_function_tier *tier);
 /* To be called after every nx_group_poll, which may have made room in the windows. True if more is waiting. */
 bool nx_function_tier_poll(struct nx_function_tier *tier, nx_ns now);
 
-/* Reads the files that clients' connections depend on again. On failure all stays as it was. The audit is told either way. */
+/* Reads the files that clients' connections depend on again. On failure all stays as it was. The
+ * audit is told either way. */
 void nx_function_tier_reload(struct nx_function_tier *tier);
 
 /* The first step of a drain: probes are told that this node is not ready, and all who come are served as before, until those

@@ -1,8 +1,8 @@
 /* group_status.h — how the group is, as this node sees it: asked for by gRPC, by HTTP and by the page.
  *
  * What this node knows itself is there at once; models and memory are asked of every live replica. One that does not answer
- * within NX_STATUS_PATIENCE_NS, or by the deadline, is in the status with the reason, and a group that forms gives a status without replicas:
- * asking how things are works when they are bad.
+ * within NX_STATUS_PATIENCE_NS, or by the deadline, is in the status with the reason, and a group
+ * that forms gives a status without replicas: asking how things are works when they are bad.
  * Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_GROUP_STATUS_H
 #define NX_FUNCTION_TIER_GROUP_STATUS_H

@@ -53,7 +53,8 @@ enum nx_status nx_infer_start(struct nx_route *route, const struct nx_infer_ask 
                               nx_ns deadline, nx_infer_done *done, void *user,
                               struct nx_infer **infer, struct nx_err *err);
 void nx_infer_cancel(struct nx_infer *infer); /* `done` is not called */
-/* From within `done`, which was told no failure: what the data of the result's tensors lies in stays until nx_infer_cancel. */
+/* From within `done`, which was told no failure: what the data of the result's tensors lies in
+ * stays until nx_infer_cancel. */
 void nx_infer_keep(struct nx_infer *infer);
 
 #endif

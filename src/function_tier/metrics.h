@@ -64,8 +64,9 @@ struct nx_metrics_sources {
 
 void nx_metrics_write(const struct nx_metrics *metrics, const struct nx_metrics_sources *from,
                       struct nx_text *text);
-/* Triton's names for the same: nv_inference_*. Its units are not Prometheus' (promtool says so), hence apart. Requests are this
- * node's; executions and queues those of all replicas, the same at each node. */
+/* Triton's names for the same: nv_inference_*. Its units are not Prometheus' (promtool says so),
+ * hence apart. Requests are this node's; executions and queues those of all replicas, the same
+ * at each node. */
 void nx_metrics_write_triton(const struct nx_metrics *metrics, const struct nx_route *route,
                              const struct nx_pb_status *status, struct nx_text *text);
 

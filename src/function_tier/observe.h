@@ -1,7 +1,7 @@
 /* observe.h — what is told of each request once it is answered, refused or given up, by whichever API.
  *
- * A log line, "request answered", with the request's id, its trace, what was asked, by whom, and how it ended: at level debug,
- * or at every level if `log_requests`.
+ * A log line, "request answered", with the request's id, its trace, what was asked, by whom, and
+ * how it ended: at level debug, or at every level if `log_requests`.
  * A span, kind SERVER, if the request's trace is sampled and spans are exported.
  * Thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_OBSERVE_H

@@ -16,8 +16,8 @@
 
 struct nx_preload;
 
-/* `models`: "" none; "ALL", every archive and folder of the store; or "FILE, NAME=FILE, …". NX_INVALID: what is no list, with
- * the item; NX_IO: there is no such store. */
+/* `models`: "" none; "ALL", every archive and folder of the store; or "FILE, NAME=FILE, …".
+ * NX_INVALID: what is no list, with the item; NX_IO: there is no such store. */
 enum nx_status nx_preload_open(struct nx_route *route, const char *store, const char *models,
                                struct nx_preload **preload, struct nx_err *err);
 void nx_preload_close(struct nx_preload *preload); /* before the route */

@@ -10,7 +10,8 @@
 
 enum { REPLY_TEXT_MAX = 64 << 20, SMALL_BODY_BYTES = 1 << 20 };
 
-/* What a packed body of JSON alone may unpack to: it is read aside, in its turn, and packed it costs its sender next to nothing. */
+/* What a packed body of JSON alone may unpack to: it is read aside, in its turn, and packed it
+ * costs its sender next to nothing. */
 enum { PACKED_JSON_BYTES = 16 << 20 };
 
 static const char json_type[] = "application/json";

@@ -4,9 +4,10 @@
  *   /v2 …               {"error": "…"}
  *   all others          {"code": 404, "type": "ModelNotFoundException", "message": "…"}
  *
- * Every reply has x-request-id. Admission: over NX_ROUTE_QUERIES_MAX or the budget of admission.h a request is refused at once
- * with 429 and Retry-After; a shard that cannot serve is 503 and Retry-After. Management is for loopback peers unless
- * manage_anywhere. With tokens: 401, 403, and 429 over a token's rate. Who changes models, or is not let, is logged with the request's id.
+ * Every reply has x-request-id. Admission: over NX_ROUTE_QUERIES_MAX or the budget of admission.h a
+ * request is refused at once with 429 and Retry-After; a shard that cannot serve is 503 and
+ * Retry-After. Management is for loopback peers unless manage_anywhere. With tokens: 401, 403, and
+ * 429 over a token's rate. Who changes models, or is not let, is logged with the request's id.
  * docs/operations.md lists the endpoints.
  * Owner, thread  the loop thread */
 #ifndef NX_FUNCTION_TIER_REST_H

@@ -50,9 +50,10 @@ void nx_route_close(struct nx_route *route); /* after the group; requests under 
 enum nx_status nx_route_reserve(struct nx_route *route, uint64_t bytes, struct nx_err *err);
 void nx_route_unreserve(struct nx_route *route, uint64_t bytes);
 
-/* INFER, DESCRIBE or LIST: each of `tags` is asked with the head; a LIST of shard i is a question to tag i. Each question is a span
- * of its own below head->trace, if there is one. `body` is malloc'd and reserved; the route owns both from NX_OK on. It may be
- * NULL. 1 <= tags_count <= NX_ROUTE_TAGS_MAX. */
+/* INFER, DESCRIBE or LIST: each of `tags` is asked with the head; a LIST of shard i is a
+ * question to tag i. Each question is a span of its own below head->trace, if there is one.
+ * `body` is malloc'd and reserved; the route owns both from NX_OK on. It may be NULL. 1 <=
+ * tags_count <= NX_ROUTE_TAGS_MAX. */
 enum nx_status nx_route_ask(struct nx_route *route, const struct nx_request_head *head,
                             const uint32_t *tags, uint32_t tags_count, uint8_t *body,
                             uint64_t body_bytes, nx_ns deadline_ns, nx_route_done *done, void *user,
@@ -84,8 +85,8 @@ struct nx_route_asked {
 };
 struct nx_route_asked nx_route_asked(const struct nx_route_request *request, uint32_t i);
 
-/* From within `done`: the memory that the payload of answers[i] lies in, which is the caller's to free() from now on. NULL: it has
- * none. */
+/* From within `done`: the memory that the payload of answers[i] lies in, which is the caller's
+ * to free() from now on. NULL: it has none. */
 uint8_t *nx_route_keep_reply(struct nx_route_request *request, uint32_t i);
 
 /* Who asked waits no longer: what has not been answered is NX_DEADLINE, and `done` is called. */

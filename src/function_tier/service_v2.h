@@ -1,7 +1,8 @@
 /* service_v2.h — inference.GRPCInferenceService: the Open Inference Protocol v2 by gRPC.
  *
- * ModelInfer is the same request as the REST one (v2_request.h). A stream's requests are answered one after the other, in their
- * order; a request that fails is an error_message in the stream, which goes on.
+ * ModelInfer is the same request as the REST one (v2_request.h). A stream's requests are answered
+ * one after the other, in their order; a request that fails is an error_message in the stream,
+ * which goes on.
  * Load and unload change models: for loopback peers unless manage_anywhere; each is logged.
  * Owner, thread  the loop thread. */
 #ifndef NX_FUNCTION_TIER_SERVICE_V2_H

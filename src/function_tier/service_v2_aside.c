@@ -1,7 +1,7 @@
 /* service_v2_aside.c — large ModelInfers: decoded, and their answers encoded, by workers.
  *
- * Contents of a type (fp32_contents and the like) are a varint for each number, and 30 MB of them a fifth of a second: a loop
- * that read them would be late for its group. */
+ * Contents of a type (fp32_contents and the like) are a varint for each number, and 30 MB of
+ * them a fifth of a second: a loop that read them would be late for its group. */
 #include "function_tier/service_v2_state.h"
 
 #include "common/arena.h"

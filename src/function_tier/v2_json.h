@@ -18,7 +18,8 @@ enum nx_status nx_v2_json_read(const uint8_t *body, size_t len, size_t json_byte
 enum nx_status nx_v2_raw_read(const uint8_t *body, size_t len, struct nx_v2_request *request,
                               struct nx_err *err);
 
-/* Appends the reply: JSON, then outputs that are wanted so or that JSON has no form for (FP16, BF16) as bytes. *json_bytes: where the binary begins; *binary: whether there is any. */
+/* Appends the reply: JSON, then outputs that are wanted so or that JSON has no form for (FP16,
+ * BF16) as bytes. *json_bytes: where the binary begins; *binary: whether there is any. */
 void nx_v2_json_write(const struct nx_v2_request *request, const struct nx_v2_reply *reply,
                       struct nx_text *text, size_t *json_bytes, bool *binary);
 

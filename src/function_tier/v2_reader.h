@@ -35,7 +35,8 @@ void nx_v2_reader_close(struct nx_v2_reader *reader);
 int nx_v2_reader_fd(const struct nx_v2_reader *reader); /* readable when poll has something to do */
 /* Calls done for what is read. True if there was something. */
 bool nx_v2_reader_poll(struct nx_v2_reader *reader);
-/* Ends the workers' threads, once what each is at is read, and what waits is not begun: nothing moves any more until the readings are ended. */
+/* Ends the workers' threads, once what each is at is read, and what waits is not begun: nothing
+ * moves any more until the readings are ended. */
 void nx_v2_reader_stop(struct nx_v2_reader *reader);
 
 /* Reads `body`, of which the first json_bytes are JSON, into `request` (nx_v2_json_read). Takes both over if it is NX_OK;

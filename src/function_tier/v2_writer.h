@@ -3,10 +3,11 @@
  *     inferred ── nx_v2_writer_submit ──► a worker writes the JSON ──► (the bell) nx_v2_writer_poll ──► done
  *                          └── nx_v2_writing_end at any time: done is not called any more
  *
- * A float that has no short decimal costs a microsecond, and a reply may hold millions: the loop that wrote them would be taken for
- * dead by its group. Two workers: one for replies of up to NX_V2_WRITER_SHORT_BYTES, so that they do not queue behind the others.
- * A writing owns the reply, and the answer that its data lies in, until nx_v2_writing_end; one that is ended while its worker has it
- * is freed by a later poll.
+ * A float that has no short decimal costs a microsecond, and a reply may hold millions: the loop
+ * that wrote them would be taken for dead by its group. Two workers: one for replies of up to
+ * NX_V2_WRITER_SHORT_BYTES, so that they do not queue behind the others. A writing owns the reply,
+ * and the answer that its data lies in, until nx_v2_writing_end; one that is ended while its worker
+ * has it is freed by a later poll.
  *
  * Thread  the loop's; nx_v2_json_write alone runs on the workers'.
  * Bounds  NX_V2_WRITINGS_MAX for each worker and NX_V2_WRITER_BYTES of data in all, ended ones that a worker still has
@@ -43,8 +44,9 @@ bool nx_v2_writer_poll(struct nx_v2_writer *writer);
 
 /* Whether so much of the reply becomes text that it is to be written aside. */
 bool nx_v2_writer_wants(const struct nx_v2_reply *reply);
-/* Takes `reply` over if it is NX_OK, with what its data lies in: release(answer) is called when nothing of it is needed any more,
- * unless release is NULL. Of the request it needs nothing afterwards. NX_AGAIN, NX_NO_MEMORY: nothing has happened. */
+/* Takes `reply` over if it is NX_OK, with what its data lies in: release(answer) is called when
+ * nothing of it is needed any more, unless release is NULL. Of the request it needs nothing
+ * afterwards. NX_AGAIN, NX_NO_MEMORY: nothing has happened. */
 enum nx_status nx_v2_writer_submit(struct nx_v2_writer *writer, const struct nx_v2_request *request,
                                    const struct nx_v2_reply *reply, void (*release)(void *answer),
                                    void *answer, nx_v2_write_done *done, void *user,

@@ -201,8 +201,9 @@ static void ask_members(struct nx_group *g)
 
 /* --- whether there is a seat -- */
 
-/* Whoever asks from where a member listens is that member's next self. From elsewhere it may have moved after a death that is
- * not known yet; a member that outlives the question is another node. */
+/* Whoever asks from where a member listens is that member's next self. From elsewhere it may
+ * have moved after a death that is not known yet; a member that outlives the question is another
+ * node. */
 static bool is_live_twin(struct nx_group *g, nx_ns now, const struct nx_boot_hello *hello,
                          const struct nx_member *m)
 {
@@ -273,8 +274,9 @@ static void judge_log(const struct nx_group *g, struct admit *a)
             sub->name, (unsigned long long)places);
 }
 
-/* Who comes with a log of its shard begins it anew, and for a while has none. It waits for the members whose state is on its way
- * to their disks; what it proves of its former self counts all the same. */
+/* Who comes with a log of its shard begins it anew, and for a while has none. It waits for the
+ * members whose state is on its way to their disks; what it proves of its former self counts all
+ * the same. */
 static enum nx_status spare_log(struct nx_group *g, const struct nx_boot_hello *hello,
                                 struct nx_err *err)
 {

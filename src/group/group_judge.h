@@ -1,16 +1,18 @@
-/* group_judge.h — what a member thinks of its own view and of the disk that a joiner brings: pure verdicts, for group*.c alone.
+/* group_judge.h — what a member thinks of its own view and of the disk that a joiner brings: pure
+ * verdicts, for group*.c alone.
  *
  *   OPEN         nothing that the disk holds speaks against a seat
  *   FOREIGN      the disk is another group's: refused for good
- *   APART        the disk holds, for certain, a view of a part of the group that was restarted apart from ours, which has its
- *                majority: refused for good
+ *   APART        the disk holds, for certain, a view of a part of the group that was restarted
+ *                apart from ours, which has its majority: refused for good
  *   UNCLEAR      the same, but we have no majority: who of the two went on, others know better. It asks them
  *   LEFT_BEHIND  the disk holds, for certain, a later view of our own group: it is we who were left behind
  *
- * Why LEFT_BEHIND follows: views of one incarnation are one chain (V2), and a view is certain only once all of its members have
- * it in their notes, so we are none of them. A restart numbers its view above all that the notes in it hold: one that began
- * below or at our view was made apart from it; one that began above it, if it was apart, too, is settled in that view, as
- * nx_dur_may_join has it, once we give ours up. With a majority we never do.
+ * Why LEFT_BEHIND follows: views of one incarnation are one chain (V2), and a view is certain only
+ * once all of its members have it in their notes, so we are none of them. A restart numbers its
+ * view above all that the notes in it hold: one that began below or at our view was made apart from
+ * it; one that began above it, if it was apart, too, is settled in that view, as nx_dur_may_join
+ * has it, once we give ours up. With a majority we never do.
  * Owner  values. Thread any. Input  the hello is hostile but decoded. Source  ours */
 #ifndef NX_GROUP_JUDGE_H
 #define NX_GROUP_JUDGE_H

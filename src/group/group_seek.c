@@ -11,8 +11,9 @@
 #include <string.h>
 
 #define PROBE_EVERY_NS NX_SEC
-/* Who asks for a seat where nobody can get one is kept so long, to be counted in, before it is told why: shorter than its own
- * patience (15 s). Without disks there is nothing to be counted in for. */
+/* Who asks for a seat where nobody can get one is kept so long, to be counted in, before it is
+ * told why: shorter than its own patience (15 s). Without disks there is nothing to be counted
+ * in for. */
 #define KEPT_NS        (10 * NX_SEC)
 #define KEPT_VAIN_NS   (2 * NX_SEC)
 

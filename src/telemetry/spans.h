@@ -33,8 +33,8 @@ enum nx_status nx_spans_open(const struct nx_spans_config *config, struct nx_spa
                              struct nx_err *err);
 void nx_spans_close(struct nx_spans *spans);
 
-/* A span to fill in, with name and nothing else, or NULL: nobody wants it (spans is NULL, or the trace is not sampled), or there is
- * no room. What was taken is put. */
+/* A span to fill in, with name and nothing else, or NULL: nobody wants it (spans is NULL, or the
+ * trace is not sampled), or there is no room. What was taken is put. */
 struct nx_span *nx_spans_take(struct nx_spans *spans, const struct nx_trace_ids *ids,
                               enum nx_span_kind kind, const char *name);
 void nx_spans_put(struct nx_spans *spans, struct nx_span *span);

@@ -176,7 +176,7 @@ class Trouble(harness.unittest.TestCase):
         group = harness.Group(2)
         self.addCleanup(group.close)
         node = group.start_node(0, "--log_format", "json", "--CLIENTS/tokens", "nowhere")
-        self.assertEqual(node.wait(), 1)
+        self.assertEqual(node.wait(), 2)
         line = json.loads(node.errors[-1])
         self.assertEqual((line["level"], line["node"]), ("error", 0))
         self.assertIn("nowhere", line["message"])

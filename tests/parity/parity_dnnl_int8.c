@@ -1,6 +1,7 @@
 /* int8: what cpu_dnnl computes with its own code for 8 bits against cpu_ref, which rounds where the plan of quant.h says
- * and computes in f32. Where nothing is stored on a grid between, both agree as in f32; behind a stored tensor a value that lies
- * halfway between two steps may fall on either, and moves what follows by a step. */
+ * and computes in f32. Where nothing is stored on a grid between, both agree as in f32; behind a
+ * stored tensor a value that lies halfway between two steps may fall on either, and moves what
+ * follows by a step. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,8 +225,8 @@ static void concats_share_a_grid(void **state)
     }
 }
 
-/* Pre-activation blocks, as ResNet v2 has them: the sum goes through a scale-shift, with and without a ReLU, in 8 bits or from
- * f32 (an input), for channels that fill no vector. */
+/* Pre-activation blocks, as ResNet v2 has them: the sum goes through a scale-shift, with and
+ * without a ReLU, in 8 bits or from f32 (an input), for channels that fill no vector. */
 static void scale_shifts_stay_in_int8(void **state)
 {
     (void)state;

@@ -268,8 +268,8 @@ static void unary_functions(void **state)
     }
 }
 
-/* In blocks that channels do not fill, too: from -128 on 0 is a step, from 1 on it is none. The steps are wide: what lies halfway
- * between two, but for the last bits, may go either way. */
+/* In blocks that channels do not fill, too: from -128 on 0 is a step, from 1 on it is none. The
+ * steps are wide: what lies halfway between two, but for the last bits, may go either way. */
 static void roundings_to_steps(void **state)
 {
     (void)state;

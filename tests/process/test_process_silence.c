@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Who is left behind of those that do not hear each other is judged within a twelfth of the timeout: where that is tested, it is
- * more than a busy machine lets a node wait. */
+/* Who is left behind of those that do not hear each other is judged within a twelfth of the
+ * timeout: where that is tested, it is more than a busy machine lets a node wait. */
 enum { TIMEOUT_MS = 1500, LINKS_TIMEOUT_MS = 6000, NODES = 3 };
 
 static const char *program;
@@ -353,7 +353,8 @@ static unsigned count_serving(struct driver *d)
     return count;
 }
 
-/* TCP tries each connection again after a pause of its own: the two that hear one another first may leave the third behind. */
+/* TCP tries each connection again after a pause of its own: the two that hear one another first
+ * may leave the third behind. */
 static void without_any_link_all_block_and_go_on_when_it_heals(void **state)
 {
     struct driver *d = *state;

@@ -1,4 +1,5 @@
-/* boot_nodes.h — nodes of a group that find each other over loopback, in one thread, without a fabric: their cards are made up.
+/* boot_nodes.h — nodes of a group that find each other over loopback, in one thread, without a
+ * fabric: their cards are made up.
  *
  *   boot_nodes_init ── boot_nodes_open* ── BOOT_POLL_UNTIL(what is awaited) ── boot_nodes_fini
  *

@@ -1,4 +1,5 @@
-/* check_text.h — a judge's verdict on a trace that is written as text, as processes print it. Times are line numbers unless given. */
+/* check_text.h — a judge's verdict on a trace that is written as text, as processes print it.
+ * Times are line numbers unless given. */
 #ifndef NX_CHECK_TEXT_H
 #define NX_CHECK_TEXT_H
 

@@ -260,7 +260,8 @@ static enum nx_status end_put(struct nx_blob_put *put, char name[NX_BLOB_NAME_BY
     return status;
 }
 
-/* What the kernel dropped when a sync found no room is written again, all of it: the next sync alone would find nothing to do. */
+/* What the kernel dropped when a sync found no room is written again, all of it: the next sync
+ * alone would find nothing to do. */
 static void a_sync_without_room_writes_all_again(void **state)
 {
     (void)state;

@@ -270,8 +270,8 @@ static void stray_bytes_between_segments_do_no_harm(void **state)
 }
 
 /* What fits is taken until it is freed, what does not is refused, a photo cut short holds nothing. What is held beside the
- * pixels while they are decoded: of 420, 3 x 2 units of 6 blocks of 64 coefficients; of what is lossless, 4 bytes a pixel, its
- * small pictures of 22 pixels, and the tables of one group of codes. */
+ * pixels while they are decoded: of 420, 3 x 2 units of 6 blocks of 64 coefficients; of what is
+ * lossless, 4 bytes a pixel, its small pictures of 22 pixels, and the tables of one group of codes. */
 static const struct {
     const char *name;
     uint64_t pixels, beside;

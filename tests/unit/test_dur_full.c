@@ -158,7 +158,8 @@ static void a_full_disk_at_a_view_is_waited_for(void **state)
     close_member(&m);
 }
 
-/* P1: the message is delivered, its tier agreed, and only then the disk is full. What was durable survives the loss of power. */
+/* P1: the message is delivered, its tier agreed, and only then the disk is full. What was
+ * durable survives the loss of power. */
 static void expect_body_after_full(unsigned disk, bool thin)
 {
     struct member m;

@@ -1,4 +1,5 @@
-/* Quantised ONNX files that are wrong, and what picks and casts by other tensors wrongly; right ones: tests/parity/test_golden_onnx.c. */
+/* Quantised ONNX files that are wrong, and what picks and casts by other tensors wrongly; right
+ * ones: tests/parity/test_golden_onnx.c. */
 #include "categorizer/model/model.h"
 #include "nx_onnx_file.h"
 

@@ -470,8 +470,8 @@ static void sweep_file(struct sim_disk *disk, const char *name, const struct see
     free(bytes);
 }
 
-/* P3 for a log that was stopped cleanly: a checkpoint, a segment, a mark. Only in the bytes that pad a record to a multiple of 8 a
- * flipped bit is nobody's, and they hold nothing. */
+/* P3 for a log that was stopped cleanly: a checkpoint, a segment, a mark. Only in the bytes that
+ * pad a record to a multiple of 8 a flipped bit is nobody's, and they hold nothing. */
 static void no_flipped_bit_and_no_cut_file_is_passed_over(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* Categorizers over a group made of tables: one list of ordered messages that each takes when the test says so, views that the
- * test installs, bulk messages that it aborts. What is real: stores, models, files, states. */
+/* Categorizers over a group made of tables: one list of ordered messages that each takes when
+ * the test says so, views that the test installs, bulk messages that it aborts. What is real:
+ * stores, models, files, states. */
 #include "categorizer/backend.h"
 #include "categorizer/categorizer_state.h"
 #include "nx_calibrated.h"
@@ -542,8 +543,8 @@ static void a_joiner_without_room_says_so(void **state)
     assert_int_equal(world.members[2].readies, 0);
 }
 
-/* The function-tier node that passed it on dies when all is sent: the others have it, so the entry replica must not vote that
- * it has no files. */
+/* The function-tier node that passed it on dies when all is sent: the others have it, so the
+ * entry replica must not vote that it has no files. */
 static void an_install_whose_asker_goes_is_done(void **state)
 {
     (void)state;
@@ -641,7 +642,8 @@ static char *calibration_of(uint32_t tag)
     return nx_calibrated(&files, input);
 }
 
-/* A precision of the model, not of the node it came through: all have it, who joins too, and nobody's configuration matters. */
+/* A precision of the model, not of the node it came through: all have it, who joins too, and
+ * nobody's configuration matters. */
 static void a_calibrated_model_is_in_int8_at_all_replicas(void **state)
 {
     (void)state;

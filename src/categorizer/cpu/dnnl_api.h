@@ -49,9 +49,10 @@ const struct nx_dnnl_layout *nx_dnnl_rows(struct nx_dnnl *, enum nx_dnnl_type, u
                                           const int64_t *dims); /* dense row-major */
 const struct nx_dnnl_layout *nx_dnnl_any(struct nx_dnnl *, enum nx_dnnl_type, uint32_t rank,
                                          const int64_t *dims); /* of oneDNN's choice */
-/* For the pictures between convolutions, where the machine has AVX-512 for f32 or AMX for bf16, and always in 8 bits: channels last if
- * asked, else, in f32, in blocks of one vector if they divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for
- * some convolutions and blocks for Winograd's, with reorders between. */
+/* For the pictures between convolutions, where the machine has AVX-512 for f32 or AMX for bf16,
+ * and always in 8 bits: channels last if asked, else, in f32, in blocks of one vector if they
+ * divide into such. All else as nx_dnnl_any. Left alone, oneDNN 2.6 takes channels last for some
+ * convolutions and blocks for Winograd's, with reorders between. */
 const struct nx_dnnl_layout *nx_dnnl_pictures(struct nx_dnnl *, enum nx_dnnl_type,
                                               bool channels_last, uint32_t rank,
                                               const int64_t *dims);
@@ -154,8 +155,8 @@ enum nx_status nx_dnnl_make_act(struct nx_dnnl *, const struct nx_dnnl_layout *x
 enum nx_status nx_dnnl_make_prelu(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                   const struct nx_dnnl_layout *slope, struct nx_dnnl_made *,
                                   struct nx_err *);
-/* y = a x + b for each channel, rounded and cut to y's type: x and y (N, C, H, W), a and b f32 (1, C, 1, 1). Arguments SRC1 for a,
- * ADDEND for b. */
+/* y = a x + b for each channel, rounded and cut to y's type: x and y (N, C, H, W), a and b f32
+ * (1, C, 1, 1). Arguments SRC1 for a, ADDEND for b. */
 enum nx_status nx_dnnl_make_affine(struct nx_dnnl *, const struct nx_dnnl_layout *x,
                                    const struct nx_dnnl_layout *vector,
                                    const struct nx_dnnl_layout *dst, struct nx_dnnl_made *,

@@ -203,8 +203,8 @@ enum nx_status nx_dnnl_fc_source(struct nx_dnnl_build *b, const struct nx_node *
     return nx_dnnl_step_reorder(b, rows, *src);
 }
 
-/* Told by one photo, so that it is the same code, and one layout of the weights, for every batch. In bf16 and for few rows the
- * other code is as fast. */
+/* Told by one photo, so that it is the same code, and one layout of the weights, for every
+ * batch. In bf16 and for few rows the other code is as fast. */
 static bool has_many_rows(const struct nx_dnnl_build *b, const struct nx_node *node,
                           const struct nx_dnnl_fc_view *v)
 {
@@ -316,8 +316,9 @@ static enum nx_status add_moments(struct nx_dnnl_build *b, const struct nx_node 
     return add_filled(b, NX_DNNL_VARIANCE, channels, 1, args);
 }
 
-/* In blocks that the channels do not fill, oneDNN 2.6 on AVX2 normalises what lies beyond them with what lies beyond the vectors.
- * That was to be 0; where it becomes no number, the convolution behind multiplies its zeros with it. */
+/* In blocks that the channels do not fill, oneDNN 2.6 on AVX2 normalises what lies beyond them
+ * with what lies beyond the vectors. That was to be 0; where it becomes no number, the
+ * convolution behind multiplies its zeros with it. */
 static enum nx_status norm_source(struct nx_dnnl_build *b, const struct nx_node *node,
                                   uint32_t *src)
 {

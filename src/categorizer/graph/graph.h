@@ -615,7 +615,8 @@ enum nx_status nx_graph_set_io(struct nx_graph *graph, const uint32_t *inputs, u
 /* A graph of its own in `arena`; names and the data of constants are shared with `src`. */
 enum nx_status nx_graph_clone(const struct nx_graph *src, struct nx_arena *arena,
                               struct nx_graph *dst, struct nx_err *err);
-/* The names, copied into `arena`: a clone for a program outlives the graph that the file became. On failure the graph is of no use. */
+/* The names, copied into `arena`: a clone for a program outlives the graph that the file became.
+ * On failure the graph is of no use. */
 enum nx_status nx_graph_keep_names(struct nx_graph *graph, struct nx_arena *arena,
                                    struct nx_err *err);
 

@@ -1,7 +1,8 @@
 /* half_round.h — an f32 as it would come back from f16 or bf16: what a cast to these types is, where all is computed in f32.
  *
- * To the nearest, halves to even. Beyond what the type holds it is infinite, below its smallest normal number in steps of its
- * smallest; a NaN stays one. Without branches, so that loops over it become vector code; the kernels of the GPU include it. */
+ * To the nearest, halves to even. Beyond what the type holds it is infinite, below its smallest
+ * normal number in steps of its smallest; a NaN stays one. Without branches, so that loops over
+ * it become vector code; the kernels of the GPU include it. */
 #ifndef NX_CATEGORIZER_GRAPH_HALF_ROUND_H
 #define NX_CATEGORIZER_GRAPH_HALF_ROUND_H
 

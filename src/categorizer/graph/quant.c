@@ -33,8 +33,8 @@ static bool has_constant_weights(const struct nx_graph *graph, const struct nx_n
     return true;
 }
 
-/* Moves or compares values, so that its result may stay on the grid of what comes in. A global mean is worth more digits: it is
- * small, and every class hangs on it. */
+/* Moves or compares values, so that its result may stay on the grid of what comes in. A global
+ * mean is worth more digits: it is small, and every class hangs on it. */
 static bool keeps_grid(const struct nx_graph *graph, const struct nx_node *node)
 {
     if (node->op == NX_OP_CONCAT)

@@ -2,21 +2,25 @@
  *
  *   value = q step,  q an integer: 0 … 255 (U8) or -128 … 127 (S8)
  *
- * Activations: one grid for each tensor, from the range of its values that a calibration saw; U8 if none was below 0. Weights: S8 with
- * a step for each output channel, its largest |w| / 127. Zero is 0 on every grid, so that padding stays exact.
+ * Activations: one grid for each tensor, from the range of its values that a calibration saw; U8 if
+ * none was below 0. Weights: S8 with a step for each output channel, its largest |w| / 127. Zero is
+ * 0 on every grid, so that padding stays exact.
  *
- * Computed in int8 are CONV and FC with constant weights and an input whose range is known: sums of products of integers, exact;
- * scaled, with bias, residual and act, in f32. All else is f32. A tensor that only such nodes want, at last, is *stored* on its grid:
- * its writer rounds it, and every reader sees what was rounded. So stay the results of convolutions between convolutions, through max and
- * (not global) average pools and concats, whose parts share the grid of the whole, and through scale-shifts; a residual is stored if the
- * sum that takes it is.
- * An input that is not stored is rounded for each node that computes with it.
+ * Computed in int8 are CONV and FC with constant weights and an input whose range is known: sums of
+ * products of integers, exact; scaled, with bias, residual and act, in f32. All else is f32. A
+ * tensor that only such nodes want, at last, is *stored* on its grid: its writer rounds it, and
+ * every reader sees what was rounded. So stay the results of convolutions between convolutions,
+ * through max and (not global) average pools and concats, whose parts share the grid of the whole,
+ * and through scale-shifts; a residual is stored if the sum that takes it is. An input that is not
+ * stored is rounded for each node that computes with it.
  *
- * The plan says what is rounded where; it is all that two backends have to agree on. It is a function of the graph and the ranges.
+ * The plan says what is rounded where; it is all that two backends have to agree on. It is a
+ * function of the graph and the ranges.
  *
  * Owner   the plan lives in the arena given; nothing of the graph is kept
- * Source  Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018; weights
- *         for each channel and activations for each tensor, symmetric: Krishnamoorthi, arXiv 1806.08342, 2018; Wu et al., arXiv
+ * Source  Jacob et al., Quantization and Training of Neural Networks for Efficient
+ *         Integer-Arithmetic-Only Inference, 2018; weights for each channel and activations for
+ *         each tensor, symmetric: Krishnamoorthi, arXiv 1806.08342, 2018; Wu et al., arXiv
  *         2004.09602, 2020 */
 #ifndef NX_CATEGORIZER_GRAPH_QUANT_H
 #define NX_CATEGORIZER_GRAPH_QUANT_H

@@ -1,9 +1,11 @@
-/* step_round.h — an f32 as it would come back from an integer of 8 or 16 bits: what QuantizeLinear and DequantizeLinear are together.
+/* step_round.h — an f32 as it would come back from an integer of 8 or 16 bits: what QuantizeLinear
+ * and DequantizeLinear are together.
  *
  * With a zero point z and integers from least to least + span, q = clip(round(x / step) + z) comes back as step (q - z). As
- * z is an integer, that is step clip(round(x / step)), from least - z on, which is what `from` is here: 0 or below, at least -span.
- * Halves go to even. A NaN becomes the least. Cut first, so that 1.5 * 2^23 rounds what is left; without branches, so that loops
- * over it become vector code; the kernels of the GPU include it. */
+ * z is an integer, that is step clip(round(x / step)), from least - z on, which is what `from`
+ * is here: 0 or below, at least -span. Halves go to even. A NaN becomes the least. Cut first, so
+ * that 1.5 * 2^23 rounds what is left; without branches, so that loops over it become vector
+ * code; the kernels of the GPU include it. */
 #ifndef NX_CATEGORIZER_GRAPH_STEP_ROUND_H
 #define NX_CATEGORIZER_GRAPH_STEP_ROUND_H
 

@@ -55,7 +55,8 @@ static bool harmless(tjhandle tj)
            strstr(tjGetErrorStr2(tj), "extraneous bytes before marker") != NULL;
 }
 
-/* Of all blocks, 64 of 2 bytes each; chroma is one block in each unit of all that TurboJPEG knows. They are held at every scale. */
+/* Of all blocks, 64 of 2 bytes each; chroma is one block in each unit of all that TurboJPEG
+ * knows. They are held at every scale. */
 static uint64_t coefficient_bytes(const struct jpeg *j)
 {
     int across = tjMCUWidth[j->subsampling], down = tjMCUHeight[j->subsampling];

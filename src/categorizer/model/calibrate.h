@@ -1,13 +1,15 @@
-/* calibrate.h — which ranges do a model's tensors take? Runs it in f32 and looks at those that int8 will want (graph/quant.h).
+/* calibrate.h — which ranges do a model's tensors take? Runs it in f32 and looks at those that int8
+ * will want (graph/quant.h).
  *
  * open, see one input after the other, then the ranges by a rule:
  *
  *   MINMAX      the least and the largest value that came
- *   PERCENTILE  the same, cut to where `percent` of all magnitudes lie. Rare large values then saturate, and all others get finer
- *               steps
+ *   PERCENTILE  the same, cut to where `percent` of all magnitudes lie. Rare large values then
+ *               saturate, and all others get finer steps
  *
- * Source  Wu et al., Integer Quantization for Deep Learning Inference, arXiv 2004.09602, 2020, which compares both with a third,
- *         the least divergence of two distributions, and has percentiles of 99.9 to 99.9999 as good or better
+ * Source  Wu et al., Integer Quantization for Deep Learning Inference, arXiv 2004.09602, 2020,
+ *         which compares both with a third, the least divergence of two distributions, and has
+ *         percentiles of 99.9 to 99.9999 as good or better
  * Thread  one at a time
  * Failure a sentence; a calibrator that failed to see an input has seen part of it, and is of no more use */
 #ifndef NX_CATEGORIZER_MODEL_CALIBRATE_H

@@ -11,9 +11,10 @@
  * A tensor without a line has no range: the convolution that reads it stays in f32. So a line may be taken out where
  * that is wanted.
  *
- * The mark is of the files' bytes and of the graph's ops, wiring and names after all passes. It keeps a file from being used with another
- * model, or with a nexus that computes the model in other steps; it is no protection against somebody who means to, who could make a
- * model answer wrongly and no more.
+ * The mark is of the files' bytes and of the graph's ops, wiring and names after all passes. It
+ * keeps a file from being used with another model, or with a nexus that computes the model in other
+ * steps; it is no protection against somebody who means to, who could make a model answer wrongly
+ * and no more.
  *
  * Failure  NX_CORRUPT: not such a file, with the line; NX_TOO_LARGE; NX_INVALID: not this model's */
 #ifndef NX_CATEGORIZER_MODEL_CALIBRATION_H

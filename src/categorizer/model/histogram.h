@@ -1,8 +1,9 @@
 /* histogram.h — how the magnitudes of a tensor's values are spread, in fixed memory.
  *
- * |x| falls into one of NX_HISTOGRAM_BINS of one width. A value beyond the last doubles the width, as often as it takes, each two
- * bins becoming one: so the result does not depend on knowing the largest first, and a percentile is off by one bin, at most 1 / 1,024
- * of the largest magnitude. Values that are no numbers count apart. */
+ * |x| falls into one of NX_HISTOGRAM_BINS of one width. A value beyond the last doubles the
+ * width, as often as it takes, each two bins becoming one: so the result does not depend on
+ * knowing the largest first, and a percentile is off by one bin, at most 1 / 1,024 of the
+ * largest magnitude. Values that are no numbers count apart. */
 #ifndef NX_CATEGORIZER_MODEL_HISTOGRAM_H
 #define NX_CATEGORIZER_MODEL_HISTOGRAM_H
 

@@ -1,6 +1,7 @@
 /* From the nodes of the file to the nodes of the graph.
  *
- * Every node is inferred as soon as it is added, for two batches (onnx_parts.h), so that a lowering knows of each dimension how it depends on the batch. */
+ * Every node is inferred as soon as it is added, for two batches (onnx_parts.h), so that a
+ * lowering knows of each dimension how it depends on the batch. */
 #include <inttypes.h>
 #include <string.h>
 

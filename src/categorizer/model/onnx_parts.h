@@ -285,8 +285,8 @@ enum nx_status nx_onnx_one_hot(struct nx_onnx_call *c);
 /* onnx_quant.c */
 enum nx_status nx_onnx_quantize(struct nx_onnx_call *c);
 enum nx_status nx_onnx_dequantize(struct nx_onnx_call *c);
-/* Input i as f32, by its scale and its zero point, inputs i + 1 and i + 2: of these *g. Where there is one for each place along
- * `axis`, there are that many. */
+/* Input i as f32, by its scale and its zero point, inputs i + 1 and i + 2: of these *g. Where
+ * there is one for each place along `axis`, there are that many. */
 enum nx_status nx_onnx_dequantize_input(struct nx_onnx_call *c, uint32_t i, int64_t axis,
                                         struct nx_onnx_grid *g, uint32_t *y);
 /* x as integers, by scale and zero point in inputs `at` and at + 1, as output 0. dtype: of these, without a zero point. */

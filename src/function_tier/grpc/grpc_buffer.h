@@ -6,8 +6,9 @@
  *      0        start            end          cap
  *      ├─ popped ─┼──── span ─────┼── room ────┤
  *
- * The budget at the top keeps one large block that was given back, uncounted, for the next message of about that size: to get it
- * from the system for each, page by page, costs an upload half of its time.
+ * The budget at the top keeps one large block that was given back, uncounted, for the next message
+ * of about that size: to get it from the system for each, page by page, costs an upload half of its
+ * time.
  *
  * Owner   the buffer owns its bytes until nx_grpc_buffer_free. Thread  the server's.
  * Failure NX_TOO_LARGE when a budget refuses, NX_NO_MEMORY when the C library does; the buffer is

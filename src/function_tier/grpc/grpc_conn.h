@@ -8,7 +8,8 @@
  *
  * An unread backlog stops the reading: a peer that asks and never listens makes itself wait.
  * A session that has been silent for a second is folded (h2.h).
- * With TLS the handshake comes before the first bytes, and under the same clock: a peer that does not finish it never greets.
+ * With TLS the handshake comes before the first bytes, and under the same clock: a peer that does
+ * not finish it never greets.
  * Owner   grpc_server.c, which frees dead connections at the end of a turn. Thread  one. */
 #ifndef NX_GRPC_CONN_H
 #define NX_GRPC_CONN_H

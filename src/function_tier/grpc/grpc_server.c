@@ -244,8 +244,8 @@ static bool evict_stranger(struct nx_grpc *server, const struct nx_peer *from, n
     return true;
 }
 
-/* Whoever has been without a call, or with such as only wait, for longest. Who had one just now stays: a newcomer's need does
- * not weigh more than a busy client's next request. */
+/* Whoever has been without a call, or with such as only wait, for longest. Who had one just now
+ * stays: a newcomer's need does not weigh more than a busy client's next request. */
 static bool evict_spare(struct nx_grpc *server, const struct nx_peer *from, nx_ns now)
 {
     struct nx_grpc_conn *conn = TAILQ_FIRST(&server->conns);

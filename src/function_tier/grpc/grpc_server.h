@@ -109,8 +109,8 @@ struct nx_grpc_limits nx_grpc_limits_default(void);
 
 /* Who gets the connections whose first bytes are not HTTP/2's. `take` owns the stream from then on, also when it fails;
  * `make_room` closes a connection of its own that can be spared when there is no room for a new one: idle, or with a request
- * that is begun and no more for `begun_age`; of `from` alone if that is not NULL. `count` says how many it has. All are called
- * from within poll. */
+ * that is begun and no more for `begun_age`; of `from` alone if that is not NULL. `count` says
+ * how many it has. All are called from within poll. */
 struct nx_grpc_neighbour {
     void *ctx;
     void (*take)(void *ctx, struct nx_stream stream, const char *peer, const void *first,
@@ -208,12 +208,14 @@ void nx_call_fail(struct nx_call *call, const struct nx_err *err); /* finish, wi
  * ASCII, both copied; NX_TOO_LARGE after a few. */
 enum nx_status nx_call_trailer(struct nx_call *call, const char *name, const char *value);
 
-/* From now on its messages must come at 64 KiB/s on average, after 30 s, until the client half-closes; as the one of UNARY and
- * SERVER_STREAM must anyhow. Over it: NX_CALL_GONE_REFUSED, and DEADLINE_EXCEEDED. */
+/* From now on its messages must come at 64 KiB/s on average, after 30 s, until the client
+ * half-closes; as the one of UNARY and SERVER_STREAM must anyhow. Over it: NX_CALL_GONE_REFUSED,
+ * and DEADLINE_EXCEEDED. */
 void nx_call_pace(struct nx_call *call);
 
-/* From within on_message, which is going to answer NX_CALL_TAKEN: the block that the message lies in, and that is the service's
- * to free() from now on; the message stays where it is in it. NULL: others lie in it, too; who wants to keep it has to copy. */
+/* From within on_message, which is going to answer NX_CALL_TAKEN: the block that the message
+ * lies in, and that is the service's to free() from now on; the message stays where it is in it.
+ * NULL: others lie in it, too; who wants to keep it has to copy. */
 uint8_t *nx_call_take_message(struct nx_call *call, const uint8_t *bytes, size_t len);
 
 /* A held message is offered again, and those behind it follow; from the next poll on. */
@@ -231,8 +233,8 @@ const char *nx_call_peer(const struct nx_call *call); /* "127.0.0.1:4711" */
 /* Who calls, as the guard named them, for logs; "" if it did not. Cut at NX_CALL_CALLER_BYTES - 1. */
 void nx_call_name_caller(struct nx_call *call, const char *name);
 const char *nx_call_caller(const struct nx_call *call);
-/* The client's x-request-id, or a fresh one, and the call's span, below the client's if it told one. The client gets both, as
- * x-request-id and traceresponse in the initial metadata. */
+/* The client's x-request-id, or a fresh one, and the call's span, below the client's if it told
+ * one. The client gets both, as x-request-id and traceresponse in the initial metadata. */
 const char *nx_call_request_id(const struct nx_call *call);
 const struct nx_trace_ids *nx_call_trace(const struct nx_call *call);
 /* What the call is about, for logs; cut at NX_CALL_ABOUT_BYTES - 1. */

@@ -3,8 +3,9 @@
  *     as long as there is room ─► its room, which folds while it idles (room.h)
  *     then                     ─► the heap
  *
- * nghttp2 takes tables and room for a frame, 26 KB, when a session begins and keeps them to its end. The entries of its header
- * tables, most of which come with the first calls and stay, find room behind these.
+ * nghttp2 takes tables and room for a frame, 26 KB, when a session begins and keeps them to its
+ * end. The entries of its header tables, most of which come with the first calls and stay, find
+ * room behind these.
  * Thread  one. Failure  NULL: no memory. */
 #ifndef NX_GRPC_H2_MEMORY_H
 #define NX_GRPC_H2_MEMORY_H

@@ -1,7 +1,8 @@
 /* http_coding.h — bodies that travel compressed: gzip, requests also as deflate. Internal to the wire.
  *
- * A request's body is unpacked under the bound that its plain bytes have, before the service sees it, a piece at a time. A reply is packed if
- * the client accepts gzip, and if it is worth it: text of 1 KiB to 4 MiB that becomes smaller.
+ * A request's body is unpacked under the bound that its plain bytes have, before the service sees
+ * it, a piece at a time. A reply is packed if the client accepts gzip, and if it is worth it: text
+ * of 1 KiB to 4 MiB that becomes smaller.
  * Source  RFC 9110, sections 8.4 and 12.5.3; RFC 1952. Thread  the server's. */
 #ifndef NX_FUNCTION_TIER_HTTP_CODING_H
 #define NX_FUNCTION_TIER_HTTP_CODING_H

@@ -67,7 +67,8 @@ struct nx_http_service {
     /* For logs: `bytes` of body went out. */
     void (*on_reply)(void *ctx, const struct nx_http_ask *ask, int status, uint64_t bytes,
                      nx_ns now);
-    /* NULL, or told how many bytes the body holds each time there are more, or fewer; unpacking counts. May reply: refused. */
+    /* NULL, or told how many bytes the body holds each time there are more, or fewer; unpacking
+     * counts. May reply: refused. */
     void (*on_body)(void *ctx, struct nx_http_exchange *x, uint64_t bytes, nx_ns now);
     uint32_t samples; /* of a million traces that begin here, so many are flagged as sampled */
 };
@@ -94,8 +95,8 @@ void nx_http_close(struct nx_http *http);
 /* Takes over the stream and the bytes read from it so far; also on failure, when it is closed. */
 void nx_http_adopt(struct nx_http *http, struct nx_stream stream, const char *peer,
                    bool peer_is_here, const void *first, size_t len, nx_ns now);
-/* Closes one connection that can be spared: one whose head was begun longer than `begun_age` ago, or the longest idle; of `from`
- * alone unless that is NULL. False: there is none. */
+/* Closes one connection that can be spared: one whose head was begun longer than `begun_age`
+ * ago, or the longest idle; of `from` alone unless that is NULL. False: there is none. */
 bool nx_http_evict(struct nx_http *http, const struct nx_peer *from, nx_ns begun_age, nx_ns now);
 /* Right after open: connections count there. `peers` outlives http. */
 void nx_http_set_peers(struct nx_http *http, struct nx_peers *peers);
@@ -133,8 +134,8 @@ void nx_http_set_about(struct nx_http_exchange *x, const char *about);
 void nx_http_set_route(struct nx_http_exchange *x, const char *route);
 void nx_http_name_caller(struct nx_http_exchange *x, const char *name);
 
-/* From on_request on: the body is the caller's, who frees it before the server closes; *body is unused before. ask->body stays
- * what it is until then. */
+/* From on_request on: the body is the caller's, who frees it before the server closes; *body is
+ * unused before. ask->body stays what it is until then. */
 void nx_http_take_body(struct nx_http_exchange *x, struct nx_grpc_buffer *body);
 
 /* A header beside those that every reply has. Both are copied; too many are dropped. No control bytes. */

@@ -1,8 +1,9 @@
 /* pb_v2.h — the messages of inference.GRPCInferenceService as plain values. See pb_demo.h for failures.
  *
- * Decoding draws on an allowance: twice the message and NX_PB_V2_ALLOC_EXTRA, and of an inference seven times the message
- * more, up to NX_PB_V2_ALLOC_NUMBERS, for numbers that are longer in memory than as varints. Encoders give malloc'd bytes, or NX_NO_MEMORY,
- * or NX_INVALID for text that is not UTF-8.
+ * Decoding draws on an allowance: twice the message and NX_PB_V2_ALLOC_EXTRA, and of an inference
+ * seven times the message more, up to NX_PB_V2_ALLOC_NUMBERS, for numbers that are longer in memory
+ * than as varints. Encoders give malloc'd bytes, or NX_NO_MEMORY, or NX_INVALID for text that is
+ * not UTF-8.
  * Source  proto/inference.proto. */
 #ifndef NX_PB_V2_H
 #define NX_PB_V2_H

@@ -1,7 +1,7 @@
 /* pb_v2_contents.h — InferTensorContents, the protocol's typed form of a tensor's elements, and the raw form. For pb_v2_*.c.
  *
- * A datatype has one field: BOOL bool_contents, INT8 to INT32 int_contents, UINT8 to UINT32 uint_contents, and so on; FP16 and
- * BF16 have none. Raw is row-major and little-endian. */
+ * A datatype has one field: BOOL bool_contents, INT8 to INT32 int_contents, UINT8 to UINT32
+ * uint_contents, and so on; FP16 and BF16 have none. Raw is row-major and little-endian. */
 #ifndef NX_PB_V2_CONTENTS_H
 #define NX_PB_V2_CONTENTS_H
 

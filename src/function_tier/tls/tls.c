@@ -31,8 +31,8 @@ static const char *last_cause(void)
 
 /* --- files ------------------------------------------------------------------------------------------ */
 
-/* What can be said better than by the library: is there such a file, may it be read, and by whom else? And a pipe in its place
- * would hold the loop thread. */
+/* What can be said better than by the library: is there such a file, may it be read, and by whom
+ * else? And a pipe in its place would hold the loop thread. */
 static enum nx_status check_file(const char *key, const char *path, bool is_secret,
                                  struct nx_err *err)
 {

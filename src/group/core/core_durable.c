@@ -21,8 +21,9 @@ static uint64_t word_of(const struct nx_core *core, enum nx_note_state note, uin
 }
 
 /* "An acknowledgement: every member calls the view certain, and every member of the shard has the place on its disk", also
- * one whose state is still on its way: so its log is as good as any other's once it has begun. Where the state is on nobody's
- * way nothing is acknowledged, not even what came before the view: those who are here skipped it, and the keepers may lack it. */
+ * one whose state is still on its way: so its log is as good as any other's once it has begun.
+ * Where the state is on nobody's way nothing is acknowledged, not even what came before the
+ * view: those who are here skipped it, and the keepers may lack it. */
 static void settle_durable(struct nx_core *core)
 {
     if (!is_kept(core) || !(core->mc.set & ~core->view.stateless))

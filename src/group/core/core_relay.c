@@ -3,8 +3,8 @@
  *
  * What a relay passes on lies in its copy of the sender's ring, which the sender leaves alone until every member has taken
  * it. The word behind it (sst_layout.h: relay in) is sealed for the view, like the sender's own BULK_SENT. A relay
- * that is wedged passes nothing on: so whoever saw its WEDGED has all that it passed on in that view, and what the sender writes
- * itself after the install cannot be overtaken by it. */
+ * that is wedged passes nothing on: so whoever saw its WEDGED has all that it passed on in that
+ * view, and what the sender writes itself after the install cannot be overtaken by it. */
 #include "group/core/core_state.h"
 
 #include "group/view/rankset.h"

@@ -9,7 +9,8 @@ static enum nx_status may_send(const struct nx_core *core, uint32_t subgroup)
     return core->leave_asked ? NX_WEDGED : NX_OK;
 }
 
-/* While the view changes, or we lack what was ordered before, nothing new is ordered: the caller tries again, as with a full window. */
+/* While the view changes, or we lack what was ordered before, nothing new is ordered: the caller
+ * tries again, as with a full window. */
 static enum nx_status may_order(const struct nx_core *core)
 {
     return core->mc.wedged || !core->has_state ? NX_AGAIN : NX_OK;

@@ -138,7 +138,8 @@ void nx_core_tell_change(struct nx_core *core, nx_ns now);
 /* How far the old view is delivered; only while its end is decided. */
 uint64_t nx_core_trim(const struct nx_core *core);
 
-/* core_leave.c: a leave before it is announced. hold: decides whether it is held back; after all that a turn may have changed. */
+/* core_leave.c: a leave before it is announced. hold: decides whether it is held back; after all
+ * that a turn may have changed. */
 void nx_core_want_out(struct nx_core *core, nx_ns now, const struct nx_event *event);
 void nx_core_hold_leave(struct nx_core *core, nx_ns now);
 nx_ns nx_core_leave_due(const struct nx_core *core); /* when that may change by itself */

@@ -11,8 +11,8 @@ uint32_t nx_dur_persistent(const struct nx_group_spec *spec)
     return set;
 }
 
-/* Who had a shard goes on there as far as it has room, those with its state first: a node may come back to a shard that others
- * were given meanwhile. */
+/* Who had a shard goes on there as far as it has room, those with its state first: a node may
+ * come back to a shard that others were given meanwhile. */
 static nx_rankset find_places(const struct nx_dur_restart *restart,
                               const struct nx_group_spec *spec, const struct nx_view *view)
 {

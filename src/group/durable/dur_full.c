@@ -1,6 +1,7 @@
-/* A full disk. What finds no room waits and is tried again every 100 ms, the newest note rather than the one that failed; until it
- * is written nothing that depends on it is told to others, as if the disk were slow. Deliveries and queries go on, new
- * bulk messages are refused. One line when it begins, one when it ends. */
+/* A full disk. What finds no room waits and is tried again every 100 ms, the newest note rather
+ * than the one that failed; until it is written nothing that depends on it is told to others, as
+ * if the disk were slow. Deliveries and queries go on, new bulk messages are refused. One line
+ * when it begins, one when it ends. */
 #include "group/durable/durable_state.h"
 
 #include "common/log.h"

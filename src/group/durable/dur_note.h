@@ -85,13 +85,15 @@ enum nx_status nx_dur_may_join(const struct nx_dur_note *note, const struct nx_d
 /* Installed as a joiner: as add, after what the view disproves is forgotten. */
 bool nx_dur_note_join(struct nx_dur_note *note, const struct nx_dur_view *view);
 
-/* Every member of the newest view holds it in its note: may we call it certain by what we know ourselves? Not if a shard whose
- * state is in nobody is kept by those alone who got the state after the certain view, and may have died with it before their
- * disks had it: who had it in the certain view would be forgotten. */
+/* Every member of the newest view holds it in its note: may we call it certain by what we know
+ * ourselves? Not if a shard whose state is in nobody is kept by those alone who got the state
+ * after the certain view, and may have died with it before their disks had it: who had it in the
+ * certain view would be forgotten. */
 bool nx_dur_note_may_settle(const struct nx_dur_note *note);
 
-/* Whether the shard's state, as far as this note knows, is on the disk of another member of the newest view than the comer, so
- * that the comer's log may be replaced; true if nobody there has the state. */
+/* Whether the shard's state, as far as this note knows, is on the disk of another member of the
+ * newest view than the comer, so that the comer's log may be replaced; true if nobody there has
+ * the state. */
 bool nx_dur_note_kept_without(const struct nx_dur_note *note, nx_node comer, uint8_t subgroup,
                               uint8_t shard);
 

@@ -13,9 +13,9 @@
  * acknowledgement in H waits for who came in H without state, too, and its log begins with the state as of H.
  * Two logs whose newest record is the same (view and place) are the same log (P2). A member whose log is not the
  * truth's equal gets the state from one whose log is.
- * In a shard of which nobody had the state in H nothing was ever acknowledged: the longest log that has come is the truth; if
- * all are void, or there is none, the shard begins empty.
- * A node whose disk is empty does not count: it cannot say what it has seen. Only a first view that was never
+ * In a shard of which nobody had the state in H nothing was ever acknowledged: the longest log that
+ * has come is the truth; if all are void, or there is none, the shard begins empty. A node whose
+ * disk is empty does not count: it cannot say what it has seen. Only a first view that was never
  * certain, all of whose members are here, may begin anew.
  *
  * Owner  values, caller's memory. Thread any. Input  offers are hostile but decoded (dur_note.h); nothing is believed
@@ -81,7 +81,8 @@ void nx_dur_restart_decide(const struct nx_dur_offer *offers, uint32_t count, ui
 uint32_t nx_dur_persistent(const struct nx_group_spec *spec);
 
 /* The view that the group begins with: `view` has its members, in the order of the offers, of which it fills in the rest. A
- * group that keeps nothing on disks begins with view 1; `drawn`, a random number, becomes the incarnation of one that does. */
+ * group that keeps nothing on disks begins with view 1; `drawn`, a random number, becomes the
+ * incarnation of one that does. */
 void nx_dur_restart_view(const struct nx_dur_restart *restart, const struct nx_group_spec *spec,
                          uint32_t drawn, struct nx_view *view);
 

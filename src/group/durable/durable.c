@@ -202,8 +202,9 @@ static bool has_donor(const struct nx_view *view, nx_rank self)
     return false;
 }
 
-/* Opens the log of the shard that the view puts us in. One that we left when we were given another shard may have rotted since:
- * where another member gives us the state, it is of no use anyhow. The log that our note names was opened at the start. */
+/* Opens the log of the shard that the view puts us in. One that we left when we were given
+ * another shard may have rotted since: where another member gives us the state, it is of no use
+ * anyhow. The log that our note names was opened at the start. */
 static enum nx_status take_shard(struct nx_durable *d, const struct nx_view *view, nx_rank self,
                                  struct nx_err *err)
 {

@@ -4,9 +4,10 @@
  *   <folder>/<SUBGROUP>.<shard>/          the log (plog.h, dur_record.h); `nexus log` reads it
  *   <folder>/<SUBGROUP>.<shard>/blobs/    bodies of bulk messages that it names (blob_store.h)
  *
- * A node that is given another shard leaves the first one's as they are: it may come back to them. Then another member has the
- * state, and gives it: the old log is void, whatever became of it.
- * The folder holds at most the state twice, what came since the last checkpoint, and what comes while one is written.
+ * A node that is given another shard leaves the first one's as they are: it may come back to them.
+ * Then another member has the state, and gives it: the old log is void, whatever became of it. The
+ * folder holds at most the state twice, what came since the last checkpoint, and what comes while
+ * one is written.
  *
  *   places(d) = n   =>   the first n places of our shard's order, and all bodies that they name, survive a crash
  *   note(d) = WRITTEN / CERTAIN   =>   our note on the disk holds the view / holds it as certain, and if we had our shard's
@@ -14,9 +15,10 @@
  *
  * Nothing here waits for the disk but open, and the first view that brings another shard. What is handed over is copied
  * into a queue; `behind` says that it is longer than NX_DURABLE_BACKLOG_BYTES: deliveries are to pause (P6). A full disk
- * (NX_UNAVAILABLE) is a slow one: what has no room is tried again until there is some, `bulk_room` refuses meanwhile. Only who
- * is awaited, in `prepare` or with a log that is not void yet, gives up after NX_DURABLE_PATIENCE_NS. A disk that
- * fails otherwise is told by status, once, and nothing is durable any more.
+ * (NX_UNAVAILABLE) is a slow one: what has no room is tried again until there is some, `bulk_room`
+ * refuses meanwhile. Only who is awaited, in `prepare` or with a log that is not void yet, gives up
+ * after NX_DURABLE_PATIENCE_NS. A disk that fails otherwise is told by status, once, and nothing is
+ * durable any more.
  *
  * Call order   open; next_replayed until NX_NOT_FOUND; prepare for each view that the bootstrap makes; view at each
  *              install; deliver, bulk_* as the core hands up; poll in each turn; close.
@@ -53,8 +55,8 @@ struct nx_durable_config {
     uint32_t compact_bodies; /* 0: NX_DURABLE_COMPACT_BODIES; tests have fewer */
 };
 
-/* Reads the note, recovers the log that it names, and makes ready to replay it. NX_CORRUPT, NX_DENIED, NX_IO with the file and
- * what is wrong with it. */
+/* Reads the note, recovers the log that it names, and makes ready to replay it. NX_CORRUPT,
+ * NX_DENIED, NX_IO with the file and what is wrong with it. */
 enum nx_status nx_durable_open(const struct nx_durable_config *config, struct nx_durable **durable,
                                struct nx_err *err);
 /* Waits until what was handed over is on the disk. */
@@ -104,8 +106,8 @@ enum nx_status nx_durable_view(struct nx_durable *durable, const struct nx_view 
 /* What the members' words say of the view (nx_core_notes). */
 void nx_durable_hear_notes(struct nx_durable *durable, bool written, bool certain);
 
-/* Whether this node, which comes with a log of the shard, may get the state from the members and begin its log anew: no, as long as
- * theirs may be in memory alone. */
+/* Whether this node, which comes with a log of the shard, may get the state from the members and
+ * begin its log anew: no, as long as theirs may be in memory alone. */
 bool nx_durable_kept_without(const struct nx_durable *durable, nx_node comer, uint32_t subgroup,
                              uint32_t shard);
 
@@ -116,8 +118,9 @@ void nx_durable_deliver(struct nx_durable *durable, const struct nx_delivery *de
  * (total > 0), and may bring none. */
 void nx_durable_bulk(struct nx_durable *durable, nx_stream stream, uint64_t total,
                      const void *bytes, size_t len);
-/* Within its delivery: NX_UNAVAILABLE, and the reason, if the disk has no room for the bytes of this bulk message. Its message is
- * then kept without them, and comes back as one whose tier had refused it. Who does not ask has a disk that fails. */
+/* Within its delivery: NX_UNAVAILABLE, and the reason, if the disk has no room for the bytes of
+ * this bulk message. Its message is then kept without them, and comes back as one whose tier had
+ * refused it. Who does not ask has a disk that fails. */
 enum nx_status nx_durable_bulk_room(struct nx_durable *durable, nx_stream stream,
                                     struct nx_err *err);
 void nx_durable_bulk_aborted(struct nx_durable *durable, nx_stream stream);

@@ -179,8 +179,9 @@ static void fail_for_good(struct nx_bootstrap *b, bool refused, const char *why,
     nx_boot_fail(b, now);
 }
 
-/* A contact that does not take the leader's secret may be a node that only waits for the leader, which will refuse it in turn; or
- * of a group that has another secret by now. So the leader waits for it to end. */
+/* A contact that does not take the leader's secret may be a node that only waits for the leader,
+ * which will refuse it in turn; or of a group that has another secret by now. So the leader
+ * waits for it to end. */
 static void refused(struct nx_bootstrap *b, bool by_them, const char *why, nx_ns now)
 {
     if (!b->leader || b->phase != NX_BOOT_GATHERING || nx_boot_conn_settled(&b->caller.conn)) {

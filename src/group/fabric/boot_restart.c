@@ -1,4 +1,5 @@
-/* Where the configured leader's group begins: anew, or where the disks of those who have come say that the last one ended. */
+/* Where the configured leader's group begins: anew, or where the disks of those who have come
+ * say that the last one ended. */
 #include "group/fabric/boot_state.h"
 
 #include "common/log.h"

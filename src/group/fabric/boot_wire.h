@@ -22,8 +22,8 @@
  *                                  first view gathers the disks of your group, which begins again
  *
  * A frame is {u32 bytes that follow, u8 kind, payload}, little-endian; nothing is longer than
- * NX_BOOT_FRAME_MAX. boot_view.c has the frames that carry a view. Where the group has a secret, the handshake of boot_auth.h comes first and all
- * that follows is sealed.
+ * NX_BOOT_FRAME_MAX. boot_view.c has the frames that carry a view. Where the group has a secret,
+ * the handshake of boot_auth.h comes first and all that follows is sealed.
  * Input    hostile; every length, count and character is checked, and a refusal names the cause
  * Owner    plain values; nothing is allocated or kept
  * Source   ours */

@@ -39,12 +39,13 @@ enum nx_boot_phase {
 enum nx_status nx_bootstrap_open(const struct nx_group_config *config, uint64_t layout_hash,
                                  const struct nx_fabric_card *card, nx_ns now,
                                  struct nx_bootstrap **boot, struct nx_err *err);
-/* Who waits at our port for the first view, or for a seat, is told that this node ends, and why ("": not known), and asks others
- * first. Close says so to those who are still there. */
+/* Who waits at our port for the first view, or for a seat, is told that this node ends, and why
+ * ("": not known), and asks others first. Close says so to those who are still there. */
 void nx_bootstrap_end(struct nx_bootstrap *boot, nx_ns now, const char *why);
 void nx_bootstrap_close(struct nx_bootstrap *boot);
-/* What our disk holds: before the first poll, and again with nx_bootstrap_renew. A group with a persistent subgroup then begins as its members' disks allow
- * (dur_restart.h): as a new one, when first_view_nodes have come and all disks are empty, or where the last one ended. */
+/* What our disk holds: before the first poll, and again with nx_bootstrap_renew. A group with a
+ * persistent subgroup then begins as its members' disks allow (dur_restart.h): as a new one,
+ * when first_view_nodes have come and all disks are empty, or where the last one ended. */
 void nx_bootstrap_offer(struct nx_bootstrap *boot, const struct nx_dur_offer *offer);
 
 /* Bounded work; true if there was some. The phase may fall back from CONNECTING to GATHERING:
@@ -116,8 +117,9 @@ nx_rankset nx_bootstrap_other_side(const struct nx_bootstrap *boot);
 
 /* A probe has found that a leader gathers the disks of our group, since this view. */
 bool nx_bootstrap_restarts(const struct nx_bootstrap *boot);
-/* Of a member that is blocked, has offered its disk, and leads: if all those that are blocked with it gave their view up, could
- * they and the applicants begin the group again (dur_restart.h)? NX_AGAIN: for whom they would wait. */
+/* Of a member that is blocked, has offered its disk, and leads: if all those that are blocked
+ * with it gave their view up, could they and the applicants begin the group again
+ * (dur_restart.h)? NX_AGAIN: for whom they would wait. */
 enum nx_status nx_bootstrap_may_restart(struct nx_bootstrap *boot, nx_ns now, struct nx_err *err);
 
 /* A secret that nobody guesses, never 0; false: no random bytes. */

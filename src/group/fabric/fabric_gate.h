@@ -3,8 +3,8 @@
  *   shut  =>  whoever calls gets no connection: the kernel drops what he sends, and we hear nothing of it
  *
  * The tcp provider (libfabric 1.17) keeps the socket of a caller that says nothing it knows, for ever, and looks at it
- * again in every turn. Members call only while a view forms or a joiner has a seat, so the port need not answer else. It stays
- * bound: cards name it.
+ * again in every turn. Members call only while a view forms or a joiner has a seat, so the port
+ * need not answer else. It stays bound: cards name it.
  * Failure  a provider without a listening TCP socket, or a kernel without socket filters, has no gate: always open
  * Source   ours; socket(7), SO_ATTACH_FILTER */
 #ifndef NX_GROUP_FABRIC_GATE_H

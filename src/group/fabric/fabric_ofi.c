@@ -82,10 +82,11 @@ static enum nx_status get_info(struct nx_fabric *f, struct nx_err *err)
     return check_granted(f->info, err);
 }
 
-/* The wire protocol is what tells: over a byte stream the target's own thread takes each write in, so it lands only there and
- * then, and wakes it. An adapter (FI_PROTO_RDMA_CM_IB_RC, FI_PROTO_IWARP) lands it behind the thread's back. Other
- * attributes do not: tcp says FI_PROGRESS_AUTO when it is asked for nothing, and lands nothing by itself. What is not known to
- * be a stream is taken for an adapter, of which less is assumed. */
+/* The wire protocol is what tells: over a byte stream the target's own thread takes each write
+ * in, so it lands only there and then, and wakes it. An adapter (FI_PROTO_RDMA_CM_IB_RC,
+ * FI_PROTO_IWARP) lands it behind the thread's back. Other attributes do not: tcp says
+ * FI_PROGRESS_AUTO when it is asked for nothing, and lands nothing by itself. What is not known
+ * to be a stream is taken for an adapter, of which less is assumed. */
 bool nx_ofi_is_stream(const struct fi_info *info)
 {
     return info->ep_attr->protocol == FI_PROTO_SOCK_TCP;

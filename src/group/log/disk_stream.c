@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is awaited. WRITING goes on until all is written and finish was called. A sync without room sends back to READING_BACK
- * and WRITING_AGAIN, in turn for each buffer, until all is written again. */
+/* What is awaited. WRITING goes on until all is written and finish was called. A sync without
+ * room sends back to READING_BACK and WRITING_AGAIN, in turn for each buffer, until all is
+ * written again. */
 enum stage {
     CLEARING,
     WRITING,

@@ -25,10 +25,11 @@ enum nx_status nx_disk_stream_status(const struct nx_disk_stream *stream, struct
 /* From now on a write or a renaming that finds no room (NX_UNAVAILABLE) is no failure: the stream is full, until retry finds
  * some.
  *
- * Nor is a sync, if there is a check. The kernel may have dropped what it found no room for, and takes it for written: another
- * sync would find nothing to do. So all is read back, given to the check piece by piece, and written again, before the next sync
- * counts. At the end `check` is asked with len 0 whether all of it was the file; if it was not, that is NX_CORRUPT. A check that is
- * given an offset of 0 begins anew. Without a check such a sync is a failure. */
+ * Nor is a sync, if there is a check. The kernel may have dropped what it found no room for, and
+ * takes it for written: another sync would find nothing to do. So all is read back, given to the
+ * check piece by piece, and written again, before the next sync counts. At the end `check` is
+ * asked with len 0 whether all of it was the file; if it was not, that is NX_CORRUPT. A check
+ * that is given an offset of 0 begins anew. Without a check such a sync is a failure. */
 typedef bool nx_disk_stream_check(void *ctx, uint64_t offset, const uint8_t *bytes, size_t len);
 void nx_disk_stream_wait_for_room(struct nx_disk_stream *stream, nx_disk_stream_check *check,
                                   void *ctx);

@@ -128,9 +128,10 @@ static bool says_unheard(const struct nx_heart *heart, nx_rank rank, nx_rank who
     return heart->links[rank].unheard >> whom & 1;
 }
 
-/* The end that we would keep may be dying: its last beat may have reached us and not the other end. So it has to be heard once
- * more; if it is not, it falls silent here as well. And what the other end says may be old: the kept one was stopped, or
- * we, and went on before the other could read it. So who is to go for its own words has to be heard again, too. */
+/* The end that we would keep may be dying: its last beat may have reached us and not the other
+ * end. So it has to be heard once more; if it is not, it falls silent here as well. And what the
+ * other end says may be old: the kept one was stopped, or we, and went on before the other could
+ * read it. So who is to go for its own words has to be heard again, too. */
 static bool is_confirmed_link(const struct nx_heart *heart, nx_rank kept, nx_rank going)
 {
     if (!((heart->links[kept].broken >> going | heart->links[going].broken >> kept) & 1))

@@ -29,7 +29,8 @@ static inline struct nx_links nx_links_of(uint64_t word)
 }
 
 /* A largest clique of `set` that holds `self`, if it is more than half of `members_count`; otherwise {self}. Of several
- * it takes one without those of `doubtful`, then one with the lower ranks. links[r] is what member r says of its own. The time is bounded: 2^16 steps. */
+ * it takes one without those of `doubtful`, then one with the lower ranks. links[r] is what
+ * member r says of its own. The time is bounded: 2^16 steps. */
 nx_rankset nx_links_clique(const struct nx_links *links, nx_rankset set, nx_rank self,
                            nx_rankset doubtful, uint32_t members_count);
 

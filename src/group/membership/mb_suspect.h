@@ -4,9 +4,11 @@
  *   suspected = members \ reachable, only grows within a view
  *
  * A member fails by the fabric's death notice, by nonsense in what it wrote, by a judgement on its silence
- * (mb_heart.h), or because another member suspects it. A member that announced its leave is not alive, but reachable, until the view
- * without it; its tier-visible end stays clean, also if its connection ends before. A leaver has left when every reachable member has seen its
- * announcement and decided the view without it, or its patience ends. Each loss is reported once, in nx_suspect_next. Nothing is
+ * (mb_heart.h), or because another member suspects it. A member that announced its leave is not
+ * alive, but reachable, until the view without it; its tier-visible end stays clean, also if its
+ * connection ends before. A leaver has left when every reachable member has seen its announcement
+ * and decided the view without it, or its patience ends. Each loss is reported once, in
+ * nx_suspect_next. Nothing is
  * allocated. Thread  group thread only
  * Source  Derecho, ACM TOCS 2019, suspicion. Departure: the fabric tells of
  *         deaths. */

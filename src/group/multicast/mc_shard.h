@@ -8,7 +8,8 @@
  *
  * A sender with nothing to say fills the places that others wait for with nulls, one record for a
  * run of them. A wedged shard sends nothing, holds nothing new and delivers nothing until the trim is
- * known; what then is left of our own messages is saved, and sent again in the next view. Everything in another member's ring is checked when it is received, and again when it is
+ * known; what then is left of our own messages is saved, and sent again in the next view.
+ * Everything in another member's ring is checked when it is received, and again when it is
  * delivered; a refusal is a sentence that names the offence.
  * Owner   the rings lie in the region. Thread  group thread only
  * Source  Derecho's SMC with Spindle's null messages. Departure: a ring of bytes, not of fixed

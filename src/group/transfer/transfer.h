@@ -1,7 +1,7 @@
 /* transfer.h — how a member that came without its shard's state gets it, while the shard serves.
  *
- *   donor    the shard's lowest member with state. At the cut that a view is, it takes a snapshot, keeps it while a member of
- *            that view lacks state, and reads it out to whoever asks
+ *   donor    the shard's lowest member with state. At the cut that a view is, it takes a snapshot,
+ *            keeps it while a member of that view lacks state, and reads it out to whoever asks
  *   joiner   asks the donor of its view; hands the pieces up as they come; when all came and its tier said that it is ready,
  *            it has state, and its deliveries of that view begin: state + messages of the view = what the donor holds
  *
@@ -11,7 +11,8 @@
  * that view delivered. A donor that dies is replaced so; a joiner that dies frees its place here with its query.
  *
  *   question   u8 kind NX_SYSTEM_STATE | u8 version | u16 0 | u32 0 | u64 vid
- *   answer     u8 version | u8 status | u16 0 | u32 0 | u64 vid | state … | u8 status      refused: without state and last status
+ *   answer     u8 version | u8 status | u16 0 | u32 0 | u64 vid | state … | u8 status
+ *              (refused: without state and last status)
  *
  * The last status is there because a state is announced before it is read: one that could not be read to its end is filled
  * with zeros, marked so, and asked for again.

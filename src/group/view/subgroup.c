@@ -86,8 +86,8 @@ static void give_shards(struct seats *seats, const struct nx_group_spec *spec, n
     }
 }
 
-/* Who comes with its shard's log has the state, if nobody else does; the order goes on after what that log holds. Returns who
- * is left. */
+/* Who comes with its shard's log has the state, if nobody else does; the order goes on after
+ * what that log holds. Returns who is left. */
 static nx_rankset seat_keepers(struct seats *seats, const struct nx_group_spec *spec,
                                nx_rankset fresh, struct nx_view *next)
 {

@@ -119,10 +119,12 @@ void nx_layout_compute(const struct nx_view *view, const struct nx_group_spec *s
 /* Gives shards to the members of `next` that have none: `previous` says who goes on (the same node at the same rank)
  * and keeps its shard, or stays a spare; NULL: nobody. Spares first, then those who come, each into the first shard
  * below min_nodes, else into the smallest below max_nodes. Sets `since` of who comes. `next->stateless` says who of
- * those that go on lacks the state; whoever is new in a shard is added to it, unless its card says that its log is the shard's
- * (`keeps`) and nobody else there has the state. A shard in which nobody has the state
- * begins with the empty one, unless its members keep it on disk: then `next->keepers` says whose disks those are.
- * Returns the members whose shard begins empty though it had delivered messages: its state is lost.
+ * those that go on lacks the state; whoever is new in a shard is added to it, unless its card
+ * says that its log is the shard's (`keeps`) and nobody else there has the state. A shard in
+ * which nobody has the state begins with the empty one, unless its members keep it on disk: then
+ * `next->keepers` says whose disks those are.
+ * Returns the members whose shard begins empty though it had delivered messages: its state is
+ * lost.
  * 2 nodes: 1 + 1; 4: 2 + 2 in one shard; 6: 2 + two shards of 2. */
 nx_rankset nx_view_assign(const struct nx_view *previous, const struct nx_group_spec *spec,
                           struct nx_view *next);
