@@ -5,6 +5,7 @@
 #include "function_tier/service_v2_state.h"
 
 #include "common/arena.h"
+#include "common/nx_assert.h"
 #include "function_tier/v2_pb.h"
 
 #include <stdio.h>
@@ -37,6 +38,8 @@ struct reading {
     size_t len;
     struct nx_v2_request *request; /* the call's, meanwhile */
     struct nx_v2_read read;
+    /* the call's place, meanwhile: one that has left holds its bytes until it is dropped */
+    struct nx_admission *admission;
     struct nx_err err;
 };
 
@@ -55,6 +58,8 @@ static void drop_reading(struct nx_task *task)
     struct reading *r = (struct reading *)task;
     nx_v2_read_free(&r->read);
     nx_v2_free(r->request);
+    if (r->admission)
+        nx_admission_give(r->admission, r->len);
     free(r->block);
     free(r);
 }
@@ -65,7 +70,9 @@ static void decoded(struct nx_task *task)
     struct nx_v2_call *v = r->v;
     v->task = NULL;
     v->request = r->request;
+    v->admitted = true;
     r->request = NULL;
+    r->admission = NULL;
     nx_v2_infer_read(v, &r->read, &r->err); /* the call may be over */
     nx_task_end(task);
 }
@@ -103,6 +110,9 @@ enum nx_status nx_v2_read_aside(struct nx_v2_call *v, const uint8_t *bytes, size
         drop_reading(&r->task);
         return err->status;
     }
+    nx_assert(v->admitted && v->admitted_bytes == len);
+    r->admission = v->service->config.admission;
+    v->admitted = false;
     v->request = NULL;
     return NX_OK;
 }

@@ -209,7 +209,7 @@ class Refused(GroupCase):
     def test_int8_is_no_precision_of_a_node(self):
         node = self.group.spawn(self.group.folder(0), "--CATEGORIZER/precision", "int8")
         self.assertNotEqual(node.wait(), 0)
-        self.assertIn('precision must be one of f32 bf16 , not "int8"', "\n".join(node.errors))
+        self.assertIn('precision must be f32 or bf16, not "int8"', "\n".join(node.errors))
 
 
 class Archive(unittest.TestCase):

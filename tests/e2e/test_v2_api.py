@@ -105,6 +105,9 @@ class Grpc(HttpCase):
             failed, fine = self.good("ModelStreamInfer", wrong, packed, stream=True)
             self.assertIn(b"its shape needs", wire.field(failed, 1))
             self.assertEqual(wire.field(wire.field(fine, 2), 6), raw)
+            with grpc.insecure_channel(self.group.address(), [("grpc.enable_http_proxy", 0)]) as channel:
+                reply = channel.unary_unary(SERVICE + "ModelInfer")(packed, timeout=harness.WAIT_S, compression=grpc.Compression.Gzip)
+            self.assertEqual(wire.field(reply, 6), raw)
             torn = typed[:-1]
             self.assertEqual(self.call("ModelInfer", torn)[0], "INVALID_ARGUMENT")
         with grpc.insecure_channel(self.group.address(), [("grpc.enable_http_proxy", 0)]) as channel:

@@ -110,7 +110,7 @@ int main(void)
                   {"onnx_mask.golden", 43},
                   {"onnx_quant.golden", 62},
                   {"onnx_pick.golden", 22}},
-        .planned = 227,
+        .planned = 298,
     };
     return nx_golden_main(&set);
 }

@@ -17,7 +17,7 @@
  * batch of n may say n where it means the batch, in the first number of a Reshape; that is understood.
  *
  * Failure NX_CORRUPT (not such a file, or cut off), NX_UNSUPPORTED (an op, an attribute's value, external
- *         data, subgraphs, quantised or sparse weights), NX_INVALID, NX_TOO_LARGE; the sentence names the node.
+ *         data, subgraphs, sparse weights), NX_INVALID, NX_TOO_LARGE; the sentence names the node.
  * Source  onnx/onnx, onnx.proto and docs/Operators.md, for names, numbers and meaning. */
 #ifndef NX_CATEGORIZER_MODEL_ONNX_H
 #define NX_CATEGORIZER_MODEL_ONNX_H
