@@ -20,33 +20,34 @@ static const struct usage usages[] = {
      "client <function-tier-node> removemodel <tag>\n"
      "client <function-tier-node> models [--json]\n",
      "client    asks a function tier node, given as host:port (127.0.0.1:28000)\n"
-     "          <models>                tags, or names with a version or not: 1,rose:3\n"
-     "          models                  what every replica holds; --json as one object\n"
+     "          <models>                tags or names, also with a version: 1,rose:3\n"
+     "          models                  what every replica holds; --json: one object\n"
      "          --recipe NAME|FILE      installmodel: how a photo becomes the input;\n"
      "                                  a FILE has '/' or '.'\n"
-     "          --calibration FILE      installmodel: serve it in int8 (model calibrate)\n"
-     "          --replace               installmodel: take over from the tag's model\n"
-     "          --timeout SECONDS       for the answer (60; installmodel: 600)\n"
-     "          --ca FILE               speak TLS; the authorities to believe (PEM)\n"
-     "          --cert FILE --key FILE  the certificate to show, and its key\n"
-     "          --token FILE            a bearer token, for nodes that want one\n"},
+     "          --calibration FILE      installmodel: serve in int8 (model calibrate)\n"
+     "          --replace               installmodel: replace the tag's model\n"
+     "          --timeout SECONDS       wait this long for the answer\n"
+     "                                  (60; installmodel: 600)\n"
+     "          --ca FILE               use TLS; the authorities to trust (PEM)\n"
+     "          --cert FILE --key FILE  this client's certificate, and its key\n"
+     "          --token FILE            a bearer token, for nodes that require one\n"},
     {"status", "status <function-tier-node> [--json]\n",
      "status    prints the group as a node sees it: members, shards, models, views\n"
      "          --json  one object   --timeout SECONDS (10)\n"
-     "          --ca, --cert, --key, --token: as of client\n"},
+     "          --ca, --cert, --key, --token: as for client\n"},
     {"top", "top <function-tier-node> [--interval SECONDS]\n",
-     "top       what status prints, live; q quits. Into a pipe: once\n"
+     "top       shows what status prints, live; q quits. Into a pipe: once\n"
      "          --interval SECONDS (1)   --timeout SECONDS (5)\n"
-     "          --ca, --cert, --key, --token: as of client\n"},
+     "          --ca, --cert, --key, --token: as for client\n"},
     {"model",
      "model inspect <symbol> <params> | <model.onnx> [--batch N] [--json]\n"
      "model run <symbol> <params> | <model.onnx> --input [NAME=]X.npy ... [--output FOLDER]\n"
      "model time <symbol> <params> | <model.onnx> [--batch N] [--rounds N] [--top N]\n"
      "model calibrate <symbol> <params> | <model.onnx> --photos FOLDER|LIST --output FILE\n",
-     "model     inspect    prints a model's graph, size and cost, and what cannot run of\n"
-     "                     it (exit status 1)\n"
-     "          run        puts tensors through it, without a service\n"
-     "          time       says which steps of a run take how long\n"
+     "model     inspect    prints a model's graph, size and cost, and the parts that\n"
+     "                     cannot run (exit status 1)\n"
+     "          run        runs the model on tensors, without a service\n"
+     "          time       shows how long each step of a run takes\n"
      "          calibrate  finds the ranges that int8 needs: [--recipe NAME|FILE]\n"
      "                     [--percentile P | --minmax]\n"
      "          all:                 --backend NAME  --size HxW\n"
@@ -59,9 +60,9 @@ static const struct usage usages[] = {
      "          --precision f32|bf16|int8 (f32)   --calibration FILE, which int8 needs\n"
      "          --repeats N (20)  --recipe NAME|FILE  --out FILE (standard output)\n"},
     {"log", "log <dir> [--verify] [--json]\n",
-     "log       prints a shard's durable log and checks it; exit status 1: it is wrong,\n"
+     "log       prints a shard's durable log and checks it; exit status 1: damaged,\n"
      "          3: only its tail is torn (the next start cuts it)\n"
-     "          --verify  without the records   --json  one object\n"},
+     "          --verify  do not print the records   --json  one object\n"},
 };
 enum { USAGES = sizeof usages / sizeof usages[0] };
 
