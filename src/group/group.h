@@ -229,8 +229,9 @@ enum { NX_LOAD_WORDS = 4 };
 void nx_group_set_load(struct nx_group *group, unsigned word, uint32_t value);
 uint32_t nx_group_load(const struct nx_group *group, nx_rank rank, unsigned word);
 
-/* The tier has loaded all parts of the state that it received and can serve from it. Deliveries start, and
- * nx_group_with_state includes this member. If the view is ending, neither happens: the state as of the next view follows. */
+/* The tier has loaded all parts of the state that it received and can serve from it. Deliveries
+ * start, and nx_group_with_state includes this member. If the view is ending, neither happens: the
+ * state as of the next view follows. */
 void nx_group_state_ready(struct nx_group *group);
 
 /* The longest time for which a leave is held back. */
@@ -241,8 +242,9 @@ void nx_group_state_ready(struct nx_group *group);
  * NX_GROUP_LEAVE_HELD_NS after the first call. The first call tells the others that this member wants to leave; the member
  * serves on until nx_group_leave. The log names the members that it waits for. */
 bool nx_group_may_leave(struct nx_group *group);
-/* Announces a clean departure as soon as nx_group_may_leave would return true. Call it again, with polls in between, until it
- * returns true: all peers then know, or 1 s has passed since the announcement. */
+/* Announces a clean departure as soon as nx_group_may_leave would return true. Call it again, with
+ * polls in between, until it returns true: all peers then know, or 1 s has passed since the
+ * announcement. */
 bool nx_group_leave(struct nx_group *group);
 /* From now on a leave, pending or later, no longer waits for members that need the state. */
 void nx_group_leave_anyway(struct nx_group *group);

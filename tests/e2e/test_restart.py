@@ -69,6 +69,32 @@ class RestartCase(DeathCase):
         return answer.code == 0 and answer.out.endswith("\nphoto description:red\n")
 
 
+class RollingRestart(RestartCase):
+    """Every node is stopped and started again, one after the other, until nobody is left who began the group: who came to it goes
+    on by itself, lets the last one in with its log, and acknowledges."""
+
+    def roll(self, wait):
+        for k in (0, 1, 2, 3):
+            node = self.group.nodes[k]
+            node.signal(signal.SIGTERM)
+            self.assertEqual(node.wait(), 0, node.story())
+            node = self.group.start_node(k)
+            if wait:
+                node.wait_line(harness.READY)
+        for node in self.group.nodes:
+            node.wait_line(harness.READY)
+        self.assertEqual(self.group.client("installmodel", "9", *self.paths).code, 0)
+        wait_until(lambda: self.answers(9) and self.answers(1, node=1), "a model is not back")
+
+    def test_one_after_the_other(self):
+        self.serve_kept()
+        self.roll(wait=True)
+
+    def test_without_a_pause(self):
+        self.serve_kept()
+        self.roll(wait=False)
+
+
 class TotalRestart(RestartCase):
     def test_models_answer_again(self):
         """Twice, in other orders; what was removed stays removed, what is installed then is kept as well."""

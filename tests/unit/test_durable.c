@@ -254,6 +254,40 @@ static void a_view_is_noted_once_the_state_is_on_the_disk(void **state)
     remove_folder(folder);
 }
 
+static bool is_certain_2(struct nx_durable *d)
+{
+    bool certain;
+    return nx_durable_noted(d, 2, &certain) && certain;
+}
+
+static bool is_certain_3(struct nx_durable *d)
+{
+    bool certain;
+    return nx_durable_noted(d, 3, &certain) && certain;
+}
+
+/* Once somebody has called its first view certain, a joiner knows as much as all others do: it calls the next view certain
+ * by itself. Were each view a join to who came to a running group, nothing would be certain any more where all came so. */
+static void a_joiner_is_one_in_its_first_view_alone(void **state)
+{
+    (void)state;
+    char folder[PATH_BYTES];
+    struct nx_err err;
+    make_folder(folder);
+    struct nx_durable *d = open_node(folder);
+    struct nx_view two = view_of(2, 2, 0), three = view_of(3, 3, 0);
+    assert_int_equal(nx_durable_view(d, &two, 0, true, &err), NX_OK);
+    nx_durable_hear_notes(d, true, false);
+    poll_until(d, is_noted_2); /* the views before may be missing */
+    nx_durable_hear_notes(d, true, true);
+    poll_until(d, is_certain_2);
+    assert_int_equal(nx_durable_view(d, &three, 0, true, &err), NX_OK);
+    nx_durable_hear_notes(d, true, false);
+    poll_until(d, is_certain_3);
+    nx_durable_close(d);
+    remove_folder(folder);
+}
+
 static bool is_noted_as_void(struct nx_durable *d)
 {
     return nx_durable_log_is_void(d) && is_noted_2(d);
@@ -453,6 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_handed_over_comes_back),
         cmocka_unit_test(a_view_is_noted_once_the_state_is_on_the_disk),
+        cmocka_unit_test(a_joiner_is_one_in_its_first_view_alone),
         cmocka_unit_test(a_void_log_may_begin_empty),
         cmocka_unit_test(a_member_that_comes_again_begins_its_log_anew),
         cmocka_unit_test(a_prepared_view_is_offered),

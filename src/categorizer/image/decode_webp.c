@@ -110,8 +110,8 @@ static bool find_stream(const struct nx_decode_job *job, const uint8_t **stream,
     return found;
 }
 
-/* libwebp has a lossless picture in 4 bytes a pixel before it writes rgb, and decodes alpha, which is not asked for, too: into
- * 1, through 4 if that is lossless. */
+/* libwebp has a lossless picture in 4 bytes a pixel before it writes rgb, and decodes alpha, which
+ * is not asked for, too: into 1, through 4 if that is lossless. */
 static uint64_t held_bytes(const struct nx_decode_job *job, const WebPBitstreamFeatures *input)
 {
     enum { LOSSLESS = 2 }; /* decode.h of libwebp says it in a comment */

@@ -229,8 +229,9 @@ nx_rankset nx_core_with_state(const struct nx_core *core);
  * in this view does not know this. */
 nx_rankset nx_core_lost_state(const struct nx_core *core);
 enum nx_status nx_core_shard_status(const struct nx_core *core, uint32_t subgroup, uint32_t shard);
-/* Every member of our shard that has the shard's state has all messages up to this seq on disk, and all members know that the
- * view is certain. So what is acknowledged now survives a total failure. NX_SEQ_NONE: nothing, or the shard keeps no log. */
+/* Every member of our shard that has the shard's state has all messages up to this seq on disk, and
+ * all members know that the view is certain. So what is acknowledged now survives a total failure.
+ * NX_SEQ_NONE: nothing, or the shard keeps no log. */
 nx_seq nx_core_durable(const struct nx_core *core, uint32_t subgroup);
 /* written: all members, including us, have noted our view. certain: at least one member's note calls it certain. */
 void nx_core_notes(const struct nx_core *core, bool *written, bool *certain);

@@ -303,6 +303,7 @@ enum nx_status nx_durable_view(struct nx_durable *d, const struct nx_view *view,
                           (unsigned long long)view->vid, (unsigned long long)NX_VID_MAX);
     memcpy(d->owner.group_id, view->group_id, sizeof d->owner.group_id);
     NX_TRY(take_shard(d, view, self, err));
+    joined &= d->vid == 0;
     d->begun_here = d->preparing && !joined; /* what we prepared for last may not be this */
     d->preparing = false;
     d->vid = view->vid;

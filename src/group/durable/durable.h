@@ -100,7 +100,8 @@ enum nx_status nx_durable_prepare(struct nx_durable *durable, const struct nx_vi
                                   struct nx_err *err);
 bool nx_durable_prepared(const struct nx_durable *durable);
 
-/* A view is installed; all of the one before was handed over. `joined`: we came with it. */
+/* A view is installed; all of the one before was handed over. `joined`: this node came to a running
+ * group, and did not begin it. It counts for the first view alone: a joiner knows all later ones. */
 enum nx_status nx_durable_view(struct nx_durable *durable, const struct nx_view *view, nx_rank self,
                                bool joined, struct nx_err *err);
 /* What the members' words say of the view (nx_core_notes). */
