@@ -52,7 +52,6 @@ endfunction()
 
 # Called where nexus_group and all below it are known.
 function(nexus_group_library)
-    pkg_check_modules(LIBFABRIC REQUIRED IMPORTED_TARGET libfabric)
     pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
     pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
     nexus_parts(parts nexus_group)
@@ -71,8 +70,8 @@ function(nexus_group_library)
         set_target_properties(${library} PROPERTIES OUTPUT_NAME nexus-group LINKER_LANGUAGE C
             VERSION ${PROJECT_VERSION} SOVERSION 0)
     endforeach()
-    target_link_libraries(nexus_group_shared PRIVATE nexus_flags PkgConfig::LIBFABRIC PkgConfig::CRYPTO
-        PkgConfig::ZLIB Threads::Threads)
+    target_link_libraries(nexus_group_shared PRIVATE nexus_flags PkgConfig::CRYPTO PkgConfig::ZLIB
+        Threads::Threads)
     target_link_options(nexus_group_shared PRIVATE LINKER:--as-needed)
     if(NOT NX_SANITIZE) # a sanitizer's symbols come with the program
         target_link_options(nexus_group_shared PRIVATE LINKER:--no-undefined)

@@ -627,13 +627,14 @@ static void a_provider_is_known_by_its_protocol(void **state)
         {"tcp", FI_PROTO_RDMA_CM_IB_RC, false}, {"verbs", FI_PROTO_RDMA_CM_IB_RC, false},
         {"verbs", FI_PROTO_IWARP, false},       {"tcp;ofi_rxm", FI_PROTO_RXM, false},
     };
+    assert_int_equal(nx_ofi_lib_load(NULL), NX_OK);
     for (size_t i = 0; i < sizeof providers / sizeof *providers; i++) {
-        struct fi_info *info = fi_allocinfo();
+        struct fi_info *info = nx_ofi_lib.dupinfo(NULL);
         assert_non_null(info);
         info->fabric_attr->prov_name = strdup(providers[i].name);
         info->ep_attr->protocol = providers[i].protocol;
         assert_int_equal(nx_ofi_is_stream(info), providers[i].stream);
-        fi_freeinfo(info);
+        nx_ofi_lib.freeinfo(info);
     }
 }
 

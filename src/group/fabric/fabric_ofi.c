@@ -15,12 +15,12 @@
 enum nx_status nx_ofi_err(struct nx_err *err, const char *what, int fi_errno)
 {
     int e = fi_errno < 0 ? -fi_errno : fi_errno;
-    return nx_err_set(err, NX_FATAL, "libfabric: %s: %s (%d)", what, fi_strerror(e), e);
+    return nx_err_set(err, NX_FATAL, "libfabric: %s: %s (%d)", what, nx_ofi_lib.strerror(e), e);
 }
 
 static struct fi_info *make_hints(const struct nx_fabric_config *config)
 {
-    struct fi_info *hints = fi_allocinfo();
+    struct fi_info *hints = nx_ofi_lib.dupinfo(NULL);
     if (!hints)
         return NULL;
     hints->ep_attr->type = FI_EP_MSG; /* the only kind that tells when a peer dies */
@@ -67,8 +67,9 @@ static enum nx_status get_info(struct nx_fabric *f, struct nx_err *err)
     struct fi_info *hints = make_hints(&f->config);
     if (!hints)
         return nx_err_set(err, NX_NO_MEMORY, "no memory for the fabric's hints");
-    int rc = fi_getinfo(FI_VERSION(1, 17), f->config.local_ip, "0", FI_SOURCE, hints, &f->info);
-    fi_freeinfo(hints);
+    int rc =
+        nx_ofi_lib.getinfo(FI_VERSION(1, 17), f->config.local_ip, "0", FI_SOURCE, hints, &f->info);
+    nx_ofi_lib.freeinfo(hints);
     if (rc == -FI_ENODATA)
         return nx_err_set(err, NX_FATAL, "libfabric: no %s endpoint for local_ip %s%s%s",
                           f->config.provider, f->config.local_ip,
@@ -211,9 +212,10 @@ static enum nx_status watch(struct nx_fabric *f, struct nx_err *err)
 
 static enum nx_status open_all(struct nx_fabric *f, struct nx_fabric_card *card, struct nx_err *err)
 {
+    NX_TRY(nx_ofi_lib_load(err));
     NX_TRY(get_info(f, err));
     learn_caps(f);
-    int rc = fi_fabric(f->info->fabric_attr, &f->fabric, NULL);
+    int rc = nx_ofi_lib.fabric(f->info->fabric_attr, &f->fabric, NULL);
     if (rc)
         return nx_ofi_err(err, "fi_fabric", rc);
     rc = fi_domain(f->fabric, f->info, &f->domain, NULL);
@@ -254,7 +256,7 @@ static void close_fid(struct fid *fid, const char *what)
 {
     int rc = fi_close(fid);
     if (rc)
-        nx_warn("libfabric: closing the %s: %s", what, fi_strerror(-rc));
+        nx_warn("libfabric: closing the %s: %s", what, nx_ofi_lib.strerror(-rc));
 }
 
 static void unwatch(struct nx_fabric *f)
@@ -286,7 +288,7 @@ void nx_fabric_close(struct nx_fabric *f)
     if (f->fabric)
         close_fid(&f->fabric->fid, "fabric");
     if (f->info)
-        fi_freeinfo(f->info);
+        nx_ofi_lib.freeinfo(f->info);
     free(f->slots);
     free(f);
 }

@@ -18,6 +18,7 @@
 
 #include "common/nx_assert.h"
 #include "group/fabric/fabric.h"
+#include "group/fabric/ofi_lib.h"
 
 #include <rdma/fabric.h>
 #include <rdma/fi_cm.h>

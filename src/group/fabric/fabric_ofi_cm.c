@@ -119,7 +119,7 @@ static void drop_endpoint(struct nx_fabric *f, struct nx_ofi_peer *peer)
     (void)fi_shutdown(ep, 0); /* it may be unconnected or dead already */
     int rc = fi_close(&ep->fid);
     if (rc)
-        nx_warn("libfabric: closing an endpoint: %s", fi_strerror(-rc));
+        nx_warn("libfabric: closing an endpoint: %s", nx_ofi_lib.strerror(-rc));
     peer->ep = NULL;
     set_state(f, peer, NX_OFI_IDLE);
     for (int i = 0; i < NX_OFI_QUEUE + NX_OFI_DOORBELLS && nx_ofi_read_cq(f); i++)
@@ -150,14 +150,14 @@ static void answer_call(struct nx_fabric *f, struct nx_ofi_call *call)
         nx_warn("fabric: a call that is not awaited, or without its token, was rejected");
         (void)fi_reject(f->pep, call->info->handle, NULL, 0); /* the caller may be gone by now */
     }
-    fi_freeinfo(call->info);
+    nx_ofi_lib.freeinfo(call->info);
     call->info = NULL;
 }
 
 static void reject_oldest_call(struct nx_fabric *f)
 {
     (void)fi_reject(f->pep, f->calls[0].info->handle, NULL, 0); /* the caller may be gone by now */
-    fi_freeinfo(f->calls[0].info);
+    nx_ofi_lib.freeinfo(f->calls[0].info);
     memmove(f->calls, f->calls + 1, --f->calls_count * sizeof f->calls[0]);
 }
 
@@ -181,11 +181,11 @@ static void take_call(struct nx_fabric *f, struct fi_info *info, const uint8_t *
  * endpoint already. */
 static struct fi_info *info_for_call(const struct nx_fabric *f, const struct nx_fabric_card *card)
 {
-    struct fi_info *info = fi_dupinfo(f->info);
+    struct fi_info *info = nx_ofi_lib.dupinfo(f->info);
     void *address = malloc(sizeof card->address);
     if (!info || !address) {
         free(address);
-        fi_freeinfo(info);
+        nx_ofi_lib.freeinfo(info);
         return NULL;
     }
     memcpy(address, card->address, sizeof card->address);
@@ -204,7 +204,7 @@ static enum nx_status call_peer(struct nx_fabric *f, nx_rank rank,
     if (!info)
         return nx_err_set(err, NX_NO_MEMORY, "no memory to call rank %u", rank);
     int rc = open_endpoint(f, peer, info);
-    fi_freeinfo(info);
+    nx_ofi_lib.freeinfo(info);
     if (rc)
         return nx_ofi_err(err, "cannot make an endpoint", rc);
     uint8_t data[CALL_BYTES];
