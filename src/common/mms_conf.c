@@ -138,7 +138,7 @@ static enum nx_status take_listen(struct conf *c, char *value, struct nx_err *er
     char *colon, *address = strsep(&value, " \t");
     unsigned port;
     if (address[0] == '[') {
-        nx_mms_note(c->r, "listen %.60s is not supported: this node listens at IPv4 addresses only",
+        nx_mms_note(c->r, "listen %.60s: an IPv6 address goes into [CLIENTS] listen of nexus.cfg",
                     address);
         return NX_OK;
     }

@@ -91,8 +91,7 @@ static enum nx_status take_address(struct properties *p, const struct property *
     struct address *to =
         strcmp(property->name, "inference_address") == 0 ? &p->inference : &p->management;
     if (strncmp(value, "unix:", 5) == 0)
-        return nx_mms_refuse(p->r, err,
-                             "%s: this node listens at IPv4 addresses only, not at %.60s",
+        return nx_mms_refuse(p->r, err, "%s: this node listens at IP addresses only, not at %.60s",
                              property->name, value);
     if (!read_address(value, to))
         return nx_mms_refuse(p->r, err,

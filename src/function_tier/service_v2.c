@@ -110,17 +110,20 @@ void nx_v2_call_finish(struct nx_v2_call *v)
 void nx_v2_call_reply(struct nx_v2_call *v, enum nx_status encoded, uint8_t *bytes, size_t len)
 {
     struct nx_err err;
-    struct nx_call *call = v->call;
-    enum nx_status status = encoded == NX_OK ? nx_call_reply(call, bytes, len) : encoded;
+    enum nx_status status = encoded == NX_OK ? nx_call_reply(v->call, bytes, len) : encoded;
     if (encoded == NX_OK)
         free(bytes);
-    if (status != NX_OK) {
-        nx_err_set(&err, encoded == NX_OK ? NX_TOO_LARGE : NX_INTERNAL,
-                   "the answer could not be sent: %s", nx_status_text(status));
-        nx_v2_call_fail(v, &err);
+    if (status == NX_OK) {
+        nx_v2_call_finish(v);
         return;
     }
-    nx_v2_call_finish(v);
+    if (encoded == NX_OK)
+        nx_err_set(&err, NX_TOO_LARGE, "an answer of %zu bytes could not be sent: %s", len,
+                   nx_status_text(status));
+    else
+        nx_err_set(&err, NX_INTERNAL, "the answer could not be encoded: %s",
+                   nx_status_text(status));
+    nx_v2_call_fail(v, &err);
 }
 
 static void reply_flag(struct nx_call *call, bool flag)

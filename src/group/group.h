@@ -86,7 +86,7 @@ struct nx_group_config {
     nx_ns spin_ns;
     /* a node whose wall clock differs by more than this is refused; 0: NX_CLOCK_SKEW_NS */
     nx_ns clock_skew_ns;
-    /* A file of 16 to 4096 bytes that all members share and only its owner may read. Open reads it once. Empty: no
+    /* A file of 16 to 4096 bytes that all members share and only its owner and group may read. Open reads it once. Empty: no
      * authentication; anyone who can reach a member's port may join. */
     char secret_file[256];
     /* The folder of this node's log, if a subgroup is persistent. Created if it is missing. No other process may use it. */

@@ -137,7 +137,7 @@ static void what_cannot_be_meant_is_refused_with_its_line(void **state)
         {"\ninference_address=8080", "f:2: inference_address must be like"},
         {"inference_address=http://1.2.3.4:99999", "must be like"},
         {"inference_address=http://host.example:80", "f:1: \"host.example\" is no IPv4"},
-        {"inference_address=unix:/tmp/x", "IPv4 addresses only"},
+        {"inference_address=unix:/tmp/x", "IP addresses only"},
         {"inference_address=https://127.0.0.1:8443", "f:1: https needs certificate_file"},
         {"max_request_size=big", "f:1: max_request_size must be a number of bytes"},
         {"max_request_size=0", "must be a number"},

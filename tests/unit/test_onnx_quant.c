@@ -151,7 +151,7 @@ static void wrong_grids_are_named(void **state)
         {{.scale = 1, .n = 4, .zero_type = U8}, NX_INVALID, "has 1 zero points and 4 scales"},
         {{.scale = 1, .zero_type = I64}, NX_UNSUPPORTED, "a zero point of type I64"},
         {{.scale = 1, .zero_type = 17}, NX_UNSUPPORTED, "has data type 17"},
-        {{.scale = 1, .zero_type = 22}, NX_UNSUPPORTED, "has data type 22"},
+        {{.scale = 1, .zero_type = 22}, NX_UNSUPPORTED, "has data type 22 (int4)"},
         {{.scale = 1, .zero_type = I32}, NX_UNSUPPORTED, "integers of 8 or 16 bits"},
         {{.scale = 1, .zero_type = I32, .zero = 1}, NX_INVALID, "have a zero point of 0"},
         {{.scale = 1, .zero_type = U8, .other_type = I8}, NX_INVALID, "of another type"},

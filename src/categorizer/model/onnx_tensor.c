@@ -40,6 +40,18 @@ bool nx_onnx_dtype(uint64_t code, enum nx_dtype *dtype)
     return true;
 }
 
+/* Of those in onnx.proto3 that are refused: " (int4)". */
+static const char *name_of(uint64_t code)
+{
+    static const char *const names[] = {
+        [8] = " (string)",          [14] = " (complex64)",      [15] = " (complex128)",
+        [17] = " (float8e4m3fn)",   [18] = " (float8e4m3fnuz)", [19] = " (float8e5m2)",
+        [20] = " (float8e5m2fnuz)", [21] = " (uint4)",          [22] = " (int4)",
+        [23] = " (float4e2m1)",
+    };
+    return code < sizeof names / sizeof *names && names[code] ? names[code] : "";
+}
+
 static enum nx_status corrupt(const struct nx_onnx *o, const char *name, const char *what)
 {
     return nx_err_set(o->err, NX_CORRUPT, "onnx: the weight '%s' %s", name, what);
@@ -100,8 +112,9 @@ static enum nx_status read_head(const struct nx_onnx *o, struct nx_onnx_bytes me
         return corrupt(o, a->name, "is malformed or cut off");
     if (code >= sizeof types / sizeof *types || !types[code].known)
         return nx_err_set(o->err, NX_UNSUPPORTED,
-                          "onnx: the weight '%s' has data type %" PRIu64 ", which is not supported",
-                          a->name, code);
+                          "onnx: the weight '%s' has data type %" PRIu64
+                          "%s, which is not supported",
+                          a->name, code, name_of(code));
     *type = (uint32_t)code;
     return NX_OK;
 }

@@ -12,9 +12,9 @@
 
 static enum nx_status check_facts(const char *path, const struct stat *s, struct nx_err *err)
 {
-    if (s->st_mode & (S_IRWXG | S_IRWXO))
+    if (s->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))
         return nx_err_set(err, NX_INVALID,
-                          "%s is open to other users (mode %04o, expected 0600): "
+                          "%s is open to other users (mode %04o, expected 0600, or 0640): "
                           "chmod 600 it",
                           path, (unsigned)s->st_mode & 07777);
     return NX_OK;

@@ -2,8 +2,9 @@
  *
  *   given  =>  every bootstrap connection of this node is authenticated, or refused
  *
- * The file holds 16 to 4096 bytes, all of which count, a final newline too; only its owner may
- * read it. Its bytes are in memory only while the key is derived; the key until the wipe.
+ * The file holds 16 to 4096 bytes, all of which count, a final newline too. Only its owner and its
+ * group may read it (a Secret volume of Kubernetes gives it to a group), only its owner may write
+ * it. Its bytes are in memory only while the key is derived; the key until the wipe.
  * Owner    the caller; nothing is allocated
  * Failure  NX_INVALID and one sentence that names the file, what was expected and what it is */
 #ifndef NX_GROUP_BOOT_SECRET_H

@@ -24,7 +24,7 @@ static void load(void)
 {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
-        nx_err_set(&why, NX_FATAL, "libfabric is not to be loaded: %s", dlerror());
+        nx_err_set(&why, NX_FATAL, "cannot load libfabric: %s", dlerror());
         return;
     }
     find(library, "fi_getinfo", &nx_ofi_lib.getinfo);
