@@ -109,14 +109,23 @@ static void throw_away(struct nx_categorizer *c)
     struct nx_arrival *a = &c->arrival;
     close_store(a->store);
     free(a->manifest);
-    *a = (struct nx_arrival){.lacking = a->lacking, .number = a->number + 1};
-    atomic_store_explicit(&c->wanted_arrival, a->number, memory_order_relaxed);
+    *a = (struct nx_arrival){.lacking = a->lacking, .number = a->number};
+}
+
+/* What the loader still has of it is of no use. */
+static void forget_loads(struct nx_categorizer *c)
+{
+    c->arrival.number++;
+    atomic_store_explicit(&c->wanted_arrival, c->arrival.number, memory_order_relaxed);
 }
 
 void nx_arrival_view(struct nx_categorizer *c, bool lacking)
 {
     /* What came from our own log is ours, whoever else has it. */
     bool lost = c->arrival.lacking && !lacking && !nx_group_replays(c->group);
+    /* A state that was taken is ours: what was being installed in it is loaded still, in whatever view. */
+    if (c->arrival.store)
+        forget_loads(c);
     throw_away(c);
     c->arrival.lacking = lacking;
     if (!lost)
@@ -323,6 +332,7 @@ enum nx_status nx_state_part(void *ctx, uint32_t subgroup, uint64_t total, uint6
     const uint8_t *at = bytes;
     (void)subgroup;
     if (offset == 0) {
+        forget_loads(c);
         throw_away(c);
         a->lacking = true;
     }

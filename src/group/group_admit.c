@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STEP_PATIENCE_NS (5 * NX_SEC) /* for the members' answers; for the joiner's fabric */
+#define STEP_PATIENCE_NS    (5 * NX_SEC) /* for the members' answers; for the joiner's fabric */
+/* Nobody can be proposed in a group without a majority. The next applicant may be who proves a death. */
+#define BLOCKED_PATIENCE_NS (500 * NX_MS)
 #define TWIN_PATIENCE_NS \
     (5 * NX_SEC) /* a death may be known so late; then who asks is another with the same id */
 #define TWIN_FORGET_NS (2 * NX_SEC) /* who has not asked for so long asks anew */
@@ -401,6 +403,15 @@ static void settle(struct nx_group *g, nx_ns now)
     enter(g, NX_ADMIT_IDLE, now, "it is in the view");
 }
 
+/* Its seat is of no use now, and another waits for its turn. */
+static bool makes_way(const struct nx_group *g, nx_ns now)
+{
+    const struct nx_admission *a = &g->admission;
+    return a->state == NX_ADMIT_SEATED && now >= a->since + BLOCKED_PATIENCE_NS &&
+           nx_core_change_state(g->core) == NX_CHANGE_BLOCKED &&
+           nx_bootstrap_applicant(g->boot) != 0;
+}
+
 static void go_on(struct nx_group *g, nx_ns now)
 {
     struct nx_admission *a = &g->admission;
@@ -415,6 +426,8 @@ static void go_on(struct nx_group *g, nx_ns now)
         give_up(g, now,
                 a->state == NX_ADMIT_ASKING ? "a member did not answer in time"
                                             : "you did not connect in time");
+    else if (makes_way(g, now))
+        give_up(g, now, "this group has no majority now, and others ask for a seat");
     else if (a->state == NX_ADMIT_ASKING && !a->to_ask && !a->waiting)
         give_seat(g, now);
     else if (a->state == NX_ADMIT_ASKING)

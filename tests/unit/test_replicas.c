@@ -500,6 +500,23 @@ static void an_install_under_way_waits_for_who_joins(void **state)
         assert_serves(r, 7);
 }
 
+/* It is loaded last, when the replica has its state already: a view that comes meanwhile does not undo that. */
+static void an_install_in_a_state_outlives_the_view(void **state)
+{
+    (void)state;
+    nx_stream a = install(0, 7, 1);
+    deliver_one(&world.members[0]);
+    deliver_one(&world.members[1]);
+    view(2, 7, 4);
+    assert_int_equal(move_state(0, 2, 100, UINT32_MAX), NX_OK);
+    assert_true(nx_arrival_poll(world.members[2].c));
+    view(3, 7, 0);
+    run(7);
+    assert_answer(a, NX_OK, "install model successfully.");
+    for (nx_rank r = 0; r < REPLICAS; r++)
+        assert_serves(r, 7);
+}
+
 static void a_state_that_ends_early_is_followed_by_another(void **state)
 {
     (void)state;
@@ -748,6 +765,7 @@ int main(void)
         TEST(who_joins_serves_what_the_others_serve),
         TEST(request_ids_come_with_the_state),
         TEST(an_install_under_way_waits_for_who_joins),
+        TEST(an_install_in_a_state_outlives_the_view),
         TEST(a_state_that_ends_early_is_followed_by_another),
         TEST(a_shard_that_nobody_knows_any_more_is_empty),
         TEST(a_joiner_without_room_says_so),
