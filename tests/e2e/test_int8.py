@@ -110,7 +110,7 @@ class Int8(RestartCase):
         self.kill_all()  # and now there are only the logs
         self.start_nodes((3, 2, 1, 0))
         harness.wait_until(lambda: self.precisions(1) == int8, "model 1 is not back")
-        self.assertEqual(self.precisions(2), {2: "f32", 3: "f32"})
+        harness.wait_until(lambda: self.precisions(2) == {2: "f32", 3: "f32"}, "model 2 is not back")
         self.assertEqual({row["version"] for row in models_of(self.group, 1).values()}, versions)
         self.assert_right()
 
